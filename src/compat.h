@@ -1,0 +1,111 @@
+/*-------------------------------------------------------------------------
+ *
+ * compat.h
+ *		Differences between the server versions that depipe supports.
+ *
+ * This is the only file that may look at PG_VERSION_NUM.  Every other file
+ * is written against the newest server and calls the *_compat macros below
+ * where an older one differs.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DEPIPE_COMPAT_H
+#define DEPIPE_COMPAT_H
+
+#include "postgres.h"
+
+#include "access/tupdesc.h"
+#include "catalog/objectaddress.h"
+#include "miscadmin.h"
+#include "nodes/pg_list.h"
+#include "replication/walreceiver.h"
+#include "utils/acl.h"
+#include "utils/guc.h"
+#include "utils/regproc.h"
+#include "utils/varlena.h"
+
+#if PG_VERSION_NUM < 150000
+#error "depipe needs PostgreSQL 15 or later"
+#endif
+
+#if PG_VERSION_NUM < 160000
+#include "catalog/pg_class.h"
+#include "catalog/pg_foreign_server.h"
+#include "catalog/pg_namespace.h"
+#endif
+
+/* Ownership and privilege checks were unified in 16. */
+#if PG_VERSION_NUM < 160000
+#define table_ownercheck_compat(relid, role) pg_class_ownercheck((relid), (role))
+#define schema_aclcheck_compat(nspid, role, mode) pg_namespace_aclcheck((nspid), (role), (mode))
+#define server_aclcheck_compat(srvid, role, mode) pg_foreign_server_aclcheck((srvid), (role), (mode))
+#define server_ownercheck_compat(srvid, role) pg_foreign_server_ownercheck((srvid), (role))
+#else
+#define table_ownercheck_compat(relid, role) \
+	object_ownercheck(RelationRelationId, (relid), (role))
+#define schema_aclcheck_compat(nspid, role, mode) \
+	object_aclcheck(NamespaceRelationId, (nspid), (role), (mode))
+#define server_aclcheck_compat(srvid, role, mode) \
+	object_aclcheck(ForeignServerRelationId, (srvid), (role), (mode))
+#define server_ownercheck_compat(srvid, role) \
+	object_ownercheck(ForeignServerRelationId, (srvid), (role))
+#endif
+
+/* Soft errors came with 16: these raise on every version. */
+#if PG_VERSION_NUM < 160000
+#define string_to_name_list_compat(string) stringToQualifiedNameList(string)
+#else
+#define string_to_name_list_compat(string) stringToQualifiedNameList((string), NULL)
+#endif
+
+/* may the role take on the other's identity (SET ROLE)? */
+#if PG_VERSION_NUM < 160000
+#define member_can_set_role_compat(member, role) is_member_of_role((member), (role))
+#else
+#define member_can_set_role_compat(member, role) member_can_set_role((member), (role))
+#endif
+
+/*
+ * walrcv_connect: 15 knows nothing of must_use_password, 17 tells
+ * replication and logical apart.
+ */
+#if PG_VERSION_NUM < 160000
+#define walrcv_connect_compat(conninfo, must_use_password, appname, err) \
+	walrcv_connect((conninfo), true, (appname), (err))
+#elif PG_VERSION_NUM < 170000
+#define walrcv_connect_compat(conninfo, must_use_password, appname, err) \
+	walrcv_connect((conninfo), true, (must_use_password), (appname), (err))
+#else
+#define walrcv_connect_compat(conninfo, must_use_password, appname, err) \
+	walrcv_connect((conninfo), true, true, (must_use_password), (appname), (err))
+#endif
+
+/* 16 and later refuse a connection without a password by themselves. */
+#define WALRCV_CHECKS_PASSWORD (PG_VERSION_NUM >= 160000)
+
+#if PG_VERSION_NUM < 170000
+#define walrcv_create_slot_compat(conn, slotname, temporary, action, lsn) \
+	walrcv_create_slot((conn), (slotname), (temporary), false, (action), (lsn))
+#else
+#define walrcv_create_slot_compat(conn, slotname, temporary, action, lsn) \
+	walrcv_create_slot((conn), (slotname), (temporary), false, false, (action), (lsn))
+#endif
+
+/* 18 keeps attribute descriptors out of line. */
+#ifndef TupleDescAttr
+#define TupleDescAttr(tupdesc, i) (&(tupdesc)->attrs[(i)])
+#endif
+
+/*
+ * Write a small WAL record and flush it: everything that was committed before
+ * is durable afterwards, also commits made with synchronous_commit off.
+ */
+#if PG_VERSION_NUM < 170000
+#define log_logical_message_compat(prefix, message, size) \
+	LogLogicalMessage((prefix), (message), (size), false)
+#else
+#define log_logical_message_compat(prefix, message, size) \
+	LogLogicalMessage((prefix), (message), (size), false, false)
+#endif
+
+#endif /* DEPIPE_COMPAT_H */

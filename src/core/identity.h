@@ -1,0 +1,55 @@
+/*-------------------------------------------------------------------------
+ *
+ * identity.h
+ *		The one place that switches users.
+ *
+ * Everything that a user wrote (queries, expressions, casts, defaults,
+ * triggers, operators) is evaluated between identity_become() and
+ * identity_restore(): as the owner of the target, with
+ * SECURITY_RESTRICTED_OPERATION, in a GUC nest level of its own with
+ * search_path pinned to pg_catalog, pg_temp.  The saved security flags are
+ * ORed, never discarded, so that an outer restriction stays.
+ *
+ * depipe's own tables are read and written between
+ * identity_become_extension() and identity_restore(), which core/catalog does
+ * for its callers; no text of a user is evaluated there.
+ *
+ * An error between the two restores everything with the (sub)transaction's
+ * abort; no PG_TRY is needed.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DEPIPE_IDENTITY_H
+#define DEPIPE_IDENTITY_H
+
+#include "depipe.h"
+
+typedef struct Identity
+{
+	Oid			saved_user;
+	int			saved_context;
+	int			guc_level;
+} Identity;
+
+/* Act as role; raises 42704 when the role is gone. */
+extern void identity_become(Oid role, Identity *saved);
+
+/* Act as the owner of the extension, for fixed SQL on depipe's own tables. */
+extern void identity_become_extension(Identity *saved);
+
+/* Undo either of them; settings made in between are undone, too. */
+extern void identity_restore(const Identity *saved);
+
+/* Raise 42501 unless the current user owns the relation (or is superuser). */
+extern void identity_check_table_owner(Oid relid, const char *display_name);
+
+/*
+ * May the current user operate on what this role owns (member of the owner,
+ * or of depipe_operator, or superuser)?
+ */
+extern bool identity_may_operate(Oid owner);
+
+/* The same, raising 42501 "permission denied for target ...". */
+extern void identity_check_operate(Oid owner, const char *display_name);
+
+#endif							/* DEPIPE_IDENTITY_H */

@@ -1,0 +1,63 @@
+/*-------------------------------------------------------------------------
+ *
+ * run.h
+ *		Runs: one row for each attempt to bring one target up to date.
+ *
+ * A run row is inserted as 'running' and corrected at the end.  In a
+ * procedure the first is committed before the work begins; in a function both
+ * belong to the caller's transaction.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DEPIPE_RUN_H
+#define DEPIPE_RUN_H
+
+#include "core/catalog.h"
+
+typedef enum RunStatus
+{
+	RUN_RUNNING,
+	RUN_SUCCEEDED,
+	RUN_NOTHING,				/* no change */
+	RUN_BLOCKED,				/* a gate or a breaker */
+	RUN_SKIPPED,				/* another run holds the target */
+	RUN_FAILED
+} RunStatus;
+
+typedef struct Run
+{
+	int64		id;				/* 0: no row written yet */
+	Target	   *target;
+	const char *started_by;		/* 'refresh', 'run', 'upstream', ... */
+	RunStatus	status;
+	const char *strategy;		/* 'stream', 'copy', 'full', 'full_diff', ... or NULL */
+	char	   *reason;			/* without column values; NULL when there is nothing to say */
+	int64		rows_in;
+	int64		inserted;
+	int64		updated;
+	int64		deleted;
+	int64		quarantined;
+	TimestampTz started_at;
+	double		gate_ms;
+	double		apply_ms;
+	double		read_ms;
+	char	   *error_sqlstate;
+	char	   *error_message;
+	char	   *error_hint;
+} Run;
+
+/* Insert the row as 'running'. */
+extern Run *run_begin(Target *target, const char *started_by);
+
+/* Update the row from the struct; the status must not be RUN_RUNNING. */
+extern void run_finish(Run *run);
+
+extern const char *run_status_name(RunStatus status);
+
+/*
+ * Put a caught error into the run: SQLSTATE, message, hint, status
+ * RUN_FAILED.  Details are left out, because they carry column values.
+ */
+extern void run_set_error(Run *run, const ErrorData *error);
+
+#endif							/* DEPIPE_RUN_H */

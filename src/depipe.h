@@ -1,0 +1,39 @@
+/*-------------------------------------------------------------------------
+ *
+ * depipe.h
+ *		What every file of depipe shares: SQLSTATEs, settings, limits.
+ *
+ * Words used in the sources are those of the documentation: a *load* keeps a
+ * table equal to a source table, a *transform* keeps one equal to a query, a
+ * *target* is the table either of them (or a constraint) is about, a *delta*
+ * the row changes of one batch, the *gate* the evaluation of the target's
+ * constraints inside the transaction that publishes the delta.
+ *
+ * Dependencies run one way:
+ *		worker -> load, transform -> publish -> quality -> core
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DEPIPE_H
+#define DEPIPE_H
+
+#include "compat.h"
+
+#define DEPIPE_VERSION "0.1.0"
+#define DEPIPE_SCHEMA "depipe"
+
+/* SQLSTATEs of our own: classes beginning with I-Z are free to use. */
+#define ERRCODE_DEPIPE_BLOCKED MAKE_SQLSTATE('Q', 'D', '0', '0', '1')
+#define ERRCODE_DEPIPE_BREAKER_OPEN MAKE_SQLSTATE('Q', 'D', '0', '0', '2')
+#define ERRCODE_DEPIPE_SCHEMA_CHANGE MAKE_SQLSTATE('Q', 'D', '0', '0', '3')
+#define ERRCODE_DEPIPE_STALE MAKE_SQLSTATE('Q', 'D', '0', '0', '4')
+
+/* Settings (depipe.c); units as in their documentation. */
+extern bool depipe_allow_target_dml;
+extern int	depipe_batch_memory;	/* kB */
+extern int	depipe_batch_rows;		/* changes */
+extern bool depipe_enabled;
+extern int	depipe_max_override;	/* seconds */
+extern int	depipe_max_parked;		/* rows per table */
+
+#endif							/* DEPIPE_H */

@@ -1,0 +1,130 @@
+/*-------------------------------------------------------------------------
+ *
+ * publish.h
+ *		The one path: every change of every target goes through publish().
+ *
+ * In one transaction, for all tables of a batch:
+ *
+ *		lock the targets (SHARE ROW EXCLUSIVE; publish_lock, before the
+ *		snapshot is taken) and make their own deferrable constraints immediate
+ *		by name
+ *		complete partial rows from the quarantine or the target
+ *		internal subtransaction
+ *			gate rows		violating rows are set aside (quarantine)
+ *			apply			all tables
+ *			gate tables		uniqueness, relationships, aggregates
+ *		decide: a table that fails is left out (its delta is parked or
+ *		dropped, as its owner says) and the others are applied again
+ *		write verdicts, breaker, incidents, quarantine, park
+ *
+ * The caller makes the deltas, and afterwards, in the same transaction,
+ * writes its progress and finishes the runs.  A load by CDC, a load by cursor,
+ * a full refresh and an incremental refresh differ only in how the delta is
+ * made.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DEPIPE_PUBLISH_H
+#define DEPIPE_PUBLISH_H
+
+#include "core/batch.h"
+#include "core/run.h"
+#include "quality/breaker.h"
+#include "quality/gate.h"
+
+typedef enum PublishStatus
+{
+	PUBLISH_DONE,				/* applied (perhaps with rows in quarantine) */
+	PUBLISH_NOTHING,			/* the delta was empty */
+	PUBLISH_REJECTED,			/* a reject constraint: parked or dropped */
+	PUBLISH_BROKEN,				/* a break constraint: the breaker is open now */
+	PUBLISH_BLOCKED,			/* the breaker was open already, or a probe must pass again */
+	PUBLISH_ERROR,				/* apply or the gate raised an error; see run->error_* */
+	PUBLISH_BASE_LOST			/* a partial row has no base: needs a resync */
+} PublishStatus;
+
+typedef struct PublishItem
+{
+	Target	   *target;
+	Delta	   *delta;			/* finished; consumed: publish may replace it */
+	Run		   *run;			/* begun; counts, reason and error are filled in, status too */
+	bool		park;			/* keep what is not published (loads), else drop it (transforms) */
+	bool		always_gate;	/* evaluate table checks although the delta is empty */
+	/* results */
+	PublishStatus status;
+	char	   *reason;
+} PublishItem;
+
+/*
+ * Lock targets, in a fixed order, before the snapshot that a delta is
+ * computed under.  Returns the targets that could not be locked at once when
+ * nowait, else waits.  Raises 42P01 when a table is gone.
+ */
+extern List *publish_lock(List *targets, bool nowait);
+
+/*
+ * Publish all items.  snapshot: what the statements of apply and gate see
+ * (with the current command id), or NULL for a fresh one per statement.
+ * Returns true when quarantined rows of some target became worth another try
+ * (see quarantine_take_retries).
+ */
+extern bool publish(List *items, Snapshot snapshot);
+
+/* ---- apply.c ---- */
+
+/*
+ * Write the delta to the target as its owner; fills inserted, updated and
+ * deleted.  The delta is registered.
+ */
+extern void apply_delta(Target *target, Delta *delta, Snapshot snapshot, Run *run);
+
+/* ---- park.c: deltas that wait, in source order ---- */
+
+/* Store the delta behind what is parked already; false (and everything parked
+ * of this target deleted) when depipe.max_parked is exceeded: needs a resync. */
+extern bool park_append(Target *target, Delta *delta);
+
+extern int64 park_count(int32 target_id);
+
+/*
+ * Replay what is parked into an empty folding delta and delete it; the caller
+ * then folds its new changes on top.
+ */
+extern void park_take(Target *target, Delta *into);
+
+/* Forget what is parked (a resync covers it). */
+extern void park_discard(int32 target_id);
+
+/* Fold every row of a finished delta (also its partial rows) onto another. */
+extern void delta_fold_onto(Delta *from, Delta *into);
+
+/* ---- quarantine.c ---- */
+
+/* Set rows aside: each with the constraints that it failed. */
+extern void quarantine_store(Target *target, Delta *rows, const FailedRow *failed, int nfailed,
+							 int64 run_id);
+
+/* The delta's rows are newer than quarantined rows of the same key: forget those. */
+extern void quarantine_supersede(Target *target, Delta *delta);
+
+/* Whole image of the key's quarantined row, if any; into values/nulls of delta->columns. */
+extern bool quarantine_base(Target *target, Delta *delta, const Datum *key_values,
+							const bool *key_nulls, Datum *values, bool *nulls);
+
+/* Put the rows marked for another try into the (folding, still empty) delta. */
+extern int64 quarantine_take_retries(Target *target, Delta *into);
+extern bool quarantine_has_retries(int32 target_id);
+
+extern int64 quarantine_count(int32 target_id);
+extern void quarantine_clear(int32 target_id);
+
+/* ---- complete.c ---- */
+
+/*
+ * Give partial rows their unknown columns: from the newest quarantined image
+ * of the base key, else from the target's row.  Returns false when a base is
+ * gone (reason says which column, not which value).
+ */
+extern bool delta_complete(Target *target, Delta *delta, char **reason);
+
+#endif							/* DEPIPE_PUBLISH_H */

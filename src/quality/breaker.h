@@ -1,0 +1,69 @@
+/*-------------------------------------------------------------------------
+ *
+ * breaker.h
+ *		The circuit breaker of a target: decides whether batches are
+ *		published.
+ *
+ * closed		batches are published
+ * open			nothing is; waits (doubling) and for something to change
+ * half_open	exactly one probe run goes through the whole gate
+ * forced_open	by hand; at its end half_open
+ * disabled		by hand (override): published, verdicts recorded, nothing
+ *				blocks; at its end half_open
+ *
+ * The mode 'metrics_only' records what the breaker would have done.  A
+ * missing row means closed, normal.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DEPIPE_BREAKER_H
+#define DEPIPE_BREAKER_H
+
+#include "quality/gate.h"
+
+typedef enum BreakerState
+{
+	BREAKER_CLOSED,				/* -> OPEN, FORCED_OPEN, DISABLED */
+	BREAKER_OPEN,				/* -> HALF_OPEN, FORCED_OPEN, DISABLED */
+	BREAKER_HALF_OPEN,			/* -> CLOSED, OPEN, FORCED_OPEN, DISABLED */
+	BREAKER_FORCED_OPEN,		/* -> HALF_OPEN, DISABLED */
+	BREAKER_DISABLED			/* -> HALF_OPEN, FORCED_OPEN */
+} BreakerState;
+
+typedef enum Admission
+{
+	ADMIT,						/* publish: closed, or disabled by an override */
+	ADMIT_PROBE,				/* publish if the gate passes: half_open */
+	ADMIT_NOT					/* hold: open or forced_open */
+} Admission;
+
+/*
+ * May a batch of this target be published now?  Moves open -> half_open when
+ * the wait is over and something changed since (changed: there is new data,
+ * or held data and a constraint or a reset changed), and ends forced_open and
+ * disabled at their time.  reason says why not.
+ */
+extern Admission breaker_admit(Target *target, bool changed, char **reason);
+
+/*
+ * What the gate's action means for this target now: with the breaker
+ * disabled or in mode metrics_only REJECT and BREAK become WARN (and are
+ * recorded as what would have been).
+ */
+extern Action breaker_enforce(Target *target, Action action);
+
+/*
+ * After a run that was admitted: action is the enforced one.  Returns true
+ * when the batch may be published (also false for a probe that passed but not
+ * yet often enough).  Must be called in the transaction that publishes or
+ * holds, outside of the subtransaction that is rolled back.
+ */
+extern bool breaker_record(Target *target, Admission admission, Action action, const char *reason);
+
+extern BreakerState breaker_state(int32 target_id);
+extern const char *breaker_state_name(BreakerState state);
+
+/* Is the breaker open, half_open or forced_open (what guard and downstream look at)? */
+extern bool breaker_blocks(int32 target_id, char **reason);
+
+#endif							/* DEPIPE_BREAKER_H */

@@ -1,0 +1,64 @@
+/*-------------------------------------------------------------------------
+ *
+ * strategy.h
+ *		How a transform makes its delta.
+ *
+ * A strategy is one entry of a table.  At each refresh every strategy is
+ * asked for an offer (possible or not, why, and at what estimated cost); the
+ * cheapest possible one makes the delta.  Callers know strategies only
+ * through this interface, so that incremental ones are added to the table
+ * without a change to refresh.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DEPIPE_STRATEGY_H
+#define DEPIPE_STRATEGY_H
+
+#include "core/batch.h"
+#include "transform/transform.h"
+#include "utils/snapshot.h"
+
+typedef struct StrategyOffer
+{
+	bool		possible;
+	double		cost;			/* planner units; compared between strategies */
+	const char *reason_code;	/* short constant, e.g. 'volatile_function' */
+	char	   *detail;			/* a sentence for explain_transform, or NULL */
+} StrategyOffer;
+
+typedef struct StrategyContext
+{
+	Transform  *transform;
+	Snapshot	snapshot;		/* S1: the one snapshot of the slice */
+	MemoryContext context;		/* for the delta */
+	bool		initial;		/* never published before */
+} StrategyContext;
+
+typedef struct Strategy
+{
+	const char *name;
+	void		(*offer) (const StrategyContext *context, StrategyOffer *offer);
+
+	/* NULL: nothing to do at all; else a finished delta for publish */
+	Delta	   *(*make_delta) (const StrategyContext *context);
+
+	/* SQL that make_delta runs, for explain_transform; may return NULL */
+	char	   *(*delta_sql) (const StrategyContext *context);
+} Strategy;
+
+/* The table, ended by a NULL name. */
+extern const Strategy strategies[];
+
+/* Ask all of them; the chosen one, with all offers (one per strategy) if wanted. */
+extern const Strategy *strategy_choose(const StrategyContext *context, StrategyOffer *offers);
+
+/*
+ * Difference between what the target shall hold and what it holds:
+ * "incoming" is a registered relation with the target's columns (in the order
+ * of delta->columns).  Keyed when the delta has keys, else a bag.  Used by
+ * full_diff, by a load's resync, and by snapshot loads.  Old images are
+ * included.  Runs with the current identity and active snapshot.
+ */
+extern void delta_fill_from_difference(Delta *delta, const char *incoming, const char *target);
+
+#endif							/* DEPIPE_STRATEGY_H */

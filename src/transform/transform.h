@@ -1,0 +1,56 @@
+/*-------------------------------------------------------------------------
+ *
+ * transform.h
+ *		Transforms: tables kept equal to a query.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DEPIPE_TRANSFORM_H
+#define DEPIPE_TRANSFORM_H
+
+#include "core/catalog.h"
+#include "core/run.h"
+
+typedef struct Transform
+{
+	Target	   *target;
+	char	   *query_text;		/* as written */
+	char	   *query_sql;		/* deparsed, fully qualified: what runs */
+	List	   *key;			/* column names; NIL: a bag */
+	char	   *mode;			/* auto, incremental, full */
+	char	   *on_incomplete;	/* publish, block */
+	char	   *on_stale;
+	bool		populated;		/* published at least once in this database */
+	List	   *inputs;			/* of TransformInput */
+} Transform;
+
+typedef struct TransformInput
+{
+	char	   *schema_name;
+	char	   *table_name;
+	int32		target_id;		/* 0: no target of depipe's */
+} TransformInput;
+
+extern Transform *transform_get(int32 target_id);
+
+/*
+ * Refresh transforms, in DAG order, as one slice: lock all targets, take one
+ * snapshot, then node by node delta, publish.  A failed or blocked node blocks
+ * what reads it, and only that.  runs: begun, one per target, same order; they
+ * are filled and finished here.  Does not commit.
+ */
+extern void transform_refresh(List *targets, List *runs);
+
+/* Targets (transforms and loads) that these targets read, at any depth, in DAG order, themselves last. */
+extern List *dag_upstream(List *targets);
+
+/* Transforms that read these targets, at any depth, in DAG order, themselves not included. */
+extern List *dag_downstream(List *targets);
+
+/*
+ * Is something upstream of the target blocking (breaker open, paused, never
+ * populated, blocked by its own upstream)?  path: "raw.orders -> mart.x".
+ */
+extern bool dag_blocked(Target *target, char **path, char **reason);
+
+#endif							/* DEPIPE_TRANSFORM_H */
