@@ -1,0 +1,60 @@
+# Makefile of depipe: `make`, `make install`, and with PG_CONFIG=… for another server.
+# `make demo` and `make test` install what they need first; see test/prepare.
+
+EXTENSION = depipe
+EXTVERSION := $(shell sed -n "s/^default_version *= *'\(.*\)'.*/\1/p" depipe.control)
+
+MODULE_big = depipe
+PGFILEDESC = "depipe - ELT engine with quality gates"
+OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c src/*/*.c)))
+PG_CPPFLAGS = -I$(srcdir)/src -DDEPIPE_VERSION='"$(EXTVERSION)"'
+PG_CFLAGS = -MMD -MP
+
+# sql/depipe.sql is the complete current script; it is installed under its version's name.
+DATA_built = sql/depipe--$(EXTVERSION).sql
+DATA = $(wildcard sql/depipe--*--*.sql)
+
+REGRESS = $(sort $(filter-out depipe%,$(patsubst sql/%.sql,%,$(wildcard sql/*.sql))))
+REGRESS_OPTS = --load-extension=depipe
+ISOLATION = $(sort $(patsubst test/isolation/specs/%.spec,%,$(wildcard test/isolation/specs/*.spec)))
+ISOLATION_OPTS = --load-extension=depipe --inputdir=test/isolation --outputdir=test/isolation
+TAP_TESTS = $(if $(PROVE_TESTS),1)
+PROVE_TESTS = $(sort $(wildcard test/t/*.pl))
+
+EXTRA_CLEAN = $(OBJS:.o=.d) test/isolation/output_iso test/isolation/results tmp
+
+# Bitcode for the JIT compiler would need the very clang that built the server.
+override with_llvm = no
+
+PG_CONFIG ?= pg_config
+PGXS := $(wildcard $(shell $(PG_CONFIG) --pgxs 2>/dev/null))
+ifneq ($(PGXS),)
+include $(PGXS)
+else
+all install installcheck:
+	@echo "no server headers found by $(PG_CONFIG): install them, or set PG_CONFIG" >&2; exit 1
+endif
+
+.DEFAULT_GOAL := all
+
+sql/depipe--$(EXTVERSION).sql: sql/depipe.sql depipe.control
+	cp $< $@
+
+$(OBJS): depipe.control
+-include $(wildcard $(OBJS:.o=.d))
+
+.PHONY: demo test bench lint matrix
+demo:
+	@test/demo/run
+test:
+	@test/run
+bench:
+	@bench/run
+lint:
+	@test/lint
+matrix:
+	@test/matrix
+
+# The value of a variable, for scripts: make -s print-REGRESS
+print-%:
+	@echo '$($*)'
