@@ -9,13 +9,16 @@
  * A delta ends as a tuplestore that SQL sees as an ephemeral named relation.
  * Its columns are
  *
- *		_depipe_weight		int4	> 0 new image, < 0 old image
+ *		_depipe_weight		int8	> 0 new image, < 0 old image
  *		_depipe_sequence	int8	position in the batch, unique in the delta
  *		_depipe_lsn			pg_lsn	end of the source transaction; NULL if local
+ *		_depipe_time		timestamptz	commit time of it; NULL if local
+ *		_depipe_pair		int8	sequence of the other half of a key change
  *		_depipe_replaced	bool	an old image whose key has a new image here
  *
- * followed by the table's own columns (neither dropped nor generated) in
- * their order.  Two shapes:
+ * followed by the table's own columns that the filler owns (neither dropped
+ * nor generated; columns that only the target has are left alone) in their
+ * order.  Two shapes:
  *
  * keyed	at most one row per key that is not "replaced".  Weight +1: the
  *			table shall hold exactly this image of the key; -1: no row of the
@@ -45,14 +48,17 @@
 #include "core/catalog.h"
 #include "executor/tuptable.h"
 #include "nodes/bitmapset.h"
+#include "utils/resowner.h"
 #include "utils/tuplestore.h"
 
 /* fixed columns in front of the table's own, numbered from 1 */
 #define DELTA_WEIGHT 1
 #define DELTA_SEQUENCE 2
 #define DELTA_LSN 3
-#define DELTA_REPLACED 4
-#define DELTA_FIXED 4
+#define DELTA_TIME 4
+#define DELTA_PAIR 5
+#define DELTA_REPLACED 6
+#define DELTA_FIXED 6
 
 /* names that no table managed by depipe may use for its own columns */
 #define DELTA_COLUMN_PREFIX "_depipe_"
@@ -62,6 +68,8 @@ typedef struct PartialRow
 {
 	int64		sequence;
 	XLogRecPtr	lsn;
+	TimestampTz time;
+	int64		pair;			/* 0: none */
 	Datum	   *values;			/* of delta->columns */
 	bool	   *nulls;
 	Bitmapset  *unknown;		/* members are indexes (from 0) into the columns */
@@ -73,9 +81,11 @@ typedef struct PartialRow
 typedef struct Delta
 {
 	MemoryContext context;
+	ResourceOwner owner;		/* of the tuplestore: outlives subtransactions inside publish */
 	char	   *name;			/* of the ephemeral named relation */
-	Oid			relid;			/* table whose columns these are */
+	Oid			relid;			/* table whose columns these are; InvalidOid: a source's layout */
 	TupleDesc	columns;		/* the table's own columns, renumbered from 1 */
+	AttrNumber *attnums;		/* their attribute numbers in the table */
 	TupleDesc	desc;			/* fixed columns, then the table's own */
 	int			nkeys;			/* 0: bag */
 	AttrNumber *keys;			/* numbers in columns, from 1 */
@@ -86,7 +96,8 @@ typedef struct Delta
 	int64		changes;		/* taken in, before folding */
 	int64		new_images;		/* rows with a weight > 0 */
 	Size		memory;			/* bytes held by the fold, roughly */
-	XLogRecPtr	last_lsn;
+	XLogRecPtr	lsn;			/* of the rows given next: set by the filler per source */
+	TimestampTz time;			/* transaction, 0 when local */
 	List	   *partial;		/* of PartialRow, after delta_finish */
 	int64		next_sequence;
 	struct DeltaFold *fold;		/* NULL: rows are appended as they are */
@@ -99,33 +110,45 @@ typedef struct Delta
  */
 extern int	delta_key_attributes(Oid relid, List *key_names, AttrNumber **attnums);
 
+/* How changes of one key are folded. */
+typedef enum FoldMode
+{
+	FOLD_NONE,					/* rows are appended as they are */
+	FOLD_BATCH					/* one row per key */
+} FoldMode;
+
 /*
- * Make a delta for a table in a new context below parent.  With key columns
- * (names in the table) and fold, changes are folded; without fold, rows are
- * appended.  Raises 42703 for an unknown key column, 0A000 for a key column
- * whose type has no hash equality, 42P16 for a table with reserved columns.
+ * Make a delta for a table in a new context below parent.  column_names: the
+ * columns that the filler owns, NIL for all (generated ones never).  With key
+ * columns (names in the table) and FOLD_BATCH, changes are folded; without,
+ * rows are appended.  Raises 42703 for an unknown column, 0A000 for a key
+ * column whose type has no hash equality, 42P16 for a table with reserved
+ * columns.
  */
-extern Delta *delta_create(Oid relid, List *key_names, bool fold, MemoryContext parent);
+extern Delta *delta_create(Oid relid, List *column_names, List *key_names, FoldMode fold,
+						   MemoryContext parent);
 
 /* The same for a column list that is no table here (a source's layout). */
-extern Delta *delta_create_for_columns(TupleDesc columns, List *key_names, bool fold,
+extern Delta *delta_create_for_columns(TupleDesc columns, List *key_names, FoldMode fold,
 									   MemoryContext parent);
 
-/* Append one row without folding; values are of delta->columns. */
-extern void delta_append(Delta *delta, int32 weight, XLogRecPtr lsn, const Datum *values,
-						 const bool *nulls);
+/*
+ * Append one row without folding; values are of delta->columns.  Position and
+ * time of the source transaction are delta->lsn and delta->time here and below.
+ */
+extern void delta_append(Delta *delta, int64 weight, const Datum *values, const bool *nulls);
 
 /*
  * A row was inserted or updated.  unknown: columns the source did not send
  * (NULL: none).  old_values: the old image when the source sent one (at least
  * the old key), else NULL; old_complete: it has all columns.
  */
-extern void delta_upsert(Delta *delta, XLogRecPtr lsn, const Datum *values, const bool *nulls,
+extern void delta_upsert(Delta *delta, const Datum *values, const bool *nulls,
 						 const Bitmapset *unknown, const Datum *old_values, const bool *old_nulls,
 						 bool old_complete);
 
 /* A row was deleted; values have at least the key's columns. */
-extern void delta_delete(Delta *delta, XLogRecPtr lsn, const Datum *values, const bool *nulls);
+extern void delta_delete(Delta *delta, const Datum *values, const bool *nulls);
 
 /* The table was emptied: drops what was folded so far and sets clear. */
 extern void delta_clear(Delta *delta);
@@ -159,10 +182,16 @@ extern void register_tuplestore(const char *name, TupleDesc desc, Tuplestorestat
 extern void delta_rewind(Delta *delta);
 extern bool delta_next(Delta *delta, TupleTableSlot *slot);
 
-/* Move the rows with these sequence numbers (sorted) out into a new delta. */
+/*
+ * Move the rows with these sequence numbers (sorted), with the other halves of
+ * key changes, out into a new delta.
+ */
 extern Delta *delta_split(Delta *delta, const int64 *sequences, int nsequences);
 
-/* Text image of a row's own columns and of its key, by output functions. */
+/*
+ * Text image of a row's own columns and of its key, by output functions under
+ * pinned DateStyle, IntervalStyle and extra_float_digits (identity_pin_output).
+ */
 extern ArrayType *delta_row_image(Delta *delta, const Datum *values, const bool *nulls);
 extern ArrayType *delta_row_key(Delta *delta, const Datum *values, const bool *nulls);
 

@@ -40,6 +40,18 @@ extern void identity_become_extension(Identity *saved);
 /* Undo either of them; settings made in between are undone, too. */
 extern void identity_restore(const Identity *saved);
 
+/*
+ * In a GUC nest level that the caller has opened: settings under which output
+ * functions give texts that input functions read back exactly.
+ */
+extern void identity_pin_output(void);
+
+/*
+ * depipe itself is writing to a target: the trigger that refuses direct DML
+ * on targets lets it pass.  Set and reset by publish; reset at abort.
+ */
+extern bool depipe_is_writing;
+
 /* Raise 42501 unless the current user owns the relation (or is superuser). */
 extern void identity_check_table_owner(Oid relid, const char *display_name);
 

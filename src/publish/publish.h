@@ -13,6 +13,8 @@
  *			gate rows		violating rows are set aside (quarantine)
  *			apply			all tables
  *			gate tables		uniqueness, relationships, aggregates
+ *		when new violating rows are to be set aside: roll back, split them off,
+ *		and apply and gate all tables again, until no new ones appear
  *		decide: a table that fails is left out (its delta is parked or
  *		dropped, as its owner says) and the others are applied again
  *		write verdicts, breaker, incidents, quarantine, park
@@ -48,6 +50,8 @@ typedef struct PublishItem
 	Target	   *target;
 	Delta	   *delta;			/* finished; consumed: publish may replace it */
 	Run		   *run;			/* begun; counts, reason and error are filled in, status too */
+	Admission	admission;		/* what breaker_admit said; publish never asks again.  With
+								 * ADMIT_NOT the delta is parked (or dropped) at once */
 	bool		park;			/* keep what is not published (loads), else drop it (transforms) */
 	bool		always_gate;	/* evaluate table checks although the delta is empty */
 	/* results */
@@ -57,8 +61,8 @@ typedef struct PublishItem
 
 /*
  * Lock targets, in a fixed order, before the snapshot that a delta is
- * computed under.  Returns the targets that could not be locked at once when
- * nowait, else waits.  Raises 42P01 when a table is gone.
+ * computed under.  Returns the targets that could not be locked: those whose
+ * table is gone and, with nowait, those that another transaction holds.
  */
 extern List *publish_lock(List *targets, bool nowait);
 
@@ -87,8 +91,9 @@ extern bool park_append(Target *target, Delta *delta);
 extern int64 park_count(int32 target_id);
 
 /*
- * Replay what is parked into an empty folding delta and delete it; the caller
- * then folds its new changes on top.
+ * Replay what is parked into a delta and delete it.  The order in which a
+ * caller fills a delta that has things pending is: quarantine_take_retries,
+ * park_take, then its new changes (delta_fold_onto).
  */
 extern void park_take(Target *target, Delta *into);
 
@@ -111,7 +116,7 @@ extern void quarantine_supersede(Target *target, Delta *delta);
 extern bool quarantine_base(Target *target, Delta *delta, const Datum *key_values,
 							const bool *key_nulls, Datum *values, bool *nulls);
 
-/* Put the rows marked for another try into the (folding, still empty) delta. */
+/* Put the rows marked for another try into the (still empty) delta. */
 extern int64 quarantine_take_retries(Target *target, Delta *into);
 extern bool quarantine_has_retries(int32 target_id);
 
@@ -126,5 +131,12 @@ extern void quarantine_clear(int32 target_id);
  * gone (reason says which column, not which value).
  */
 extern bool delta_complete(Target *target, Delta *delta, char **reason);
+
+/*
+ * Add the target's own old image of every key that the delta changes or
+ * deletes (all rows with clear), before apply: for checks that compare old and
+ * new, and for references.  Sets delta->old_images.
+ */
+extern void delta_complete_old(Target *target, Delta *delta);
 
 #endif							/* DEPIPE_PUBLISH_H */

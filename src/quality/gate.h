@@ -89,6 +89,14 @@ typedef struct Gate Gate;
 extern Gate *gate_open(Target *target);
 extern bool gate_has_row_checks(const Gate *gate);
 extern bool gate_has_table_checks(const Gate *gate);
+
+/*
+ * Does a check of this target, or one of another target that looks at it,
+ * compare the target's old images (transition, references by other columns
+ * than the key)?  publish then adds them to the delta before apply.
+ */
+extern bool gate_wants_old_images(Target *target);
+
 extern GateReport *gate_rows(Gate *gate, Delta *delta);
 extern GateReport *gate_table(Gate *gate, Delta *delta);
 
