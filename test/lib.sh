@@ -18,7 +18,6 @@ umask 022
 
 DEPIPE_ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 DEPIPE_TMP=${DEPIPE_TMP:-$DEPIPE_ROOT/tmp}
-DEPIPE_CLUSTERS=()
 DEPIPE_AT_EXIT=()
 
 # dp_die MESSAGE...: say why, and end the script.
@@ -139,11 +138,14 @@ dp_scratch_base()
 	DEPIPE_TMP=$fallback
 }
 
-# dp_scratch NAME: sets DEPIPE_RUN to the directory tmp/NAME, empty and owned by dp_user.
+# dp_scratch NAME: sets DEPIPE_RUN to the directory tmp/NAME, empty and owned by dp_user. Servers
+# below it are stopped when the script ends.
 dp_scratch()
 {
 	dp_scratch_base
 	DEPIPE_RUN=$DEPIPE_TMP/$1
+	dp_stop_servers "$DEPIPE_RUN"
+	dp_at_exit "dp_stop_servers '$DEPIPE_RUN'"
 	rm -rf "$DEPIPE_RUN"
 	mkdir -p "$DEPIPE_RUN"
 	dp_chown "$DEPIPE_RUN"
@@ -244,8 +246,6 @@ dp_cluster_create()
 		echo "log_line_prefix = '%m [%p] %q%a '"
 		[ $# -eq 0 ] || printf '%s\n' "$@"
 	} >>"$dir/data/postgresql.conf"
-	[ ${#DEPIPE_CLUSTERS[@]} -gt 0 ] || dp_at_exit dp_cluster_stop_all
-	DEPIPE_CLUSTERS+=("$name")
 	dp_cluster_start "$name"
 }
 
@@ -266,12 +266,17 @@ dp_cluster_stop()
 		dp_as_user "$PG_BIN/pg_ctl" -D "$dir/data" -w -t 60 -m "${2:-fast}" stop >/dev/null 2>&1
 }
 
-dp_cluster_stop_all()
+# dp_stop_servers DIRECTORY: stop at once every server whose data lies below DIRECTORY.
+dp_stop_servers()
 {
-	local name
+	local pidfile pid
 
-	for name in "${DEPIPE_CLUSTERS[@]}"; do
-		dp_cluster_stop "$name" immediate
+	[ -d "$1" ] || return 0
+	find "$1" -name postmaster.pid 2>/dev/null | while read -r pidfile; do
+		pid=$(head -1 "$pidfile" 2>/dev/null) || continue
+		[ "$(readlink "/proc/$pid/cwd")" = "$(dirname "$pidfile")" ] || continue
+		kill -QUIT "$pid" || continue
+		while [ -e "/proc/$pid/cwd" ]; do sleep 0.1; done
 	done
 }
 
