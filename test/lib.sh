@@ -294,3 +294,20 @@ dp_psql()
 	shift
 	dp_as_user "$PG_BIN/psql" -X -q -v ON_ERROR_STOP=1 -d "$(dp_conninfo "$name")" "$@"
 }
+
+# dp_pgspot: where test/prepare installs pgspot.
+dp_pgspot()
+{
+	echo "${XDG_CACHE_HOME:-$HOME/.cache}/depipe/pgspot-0.9.4/bin/pgspot"
+}
+
+# dp_clang_format: the clang-format 14 of this system, or nothing. Each release formats a little
+# differently, so there is one that decides.
+dp_clang_format()
+{
+	local program
+
+	for program in clang-format-14 clang-format; do
+		[[ $("$program" --version 2>/dev/null) != *" version 14."* ]] || { echo "$program"; return; }
+	done
+}
