@@ -38,11 +38,11 @@
 #if PG_VERSION_NUM < 160000
 #define table_ownercheck_compat(relid, role) pg_class_ownercheck((relid), (role))
 #define schema_aclcheck_compat(nspid, role, mode) pg_namespace_aclcheck((nspid), (role), (mode))
-#define server_aclcheck_compat(srvid, role, mode) pg_foreign_server_aclcheck((srvid), (role), (mode))
+#define server_aclcheck_compat(srvid, role, mode) \
+	pg_foreign_server_aclcheck((srvid), (role), (mode))
 #define server_ownercheck_compat(srvid, role) pg_foreign_server_ownercheck((srvid), (role))
 #else
-#define table_ownercheck_compat(relid, role) \
-	object_ownercheck(RelationRelationId, (relid), (role))
+#define table_ownercheck_compat(relid, role) object_ownercheck(RelationRelationId, (relid), (role))
 #define schema_aclcheck_compat(nspid, role, mode) \
 	object_aclcheck(NamespaceRelationId, (nspid), (role), (mode))
 #define server_aclcheck_compat(srvid, role, mode) \
@@ -106,6 +106,24 @@
 #else
 #define log_logical_message_compat(prefix, message, size) \
 	LogLogicalMessage((prefix), (message), (size), false, false)
+#endif
+
+/* 18 can ask for a deferrable primary key, too. */
+#if PG_VERSION_NUM < 180000
+#define RelationGetPrimaryKeyIndex_compat(rel) RelationGetPrimaryKeyIndex(rel)
+#else
+#define RelationGetPrimaryKeyIndex_compat(rel) RelationGetPrimaryKeyIndex((rel), false)
+#endif
+
+/* 18 can leave room in front of a minimal tuple. */
+#if PG_VERSION_NUM < 180000
+#define heap_form_minimal_tuple_compat(desc, values, nulls) \
+	heap_form_minimal_tuple((desc), (values), (nulls))
+#define heap_copy_minimal_tuple_compat(tuple) heap_copy_minimal_tuple(tuple)
+#else
+#define heap_form_minimal_tuple_compat(desc, values, nulls) \
+	heap_form_minimal_tuple((desc), (values), (nulls), 0)
+#define heap_copy_minimal_tuple_compat(tuple) heap_copy_minimal_tuple((tuple), 0)
 #endif
 
 #endif /* DEPIPE_COMPAT_H */

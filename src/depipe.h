@@ -19,7 +19,9 @@
 
 #include "compat.h"
 
-#define DEPIPE_VERSION "0.1.0"
+#ifndef DEPIPE_VERSION
+#error "the Makefile passes DEPIPE_VERSION"
+#endif
 #define DEPIPE_SCHEMA "depipe"
 
 /* SQLSTATEs of our own: classes beginning with I-Z are free to use. */
@@ -30,10 +32,10 @@
 
 /* Settings (depipe.c); units as in their documentation. */
 extern bool depipe_allow_target_dml;
-extern int	depipe_batch_memory;	/* kB */
-extern int	depipe_batch_rows;		/* changes */
+extern int depipe_batch_memory; /* kB */
+extern int depipe_batch_rows;   /* changes */
 extern bool depipe_enabled;
-extern int	depipe_max_override;	/* seconds */
-extern int	depipe_max_parked;		/* rows per table */
+extern int depipe_max_override; /* seconds */
+extern int depipe_max_parked;   /* rows per table */
 
-#endif							/* DEPIPE_H */
+#endif /* DEPIPE_H */

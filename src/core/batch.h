@@ -66,41 +66,41 @@
 /* A row some of whose columns the source did not send. */
 typedef struct PartialRow
 {
-	int64		sequence;
-	XLogRecPtr	lsn;
+	int64 sequence;
+	XLogRecPtr lsn;
 	TimestampTz time;
-	int64		pair;			/* 0: none */
-	Datum	   *values;			/* of delta->columns */
-	bool	   *nulls;
-	Bitmapset  *unknown;		/* members are indexes (from 0) into the columns */
-	Datum	   *base_values;	/* key columns of the base row, at their places */
-	bool	   *base_nulls;
-	bool		base_lost;		/* there is no base: the value cannot be recovered */
+	int64 pair;    /* 0: none */
+	Datum *values; /* of delta->columns */
+	bool *nulls;
+	Bitmapset *unknown; /* members are indexes (from 0) into the columns */
+	Datum *base_values; /* key columns of the base row, at their places */
+	bool *base_nulls;
+	bool base_lost; /* there is no base: the value cannot be recovered */
 } PartialRow;
 
 typedef struct Delta
 {
 	MemoryContext context;
-	ResourceOwner owner;		/* of the tuplestore: outlives subtransactions inside publish */
-	char	   *name;			/* of the ephemeral named relation */
-	Oid			relid;			/* table whose columns these are; InvalidOid: a source's layout */
-	TupleDesc	columns;		/* the table's own columns, renumbered from 1 */
-	AttrNumber *attnums;		/* their attribute numbers in the table */
-	TupleDesc	desc;			/* fixed columns, then the table's own */
-	int			nkeys;			/* 0: bag */
-	AttrNumber *keys;			/* numbers in columns, from 1 */
-	bool		clear;
-	bool		old_images;		/* every changed or deleted row's whole old image is there */
+	ResourceOwner owner; /* of the tuplestore: outlives subtransactions inside publish */
+	char *name;          /* of the ephemeral named relation */
+	Oid relid;           /* table whose columns these are; InvalidOid: a source's layout */
+	TupleDesc columns;   /* the table's own columns, renumbered from 1 */
+	AttrNumber *attnums; /* their attribute numbers in the table */
+	TupleDesc desc;      /* fixed columns, then the table's own */
+	int nkeys;           /* 0: bag */
+	AttrNumber *keys;    /* numbers in columns, from 1 */
+	bool clear;
+	bool old_images; /* every changed or deleted row's whole old image is there */
 	Tuplestorestate *rows;
-	int64		nrows;			/* in rows */
-	int64		changes;		/* taken in, before folding */
-	int64		new_images;		/* rows with a weight > 0 */
-	Size		memory;			/* bytes held by the fold, roughly */
-	XLogRecPtr	lsn;			/* of the rows given next: set by the filler per source */
-	TimestampTz time;			/* transaction, 0 when local */
-	List	   *partial;		/* of PartialRow, after delta_finish */
-	int64		next_sequence;
-	struct DeltaFold *fold;		/* NULL: rows are appended as they are */
+	int64 nrows;      /* in rows */
+	int64 changes;    /* taken in, before folding */
+	int64 new_images; /* rows with a weight > 0 */
+	Size memory;      /* bytes held by the fold, roughly */
+	XLogRecPtr lsn;   /* of the rows given next: set by the filler per source */
+	TimestampTz time; /* transaction, 0 when local */
+	List *partial;    /* of PartialRow, after delta_finish */
+	int64 next_sequence;
+	struct DeltaFold *fold; /* NULL: rows are appended as they are */
 } Delta;
 
 /*
@@ -108,13 +108,13 @@ typedef struct Delta
  * given by name.  Returns the number of columns (0: none) and their
  * attribute numbers in the table.
  */
-extern int	delta_key_attributes(Oid relid, List *key_names, AttrNumber **attnums);
+extern int delta_key_attributes(Oid relid, List *key_names, AttrNumber **attnums);
 
 /* How changes of one key are folded. */
 typedef enum FoldMode
 {
-	FOLD_NONE,					/* rows are appended as they are */
-	FOLD_BATCH					/* one row per key */
+	FOLD_NONE, /* rows are appended as they are */
+	FOLD_BATCH /* one row per key */
 } FoldMode;
 
 /*
@@ -198,4 +198,4 @@ extern ArrayType *delta_row_key(Delta *delta, const Datum *values, const bool *n
 /* Frees the delta with all it holds. */
 extern void delta_destroy(Delta *delta);
 
-#endif							/* DEPIPE_BATCH_H */
+#endif /* DEPIPE_BATCH_H */

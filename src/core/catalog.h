@@ -29,9 +29,9 @@
 
 typedef struct CatalogArg
 {
-	Oid			type;
-	Datum		value;
-	bool		isnull;
+	Oid type;
+	Datum value;
+	bool isnull;
 } CatalogArg;
 
 #define ARG_BOOL(v) ((CatalogArg){BOOLOID, BoolGetDatum(v), false})
@@ -54,10 +54,10 @@ extern CatalogArg catalog_jsonb_arg(const char *json_text);
 
 typedef struct CatalogRows
 {
-	TupleDesc	desc;
-	uint64		count;			/* rows returned */
-	uint64		processed;		/* rows affected by INSERT, UPDATE, DELETE */
-	HeapTuple  *tuples;
+	TupleDesc desc;
+	uint64 count;     /* rows returned */
+	uint64 processed; /* rows affected by INSERT, UPDATE, DELETE */
+	HeapTuple *tuples;
 } CatalogRows;
 
 /* Run a constant statement; raises what the statement raises. */
@@ -70,11 +70,12 @@ extern CatalogRows *catalog_execute(const char *sql, int nargs, const CatalogArg
 /* Values of a result: row from 0, column from 1; NULL gives NULL, 0, false. */
 extern bool catalog_isnull(const CatalogRows *rows, uint64 row, int column);
 extern Datum catalog_datum(const CatalogRows *rows, uint64 row, int column, bool *isnull);
-extern char *catalog_text(const CatalogRows *rows, uint64 row, int column);	/* any type, by its output function */
+extern char *catalog_text(const CatalogRows *rows, uint64 row,
+						  int column); /* any type, by its output function */
 extern int32 catalog_int4(const CatalogRows *rows, uint64 row, int column);
 extern int64 catalog_int8(const CatalogRows *rows, uint64 row, int column);
 extern bool catalog_bool(const CatalogRows *rows, uint64 row, int column);
-extern Oid	catalog_oid(const CatalogRows *rows, uint64 row, int column);
+extern Oid catalog_oid(const CatalogRows *rows, uint64 row, int column);
 extern XLogRecPtr catalog_lsn(const CatalogRows *rows, uint64 row, int column);
 extern TimestampTz catalog_time(const CatalogRows *rows, uint64 row, int column);
 extern List *catalog_text_list(const CatalogRows *rows, uint64 row, int column); /* of text[] */
@@ -86,20 +87,20 @@ extern void catalog_check_version(void);
 
 typedef enum TargetKind
 {
-	TARGET_TABLE = 't',			/* an ordinary table with constraints */
+	TARGET_TABLE = 't', /* an ordinary table with constraints */
 	TARGET_LOAD = 'l',
 	TARGET_TRANSFORM = 'f'
 } TargetKind;
 
 typedef struct Target
 {
-	int32		id;
-	char	   *schema_name;
-	char	   *table_name;
-	char	   *display;		/* quoted schema.table: for messages and for SQL text */
-	TargetKind	kind;
-	Oid			owner;			/* the role its work is done as; InvalidOid: dropped */
-	Oid			relid;			/* InvalidOid while there is no such table */
+	int32 id;
+	char *schema_name;
+	char *table_name;
+	char *display; /* quoted schema.table: for messages and for SQL text */
+	TargetKind kind;
+	Oid owner; /* the role its work is done as; InvalidOid: dropped */
+	Oid relid; /* InvalidOid while there is no such table */
 } Target;
 
 /*
@@ -124,7 +125,7 @@ extern void target_set_kind(Target *target, TargetKind kind);
 extern void target_delete(int32 target_id);
 
 /* Look the table up again (after creating it); sets and returns target->relid. */
-extern Oid	target_bind(Target *target);
+extern Oid target_bind(Target *target);
 
 /* "2026-01-01 ..." through which the table is complete; 0 when unknown. */
 extern void target_set_data_as_of(int32 target_id, TimestampTz data_as_of);
@@ -137,4 +138,4 @@ extern void target_set_pause(int32 target_id, bool paused, const char *reason, T
 /* A durable state change for depipe.events, with NOTIFY as its doorbell. */
 extern void event_record(int32 target_id, const char *event, const char *state, const char *reason);
 
-#endif							/* DEPIPE_CATALOG_H */
+#endif /* DEPIPE_CATALOG_H */

@@ -26,9 +26,9 @@
 
 typedef struct Identity
 {
-	Oid			saved_user;
-	int			saved_context;
-	int			guc_level;
+	Oid saved_user;
+	int saved_context;
+	int guc_level;
 } Identity;
 
 /* Act as role; raises 42704 when the role is gone. */
@@ -64,4 +64,4 @@ extern bool identity_may_operate(Oid owner);
 /* The same, raising 42501 "permission denied for target ...". */
 extern void identity_check_operate(Oid owner, const char *display_name);
 
-#endif							/* DEPIPE_IDENTITY_H */
+#endif /* DEPIPE_IDENTITY_H */

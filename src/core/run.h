@@ -18,32 +18,32 @@ typedef enum RunStatus
 {
 	RUN_RUNNING,
 	RUN_SUCCEEDED,
-	RUN_NOTHING,				/* no change */
-	RUN_BLOCKED,				/* a gate or a breaker */
-	RUN_SKIPPED,				/* another run holds the target */
+	RUN_NOTHING, /* no change */
+	RUN_BLOCKED, /* a gate or a breaker */
+	RUN_SKIPPED, /* another run holds the target */
 	RUN_FAILED
 } RunStatus;
 
 typedef struct Run
 {
-	int64		id;				/* 0: no row written yet */
-	Target	   *target;
-	const char *started_by;		/* 'refresh', 'run', 'upstream', ... */
-	RunStatus	status;
-	const char *strategy;		/* 'stream', 'copy', 'full', 'full_diff', ... or NULL */
-	char	   *reason;			/* without column values; NULL when there is nothing to say */
-	int64		rows_in;
-	int64		inserted;
-	int64		updated;
-	int64		deleted;
-	int64		quarantined;
+	int64 id; /* 0: no row written yet */
+	Target *target;
+	const char *started_by; /* 'refresh', 'run', 'upstream', ... */
+	RunStatus status;
+	const char *strategy; /* 'stream', 'copy', 'full', 'full_diff', ... or NULL */
+	char *reason;         /* without column values; NULL when there is nothing to say */
+	int64 rows_in;
+	int64 inserted;
+	int64 updated;
+	int64 deleted;
+	int64 quarantined;
 	TimestampTz started_at;
-	double		gate_ms;
-	double		apply_ms;
-	double		read_ms;
-	char	   *error_sqlstate;
-	char	   *error_message;
-	char	   *error_hint;
+	double gate_ms;
+	double apply_ms;
+	double read_ms;
+	char *error_sqlstate;
+	char *error_message;
+	char *error_hint;
 } Run;
 
 /* Insert the row as 'running'. */
@@ -60,4 +60,4 @@ extern const char *run_status_name(RunStatus status);
  */
 extern void run_set_error(Run *run, const ErrorData *error);
 
-#endif							/* DEPIPE_RUN_H */
+#endif /* DEPIPE_RUN_H */

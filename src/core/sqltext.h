@@ -58,4 +58,4 @@ extern List *text_array_to_list(ArrayType *array, const char *argument);
 /* The reverse; NULL for NIL. */
 extern ArrayType *list_to_text_array(List *strings);
 
-#endif							/* DEPIPE_SQLTEXT_H */
+#endif /* DEPIPE_SQLTEXT_H */

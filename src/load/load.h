@@ -23,8 +23,8 @@
 
 typedef struct LoadRefreshOptions
 {
-	bool		commit;			/* a procedure in non-atomic context: commit each batch, confirm after it */
-	bool		wait;			/* wait for another run that holds the stream, else 'skipped' */
+	bool commit; /* a procedure in non-atomic context: commit each batch, confirm after it */
+	bool wait;   /* wait for another run that holds the stream, else 'skipped' */
 } LoadRefreshOptions;
 
 /*
@@ -45,7 +45,7 @@ extern char *load_server(int32 target_id);
  * load does, in the columns of the target (order of delta->columns).  Returns
  * false with a reason when that is not possible now (paused, source down).
  */
-extern bool load_read_source(Target *target, Tuplestorestate **rows, TupleDesc *desc,
-							 uint64 *nrows, char **reason);
+extern bool load_read_source(Target *target, Tuplestorestate **rows, TupleDesc *desc, uint64 *nrows,
+							 char **reason);
 
-#endif							/* DEPIPE_LOAD_H */
+#endif /* DEPIPE_LOAD_H */

@@ -36,27 +36,27 @@
 
 typedef enum PublishStatus
 {
-	PUBLISH_DONE,				/* applied (perhaps with rows in quarantine) */
-	PUBLISH_NOTHING,			/* the delta was empty */
-	PUBLISH_REJECTED,			/* a reject constraint: parked or dropped */
-	PUBLISH_BROKEN,				/* a break constraint: the breaker is open now */
-	PUBLISH_BLOCKED,			/* the breaker was open already, or a probe must pass again */
-	PUBLISH_ERROR,				/* apply or the gate raised an error; see run->error_* */
-	PUBLISH_BASE_LOST			/* a partial row has no base: needs a resync */
+	PUBLISH_DONE,     /* applied (perhaps with rows in quarantine) */
+	PUBLISH_NOTHING,  /* the delta was empty */
+	PUBLISH_REJECTED, /* a reject constraint: parked or dropped */
+	PUBLISH_BROKEN,   /* a break constraint: the breaker is open now */
+	PUBLISH_BLOCKED,  /* the breaker was open already, or a probe must pass again */
+	PUBLISH_ERROR,    /* apply or the gate raised an error; see run->error_* */
+	PUBLISH_BASE_LOST /* a partial row has no base: needs a resync */
 } PublishStatus;
 
 typedef struct PublishItem
 {
-	Target	   *target;
-	Delta	   *delta;			/* finished; consumed: publish may replace it */
-	Run		   *run;			/* begun; counts, reason and error are filled in, status too */
-	Admission	admission;		/* what breaker_admit said; publish never asks again.  With
+	Target *target;
+	Delta *delta;        /* finished; consumed: publish may replace it */
+	Run *run;            /* begun; counts, reason and error are filled in, status too */
+	Admission admission; /* what breaker_admit said; publish never asks again.  With
 								 * ADMIT_NOT the delta is parked (or dropped) at once */
-	bool		park;			/* keep what is not published (loads), else drop it (transforms) */
-	bool		always_gate;	/* evaluate table checks although the delta is empty */
+	bool park;           /* keep what is not published (loads), else drop it (transforms) */
+	bool always_gate;    /* evaluate table checks although the delta is empty */
 	/* results */
 	PublishStatus status;
-	char	   *reason;
+	char *reason;
 } PublishItem;
 
 /*
@@ -139,4 +139,4 @@ extern bool delta_complete(Target *target, Delta *delta, char **reason);
  */
 extern void delta_complete_old(Target *target, Delta *delta);
 
-#endif							/* DEPIPE_PUBLISH_H */
+#endif /* DEPIPE_PUBLISH_H */

@@ -23,18 +23,18 @@
 
 typedef enum BreakerState
 {
-	BREAKER_CLOSED,				/* -> OPEN, FORCED_OPEN, DISABLED */
-	BREAKER_OPEN,				/* -> HALF_OPEN, FORCED_OPEN, DISABLED */
-	BREAKER_HALF_OPEN,			/* -> CLOSED, OPEN, FORCED_OPEN, DISABLED */
-	BREAKER_FORCED_OPEN,		/* -> HALF_OPEN, DISABLED */
-	BREAKER_DISABLED			/* -> HALF_OPEN, FORCED_OPEN */
+	BREAKER_CLOSED,      /* -> OPEN, FORCED_OPEN, DISABLED */
+	BREAKER_OPEN,        /* -> HALF_OPEN, FORCED_OPEN, DISABLED */
+	BREAKER_HALF_OPEN,   /* -> CLOSED, OPEN, FORCED_OPEN, DISABLED */
+	BREAKER_FORCED_OPEN, /* -> HALF_OPEN, DISABLED */
+	BREAKER_DISABLED     /* -> HALF_OPEN, FORCED_OPEN */
 } BreakerState;
 
 typedef enum Admission
 {
-	ADMIT,						/* publish: closed, or disabled by an override */
-	ADMIT_PROBE,				/* publish if the gate passes: half_open */
-	ADMIT_NOT					/* hold: open or forced_open */
+	ADMIT,       /* publish: closed, or disabled by an override */
+	ADMIT_PROBE, /* publish if the gate passes: half_open */
+	ADMIT_NOT    /* hold: open or forced_open */
 } Admission;
 
 /*
@@ -66,4 +66,4 @@ extern const char *breaker_state_name(BreakerState state);
 /* Is the breaker open, half_open or forced_open (what guard and downstream look at)? */
 extern bool breaker_blocks(int32 target_id, char **reason);
 
-#endif							/* DEPIPE_BREAKER_H */
+#endif /* DEPIPE_BREAKER_H */

@@ -50,38 +50,38 @@ typedef enum Action
 
 typedef struct Verdict
 {
-	int32		constraint_id;
-	int32		target_id;		/* whose constraint it is */
-	char	   *constraint_name;
-	char	   *check_kind;		/* 'satisfies', 'unique', ... */
-	Outcome		outcome;
-	Action		action;			/* what it asks for now; ACTION_NONE when it passes */
-	int64		evaluated;		/* -1: unknown */
-	int64		violations;		/* -1: unknown */
-	char	   *metric;			/* value of an aggregate as text, or NULL */
-	char	   *warn_if;
-	char	   *fail_if;
-	const char *strategy;		/* how: 'delta', 'index probe', 'scan', ... */
-	double		elapsed_ms;
-	char	   *detail;			/* JSON object as text, without column values; or NULL */
-	bool		would_have_blocked; /* failing, but not enforced yet */
+	int32 constraint_id;
+	int32 target_id; /* whose constraint it is */
+	char *constraint_name;
+	char *check_kind; /* 'satisfies', 'unique', ... */
+	Outcome outcome;
+	Action action;    /* what it asks for now; ACTION_NONE when it passes */
+	int64 evaluated;  /* -1: unknown */
+	int64 violations; /* -1: unknown */
+	char *metric;     /* value of an aggregate as text, or NULL */
+	char *warn_if;
+	char *fail_if;
+	const char *strategy; /* how: 'delta', 'index probe', 'scan', ... */
+	double elapsed_ms;
+	char *detail;            /* JSON object as text, without column values; or NULL */
+	bool would_have_blocked; /* failing, but not enforced yet */
 } Verdict;
 
 /* A row that quarantine keeps out. */
 typedef struct FailedRow
 {
-	int64		sequence;		/* in the delta */
-	List	   *constraint_ids; /* integer list */
+	int64 sequence;       /* in the delta */
+	List *constraint_ids; /* integer list */
 } FailedRow;
 
 typedef struct GateReport
 {
-	List	   *verdicts;		/* of Verdict */
-	Action		action;			/* the strongest of NONE, WARN, REJECT, BREAK */
-	char	   *reason;			/* for REJECT and BREAK: which constraint and how many */
-	FailedRow  *failed_rows;	/* sorted by sequence */
-	int			nfailed_rows;
-	double		elapsed_ms;
+	List *verdicts;         /* of Verdict */
+	Action action;          /* the strongest of NONE, WARN, REJECT, BREAK */
+	char *reason;           /* for REJECT and BREAK: which constraint and how many */
+	FailedRow *failed_rows; /* sorted by sequence */
+	int nfailed_rows;
+	double elapsed_ms;
 } GateReport;
 
 typedef struct Gate Gate;
@@ -118,4 +118,4 @@ extern const char *action_name(Action action);
  */
 extern void verdicts_record(int64 run_id, Target *target, List *verdicts);
 
-#endif							/* DEPIPE_GATE_H */
+#endif /* DEPIPE_GATE_H */

@@ -20,30 +20,30 @@
 
 typedef struct StrategyOffer
 {
-	bool		possible;
-	double		cost;			/* planner units; compared between strategies */
-	const char *reason_code;	/* short constant, e.g. 'volatile_function' */
-	char	   *detail;			/* a sentence for explain_transform, or NULL */
+	bool possible;
+	double cost;             /* planner units; compared between strategies */
+	const char *reason_code; /* short constant, e.g. 'volatile_function' */
+	char *detail;            /* a sentence for explain_transform, or NULL */
 } StrategyOffer;
 
 typedef struct StrategyContext
 {
-	Transform  *transform;
-	Snapshot	snapshot;		/* S1: the one snapshot of the slice */
-	MemoryContext context;		/* for the delta */
-	bool		initial;		/* never published before */
+	Transform *transform;
+	Snapshot snapshot;     /* S1: the one snapshot of the slice */
+	MemoryContext context; /* for the delta */
+	bool initial;          /* never published before */
 } StrategyContext;
 
 typedef struct Strategy
 {
 	const char *name;
-	void		(*offer) (const StrategyContext *context, StrategyOffer *offer);
+	void (*offer)(const StrategyContext *context, StrategyOffer *offer);
 
 	/* NULL: nothing to do at all; else a finished delta for publish */
-	Delta	   *(*make_delta) (const StrategyContext *context);
+	Delta *(*make_delta)(const StrategyContext *context);
 
 	/* SQL that make_delta runs, for explain_transform; may return NULL */
-	char	   *(*delta_sql) (const StrategyContext *context);
+	char *(*delta_sql)(const StrategyContext *context);
 } Strategy;
 
 /* The table, ended by a NULL name. */
@@ -61,4 +61,4 @@ extern const Strategy *strategy_choose(const StrategyContext *context, StrategyO
  */
 extern void delta_fill_from_difference(Delta *delta, const char *incoming, const char *target);
 
-#endif							/* DEPIPE_STRATEGY_H */
+#endif /* DEPIPE_STRATEGY_H */

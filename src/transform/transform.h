@@ -13,22 +13,22 @@
 
 typedef struct Transform
 {
-	Target	   *target;
-	char	   *query_text;		/* as written */
-	char	   *query_sql;		/* deparsed, fully qualified: what runs */
-	List	   *key;			/* column names; NIL: a bag */
-	char	   *mode;			/* auto, incremental, full */
-	char	   *on_incomplete;	/* publish, block */
-	char	   *on_stale;
-	bool		populated;		/* published at least once in this database */
-	List	   *inputs;			/* of TransformInput */
+	Target *target;
+	char *query_text;    /* as written */
+	char *query_sql;     /* deparsed, fully qualified: what runs */
+	List *key;           /* column names; NIL: a bag */
+	char *mode;          /* auto, incremental, full */
+	char *on_incomplete; /* publish, block */
+	char *on_stale;
+	bool populated; /* published at least once in this database */
+	List *inputs;   /* of TransformInput */
 } Transform;
 
 typedef struct TransformInput
 {
-	char	   *schema_name;
-	char	   *table_name;
-	int32		target_id;		/* 0: no target of depipe's */
+	char *schema_name;
+	char *table_name;
+	int32 target_id; /* 0: no target of depipe's */
 } TransformInput;
 
 extern Transform *transform_get(int32 target_id);
@@ -53,4 +53,4 @@ extern List *dag_downstream(List *targets);
  */
 extern bool dag_blocked(Target *target, char **path, char **reason);
 
-#endif							/* DEPIPE_TRANSFORM_H */
+#endif /* DEPIPE_TRANSFORM_H */

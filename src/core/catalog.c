@@ -1,0 +1,508 @@
+/*-------------------------------------------------------------------------
+ *
+ * catalog.c
+ *		Access to depipe's own tables: the executor, and the targets.
+ *
+ * Statements are constants.  Their plans are kept for the session in a table
+ * keyed by the address of the text, and run as the owner of the extension.
+ * A definition stays with its name; target_state.relid remembers the table it
+ * was last bound to, so that a rename is followed when no table of the old
+ * name is left.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "core/catalog.h"
+
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "commands/async.h"
+#include "commands/extension.h"
+#include "core/identity.h"
+#include "core/sqltext.h"
+#include "executor/spi.h"
+#include "utils/hsearch.h"
+#include "utils/jsonb.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/syscache.h"
+
+typedef struct PlanEntry
+{
+	const char *sql; /* key: the address */
+	SPIPlanPtr plan;
+} PlanEntry;
+
+static HTAB *plans = NULL;
+
+/* ---- executing ---- */
+
+CatalogArg
+catalog_text_arg(const char *string)
+{
+	if (string == NULL)
+		return ARG_NULL(TEXTOID);
+	return ARG_DATUM(TEXTOID, CStringGetTextDatum(string));
+}
+
+CatalogArg
+catalog_text_array_arg(List *strings)
+{
+	ArrayType *array = list_to_text_array(strings);
+
+	if (array == NULL)
+		return ARG_NULL(TEXTARRAYOID);
+	return ARG_DATUM(TEXTARRAYOID, PointerGetDatum(array));
+}
+
+CatalogArg
+catalog_jsonb_arg(const char *json_text)
+{
+	if (json_text == NULL)
+		return ARG_NULL(JSONBOID);
+	return ARG_DATUM(JSONBOID, DirectFunctionCall1(jsonb_in, CStringGetDatum(json_text)));
+}
+
+static SPIPlanPtr
+plan_for(const char *sql, int nargs, const CatalogArg *args)
+{
+	PlanEntry *entry;
+	bool found;
+	Oid types[FUNC_MAX_ARGS];
+	SPIPlanPtr plan;
+
+	if (plans == NULL)
+	{
+		HASHCTL control = {0};
+
+		control.keysize = sizeof(char *);
+		control.entrysize = sizeof(PlanEntry);
+		control.hcxt = TopMemoryContext;
+		plans = hash_create("depipe catalog plans",
+							64,
+							&control,
+							HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	}
+	entry = hash_search(plans, &sql, HASH_FIND, NULL);
+	if (entry != NULL)
+		return entry->plan;
+
+	for (int i = 0; i < nargs; i++)
+		types[i] = args[i].type;
+	plan = SPI_prepare(sql, nargs, types);
+	if (plan == NULL)
+		elog(ERROR,
+			 "could not prepare statement on the catalog: %s",
+			 SPI_result_code_string(SPI_result));
+	SPI_keepplan(plan);
+	entry = hash_search(plans, &sql, HASH_ENTER, &found);
+	entry->plan = plan;
+	return plan;
+}
+
+static CatalogRows *
+copy_result(MemoryContext context)
+{
+	MemoryContext old = MemoryContextSwitchTo(context);
+	CatalogRows *rows = palloc0(sizeof(CatalogRows));
+
+	rows->processed = SPI_processed;
+	if (SPI_tuptable != NULL)
+	{
+		rows->desc = CreateTupleDescCopy(SPI_tuptable->tupdesc);
+		rows->count = SPI_tuptable->numvals;
+		rows->tuples = palloc(sizeof(HeapTuple) * Max(rows->count, 1));
+		for (uint64 i = 0; i < rows->count; i++)
+			rows->tuples[i] = heap_copytuple(SPI_tuptable->vals[i]);
+	}
+	MemoryContextSwitchTo(old);
+	return rows;
+}
+
+CatalogRows *
+catalog_execute(const char *sql, int nargs, const CatalogArg *args)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	Identity identity;
+	Datum values[FUNC_MAX_ARGS];
+	char nulls[FUNC_MAX_ARGS];
+	CatalogRows *rows;
+	int result;
+
+	Assert(nargs <= FUNC_MAX_ARGS);
+	for (int i = 0; i < nargs; i++)
+	{
+		values[i] = args[i].value;
+		nulls[i] = args[i].isnull ? 'n' : ' ';
+	}
+	identity_become_extension(&identity);
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	result = SPI_execute_plan(plan_for(sql, nargs, args), values, nulls, false, 0);
+	if (result < 0)
+		elog(ERROR, "statement on the catalog failed: %s", SPI_result_code_string(result));
+	rows = copy_result(caller);
+	SPI_finish();
+	identity_restore(&identity);
+	return rows;
+}
+
+/* ---- values of a result ---- */
+
+Datum
+catalog_datum(const CatalogRows *rows, uint64 row, int column, bool *isnull)
+{
+	Assert(row < rows->count && column <= rows->desc->natts);
+	return heap_getattr(rows->tuples[row], column, rows->desc, isnull);
+}
+
+bool
+catalog_isnull(const CatalogRows *rows, uint64 row, int column)
+{
+	bool isnull;
+
+	(void) catalog_datum(rows, row, column, &isnull);
+	return isnull;
+}
+
+char *
+catalog_text(const CatalogRows *rows, uint64 row, int column)
+{
+	return SPI_getvalue(rows->tuples[row], rows->desc, column);
+}
+
+int32
+catalog_int4(const CatalogRows *rows, uint64 row, int column)
+{
+	bool isnull;
+	Datum value = catalog_datum(rows, row, column, &isnull);
+
+	return isnull ? 0 : DatumGetInt32(value);
+}
+
+int64
+catalog_int8(const CatalogRows *rows, uint64 row, int column)
+{
+	bool isnull;
+	Datum value = catalog_datum(rows, row, column, &isnull);
+
+	return isnull ? 0 : DatumGetInt64(value);
+}
+
+bool
+catalog_bool(const CatalogRows *rows, uint64 row, int column)
+{
+	bool isnull;
+	Datum value = catalog_datum(rows, row, column, &isnull);
+
+	return isnull ? false : DatumGetBool(value);
+}
+
+Oid
+catalog_oid(const CatalogRows *rows, uint64 row, int column)
+{
+	bool isnull;
+	Datum value = catalog_datum(rows, row, column, &isnull);
+
+	return isnull ? InvalidOid : DatumGetObjectId(value);
+}
+
+XLogRecPtr
+catalog_lsn(const CatalogRows *rows, uint64 row, int column)
+{
+	bool isnull;
+	Datum value = catalog_datum(rows, row, column, &isnull);
+
+	return isnull ? InvalidXLogRecPtr : DatumGetLSN(value);
+}
+
+TimestampTz
+catalog_time(const CatalogRows *rows, uint64 row, int column)
+{
+	bool isnull;
+	Datum value = catalog_datum(rows, row, column, &isnull);
+
+	return isnull ? 0 : DatumGetTimestampTz(value);
+}
+
+List *
+catalog_text_list(const CatalogRows *rows, uint64 row, int column)
+{
+	bool isnull;
+	Datum value = catalog_datum(rows, row, column, &isnull);
+
+	return isnull ? NIL : text_array_to_list(DatumGetArrayTypeP(value), "array");
+}
+
+void
+catalog_check_version(void)
+{
+	CatalogRows *rows = CATALOG_EXECUTE0("SELECT extversion FROM pg_catalog.pg_extension"
+										 " WHERE extname OPERATOR(pg_catalog.=) 'depipe'");
+	char *installed;
+
+	if (rows->count == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("extension \"depipe\" is not installed in this database"),
+				 errhint("Run CREATE EXTENSION depipe.")));
+	installed = catalog_text(rows, 0, 1);
+	if (strcmp(installed, DEPIPE_VERSION) != 0)
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("depipe library is version %s, but the extension is version %s",
+					DEPIPE_VERSION,
+					installed),
+			 errhint(
+				 "Run ALTER EXTENSION depipe UPDATE, or start a new session after installing the library.")));
+}
+
+/* ---- targets ---- */
+
+#define TARGET_COLUMNS                                                           \
+	"SELECT t.target_id, t.schema_name::text, t.table_name::text, t.kind::text," \
+	" t.owner::oid, s.relid"                                                     \
+	" FROM depipe.target t LEFT JOIN depipe.target_state s USING (target_id)"
+
+static Oid
+find_table(const char *schema_name, const char *table_name)
+{
+	Oid schema = get_namespace_oid(schema_name, true);
+
+	return OidIsValid(schema) ? get_relname_relid(table_name, schema) : InvalidOid;
+}
+
+static void
+remember_table(Target *target, Oid relid)
+{
+	(void) CATALOG_EXECUTE("INSERT INTO depipe.target_state (target_id, relid) VALUES ($1, $2)"
+						   " ON CONFLICT (target_id) DO UPDATE SET relid = EXCLUDED.relid",
+						   ARG_INT4(target->id),
+						   ARG_OID(relid));
+}
+
+static Target *
+target_from_row(const CatalogRows *rows, uint64 row)
+{
+	Target *target = palloc0(sizeof(Target));
+
+	target->id = catalog_int4(rows, row, 1);
+	target->schema_name = catalog_text(rows, row, 2);
+	target->table_name = catalog_text(rows, row, 3);
+	target->kind = (TargetKind) catalog_text(rows, row, 4)[0];
+	target->owner = catalog_oid(rows, row, 5);
+	target->display = sql_table(target->schema_name, target->table_name);
+	target->relid = find_table(target->schema_name, target->table_name);
+	return target;
+}
+
+Target *
+target_find_named(const char *schema_name, const char *table_name)
+{
+	CatalogRows *rows = CATALOG_EXECUTE(TARGET_COLUMNS
+										" WHERE t.schema_name OPERATOR(pg_catalog.=) $1::name"
+										" AND t.table_name OPERATOR(pg_catalog.=) $2::name",
+										ARG_TEXT(schema_name),
+										ARG_TEXT(table_name));
+
+	return rows->count == 0 ? NULL : target_from_row(rows, 0);
+}
+
+Target *
+target_find(const char *name, bool missing_ok)
+{
+	char *schema_name;
+	char *table_name;
+	Target *target;
+
+	parse_table_name(name, &schema_name, &table_name);
+	target = target_find_named(schema_name, table_name);
+	if (target == NULL && !missing_ok)
+	{
+		bool exists = OidIsValid(find_table(schema_name, table_name));
+
+		ereport(
+			ERROR,
+			(errcode(exists ? ERRCODE_UNDEFINED_OBJECT : ERRCODE_UNDEFINED_TABLE),
+			 errmsg("%s is not a target", sql_table(schema_name, table_name)),
+			 errhint(
+				 "Targets are tables with a load, a transform or a constraint: see the view depipe.status.")));
+	}
+	return target;
+}
+
+Target *
+target_get(int32 target_id)
+{
+	CatalogRows *rows = CATALOG_EXECUTE(TARGET_COLUMNS
+										" WHERE t.target_id OPERATOR(pg_catalog.=) $1",
+										ARG_INT4(target_id));
+
+	if (rows->count == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("target %d does not exist", target_id)));
+	return target_from_row(rows, 0);
+}
+
+/* psql's pattern of one name as a regular expression: * and ? are wildcards. */
+static char *
+pattern_to_regex(const char *pattern)
+{
+	StringInfoData regex;
+
+	initStringInfo(&regex);
+	appendStringInfoString(&regex, "^(");
+	for (const char *p = pattern; *p != '\0'; p++)
+	{
+		if (*p == '*')
+			appendStringInfoString(&regex, ".*");
+		else if (*p == '?')
+			appendStringInfoChar(&regex, '.');
+		else
+		{
+			if (strchr("\\^$.|+()[]{}", *p) != NULL)
+				appendStringInfoChar(&regex, '\\');
+			appendStringInfoChar(&regex, *p);
+		}
+	}
+	appendStringInfoString(&regex, ")$");
+	return regex.data;
+}
+
+List *
+target_match(const char *pattern)
+{
+	const char *dot = strchr(pattern, '.');
+	char *schema = dot == NULL ? pstrdup("*") : pnstrdup(pattern, dot - pattern);
+	const char *table = dot == NULL ? pattern : dot + 1;
+	List *targets = NIL;
+	CatalogRows *rows;
+
+	rows = CATALOG_EXECUTE(TARGET_COLUMNS " WHERE t.schema_name::text OPERATOR(pg_catalog.~) $1"
+										  " AND t.table_name::text OPERATOR(pg_catalog.~) $2"
+										  " ORDER BY t.schema_name, t.table_name",
+						   ARG_TEXT(pattern_to_regex(schema)),
+						   ARG_TEXT(pattern_to_regex(table)));
+	for (uint64 i = 0; i < rows->count; i++)
+		targets = lappend(targets, target_from_row(rows, i));
+	return targets;
+}
+
+Target *
+target_create(const char *schema_name, const char *table_name, TargetKind kind, Oid owner,
+			  Oid relid)
+{
+	char kind_text[2] = {(char) kind, '\0'};
+	Target *target;
+
+	(void) CATALOG_EXECUTE("INSERT INTO depipe.target (schema_name, table_name, kind, owner)"
+						   " VALUES ($1::name, $2::name, $3::\"char\", $4::oid::regrole)",
+						   ARG_TEXT(schema_name),
+						   ARG_TEXT(table_name),
+						   ARG_TEXT(kind_text),
+						   ARG_OID(owner));
+	target = target_find_named(schema_name, table_name);
+	remember_table(target, relid);
+	return target;
+}
+
+void
+target_set_kind(Target *target, TargetKind kind)
+{
+	char kind_text[2] = {(char) kind, '\0'};
+
+	(void) CATALOG_EXECUTE("UPDATE depipe.target SET kind = $2::\"char\""
+						   " WHERE target_id OPERATOR(pg_catalog.=) $1",
+						   ARG_INT4(target->id),
+						   ARG_TEXT(kind_text));
+	target->kind = kind;
+}
+
+void
+target_delete(int32 target_id)
+{
+	(void) CATALOG_EXECUTE("DELETE FROM depipe.target WHERE target_id OPERATOR(pg_catalog.=) $1",
+						   ARG_INT4(target_id));
+}
+
+Oid
+target_bind(Target *target)
+{
+	target->relid = find_table(target->schema_name, target->table_name);
+	remember_table(target, target->relid);
+	return target->relid;
+}
+
+void
+target_set_data_as_of(int32 target_id, TimestampTz data_as_of)
+{
+	(void) CATALOG_EXECUTE(
+		"INSERT INTO depipe.target_state (target_id, data_as_of) VALUES ($1, $2)"
+		" ON CONFLICT (target_id) DO UPDATE SET data_as_of = EXCLUDED.data_as_of",
+		ARG_INT4(target_id),
+		ARG_TIME(data_as_of));
+}
+
+TimestampTz
+target_data_as_of(int32 target_id)
+{
+	CatalogRows *rows = CATALOG_EXECUTE("SELECT data_as_of FROM depipe.target_state"
+										" WHERE target_id OPERATOR(pg_catalog.=) $1",
+										ARG_INT4(target_id));
+
+	return rows->count == 0 ? 0 : catalog_time(rows, 0, 1);
+}
+
+bool
+target_is_paused(int32 target_id, char **reason)
+{
+	CatalogRows *rows = CATALOG_EXECUTE("SELECT pause_reason FROM depipe.target_state"
+										" WHERE target_id OPERATOR(pg_catalog.=) $1 AND paused"
+										" AND (paused_until IS NULL OR paused_until"
+										" OPERATOR(pg_catalog.>) pg_catalog.clock_timestamp())",
+										ARG_INT4(target_id));
+
+	if (rows->count == 0)
+		return false;
+	if (reason != NULL)
+		*reason = catalog_text(rows, 0, 1);
+	return true;
+}
+
+void
+target_set_pause(int32 target_id, bool paused, const char *reason, TimestampTz until)
+{
+	(void) CATALOG_EXECUTE("INSERT INTO depipe.target_state"
+						   " (target_id, paused, pause_reason, paused_until)"
+						   " VALUES ($1, $2, $3, $4)"
+						   " ON CONFLICT (target_id) DO UPDATE SET paused = EXCLUDED.paused,"
+						   " pause_reason = EXCLUDED.pause_reason,"
+						   " paused_until = EXCLUDED.paused_until",
+						   ARG_INT4(target_id),
+						   ARG_BOOL(paused),
+						   ARG_TEXT(reason),
+						   ARG_TIME(until));
+}
+
+/*
+ * The payload has no reason: whoever may LISTEN is told that something
+ * happened and looks at what he may see.
+ */
+void
+event_record(int32 target_id, const char *event, const char *state, const char *reason)
+{
+	CatalogRows *rows;
+
+	rows = CATALOG_EXECUTE(
+		"INSERT INTO depipe.event (target_id, target, event, state, reason)"
+		" VALUES ($1, (SELECT pg_catalog.format('%I.%I', schema_name, table_name)"
+		" FROM depipe.target WHERE target_id OPERATOR(pg_catalog.=) $1),"
+		" $2, $3, $4)"
+		" RETURNING pg_catalog.jsonb_build_object('event', event, 'event_id',"
+		" event_id, 'state', state)::text",
+		ARG_INT4(target_id),
+		ARG_TEXT(event),
+		ARG_TEXT(state),
+		ARG_TEXT(reason));
+	Async_Notify("depipe", catalog_text(rows, 0, 1));
+}

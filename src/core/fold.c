@@ -1,0 +1,518 @@
+/*-------------------------------------------------------------------------
+ *
+ * fold.c
+ *		Folding of a batch's changes per key and per column.
+ *
+ * A hash table from key to the newest image of the row.  Images are kept as
+ * minimal tuples in the layout of the delta, so that most rows are only copied
+ * at the end.  A column that the source did not send (unchanged TOAST) keeps
+ * the value of the earlier image of the batch; when there is none it stays
+ * unknown, and the entry remembers the key of the row, as it was before the
+ * batch, that has the value: after a key change that is the old key.
+ *
+ * A key change is a deletion of the old key and an upsert of the new one; the
+ * new image names the sequence of the deletion (pair), so that whoever sets
+ * the new image aside keeps the old row in place.
+ *
+ * Invariants: one entry per key; an entry with unknown columns has weight +1
+ * and a base key or base_lost; memory is that of the delta's context.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "core/fold.h"
+
+#include "access/htup_details.h"
+#include "common/hashfn.h"
+#include "fmgr.h"
+#include "utils/builtins.h"
+#include "utils/datum.h"
+#include "utils/memutils.h"
+#include "utils/typcache.h"
+
+typedef struct FoldEntry
+{
+	uint32 hash;
+	bool present; /* the key has a row after the batch */
+	bool base_lost;
+	Datum *keys;
+	bool *key_nulls;
+	MinimalTuple tuple; /* in the layout of delta->desc */
+	int64 sequence;
+	int64 pair;
+	Bitmapset *unknown;
+	Datum *base_keys; /* when unknown is not empty */
+	bool *base_nulls;
+} FoldEntry;
+
+typedef struct FoldSlot
+{
+	FoldEntry *entry;
+	uint32 hash;
+	char status;
+} FoldSlot;
+
+typedef struct FoldKey
+{
+	FmgrInfo hash;
+	FmgrInfo equal;
+	Oid collation;
+	int16 length;
+	bool by_value;
+} FoldKey;
+
+typedef struct DeltaFold
+{
+	struct foldtable_hash *table;
+	MemoryContext context;
+	int nkeys;
+	FoldKey *keys;
+	FoldEntry **order; /* in order of first appearance */
+	int norder;
+	int max_order;
+	bool cleared; /* rows of before the batch are gone */
+	FoldEntry probe;
+	Datum *row; /* scratch: fixed columns and values */
+	bool *row_nulls;
+} DeltaFold;
+
+static bool keys_equal(const DeltaFold *fold, const FoldEntry *a, const FoldEntry *b);
+
+#define SH_PREFIX foldtable
+#define SH_ELEMENT_TYPE FoldSlot
+#define SH_KEY_TYPE FoldEntry *
+#define SH_KEY entry
+#define SH_HASH_KEY(tb, key) ((key)->hash)
+#define SH_EQUAL(tb, a, b) keys_equal((tb)->private_data, (a), (b))
+#define SH_STORE_HASH
+#define SH_GET_HASH(tb, a) ((a)->hash)
+#define SH_SCOPE static inline
+#define SH_DECLARE
+#define SH_DEFINE
+#include "lib/simplehash.h"
+
+static bool
+keys_equal(const DeltaFold *fold, const FoldEntry *a, const FoldEntry *b)
+{
+	for (int i = 0; i < fold->nkeys; i++)
+	{
+		FoldKey *key = &fold->keys[i];
+
+		if (a->key_nulls[i] || b->key_nulls[i])
+		{
+			if (a->key_nulls[i] != b->key_nulls[i])
+				return false;
+		}
+		else if (!DatumGetBool(
+					 FunctionCall2Coll(&key->equal, key->collation, a->keys[i], b->keys[i])))
+			return false;
+	}
+	return true;
+}
+
+struct DeltaFold *
+fold_create(Delta *delta)
+{
+	DeltaFold *fold = palloc0(sizeof(DeltaFold));
+	int natts = delta->desc->natts;
+
+	fold->context = AllocSetContextCreate(delta->context, "depipe fold", ALLOCSET_DEFAULT_SIZES);
+	fold->nkeys = delta->nkeys;
+	fold->keys = palloc0(sizeof(FoldKey) * delta->nkeys);
+	for (int i = 0; i < delta->nkeys; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(delta->columns, delta->keys[i] - 1);
+		TypeCacheEntry *type = lookup_type_cache(att->atttypid,
+												 TYPECACHE_EQ_OPR_FINFO |
+													 TYPECACHE_HASH_PROC_FINFO);
+
+		if (!OidIsValid(type->eq_opr) || !OidIsValid(type->hash_proc))
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("column \"%s\" cannot be part of a key", NameStr(att->attname)),
+					 errdetail("Type %s has no hash equality.", format_type_be(att->atttypid))));
+		fmgr_info_copy(&fold->keys[i].hash, &type->hash_proc_finfo, delta->context);
+		fmgr_info_copy(&fold->keys[i].equal, &type->eq_opr_finfo, delta->context);
+		fold->keys[i].collation = att->attcollation;
+		fold->keys[i].length = att->attlen;
+		fold->keys[i].by_value = att->attbyval;
+	}
+	fold->table = foldtable_create(fold->context, 1024, fold);
+	fold->probe.keys = palloc(sizeof(Datum) * delta->nkeys);
+	fold->probe.key_nulls = palloc(sizeof(bool) * delta->nkeys);
+	fold->row = palloc(sizeof(Datum) * natts);
+	fold->row_nulls = palloc(sizeof(bool) * natts);
+	fold->max_order = 1024;
+	fold->order = palloc(sizeof(FoldEntry *) * fold->max_order);
+	return fold;
+}
+
+/* Set the probe to the key of a row; returns it. */
+static FoldEntry *
+probe_for(Delta *delta, const Datum *values, const bool *nulls)
+{
+	DeltaFold *fold = delta->fold;
+	FoldEntry *probe = &fold->probe;
+	uint32 hash = 0;
+
+	for (int i = 0; i < fold->nkeys; i++)
+	{
+		int column = delta->keys[i] - 1;
+		FoldKey *key = &fold->keys[i];
+
+		probe->keys[i] = values[column];
+		probe->key_nulls[i] = nulls[column];
+		hash = pg_rotate_left32(hash, 1);
+		if (!nulls[column])
+			hash ^= DatumGetUInt32(FunctionCall1Coll(&key->hash, key->collation, values[column]));
+	}
+	probe->hash = murmurhash32(hash);
+	return probe;
+}
+
+static FoldEntry *
+find_entry(DeltaFold *fold, FoldEntry *probe)
+{
+	FoldSlot *slot = foldtable_lookup(fold->table, probe);
+
+	return slot == NULL ? NULL : slot->entry;
+}
+
+static void
+copy_keys(DeltaFold *fold, const FoldEntry *from, Datum **keys, bool **nulls)
+{
+	*keys = palloc(sizeof(Datum) * fold->nkeys);
+	*nulls = palloc(sizeof(bool) * fold->nkeys);
+	for (int i = 0; i < fold->nkeys; i++)
+	{
+		(*nulls)[i] = from->key_nulls[i];
+		if (!from->key_nulls[i])
+			(*keys)[i] = datumCopy(from->keys[i], fold->keys[i].by_value, fold->keys[i].length);
+	}
+}
+
+/* The entry of the probe's key, made if it is new. */
+static FoldEntry *
+enter(Delta *delta, FoldEntry *probe)
+{
+	DeltaFold *fold = delta->fold;
+	FoldEntry *entry = find_entry(fold, probe);
+	MemoryContext old;
+	bool found;
+
+	if (entry != NULL)
+		return entry;
+	old = MemoryContextSwitchTo(fold->context);
+	entry = palloc0(sizeof(FoldEntry));
+	entry->hash = probe->hash;
+	copy_keys(fold, probe, &entry->keys, &entry->key_nulls);
+	MemoryContextSwitchTo(old);
+	foldtable_insert(fold->table, entry, &found)->entry = entry;
+	if (fold->norder == fold->max_order)
+	{
+		fold->max_order *= 2;
+		fold->order = repalloc_huge(fold->order, sizeof(FoldEntry *) * fold->max_order);
+	}
+	fold->order[fold->norder++] = entry;
+	delta->memory += sizeof(FoldEntry) + sizeof(FoldSlot) + sizeof(FoldEntry *) + 64;
+	return entry;
+}
+
+/* Replace the entry's image; pair and unknown are set by the caller before. */
+static void
+set_image(Delta *delta, FoldEntry *entry, bool present, const Datum *values, const bool *nulls)
+{
+	DeltaFold *fold = delta->fold;
+	Datum *row = fold->row;
+	bool *row_nulls = fold->row_nulls;
+	int natts = delta->columns->natts;
+	MemoryContext old;
+
+	entry->present = present;
+	entry->sequence = delta->next_sequence++;
+	row[DELTA_WEIGHT - 1] = Int64GetDatum(present ? 1 : -1);
+	row[DELTA_SEQUENCE - 1] = Int64GetDatum(entry->sequence);
+	row[DELTA_LSN - 1] = LSNGetDatum(delta->lsn);
+	row[DELTA_TIME - 1] = TimestampTzGetDatum(delta->time);
+	row[DELTA_PAIR - 1] = Int64GetDatum(entry->pair);
+	row[DELTA_REPLACED - 1] = BoolGetDatum(false);
+	memset(row_nulls, 0, DELTA_FIXED);
+	row_nulls[DELTA_LSN - 1] = (delta->lsn == InvalidXLogRecPtr);
+	row_nulls[DELTA_TIME - 1] = (delta->time == 0);
+	row_nulls[DELTA_PAIR - 1] = (entry->pair == 0);
+	if (values != row + DELTA_FIXED)
+	{
+		memcpy(row + DELTA_FIXED, values, sizeof(Datum) * natts);
+		memcpy(row_nulls + DELTA_FIXED, nulls, sizeof(bool) * natts);
+	}
+	if (entry->tuple != NULL)
+	{
+		delta->memory -= entry->tuple->t_len;
+		pfree(entry->tuple);
+	}
+	old = MemoryContextSwitchTo(fold->context);
+	entry->tuple = heap_form_minimal_tuple_compat(delta->desc, row, row_nulls);
+	MemoryContextSwitchTo(old);
+	delta->memory += entry->tuple->t_len;
+}
+
+static void
+deform(Delta *delta, MinimalTuple tuple, Datum *values, bool *nulls)
+{
+	HeapTupleData heap;
+
+	heap.t_len = tuple->t_len + MINIMAL_TUPLE_OFFSET;
+	heap.t_data = (HeapTupleHeader) ((char *) tuple - MINIMAL_TUPLE_OFFSET);
+	heap_deform_tuple(&heap, delta->desc, values, nulls);
+}
+
+/*
+ * Fill unknown columns of row (values in the scratch row) from the base entry
+ * of the batch, and leave in *entry what is still unknown with its base.
+ */
+static void
+resolve_unknown(Delta *delta, FoldEntry *entry, const FoldEntry *base, const FoldEntry *base_key,
+				const Bitmapset *unknown)
+{
+	DeltaFold *fold = delta->fold;
+	Datum *values = fold->row + DELTA_FIXED;
+	bool *nulls = fold->row_nulls + DELTA_FIXED;
+	Bitmapset *left = NULL;
+	bool lost = false;
+	Datum *base_keys = NULL;
+	bool *base_nulls = NULL;
+	MemoryContext old = MemoryContextSwitchTo(fold->context);
+	int column = -1;
+
+	if (base != NULL && base->present)
+	{
+		Datum *from = palloc(sizeof(Datum) * delta->desc->natts);
+		bool *from_nulls = palloc(sizeof(bool) * delta->desc->natts);
+
+		deform(delta, base->tuple, from, from_nulls);
+		while ((column = bms_next_member(unknown, column)) >= 0)
+		{
+			if (bms_is_member(column, base->unknown))
+				left = bms_add_member(left, column);
+			else
+			{
+				nulls[column] = from_nulls[DELTA_FIXED + column];
+				if (!nulls[column])
+					values[column] = datumCopy(from[DELTA_FIXED + column],
+											   TupleDescAttr(delta->columns, column)->attbyval,
+											   TupleDescAttr(delta->columns, column)->attlen);
+			}
+		}
+		pfree(from);
+		pfree(from_nulls);
+		base_keys = base->base_keys;
+		base_nulls = base->base_nulls;
+		lost = base->base_lost;
+	}
+	else
+	{
+		left = bms_copy(unknown);
+		/* no row of before the batch has the value, when it was deleted or cleared */
+		lost = (base != NULL || fold->cleared);
+		if (!lost)
+			copy_keys(fold, base_key, &base_keys, &base_nulls);
+	}
+	entry->unknown = left;
+	entry->base_keys = left != NULL ? base_keys : NULL;
+	entry->base_nulls = left != NULL ? base_nulls : NULL;
+	entry->base_lost = (left != NULL && lost);
+	MemoryContextSwitchTo(old);
+}
+
+static bool
+key_changed(Delta *delta, const Datum *values, const bool *nulls, const Datum *old_values,
+			const bool *old_nulls)
+{
+	DeltaFold *fold = delta->fold;
+
+	for (int i = 0; i < fold->nkeys; i++)
+	{
+		int column = delta->keys[i] - 1;
+		FoldKey *key = &fold->keys[i];
+
+		if (nulls[column] != old_nulls[column])
+			return true;
+		if (!nulls[column] &&
+			!DatumGetBool(
+				FunctionCall2Coll(&key->equal, key->collation, values[column], old_values[column])))
+			return true;
+	}
+	return false;
+}
+
+/* Delete the old key of a key change; returns the sequence that pairs with it. */
+static int64
+delete_old_key(Delta *delta, FoldEntry *old_entry, const Datum *old_values, const bool *old_nulls)
+{
+	int64 pair = old_entry->pair;
+
+	old_entry->pair = 0;
+	old_entry->unknown = NULL;
+	set_image(delta, old_entry, false, old_values, old_nulls);
+	return pair != 0 ? pair : old_entry->sequence;
+}
+
+void
+fold_upsert(Delta *delta, const Datum *values, const bool *nulls, const Bitmapset *unknown,
+			const Datum *old_values, const bool *old_nulls, bool old_complete)
+{
+	DeltaFold *fold = delta->fold;
+	Datum *row = fold->row + DELTA_FIXED;
+	bool *row_nulls = fold->row_nulls + DELTA_FIXED;
+	FoldEntry *entry;
+	Bitmapset *still_unknown = NULL;
+	FoldEntry resolved = {0};
+	bool moved;
+
+	delta->changes++;
+	moved = old_values != NULL && key_changed(delta, values, nulls, old_values, old_nulls);
+
+	/* the hot path: whole image, same key */
+	if (unknown == NULL && !moved)
+	{
+		entry = enter(delta, probe_for(delta, values, nulls));
+		entry->unknown = NULL;
+		entry->base_lost = false;
+		set_image(delta, entry, true, values, nulls);
+		return;
+	}
+
+	memcpy(row, values, sizeof(Datum) * delta->columns->natts);
+	memcpy(row_nulls, nulls, sizeof(bool) * delta->columns->natts);
+	if (unknown != NULL && old_complete)
+	{
+		int column = -1;
+
+		while ((column = bms_next_member(unknown, column)) >= 0)
+		{
+			row[column] = old_values[column];
+			row_nulls[column] = old_nulls[column];
+		}
+		unknown = NULL;
+	}
+	if (unknown != NULL)
+	{
+		FoldEntry *probe = moved ? probe_for(delta, old_values, old_nulls)
+								 : probe_for(delta, values, nulls);
+
+		resolve_unknown(delta, &resolved, find_entry(fold, probe), probe, unknown);
+		still_unknown = resolved.unknown;
+	}
+	if (moved)
+	{
+		Datum *whole = palloc(sizeof(Datum) * delta->columns->natts);
+		bool *whole_nulls = palloc(sizeof(bool) * delta->columns->natts);
+		FoldEntry *old_entry = enter(delta, probe_for(delta, old_values, old_nulls));
+
+		/* set_image uses the scratch row: keep the new image aside */
+		memcpy(whole, row, sizeof(Datum) * delta->columns->natts);
+		memcpy(whole_nulls, row_nulls, sizeof(bool) * delta->columns->natts);
+		resolved.pair = delete_old_key(delta, old_entry, old_values, old_nulls);
+		memcpy(row, whole, sizeof(Datum) * delta->columns->natts);
+		memcpy(row_nulls, whole_nulls, sizeof(bool) * delta->columns->natts);
+		pfree(whole);
+		pfree(whole_nulls);
+	}
+	entry = enter(delta, probe_for(delta, row, row_nulls));
+	if (moved)
+		entry->pair = resolved.pair;
+	entry->unknown = still_unknown;
+	entry->base_keys = resolved.base_keys;
+	entry->base_nulls = resolved.base_nulls;
+	entry->base_lost = resolved.base_lost;
+	set_image(delta, entry, true, row, row_nulls);
+}
+
+void
+fold_delete(Delta *delta, const Datum *values, const bool *nulls)
+{
+	FoldEntry *entry = enter(delta, probe_for(delta, values, nulls));
+
+	delta->changes++;
+	entry->unknown = NULL;
+	entry->base_lost = false;
+	set_image(delta, entry, false, values, nulls);
+}
+
+void
+fold_reset(Delta *delta)
+{
+	DeltaFold *fold = delta->fold;
+
+	foldtable_destroy(fold->table);
+	MemoryContextReset(fold->context);
+	fold->table = foldtable_create(fold->context, 1024, fold);
+	fold->norder = 0;
+	fold->cleared = true;
+	delta->memory = 0;
+}
+
+/* In the delta's context, current. */
+static PartialRow *
+make_partial(Delta *delta, FoldEntry *entry)
+{
+	int natts = delta->columns->natts;
+	PartialRow *partial = palloc0(sizeof(PartialRow));
+	Datum *row = palloc(sizeof(Datum) * delta->desc->natts);
+	bool *nulls = palloc(sizeof(bool) * delta->desc->natts);
+	MinimalTuple tuple = heap_copy_minimal_tuple_compat(entry->tuple);
+
+	deform(delta, tuple, row, nulls);
+	partial->sequence = entry->sequence;
+	partial->lsn = nulls[DELTA_LSN - 1] ? InvalidXLogRecPtr : DatumGetLSN(row[DELTA_LSN - 1]);
+	partial->time = nulls[DELTA_TIME - 1] ? 0 : DatumGetTimestampTz(row[DELTA_TIME - 1]);
+	partial->pair = entry->pair;
+	partial->values = row + DELTA_FIXED;
+	partial->nulls = nulls + DELTA_FIXED;
+	partial->unknown = bms_copy(entry->unknown);
+	partial->base_lost = entry->base_lost;
+	partial->base_values = palloc0(sizeof(Datum) * natts);
+	partial->base_nulls = palloc(sizeof(bool) * natts);
+	memset(partial->base_nulls, true, natts);
+	for (int i = 0; i < delta->nkeys && !entry->base_lost; i++)
+	{
+		int column = delta->keys[i] - 1;
+
+		partial->base_nulls[column] = entry->base_nulls[i];
+		if (!entry->base_nulls[i])
+			partial->base_values[column] = datumCopy(entry->base_keys[i],
+													 delta->fold->keys[i].by_value,
+													 delta->fold->keys[i].length);
+	}
+	return partial;
+}
+
+void
+fold_finish(Delta *delta)
+{
+	DeltaFold *fold = delta->fold;
+	MemoryContext old = MemoryContextSwitchTo(delta->context);
+	TupleTableSlot *slot = MakeSingleTupleTableSlot(delta->desc, &TTSOpsMinimalTuple);
+
+	for (int i = 0; i < fold->norder; i++)
+	{
+		FoldEntry *entry = fold->order[i];
+
+		if (entry->unknown != NULL)
+		{
+			delta->partial = lappend(delta->partial, make_partial(delta, entry));
+			continue;
+		}
+		ExecStoreMinimalTuple(entry->tuple, slot, false);
+		tuplestore_puttupleslot(delta->rows, slot);
+		delta->nrows++;
+		if (entry->present)
+			delta->new_images++;
+	}
+	ExecDropSingleTupleTableSlot(slot);
+	foldtable_destroy(fold->table);
+	MemoryContextDelete(fold->context);
+	pfree(fold->order);
+	delta->fold = NULL;
+	delta->memory = 0;
+	MemoryContextSwitchTo(old);
+}

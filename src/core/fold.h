@@ -1,0 +1,38 @@
+/*-------------------------------------------------------------------------
+ *
+ * fold.h
+ *		Folding of a batch's changes per key and per column.
+ *
+ * Private to core: the callers of batch.h never see it.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DEPIPE_FOLD_H
+#define DEPIPE_FOLD_H
+
+#include "core/batch.h"
+
+/* In the delta's context (current), for a delta whose columns and keys are set. */
+extern struct DeltaFold *fold_create(Delta *delta);
+
+/* Arguments as those of delta_upsert and delta_delete. */
+extern void fold_upsert(Delta *delta, const Datum *values, const bool *nulls,
+						const Bitmapset *unknown, const Datum *old_values, const bool *old_nulls,
+						bool old_complete);
+extern void fold_delete(Delta *delta, const Datum *values, const bool *nulls);
+
+/* Forget everything folded so far (TRUNCATE): what follows has no base. */
+extern void fold_reset(Delta *delta);
+
+/* Write the folded rows to the delta, list the partial ones; frees the fold. */
+extern void fold_finish(Delta *delta);
+
+/* Write one row with its fixed columns (batch.c). */
+extern void delta_put_row(Delta *delta, int64 weight, int64 sequence, XLogRecPtr lsn,
+						  TimestampTz time, int64 pair, bool replaced, const Datum *values,
+						  const bool *nulls);
+
+/* An empty delta of the same shape and owner, without a fold (batch.c). */
+extern Delta *delta_create_like(Delta *delta);
+
+#endif /* DEPIPE_FOLD_H */

@@ -1,0 +1,129 @@
+/*-------------------------------------------------------------------------
+ *
+ * identity.c
+ *		The one place that switches users.
+ *
+ * The sequence is the server's own for maintenance commands: user and
+ * security context first, then a GUC nest level, then the pinned search_path,
+ * so that nothing can be looked up under the wrong one.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "core/identity.h"
+
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "commands/extension.h"
+#include "catalog/pg_extension.h"
+#include "catalog/pg_authid.h"
+#include "catalog/pg_namespace.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/syscache.h"
+
+#define OPERATOR_ROLE "depipe_operator"
+
+bool depipe_is_writing = false;
+
+static void
+become(Oid role, int extra_context, Identity *saved)
+{
+	GetUserIdAndSecContext(&saved->saved_user, &saved->saved_context);
+	SetUserIdAndSecContext(role, saved->saved_context | extra_context);
+	saved->guc_level = NewGUCNestLevel();
+	(void) set_config_option("search_path",
+							 "pg_catalog, pg_temp",
+							 PGC_USERSET,
+							 PGC_S_SESSION,
+							 GUC_ACTION_SAVE,
+							 true,
+							 0,
+							 false);
+}
+
+void
+identity_become(Oid role, Identity *saved)
+{
+	if (!SearchSysCacheExists1(AUTHOID, ObjectIdGetDatum(role)))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("role with OID %u does not exist", role),
+				 errdetail("It owned the definition."),
+				 errhint("Declare the definition again as another role.")));
+	become(role, SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION, saved);
+}
+
+void
+identity_become_extension(Identity *saved)
+{
+	Oid schema = get_namespace_oid(DEPIPE_SCHEMA, true);
+	HeapTuple tuple = SearchSysCache1(NAMESPACEOID, ObjectIdGetDatum(schema));
+	Oid owner;
+
+	if (!HeapTupleIsValid(tuple))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("extension \"depipe\" is not installed in this database"),
+				 errhint("Run CREATE EXTENSION depipe.")));
+	owner = ((Form_pg_namespace) GETSTRUCT(tuple))->nspowner;
+	ReleaseSysCache(tuple);
+	become(owner, SECURITY_LOCAL_USERID_CHANGE, saved);
+}
+
+void
+identity_restore(const Identity *saved)
+{
+	AtEOXact_GUC(false, saved->guc_level);
+	SetUserIdAndSecContext(saved->saved_user, saved->saved_context);
+}
+
+void
+identity_pin_output(void)
+{
+	static const char *const settings[][2] = {
+		{"datestyle", "ISO"},
+		{"intervalstyle", "postgres"},
+		{"extra_float_digits", "1"},
+		{"bytea_output", "hex"},
+		{"xmloption", "content"},
+	};
+
+	for (int i = 0; i < lengthof(settings); i++)
+		(void) set_config_option(settings[i][0],
+								 settings[i][1],
+								 PGC_USERSET,
+								 PGC_S_SESSION,
+								 GUC_ACTION_SAVE,
+								 true,
+								 0,
+								 false);
+}
+
+void
+identity_check_table_owner(Oid relid, const char *display_name)
+{
+	if (!table_ownercheck_compat(relid, GetUserId()))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("must be owner of table %s", display_name)));
+}
+
+bool
+identity_may_operate(Oid owner)
+{
+	Oid operator_role = get_role_oid(OPERATOR_ROLE, true);
+
+	if (superuser() || has_privs_of_role(GetUserId(), owner))
+		return true;
+	return OidIsValid(operator_role) && has_privs_of_role(GetUserId(), operator_role);
+}
+
+void
+identity_check_operate(Oid owner, const char *display_name)
+{
+	if (!identity_may_operate(owner))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied for target %s", display_name),
+				 errhint("Only its owner and members of %s may do this.", OPERATOR_ROLE)));
+}

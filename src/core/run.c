@@ -1,0 +1,117 @@
+/*-------------------------------------------------------------------------
+ *
+ * run.c
+ *		Runs: one row for each attempt to bring one target up to date.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "core/run.h"
+
+#include "miscadmin.h"
+
+const char *
+run_status_name(RunStatus status)
+{
+	switch (status)
+	{
+		case RUN_RUNNING:
+			return "running";
+		case RUN_SUCCEEDED:
+			return "succeeded";
+		case RUN_NOTHING:
+			return "nothing";
+		case RUN_BLOCKED:
+			return "blocked";
+		case RUN_SKIPPED:
+			return "skipped";
+		case RUN_FAILED:
+			return "failed";
+	}
+	pg_unreachable();
+}
+
+Run *
+run_begin(Target *target, const char *started_by)
+{
+	Run *run = palloc0(sizeof(Run));
+	CatalogRows *rows;
+
+	run->target = target;
+	run->started_by = started_by;
+	run->status = RUN_RUNNING;
+	run->started_at = GetCurrentTimestamp();
+	rows = CATALOG_EXECUTE("INSERT INTO depipe.run"
+						   " (target_id, started_by, role_name, pid, started_at, status)"
+						   " VALUES ($1, $2, $3::name, $4, $5, 'running') RETURNING run_id",
+						   ARG_INT4(target->id),
+						   ARG_TEXT(started_by),
+						   ARG_TEXT(GetUserNameFromId(GetSessionUserId(), false)),
+						   ARG_INT4(MyProcPid),
+						   ARG_TIME(run->started_at));
+	run->id = catalog_int8(rows, 0, 1);
+	return run;
+}
+
+/* One line for the log of the server, as key=value. */
+static void
+run_log(const Run *run)
+{
+	ereport(
+		LOG,
+		(errmsg_internal("depipe: run=" INT64_FORMAT " target=%s status=%s strategy=%s"
+						 " rows_in=" INT64_FORMAT " inserted=" INT64_FORMAT " updated=" INT64_FORMAT
+						 " deleted=" INT64_FORMAT " quarantined=" INT64_FORMAT " ms=%.1f%s%s",
+						 run->id,
+						 run->target->display,
+						 run_status_name(run->status),
+						 run->strategy ? run->strategy : "-",
+						 run->rows_in,
+						 run->inserted,
+						 run->updated,
+						 run->deleted,
+						 run->quarantined,
+						 (GetCurrentTimestamp() - run->started_at) / 1000.0,
+						 run->error_sqlstate ? " sqlstate=" : "",
+						 run->error_sqlstate ? run->error_sqlstate : ""),
+		 errhidestmt(true),
+		 errhidecontext(true)));
+}
+
+void
+run_finish(Run *run)
+{
+	Assert(run->status != RUN_RUNNING);
+	(void) CATALOG_EXECUTE("UPDATE depipe.run SET finished_at = $2, status = $3, strategy = $4,"
+						   " reason = $5, rows_in = $6, inserted = $7, updated = $8, deleted = $9,"
+						   " quarantined = $10, read_ms = $11, gate_ms = $12, apply_ms = $13,"
+						   " error_sqlstate = $14, error_message = $15, error_hint = $16"
+						   " WHERE run_id OPERATOR(pg_catalog.=) $1",
+						   ARG_INT8(run->id),
+						   ARG_TIME(GetCurrentTimestamp()),
+						   ARG_TEXT(run_status_name(run->status)),
+						   ARG_TEXT(run->strategy),
+						   ARG_TEXT(run->reason),
+						   ARG_INT8(run->rows_in),
+						   ARG_INT8(run->inserted),
+						   ARG_INT8(run->updated),
+						   ARG_INT8(run->deleted),
+						   ARG_INT8(run->quarantined),
+						   ARG_FLOAT8(run->read_ms),
+						   ARG_FLOAT8(run->gate_ms),
+						   ARG_FLOAT8(run->apply_ms),
+						   ARG_TEXT(run->error_sqlstate),
+						   ARG_TEXT(run->error_message),
+						   ARG_TEXT(run->error_hint));
+	run_log(run);
+}
+
+void
+run_set_error(Run *run, const ErrorData *error)
+{
+	run->status = RUN_FAILED;
+	run->error_sqlstate = pstrdup(unpack_sql_state(error->sqlerrcode));
+	run->error_message = error->message ? pstrdup(error->message) : NULL;
+	run->error_hint = error->hint ? pstrdup(error->hint) : NULL;
+	if (run->reason == NULL)
+		run->reason = run->error_message;
+}

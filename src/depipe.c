@@ -1,0 +1,119 @@
+/*-------------------------------------------------------------------------
+ *
+ * depipe.c
+ *		Settings of the library.
+ *
+ * The library works without shared_preload_libraries: every function loads it
+ * on its first call.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "depipe.h"
+
+#include <limits.h>
+
+#include "fmgr.h"
+#include "utils/guc.h"
+
+PG_MODULE_MAGIC;
+
+bool depipe_allow_target_dml = false;
+int depipe_batch_memory = 64 * 1024;
+int depipe_batch_rows = 100000;
+bool depipe_enabled = true;
+int depipe_max_override = 7 * 24 * 3600;
+int depipe_max_parked = 10000000;
+
+typedef struct BoolSetting
+{
+	const char *name;
+	const char *description;
+	bool *variable;
+	bool boot_value;
+} BoolSetting;
+
+typedef struct IntSetting
+{
+	const char *name;
+	const char *description;
+	int *variable;
+	int boot_value;
+	int minimum;
+	int maximum;
+	int flags;
+} IntSetting;
+
+/* alphabetical; all of them can be set by superusers only */
+static const BoolSetting bool_settings[] = {
+	{"depipe.allow_target_dml",
+	 "Allows direct changes of tables that a transform maintains.",
+	 &depipe_allow_target_dml,
+	 false},
+	{"depipe.enabled",
+	 "Lets loads and transforms run; off starts a cloned cluster cold.",
+	 &depipe_enabled,
+	 true},
+};
+
+static const IntSetting int_settings[] = {
+	{"depipe.batch_memory",
+	 "Memory after which a batch of a stream is published.",
+	 &depipe_batch_memory,
+	 64 * 1024,
+	 64,
+	 INT_MAX / 1024,
+	 GUC_UNIT_KB},
+	{"depipe.batch_rows",
+	 "Number of changes after which a batch of a stream is published.",
+	 &depipe_batch_rows,
+	 100000,
+	 1,
+	 INT_MAX,
+	 0},
+	{"depipe.max_override",
+	 "Longest time for which a breaker can be overridden.",
+	 &depipe_max_override,
+	 7 * 24 * 3600,
+	 1,
+	 INT_MAX,
+	 GUC_UNIT_S},
+	{"depipe.max_parked",
+	 "Number of rows that may be parked for one table before it needs a resync.",
+	 &depipe_max_parked,
+	 10000000,
+	 0,
+	 INT_MAX,
+	 0},
+};
+
+void _PG_init(void);
+
+void
+_PG_init(void)
+{
+	for (int i = 0; i < lengthof(bool_settings); i++)
+		DefineCustomBoolVariable(bool_settings[i].name,
+								 bool_settings[i].description,
+								 NULL,
+								 bool_settings[i].variable,
+								 bool_settings[i].boot_value,
+								 PGC_SUSET,
+								 0,
+								 NULL,
+								 NULL,
+								 NULL);
+	for (int i = 0; i < lengthof(int_settings); i++)
+		DefineCustomIntVariable(int_settings[i].name,
+								int_settings[i].description,
+								NULL,
+								int_settings[i].variable,
+								int_settings[i].boot_value,
+								int_settings[i].minimum,
+								int_settings[i].maximum,
+								PGC_SUSET,
+								int_settings[i].flags,
+								NULL,
+								NULL,
+								NULL);
+	MarkGUCPrefixReserved("depipe");
+}
