@@ -178,12 +178,13 @@ dp_build()
 	dp_scratch_base
 	name=build-$("$PG_CONFIG" --version | sed 's/^PostgreSQL \([^ ]*\).*/\1/')
 	[ -z "${DEPIPE_COPT:-}" ] || name+=-$(printf %s "$DEPIPE_COPT" | cksum | cut -d' ' -f1)
-	DEPIPE_BUILD=$DEPIPE_TMP/$name
+	DEPIPE_BUILD=${DEPIPE_BUILD_BASE:-$DEPIPE_TMP}/$name
+	mkdir -p "$DEPIPE_BUILD"
 	log=$DEPIPE_BUILD.log
 	exec 9>"$DEPIPE_BUILD.lock"
 	flock 9
 	dp_copy_tree "$DEPIPE_BUILD"
-	if ! make -C "$DEPIPE_BUILD" -j2 PG_CONFIG="$PG_CONFIG" COPT="${DEPIPE_COPT:-}" \
+	if ! make -s --no-print-directory -C "$DEPIPE_BUILD" -j2 PG_CONFIG="$PG_CONFIG" COPT="${DEPIPE_COPT:-}" \
 		>"$log" 2>&1 </dev/null; then
 		cat "$log" >&2
 		dp_die "the build failed"
@@ -298,7 +299,7 @@ dp_psql()
 # dp_pgspot: where test/prepare installs pgspot.
 dp_pgspot()
 {
-	echo "${XDG_CACHE_HOME:-$HOME/.cache}/depipe/pgspot-0.9.4/bin/pgspot"
+	echo "${XDG_CACHE_HOME:-${HOME:-/var/tmp}/.cache}/depipe/pgspot-0.9.4/bin/pgspot"
 }
 
 # dp_clang_format: the clang-format 14 of this system, or nothing. Each release formats a little

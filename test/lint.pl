@@ -1,0 +1,160 @@
+# test/lint.pl CHECK FILE...: the checks of test/lint that read the sources themselves. Prints a
+# line "file:line: what is wrong" for each finding.
+
+use strict;
+use warnings;
+
+my ($check, @files) = @ARGV;
+
+# The text of a file.
+sub slurp
+{
+	my ($file) = @_;
+	open(my $handle, '<', $file) or die "$file: $!\n";
+	local $/;
+	my $text = <$handle>;
+	close($handle);
+	return $text;
+}
+
+# A C text whose comments are blanked; lines and offsets stay as they are.
+sub without_comments
+{
+	my ($text) = @_;
+	$text =~ s{("(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*')|(/\*.*?\*/|//[^\n]*)}
+			  { defined $1 ? $1 : do { (my $blank = $2) =~ s/[^\n]/ /g; $blank } }gse;
+	return $text;
+}
+
+# An SQL script whose comments, and the bodies and texts between quotes, are blanked.
+sub bare_sql
+{
+	my ($text) = @_;
+	$text =~ s{(\$\w*\$).*?\1|'(?:''|[^'])*'|--[^\n]*|/\*.*?\*/}
+			  { (my $blank = $&) =~ s/[^\n]/ /g; $blank }gse;
+	return $text;
+}
+
+sub line_of
+{
+	my ($text, $offset) = @_;
+	return 1 + (substr($text, 0, $offset) =~ tr/\n//);
+}
+
+# The text from the parenthesis at $offset to the one that closes it.
+sub parenthesis
+{
+	my ($text, $offset) = @_;
+	my $depth = 0;
+	pos($text) = $offset;
+	while ($text =~ /\G(?:"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|([()])|[^()"']+)/gc)
+	{
+		next unless defined $1;
+		$depth += $1 eq '(' ? 1 : -1;
+		return substr($text, $offset, pos($text) - $offset) if $depth == 0;
+	}
+	return substr($text, $offset);
+}
+
+my %checks = (
+
+	# Every error that is raised says its SQLSTATE.
+	errcode => sub {
+		my ($file, $text) = @_;
+		$text = without_comments($text);
+		$text =~ s/"((?:\\.|[^"\\\n])*)"/'"' . 'x' x length($1) . '"'/ge;
+		while ($text =~ /\bereport(?:_domain)?\s*(\()/g)
+		{
+			my $offset = $-[1];
+			my $call = parenthesis($text, $offset);
+			next if $call =~ /^\(\s*(?:DEBUG\d|LOG|LOG_SERVER_ONLY|INFO|NOTICE|WARNING)\b/;
+			next if $call =~ /\berrcode(?:_for_\w+)?\s*\(/;
+			finding($file, $text, $offset, 'ereport without errcode');
+		}
+	},
+
+	# No value or name is pasted into SQL between quotes.
+	pasted => sub {
+		my ($file, $text) = @_;
+		$text = without_comments($text);
+		while ($text =~ /(?:"(?:\\.|[^"\\\n])*"(?:\s|[A-Z]\w*(?=\s*"))*)+/g)
+		{
+			my ($offset, $string) = ($-[0], $&);
+			if ($string =~ /'[^'"]*%l*[sdu][^'"]*'/ && $string =~ /'%s'|\b[A-Z]{4,}\b/)
+			{
+				finding($file, $text, $offset, 'a value between quotes in a format');
+			}
+			elsif ($string =~ /\\"%s\\"/
+				&& $string =~ /\b(?:SELECT|INSERT|UPDATE|DELETE|MERGE|COPY|CREATE|ALTER|DROP|FROM|JOIN|WHERE)\b/
+				&& substr($text, 0, $offset) !~ /\b(?:err\w+|elog)\s*\((?:[^()"]*,)?\s*\z/)
+			{
+				finding($file, $text, $offset, 'a name between quotes in SQL');
+			}
+		}
+	},
+
+	# Server versions are told apart in one file only.
+	version => sub {
+		my ($file, $text) = @_;
+		return if $file =~ m{(?:^|/)src/compat\.h$};
+		$text = without_comments($text);
+		while ($text =~ /\bPG_VERSION_NUM\b/g)
+		{
+			finding($file, $text, $-[0], 'PG_VERSION_NUM outside src/compat.h');
+		}
+	},
+
+	# What a person can read: functions of 100 lines, files of 1,200, lines of 100 columns.
+	length => sub {
+		my ($file, $text) = @_;
+		my @lines = split /\n/, $text;
+		my ($start, $name);
+
+		print "$file:1: ", scalar(@lines), " lines\n" if @lines > 1200;
+		for my $number (1 .. @lines)
+		{
+			my $line = $lines[ $number - 1 ];
+			1 while $line =~ s/\t/' ' x (4 - length($`) % 4)/e;
+			print "$file:$number: ", length($line), " columns\n" if length($line) > 100;
+			$name = $1 if $line =~ /^(?:[\w*]+\s+\**)*(\w+)\s*\(/;
+			undef $name if $line =~ /^(?:typedef|struct|enum|union|static const)\b.*[^;(),]$/;
+			$start = $number if $line =~ /^\{/ && defined $name;
+			next unless $line =~ /^\}/ && defined $start;
+			my $length = $number - $start + 1;
+			print "$file:$start: $name has $length lines\n" if $length > 100;
+			undef $start;
+			undef $name;
+		}
+	},
+
+	# Every function of the script has a comment.
+	comments => sub {
+		my ($file, $text) = @_;
+		my $bare = bare_sql($text);
+		my (%created, %commented, %line);
+
+		while ($bare =~ /^\s*CREATE\s+(?:OR\s+REPLACE\s+)?(?:FUNCTION|PROCEDURE|AGGREGATE)\s+([\w.]+)/gmi)
+		{
+			$created{$1}++;
+			push @{ $line{$1} }, line_of($bare, $-[1]);
+		}
+		while ($bare =~ /^\s*COMMENT\s+ON\s+(?:FUNCTION|PROCEDURE|AGGREGATE|ROUTINE)\s+([\w.]+)/gmi)
+		{
+			$commented{$1}++;
+		}
+		for my $name (sort keys %created)
+		{
+			my $lacking = $created{$name} - ($commented{$name} || 0);
+			print "$file:$_: $name has no comment\n"
+			  for $lacking > 0 ? @{ $line{$name} }[ 0 .. $lacking - 1 ] : ();
+		}
+	});
+
+sub finding
+{
+	my ($file, $text, $offset, $what) = @_;
+	print "$file:", line_of($text, $offset), ": $what\n";
+}
+
+die "no check $check\n" unless $checks{$check};
+$checks{$check}->($_, slurp($_)) for @files;
