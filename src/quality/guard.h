@@ -1,0 +1,37 @@
+/*-------------------------------------------------------------------------
+ *
+ * guard.h
+ *		The guard: may a reader rely on a table now?
+ *
+ * A table is unfit while its breaker, or that of anything upstream of it, is
+ * open, half_open or forced_open, and stale while a time check of it or of
+ * anything upstream fails.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DEPIPE_GUARD_H
+#define DEPIPE_GUARD_H
+
+#include "quality/gate.h"
+
+/*
+ * Raise QD002 when the breaker of the target or of anything upstream blocks,
+ * QD004 when a time check of them fails, and QD001 when the target's last run
+ * was held back by the gate.  Tables that the current user may not read are
+ * not named.
+ */
+extern void guard_check(Target *target);
+
+/*
+ * Does a time check (freshness) of the target fail now?  Evaluated as the
+ * target's owner; nothing is recorded.
+ */
+extern bool freshness_fails(int32 target_id, char **reason);
+
+/*
+ * Evaluate the target's time checks and record their verdicts; for runs that
+ * do not reach gate_table (nothing changed, blocked).  run_id: 0 for none.
+ */
+extern void time_checks_record(Target *target, int64 run_id);
+
+#endif							/* DEPIPE_GUARD_H */
