@@ -296,10 +296,10 @@ dp_psql()
 	dp_as_user "$PG_BIN/psql" -X -q -v ON_ERROR_STOP=1 -d "$(dp_conninfo "$name")" "$@"
 }
 
-# dp_pgspot: where test/prepare installs pgspot.
-dp_pgspot()
+# dp_lint_tools: where test/prepare installs programs that come from the Python package index.
+dp_lint_tools()
 {
-	echo "${XDG_CACHE_HOME:-${HOME:-/var/tmp}/.cache}/depipe/pgspot-0.9.4/bin/pgspot"
+	echo "${XDG_CACHE_HOME:-${HOME:-/var/tmp}/.cache}/depipe/lint-1/bin"
 }
 
 # dp_clang_format: the clang-format 14 of this system, or nothing. Each release formats a little
@@ -308,7 +308,7 @@ dp_clang_format()
 {
 	local program
 
-	for program in clang-format-14 clang-format; do
+	for program in clang-format-14 clang-format "$(dp_lint_tools)/clang-format"; do
 		[[ $("$program" --version 2>/dev/null) != *" version 14."* ]] || { echo "$program"; return; }
 	done
 }
