@@ -43,7 +43,7 @@ sql/depipe--$(EXTVERSION).sql: sql/depipe.sql depipe.control
 $(OBJS): depipe.control
 -include $(wildcard $(OBJS:.o=.d))
 
-.PHONY: demo test bench lint matrix
+.PHONY: demo test bench lint format matrix
 demo:
 	@test/demo/run
 test:
@@ -52,6 +52,8 @@ bench:
 	@bench/run
 lint:
 	@test/lint
+format:
+	@test/lint --format
 matrix:
 	@test/matrix
 

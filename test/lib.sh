@@ -184,8 +184,8 @@ dp_build()
 	exec 9>"$DEPIPE_BUILD.lock"
 	flock 9
 	dp_copy_tree "$DEPIPE_BUILD"
-	if ! make -s --no-print-directory -C "$DEPIPE_BUILD" -j2 PG_CONFIG="$PG_CONFIG" COPT="${DEPIPE_COPT:-}" \
-		>"$log" 2>&1 </dev/null; then
+	if ! make -s --no-print-directory -C "$DEPIPE_BUILD" -j2 PG_CONFIG="$PG_CONFIG" \
+		COPT="${DEPIPE_COPT:-}" >"$log" 2>&1 </dev/null; then
 		cat "$log" >&2
 		dp_die "the build failed"
 	fi
