@@ -339,22 +339,21 @@ CREATE TABLE depipe.row_layout (
 	CONSTRAINT row_layout_target_fkey FOREIGN KEY (target_id) REFERENCES depipe.target ON DELETE CASCADE
 );
 
--- Deltas that wait, in source order.  kind: 'row', or 'clear' (TRUNCATE).
+-- Deltas that wait, in source order.  kind: 'row', or 'clear' (TRUNCATE);
+-- unknown: columns (by name) that the source did not send; pair: the item that
+-- deletes the old key of a key change.
 CREATE TABLE depipe.parked_item (
 	target_id integer NOT NULL,
-	item bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
+	item bigint NOT NULL,
 	kind text NOT NULL,
 	lsn pg_lsn,
+	commit_time timestamptz,
 	layout_id bigint,
 	weight bigint,
 	image text[],
-	unknown integer[],
-	base_key text[],
-	base_lost boolean NOT NULL DEFAULT false,
-	commit_time timestamptz,
-	sequence bigint,
+	unknown text[],
 	pair bigint,
-	parked_at timestamptz NOT NULL DEFAULT now(),
+	parked_at timestamptz NOT NULL DEFAULT clock_timestamp(),
 	CONSTRAINT parked_item_pkey PRIMARY KEY (target_id, item),
 	CONSTRAINT parked_item_target_fkey FOREIGN KEY (target_id) REFERENCES depipe.target ON DELETE CASCADE
 );

@@ -205,6 +205,16 @@ delta_create_for_columns(TupleDesc columns, List *key_names, FoldMode fold, Memo
 	return delta;
 }
 
+List *
+delta_column_names(Delta *delta)
+{
+	List *names = NIL;
+
+	for (int i = 0; i < delta->columns->natts; i++)
+		names = lappend(names, pstrdup(NameStr(TupleDescAttr(delta->columns, i)->attname)));
+	return names;
+}
+
 int
 delta_key_attributes(Oid relid, List *key_names, AttrNumber **attnums)
 {

@@ -132,6 +132,9 @@ extern Delta *delta_create(Oid relid, List *column_names, List *key_names, FoldM
 extern Delta *delta_create_for_columns(TupleDesc columns, List *key_names, FoldMode fold,
 									   MemoryContext parent);
 
+/* The names of delta->columns. */
+extern List *delta_column_names(Delta *delta);
+
 /*
  * Append one row without folding; values are of delta->columns.  Position and
  * time of the source transaction are delta->lsn and delta->time here and below.

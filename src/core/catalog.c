@@ -17,6 +17,7 @@
 #include "catalog/pg_class.h"
 #include "commands/async.h"
 #include "commands/extension.h"
+#include "core/batch.h"
 #include "core/identity.h"
 #include "core/sqltext.h"
 #include "executor/spi.h"
@@ -119,7 +120,8 @@ copy_result(MemoryContext context)
 }
 
 CatalogRows *
-catalog_execute(const char *sql, int nargs, const CatalogArg *args)
+catalog_execute_from(const char *sql, int nargs, const CatalogArg *args, const char *relation,
+					 TupleDesc desc, struct Tuplestorestate *input, uint64 ninput)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	Identity identity;
@@ -137,6 +139,8 @@ catalog_execute(const char *sql, int nargs, const CatalogArg *args)
 	identity_become_extension(&identity);
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
+	if (relation != NULL)
+		register_tuplestore(relation, desc, input, ninput);
 	result = SPI_execute_plan(plan_for(sql, nargs, args), values, nulls, false, 0);
 	if (result < 0)
 		elog(ERROR, "statement on the catalog failed: %s", SPI_result_code_string(result));
@@ -144,6 +148,12 @@ catalog_execute(const char *sql, int nargs, const CatalogArg *args)
 	SPI_finish();
 	identity_restore(&identity);
 	return rows;
+}
+
+CatalogRows *
+catalog_execute(const char *sql, int nargs, const CatalogArg *args)
+{
+	return catalog_execute_from(sql, nargs, args, NULL, NULL, NULL, 0);
 }
 
 /* ---- values of a result ---- */

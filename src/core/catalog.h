@@ -67,6 +67,11 @@ extern CatalogRows *catalog_execute(const char *sql, int nargs, const CatalogArg
 	catalog_execute((sql), lengthof(((CatalogArg[]){__VA_ARGS__})), (CatalogArg[]){__VA_ARGS__})
 #define CATALOG_EXECUTE0(sql) catalog_execute((sql), 0, NULL)
 
+/* The same with an ephemeral named relation that the statement reads. */
+extern CatalogRows *catalog_execute_from(const char *sql, int nargs, const CatalogArg *args,
+										 const char *relation, TupleDesc desc,
+										 struct Tuplestorestate *rows, uint64 nrows);
+
 /* Values of a result: row from 0, column from 1; NULL gives NULL, 0, false. */
 extern bool catalog_isnull(const CatalogRows *rows, uint64 row, int column);
 extern Datum catalog_datum(const CatalogRows *rows, uint64 row, int column, bool *isnull);

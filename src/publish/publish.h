@@ -74,14 +74,6 @@ extern List *publish_lock(List *targets, bool nowait);
  */
 extern bool publish(List *items, Snapshot snapshot);
 
-/* ---- apply.c ---- */
-
-/*
- * Write the delta to the target as its owner; fills inserted, updated and
- * deleted.  The delta is registered.
- */
-extern void apply_delta(Target *target, Delta *delta, Snapshot snapshot, Run *run);
-
 /* ---- park.c: deltas that wait, in source order ---- */
 
 /* Store the delta behind what is parked already; false (and everything parked

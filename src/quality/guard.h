@@ -34,4 +34,4 @@ extern bool freshness_fails(int32 target_id, char **reason);
  */
 extern void time_checks_record(Target *target, int64 run_id);
 
-#endif							/* DEPIPE_GUARD_H */
+#endif /* DEPIPE_GUARD_H */

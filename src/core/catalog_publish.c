@@ -1,0 +1,263 @@
+/*-------------------------------------------------------------------------
+ *
+ * catalog_publish.c
+ *		Parked and quarantined rows in depipe's own tables.
+ *
+ * Rows are kept as arrays of texts, written by output functions and read back
+ * by input functions, beside a layout with the names of the columns: an image
+ * stays readable after the table has changed, and composite types of the
+ * user's are never used.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "core/catalog_publish.h"
+
+#define TARGET_IS " WHERE target_id OPERATOR(pg_catalog.=) $1"
+
+int64
+catalog_layout_id(int32 target_id, Delta *delta)
+{
+	List *columns = NIL;
+	List *types = NIL;
+	CatalogRows *rows;
+
+	for (int i = 0; i < delta->columns->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(delta->columns, i);
+
+		columns = lappend(columns, NameStr(att->attname));
+		types = lappend(types, format_type_with_typemod(att->atttypid, att->atttypmod));
+	}
+	rows = CATALOG_EXECUTE("INSERT INTO depipe.row_layout (target_id, columns, types)"
+						   " VALUES ($1, COALESCE($2, '{}'), COALESCE($3, '{}'))"
+						   " ON CONFLICT ON CONSTRAINT row_layout_columns_key"
+						   " DO UPDATE SET columns = EXCLUDED.columns RETURNING layout_id",
+						   ARG_INT4(target_id),
+						   ARG_TEXT_ARRAY(columns),
+						   ARG_TEXT_ARRAY(types));
+	return catalog_int8(rows, 0, 1);
+}
+
+/* ---- parked ---- */
+
+TupleDesc
+catalog_park_desc(void)
+{
+	TupleDesc desc = CreateTemplateTupleDesc(7);
+
+	TupleDescInitEntry(desc, 1, "item", INT8OID, -1, 0);
+	TupleDescInitEntry(desc, 2, "lsn", PG_LSNOID, -1, 0);
+	TupleDescInitEntry(desc, 3, "commit_time", TIMESTAMPTZOID, -1, 0);
+	TupleDescInitEntry(desc, 4, "weight", INT8OID, -1, 0);
+	TupleDescInitEntry(desc, 5, "image", TEXTARRAYOID, -1, 0);
+	TupleDescInitEntry(desc, 6, "unknown", TEXTARRAYOID, -1, 0);
+	TupleDescInitEntry(desc, 7, "pair", INT8OID, -1, 0);
+	return desc;
+}
+
+void
+catalog_park(int32 target_id, int64 layout_id, int64 offset, TupleDesc desc, Tuplestorestate *rows,
+			 uint64 nrows)
+{
+	CatalogArg args[] = {ARG_INT4(target_id), ARG_INT8(layout_id), ARG_INT8(offset)};
+
+	(void) catalog_execute_from("INSERT INTO depipe.parked_item (target_id, item, kind, lsn,"
+								" commit_time, layout_id, weight, image, unknown, pair)"
+								" SELECT $1, $3 OPERATOR(pg_catalog.+) r.item, 'row', r.lsn,"
+								" r.commit_time, $2, r.weight, r.image, r.unknown,"
+								" $3 OPERATOR(pg_catalog.+) r.pair"
+								" FROM _depipe_parked r",
+								lengthof(args),
+								args,
+								"_depipe_parked",
+								desc,
+								rows,
+								nrows);
+}
+
+void
+catalog_park_clear_item(int32 target_id, int64 item)
+{
+	(void) CATALOG_EXECUTE("INSERT INTO depipe.parked_item (target_id, item, kind)"
+						   " VALUES ($1, $2, 'clear')",
+						   ARG_INT4(target_id),
+						   ARG_INT8(item));
+}
+
+int64
+catalog_parked_count(int32 target_id)
+{
+	return catalog_int8(CATALOG_EXECUTE("SELECT pg_catalog.count(*)"
+										" FROM depipe.parked_item" TARGET_IS,
+										ARG_INT4(target_id)),
+						0,
+						1);
+}
+
+int64
+catalog_parked_last_item(int32 target_id)
+{
+	return catalog_int8(CATALOG_EXECUTE("SELECT pg_catalog.max(item)"
+										" FROM depipe.parked_item" TARGET_IS,
+										ARG_INT4(target_id)),
+						0,
+						1);
+}
+
+CatalogRows *
+catalog_parked(int32 target_id)
+{
+	return CATALOG_EXECUTE("SELECT p.item, p.kind, p.lsn, p.commit_time, l.columns, p.weight,"
+						   " p.image, p.unknown, p.pair FROM depipe.parked_item p"
+						   " LEFT JOIN depipe.row_layout l USING (layout_id)"
+						   " WHERE p.target_id OPERATOR(pg_catalog.=) $1 ORDER BY p.item",
+						   ARG_INT4(target_id));
+}
+
+void
+catalog_parked_delete(int32 target_id)
+{
+	(void) CATALOG_EXECUTE("DELETE FROM depipe.parked_item" TARGET_IS, ARG_INT4(target_id));
+}
+
+/* ---- quarantined ---- */
+
+TupleDesc
+catalog_quarantine_desc(void)
+{
+	TupleDesc desc = CreateTemplateTupleDesc(6);
+
+	TupleDescInitEntry(desc, 1, "row_key", TEXTARRAYOID, -1, 0);
+	TupleDescInitEntry(desc, 2, "image", TEXTARRAYOID, -1, 0);
+	TupleDescInitEntry(desc, 3, "constraint_ids", INT4ARRAYOID, -1, 0);
+	TupleDescInitEntry(desc, 4, "lsn", PG_LSNOID, -1, 0);
+	TupleDescInitEntry(desc, 5, "commit_time", TIMESTAMPTZOID, -1, 0);
+	TupleDescInitEntry(desc, 6, "previous_key", TEXTARRAYOID, -1, 0);
+	return desc;
+}
+
+/*
+ * A row whose old key is in quarantine itself replaces that one and inherits
+ * its previous key: the row that is still in the target.
+ */
+void
+catalog_quarantine(int32 target_id, int64 layout_id, int64 run_id, TupleDesc desc,
+				   Tuplestorestate *rows, uint64 nrows)
+{
+	CatalogArg args[] = {ARG_INT4(target_id), ARG_INT8(layout_id), ARG_INT8(run_id)};
+
+	(void) catalog_execute_from(
+		"WITH moved AS (DELETE FROM depipe.quarantined_row q USING _depipe_quarantined r"
+		" WHERE q.target_id OPERATOR(pg_catalog.=) $1"
+		" AND q.row_key OPERATOR(pg_catalog.=) r.previous_key"
+		" RETURNING q.row_key, q.previous_key)"
+		" INSERT INTO depipe.quarantined_row AS q (target_id, layout_id, row_key, image,"
+		" constraint_ids, reasons, lsn, commit_time, previous_key, run_id)"
+		" SELECT $1, $2, r.row_key, r.image, r.constraint_ids,"
+		" ARRAY(SELECT c.name::text FROM depipe.constraint_definition c"
+		" WHERE c.constraint_id OPERATOR(pg_catalog.=) ANY (r.constraint_ids) ORDER BY c.name),"
+		" r.lsn, r.commit_time,"
+		" CASE WHEN m.row_key IS NULL THEN r.previous_key ELSE m.previous_key END,"
+		" NULLIF($3, 0)"
+		" FROM _depipe_quarantined r LEFT JOIN moved m"
+		" ON m.row_key OPERATOR(pg_catalog.=) r.previous_key"
+		" ON CONFLICT ON CONSTRAINT quarantined_row_key DO UPDATE SET"
+		" layout_id = EXCLUDED.layout_id, image = EXCLUDED.image,"
+		" constraint_ids = EXCLUDED.constraint_ids, reasons = EXCLUDED.reasons,"
+		" lsn = EXCLUDED.lsn, commit_time = EXCLUDED.commit_time,"
+		" previous_key = COALESCE(EXCLUDED.previous_key, q.previous_key),"
+		" run_id = EXCLUDED.run_id, retry = false,"
+		" quarantined_at = pg_catalog.clock_timestamp()",
+		lengthof(args),
+		args,
+		"_depipe_quarantined",
+		desc,
+		rows,
+		nrows);
+}
+
+int64
+catalog_quarantine_count(int32 target_id)
+{
+	return catalog_int8(CATALOG_EXECUTE("SELECT pg_catalog.count(*)"
+										" FROM depipe.quarantined_row" TARGET_IS,
+										ARG_INT4(target_id)),
+						0,
+						1);
+}
+
+CatalogRows *
+catalog_quarantined_image(int32 target_id, ArrayType *key)
+{
+	return CATALOG_EXECUTE("SELECT l.columns, q.image FROM depipe.quarantined_row q"
+						   " JOIN depipe.row_layout l USING (layout_id)"
+						   " WHERE q.target_id OPERATOR(pg_catalog.=) $1"
+						   " AND q.row_key OPERATOR(pg_catalog.=) $2",
+						   ARG_INT4(target_id),
+						   ARG_DATUM(TEXTARRAYOID, PointerGetDatum(key)));
+}
+
+TupleDesc
+catalog_keys_desc(void)
+{
+	TupleDesc desc = CreateTemplateTupleDesc(2);
+
+	TupleDescInitEntry(desc, 1, "key", TEXTARRAYOID, -1, 0);
+	TupleDescInitEntry(desc, 2, "present", BOOLOID, -1, 0);
+	return desc;
+}
+
+CatalogRows *
+catalog_quarantine_supersede(int32 target_id, TupleDesc desc, Tuplestorestate *rows, uint64 nrows)
+{
+	CatalogArg args[] = {ARG_INT4(target_id)};
+	CatalogRows *previous;
+
+	previous = catalog_execute_from("DELETE FROM depipe.quarantined_row q USING _depipe_keys k"
+									" WHERE q.target_id OPERATOR(pg_catalog.=) $1"
+									" AND q.row_key OPERATOR(pg_catalog.=) k.key"
+									" RETURNING q.previous_key",
+									lengthof(args),
+									args,
+									"_depipe_keys",
+									desc,
+									rows,
+									nrows);
+	(void) catalog_execute_from("UPDATE depipe.quarantined_row q SET previous_key = NULL"
+								" FROM _depipe_keys k"
+								" WHERE q.target_id OPERATOR(pg_catalog.=) $1 AND k.present"
+								" AND q.previous_key OPERATOR(pg_catalog.=) k.key",
+								lengthof(args),
+								args,
+								"_depipe_keys",
+								desc,
+								rows,
+								nrows);
+	return previous;
+}
+
+CatalogRows *
+catalog_quarantine_take_retries(int32 target_id)
+{
+	return CATALOG_EXECUTE("DELETE FROM depipe.quarantined_row q USING depipe.row_layout l"
+						   " WHERE q.target_id OPERATOR(pg_catalog.=) $1 AND q.retry"
+						   " AND l.layout_id OPERATOR(pg_catalog.=) q.layout_id"
+						   " RETURNING l.columns, q.image, q.previous_key, q.lsn, q.commit_time",
+						   ARG_INT4(target_id));
+}
+
+bool
+catalog_quarantine_has_retries(int32 target_id)
+{
+	return catalog_bool(
+		CATALOG_EXECUTE("SELECT EXISTS (SELECT FROM depipe.quarantined_row" TARGET_IS " AND retry)",
+						ARG_INT4(target_id)),
+		0,
+		1);
+}
+
+void
+catalog_quarantine_delete(int32 target_id)
+{
+	(void) CATALOG_EXECUTE("DELETE FROM depipe.quarantined_row" TARGET_IS, ARG_INT4(target_id));
+}

@@ -1,0 +1,51 @@
+/*-------------------------------------------------------------------------
+ *
+ * catalog_publish.h
+ *		Parked and quarantined rows in depipe's own tables.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DEPIPE_CATALOG_PUBLISH_H
+#define DEPIPE_CATALOG_PUBLISH_H
+
+#include "core/batch.h"
+
+/* The layout (column names and types) of text images of this delta's rows. */
+extern int64 catalog_layout_id(int32 target_id, Delta *delta);
+
+/* Columns of a relation that catalog_park reads, in this order. */
+extern TupleDesc catalog_park_desc(void);
+extern void catalog_park(int32 target_id, int64 layout_id, int64 offset, TupleDesc desc,
+						 Tuplestorestate *rows, uint64 nrows);
+extern void catalog_park_clear_item(int32 target_id, int64 item);
+extern int64 catalog_parked_count(int32 target_id);
+extern int64 catalog_parked_last_item(int32 target_id);
+
+/* item, kind, lsn, commit_time, columns, weight, image, unknown, pair; in order */
+extern CatalogRows *catalog_parked(int32 target_id);
+extern void catalog_parked_delete(int32 target_id);
+
+/* Columns of a relation that catalog_quarantine reads, in this order. */
+extern TupleDesc catalog_quarantine_desc(void);
+extern void catalog_quarantine(int32 target_id, int64 layout_id, int64 run_id, TupleDesc desc,
+							   Tuplestorestate *rows, uint64 nrows);
+extern int64 catalog_quarantine_count(int32 target_id);
+
+/* columns, image of the key's row */
+extern CatalogRows *catalog_quarantined_image(int32 target_id, ArrayType *key);
+
+/*
+ * Delete the quarantined rows of these keys (a relation with the columns
+ * "key" text[], "present" boolean); returns the previous keys of those rows.
+ * Present keys are no longer anyone's previous key.
+ */
+extern CatalogRows *catalog_quarantine_supersede(int32 target_id, TupleDesc desc,
+												 Tuplestorestate *rows, uint64 nrows);
+extern TupleDesc catalog_keys_desc(void);
+
+/* columns, image, previous_key, lsn, commit_time of rows marked for another try; deleted */
+extern CatalogRows *catalog_quarantine_take_retries(int32 target_id);
+extern bool catalog_quarantine_has_retries(int32 target_id);
+extern void catalog_quarantine_delete(int32 target_id);
+
+#endif /* DEPIPE_CATALOG_PUBLISH_H */

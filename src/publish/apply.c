@@ -1,0 +1,484 @@
+/*-------------------------------------------------------------------------
+ *
+ * apply.c
+ *		Writing deltas to their targets, set by set.
+ *
+ * A keyed delta is one MERGE from the ephemeral relation.  Foreign keys
+ * between targets are checked by the server at the end of each statement (a
+ * deferred check cannot be queued in a restricted operation, and must not fire
+ * after the gate), so tables are written in the order of their foreign keys:
+ * new images of parents first, deletions of children first.
+ *
+ * Two rows that exchange the value of another unique column make MERGE fail
+ * in the middle.  publish then asks for APPLY_REPLACE, which deletes all keys
+ * of the delta before it inserts; not where a foreign key looks at the table,
+ * whose actions would follow the deletion.
+ *
+ * Everything is done as the owner of the target, with the flag set that lets
+ * the trigger against direct changes pass.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "publish/apply.h"
+
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "catalog/pg_attribute.h"
+#include "catalog/pg_collation.h"
+#include "catalog/pg_inherits.h"
+#include "core/identity.h"
+#include "core/sqltext.h"
+#include "executor/spi.h"
+#include "pgstat.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/relcache.h"
+#include "utils/snapmgr.h"
+#include "utils/syscache.h"
+
+/* ---- executing and counting ---- */
+
+static void
+execute(const char *sql, Snapshot snapshot)
+{
+	SPIPlanPtr plan = SPI_prepare(sql, 0, NULL);
+	int result;
+
+	if (plan == NULL)
+		elog(ERROR, "could not prepare statement: %s", SPI_result_code_string(SPI_result));
+	if (snapshot != NULL)
+		result = SPI_execute_snapshot(plan, NULL, NULL, snapshot, InvalidSnapshot, false, true, 0);
+	else
+		result = SPI_execute_plan(plan, NULL, NULL, false, 0);
+	if (result < 0)
+		elog(ERROR, "statement failed: %s", SPI_result_code_string(result));
+	SPI_freeplan(plan);
+}
+
+typedef struct Counts
+{
+	int64 inserted;
+	int64 updated;
+	int64 deleted;
+} Counts;
+
+/* The rows that this transaction has written so far, by the server's own statistics. */
+static Counts
+written_so_far(Oid relid)
+{
+	Counts counts = {0};
+	ListCell *cell;
+
+	foreach(cell, find_all_inheritors(relid, NoLock, NULL))
+	{
+		Datum leaf = ObjectIdGetDatum(lfirst_oid(cell));
+
+		counts.inserted += DatumGetInt64(
+			DirectFunctionCall1(pg_stat_get_xact_tuples_inserted, leaf));
+		counts.updated += DatumGetInt64(DirectFunctionCall1(pg_stat_get_xact_tuples_updated, leaf));
+		counts.deleted += DatumGetInt64(DirectFunctionCall1(pg_stat_get_xact_tuples_deleted, leaf));
+	}
+	return counts;
+}
+
+static void
+execute_counted(ApplyTable *table, const char *sql, Snapshot snapshot)
+{
+	Identity identity;
+	Counts before;
+	Counts after;
+
+	identity_become(table->target->owner, &identity);
+	(void) set_config_option("track_counts",
+							 "on",
+							 PGC_SUSET,
+							 PGC_S_SESSION,
+							 GUC_ACTION_SAVE,
+							 true,
+							 0,
+							 false);
+	identity_pin_output();
+	before = written_so_far(table->target->relid);
+	depipe_is_writing = true;
+	execute(sql, snapshot);
+	depipe_is_writing = false;
+	after = written_so_far(table->target->relid);
+	identity_restore(&identity);
+	table->run->inserted += after.inserted - before.inserted;
+	table->run->updated += after.updated - before.updated;
+	table->run->deleted += after.deleted - before.deleted;
+}
+
+/* ---- statements ---- */
+
+static bool
+is_key(Delta *delta, int column)
+{
+	for (int i = 0; i < delta->nkeys; i++)
+		if (delta->keys[i] == column + 1)
+			return true;
+	return false;
+}
+
+/* Can two values of the column be equal and yet differ in their image? */
+static bool
+equal_is_identical(Form_pg_attribute att)
+{
+	switch (att->atttypid)
+	{
+		case BOOLOID:
+		case INT2OID:
+		case INT4OID:
+		case INT8OID:
+		case OIDOID:
+		case UUIDOID:
+		case DATEOID:
+		case TIMEOID:
+		case TIMESTAMPOID:
+		case TIMESTAMPTZOID:
+		case BYTEAOID:
+			return true;
+		case TEXTOID:
+		case VARCHAROID:
+			return get_collation_isdeterministic(att->attcollation);
+		default:
+			return false;
+	}
+}
+
+static bool
+is_always_identity(Delta *delta, int column)
+{
+	HeapTuple tuple = SearchSysCacheAttNum(delta->relid, delta->attnums[column]);
+	bool result;
+
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	result = ((Form_pg_attribute) GETSTRUCT(tuple))->attidentity == ATTRIBUTE_IDENTITY_ALWAYS;
+	ReleaseSysCache(tuple);
+	return result;
+}
+
+static bool
+keys_not_null(Delta *delta)
+{
+	bool result = true;
+
+	for (int i = 0; i < delta->nkeys; i++)
+	{
+		HeapTuple tuple = SearchSysCacheAttNum(delta->relid, delta->attnums[delta->keys[i] - 1]);
+
+		if (!HeapTupleIsValid(tuple))
+			return false;
+		result = result && ((Form_pg_attribute) GETSTRUCT(tuple))->attnotnull;
+		ReleaseSysCache(tuple);
+	}
+	return result;
+}
+
+/* Join condition of target t and delta d; hashable also where keys may be null. */
+static void
+append_key_match(StringInfo sql, Delta *delta)
+{
+	bool not_null = keys_not_null(delta);
+
+	if (!not_null)
+	{
+		appendStringInfoString(sql, "pg_catalog.hash_record_extended(ROW(");
+		for (int side = 0; side < 2; side++)
+		{
+			for (int i = 0; i < delta->nkeys; i++)
+				appendStringInfo(sql,
+								 "%s%s.%s",
+								 i > 0 ? ", " : "",
+								 side == 0 ? "t" : "d",
+								 sql_identifier(NameStr(
+									 TupleDescAttr(delta->columns, delta->keys[i] - 1)->attname)));
+			appendStringInfoString(sql,
+								   side == 0 ? "), 0) OPERATOR(pg_catalog.=)"
+											   " pg_catalog.hash_record_extended(ROW("
+											 : "), 0) AND ");
+		}
+	}
+	sql_append_match(sql, delta->columns, delta->nkeys, delta->keys, "t", "d", not_null);
+}
+
+static void
+append_insert(StringInfo sql, Delta *delta)
+{
+	appendStringInfoString(sql, "(");
+	sql_append_columns(sql, delta->columns, NULL);
+	appendStringInfoString(sql, ") OVERRIDING SYSTEM VALUE ");
+}
+
+static void
+append_set(StringInfo sql, Delta *delta)
+{
+	const char *separator = " WHEN MATCHED THEN UPDATE SET ";
+	bool any = false;
+
+	for (int i = 0; i < delta->columns->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(delta->columns, i);
+		const char *name = sql_identifier(NameStr(att->attname));
+
+		if (is_key(delta, i) && (equal_is_identical(att) || is_always_identity(delta, i)))
+			continue;
+		appendStringInfo(sql, "%s%s = d.%s", separator, name, name);
+		separator = ", ";
+		any = true;
+	}
+	if (!any)
+		appendStringInfoString(sql, " WHEN MATCHED THEN DO NOTHING");
+}
+
+/* New images, and deletions too unless they are left for later. */
+static char *
+merge_sql(Target *target, Delta *delta, bool with_deletions)
+{
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	appendStringInfo(&sql,
+					 "MERGE INTO %s t USING (SELECT * FROM %s WHERE ",
+					 target->display,
+					 delta->name);
+	appendStringInfoString(&sql,
+						   with_deletions ? "NOT _depipe_replaced"
+										  : "_depipe_weight OPERATOR(pg_catalog.>) 0");
+	appendStringInfoString(&sql, ") d ON ");
+	append_key_match(&sql, delta);
+	if (with_deletions)
+		appendStringInfoString(&sql,
+							   " WHEN MATCHED AND d._depipe_weight OPERATOR(pg_catalog.<) 0"
+							   " THEN DELETE");
+	append_set(&sql, delta);
+	appendStringInfoString(&sql, " WHEN NOT MATCHED");
+	if (with_deletions)
+		appendStringInfoString(&sql, " AND d._depipe_weight OPERATOR(pg_catalog.>) 0");
+	appendStringInfoString(&sql, " THEN INSERT ");
+	append_insert(&sql, delta);
+	appendStringInfoString(&sql, "VALUES (");
+	sql_append_columns(&sql, delta->columns, "d");
+	appendStringInfoString(&sql, ")");
+	return sql.data;
+}
+
+/* Deletions only, or with all_keys every key of the delta. */
+static char *
+delete_sql(Target *target, Delta *delta, bool all_keys)
+{
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	appendStringInfo(&sql,
+					 "DELETE FROM %s t USING %s d WHERE NOT d._depipe_replaced AND ",
+					 target->display,
+					 delta->name);
+	if (!all_keys)
+		appendStringInfoString(&sql, "d._depipe_weight OPERATOR(pg_catalog.<) 0 AND ");
+	append_key_match(&sql, delta);
+	return sql.data;
+}
+
+static char *
+insert_sql(Target *target, Delta *delta)
+{
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "INSERT INTO %s ", target->display);
+	append_insert(&sql, delta);
+	appendStringInfoString(&sql, "SELECT ");
+	sql_append_columns(&sql, delta->columns, "d");
+	appendStringInfo(&sql, " FROM %s d", delta->name);
+	if (delta->nkeys == 0)
+		appendStringInfoString(&sql, ", LATERAL pg_catalog.generate_series(1, d._depipe_weight) n");
+	appendStringInfoString(&sql, " WHERE d._depipe_weight OPERATOR(pg_catalog.>) 0");
+	return sql.data;
+}
+
+static void
+append_text_row(StringInfo sql, Delta *delta, const char *side)
+{
+	appendStringInfoString(sql, "ROW(");
+	for (int i = 0; i < delta->columns->natts; i++)
+		appendStringInfo(sql,
+						 "%s%s.%s::text",
+						 i > 0 ? ", " : "",
+						 side,
+						 sql_identifier(NameStr(TupleDescAttr(delta->columns, i)->attname)));
+	appendStringInfoString(sql, ")");
+}
+
+/*
+ * Of a bag, so many copies of an image as the weight says, whichever they are.
+ * Images are compared as texts: types without equality are bags' members, too.
+ */
+static char *
+delete_copies_sql(Target *target, Delta *delta)
+{
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	appendStringInfo(&sql,
+					 "WITH victims AS MATERIALIZED (SELECT x.leaf, x.place FROM"
+					 " (SELECT t.tableoid AS leaf, t.ctid AS place, d._depipe_weight AS weight,"
+					 " pg_catalog.row_number() OVER (PARTITION BY d._depipe_sequence) AS n"
+					 " FROM %s d JOIN %s t ON pg_catalog.hash_record_extended(",
+					 delta->name,
+					 target->display);
+	append_text_row(&sql, delta, "t");
+	appendStringInfoString(&sql, ", 0) OPERATOR(pg_catalog.=) pg_catalog.hash_record_extended(");
+	append_text_row(&sql, delta, "d");
+	appendStringInfoString(&sql, ", 0) AND ");
+	append_text_row(&sql, delta, "t");
+	appendStringInfoString(&sql, " OPERATOR(pg_catalog.*=) ");
+	append_text_row(&sql, delta, "d");
+	appendStringInfo(&sql,
+					 " WHERE d._depipe_weight OPERATOR(pg_catalog.<) 0) x"
+					 " WHERE x.n OPERATOR(pg_catalog.<=) (OPERATOR(pg_catalog.-) x.weight))"
+					 " DELETE FROM %s t USING victims v WHERE"
+					 " t.ctid OPERATOR(pg_catalog.=) v.place"
+					 " AND t.tableoid OPERATOR(pg_catalog.=) v.leaf",
+					 target->display);
+	return sql.data;
+}
+
+/* ---- one table ---- */
+
+static void
+clear_table(ApplyTable *table, Snapshot snapshot)
+{
+	StringInfoData sql;
+
+	if (!table->delta->clear)
+		return;
+	initStringInfo(&sql);
+	/* not TRUNCATE: readers with an older snapshot keep the last version */
+	appendStringInfo(&sql, "DELETE FROM %s", table->target->display);
+	execute_counted(table, sql.data, snapshot);
+}
+
+static void
+write_new_images(ApplyTable *table, Snapshot snapshot)
+{
+	Delta *delta = table->delta;
+
+	if (delta->nkeys == 0)
+	{
+		if (delta->nrows > delta->new_images)
+			execute_counted(table, delete_copies_sql(table->target, delta), snapshot);
+		if (delta->new_images > 0)
+			execute_counted(table, insert_sql(table->target, delta), snapshot);
+	}
+	else if (delta->clear)
+	{
+		if (delta->new_images > 0)
+			execute_counted(table, insert_sql(table->target, delta), snapshot);
+	}
+	else if (table->mode == APPLY_REPLACE)
+	{
+		execute_counted(table, delete_sql(table->target, delta, true), snapshot);
+		execute_counted(table, insert_sql(table->target, delta), snapshot);
+	}
+	else if (!table->referenced)
+		execute_counted(table,
+						merge_sql(table->target, delta, delta->nrows > delta->new_images),
+						snapshot);
+	else if (delta->new_images > 0)
+		execute_counted(table, merge_sql(table->target, delta, false), snapshot);
+}
+
+static void
+write_deletions(ApplyTable *table, Snapshot snapshot)
+{
+	Delta *delta = table->delta;
+
+	if (delta->nkeys > 0 && table->referenced && table->mode == APPLY_MERGE && !delta->clear &&
+		delta->nrows > delta->new_images)
+		execute_counted(table, delete_sql(table->target, delta, false), snapshot);
+}
+
+/* ---- all tables ---- */
+
+void
+apply_prepare(ApplyTable *table)
+{
+	Relation rel = table_open(table->target->relid, NoLock);
+
+	/* cached: no scan per batch */
+	table->referenced = RelationGetFKeyList(rel) != NIL || rel->rd_rel->relhastriggers;
+	table_close(rel, NoLock);
+}
+
+static bool
+references(ApplyTable *table, Oid other)
+{
+	Relation rel = table_open(table->target->relid, NoLock);
+	bool found = false;
+	ListCell *cell;
+
+	foreach(cell, RelationGetFKeyList(rel))
+		if (((ForeignKeyCacheInfo *) lfirst(cell))->confrelid == other)
+			found = true;
+	table_close(rel, NoLock);
+	return found;
+}
+
+List *
+apply_order(List *tables)
+{
+	List *ordered = NIL;
+	List *left = list_copy(tables);
+
+	while (left != NIL)
+	{
+		ApplyTable *next = NULL;
+		ListCell *cell;
+
+		/* the first that references no other table that is still to come */
+		foreach(cell, left)
+		{
+			ApplyTable *candidate = lfirst(cell);
+			bool waits = false;
+			ListCell *other;
+
+			foreach(other, left)
+				if (lfirst(other) != candidate && candidate->referenced &&
+					references(candidate, ((ApplyTable *) lfirst(other))->target->relid))
+					waits = true;
+			if (!waits)
+			{
+				next = candidate;
+				break;
+			}
+		}
+		if (next == NULL)
+			next = linitial(left); /* a cycle: any order is as good */
+		ordered = lappend(ordered, next);
+		left = list_delete_ptr(left, next);
+	}
+	return ordered;
+}
+
+void
+apply_all(List *tables, Snapshot snapshot, ApplyTable **current)
+{
+	for (int i = list_length(tables) - 1; i >= 0; i--)
+	{
+		*current = list_nth(tables, i);
+		clear_table(*current, snapshot);
+	}
+	for (int i = 0; i < list_length(tables); i++)
+	{
+		*current = list_nth(tables, i);
+		write_new_images(*current, snapshot);
+	}
+	for (int i = list_length(tables) - 1; i >= 0; i--)
+	{
+		*current = list_nth(tables, i);
+		write_deletions(*current, snapshot);
+	}
+	*current = NULL;
+}

@@ -1,0 +1,45 @@
+/*-------------------------------------------------------------------------
+ *
+ * apply.h
+ *		Writing deltas to their targets.  Private to publish.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DEPIPE_APPLY_H
+#define DEPIPE_APPLY_H
+
+#include "publish/publish.h"
+
+/* How a keyed delta is written. */
+typedef enum ApplyMode
+{
+	APPLY_MERGE,  /* MERGE */
+	APPLY_REPLACE /* delete every key of the delta, then insert: after a conflict between rows */
+} ApplyMode;
+
+typedef struct ApplyTable
+{
+	Target *target;
+	Delta *delta;
+	Run *run;
+	ApplyMode mode;
+	bool referenced; /* it has or may have foreign keys or triggers: see apply_order */
+} ApplyTable;
+
+/* Fill in referenced. */
+extern void apply_prepare(ApplyTable *table);
+
+/*
+ * Order the tables so that a table comes after those that its foreign keys
+ * reference; a list of ApplyTable.
+ */
+extern List *apply_order(List *tables);
+
+/*
+ * Write all of them: tables emptied from the last to the first, new images
+ * from the first to the last, deletions from the last to the first.
+ * *current is the table being written, for the attribution of an error.
+ */
+extern void apply_all(List *tables, Snapshot snapshot, ApplyTable **current);
+
+#endif /* DEPIPE_APPLY_H */

@@ -1,0 +1,106 @@
+/*-------------------------------------------------------------------------
+ *
+ * image.c
+ *		Reading back the text images of parked and quarantined rows.
+ *
+ * Images are matched by column name: they may be older than the last change
+ * of the table's columns.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "publish/image.h"
+
+#include "fmgr.h"
+#include "utils/lsyscache.h"
+
+struct ImageReader
+{
+	Delta *delta;
+	FmgrInfo *input;
+	Oid *io_params;
+};
+
+ImageReader *
+image_reader(Delta *delta)
+{
+	int natts = delta->columns->natts;
+	ImageReader *reader = palloc(sizeof(ImageReader));
+
+	reader->delta = delta;
+	reader->input = palloc0(sizeof(FmgrInfo) * Max(natts, 1));
+	reader->io_params = palloc(sizeof(Oid) * Max(natts, 1));
+	for (int i = 0; i < natts; i++)
+	{
+		Oid function;
+
+		getTypeInputInfo(TupleDescAttr(delta->columns, i)->atttypid,
+						 &function,
+						 &reader->io_params[i]);
+		fmgr_info(function, &reader->input[i]);
+	}
+	return reader;
+}
+
+static void
+read_column(ImageReader *reader, int column, Datum element, bool isnull, Datum *values, bool *nulls)
+{
+	nulls[column] = isnull;
+	if (!isnull)
+		values[column] = InputFunctionCall(
+			&reader->input[column],
+			TextDatumGetCString(element),
+			reader->io_params[column],
+			TupleDescAttr(reader->delta->columns, column)->atttypmod);
+}
+
+static int
+column_number(Delta *delta, const char *name)
+{
+	for (int i = 0; i < delta->columns->natts; i++)
+		if (strcmp(NameStr(TupleDescAttr(delta->columns, i)->attname), name) == 0)
+			return i;
+	return -1;
+}
+
+void
+image_read(ImageReader *reader, List *columns, ArrayType *image, Datum *values, bool *nulls,
+		   Bitmapset **unknown)
+{
+	int natts = reader->delta->columns->natts;
+	Datum *elements;
+	bool *element_nulls;
+	int count;
+	int i = 0;
+	ListCell *cell;
+
+	deconstruct_array(image, TEXTOID, -1, false, TYPALIGN_INT, &elements, &element_nulls, &count);
+	memset(nulls, true, natts);
+	*unknown = bms_add_range(NULL, 0, natts - 1);
+	foreach(cell, columns)
+	{
+		int column = column_number(reader->delta, lfirst(cell));
+
+		if (column >= 0 && i < count)
+		{
+			read_column(reader, column, elements[i], element_nulls[i], values, nulls);
+			*unknown = bms_del_member(*unknown, column);
+		}
+		i++;
+	}
+	if (bms_is_empty(*unknown))
+		*unknown = NULL;
+}
+
+void
+image_read_key(ImageReader *reader, ArrayType *key, Datum *values, bool *nulls)
+{
+	Delta *delta = reader->delta;
+	Datum *elements;
+	bool *element_nulls;
+	int count;
+
+	deconstruct_array(key, TEXTOID, -1, false, TYPALIGN_INT, &elements, &element_nulls, &count);
+	memset(nulls, true, delta->columns->natts);
+	for (int i = 0; i < delta->nkeys && i < count; i++)
+		read_column(reader, delta->keys[i] - 1, elements[i], element_nulls[i], values, nulls);
+}

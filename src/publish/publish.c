@@ -1,0 +1,718 @@
+/*-------------------------------------------------------------------------
+ *
+ * publish.c
+ *		The one path.
+ *
+ * The order of things is in publish.h.  An item is decided when its status is
+ * set; undecided items take part in the next pass.  A pass applies all
+ * undecided items and gates them in one internal subtransaction; when one of
+ * them fails, or rows must be set aside, the pass is rolled back and done
+ * again without them: savepoints are last-in-first-out, failures are rare, and
+ * they pay for the second pass.  What is decided is recorded outside of the
+ * subtransaction, so that verdicts survive the rollback.
+ *
+ * Invariants: at the end every item is decided, its delta is either in the
+ * target or parked or dropped, and nothing of a failed pass is left.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "publish/apply.h"
+
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "core/guarded.h"
+#include "core/identity.h"
+#include "core/sqltext.h"
+#include "executor/spi.h"
+#include "portability/instr_time.h"
+#include "storage/lmgr.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+
+/* Passes after which a batch whose rows keep falling out is given up. */
+#define MAX_PASSES 20
+
+typedef struct ItemState
+{
+	PublishItem *item;
+	ApplyTable table; /* its delta is the item's */
+	Gate *gate;
+	bool decided;
+	bool apply_done; /* published, to be recorded */
+	List *row_verdicts;
+	List *table_verdicts;
+	List *set_aside; /* of SetAside */
+	char *deferred;  /* constraints to be set back to deferred, or NULL */
+	Action action;   /* the strongest, as enforced */
+} ItemState;
+
+/* Rows that one evaluation kept out, with why. */
+typedef struct SetAside
+{
+	Delta *rows;
+	GateReport *report;
+} SetAside;
+
+typedef struct Pass
+{
+	List *states; /* undecided ItemStates, in the order of apply */
+	Snapshot snapshot;
+	ApplyTable *current; /* for the attribution of an error */
+	ItemState *gating;
+	bool clean;    /* nothing failed, nothing fell out */
+	List *reports; /* of GateReport, like states */
+} Pass;
+
+/* ---- locks ---- */
+
+static int
+compare_relids(const ListCell *a, const ListCell *b)
+{
+	Oid left = ((Target *) lfirst(a))->relid;
+	Oid right = ((Target *) lfirst(b))->relid;
+
+	return (left > right) - (left < right);
+}
+
+/* Is the name still that of the table we locked? */
+static bool
+lock_target(Target *target, bool nowait)
+{
+	for (;;)
+	{
+		Oid relid = target->relid;
+
+		if (!OidIsValid(relid))
+			return false;
+		if (nowait)
+		{
+			if (!ConditionalLockRelationOid(relid, ShareRowExclusiveLock))
+				return false;
+		}
+		else
+			LockRelationOid(relid, ShareRowExclusiveLock);
+		if (target_bind(target) == relid)
+			return true;
+		UnlockRelationOid(relid, ShareRowExclusiveLock);
+	}
+}
+
+List *
+publish_lock(List *targets, bool nowait)
+{
+	List *sorted = list_copy(targets);
+	List *failed = NIL;
+	ListCell *cell;
+
+	/* one order for everybody: no deadlock between two publishers */
+	list_sort(sorted, compare_relids);
+	foreach(cell, sorted)
+		if (!lock_target(lfirst(cell), nowait))
+			failed = lappend(failed, lfirst(cell));
+	return failed;
+}
+
+/* ---- deferrable constraints ---- */
+
+static void
+execute_utility(const char *sql)
+{
+	if (SPI_execute(sql, false, 0) < 0)
+		elog(ERROR, "could not execute \"%s\"", sql);
+}
+
+/*
+ * Constraints of the target, and foreign keys that point at it, are checked at
+ * the end of each statement: a restricted operation cannot queue deferred
+ * checks, and nothing may fire after the gate.  By name, never ALL, which
+ * would run the caller's own pending checks.
+ */
+static void
+make_constraints_immediate(ItemState *state)
+{
+	StringInfoData names;
+	StringInfoData deferred;
+
+	initStringInfo(&names);
+	initStringInfo(&deferred);
+	if (SPI_execute_with_args("SELECT pg_catalog.format('%I.%I', n.nspname, c.conname),"
+							  " c.condeferred FROM pg_catalog.pg_constraint c"
+							  " JOIN pg_catalog.pg_namespace n"
+							  " ON n.oid OPERATOR(pg_catalog.=) c.connamespace"
+							  " WHERE c.condeferrable AND (c.conrelid OPERATOR(pg_catalog.=) $1"
+							  " OR c.confrelid OPERATOR(pg_catalog.=) $1)",
+							  1,
+							  (Oid[]){OIDOID},
+							  (Datum[]){ObjectIdGetDatum(state->item->target->relid)},
+							  NULL,
+							  false,
+							  0) != SPI_OK_SELECT)
+		elog(ERROR, "could not read deferrable constraints");
+	for (uint64 i = 0; i < SPI_processed; i++)
+	{
+		char *name = SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1);
+		bool isnull;
+
+		appendStringInfo(&names, "%s%s", names.len > 0 ? ", " : "", name);
+		if (DatumGetBool(SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 2, &isnull)))
+			appendStringInfo(&deferred, "%s%s", deferred.len > 0 ? ", " : "", name);
+	}
+	if (names.len > 0)
+		execute_utility(psprintf("SET CONSTRAINTS %s IMMEDIATE", names.data));
+	if (deferred.len > 0)
+		state->deferred = deferred.data;
+}
+
+static void
+restore_constraints(ItemState *state)
+{
+	if (state->deferred != NULL)
+		execute_utility(psprintf("SET CONSTRAINTS %s DEFERRED", state->deferred));
+}
+
+/* ---- deciding ---- */
+
+static void
+decide(ItemState *state, PublishStatus status, const char *reason)
+{
+	state->decided = true;
+	state->item->status = status;
+	if (reason != NULL)
+		state->item->reason = pstrdup(reason);
+}
+
+static void
+decide_error(ItemState *state, ErrorData *error)
+{
+	run_set_error(state->item->run, error);
+	decide(state, PUBLISH_ERROR, state->item->run->reason);
+	state->action = ACTION_REJECT;
+}
+
+/* REJECT or BREAK as the breaker lets it be; returns true when that decides. */
+static bool
+decide_report(ItemState *state, GateReport *report)
+{
+	Action action = breaker_enforce(state->item->target, report->action);
+
+	if (action > state->action)
+		state->action = action;
+	if (action < ACTION_REJECT)
+		return false;
+	decide(state, action == ACTION_BREAK ? PUBLISH_BROKEN : PUBLISH_REJECTED, report->reason);
+	return true;
+}
+
+/* ---- before the passes ---- */
+
+/* Bags: sum the weights of equal images; a row is never taken for another. */
+static void
+net_bag(ItemState *state)
+{
+	Delta *delta = state->item->delta;
+	Delta *netted;
+	StringInfoData sql;
+	Identity identity;
+
+	initStringInfo(&sql);
+	appendStringInfoString(&sql,
+						   "SELECT x._depipe_net::pg_catalog.int8, x._depipe_sequence,"
+						   " x._depipe_lsn, x._depipe_time, NULL::pg_catalog.int8, false, ");
+	sql_append_columns(&sql, delta->columns, "x");
+	appendStringInfo(&sql,
+					 " FROM (SELECT d.*, pg_catalog.sum(d._depipe_weight) OVER p AS _depipe_net,"
+					 " pg_catalog.row_number() OVER (p ORDER BY d._depipe_sequence DESC)"
+					 " AS _depipe_n FROM %s d WHERE NOT d._depipe_replaced"
+					 " WINDOW p AS (PARTITION BY 1::pg_catalog.int4",
+					 delta->name);
+	for (int i = 0; i < delta->columns->natts; i++)
+		appendStringInfo(&sql,
+						 ", d.%s::text",
+						 sql_identifier(NameStr(TupleDescAttr(delta->columns, i)->attname)));
+	appendStringInfoString(&sql,
+						   ")) x WHERE x._depipe_n OPERATOR(pg_catalog.=) 1"
+						   " AND x._depipe_net OPERATOR(pg_catalog.<>) 0");
+	netted = delta_create(delta->relid,
+						  delta_column_names(delta),
+						  NIL,
+						  FOLD_NONE,
+						  MemoryContextGetParent(delta->context));
+	identity_become(state->item->target->owner, &identity);
+	identity_pin_output();
+	delta_register(delta);
+	delta_fill_from_query(netted, sql.data);
+	delta_unregister(delta);
+	identity_restore(&identity);
+	netted->clear = delta->clear;
+	delta_destroy(delta);
+	state->item->delta = netted;
+}
+
+typedef struct RowGate
+{
+	ItemState *state;
+	GateReport *report;
+} RowGate;
+
+static bool
+gate_rows_work(void *argument)
+{
+	RowGate *work = argument;
+
+	work->report = gate_rows(work->state->gate, work->state->item->delta);
+	return true;
+}
+
+/* Take the failed rows out of the item's delta. */
+static void
+set_rows_aside(ItemState *state, GateReport *report)
+{
+	SetAside *aside = palloc(sizeof(SetAside));
+	int64 *sequences = palloc(sizeof(int64) * report->nfailed_rows);
+
+	for (int i = 0; i < report->nfailed_rows; i++)
+		sequences[i] = report->failed_rows[i].sequence;
+	aside->rows = delta_split(state->item->delta, sequences, report->nfailed_rows);
+	aside->report = report;
+	state->set_aside = lappend(state->set_aside, aside);
+}
+
+static void
+gate_item_rows(ItemState *state)
+{
+	RowGate work = {state, NULL};
+	ErrorData *error;
+
+	if (state->gate == NULL || !gate_has_row_checks(state->gate) ||
+		state->item->delta->new_images == 0)
+		return;
+	error = guarded_run(gate_rows_work, &work);
+	if (error != NULL)
+	{
+		decide_error(state, error);
+		return;
+	}
+	state->row_verdicts = work.report->verdicts;
+	state->item->run->gate_ms += work.report->elapsed_ms;
+	if (decide_report(state, work.report) || work.report->nfailed_rows == 0)
+		return;
+	delta_unregister(state->item->delta);
+	set_rows_aside(state, work.report);
+	delta_register(state->item->delta);
+}
+
+typedef struct Preparation
+{
+	ItemState *state;
+	bool complete;
+	char *reason;
+} Preparation;
+
+static bool
+prepare_work(void *argument)
+{
+	Preparation *work = argument;
+	PublishItem *item = work->state->item;
+
+	work->complete = delta_complete(item->target, item->delta, &work->reason);
+	if (work->complete && gate_wants_old_images(item->target))
+	{
+		delta_register(item->delta);
+		delta_complete_old(item->target, item->delta);
+		delta_unregister(item->delta);
+	}
+	return true;
+}
+
+static void
+prepare_item(ItemState *state)
+{
+	PublishItem *item = state->item;
+	Preparation work = {state, false, NULL};
+	ErrorData *error;
+
+	item->run->rows_in += item->delta->changes;
+	if (item->admission == ADMIT_NOT)
+	{
+		decide(state, PUBLISH_BLOCKED, item->reason);
+		return;
+	}
+	if (item->delta->nrows == 0 && item->delta->partial == NIL && !item->delta->clear &&
+		!item->always_gate)
+	{
+		decide(state, PUBLISH_NOTHING, NULL);
+		return;
+	}
+	if (!lock_target(item->target, false))
+	{
+		item->run->error_sqlstate = pstrdup(unpack_sql_state(ERRCODE_UNDEFINED_TABLE));
+		decide(state, PUBLISH_ERROR, psprintf("table %s does not exist", item->target->display));
+		return;
+	}
+	make_constraints_immediate(state);
+	if (item->delta->nkeys == 0 && item->delta->nrows > item->delta->new_images)
+		net_bag(state);
+	error = guarded_run(prepare_work, &work);
+	if (error != NULL)
+	{
+		decide_error(state, error);
+		return;
+	}
+	if (!work.complete)
+	{
+		decide(state, PUBLISH_BASE_LOST, work.reason);
+		return;
+	}
+	state->gate = gate_open(item->target);
+	delta_register(item->delta);
+	gate_item_rows(state);
+	if (!state->decided)
+	{
+		delta_unregister(item->delta);
+		quarantine_supersede(item->target, item->delta);
+		delta_register(item->delta);
+	}
+}
+
+/* ---- a pass ---- */
+
+static List *
+apply_tables(List *states)
+{
+	List *tables = NIL;
+	ListCell *cell;
+
+	foreach(cell, states)
+	{
+		ItemState *state = lfirst(cell);
+
+		state->table.target = state->item->target;
+		state->table.delta = state->item->delta;
+		state->table.run = state->item->run;
+		apply_prepare(&state->table);
+		tables = lappend(tables, &state->table);
+	}
+	return apply_order(tables);
+}
+
+static void
+reset_counts(List *states)
+{
+	ListCell *cell;
+
+	foreach(cell, states)
+	{
+		ItemState *state = lfirst(cell);
+
+		state->item->run->inserted = state->item->run->updated = state->item->run->deleted = 0;
+	}
+}
+
+static bool
+pass_work(void *argument)
+{
+	Pass *pass = argument;
+	instr_time start;
+	instr_time end;
+	ListCell *cell;
+
+	INSTR_TIME_SET_CURRENT(start);
+	apply_all(apply_tables(pass->states), pass->snapshot, &pass->current);
+	CommandCounterIncrement();
+	INSTR_TIME_SET_CURRENT(end);
+	INSTR_TIME_SUBTRACT(end, start);
+	foreach(cell, pass->states)
+		((ItemState *) lfirst(cell))->item->run->apply_ms += INSTR_TIME_GET_MILLISEC(end);
+
+	pass->clean = true;
+	foreach(cell, pass->states)
+	{
+		ItemState *state = lfirst(cell);
+		GateReport *report = NULL;
+
+		pass->gating = state;
+		if (state->gate != NULL && gate_has_table_checks(state->gate))
+		{
+			report = gate_table(state->gate, state->item->delta);
+			state->item->run->gate_ms += report->elapsed_ms;
+			if (report->nfailed_rows > 0 ||
+				breaker_enforce(state->item->target, report->action) >= ACTION_REJECT)
+				pass->clean = false;
+		}
+		pass->reports = lappend(pass->reports, report);
+	}
+	pass->gating = NULL;
+	return pass->clean;
+}
+
+static ItemState *
+state_of(List *states, ApplyTable *table)
+{
+	ListCell *cell;
+
+	foreach(cell, states)
+		if (&((ItemState *) lfirst(cell))->table == table)
+			return lfirst(cell);
+	return NULL;
+}
+
+/* Whose error is it, and can it be tried another way? */
+static void
+handle_error(Pass *pass, ErrorData *error)
+{
+	ItemState *state = pass->gating;
+
+	if (state == NULL && pass->current != NULL)
+		state = state_of(pass->states, pass->current);
+	if (state == NULL)
+		ThrowErrorData(error);
+	if (pass->gating == NULL && error->sqlerrcode == ERRCODE_UNIQUE_VIOLATION &&
+		state->table.mode == APPLY_MERGE && state->item->delta->nkeys > 0 &&
+		!state->table.referenced)
+		state->table.mode = APPLY_REPLACE;
+	else
+		decide_error(state, error);
+}
+
+/* What the table checks said: decide, set rows aside. */
+static void
+handle_reports(Pass *pass)
+{
+	ListCell *cell;
+	ListCell *report_cell;
+
+	forboth(cell, pass->states, report_cell, pass->reports)
+	{
+		ItemState *state = lfirst(cell);
+		GateReport *report = lfirst(report_cell);
+
+		if (report == NULL)
+			continue;
+		if (decide_report(state, report))
+		{
+			state->table_verdicts = report->verdicts;
+			continue;
+		}
+		if (report->nfailed_rows > 0)
+		{
+			/* verdicts of an earlier evaluation stay: the rows are out of the next */
+			state->row_verdicts = list_concat(state->row_verdicts, report->verdicts);
+			delta_unregister(state->item->delta);
+			set_rows_aside(state, report);
+			delta_register(state->item->delta);
+		}
+		else
+			state->table_verdicts = report->verdicts;
+	}
+}
+
+static List *
+undecided(List *states)
+{
+	List *result = NIL;
+	ListCell *cell;
+
+	foreach(cell, states)
+		if (!((ItemState *) lfirst(cell))->decided)
+			result = lappend(result, lfirst(cell));
+	return result;
+}
+
+static void
+run_passes(List *states, Snapshot snapshot)
+{
+	for (int passes = 0;; passes++)
+	{
+		Pass pass = {0};
+		ErrorData *error;
+		ListCell *cell;
+
+		pass.states = undecided(states);
+		pass.snapshot = snapshot;
+		if (pass.states == NIL)
+			return;
+		if (passes == MAX_PASSES)
+		{
+			foreach(cell, pass.states)
+			{
+				((ItemState *) lfirst(cell))->action = ACTION_REJECT;
+				decide(lfirst(cell),
+					   PUBLISH_REJECTED,
+					   "rows kept failing after others were set aside");
+			}
+			return;
+		}
+		reset_counts(pass.states);
+		error = guarded_run(pass_work, &pass);
+		if (error != NULL)
+		{
+			reset_counts(pass.states);
+			handle_error(&pass, error);
+			continue;
+		}
+		handle_reports(&pass);
+		if (pass.clean)
+		{
+			foreach(cell, pass.states)
+			{
+				ItemState *state = lfirst(cell);
+
+				/* a probe may have to pass more than once before it is published */
+				state->apply_done = true;
+				decide(state, PUBLISH_DONE, NULL);
+			}
+			return;
+		}
+		reset_counts(pass.states);
+	}
+}
+
+/* ---- after the passes ---- */
+
+static void
+store_quarantine(ItemState *state)
+{
+	PublishItem *item = state->item;
+	ListCell *cell;
+
+	foreach(cell, state->set_aside)
+	{
+		SetAside *aside = lfirst(cell);
+
+		quarantine_store(item->target,
+						 aside->rows,
+						 aside->report->failed_rows,
+						 aside->report->nfailed_rows,
+						 item->run->id);
+		item->run->quarantined += aside->report->nfailed_rows;
+	}
+}
+
+/* Keep what is not published: rows set aside are held with the rest. */
+static void
+hold(ItemState *state)
+{
+	PublishItem *item = state->item;
+	ListCell *cell;
+
+	if (!item->park)
+		return;
+	if (!park_append(item->target, item->delta))
+		item->status = PUBLISH_BASE_LOST;
+	foreach(cell, state->set_aside)
+		if (item->status != PUBLISH_BASE_LOST &&
+			!park_append(item->target, ((SetAside *) lfirst(cell))->rows))
+			item->status = PUBLISH_BASE_LOST;
+	if (item->status == PUBLISH_BASE_LOST && item->reason == NULL)
+		item->reason = pstrdup("more rows are held than depipe.max_parked allows");
+}
+
+static void
+finish_run(ItemState *state)
+{
+	PublishItem *item = state->item;
+	Run *run = item->run;
+
+	if (run->reason == NULL && item->reason != NULL)
+		run->reason = item->reason;
+	switch (item->status)
+	{
+		case PUBLISH_DONE:
+			run->status = RUN_SUCCEEDED;
+			break;
+		case PUBLISH_NOTHING:
+			if (run->status == RUN_RUNNING)
+				run->status = RUN_NOTHING;
+			break;
+		case PUBLISH_REJECTED:
+		case PUBLISH_BROKEN:
+		case PUBLISH_BLOCKED:
+			run->status = RUN_BLOCKED;
+			break;
+		case PUBLISH_ERROR:
+		case PUBLISH_BASE_LOST:
+			run->status = RUN_FAILED;
+			break;
+	}
+}
+
+/* Record what was decided; returns true when the item was published. */
+static bool
+record(ItemState *state)
+{
+	PublishItem *item = state->item;
+
+	if (item->status == PUBLISH_NOTHING)
+	{
+		finish_run(state);
+		return false;
+	}
+	if (item->status != PUBLISH_BLOCKED && item->status != PUBLISH_BASE_LOST)
+	{
+		verdicts_record(item->run->id,
+						item->target,
+						list_concat(state->row_verdicts, state->table_verdicts));
+		(void) breaker_record(item->target, item->admission, state->action, item->reason);
+	}
+	if (item->status == PUBLISH_DONE)
+		store_quarantine(state);
+	else
+		hold(state);
+	finish_run(state);
+	return item->status == PUBLISH_DONE;
+}
+
+static bool
+record_all(List *states)
+{
+	bool retries = false;
+	ListCell *cell;
+
+	foreach(cell, states)
+		(void) record(lfirst(cell));
+	foreach(cell, states)
+	{
+		ItemState *state = lfirst(cell);
+
+		if (state->item->status == PUBLISH_DONE && state->apply_done)
+			retries |= gate_references(state->item->target, state->item->delta);
+		restore_constraints(state);
+	}
+	return retries;
+}
+
+static bool
+publish_states(List *states, Snapshot snapshot)
+{
+	ListCell *cell;
+	bool retries;
+
+	foreach(cell, states)
+		prepare_item(lfirst(cell));
+	run_passes(states, snapshot);
+	retries = record_all(states);
+	return retries;
+}
+
+bool
+publish(List *items, Snapshot snapshot)
+{
+	List *states = NIL;
+	ListCell *cell;
+	bool retries;
+
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	foreach(cell, items)
+	{
+		ItemState *state = palloc0(sizeof(ItemState));
+
+		state->item = lfirst(cell);
+		states = lappend(states, state);
+	}
+	/* catalog-only statements see what they need; user work has its own identity */
+	retries = publish_states(states, snapshot);
+	SPI_finish();
+	return retries;
+}

@@ -1,0 +1,239 @@
+/*-------------------------------------------------------------------------
+ *
+ * quarantine.c
+ *		Rows that a constraint kept out of their target.
+ *
+ * At most one row per key, a whole image with its source position.  A new row
+ * stays out; of a quarantined update the previous version stays in the
+ * target.  A later version of the same key, a deletion, or a TRUNCATE replaces
+ * the quarantined image.  When a key change is quarantined, the row of the old
+ * key stays in the target and is the quarantined row's "previous key": whoever
+ * supersedes the quarantined row deletes it.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "publish/publish.h"
+
+#include "core/catalog_publish.h"
+#include "core/fold.h"
+#include "core/reader.h"
+#include "miscadmin.h"
+#include "publish/image.h"
+
+static const FailedRow *
+find_failed(const FailedRow *failed, int nfailed, int64 sequence)
+{
+	for (int low = 0, high = nfailed; low < high;)
+	{
+		int middle = low + (high - low) / 2;
+
+		if (failed[middle].sequence == sequence)
+			return &failed[middle];
+		if (failed[middle].sequence < sequence)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return NULL;
+}
+
+static Datum
+id_array(List *ids)
+{
+	Datum *elements = palloc(sizeof(Datum) * Max(list_length(ids), 1));
+	int count = 0;
+	ListCell *cell;
+
+	foreach(cell, ids)
+		elements[count++] = Int32GetDatum(lfirst_int(cell));
+	return PointerGetDatum(
+		construct_array(elements, count, INT4OID, sizeof(int32), true, TYPALIGN_INT));
+}
+
+void
+quarantine_store(Target *target, Delta *rows, const FailedRow *failed, int nfailed, int64 run_id)
+{
+	TupleDesc desc = catalog_quarantine_desc();
+	Tuplestorestate *images = tuplestore_begin_heap(true, false, work_mem);
+	DeltaOldKeys *old_keys = delta_old_keys(rows);
+	DeltaReader *reader = delta_read(rows);
+	uint64 count = 0;
+
+	while (delta_read_next(reader))
+	{
+		const FailedRow *why = find_failed(failed, nfailed, reader->sequence);
+		const Datum *old_values;
+		const bool *old_nulls;
+		Datum row[6];
+		bool nulls[6] = {false};
+
+		if (reader->weight < 0 || why == NULL)
+			continue;
+		nulls[0] = (rows->nkeys == 0);
+		if (!nulls[0])
+			row[0] = PointerGetDatum(delta_row_key(rows, reader->values, reader->nulls));
+		row[1] = PointerGetDatum(delta_row_image(rows, reader->values, reader->nulls));
+		row[2] = id_array(why->constraint_ids);
+		row[3] = LSNGetDatum(reader->lsn);
+		nulls[3] = (reader->lsn == InvalidXLogRecPtr);
+		row[4] = TimestampTzGetDatum(reader->time);
+		nulls[4] = (reader->time == 0);
+		nulls[5] = !delta_old_key(old_keys, reader->pair, &old_values, &old_nulls);
+		if (!nulls[5])
+			row[5] = PointerGetDatum(delta_row_key(rows, old_values, old_nulls));
+		for (int64 copy = 0; copy < reader->weight; copy++)
+		{
+			tuplestore_putvalues(images, desc, row, nulls);
+			count++;
+		}
+	}
+	delta_read_end(reader);
+	if (count > 0)
+		catalog_quarantine(target->id,
+						   catalog_layout_id(target->id, rows),
+						   run_id,
+						   desc,
+						   images,
+						   count);
+	tuplestore_end(images);
+}
+
+/* The keys that the delta writes or deletes, for the catalog. */
+static Tuplestorestate *
+delta_keys(Delta *delta, TupleDesc desc, uint64 *count)
+{
+	Tuplestorestate *keys = tuplestore_begin_heap(true, false, work_mem);
+	DeltaReader *reader = delta_read(delta);
+
+	*count = 0;
+	while (delta_read_next(reader))
+	{
+		Datum row[2];
+		bool nulls[2] = {false, false};
+
+		if (reader->replaced)
+			continue;
+		row[0] = PointerGetDatum(delta_row_key(delta, reader->values, reader->nulls));
+		row[1] = BoolGetDatum(reader->weight > 0);
+		tuplestore_putvalues(keys, desc, row, nulls);
+		(*count)++;
+	}
+	delta_read_end(reader);
+	return keys;
+}
+
+void
+quarantine_supersede(Target *target, Delta *delta)
+{
+	TupleDesc desc = catalog_keys_desc();
+	Tuplestorestate *keys;
+	uint64 count;
+	CatalogRows *previous;
+	ImageReader *reader;
+	Datum *values;
+	bool *nulls;
+
+	if (delta->clear)
+		quarantine_clear(target->id);
+	if (delta->nkeys == 0 || quarantine_count(target->id) == 0)
+		return;
+	keys = delta_keys(delta, desc, &count);
+	previous = catalog_quarantine_supersede(target->id, desc, keys, count);
+	tuplestore_end(keys);
+
+	/* rows that quarantined key changes had left in place */
+	reader = image_reader(delta);
+	values = palloc(sizeof(Datum) * delta->columns->natts);
+	nulls = palloc(sizeof(bool) * delta->columns->natts);
+	for (uint64 i = 0; i < previous->count; i++)
+	{
+		bool isnull;
+		Datum key = catalog_datum(previous, i, 1, &isnull);
+
+		if (isnull)
+			continue;
+		image_read_key(reader, DatumGetArrayTypeP(key), values, nulls);
+		delta_append(delta, -1, values, nulls);
+	}
+}
+
+bool
+quarantine_base(Target *target, Delta *delta, const Datum *key_values, const bool *key_nulls,
+				Datum *values, bool *nulls)
+{
+	CatalogRows *rows = catalog_quarantined_image(target->id,
+												  delta_row_key(delta, key_values, key_nulls));
+	Bitmapset *unknown = NULL;
+	bool isnull;
+
+	if (rows->count == 0)
+		return false;
+	image_read(image_reader(delta),
+			   catalog_text_list(rows, 0, 1),
+			   DatumGetArrayTypeP(catalog_datum(rows, 0, 2, &isnull)),
+			   values,
+			   nulls,
+			   &unknown);
+	return unknown == NULL;
+}
+
+int64
+quarantine_take_retries(Target *target, Delta *into)
+{
+	CatalogRows *rows;
+	ImageReader *reader;
+	int natts = into->columns->natts;
+	Datum *values = palloc(sizeof(Datum) * natts);
+	bool *nulls = palloc(sizeof(bool) * natts);
+	Datum *old_values = palloc(sizeof(Datum) * natts);
+	bool *old_nulls = palloc(sizeof(bool) * natts);
+
+	if (!catalog_quarantine_has_retries(target->id))
+		return 0;
+	rows = catalog_quarantine_take_retries(target->id);
+	reader = image_reader(into);
+	for (uint64 i = 0; i < rows->count; i++)
+	{
+		Bitmapset *unknown = NULL;
+		bool isnull;
+		Datum previous;
+
+		image_read(reader,
+				   catalog_text_list(rows, i, 1),
+				   DatumGetArrayTypeP(catalog_datum(rows, i, 2, &isnull)),
+				   values,
+				   nulls,
+				   &unknown);
+		into->lsn = catalog_lsn(rows, i, 4);
+		into->time = catalog_time(rows, i, 5);
+		previous = catalog_datum(rows, i, 3, &isnull);
+		if (!isnull)
+			image_read_key(reader, DatumGetArrayTypeP(previous), old_values, old_nulls);
+		delta_upsert(into,
+					 values,
+					 nulls,
+					 unknown,
+					 isnull ? NULL : old_values,
+					 isnull ? NULL : old_nulls,
+					 false);
+	}
+	return rows->count;
+}
+
+bool
+quarantine_has_retries(int32 target_id)
+{
+	return catalog_quarantine_has_retries(target_id);
+}
+
+int64
+quarantine_count(int32 target_id)
+{
+	return catalog_quarantine_count(target_id);
+}
+
+void
+quarantine_clear(int32 target_id)
+{
+	catalog_quarantine_delete(target_id);
+}
