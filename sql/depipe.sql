@@ -411,14 +411,75 @@ COMMENT ON TABLE depipe.event IS 'durable log of state changes; NOTIFY depipe is
 -- 8. running
 -- ---------------------------------------------------------------------
 
+CREATE FUNCTION depipe.refresh(target text, upstream boolean DEFAULT false, wait boolean DEFAULT false,
+	OUT target text, OUT kind text, OUT status text, OUT strategy text, OUT reason text,
+	OUT rows_in bigint, OUT inserted bigint, OUT updated bigint, OUT deleted bigint,
+	OUT quarantined bigint, OUT elapsed interval)
+RETURNS SETOF record
+LANGUAGE c
+AS 'MODULE_PATHNAME', 'depipe_refresh';
+COMMENT ON FUNCTION depipe.refresh(text, boolean, boolean) IS
+'brings loads and transforms up to date in this transaction; a gate that fails is a row with status blocked, not an error';
+
+CREATE PROCEDURE depipe.run(target text, upstream boolean DEFAULT false)
+LANGUAGE c
+AS 'MODULE_PATHNAME', 'depipe_run';
+COMMENT ON PROCEDURE depipe.run(text, boolean) IS
+'brings loads and transforms up to date, committing each batch, and raises QD001 when one is blocked or its error when it failed';
+
+CREATE FUNCTION depipe.assert_ok(target text)
+RETURNS void
+LANGUAGE c
+AS 'MODULE_PATHNAME', 'depipe_assert_ok';
+COMMENT ON FUNCTION depipe.assert_ok(text) IS
+'raises QD001, QD002 or QD004 unless the last run of the target published and nothing upstream is open or stale';
+
 -- ---------------------------------------------------------------------
 -- 9. looking
 -- ---------------------------------------------------------------------
+
+-- Views run as their owner: this is what decides which rows a reader gets.
+CREATE FUNCTION depipe.may_see(schema_name name, table_name name, owner regrole)
+RETURNS boolean
+LANGUAGE sql STABLE
+SET search_path TO pg_catalog, pg_temp
+RETURN COALESCE(
+	pg_catalog.pg_has_role(current_user, owner::oid, 'USAGE')
+	OR pg_catalog.pg_has_role(current_user, 'depipe_operator', 'USAGE')
+	OR pg_catalog.pg_has_role(current_user, 'pg_monitor', 'USAGE'), false)
+	OR COALESCE((
+		SELECT pg_catalog.has_table_privilege(current_user, c.oid, 'SELECT')
+		FROM pg_catalog.pg_class c
+		JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
+		WHERE n.nspname OPERATOR(pg_catalog.=) may_see.schema_name
+			AND c.relname OPERATOR(pg_catalog.=) may_see.table_name), false);
+COMMENT ON FUNCTION depipe.may_see(name, name, regrole) IS
+'may the current user see what depipe knows about this table: its owner, its readers, operators and monitors';
+
+CREATE VIEW depipe.runs WITH (security_barrier) AS
+SELECT pg_catalog.format('%I.%I', t.schema_name, t.table_name) AS target,
+	r.status, r.reason, r.run_id, r.started_by, r.role_name, r.pid, r.started_at, r.finished_at,
+	r.finished_at OPERATOR(pg_catalog.-) r.started_at AS elapsed,
+	r.strategy, r.rows_in, r.inserted, r.updated, r.deleted, r.quarantined,
+	r.read_ms, r.gate_ms, r.apply_ms, r.error_sqlstate, r.error_message, r.error_hint
+FROM depipe.run r
+JOIN depipe.target t USING (target_id)
+WHERE depipe.may_see(t.schema_name, t.table_name, t.owner);
+COMMENT ON VIEW depipe.runs IS 'one row per attempt to bring a target up to date';
+GRANT SELECT ON depipe.runs TO PUBLIC;
+
+CREATE VIEW depipe.events WITH (security_barrier) AS
+SELECT e.target, e.state, e.reason, e.event_id, e.happened_at, e.event, e.role_name
+FROM depipe.event e
+JOIN depipe.target t USING (target_id)
+WHERE depipe.may_see(t.schema_name, t.table_name, t.owner);
+COMMENT ON VIEW depipe.events IS 'state changes, oldest first by event_id';
+GRANT SELECT ON depipe.events TO PUBLIC;
 
 -- ---------------------------------------------------------------------
 -- 10. rights
 -- ---------------------------------------------------------------------
 
-REVOKE ALL ON ALL TABLES IN SCHEMA depipe FROM PUBLIC;
-REVOKE ALL ON ALL SEQUENCES IN SCHEMA depipe FROM PUBLIC;
+-- Tables and views are PUBLIC's only where a view above says so; functions
+-- check rights themselves, or are revoked where they are made.
 GRANT USAGE ON SCHEMA depipe TO PUBLIC;

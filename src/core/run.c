@@ -31,24 +31,41 @@ run_status_name(RunStatus status)
 }
 
 Run *
-run_begin(Target *target, const char *started_by)
+run_create(Target *target, const char *started_by)
 {
 	Run *run = palloc0(sizeof(Run));
-	CatalogRows *rows;
 
 	run->target = target;
 	run->started_by = started_by;
 	run->status = RUN_RUNNING;
 	run->started_at = GetCurrentTimestamp();
+	return run;
+}
+
+void
+run_insert(Run *run)
+{
+	CatalogRows *rows;
+
+	if (run->id != 0)
+		return;
 	rows = CATALOG_EXECUTE("INSERT INTO depipe.run"
 						   " (target_id, started_by, role_name, pid, started_at, status)"
 						   " VALUES ($1, $2, $3::name, $4, $5, 'running') RETURNING run_id",
-						   ARG_INT4(target->id),
-						   ARG_TEXT(started_by),
+						   ARG_INT4(run->target->id),
+						   ARG_TEXT(run->started_by),
 						   ARG_TEXT(GetUserNameFromId(GetSessionUserId(), false)),
 						   ARG_INT4(MyProcPid),
 						   ARG_TIME(run->started_at));
 	run->id = catalog_int8(rows, 0, 1);
+}
+
+Run *
+run_begin(Target *target, const char *started_by)
+{
+	Run *run = run_create(target, started_by);
+
+	run_insert(run);
 	return run;
 }
 
@@ -81,6 +98,7 @@ void
 run_finish(Run *run)
 {
 	Assert(run->status != RUN_RUNNING);
+	run_insert(run);
 	(void) CATALOG_EXECUTE("UPDATE depipe.run SET finished_at = $2, status = $3, strategy = $4,"
 						   " reason = $5, rows_in = $6, inserted = $7, updated = $8, deleted = $9,"
 						   " quarantined = $10, read_ms = $11, gate_ms = $12, apply_ms = $13,"
@@ -103,6 +121,31 @@ run_finish(Run *run)
 						   ARG_TEXT(run->error_message),
 						   ARG_TEXT(run->error_hint));
 	run_log(run);
+}
+
+Run *
+run_last(Target *target)
+{
+	CatalogRows *rows;
+	Run *run;
+	char *status;
+
+	rows = CATALOG_EXECUTE("SELECT run_id, status, reason FROM depipe.run"
+						   " WHERE target_id OPERATOR(pg_catalog.=) $1"
+						   " AND status NOT IN ('running', 'skipped')"
+						   " ORDER BY run_id DESC LIMIT 1",
+						   ARG_INT4(target->id));
+	if (rows->count == 0)
+		return NULL;
+	run = palloc0(sizeof(Run));
+	run->id = catalog_int8(rows, 0, 1);
+	run->target = target;
+	run->reason = catalog_text(rows, 0, 3);
+	status = catalog_text(rows, 0, 2);
+	for (run->status = RUN_SUCCEEDED; run->status < RUN_FAILED; run->status++)
+		if (strcmp(status, run_status_name(run->status)) == 0)
+			break;
+	return run;
 }
 
 void

@@ -46,11 +46,23 @@ typedef struct Run
 	char *error_hint;
 } Run;
 
-/* Insert the row as 'running'. */
+/*
+ * Make a run without a row: nothing is written, so that a transaction that
+ * must not have an xid yet (a slot is to be created) stays without.
+ */
+extern Run *run_create(Target *target, const char *started_by);
+
+/* Insert the row as 'running', unless it was already. */
+extern void run_insert(Run *run);
+
+/* Both. */
 extern Run *run_begin(Target *target, const char *started_by);
 
 /* Update the row from the struct; the status must not be RUN_RUNNING. */
 extern void run_finish(Run *run);
+
+/* The newest finished run that was not skipped (id, status, reason only); NULL: none. */
+extern Run *run_last(Target *target);
 
 extern const char *run_status_name(RunStatus status);
 

@@ -1,0 +1,51 @@
+/*-------------------------------------------------------------------------
+ *
+ * transaction.c
+ *		Procedures that commit between steps.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "core/transaction.h"
+
+#include "executor/spi.h"
+#include "nodes/parsenodes.h"
+#include "utils/memutils.h"
+#include "utils/portal.h"
+#include "utils/snapmgr.h"
+
+MemoryContext
+transaction_begin_procedure(FunctionCallInfo fcinfo, const char *name)
+{
+	MemoryContext context;
+
+	if (fcinfo->context == NULL || !IsA(fcinfo->context, CallContext) ||
+		castNode(CallContext, fcinfo->context)->atomic)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_TRANSACTION_TERMINATION),
+				 errmsg("procedure %s cannot run inside a transaction block or a function", name),
+				 errhint("Use the function depipe.refresh there.")));
+	if (SPI_connect_ext(SPI_OPT_NONATOMIC) != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	PushActiveSnapshot(GetTransactionSnapshot());
+	context = AllocSetContextCreate(PortalContext, "depipe procedure", ALLOCSET_DEFAULT_SIZES);
+	MemoryContextSwitchTo(context);
+	return context;
+}
+
+void
+transaction_commit(void)
+{
+	MemoryContext context = CurrentMemoryContext;
+
+	PopActiveSnapshot();
+	SPI_commit();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	MemoryContextSwitchTo(context);
+}
+
+void
+transaction_end_procedure(void)
+{
+	PopActiveSnapshot();
+	SPI_finish();
+}

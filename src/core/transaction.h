@@ -1,0 +1,30 @@
+/*-------------------------------------------------------------------------
+ *
+ * transaction.h
+ *		Procedures that commit between steps.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DEPIPE_TRANSACTION_H
+#define DEPIPE_TRANSACTION_H
+
+#include "depipe.h"
+#include "fmgr.h"
+
+/*
+ * Begin and end of a procedure that commits: a non-atomic SPI connection with
+ * an active snapshot.  Returns a memory context that lives until the end of
+ * the procedure, and makes it current.  Raises 2D000 when the procedure was
+ * called where it cannot commit (inside a transaction block or a function).
+ */
+extern MemoryContext transaction_begin_procedure(FunctionCallInfo fcinfo, const char *name);
+extern void transaction_end_procedure(void);
+
+/*
+ * Commit, and go on in a new transaction with an active snapshot.  No SPI
+ * connection other than the procedure's own may be open, no tuplestore, no
+ * registered snapshot.  The current memory context stays.
+ */
+extern void transaction_commit(void);
+
+#endif /* DEPIPE_TRANSACTION_H */
