@@ -443,16 +443,18 @@ CREATE FUNCTION depipe.may_see(schema_name name, table_name name, owner regrole)
 RETURNS boolean
 LANGUAGE sql STABLE
 SET search_path TO pg_catalog, pg_temp
-RETURN COALESCE(
-	pg_catalog.pg_has_role(current_user, owner::oid, 'USAGE')
-	OR pg_catalog.pg_has_role(current_user, 'depipe_operator', 'USAGE')
-	OR pg_catalog.pg_has_role(current_user, 'pg_monitor', 'USAGE'), false)
-	OR COALESCE((
-		SELECT pg_catalog.has_table_privilege(current_user, c.oid, 'SELECT')
-		FROM pg_catalog.pg_class c
-		JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
-		WHERE n.nspname OPERATOR(pg_catalog.=) may_see.schema_name
-			AND c.relname OPERATOR(pg_catalog.=) may_see.table_name), false);
+AS $$
+	SELECT COALESCE(
+		pg_catalog.pg_has_role(current_user, owner::oid, 'USAGE')
+		OR pg_catalog.pg_has_role(current_user, 'depipe_operator', 'USAGE')
+		OR pg_catalog.pg_has_role(current_user, 'pg_monitor', 'USAGE'), false)
+		OR COALESCE((
+			SELECT pg_catalog.has_table_privilege(current_user, c.oid, 'SELECT')
+			FROM pg_catalog.pg_class c
+			JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
+			WHERE n.nspname OPERATOR(pg_catalog.=) may_see.schema_name
+				AND c.relname OPERATOR(pg_catalog.=) may_see.table_name), false)
+$$;
 COMMENT ON FUNCTION depipe.may_see(name, name, regrole) IS
 'may the current user see what depipe knows about this table: its owner, its readers, operators and monitors';
 

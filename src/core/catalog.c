@@ -257,14 +257,12 @@ catalog_check_version(void)
 				 errhint("Run CREATE EXTENSION depipe.")));
 	installed = catalog_text(rows, 0, 1);
 	if (strcmp(installed, DEPIPE_VERSION) != 0)
-		ereport(
-			ERROR,
-			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-			 errmsg("depipe library is version %s, but the extension is version %s",
-					DEPIPE_VERSION,
-					installed),
-			 errhint(
-				 "Run ALTER EXTENSION depipe UPDATE, or start a new session after installing the library.")));
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("depipe library is version %s, but the extension is version %s",
+						DEPIPE_VERSION,
+						installed),
+				 errhint("Run ALTER EXTENSION depipe UPDATE, or start a new session.")));
 }
 
 /* ---- targets ---- */
@@ -331,12 +329,10 @@ target_find(const char *name, bool missing_ok)
 	{
 		bool exists = OidIsValid(find_table(schema_name, table_name));
 
-		ereport(
-			ERROR,
-			(errcode(exists ? ERRCODE_UNDEFINED_OBJECT : ERRCODE_UNDEFINED_TABLE),
-			 errmsg("%s is not a target", sql_table(schema_name, table_name)),
-			 errhint(
-				 "Targets are tables with a load, a transform or a constraint: see the view depipe.status.")));
+		ereport(ERROR,
+				(errcode(exists ? ERRCODE_UNDEFINED_OBJECT : ERRCODE_UNDEFINED_TABLE),
+				 errmsg("%s is not a target", sql_table(schema_name, table_name)),
+				 errhint("Targets have a load, a transform or a constraint: see depipe.status.")));
 	}
 	return target;
 }

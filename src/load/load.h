@@ -31,7 +31,8 @@ typedef struct LoadRefreshOptions
  * Bring the loads of one server up to the source's flushed position as of
  * now.  targets: the loads asked for, all of one server; runs: made by
  * run_create, same order; inserted (run_insert) once source and slot are
- * ready, so that nothing is written before, then filled and finished here.  Other loads of the server move along
+ * ready, so that nothing is written before, then filled and finished here.
+ * Other loads of the server move along
  * (they share the stream) and get run rows of their own when they change.
  * Never raises for a failure of one table or of the source: the runs say so.
  */
