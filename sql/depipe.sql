@@ -92,10 +92,11 @@ CREATE TABLE depipe.transform_input (
 	target_id integer NOT NULL,
 	schema_name name NOT NULL,
 	table_name name NOT NULL,
+	direct boolean NOT NULL DEFAULT true,
 	CONSTRAINT transform_input_pkey PRIMARY KEY (target_id, schema_name, table_name),
 	CONSTRAINT transform_input_target_fkey FOREIGN KEY (target_id) REFERENCES depipe.transform ON DELETE CASCADE
 );
-COMMENT ON TABLE depipe.transform_input IS 'tables that the query of a transform reads';
+COMMENT ON TABLE depipe.transform_input IS 'tables that the query of a transform reads; not direct: through a view or as a partition';
 
 CREATE SEQUENCE depipe.constraint_id_seq AS integer;
 
@@ -212,6 +213,8 @@ CREATE TABLE depipe.load_state (
 	CONSTRAINT load_state_target_fkey FOREIGN KEY (target_id) REFERENCES depipe.target ON DELETE CASCADE
 );
 
+-- query_tree is the analysed query as of its last analysis, written by the
+-- server version tree_version: it lets the text follow a rename.
 CREATE TABLE depipe.transform_state (
 	target_id integer NOT NULL,
 	populated boolean NOT NULL DEFAULT false,
@@ -219,6 +222,9 @@ CREATE TABLE depipe.transform_state (
 	reason text,
 	since timestamptz NOT NULL DEFAULT now(),
 	made_table boolean NOT NULL DEFAULT false,
+	query_tree text,
+	tree_version integer,
+	input_relids oid[],
 	CONSTRAINT transform_state_pkey PRIMARY KEY (target_id),
 	CONSTRAINT transform_state_target_fkey FOREIGN KEY (target_id) REFERENCES depipe.target ON DELETE CASCADE
 );
@@ -402,6 +408,46 @@ COMMENT ON TABLE depipe.event IS 'durable log of state changes; NOTIFY depipe is
 -- ---------------------------------------------------------------------
 -- 6. transforms
 -- ---------------------------------------------------------------------
+
+CREATE FUNCTION depipe.refuse_dml()
+RETURNS trigger
+LANGUAGE C
+AS 'MODULE_PATHNAME', 'depipe_refuse_dml';
+COMMENT ON FUNCTION depipe.refuse_dml() IS 'trigger of the tables that transforms maintain: refuses direct changes';
+
+CREATE FUNCTION depipe.create_transform(
+	target text,
+	query text,
+	key text[] DEFAULT NULL,
+	mode text DEFAULT 'auto',
+	target_lag interval DEFAULT NULL,
+	on_incomplete text DEFAULT 'publish',
+	on_stale text DEFAULT 'publish',
+	populate boolean DEFAULT true,
+	replace boolean DEFAULT false)
+RETURNS text
+LANGUAGE C
+AS 'MODULE_PATHNAME', 'depipe_create_transform';
+COMMENT ON FUNCTION depipe.create_transform(text, text, text[], text, interval, text, text, boolean, boolean)
+IS 'keep a table equal to a query; returns the name of the table';
+
+CREATE FUNCTION depipe.drop_transform(target text, drop_table boolean DEFAULT false)
+RETURNS void
+LANGUAGE C
+AS 'MODULE_PATHNAME', 'depipe_drop_transform';
+COMMENT ON FUNCTION depipe.drop_transform(text, boolean) IS 'stop maintaining a table; it stays unless drop_table';
+
+-- each of them checks ownership itself
+REVOKE EXECUTE ON FUNCTION
+	depipe.refuse_dml(),
+	depipe.create_transform(text, text, text[], text, interval, text, text, boolean, boolean),
+	depipe.drop_transform(text, boolean)
+FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION
+	depipe.refuse_dml(),
+	depipe.create_transform(text, text, text[], text, interval, text, text, boolean, boolean),
+	depipe.drop_transform(text, boolean)
+TO PUBLIC;
 
 -- ---------------------------------------------------------------------
 -- 7. constraints and breakers

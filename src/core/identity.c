@@ -108,6 +108,22 @@ identity_check_table_owner(Oid relid, const char *display_name)
 				 errmsg("must be owner of table %s", display_name)));
 }
 
+void
+identity_check_login(Oid role)
+{
+	HeapTuple tuple = SearchSysCache1(AUTHOID, ObjectIdGetDatum(role));
+	bool can_login = HeapTupleIsValid(tuple) && ((Form_pg_authid) GETSTRUCT(tuple))->rolcanlogin;
+
+	if (HeapTupleIsValid(tuple))
+		ReleaseSysCache(tuple);
+	if (!can_login)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_ROLE_SPECIFICATION),
+				 errmsg("role \"%s\" cannot log in", GetUserNameFromId(role, false)),
+				 errdetail("Loads and transforms are run as the owner of their table."),
+				 errhint("Give the role LOGIN, or define this as another role.")));
+}
+
 bool
 identity_may_operate(Oid owner)
 {

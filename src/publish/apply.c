@@ -308,7 +308,8 @@ append_text_row(StringInfo sql, Delta *delta, const char *side)
 						 i > 0 ? ", " : "",
 						 side,
 						 sql_identifier(NameStr(TupleDescAttr(delta->columns, i)->attname)));
-	appendStringInfoString(sql, ")");
+	/* the cast keeps the parser from comparing column by column */
+	appendStringInfoString(sql, ")::pg_catalog.record");
 }
 
 /*

@@ -698,12 +698,14 @@ publish_states(List *states, Snapshot snapshot)
 bool
 publish(List *items, Snapshot snapshot)
 {
+	MemoryContext context = CurrentMemoryContext;
 	List *states = NIL;
 	ListCell *cell;
 	bool retries;
 
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
+	MemoryContextSwitchTo(context); /* reasons outlive the connection */
 	foreach(cell, items)
 	{
 		ItemState *state = palloc0(sizeof(ItemState));

@@ -15,6 +15,7 @@
 #define DEPIPE_STRATEGY_H
 
 #include "core/batch.h"
+#include "transform/shape.h"
 #include "transform/transform.h"
 #include "utils/snapshot.h"
 
@@ -29,6 +30,7 @@ typedef struct StrategyOffer
 typedef struct StrategyContext
 {
 	Transform *transform;
+	Shape *shape;          /* of its query, analysed for this refresh */
 	Snapshot snapshot;     /* S1: the one snapshot of the slice */
 	MemoryContext context; /* for the delta */
 	bool initial;          /* never published before */
@@ -37,6 +39,7 @@ typedef struct StrategyContext
 typedef struct Strategy
 {
 	const char *name;
+	bool whole; /* its delta tells everything that the target shall hold */
 	void (*offer)(const StrategyContext *context, StrategyOffer *offer);
 
 	/* NULL: nothing to do at all; else a finished delta for publish */
@@ -60,5 +63,11 @@ extern const Strategy *strategy_choose(const StrategyContext *context, StrategyO
  * included.  Runs with the current identity and active snapshot.
  */
 extern void delta_fill_from_difference(Delta *delta, const char *incoming, const char *target);
+
+/* The SQL of it. */
+extern char *difference_sql(Delta *delta, const char *incoming, const char *target);
+
+/* Does no key of the delta's come twice in this relation (SQL text)? */
+extern bool key_is_unique(Delta *delta, const char *relation);
 
 #endif /* DEPIPE_STRATEGY_H */

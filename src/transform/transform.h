@@ -20,8 +20,12 @@ typedef struct Transform
 	char *mode;          /* auto, incremental, full */
 	char *on_incomplete; /* publish, block */
 	char *on_stale;
-	bool populated; /* published at least once in this database */
-	List *inputs;   /* of TransformInput */
+	char *target_lag; /* text of an interval, or NULL */
+	char *state;      /* new, ok, blocked, rejected, failed */
+	bool populated;   /* published at least once in this database */
+	bool made_table;  /* the table was made by depipe */
+	List *inputs;     /* of TransformInput */
+	List *relids;     /* what the query names, as of its last analysis; NIL: unknown */
 } Transform;
 
 typedef struct TransformInput
@@ -29,9 +33,24 @@ typedef struct TransformInput
 	char *schema_name;
 	char *table_name;
 	int32 target_id; /* 0: no target of depipe's */
+	bool direct;     /* named by the query itself, not by a view that it reads */
 } TransformInput;
 
+/* Raises 42704 when the target is not maintained by a transform. */
 extern Transform *transform_get(int32 target_id);
+
+/* Raise 42501 unless the current user may change what the target's owner owns. */
+extern void transform_check_owner(const Target *target);
+
+/* The relation of this name now; InvalidOid when there is none. */
+extern Oid transform_input_relid(const TransformInput *input);
+
+/*
+ * After an analysis: store what the query is bound to, and its inputs when
+ * they changed (a view was replaced).  Raises 42P17 for a cycle.
+ */
+struct Shape;
+extern void transform_rebind(Transform *transform, const struct Shape *shape);
 
 /*
  * Refresh transforms, in DAG order, as one slice: lock all targets, take one

@@ -1,0 +1,145 @@
+/*-------------------------------------------------------------------------
+ *
+ * catalog_transform.h
+ *		Statements on the tables of transforms.
+ *
+ * Results whose columns have names here are read with catalog_text() and its
+ * like, by these numbers.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DEPIPE_CATALOG_TRANSFORM_H
+#define DEPIPE_CATALOG_TRANSFORM_H
+
+#include "core/catalog.h"
+
+/* ---- definitions ---- */
+
+/* columns of transform_select() */
+#define TRANSFORM_QUERY_TEXT 1
+#define TRANSFORM_QUERY_SQL 2
+#define TRANSFORM_KEY 3
+#define TRANSFORM_MODE 4
+#define TRANSFORM_TARGET_LAG 5
+#define TRANSFORM_ON_INCOMPLETE 6
+#define TRANSFORM_ON_STALE 7
+#define TRANSFORM_POPULATED 8
+#define TRANSFORM_STATE 9
+#define TRANSFORM_MADE_TABLE 10
+#define TRANSFORM_QUERY_TREE 11
+#define TRANSFORM_INPUT_RELIDS 12
+
+/* The definition and state of one transform: no row or one. */
+extern CatalogRows *transform_select(int32 target_id);
+
+typedef struct TransformDefinition
+{
+	int32 target_id;
+	const char *query_text;
+	const char *query_sql;
+	List *key; /* names; NIL: a bag */
+	const char *mode;
+	CatalogArg target_lag; /* an interval or NULL */
+	const char *on_incomplete;
+	const char *on_stale;
+} TransformDefinition;
+
+/* Insert the definition, or replace that of the same target. */
+extern void transform_store(const TransformDefinition *definition, bool made_table);
+
+extern void transform_delete(int32 target_id);
+
+/* The deparsed query changed because something that it names was renamed. */
+extern void transform_set_query_sql(int32 target_id, const char *query_sql);
+
+/*
+ * What the query was bound to at its last analysis: its tree as text (NULL:
+ * unknown), the server version that wrote it, and the relations that it names.
+ */
+extern void transform_set_binding(int32 target_id, const char *query_tree, List *relids);
+
+/* ---- inputs ---- */
+
+/* columns of transform_select_inputs() */
+#define INPUT_SCHEMA 1
+#define INPUT_TABLE 2
+#define INPUT_DIRECT 3
+#define INPUT_TARGET_ID 4
+
+extern CatalogRows *transform_select_inputs(int32 target_id);
+extern void transform_delete_inputs(int32 target_id);
+extern void transform_insert_input(int32 target_id, const char *schema_name, const char *table_name,
+								   bool direct);
+
+/* An input was renamed: in all definitions. */
+extern void transform_rename_input(const char *schema_name, const char *table_name,
+								   const char *new_schema, const char *new_table);
+
+/* Does this target have constraints? */
+extern bool target_has_constraints(int32 target_id);
+
+/* ---- state ---- */
+
+/* populated never goes back to false here. */
+extern void transform_set_state(int32 target_id, const char *state, const char *reason,
+								bool populated);
+
+/*
+ * Lock the state row for this transaction; raises 40001 when another
+ * transaction changed it after this one's snapshot.
+ */
+extern void transform_lock_state(int32 target_id);
+
+/* Rows that earlier runs had set aside; run_id 0: those of all runs. */
+extern void transform_forget_quarantine(int32 target_id, int64 run_id);
+
+/* ---- the graph ---- */
+
+/* columns of dag_select_nodes() */
+#define NODE_ID 1
+#define NODE_SCHEMA 2
+#define NODE_TABLE 3
+#define NODE_KIND 4
+#define NODE_PAUSED 5
+#define NODE_PAUSE_REASON 6
+#define NODE_TRANSFORM_STATE 7
+#define NODE_POPULATED 8
+#define NODE_REASON 9
+#define NODE_LOAD_STATE 10
+
+/* Every target, and what it is by itself. */
+extern CatalogRows *dag_select_nodes(void);
+
+/* (reader, input): target ids, one row per edge. */
+extern CatalogRows *dag_select_edges(void);
+
+/* ---- names ---- */
+
+/* columns of names_select_moved() */
+#define MOVED_TARGET_ID 1
+#define MOVED_SCHEMA 2
+#define MOVED_TABLE 3
+#define MOVED_RELID 4 /* what it was bound to */
+
+/* Targets whose name does not lead to the table that they were bound to. */
+extern CatalogRows *names_select_moved(void);
+
+/* Rename a target; false when another one has the name. */
+extern bool names_rename_target(int32 target_id, const char *schema_name, const char *table_name);
+
+/* Forget what the target was bound to: the table is gone. */
+extern void names_forget_table(int32 target_id);
+
+/*
+ * Transforms (ids) that read one of these relations by OID, or all that are
+ * bound (relids NIL).
+ */
+extern CatalogRows *names_select_readers(List *relids);
+
+/*
+ * What is waiting that explains a row which differs: 'quarantined', 'parked'
+ * or NULL.  row_key is NULL for a bag.
+ */
+extern char *verify_explanation(int32 target_id, List *key, ArrayType *row_key, ArrayType *image);
+
+#endif /* DEPIPE_CATALOG_TRANSFORM_H */

@@ -1,0 +1,365 @@
+/*-------------------------------------------------------------------------
+ *
+ * dag.c
+ *		The graph of targets: order, what is upstream, what blocks.
+ *
+ * Nobody declares the graph: an edge is a table that the query of a transform
+ * reads and that is a target.  There are no cycles, because a transform that
+ * would close one is refused.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "transform/dag.h"
+
+#include "catalog/namespace.h"
+#include "core/catalog_transform.h"
+#include "core/sqltext.h"
+#include "quality/breaker.h"
+#include "transform/shape.h"
+#include "utils/lsyscache.h"
+
+/* states of loads and transforms in which their table must not be built on */
+static const char *const blocking_load_states[] = {"new",
+												   "copying",
+												   "needs_resync",
+												   "missing",
+												   "detached"};
+static const char *const blocking_transform_states[] = {"failed", "rejected"};
+
+/* ---- loading ---- */
+
+static bool
+is_one_of(const char *word, const char *const *words, int nwords)
+{
+	for (int i = 0; word != NULL && i < nwords; i++)
+		if (strcmp(word, words[i]) == 0)
+			return true;
+	return false;
+}
+
+static char *
+with_reason(const char *what, const char *reason)
+{
+	return reason == NULL ? pstrdup(what) : psprintf("%s: %s", what, reason);
+}
+
+/* Why the node holds up its readers, apart from its breaker. */
+static char *
+own_cause(CatalogRows *rows, uint64 row, DagNode *node)
+{
+	char *reason = catalog_text(rows, row, NODE_REASON);
+	char *load_state = catalog_text(rows, row, NODE_LOAD_STATE);
+	char *transform_state = catalog_text(rows, row, NODE_TRANSFORM_STATE);
+	Oid schema = get_namespace_oid(node->schema_name, true);
+
+	if (!OidIsValid(schema) || !OidIsValid(get_relname_relid(node->table_name, schema)))
+		return pstrdup("missing");
+	if (catalog_bool(rows, row, NODE_PAUSED))
+		return with_reason("paused", catalog_text(rows, row, NODE_PAUSE_REASON));
+	if (node->kind == TARGET_LOAD &&
+		is_one_of(load_state, blocking_load_states, lengthof(blocking_load_states)))
+		return with_reason(load_state, reason);
+	if (node->kind == TARGET_TRANSFORM && !catalog_bool(rows, row, NODE_POPULATED))
+		return pstrdup("never populated");
+	if (node->kind == TARGET_TRANSFORM &&
+		is_one_of(transform_state, blocking_transform_states, lengthof(blocking_transform_states)))
+		return with_reason(transform_state, reason);
+	return NULL;
+}
+
+DagNode *
+dag_node(Dag *dag, int32 target_id)
+{
+	for (int i = 0; i < dag->nnodes; i++)
+		if (dag->nodes[i].id == target_id)
+			return &dag->nodes[i];
+	return NULL;
+}
+
+Dag *
+dag_load(void)
+{
+	CatalogRows *rows = dag_select_nodes();
+	CatalogRows *edges = dag_select_edges();
+	Dag *dag = palloc0(sizeof(Dag));
+
+	dag->nnodes = rows->count;
+	dag->nodes = palloc0(sizeof(DagNode) * Max(rows->count, 1));
+	for (int i = 0; i < dag->nnodes; i++)
+	{
+		DagNode *node = &dag->nodes[i];
+
+		node->id = catalog_int4(rows, i, NODE_ID);
+		node->schema_name = catalog_text(rows, i, NODE_SCHEMA);
+		node->table_name = catalog_text(rows, i, NODE_TABLE);
+		node->display = sql_table(node->schema_name, node->table_name);
+		node->kind = (TargetKind) catalog_text(rows, i, NODE_KIND)[0];
+		node->cause = own_cause(rows, i, node);
+	}
+	for (uint64 i = 0; i < edges->count; i++)
+	{
+		DagNode *reader = dag_node(dag, catalog_int4(edges, i, 1));
+		DagNode *input = dag_node(dag, catalog_int4(edges, i, 2));
+
+		reader->reads = lappend(reader->reads, input);
+		input->read_by = lappend(input->read_by, reader);
+	}
+	return dag;
+}
+
+void
+dag_set_cause(Dag *dag, int32 target_id, const char *cause)
+{
+	DagNode *node = dag_node(dag, target_id);
+
+	if (node != NULL)
+		node->cause = cause == NULL ? NULL : pstrdup(cause);
+}
+
+/* ---- walking ---- */
+
+static void
+clear_visited(Dag *dag)
+{
+	for (int i = 0; i < dag->nnodes; i++)
+		dag->nodes[i].visited = dag->nodes[i].reached = false;
+}
+
+/* Inputs before readers. */
+static void
+append_upstream_first(DagNode *node, List **ordered)
+{
+	ListCell *cell;
+
+	if (node->visited)
+		return;
+	node->visited = true;
+	foreach(cell, node->reads)
+		append_upstream_first(lfirst(cell), ordered);
+	*ordered = lappend(*ordered, node);
+}
+
+static void
+mark_downstream(DagNode *node)
+{
+	ListCell *cell;
+
+	foreach(cell, node->read_by)
+	{
+		DagNode *reader = lfirst(cell);
+
+		if (!reader->reached)
+		{
+			reader->reached = true;
+			mark_downstream(reader);
+		}
+	}
+}
+
+List *
+dag_order(Dag *dag, List *target_ids)
+{
+	List *ordered = NIL;
+	List *result = NIL;
+	ListCell *cell;
+
+	clear_visited(dag);
+	foreach(cell, target_ids)
+		append_upstream_first(dag_node(dag, lfirst_int(cell)), &ordered);
+	foreach(cell, ordered)
+	{
+		DagNode *node = lfirst(cell);
+
+		if (list_member_int(target_ids, node->id))
+			result = lappend_int(result, node->id);
+	}
+	return result;
+}
+
+List *
+dag_upstream_ids(Dag *dag, int32 target_id)
+{
+	List *ordered = NIL;
+	List *result = NIL;
+	ListCell *cell;
+
+	clear_visited(dag);
+	append_upstream_first(dag_node(dag, target_id), &ordered);
+	foreach(cell, ordered)
+	{
+		DagNode *node = lfirst(cell);
+
+		if (node->id != target_id)
+			result = lappend_int(result, node->id);
+	}
+	return result;
+}
+
+List *
+dag_upstream(List *targets)
+{
+	Dag *dag = dag_load();
+	List *ordered = NIL;
+	List *result = NIL;
+	ListCell *cell;
+
+	foreach(cell, targets)
+		append_upstream_first(dag_node(dag, ((Target *) lfirst(cell))->id), &ordered);
+	foreach(cell, ordered)
+	{
+		DagNode *node = lfirst(cell);
+
+		if (node->kind != TARGET_TABLE)
+			result = lappend(result, target_get(node->id));
+	}
+	return result;
+}
+
+List *
+dag_downstream(List *targets)
+{
+	Dag *dag = dag_load();
+	List *ordered = NIL;
+	List *result = NIL;
+	ListCell *cell;
+
+	foreach(cell, targets)
+		mark_downstream(dag_node(dag, ((Target *) lfirst(cell))->id));
+	for (int i = 0; i < dag->nnodes; i++)
+		append_upstream_first(&dag->nodes[i], &ordered);
+	foreach(cell, targets)
+		dag_node(dag, ((Target *) lfirst(cell))->id)->reached = false;
+	foreach(cell, ordered)
+	{
+		DagNode *node = lfirst(cell);
+
+		if (node->reached)
+			result = lappend(result, target_get(node->id));
+	}
+	return result;
+}
+
+List *
+dag_readers(int32 target_id)
+{
+	DagNode *node = dag_node(dag_load(), target_id);
+	List *names = NIL;
+	ListCell *cell;
+
+	foreach(cell, node->read_by)
+		names = lappend(names, ((DagNode *) lfirst(cell))->display);
+	return names;
+}
+
+/* ---- blocking ---- */
+
+/* Does the node itself block its readers?  Asks its breaker, too. */
+static char *
+blocking_cause(DagNode *node)
+{
+	char *reason = NULL;
+
+	if (node->cause != NULL)
+		return node->cause;
+	if (!breaker_blocks(node->id, &reason))
+		return NULL;
+	return with_reason("breaker", reason);
+}
+
+/* The blocking node that is farthest upstream names the path. */
+static bool
+find_block(DagNode *node, char **path, char **reason)
+{
+	ListCell *cell;
+
+	node->visited = true;
+	foreach(cell, node->reads)
+	{
+		DagNode *input = lfirst(cell);
+		char *cause;
+
+		if (input->visited)
+			continue;
+		if (find_block(input, path, reason))
+		{
+			*path = psprintf("%s -> %s", *path, node->display);
+			return true;
+		}
+		cause = blocking_cause(input);
+		if (cause != NULL)
+		{
+			*path = psprintf("%s -> %s", input->display, node->display);
+			*reason = cause;
+			return true;
+		}
+	}
+	return false;
+}
+
+bool
+dag_find_block(Dag *dag, int32 target_id, char **path, char **reason)
+{
+	clear_visited(dag);
+	return find_block(dag_node(dag, target_id), path, reason);
+}
+
+bool
+dag_blocked(Target *target, char **path, char **reason)
+{
+	return dag_find_block(dag_load(), target->id, path, reason);
+}
+
+/* ---- cycles ---- */
+
+/* A path from this node down to the goal, as "a -> b -> goal"; NULL: none. */
+static char *
+path_to(DagNode *node, DagNode *goal)
+{
+	ListCell *cell;
+
+	if (node == goal)
+		return pstrdup(node->display);
+	if (node->visited)
+		return NULL;
+	node->visited = true;
+	foreach(cell, node->read_by)
+	{
+		char *rest = path_to(lfirst(cell), goal);
+
+		if (rest != NULL)
+			return psprintf("%s -> %s", node->display, rest);
+	}
+	return NULL;
+}
+
+void
+dag_check_cycle(const char *schema_name, const char *table_name, List *inputs)
+{
+	Target *target = target_find_named(schema_name, table_name);
+	Dag *dag = dag_load();
+	ListCell *cell;
+
+	clear_visited(dag);
+	foreach(cell, inputs)
+	{
+		ShapeInput *input = lfirst(cell);
+		Target *read;
+		char *path = NULL;
+
+		if (strcmp(input->schema_name, schema_name) == 0 &&
+			strcmp(input->table_name, table_name) == 0)
+			ereport(
+				ERROR,
+				(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
+				 errmsg("transform %s must not read itself", sql_table(schema_name, table_name))));
+		if (target == NULL)
+			continue;
+		read = target_find_named(input->schema_name, input->table_name);
+		if (read != NULL)
+			path = path_to(dag_node(dag, target->id), dag_node(dag, read->id));
+		if (path != NULL)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
+					 errmsg("transforms must not form a cycle: %s -> %s", path, target->display)));
+	}
+}

@@ -1,0 +1,62 @@
+/*-------------------------------------------------------------------------
+ *
+ * dag.h
+ *		The graph of targets: which transform reads which.
+ *
+ * Read from the catalog once per slice; the queries below then cost nothing.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DEPIPE_DAG_H
+#define DEPIPE_DAG_H
+
+#include "transform/transform.h"
+
+typedef struct DagNode
+{
+	int32 id;
+	TargetKind kind;
+	char *schema_name;
+	char *table_name;
+	char *display;
+	List *reads;   /* of DagNode */
+	List *read_by; /* of DagNode */
+	char *cause;   /* why it blocks what reads it, by itself; NULL: it does not */
+	bool visited;
+	bool reached;
+} DagNode;
+
+typedef struct Dag
+{
+	DagNode *nodes;
+	int nnodes;
+} Dag;
+
+extern Dag *dag_load(void);
+extern DagNode *dag_node(Dag *dag, int32 target_id);
+
+/*
+ * The outcome of a node in this slice: replaces what the catalog said when the
+ * graph was loaded.  cause NULL: it does not block.
+ */
+extern void dag_set_cause(Dag *dag, int32 target_id, const char *cause);
+
+/* As dag_blocked(), on a loaded graph. */
+extern bool dag_find_block(Dag *dag, int32 target_id, char **path, char **reason);
+
+/* The given targets (ids) in the order in which they are to be refreshed. */
+extern List *dag_order(Dag *dag, List *target_ids);
+
+/* All that the target reads, at any depth (ids, itself not included). */
+extern List *dag_upstream_ids(Dag *dag, int32 target_id);
+
+/*
+ * Raise 42P17 with the path when a transform of this name with these inputs
+ * (of ShapeInput) would read itself, through others or at once.
+ */
+extern void dag_check_cycle(const char *schema_name, const char *table_name, List *inputs);
+
+/* Names of the transforms that read this target directly, quoted; NIL: none. */
+extern List *dag_readers(int32 target_id);
+
+#endif /* DEPIPE_DAG_H */

@@ -1,0 +1,396 @@
+/*-------------------------------------------------------------------------
+ *
+ * refresh.c
+ *		Bringing transforms up to date: one slice of the graph.
+ *
+ * A slice locks all its targets and the tables that they read, then takes one
+ * snapshot, S1, under which every query and comparison of the slice runs, so
+ * that its targets agree with each other.  What an earlier node of the slice
+ * wrote is seen by later ones: statements read S1 at the current command id.
+ * Inputs are locked (ACCESS SHARE) before S1, because TRUNCATE and rewrites
+ * are not seen by a snapshot as other changes are.
+ *
+ * Each node is made and published in an internal subtransaction: an error in
+ * one query is that node's failure.  A node that fails or is held back blocks
+ * what reads it, and only that.
+ *
+ * In REPEATABLE READ and SERIALIZABLE S1 is the transaction's own snapshot,
+ * which may be older than the lock.  The node's state row is locked first, so
+ * that a refresh committed in between raises a serialization failure instead
+ * of being done twice.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "transform/transform.h"
+
+#include "access/xact.h"
+#include "catalog/pg_class.h"
+#include "core/catalog_transform.h"
+#include "core/guarded.h"
+#include "core/identity.h"
+#include "core/sqltext.h"
+#include "executor/spi.h"
+#include "portability/instr_time.h"
+#include "publish/publish.h"
+#include "quality/guard.h"
+#include "storage/lmgr.h"
+#include "transform/dag.h"
+#include "transform/table.h"
+#include "transform/strategy.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+
+typedef struct Slice
+{
+	Dag *dag;
+	List *held; /* targets (ids) that another transaction holds */
+	Snapshot snapshot;
+	TimestampTz taken_at; /* not after the snapshot */
+} Slice;
+
+/* One node while it is being refreshed. */
+typedef struct SliceNode
+{
+	Slice *slice;
+	Transform *transform;
+	Run *run;
+	Admission admission;
+	const Strategy *strategy;
+	StrategyOffer offer;
+	PublishStatus outcome;
+	bool whole; /* the outcome covers the whole target */
+} SliceNode;
+
+/* ---- before the snapshot ---- */
+
+/* The relations that transforms read; those that are gone are noticed later. */
+static void
+lock_inputs(List *transforms)
+{
+	ListCell *cell;
+	ListCell *input_cell;
+
+	foreach(cell, transforms)
+		foreach(input_cell, ((Transform *) lfirst(cell))->inputs)
+		{
+			Oid relid = transform_input_relid(lfirst(input_cell));
+
+			if (OidIsValid(relid))
+				LockRelationOid(relid, AccessShareLock);
+		}
+}
+
+static List *
+target_ids(List *targets)
+{
+	List *ids = NIL;
+	ListCell *cell;
+
+	foreach(cell, targets)
+		ids = lappend_int(ids, ((Target *) lfirst(cell))->id);
+	return ids;
+}
+
+static void
+begin_slice(Slice *slice, List *targets, List *transforms)
+{
+	slice->dag = dag_load();
+	slice->held = target_ids(publish_lock(targets, true));
+	lock_inputs(transforms);
+	slice->taken_at = IsolationUsesXactSnapshot() ? GetCurrentTransactionStartTimestamp()
+												  : GetCurrentTimestamp();
+	slice->snapshot = RegisterSnapshot(GetTransactionSnapshot());
+}
+
+/* ---- may the node run? ---- */
+
+/* Set the run aside with a reason; always returns true. */
+static bool
+set_aside(Run *run, RunStatus status, char *reason)
+{
+	run->status = status;
+	run->reason = reason;
+	return true;
+}
+
+static bool
+table_is_missing(SliceNode *node)
+{
+	Target *target = node->transform->target;
+	ListCell *cell;
+
+	if (!OidIsValid(target->relid))
+	{
+		node->run->error_sqlstate = pstrdup(unpack_sql_state(ERRCODE_UNDEFINED_TABLE));
+		node->run->error_message = psprintf("table %s does not exist", target->display);
+		return set_aside(node->run, RUN_FAILED, node->run->error_message);
+	}
+	foreach(cell, node->transform->inputs)
+	{
+		TransformInput *input = lfirst(cell);
+
+		if (input->direct && !OidIsValid(transform_input_relid(input)))
+			return set_aside(node->run,
+							 RUN_BLOCKED,
+							 psprintf("input %s does not exist",
+									  sql_table(input->schema_name, input->table_name)));
+	}
+	return false;
+}
+
+static bool
+is_blocked_upstream(SliceNode *node)
+{
+	char *path;
+	char *reason;
+
+	if (!dag_find_block(node->slice->dag, node->transform->target->id, &path, &reason))
+		return false;
+	return set_aside(node->run, RUN_BLOCKED, psprintf("%s: %s", path, reason));
+}
+
+/* on_incomplete and on_stale look at every input, at any depth. */
+static bool
+waits_for_inputs(SliceNode *node)
+{
+	Transform *transform = node->transform;
+	bool complete = strcmp(transform->on_incomplete, "block") == 0;
+	bool fresh = strcmp(transform->on_stale, "block") == 0;
+	ListCell *cell;
+
+	if (!complete && !fresh)
+		return false;
+	foreach(cell, dag_upstream_ids(node->slice->dag, transform->target->id))
+	{
+		int32 id = lfirst_int(cell);
+		const char *name = dag_node(node->slice->dag, id)->display;
+		char *reason = NULL;
+
+		if (complete && quarantine_count(id) > 0)
+			return set_aside(node->run,
+							 RUN_BLOCKED,
+							 psprintf("%s is incomplete: it has rows in quarantine", name));
+		if (fresh && freshness_fails(id, &reason))
+			return set_aside(node->run,
+							 RUN_BLOCKED,
+							 reason == NULL ? psprintf("%s is stale", name)
+											: psprintf("%s is stale: %s", name, reason));
+	}
+	return false;
+}
+
+static bool
+is_held_back(SliceNode *node)
+{
+	Target *target = node->transform->target;
+	char *reason = NULL;
+
+	if (list_member_int(node->slice->held, target->id) && OidIsValid(target->relid))
+		return set_aside(node->run, RUN_SKIPPED, pstrdup("another run holds the target"));
+	if (target_is_paused(target->id, &reason))
+		return set_aside(node->run,
+						 RUN_BLOCKED,
+						 reason == NULL ? pstrdup("paused") : psprintf("paused: %s", reason));
+	if (table_is_missing(node) || is_blocked_upstream(node) || waits_for_inputs(node))
+		return true;
+	node->admission = breaker_admit(target, true, &reason);
+	if (node->admission == ADMIT_NOT)
+		return set_aside(node->run, RUN_BLOCKED, reason);
+	return false;
+}
+
+/* ---- making and publishing ---- */
+
+/* The delta, made as the owner under S1; SPI is connected. */
+static Delta *
+make_delta(SliceNode *node)
+{
+	Transform *transform = node->transform;
+	StrategyContext context = {.transform = transform,
+							   .snapshot = node->slice->snapshot,
+							   .context = CurrentMemoryContext,
+							   .initial = !transform->populated};
+	Identity identity;
+	Delta *delta;
+
+	CommandCounterIncrement();
+	PushCopiedSnapshot(node->slice->snapshot);
+	UpdateActiveSnapshotCommandId();
+	identity_become(transform->target->owner, &identity);
+	context.shape = shape_analyse(transform->query_sql);
+	table_check_columns(transform, context.shape);
+	node->strategy = strategy_choose(&context, NULL);
+	node->strategy->offer(&context, &node->offer);
+	node->run->strategy = node->strategy->name;
+	delta = node->strategy->make_delta(&context);
+	identity_restore(&identity);
+	PopActiveSnapshot();
+	transform_rebind(transform, context.shape);
+	return delta;
+}
+
+static void
+publish_delta(SliceNode *node, Delta *delta)
+{
+	PublishItem item = {.target = node->transform->target,
+						.delta = delta,
+						.run = node->run,
+						.admission = node->admission,
+						.park = false,
+						.always_gate = node->admission == ADMIT_PROBE};
+
+	(void) publish(list_make1(&item), node->slice->snapshot);
+	node->outcome = item.status;
+	if (node->run->reason == NULL && item.reason != NULL)
+		node->run->reason = item.reason;
+	if (item.delta != NULL)
+		delta_destroy(item.delta);
+}
+
+static bool
+make_and_publish(void *argument)
+{
+	SliceNode *node = argument;
+	MemoryContext context = CurrentMemoryContext;
+	instr_time started;
+	instr_time elapsed;
+	Delta *delta;
+
+	transform_lock_state(node->transform->target->id);
+	table_ensure_guard(node->transform->target);
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	MemoryContextSwitchTo(context);
+	INSTR_TIME_SET_CURRENT(started);
+	delta = make_delta(node);
+	INSTR_TIME_SET_CURRENT(elapsed);
+	INSTR_TIME_SUBTRACT(elapsed, started);
+	node->run->read_ms = INSTR_TIME_GET_MILLISEC(elapsed);
+	SPI_finish();
+	if (delta == NULL)
+		node->outcome = PUBLISH_NOTHING;
+	else
+		publish_delta(node, delta);
+	node->whole = node->strategy->whole;
+	return true;
+}
+
+/* ---- after ---- */
+
+/* The time through which the target is complete: the oldest of its inputs. */
+static TimestampTz
+inputs_as_of(SliceNode *node)
+{
+	TimestampTz oldest = node->slice->taken_at;
+	ListCell *cell;
+
+	foreach(cell, node->transform->inputs)
+	{
+		TransformInput *input = lfirst(cell);
+		TimestampTz as_of;
+		DagNode *read = input->target_id == 0 ? NULL : dag_node(node->slice->dag, input->target_id);
+
+		/* ordinary tables are complete as of the snapshot */
+		if (read == NULL || read->kind == TARGET_TABLE)
+			continue;
+		as_of = target_data_as_of(read->id);
+		if (as_of == 0)
+			return 0;
+		oldest = Min(oldest, as_of);
+	}
+	return oldest;
+}
+
+static void
+record_published(SliceNode *node)
+{
+	int32 id = node->transform->target->id;
+
+	if (node->run->status == RUN_RUNNING)
+		node->run->status = node->outcome == PUBLISH_NOTHING ? RUN_NOTHING : RUN_SUCCEEDED;
+	if (node->run->reason == NULL && node->offer.reason_code != NULL)
+		node->run->reason = pstrdup(node->offer.reason_code);
+	/* the delta told everything: rows set aside by earlier runs are known again */
+	if (node->whole)
+		transform_forget_quarantine(id, node->run->id);
+	target_set_data_as_of(id, inputs_as_of(node));
+	transform_set_state(id, "ok", NULL, true);
+	dag_set_cause(node->slice->dag, id, NULL);
+}
+
+static void
+record_not_published(SliceNode *node)
+{
+	Target *target = node->transform->target;
+	const char *state = "blocked";
+
+	if (node->run->status == RUN_RUNNING)
+		node->run->status = RUN_FAILED;
+	if (node->run->status == RUN_SKIPPED)
+		return;
+	if (node->run->status == RUN_FAILED)
+		state = "failed";
+	else if (node->outcome == PUBLISH_REJECTED)
+		state = "rejected";
+	if (strcmp(node->transform->state, state) != 0)
+		event_record(target->id, "transform", state, node->run->reason);
+	transform_set_state(target->id, state, node->run->reason, false);
+	if (strcmp(state, "blocked") != 0)
+		dag_set_cause(node->slice->dag,
+					  target->id,
+					  node->run->reason == NULL ? state
+												: psprintf("%s: %s", state, node->run->reason));
+}
+
+static void
+refresh_node(Slice *slice, Target *target, Run *run)
+{
+	SliceNode node = {.slice = slice, .run = run, .outcome = PUBLISH_BLOCKED};
+	ErrorData *error;
+
+	node.transform = transform_get(target->id);
+	if (is_held_back(&node))
+	{
+		record_not_published(&node);
+		run_finish(run);
+		return;
+	}
+	error = guarded_run(make_and_publish, &node);
+	if (error != NULL)
+	{
+		run_set_error(run, error);
+		node.outcome = PUBLISH_ERROR;
+	}
+	if (node.outcome == PUBLISH_DONE || node.outcome == PUBLISH_NOTHING)
+		record_published(&node);
+	else
+		record_not_published(&node);
+	run_finish(run);
+}
+
+void
+transform_refresh(List *targets, List *runs)
+{
+	Slice slice = {0};
+	List *transforms = NIL;
+	ListCell *cell;
+	ListCell *other;
+
+	foreach(cell, targets)
+		transforms = lappend(transforms, transform_get(((Target *) lfirst(cell))->id));
+	begin_slice(&slice, targets, transforms);
+	foreach(cell, dag_order(slice.dag, target_ids(targets)))
+	{
+		ListCell *run_cell;
+
+		forboth(other, targets, run_cell, runs)
+		{
+			Target *target = lfirst(other);
+
+			if (target->id == lfirst_int(cell))
+				refresh_node(&slice, target, lfirst(run_cell));
+		}
+	}
+	UnregisterSnapshot(slice.snapshot);
+}

@@ -1,0 +1,43 @@
+/*-------------------------------------------------------------------------
+ *
+ * table.h
+ *		The table of a transform: making it, its key, its guard.
+ *
+ * Everything is done as the owner of the target.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DEPIPE_TABLE_H
+#define DEPIPE_TABLE_H
+
+#include "transform/shape.h"
+#include "transform/transform.h"
+
+/* Make a table with these columns. */
+extern void table_make(const char *schema_name, const char *table_name, TupleDesc columns,
+					   Oid owner);
+
+/*
+ * Why the table cannot hold these columns, as a sentence; NULL: it can.  The
+ * columns must be the same by name and type, in any order; generated columns
+ * of the table are its own affair.
+ */
+extern char *table_difference(Oid relid, TupleDesc columns);
+
+/* The same for a refresh, raising 42804. */
+extern void table_check_columns(const Transform *transform, const Shape *shape);
+
+/* Give the table these columns: adds, drops, and replaces those whose type changed. */
+extern void table_change_columns(const Target *target, TupleDesc columns);
+
+/* A unique index, NULLS NOT DISTINCT, on these columns unless there is one that serves. */
+extern void table_make_key(const Target *target, List *key);
+extern void table_drop_key(const Target *target, List *key);
+
+/* The trigger that refuses direct changes: made when missing. */
+extern void table_ensure_guard(const Target *target);
+extern void table_drop_guard(const Target *target);
+
+extern void table_drop(const Target *target);
+
+#endif /* DEPIPE_TABLE_H */

@@ -1,0 +1,637 @@
+/*-------------------------------------------------------------------------
+ *
+ * transform.c
+ *		Definitions of transforms, and the SQL functions about them.
+ *
+ * A definition is the query as written and as deparsed after analysis under
+ * the definer's search_path, with every name qualified: the second is what
+ * runs.  It is bound by name; the analysed tree is kept beside it, so that the
+ * text can follow a rename (names.c).  There is no companion view: it would
+ * refuse DROP and ALTER of the inputs, and vanish by somebody's CASCADE.
+ *
+ * The owner of a transform is the owner of its table.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "transform/transform.h"
+
+#include "access/htup_details.h"
+#include "catalog/catalog.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "core/catalog_transform.h"
+#include "core/identity.h"
+#include "core/sqltext.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "publish/publish.h"
+#include "transform/dag.h"
+#include "transform/shape.h"
+#include "transform/strategy.h"
+#include "transform/table.h"
+#include "utils/lsyscache.h"
+#include "utils/syscache.h"
+#include "utils/typcache.h"
+
+PG_FUNCTION_INFO_V1(depipe_create_transform);
+PG_FUNCTION_INFO_V1(depipe_drop_transform);
+
+/* ---- reading ---- */
+
+static List *
+oid_list(const CatalogRows *rows, uint64 row, int column)
+{
+	bool isnull;
+	Datum value = catalog_datum(rows, row, column, &isnull);
+	ArrayType *array;
+	List *list = NIL;
+
+	if (isnull)
+		return NIL;
+	array = DatumGetArrayTypeP(value);
+	for (int i = 0; i < ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array)); i++)
+		list = lappend_oid(list, ((Oid *) ARR_DATA_PTR(array))[i]);
+	return list;
+}
+
+static List *
+read_inputs(int32 target_id)
+{
+	CatalogRows *rows = transform_select_inputs(target_id);
+	List *inputs = NIL;
+
+	for (uint64 i = 0; i < rows->count; i++)
+	{
+		TransformInput *input = palloc0(sizeof(TransformInput));
+
+		input->schema_name = catalog_text(rows, i, INPUT_SCHEMA);
+		input->table_name = catalog_text(rows, i, INPUT_TABLE);
+		input->direct = catalog_bool(rows, i, INPUT_DIRECT);
+		input->target_id = catalog_int4(rows, i, INPUT_TARGET_ID);
+		inputs = lappend(inputs, input);
+	}
+	return inputs;
+}
+
+Transform *
+transform_get(int32 target_id)
+{
+	CatalogRows *rows = transform_select(target_id);
+	Transform *transform = palloc0(sizeof(Transform));
+
+	transform->target = target_get(target_id);
+	if (rows->count == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("%s is not maintained by a transform", transform->target->display)));
+	transform->query_text = catalog_text(rows, 0, TRANSFORM_QUERY_TEXT);
+	transform->query_sql = catalog_text(rows, 0, TRANSFORM_QUERY_SQL);
+	transform->key = catalog_text_list(rows, 0, TRANSFORM_KEY);
+	transform->mode = catalog_text(rows, 0, TRANSFORM_MODE);
+	transform->target_lag = catalog_text(rows, 0, TRANSFORM_TARGET_LAG);
+	transform->on_incomplete = catalog_text(rows, 0, TRANSFORM_ON_INCOMPLETE);
+	transform->on_stale = catalog_text(rows, 0, TRANSFORM_ON_STALE);
+	transform->populated = catalog_bool(rows, 0, TRANSFORM_POPULATED);
+	transform->made_table = catalog_bool(rows, 0, TRANSFORM_MADE_TABLE);
+	transform->state = catalog_text(rows, 0, TRANSFORM_STATE);
+	if (transform->state == NULL)
+		transform->state = pstrdup("new"); /* restored from a dump */
+	if (!catalog_isnull(rows, 0, TRANSFORM_QUERY_TREE))
+		transform->relids = oid_list(rows, 0, TRANSFORM_INPUT_RELIDS);
+	transform->inputs = read_inputs(target_id);
+	return transform;
+}
+
+Oid
+transform_input_relid(const TransformInput *input)
+{
+	Oid schema = get_namespace_oid(input->schema_name, true);
+
+	return OidIsValid(schema) ? get_relname_relid(input->table_name, schema) : InvalidOid;
+}
+
+/* ---- binding ---- */
+
+static bool
+same_inputs(List *stored, List *found)
+{
+	ListCell *cell;
+	ListCell *other;
+
+	if (list_length(stored) != list_length(found))
+		return false;
+	foreach(cell, found)
+	{
+		ShapeInput *wanted = lfirst(cell);
+		bool present = false;
+
+		foreach(other, stored)
+		{
+			TransformInput *input = lfirst(other);
+
+			present |= input->direct == wanted->direct &&
+					   strcmp(input->schema_name, wanted->schema_name) == 0 &&
+					   strcmp(input->table_name, wanted->table_name) == 0;
+		}
+		if (!present)
+			return false;
+	}
+	return true;
+}
+
+void
+transform_rebind(Transform *transform, const Shape *shape)
+{
+	Target *target = transform->target;
+	List *relids = shape_direct_relids(shape);
+	ListCell *cell;
+
+	if (!same_inputs(transform->inputs, shape->inputs))
+	{
+		dag_check_cycle(target->schema_name, target->table_name, shape->inputs);
+		transform_delete_inputs(target->id);
+		foreach(cell, shape->inputs)
+		{
+			ShapeInput *input = lfirst(cell);
+
+			transform_insert_input(target->id,
+								   input->schema_name,
+								   input->table_name,
+								   input->direct);
+		}
+		transform->inputs = read_inputs(target->id);
+	}
+	if (transform->relids == NIL || !equal(transform->relids, relids))
+		transform_set_binding(target->id, shape_tree(shape), relids);
+}
+
+/* ---- create_transform: arguments ---- */
+
+typedef struct CreateArguments
+{
+	char *schema_name;
+	char *table_name;
+	char *display;
+	char *query;
+	bool has_key;
+	List *key;
+	char *mode;
+	CatalogArg target_lag;
+	char *target_lag_text;
+	char *on_incomplete;
+	char *on_stale;
+	bool populate;
+	bool replace;
+} CreateArguments;
+
+static Datum
+required(FunctionCallInfo fcinfo, int number, const char *name)
+{
+	if (PG_ARGISNULL(number))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("argument \"%s\" must not be null", name)));
+	return PG_GETARG_DATUM(number);
+}
+
+static char *
+required_text(FunctionCallInfo fcinfo, int number, const char *name)
+{
+	return TextDatumGetCString(required(fcinfo, number, name));
+}
+
+/* One of two or three words. */
+static char *
+required_word(FunctionCallInfo fcinfo, int number, const char *name, const char *const words[],
+			  int nwords)
+{
+	char *word = required_text(fcinfo, number, name);
+	StringInfoData list;
+
+	initStringInfo(&list);
+	for (int i = 0; i < nwords; i++)
+	{
+		if (strcmp(word, words[i]) == 0)
+			return word;
+		appendStringInfo(&list, "%s\"%s\"", i > 0 ? ", " : "", words[i]);
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("invalid value for argument \"%s\": \"%s\"", name, word),
+			 errhint("Valid values are %s.", list.data)));
+}
+
+static void
+read_lag(FunctionCallInfo fcinfo, int number, CreateArguments *arguments)
+{
+	Interval zero = {0};
+	Datum lag;
+
+	arguments->target_lag = ARG_NULL(INTERVALOID);
+	if (PG_ARGISNULL(number))
+		return;
+	lag = PG_GETARG_DATUM(number);
+	if (DatumGetBool(DirectFunctionCall2(interval_lt, lag, IntervalPGetDatum(&zero))))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("argument \"%s\" must not be negative", "target_lag")));
+	arguments->target_lag = ARG_DATUM(INTERVALOID, lag);
+	arguments->target_lag_text = DatumGetCString(DirectFunctionCall1(interval_out, lag));
+}
+
+static void
+read_arguments(FunctionCallInfo fcinfo, CreateArguments *arguments)
+{
+	static const char *const modes[] = {"auto", "incremental", "full"};
+	static const char *const policies[] = {"publish", "block"};
+
+	parse_table_name(required_text(fcinfo, 0, "target"),
+					 &arguments->schema_name,
+					 &arguments->table_name);
+	arguments->display = sql_table(arguments->schema_name, arguments->table_name);
+	arguments->query = required_text(fcinfo, 1, "query");
+	arguments->has_key = !PG_ARGISNULL(2);
+	if (arguments->has_key)
+		arguments->key = text_array_to_list(PG_GETARG_ARRAYTYPE_P(2), "key");
+	arguments->mode = required_word(fcinfo, 3, "mode", modes, lengthof(modes));
+	read_lag(fcinfo, 4, arguments);
+	arguments->on_incomplete =
+		required_word(fcinfo, 5, "on_incomplete", policies, lengthof(policies));
+	arguments->on_stale = required_word(fcinfo, 6, "on_stale", policies, lengthof(policies));
+	arguments->populate = DatumGetBool(required(fcinfo, 7, "populate"));
+	arguments->replace = DatumGetBool(required(fcinfo, 8, "replace"));
+}
+
+/* ---- create_transform: checks ---- */
+
+static void
+check_name(const CreateArguments *arguments)
+{
+	Oid schema = get_namespace_oid(arguments->schema_name, false);
+
+	if (isAnyTempNamespace(schema))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("target of a transform must not be a temporary table")));
+	if (IsCatalogNamespace(schema) || strcmp(arguments->schema_name, DEPIPE_SCHEMA) == 0)
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_INVALID_SCHEMA_NAME),
+			 errmsg("target of a transform must not be in schema \"%s\"", arguments->schema_name)));
+}
+
+static void
+check_key(List *key, TupleDesc columns)
+{
+	ListCell *cell;
+
+	if (list_length(key) > INDEX_MAX_KEYS)
+		ereport(ERROR,
+				(errcode(ERRCODE_TOO_MANY_COLUMNS),
+				 errmsg("key has more than %d columns", INDEX_MAX_KEYS)));
+	foreach(cell, key)
+	{
+		char *name = lfirst(cell);
+		int found = -1;
+		ListCell *other;
+
+		for (int i = 0; i < columns->natts; i++)
+			if (strcmp(NameStr(TupleDescAttr(columns, i)->attname), name) == 0)
+				found = i;
+		if (found < 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_UNDEFINED_COLUMN),
+					 errmsg("key column \"%s\" does not exist", name),
+					 errdetail("The query returns no column of that name.")));
+		if (!shape_type_makes_key(TupleDescAttr(columns, found)->atttypid))
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("column \"%s\" cannot be part of a key", name),
+					 errdetail("Type %s cannot be both hashed and sorted.",
+							   format_type_be(TupleDescAttr(columns, found)->atttypid))));
+		for_each_cell(other, key, lnext(key, cell))
+			if (strcmp(lfirst(other), name) == 0)
+				ereport(ERROR,
+						(errcode(ERRCODE_DUPLICATE_COLUMN),
+						 errmsg("key column \"%s\" specified more than once", name)));
+	}
+}
+
+/* No strategy of this version maintains a transform from its inputs' changes. */
+static void
+check_mode(const CreateArguments *arguments, const Shape *shape)
+{
+	if (strcmp(arguments->mode, "incremental") != 0)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("transform %s cannot be refreshed incrementally", arguments->display),
+			 errdetail("%s",
+					   shape->is_volatile ? "Its query returns something else at each evaluation."
+										  : "Only full refreshes are available in this version."),
+			 errhint("Use mode \"auto\": only rows that differ are written.")));
+}
+
+/* Fails where the owner may not read an input, and where the text does not mean the same. */
+static void
+check_runs_as(Oid owner, const char *query_sql)
+{
+	StringInfoData sql;
+	Identity identity;
+
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "SELECT FROM (%s) q LIMIT 0", query_sql);
+	identity_become(owner, &identity);
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	if (SPI_execute(sql.data, true, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not run the query of the transform");
+	SPI_finish();
+	identity_restore(&identity);
+}
+
+static void
+check_table_kind(Oid relid, const char *display)
+{
+	char kind = get_rel_relkind(relid);
+
+	if (kind != RELKIND_RELATION && kind != RELKIND_PARTITIONED_TABLE)
+		ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE), errmsg("%s is not a table", display)));
+}
+
+static Oid
+table_owner(Oid relid)
+{
+	HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	Oid owner;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for relation %u", relid);
+	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+	ReleaseSysCache(tuple);
+	return owner;
+}
+
+/* ---- create_transform: steps ---- */
+
+/* The target as it is declared already: NULL, or an ordinary table's or a transform's. */
+static Target *
+find_declared(const CreateArguments *arguments)
+{
+	Target *target = target_find_named(arguments->schema_name, arguments->table_name);
+
+	if (target != NULL && target->kind == TARGET_LOAD)
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_OBJECT),
+				 errmsg("%s is maintained by a load already", target->display),
+				 errhint("Drop the load first, or choose another target.")));
+	if (target != NULL)
+		transform_check_owner(target);
+	return target;
+}
+
+/* "a, b, c"; "none" for NIL */
+static char *
+name_list(List *names)
+{
+	StringInfoData text;
+	ListCell *cell;
+
+	initStringInfo(&text);
+	foreach(cell, names)
+		appendStringInfo(&text, "%s%s", text.len > 0 ? ", " : "", (char *) lfirst(cell));
+	return text.len == 0 ? pstrdup("none") : text.data;
+}
+
+static void
+append_changed(StringInfo changed, const char *what, const char *declared, const char *wanted)
+{
+	declared = declared == NULL ? "none" : declared;
+	wanted = wanted == NULL ? "none" : wanted;
+	if (strcmp(declared, wanted) != 0)
+		appendStringInfo(changed,
+						 "%s%s is %s, not %s.",
+						 changed->len > 0 ? " " : "",
+						 what,
+						 declared,
+						 wanted);
+}
+
+/* How the declared transform differs; empty: not at all. */
+static char *
+declared_difference(const Transform *declared, const CreateArguments *arguments,
+					const char *query_sql)
+{
+	StringInfoData changed;
+
+	initStringInfo(&changed);
+	append_changed(&changed, "Query", declared->query_sql, query_sql);
+	append_changed(&changed, "Key", name_list(declared->key), name_list(arguments->key));
+	append_changed(&changed, "Mode", declared->mode, arguments->mode);
+	append_changed(&changed, "Target lag", declared->target_lag, arguments->target_lag_text);
+	append_changed(&changed, "On incomplete", declared->on_incomplete, arguments->on_incomplete);
+	append_changed(&changed, "On stale", declared->on_stale, arguments->on_stale);
+	return changed.data;
+}
+
+/* Returns true when there is nothing left to do. */
+static bool
+is_declared_already(Target *target, const CreateArguments *arguments, const char *query_sql)
+{
+	char *difference;
+
+	if (target == NULL || target->kind != TARGET_TRANSFORM)
+		return false;
+	difference = declared_difference(transform_get(target->id), arguments, query_sql);
+	if (difference[0] == '\0')
+	{
+		ereport(NOTICE,
+				(errcode(ERRCODE_DUPLICATE_OBJECT),
+				 errmsg("transform %s exists already, skipping", target->display)));
+		return true;
+	}
+	if (!arguments->replace)
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_OBJECT),
+				 errmsg("transform %s exists already, and differs", target->display),
+				 errdetail("%s", difference),
+				 errhint("Use replace => true to change it.")));
+	return false;
+}
+
+/* Find or make the table; sets made. */
+static Oid
+provide_table(const CreateArguments *arguments, const Shape *shape, Target *declared, bool *made)
+{
+	Oid schema = get_namespace_oid(arguments->schema_name, false);
+	Oid relid = get_relname_relid(arguments->table_name, schema);
+	char *difference;
+
+	*made = !OidIsValid(relid);
+	if (*made)
+	{
+		table_make(arguments->schema_name,
+				   arguments->table_name,
+				   shape->columns,
+				   declared == NULL ? GetUserId() : declared->owner);
+		return get_relname_relid(arguments->table_name, schema);
+	}
+	check_table_kind(relid, arguments->display);
+	identity_check_table_owner(relid, arguments->display);
+	difference = table_difference(relid, shape->columns);
+	if (difference != NULL && !(declared != NULL && declared->kind == TARGET_TRANSFORM))
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("table %s and the query do not have the same columns", arguments->display),
+				 errdetail("%s", difference),
+				 errhint("Name the columns in the query as in the table, or drop the table.")));
+	return relid;
+}
+
+static Target *
+provide_target(const CreateArguments *arguments, Target *declared, Oid relid)
+{
+	if (declared == NULL)
+		return target_create(arguments->schema_name,
+							 arguments->table_name,
+							 TARGET_TRANSFORM,
+							 table_owner(relid),
+							 relid);
+	(void) target_bind(declared);
+	if (declared->kind == TARGET_TABLE)
+		target_set_kind(declared, TARGET_TRANSFORM);
+	return declared;
+}
+
+static void
+store_definition(Target *target, const CreateArguments *arguments, const Shape *shape,
+				 const char *query_sql, bool made_table)
+{
+	TransformDefinition definition = {.target_id = target->id,
+									  .query_text = arguments->query,
+									  .query_sql = query_sql,
+									  .key = arguments->key,
+									  .mode = arguments->mode,
+									  .target_lag = arguments->target_lag,
+									  .on_incomplete = arguments->on_incomplete,
+									  .on_stale = arguments->on_stale};
+	Transform *transform;
+
+	transform_store(&definition, made_table);
+	transform = transform_get(target->id);
+	transform->relids = NIL; /* the tree is new */
+	transform_rebind(transform, shape);
+}
+
+/* First contents; an error of the query is the caller's. */
+static void
+populate(Target *target)
+{
+	Run *run = run_begin(target, "create");
+
+	transform_refresh(list_make1(target), list_make1(run));
+	if (run->status == RUN_FAILED)
+	{
+		const char *state = run->error_sqlstate;
+
+		ereport(ERROR,
+				(errcode(state == NULL
+							 ? ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE
+							 : MAKE_SQLSTATE(state[0], state[1], state[2], state[3], state[4])),
+				 errmsg("%s", run->error_message ? run->error_message : run->reason),
+				 errcontext("first refresh of transform %s", target->display),
+				 run->error_hint ? errhint("%s", run->error_hint) : 0));
+	}
+	if (run->status == RUN_BLOCKED || run->status == RUN_SKIPPED)
+		ereport(NOTICE,
+				(errmsg("transform %s is not populated yet", target->display),
+				 errdetail("%s", run->reason ? run->reason : "It was held back.")));
+}
+
+void
+transform_check_owner(const Target *target)
+{
+	if (!superuser() && !has_privs_of_role(GetUserId(), target->owner))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("must be owner of target %s", target->display)));
+}
+
+/* ---- SQL functions ---- */
+
+Datum
+depipe_create_transform(PG_FUNCTION_ARGS)
+{
+	CreateArguments arguments = {0};
+	Shape *shape;
+	Target *target;
+	Identity identity;
+	char *query_sql;
+	Oid relid;
+	bool made;
+
+	catalog_check_version();
+	read_arguments(fcinfo, &arguments);
+	check_name(&arguments);
+	shape = shape_analyse(arguments.query);
+	identity_become(GetUserId(), &identity);
+	query_sql = shape_query_sql(shape); /* qualified as seen from the pinned path */
+	identity_restore(&identity);
+	if (!arguments.has_key)
+		arguments.key = shape->unique_key;
+	check_key(arguments.key, shape->columns);
+	check_mode(&arguments, shape);
+
+	target = find_declared(&arguments);
+	dag_check_cycle(arguments.schema_name, arguments.table_name, shape->inputs);
+	if (is_declared_already(target, &arguments, query_sql))
+		PG_RETURN_TEXT_P(cstring_to_text(target->display));
+	relid = provide_table(&arguments, shape, target, &made);
+	check_runs_as(table_owner(relid), query_sql);
+	if (target != NULL && target->kind == TARGET_TRANSFORM)
+		table_drop_key(target, transform_get(target->id)->key);
+	target = provide_target(&arguments, target, relid);
+	identity_check_login(target->owner);
+	table_change_columns(target, shape->columns);
+	table_make_key(target, arguments.key);
+	store_definition(target, &arguments, shape, query_sql, made);
+	table_ensure_guard(target);
+	event_record(target->id, "transform", "created", NULL);
+	if (arguments.populate)
+		populate(target);
+	PG_RETURN_TEXT_P(cstring_to_text(target->display));
+}
+
+Datum
+depipe_drop_transform(PG_FUNCTION_ARGS)
+{
+	Target *target = target_find(required_text(fcinfo, 0, "target"), false);
+	bool drop_table = DatumGetBool(required(fcinfo, 1, "drop_table"));
+	List *readers;
+
+	catalog_check_version();
+	(void) transform_get(target->id);
+	transform_check_owner(target);
+	readers = dag_readers(target->id);
+	if (readers != NIL && drop_table)
+		ereport(ERROR,
+				(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
+				 errmsg("cannot drop table %s because transforms read it", target->display),
+				 errdetail("It is read by %s.", name_list(readers)),
+				 errhint("Drop these first, or keep the table.")));
+	if (readers != NIL)
+		ereport(NOTICE,
+				(errmsg("transforms go on reading %s as an ordinary table", target->display),
+				 errdetail("It is read by %s.", name_list(readers))));
+	if (OidIsValid(target->relid))
+		table_drop_guard(target);
+	event_record(target->id, "transform", "dropped", NULL);
+	transform_delete(target->id);
+	if (OidIsValid(target->relid) && !drop_table && target_has_constraints(target->id))
+		target_set_kind(target, TARGET_TABLE);
+	else
+		target_delete(target->id);
+	if (OidIsValid(target->relid) && drop_table)
+		table_drop(target);
+	PG_RETURN_VOID();
+}
