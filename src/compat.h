@@ -91,10 +91,6 @@
 	walrcv_create_slot((conn), (slotname), (temporary), false, false, (action), (lsn))
 #endif
 
-/* 18 keeps attribute descriptors out of line. */
-#ifndef TupleDescAttr
-#define TupleDescAttr(tupdesc, i) (&(tupdesc)->attrs[(i)])
-#endif
 
 /*
  * Write a small WAL record and flush it: everything that was committed before

@@ -332,24 +332,6 @@ prepare_item(ItemState *state)
 	Preparation work = {state, false, NULL};
 	ErrorData *error;
 
-	item->run->rows_in += item->delta->changes;
-	if (item->admission == ADMIT_NOT)
-	{
-		decide(state, PUBLISH_BLOCKED, item->reason);
-		return;
-	}
-	if (item->delta->nrows == 0 && item->delta->partial == NIL && !item->delta->clear &&
-		!item->always_gate)
-	{
-		decide(state, PUBLISH_NOTHING, NULL);
-		return;
-	}
-	if (!lock_target(item->target, false))
-	{
-		item->run->error_sqlstate = pstrdup(unpack_sql_state(ERRCODE_UNDEFINED_TABLE));
-		decide(state, PUBLISH_ERROR, psprintf("table %s does not exist", item->target->display));
-		return;
-	}
 	make_constraints_immediate(state);
 	if (item->delta->nkeys == 0 && item->delta->nrows > item->delta->new_images)
 		net_bag(state);
@@ -713,7 +695,6 @@ publish(List *items, Snapshot snapshot)
 		state->item = lfirst(cell);
 		states = lappend(states, state);
 	}
-	/* catalog-only statements see what they need; user work has its own identity */
 	retries = publish_states(states, snapshot);
 	SPI_finish();
 	return retries;
