@@ -322,6 +322,7 @@ prepare_work(void *argument)
 		delta_complete_old(item->target, item->delta);
 		delta_unregister(item->delta);
 	}
+	work->state->gate = gate_open(item->target);
 	return true;
 }
 
@@ -346,7 +347,6 @@ prepare_item(ItemState *state)
 		decide(state, PUBLISH_BASE_LOST, work.reason);
 		return;
 	}
-	state->gate = gate_open(item->target);
 	delta_register(item->delta);
 	gate_item_rows(state);
 	if (!state->decided)
