@@ -87,7 +87,7 @@ run_log(const Run *run)
 						 run->updated,
 						 run->deleted,
 						 run->quarantined,
-						 (GetCurrentTimestamp() - run->started_at) / 1000.0,
+						 (run->finished_at - run->started_at) / 1000.0,
 						 run->error_sqlstate ? " sqlstate=" : "",
 						 run->error_sqlstate ? run->error_sqlstate : ""),
 		 errhidestmt(true),
@@ -99,13 +99,14 @@ run_finish(Run *run)
 {
 	Assert(run->status != RUN_RUNNING);
 	run_insert(run);
+	run->finished_at = GetCurrentTimestamp();
 	(void) CATALOG_EXECUTE("UPDATE depipe.run SET finished_at = $2, status = $3, strategy = $4,"
 						   " reason = $5, rows_in = $6, inserted = $7, updated = $8, deleted = $9,"
 						   " quarantined = $10, read_ms = $11, gate_ms = $12, apply_ms = $13,"
 						   " error_sqlstate = $14, error_message = $15, error_hint = $16"
 						   " WHERE run_id OPERATOR(pg_catalog.=) $1",
 						   ARG_INT8(run->id),
-						   ARG_TIME(GetCurrentTimestamp()),
+						   ARG_TIME(run->finished_at),
 						   ARG_TEXT(run_status_name(run->status)),
 						   ARG_TEXT(run->strategy),
 						   ARG_TEXT(run->reason),

@@ -38,6 +38,7 @@ typedef struct Run
 	int64 deleted;
 	int64 quarantined;
 	TimestampTz started_at;
+	TimestampTz finished_at; /* set by run_finish */
 	double gate_ms;
 	double apply_ms;
 	double read_ms;

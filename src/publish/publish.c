@@ -590,6 +590,13 @@ hold(ItemState *state)
 		item->reason = pstrdup("more rows are held than depipe.max_parked allows");
 }
 
+/* The gate was asked, but there was no row to write. */
+static bool
+published_nothing(const PublishItem *item)
+{
+	return item->delta->nrows == 0 && !item->delta->clear && item->run->quarantined == 0;
+}
+
 static void
 finish_run(ItemState *state)
 {
@@ -601,7 +608,7 @@ finish_run(ItemState *state)
 	switch (item->status)
 	{
 		case PUBLISH_DONE:
-			run->status = RUN_SUCCEEDED;
+			run->status = published_nothing(item) ? RUN_NOTHING : RUN_SUCCEEDED;
 			break;
 		case PUBLISH_NOTHING:
 			if (run->status == RUN_RUNNING)

@@ -224,7 +224,7 @@ return_item(ReturnSetInfo *result, RefreshItem *item)
 	bool nulls[11] = {false};
 	Interval *elapsed = palloc0(sizeof(Interval));
 
-	elapsed->time = GetCurrentTimestamp() - run->started_at;
+	elapsed->time = run->finished_at - run->started_at;
 	values[0] = CStringGetTextDatum(item->target->display);
 	values[1] = CStringGetTextDatum(kind_name(item->target->kind));
 	values[2] = CStringGetTextDatum(run_status_name(run->status));
