@@ -671,6 +671,29 @@ record_all(List *states)
 	return retries;
 }
 
+/* Is there anything to publish?  Decides when not; else takes the lock. */
+static void
+admit_item(ItemState *state)
+{
+	PublishItem *item = state->item;
+
+	item->run->rows_in += item->delta->changes;
+	if (item->admission == ADMIT_NOT)
+		decide(state, PUBLISH_BLOCKED, item->reason);
+	else if (item->delta->nrows == 0 && item->delta->partial == NIL && !item->delta->clear &&
+			 !item->always_gate)
+		decide(state, PUBLISH_NOTHING, NULL);
+	else if (!lock_target(item->target, false))
+	{
+		item->run->error_sqlstate = pstrdup(unpack_sql_state(ERRCODE_UNDEFINED_TABLE));
+		decide(state, PUBLISH_ERROR, psprintf("table %s does not exist", item->target->display));
+	}
+}
+
+/*
+ * Locks first, then the snapshot: what is read here (old images, bases) must
+ * not be older than the lock.
+ */
 static bool
 publish_states(List *states, Snapshot snapshot)
 {
@@ -678,9 +701,18 @@ publish_states(List *states, Snapshot snapshot)
 	bool retries;
 
 	foreach(cell, states)
-		prepare_item(lfirst(cell));
+		admit_item(lfirst(cell));
+	PushActiveSnapshot(snapshot != NULL ? snapshot : GetTransactionSnapshot());
+	foreach(cell, states)
+	{
+		ItemState *state = lfirst(cell);
+
+		if (!state->decided)
+			prepare_item(state);
+	}
 	run_passes(states, snapshot);
 	retries = record_all(states);
+	PopActiveSnapshot();
 	return retries;
 }
 
