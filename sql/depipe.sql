@@ -437,17 +437,43 @@ LANGUAGE C
 AS 'MODULE_PATHNAME', 'depipe_drop_transform';
 COMMENT ON FUNCTION depipe.drop_transform(text, boolean) IS 'stop maintaining a table; it stays unless drop_table';
 
--- each of them checks ownership itself
-REVOKE EXECUTE ON FUNCTION
-	depipe.refuse_dml(),
-	depipe.create_transform(text, text, text[], text, interval, text, text, boolean, boolean),
-	depipe.drop_transform(text, boolean)
-FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION
-	depipe.refuse_dml(),
-	depipe.create_transform(text, text, text[], text, interval, text, text, boolean, boolean),
-	depipe.drop_transform(text, boolean)
-TO PUBLIC;
+CREATE FUNCTION depipe.explain_transform(target text,
+	OUT strategy text, OUT possible boolean, OUT chosen boolean, OUT cost double precision,
+	OUT reason text, OUT detail text, OUT delta_sql text)
+RETURNS SETOF record
+LANGUAGE C
+AS 'MODULE_PATHNAME', 'depipe_explain_transform';
+COMMENT ON FUNCTION depipe.explain_transform(text) IS
+'how the next refresh of a transform would be made, which other ways there are, and why';
+
+CREATE FUNCTION depipe.verify(target text, depth text DEFAULT 'rows', condition text DEFAULT NULL,
+	max_rows integer DEFAULT 100,
+	OUT difference text, OUT key text, OUT expected jsonb, OUT actual jsonb, OUT explained_by text)
+RETURNS SETOF record
+LANGUAGE C
+AS 'MODULE_PATHNAME', 'depipe_verify';
+COMMENT ON FUNCTION depipe.verify(text, text, text, integer) IS
+'compares a target with its query or its source under one snapshot and returns the differences; no row: equal';
+
+CREATE FUNCTION depipe.blocked_targets(OUT target_id integer, OUT path text, OUT reason text)
+RETURNS SETOF record
+LANGUAGE C STABLE
+AS 'MODULE_PATHNAME', 'depipe_blocked_targets';
+COMMENT ON FUNCTION depipe.blocked_targets() IS
+'targets that wait for something upstream, with the path from the cause; names that the reader may not see are hidden';
+
+-- Notes that names may have changed; what becomes of definitions is decided at commit.
+CREATE FUNCTION depipe.names_changed()
+RETURNS event_trigger
+LANGUAGE C
+AS 'MODULE_PATHNAME', 'depipe_names_changed';
+COMMENT ON FUNCTION depipe.names_changed() IS 'event trigger: definitions follow renamed tables at commit';
+
+CREATE EVENT TRIGGER depipe_names_changed ON ddl_command_end
+WHEN TAG IN ('ALTER FOREIGN TABLE', 'ALTER MATERIALIZED VIEW', 'ALTER SCHEMA', 'ALTER TABLE', 'ALTER VIEW',
+	'CREATE FOREIGN TABLE', 'CREATE SCHEMA', 'CREATE TABLE', 'CREATE TABLE AS', 'DROP FOREIGN TABLE',
+	'DROP OWNED', 'DROP SCHEMA', 'DROP TABLE', 'IMPORT FOREIGN SCHEMA', 'SELECT INTO')
+EXECUTE FUNCTION depipe.names_changed();
 
 -- ---------------------------------------------------------------------
 -- 7. constraints and breakers
@@ -523,6 +549,144 @@ JOIN depipe.target t USING (target_id)
 WHERE depipe.may_see(t.schema_name, t.table_name, t.owner);
 COMMENT ON VIEW depipe.events IS 'state changes, oldest first by event_id';
 GRANT SELECT ON depipe.events TO PUBLIC;
+
+CREATE VIEW depipe.transforms WITH (security_barrier) AS
+SELECT pg_catalog.format('%I.%I', t.schema_name, t.table_name) AS target,
+	CASE WHEN c.oid IS NULL THEN 'missing'
+		WHEN s.paused AND (s.paused_until IS NULL OR s.paused_until OPERATOR(pg_catalog.>) pg_catalog.now())
+			THEN 'paused'
+		WHEN b.target_id IS NOT NULL THEN 'blocked'
+		ELSE COALESCE(x.state, 'new') END AS state,
+	CASE WHEN s.paused THEN s.pause_reason
+		ELSE COALESCE(b.path OPERATOR(pg_catalog.||) ': ' OPERATOR(pg_catalog.||) b.reason, x.reason)
+		END AS reason,
+	x.since, s.data_as_of, f.key_columns, f.mode, f.target_lag, f.on_incomplete, f.on_stale,
+	COALESCE(x.populated, false) AS populated, t.owner,
+	ARRAY(SELECT pg_catalog.format('%I.%I', i.schema_name, i.table_name)
+		FROM depipe.transform_input i
+		WHERE i.target_id OPERATOR(pg_catalog.=) t.target_id AND i.direct
+		ORDER BY i.schema_name, i.table_name) AS inputs,
+	f.query_text, f.query_sql
+FROM depipe.target t
+JOIN depipe.transform f USING (target_id)
+LEFT JOIN depipe.transform_state x USING (target_id)
+LEFT JOIN depipe.target_state s USING (target_id)
+LEFT JOIN depipe.blocked_targets() b USING (target_id)
+LEFT JOIN pg_catalog.pg_namespace n ON n.nspname OPERATOR(pg_catalog.=) t.schema_name
+LEFT JOIN pg_catalog.pg_class c ON c.relnamespace OPERATOR(pg_catalog.=) n.oid
+	AND c.relname OPERATOR(pg_catalog.=) t.table_name
+WHERE depipe.may_see(t.schema_name, t.table_name, t.owner);
+COMMENT ON VIEW depipe.transforms IS 'tables that are kept equal to a query';
+GRANT SELECT ON depipe.transforms TO PUBLIC;
+
+CREATE VIEW depipe.lineage WITH (security_barrier) AS
+SELECT pg_catalog.format('%I.%I', t.schema_name, t.table_name) AS target,
+	pg_catalog.format('%I.%I', i.schema_name, i.table_name) AS input,
+	CASE WHEN i.direct THEN 'query' ELSE 'view or partition' END AS through,
+	CASE r.kind WHEN 'l' THEN 'load' WHEN 'f' THEN 'transform' WHEN 't' THEN 'table' END AS input_kind
+FROM depipe.transform_input i
+JOIN depipe.target t USING (target_id)
+LEFT JOIN depipe.target r ON r.schema_name OPERATOR(pg_catalog.=) i.schema_name
+	AND r.table_name OPERATOR(pg_catalog.=) i.table_name
+WHERE depipe.may_see(t.schema_name, t.table_name, t.owner)
+UNION ALL
+SELECT pg_catalog.format('%I.%I', t.schema_name, t.table_name),
+	pg_catalog.format('%I:%I.%I', l.server_name, l.source_schema, l.source_table),
+	'load', 'source'
+FROM depipe.load l
+JOIN depipe.target t USING (target_id)
+WHERE depipe.may_see(t.schema_name, t.table_name, t.owner);
+COMMENT ON VIEW depipe.lineage IS 'which table is made from which: one row per edge';
+GRANT SELECT ON depipe.lineage TO PUBLIC;
+
+-- A target is incomplete when rows of it, or of anything that it reads, are in quarantine.
+CREATE VIEW depipe.incomplete_target AS
+WITH RECURSIVE incomplete (target_id) AS (
+	SELECT q.target_id FROM depipe.quarantined_row q GROUP BY q.target_id
+	UNION
+	SELECT i.target_id
+	FROM incomplete u
+	JOIN depipe.target t USING (target_id)
+	JOIN depipe.transform_input i ON i.schema_name OPERATOR(pg_catalog.=) t.schema_name
+		AND i.table_name OPERATOR(pg_catalog.=) t.table_name)
+SELECT target_id FROM incomplete;
+COMMENT ON VIEW depipe.incomplete_target IS 'targets with rows in quarantine, their own or of what they read';
+
+-- What each target is by itself and by its place, before anyone's rights are looked at.
+CREATE VIEW depipe.target_condition AS
+SELECT t.target_id, t.schema_name, t.table_name, t.kind, t.owner, s.data_as_of,
+	COALESCE(l.target_lag, f.target_lag) AS target_lag, g.path,
+	CASE WHEN c.oid IS NULL AND COALESCE(l.state, 'new') OPERATOR(pg_catalog.=) 'new'
+			AND t.kind OPERATOR(pg_catalog.=) 'l' THEN 'new'
+		WHEN c.oid IS NULL THEN 'missing'
+		WHEN s.paused AND (s.paused_until IS NULL OR s.paused_until OPERATOR(pg_catalog.>) pg_catalog.now())
+			THEN 'paused'
+		WHEN b.state OPERATOR(pg_catalog.<>) 'closed' THEN b.state
+		WHEN l.state IS NOT NULL THEN l.state
+		WHEN x.state IN ('failed', 'rejected') THEN x.state
+		WHEN g.target_id IS NOT NULL THEN 'blocked'
+		ELSE COALESCE(x.state, CASE t.kind WHEN 't' THEN 'ok' ELSE 'new' END) END AS state,
+	CASE WHEN s.paused THEN s.pause_reason
+		WHEN b.state OPERATOR(pg_catalog.<>) 'closed' THEN b.reason
+		WHEN x.state IN ('failed', 'rejected') THEN x.reason
+		WHEN g.target_id IS NOT NULL
+			THEN g.path OPERATOR(pg_catalog.||) ': ' OPERATOR(pg_catalog.||) g.reason
+		ELSE COALESCE(l.reason, x.reason) END AS reason,
+	CASE WHEN b.state OPERATOR(pg_catalog.<>) 'closed' THEN b.since
+		ELSE COALESCE(l.since, x.since, b.since, t.created_at) END AS since
+FROM depipe.target t
+LEFT JOIN depipe.target_state s USING (target_id)
+LEFT JOIN depipe.load d USING (target_id)
+LEFT JOIN depipe.load_state y USING (target_id)
+LEFT JOIN LATERAL (SELECT d.target_lag, COALESCE(y.state, 'detached') AS state, y.reason, y.since
+	WHERE d.target_id IS NOT NULL) l ON true
+LEFT JOIN depipe.transform f USING (target_id)
+LEFT JOIN depipe.transform_state x USING (target_id)
+LEFT JOIN depipe.breaker_state b USING (target_id)
+LEFT JOIN depipe.blocked_targets() g USING (target_id)
+LEFT JOIN pg_catalog.pg_namespace n ON n.nspname OPERATOR(pg_catalog.=) t.schema_name
+LEFT JOIN pg_catalog.pg_class c ON c.relnamespace OPERATOR(pg_catalog.=) n.oid
+	AND c.relname OPERATOR(pg_catalog.=) t.table_name;
+COMMENT ON VIEW depipe.target_condition IS 'state and reason of each target; depipe.status shows it to those who may see it';
+
+CREATE VIEW depipe.status WITH (security_barrier) AS
+SELECT v.target, v.kind, v.state, v.reason, v.since, v.data_as_of,
+	pg_catalog.now() OPERATOR(pg_catalog.-) v.data_as_of AS lag, v.target_lag, v.incomplete,
+	(SELECT pg_catalog.count(*) FROM depipe.incident i
+		WHERE i.target_id OPERATOR(pg_catalog.=) v.target_id AND i.closed_at IS NULL) AS open_incidents,
+	CASE v.state
+		WHEN 'open' THEN pg_catalog.format('SELECT * FROM depipe.violations(%L)', v.target)
+		WHEN 'rejected' THEN pg_catalog.format('SELECT * FROM depipe.violations(%L)', v.target)
+		WHEN 'forced_open' THEN pg_catalog.format('SELECT depipe.reset(%L, ''why'')', v.target)
+		WHEN 'half_open' THEN pg_catalog.format('CALL depipe.run(%L)', v.target)
+		WHEN 'paused' THEN pg_catalog.format('SELECT depipe.resume(%L)', v.target)
+		WHEN 'needs_resync' THEN pg_catalog.format('SELECT depipe.resync(%L)', v.target)
+		WHEN 'missing' THEN CASE v.kind WHEN 'transform'
+			THEN pg_catalog.format('SELECT depipe.drop_transform(%L)', v.target) WHEN 'load'
+			THEN pg_catalog.format('SELECT depipe.resync(%L)', v.target) END
+		WHEN 'new' THEN pg_catalog.format('CALL depipe.run(%L)', v.target)
+		WHEN 'failed' THEN pg_catalog.format(
+			'SELECT * FROM depipe.runs WHERE target = %L ORDER BY run_id DESC LIMIT 1', v.target)
+		WHEN 'blocked' THEN CASE WHEN v.path IS NULL
+			THEN pg_catalog.format('SELECT * FROM depipe.refresh(%L, upstream => true)', v.target)
+			ELSE pg_catalog.format('SELECT * FROM depipe.status WHERE target = %L',
+				pg_catalog.split_part(v.path, ' -> ', 1)) END
+		ELSE CASE WHEN v.own_quarantine
+			THEN pg_catalog.format('SELECT * FROM depipe.quarantine WHERE target = %L', v.target) END
+		END AS next
+FROM (
+	SELECT w.target_id, w.schema_name, w.table_name, w.owner, w.data_as_of, w.target_lag, w.path, w.state,
+		w.reason, w.since, pg_catalog.format('%I.%I', w.schema_name, w.table_name) AS target,
+		CASE w.kind WHEN 'l' THEN 'load' WHEN 'f' THEN 'transform' ELSE 'table' END AS kind,
+		EXISTS (SELECT FROM depipe.incomplete_target m
+			WHERE m.target_id OPERATOR(pg_catalog.=) w.target_id) AS incomplete,
+		EXISTS (SELECT FROM depipe.quarantined_row q
+			WHERE q.target_id OPERATOR(pg_catalog.=) w.target_id) AS own_quarantine
+	FROM depipe.target_condition w) v
+WHERE depipe.may_see(v.schema_name, v.table_name, v.owner)
+ORDER BY v.target;
+COMMENT ON VIEW depipe.status IS 'the one screen: what each target is, since when, and the statement to type next';
+GRANT SELECT ON depipe.status TO PUBLIC;
 
 -- ---------------------------------------------------------------------
 -- 10. rights

@@ -196,13 +196,18 @@ CatalogRows *
 dag_select_nodes(void)
 {
 	return CATALOG_EXECUTE0(
-		"SELECT t.target_id, t.schema_name, t.table_name, t.kind,"
+		"SELECT t.target_id, t.schema_name, t.table_name, t.kind, t.owner::oid,"
 		" s.paused AND (s.paused_until IS NULL OR s.paused_until OPERATOR(pg_catalog.>)"
 		" pg_catalog.clock_timestamp()), s.pause_reason,"
-		" f.state, f.populated, COALESCE(f.reason, l.reason), l.state"
+		" f.state, f.populated, COALESCE(f.reason, l.reason), l.state,"
+		" CASE WHEN b.state IN ('open', 'half_open', 'forced_open')"
+		" AND COALESCE(g.mode, 'normal') OPERATOR(pg_catalog.=) 'normal'"
+		" THEN b.state END, b.reason"
 		" FROM depipe.target t LEFT JOIN depipe.target_state s USING (target_id)"
 		" LEFT JOIN depipe.transform_state f USING (target_id)"
 		" LEFT JOIN depipe.load_state l USING (target_id)"
+		" LEFT JOIN depipe.breaker_state b USING (target_id)"
+		" LEFT JOIN depipe.breaker_setting g USING (target_id)"
 		" ORDER BY t.schema_name, t.table_name");
 }
 
@@ -259,6 +264,26 @@ names_select_readers(List *relids)
 						   " OR ($2 AND input_relids IS NOT NULL) ORDER BY target_id",
 						   relids_arg(relids),
 						   ARG_BOOL(relids == NIL));
+}
+
+List *
+verify_load_key(int32 target_id)
+{
+	CatalogRows *rows = CATALOG_EXECUTE("SELECT key_columns FROM depipe.load"
+										" WHERE target_id OPERATOR(pg_catalog.=) $1",
+										ARG_INT4(target_id));
+
+	return rows->count == 0 ? NIL : catalog_text_list(rows, 0, 1);
+}
+
+int64
+verify_quarantined(int32 target_id)
+{
+	return catalog_int8(CATALOG_EXECUTE("SELECT pg_catalog.count(*) FROM depipe.quarantined_row"
+										" WHERE target_id OPERATOR(pg_catalog.=) $1",
+										ARG_INT4(target_id)),
+						0,
+						1);
 }
 
 char *

@@ -100,12 +100,15 @@ extern void transform_forget_quarantine(int32 target_id, int64 run_id);
 #define NODE_SCHEMA 2
 #define NODE_TABLE 3
 #define NODE_KIND 4
-#define NODE_PAUSED 5
-#define NODE_PAUSE_REASON 6
-#define NODE_TRANSFORM_STATE 7
-#define NODE_POPULATED 8
-#define NODE_REASON 9
-#define NODE_LOAD_STATE 10
+#define NODE_OWNER 5
+#define NODE_PAUSED 6
+#define NODE_PAUSE_REASON 7
+#define NODE_TRANSFORM_STATE 8
+#define NODE_POPULATED 9
+#define NODE_REASON 10
+#define NODE_LOAD_STATE 11
+#define NODE_BREAKER_STATE 12 /* NULL unless it blocks */
+#define NODE_BREAKER_REASON 13
 
 /* Every target, and what it is by itself. */
 extern CatalogRows *dag_select_nodes(void);
@@ -135,6 +138,13 @@ extern void names_forget_table(int32 target_id);
  * bound (relids NIL).
  */
 extern CatalogRows *names_select_readers(List *relids);
+
+/* ---- verify ---- */
+
+/* Names of the key declared for a load; NIL: that of the table. */
+extern List *verify_load_key(int32 target_id);
+
+extern int64 verify_quarantined(int32 target_id);
 
 /*
  * What is waiting that explains a row which differs: 'quarantined', 'parked'

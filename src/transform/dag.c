@@ -13,10 +13,14 @@
 
 #include "catalog/namespace.h"
 #include "core/catalog_transform.h"
+#include "core/identity.h"
 #include "core/sqltext.h"
-#include "quality/breaker.h"
+#include "fmgr.h"
+#include "funcapi.h"
 #include "transform/shape.h"
 #include "utils/lsyscache.h"
+
+PG_FUNCTION_INFO_V1(depipe_blocked_targets);
 
 /* states of loads and transforms in which their table must not be built on */
 static const char *const blocking_load_states[] = {"new",
@@ -43,19 +47,22 @@ with_reason(const char *what, const char *reason)
 	return reason == NULL ? pstrdup(what) : psprintf("%s: %s", what, reason);
 }
 
-/* Why the node holds up its readers, apart from its breaker. */
+/* Why the node holds up its readers. */
 static char *
 own_cause(CatalogRows *rows, uint64 row, DagNode *node)
 {
 	char *reason = catalog_text(rows, row, NODE_REASON);
 	char *load_state = catalog_text(rows, row, NODE_LOAD_STATE);
 	char *transform_state = catalog_text(rows, row, NODE_TRANSFORM_STATE);
-	Oid schema = get_namespace_oid(node->schema_name, true);
+	char *breaker = catalog_text(rows, row, NODE_BREAKER_STATE);
 
-	if (!OidIsValid(schema) || !OidIsValid(get_relname_relid(node->table_name, schema)))
+	if (!OidIsValid(node->relid))
 		return pstrdup("missing");
 	if (catalog_bool(rows, row, NODE_PAUSED))
 		return with_reason("paused", catalog_text(rows, row, NODE_PAUSE_REASON));
+	if (breaker != NULL)
+		return with_reason(psprintf("breaker %s", breaker),
+						   catalog_text(rows, row, NODE_BREAKER_REASON));
 	if (node->kind == TARGET_LOAD &&
 		is_one_of(load_state, blocking_load_states, lengthof(blocking_load_states)))
 		return with_reason(load_state, reason);
@@ -65,6 +72,14 @@ own_cause(CatalogRows *rows, uint64 row, DagNode *node)
 		is_one_of(transform_state, blocking_transform_states, lengthof(blocking_transform_states)))
 		return with_reason(transform_state, reason);
 	return NULL;
+}
+
+static Oid
+find_table(const char *schema_name, const char *table_name)
+{
+	Oid schema = get_namespace_oid(schema_name, true);
+
+	return OidIsValid(schema) ? get_relname_relid(table_name, schema) : InvalidOid;
 }
 
 DagNode *
@@ -94,6 +109,8 @@ dag_load(void)
 		node->table_name = catalog_text(rows, i, NODE_TABLE);
 		node->display = sql_table(node->schema_name, node->table_name);
 		node->kind = (TargetKind) catalog_text(rows, i, NODE_KIND)[0];
+		node->owner = catalog_oid(rows, i, NODE_OWNER);
+		node->relid = find_table(node->schema_name, node->table_name);
 		node->cause = own_cause(rows, i, node);
 	}
 	for (uint64 i = 0; i < edges->count; i++)
@@ -253,19 +270,6 @@ dag_readers(int32 target_id)
 
 /* ---- blocking ---- */
 
-/* Does the node itself block its readers?  Asks its breaker, too. */
-static char *
-blocking_cause(DagNode *node)
-{
-	char *reason = NULL;
-
-	if (node->cause != NULL)
-		return node->cause;
-	if (!breaker_blocks(node->id, &reason))
-		return NULL;
-	return with_reason("breaker", reason);
-}
-
 /* The blocking node that is farthest upstream names the path. */
 static bool
 find_block(DagNode *node, char **path, char **reason)
@@ -276,7 +280,6 @@ find_block(DagNode *node, char **path, char **reason)
 	foreach(cell, node->reads)
 	{
 		DagNode *input = lfirst(cell);
-		char *cause;
 
 		if (input->visited)
 			continue;
@@ -285,11 +288,10 @@ find_block(DagNode *node, char **path, char **reason)
 			*path = psprintf("%s -> %s", *path, node->display);
 			return true;
 		}
-		cause = blocking_cause(input);
-		if (cause != NULL)
+		if (input->cause != NULL)
 		{
 			*path = psprintf("%s -> %s", input->display, node->display);
-			*reason = cause;
+			*reason = input->cause;
 			return true;
 		}
 	}
@@ -362,4 +364,55 @@ dag_check_cycle(const char *schema_name, const char *table_name, List *inputs)
 					(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
 					 errmsg("transforms must not form a cycle: %s -> %s", path, target->display)));
 	}
+}
+
+/* ---- SQL function ---- */
+
+#define HIDDEN "(hidden)"
+
+/* As the SQL function may_see(). */
+static bool
+may_see(const DagNode *node)
+{
+	if (identity_may_operate(node->owner) ||
+		has_privs_of_role(GetUserId(), get_role_oid("pg_monitor", false)))
+		return true;
+	return OidIsValid(node->relid) &&
+		   pg_class_aclcheck(node->relid, GetUserId(), ACL_SELECT) == ACLCHECK_OK;
+}
+
+/*
+ * blocked_targets(): what waits for something upstream, with the path from the
+ * cause and the cause.  Names that the current user may not see are hidden.
+ */
+Datum
+depipe_blocked_targets(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	Dag *dag;
+
+	InitMaterializedSRF(fcinfo, 0);
+	dag = dag_load();
+	for (int i = 0; i < dag->nnodes; i++)
+		if (!may_see(&dag->nodes[i]))
+		{
+			dag->nodes[i].display = HIDDEN;
+			if (dag->nodes[i].cause != NULL)
+				dag->nodes[i].cause = HIDDEN;
+		}
+	for (int i = 0; i < dag->nnodes; i++)
+	{
+		Datum values[3];
+		bool nulls[3] = {false};
+		char *path;
+		char *reason;
+
+		if (!dag_find_block(dag, dag->nodes[i].id, &path, &reason))
+			continue;
+		values[0] = Int32GetDatum(dag->nodes[i].id);
+		values[1] = CStringGetTextDatum(path);
+		values[2] = CStringGetTextDatum(reason);
+		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+	}
+	return (Datum) 0;
 }

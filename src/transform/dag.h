@@ -19,6 +19,8 @@ typedef struct DagNode
 	char *schema_name;
 	char *table_name;
 	char *display;
+	Oid owner;
+	Oid relid;     /* InvalidOid: missing */
 	List *reads;   /* of DagNode */
 	List *read_by; /* of DagNode */
 	char *cause;   /* why it blocks what reads it, by itself; NULL: it does not */

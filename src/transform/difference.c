@@ -203,7 +203,7 @@ append_image(StringInfo sql, Delta *delta, int i)
 	else
 		appendStringInfo(sql,
 						 "CASE WHEN u.%s IS DISTINCT FROM NULL"
-						 " THEN pg_catalog.format('%%s', u.%s) COLLATE pg_catalog.\"C\" END",
+						 " THEN pg_catalog.concat(u.%s) COLLATE pg_catalog.\"C\" END",
 						 name,
 						 name);
 }

@@ -240,6 +240,7 @@ publish_delta(SliceNode *node, Delta *delta)
 						.park = false,
 						.always_gate = node->admission == ADMIT_PROBE};
 
+	node->run->rows_in = delta->changes;
 	(void) publish(list_make1(&item), node->slice->snapshot);
 	node->outcome = item.status;
 	if (node->run->reason == NULL && item.reason != NULL)
@@ -315,6 +316,8 @@ record_published(SliceNode *node)
 	if (node->whole)
 		transform_forget_quarantine(id, node->run->id);
 	target_set_data_as_of(id, inputs_as_of(node));
+	if (strcmp(node->transform->state, "ok") != 0)
+		event_record(id, "transform", "ok", NULL);
 	transform_set_state(id, "ok", NULL, true);
 	dag_set_cause(node->slice->dag, id, NULL);
 }
@@ -336,7 +339,7 @@ record_not_published(SliceNode *node)
 	if (strcmp(node->transform->state, state) != 0)
 		event_record(target->id, "transform", state, node->run->reason);
 	transform_set_state(target->id, state, node->run->reason, false);
-	if (strcmp(state, "blocked") != 0)
+	if (strcmp(state, "blocked") != 0 || node->outcome == PUBLISH_BROKEN)
 		dag_set_cause(node->slice->dag,
 					  target->id,
 					  node->run->reason == NULL ? state

@@ -378,11 +378,19 @@ shape_analyse(const char *sql)
 	return shape;
 }
 
-/* Deparsing changes the tree that it reads. */
+/* Deparsing changes the tree that it reads, and begins with a blank. */
+static char *
+deparse(Query *query)
+{
+	char *sql = pg_get_querydef(copyObject(query), false);
+
+	return sql + strspn(sql, " \n");
+}
+
 char *
 shape_query_sql(const Shape *shape)
 {
-	return pg_get_querydef(copyObject(shape->query), false);
+	return deparse(shape->query);
 }
 
 char *
@@ -471,5 +479,5 @@ shape_deparse_tree(const char *tree)
 
 	if (find_broken((Node *) query, &walk))
 		return NULL;
-	return pg_get_querydef(query, false);
+	return deparse(query);
 }

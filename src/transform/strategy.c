@@ -9,6 +9,8 @@
  * full_diff	The query is evaluated once, and only the differences to the
  *				target are written.
  *
+ * explain_transform() asks every strategy for its offer and shows it.
+ *
  * Both run with the identity of the transform's owner and the slice's snapshot
  * active.
  *
@@ -16,9 +18,15 @@
  */
 #include "transform/strategy.h"
 
+#include "core/identity.h"
 #include "core/sqltext.h"
 #include "executor/spi.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "transform/table.h"
 #include "utils/snapmgr.h"
+
+PG_FUNCTION_INFO_V1(depipe_explain_transform);
 
 #define INCOMING "_depipe_incoming"
 
@@ -146,8 +154,9 @@ full_diff_offer(const StrategyContext *context, StrategyOffer *offer)
 
 	full_offer(context, &full);
 	offer->possible = !full.possible;
-	offer->reason_code = full.possible ? full.reason_code : "any_query";
-	offer->detail = full.detail;
+	offer->reason_code = full.possible ? full.reason_code : "not_incremental";
+	offer->detail = full.possible ? full.detail
+								  : "The query is evaluated, and what differs is written.";
 }
 
 /* The query's columns in the order of the table's. */
@@ -228,4 +237,76 @@ strategy_choose(const StrategyContext *context, StrategyOffer *offers)
 	}
 	Assert(chosen != NULL);
 	return chosen;
+}
+
+/* ---- SQL function ---- */
+
+static Datum
+text_or_null(const char *string, bool *isnull)
+{
+	*isnull = string == NULL;
+	return string == NULL ? (Datum) 0 : CStringGetTextDatum(string);
+}
+
+static void
+return_offer(ReturnSetInfo *result, const StrategyContext *context, const Strategy *strategy,
+			 const StrategyOffer *offer, bool chosen)
+{
+	Datum values[7];
+	bool nulls[7] = {false};
+
+	values[0] = CStringGetTextDatum(strategy->name);
+	values[1] = BoolGetDatum(offer->possible);
+	values[2] = BoolGetDatum(chosen);
+	values[3] = Float8GetDatum(offer->cost);
+	values[4] = text_or_null(offer->reason_code, &nulls[4]);
+	values[5] = text_or_null(offer->detail, &nulls[5]);
+	values[6] = text_or_null(strategy->delta_sql(context), &nulls[6]);
+	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+}
+
+static void
+return_offers(ReturnSetInfo *result, Transform *transform)
+{
+	StrategyContext context = {.transform = transform,
+							   .context = CurrentMemoryContext,
+							   .initial = !transform->populated};
+	StrategyOffer *offers = palloc0(sizeof(StrategyOffer) * lengthof(strategies));
+	const Strategy *chosen;
+
+	context.shape = shape_analyse(transform->query_sql);
+	table_check_columns(transform, context.shape);
+	context.snapshot = GetActiveSnapshot();
+	chosen = strategy_choose(&context, offers);
+	for (int i = 0; strategies[i].name != NULL; i++)
+		return_offer(result, &context, &strategies[i], &offers[i], &strategies[i] == chosen);
+}
+
+/* explain_transform(target): how the next refresh would make its delta, and why. */
+Datum
+depipe_explain_transform(PG_FUNCTION_ARGS)
+{
+	MemoryContext context = CurrentMemoryContext;
+	Identity identity;
+	Transform *transform;
+
+	if (PG_ARGISNULL(0))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("argument \"%s\" must not be null", "target")));
+	transform = transform_get(target_find(text_to_cstring(PG_GETARG_TEXT_PP(0)), false)->id);
+	transform_check_owner(transform->target);
+	if (!OidIsValid(transform->target->relid))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("table %s does not exist", transform->target->display)));
+	InitMaterializedSRF(fcinfo, 0);
+	identity_become(transform->target->owner, &identity);
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	MemoryContextSwitchTo(context);
+	return_offers((ReturnSetInfo *) fcinfo->resultinfo, transform);
+	SPI_finish();
+	identity_restore(&identity);
+	return (Datum) 0;
 }

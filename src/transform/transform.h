@@ -60,7 +60,10 @@ extern void transform_rebind(Transform *transform, const struct Shape *shape);
  */
 extern void transform_refresh(List *targets, List *runs);
 
-/* Targets (transforms and loads) that these targets read, at any depth, in DAG order, themselves last. */
+/*
+ * Targets (transforms and loads) that these targets read, at any depth, in DAG
+ * order, themselves last.
+ */
 extern List *dag_upstream(List *targets);
 
 /* Transforms that read these targets, at any depth, in DAG order, themselves not included. */

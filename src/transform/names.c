@@ -1,0 +1,307 @@
+/*-------------------------------------------------------------------------
+ *
+ * names.c
+ *		Tables that are renamed, dropped and come back.
+ *
+ * Definitions are bound by name, and what becomes of a name is decided at
+ * commit: tools such as dbt rename a table away and create another one under
+ * its name in one transaction.  An event trigger only notes that names may
+ * have changed; before the commit
+ *
+ *		a name that leads to a table is bound to it, whichever it is;
+ *		else, when the table that it led to still exists, it was renamed, and
+ *		the definition follows;
+ *		else the table is missing, until one of that name comes back.
+ *
+ * The queries of transforms follow renames of what they read, and of its
+ * columns, by the same rule: the tree of their last analysis, which knows
+ * tables by OID and columns by number, is deparsed again.
+ *
+ * Whatever goes wrong here must not keep anybody from a DDL command: it is
+ * done in a subtransaction, and a failure is a WARNING.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "depipe.h"
+
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "commands/event_trigger.h"
+#include "core/catalog_transform.h"
+#include "core/guarded.h"
+#include "core/identity.h"
+#include "core/sqltext.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "transform/shape.h"
+#include "transform/transform.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+
+PG_FUNCTION_INFO_V1(depipe_names_changed);
+
+/* What this transaction has done so far; the list is in TopTransactionContext. */
+static bool names_changed = false;
+static bool every_name_changed = false; /* a schema was renamed */
+static List *altered_relids = NIL;
+
+/* ---- targets ---- */
+
+static void
+follow_target(int32 target_id, const char *old_schema, const char *old_table, Oid relid)
+{
+	char *schema = get_namespace_name(get_rel_namespace(relid));
+	char *table = get_rel_name(relid);
+
+	if (isAnyTempNamespace(get_rel_namespace(relid)) ||
+		!names_rename_target(target_id, schema, table))
+	{
+		names_forget_table(target_id);
+		return;
+	}
+	event_record(target_id, "renamed", NULL, psprintf("was %s", sql_table(old_schema, old_table)));
+}
+
+static void
+settle_targets(void)
+{
+	CatalogRows *moved = names_select_moved();
+
+	for (uint64 i = 0; i < moved->count; i++)
+	{
+		int32 id = catalog_int4(moved, i, MOVED_TARGET_ID);
+		Oid was = catalog_oid(moved, i, MOVED_RELID);
+		Target *target = target_get(id);
+
+		if (OidIsValid(target->relid))
+		{
+			(void) target_bind(target);
+			event_record(id, "bound", NULL, NULL);
+		}
+		else if (OidIsValid(was) && get_rel_name(was) != NULL)
+			follow_target(id, target->schema_name, target->table_name, was);
+		else if (OidIsValid(was))
+		{
+			names_forget_table(id);
+			event_record(id, "missing", "missing", NULL);
+		}
+	}
+}
+
+/* ---- queries ---- */
+
+static bool
+has_name(const List *relids, const TransformInput *input)
+{
+	ListCell *cell;
+
+	foreach(cell, relids)
+	{
+		char *name = get_rel_name(lfirst_oid(cell));
+
+		if (name != NULL && strcmp(name, input->table_name) == 0 &&
+			strcmp(get_namespace_name(get_rel_namespace(lfirst_oid(cell))), input->schema_name) ==
+				0)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Was a name that the query uses taken over by another table?  Then the query
+ * stays with its names.
+ */
+static bool
+name_was_taken(const Transform *transform)
+{
+	ListCell *cell;
+
+	foreach(cell, transform->inputs)
+	{
+		TransformInput *input = lfirst(cell);
+
+		if (input->direct && !has_name(transform->relids, input) &&
+			OidIsValid(transform_input_relid(input)))
+			return true;
+	}
+	return false;
+}
+
+static void
+store_followed(const Transform *transform, const char *query_sql)
+{
+	int32 id = transform->target->id;
+	ListCell *cell;
+
+	transform_set_query_sql(id, query_sql);
+	transform_delete_inputs(id);
+	foreach(cell, transform->relids)
+		transform_insert_input(id,
+							   get_namespace_name(get_rel_namespace(lfirst_oid(cell))),
+							   get_rel_name(lfirst_oid(cell)),
+							   true);
+	foreach(cell, transform->inputs)
+	{
+		TransformInput *input = lfirst(cell);
+
+		if (!input->direct && !has_name(transform->relids, input))
+			transform_insert_input(id, input->schema_name, input->table_name, false);
+	}
+}
+
+static void
+settle_query(int32 target_id)
+{
+	Transform *transform = transform_get(target_id);
+	CatalogRows *rows = transform_select(target_id);
+	char *tree = catalog_text(rows, 0, TRANSFORM_QUERY_TREE);
+	char *query_sql;
+	Identity identity;
+
+	if (tree == NULL || transform->relids == NIL)
+		return;
+	if (name_was_taken(transform))
+	{
+		transform_set_binding(target_id, NULL, NIL);
+		return;
+	}
+	identity_become_extension(&identity); /* for the pinned search_path */
+	query_sql = shape_deparse_tree(tree);
+	identity_restore(&identity);
+	if (query_sql != NULL && strcmp(query_sql, transform->query_sql) != 0)
+		store_followed(transform, query_sql);
+}
+
+static void
+settle_queries(void)
+{
+	CatalogRows *readers;
+
+	if (altered_relids == NIL && !every_name_changed)
+		return;
+	readers = names_select_readers(every_name_changed ? NIL : altered_relids);
+	for (uint64 i = 0; i < readers->count; i++)
+		settle_query(catalog_int4(readers, i, 1));
+}
+
+/* ---- at commit ---- */
+
+static bool
+settle(void *argument)
+{
+	settle_targets();
+	settle_queries();
+	return true;
+}
+
+/* The extension may have been dropped by this very transaction. */
+static bool
+extension_is_here(void)
+{
+	Oid schema = get_namespace_oid(DEPIPE_SCHEMA, true);
+
+	return OidIsValid(schema) && OidIsValid(get_relname_relid("transform_state", schema)) &&
+		   OidIsValid(get_relname_relid("target_state", schema));
+}
+
+static void
+settle_names(void)
+{
+	MemoryContext context = AllocSetContextCreate(TopTransactionContext,
+												  "depipe names",
+												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	ErrorData *error;
+
+	names_changed = false; /* what follows must not call for itself */
+	PushActiveSnapshot(GetTransactionSnapshot());
+	if (extension_is_here())
+	{
+		error = guarded_run(settle, NULL);
+		if (error != NULL)
+			ereport(WARNING,
+					(errcode(error->sqlerrcode),
+					 errmsg("depipe could not follow a change of names: %s", error->message)));
+	}
+	PopActiveSnapshot();
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(context);
+}
+
+static void
+at_transaction_end(XactEvent event, void *argument)
+{
+	switch (event)
+	{
+		case XACT_EVENT_PRE_COMMIT:
+		case XACT_EVENT_PRE_PREPARE:
+			if (names_changed)
+				settle_names();
+			break;
+		case XACT_EVENT_COMMIT:
+		case XACT_EVENT_PREPARE:
+		case XACT_EVENT_ABORT:
+			names_changed = every_name_changed = false;
+			altered_relids = NIL;
+			break;
+		default:
+			break;
+	}
+}
+
+/* ---- event trigger ---- */
+
+/* The relations that the command altered. */
+static void
+note_altered(void)
+{
+	MemoryContext old;
+
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	if (SPI_execute("SELECT DISTINCT objid FROM pg_catalog.pg_event_trigger_ddl_commands()"
+					" WHERE classid OPERATOR(pg_catalog.=) 1259",
+					true,
+					0) != SPI_OK_SELECT)
+		elog(ERROR, "could not read the commands of the event trigger");
+	old = MemoryContextSwitchTo(TopTransactionContext);
+	for (uint64 i = 0; i < SPI_processed; i++)
+	{
+		bool isnull;
+		Oid relid = DatumGetObjectId(
+			SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &isnull));
+
+		altered_relids = list_append_unique_oid(altered_relids, relid);
+	}
+	MemoryContextSwitchTo(old);
+	SPI_finish();
+}
+
+/* names_changed(): event trigger at the end of commands that can change names. */
+Datum
+depipe_names_changed(PG_FUNCTION_ARGS)
+{
+	static bool registered = false;
+	EventTriggerData *trigger = (EventTriggerData *) fcinfo->context;
+	const char *tag;
+
+	if (!CALLED_AS_EVENT_TRIGGER(fcinfo))
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_E_R_I_E_EVENT_TRIGGER_PROTOCOL_VIOLATED),
+			 errmsg("function \"%s\" was not called by event trigger manager", "names_changed")));
+	if (!registered)
+	{
+		RegisterXactCallback(at_transaction_end, NULL);
+		registered = true;
+	}
+	names_changed = true;
+	tag = GetCommandTagName(trigger->tag);
+	if (strcmp(tag, "ALTER SCHEMA") == 0)
+		every_name_changed = true;
+	else if (strncmp(tag, "ALTER ", 6) == 0)
+		note_altered();
+	PG_RETURN_NULL();
+}
