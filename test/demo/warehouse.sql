@@ -1,0 +1,12 @@
+-- What an administrator does once in the warehouse. From here on everything is done by `etl`, who
+-- is no superuser.
+
+CREATE DATABASE warehouse;
+\connect warehouse
+
+CREATE EXTENSION depipe;
+
+CREATE ROLE etl LOGIN;
+CREATE ROLE analyst LOGIN;
+GRANT CREATE ON DATABASE warehouse TO etl;
+GRANT USAGE ON FOREIGN DATA WRAPPER depipe TO etl;
