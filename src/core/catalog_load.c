@@ -1,0 +1,412 @@
+/*-------------------------------------------------------------------------
+ *
+ * catalog_load.c
+ *		Loads and streams in depipe's own tables.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "core/catalog_load.h"
+
+#include "access/transam.h"
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "utils/lsyscache.h"
+
+static const char *const state_names[] = {
+	[LOAD_NEW] = "new",
+	[LOAD_COPYING] = "copying",
+	[LOAD_STREAMING] = "streaming",
+	[LOAD_PAUSED] = "paused",
+	[LOAD_NEEDS_RESYNC] = "needs_resync",
+	[LOAD_DETACHED] = "detached",
+};
+
+const char *
+load_state_name(LoadState state)
+{
+	return state_names[state];
+}
+
+/* No row of state means detached. */
+static LoadState
+state_from_name(const char *name)
+{
+	for (int i = 0; name != NULL && i < lengthof(state_names); i++)
+		if (strcmp(state_names[i], name) == 0)
+			return (LoadState) i;
+	return LOAD_DETACHED;
+}
+
+/* ---- loads ---- */
+
+#define LOAD_COLUMNS                                                                           \
+	"SELECT l.target_id, l.server_name::text, l.source_schema::text, l.source_table::text,"   \
+	" l.mode, l.key_columns, l.columns::text, l.row_filter, l.schema_change, l.new_columns,"  \
+	" l.on_truncate, l.target_lag::text, s.state, s.reason, s.applied_lsn, s.source_relid,"   \
+	" s.source_columns::text, s.made_table"                                                   \
+	" FROM depipe.load l LEFT JOIN depipe.load_state s USING (target_id)"
+
+static Load *
+load_from_row(const CatalogRows *rows, uint64 row)
+{
+	Load *load = palloc0(sizeof(Load));
+
+	load->target = target_get(catalog_int4(rows, row, 1));
+	load->server_name = catalog_text(rows, row, 2);
+	load->source_schema = catalog_text(rows, row, 3);
+	load->source_table = catalog_text(rows, row, 4);
+	load->mode = catalog_text(rows, row, 5);
+	load->key = catalog_text_list(rows, row, 6);
+	load->columns = catalog_text(rows, row, 7);
+	load->row_filter = catalog_text(rows, row, 8);
+	load->schema_change = catalog_text(rows, row, 9);
+	load->new_columns = catalog_text(rows, row, 10);
+	load->on_truncate = catalog_text(rows, row, 11);
+	load->target_lag = catalog_text(rows, row, 12);
+	load->state = state_from_name(catalog_text(rows, row, 13));
+	load->reason = catalog_text(rows, row, 14);
+	load->applied_lsn = catalog_lsn(rows, row, 15);
+	load->source_relid = catalog_oid(rows, row, 16);
+	load->source_columns = catalog_text(rows, row, 17);
+	load->made_table = catalog_bool(rows, row, 18);
+	return load;
+}
+
+Load *
+load_get(int32 target_id)
+{
+	CatalogRows *rows = CATALOG_EXECUTE(LOAD_COLUMNS
+										" WHERE l.target_id OPERATOR(pg_catalog.=) $1",
+										ARG_INT4(target_id));
+
+	return rows->count == 0 ? NULL : load_from_row(rows, 0);
+}
+
+List *
+loads_of_server(const char *server_name)
+{
+	CatalogRows *rows = CATALOG_EXECUTE(LOAD_COLUMNS
+										" WHERE l.server_name OPERATOR(pg_catalog.=) $1::name"
+										" ORDER BY l.source_schema, l.source_table, l.target_id",
+										ARG_TEXT(server_name));
+	List *loads = NIL;
+
+	for (uint64 i = 0; i < rows->count; i++)
+		loads = lappend(loads, load_from_row(rows, i));
+	return loads;
+}
+
+#define LOAD_ARGUMENTS(load)                                                              \
+	ARG_INT4((load)->target->id), ARG_TEXT((load)->server_name),                          \
+		ARG_TEXT((load)->source_schema), ARG_TEXT((load)->source_table),                  \
+		ARG_TEXT((load)->mode), ARG_TEXT_ARRAY((load)->key), ARG_JSONB((load)->columns),  \
+		ARG_TEXT((load)->row_filter), ARG_TEXT((load)->schema_change),                    \
+		ARG_TEXT((load)->new_columns), ARG_TEXT((load)->on_truncate),                     \
+		ARG_TEXT((load)->target_lag)
+
+void
+load_insert(const Load *load, Oid server)
+{
+	(void) CATALOG_EXECUTE("INSERT INTO depipe.load (target_id, server_name, source_schema,"
+						   " source_table, mode, key_columns, columns, row_filter, schema_change,"
+						   " new_columns, on_truncate, target_lag)"
+						   " VALUES ($1, $2::name, $3::name, $4::name, $5, $6, $7, $8, $9, $10,"
+						   " $11, $12::interval)",
+						   LOAD_ARGUMENTS(load));
+	(void) CATALOG_EXECUTE("INSERT INTO depipe.load_state (target_id, server_oid) VALUES ($1, $2)",
+						   ARG_INT4(load->target->id),
+						   ARG_OID(server));
+}
+
+void
+load_update(const Load *load, Oid server)
+{
+	(void) CATALOG_EXECUTE("UPDATE depipe.load SET server_name = $2::name,"
+						   " source_schema = $3::name, source_table = $4::name, mode = $5,"
+						   " key_columns = $6, columns = $7, row_filter = $8, schema_change = $9,"
+						   " new_columns = $10, on_truncate = $11, target_lag = $12::interval"
+						   " WHERE target_id OPERATOR(pg_catalog.=) $1",
+						   LOAD_ARGUMENTS(load));
+	(void) CATALOG_EXECUTE("INSERT INTO depipe.load_state (target_id, server_oid) VALUES ($1, $2)"
+						   " ON CONFLICT (target_id) DO UPDATE SET server_oid = EXCLUDED.server_oid",
+						   ARG_INT4(load->target->id),
+						   ARG_OID(server));
+}
+
+void
+load_delete(int32 target_id)
+{
+	(void) CATALOG_EXECUTE("DELETE FROM depipe.load_state"
+						   " WHERE target_id OPERATOR(pg_catalog.=) $1",
+						   ARG_INT4(target_id));
+	(void) CATALOG_EXECUTE("DELETE FROM depipe.load WHERE target_id OPERATOR(pg_catalog.=) $1",
+						   ARG_INT4(target_id));
+}
+
+void
+load_set_state(Load *load, LoadState state, const char *reason, const char *hint)
+{
+	if (load->state == state && state == LOAD_STREAMING && load->reason == NULL)
+		return;
+	(void) CATALOG_EXECUTE(
+		"INSERT INTO depipe.load_state (target_id, state, reason, hint) VALUES ($1, $2, $3, $4)"
+		" ON CONFLICT (target_id) DO UPDATE SET state = EXCLUDED.state,"
+		" reason = EXCLUDED.reason, hint = EXCLUDED.hint,"
+		" since = CASE WHEN depipe.load_state.state OPERATOR(pg_catalog.=) EXCLUDED.state"
+		" THEN depipe.load_state.since ELSE pg_catalog.clock_timestamp() END",
+		ARG_INT4(load->target->id),
+		ARG_TEXT(load_state_name(state)),
+		ARG_TEXT(reason),
+		ARG_TEXT(hint));
+	if (load->state != state)
+		event_record(load->target->id, "load", load_state_name(state), reason);
+	load->state = state;
+	load->reason = reason == NULL ? NULL : MemoryContextStrdup(GetMemoryChunkContext(load), reason);
+}
+
+void
+load_set_copied(Load *load, XLogRecPtr applied_lsn, Oid source_relid, const char *source_columns,
+				char identity, int64 rows)
+{
+	char identity_text[2] = {identity, '\0'};
+
+	(void) CATALOG_EXECUTE("UPDATE depipe.load_state SET applied_lsn = $2, source_relid = $3,"
+						   " source_columns = $4, source_identity = $5::\"char\", rows_copied = $6"
+						   " WHERE target_id OPERATOR(pg_catalog.=) $1",
+						   ARG_INT4(load->target->id),
+						   ARG_LSN(applied_lsn),
+						   ARG_OID(source_relid),
+						   ARG_JSONB(source_columns),
+						   ARG_TEXT(identity_text),
+						   ARG_INT8(rows));
+	load->applied_lsn = applied_lsn;
+	load->source_relid = source_relid;
+	load->source_columns = MemoryContextStrdup(GetMemoryChunkContext(load), source_columns);
+	load_set_state(load, LOAD_STREAMING, NULL, NULL);
+}
+
+void
+load_set_columns(Load *load, const char *source_columns)
+{
+	(void) CATALOG_EXECUTE("UPDATE depipe.load_state SET source_columns = $2"
+						   " WHERE target_id OPERATOR(pg_catalog.=) $1",
+						   ARG_INT4(load->target->id),
+						   ARG_JSONB(source_columns));
+	load->source_columns = MemoryContextStrdup(GetMemoryChunkContext(load), source_columns);
+}
+
+void
+load_set_applied(int32 target_id, XLogRecPtr applied_lsn)
+{
+	(void) CATALOG_EXECUTE("UPDATE depipe.load_state SET applied_lsn = $2"
+						   " WHERE target_id OPERATOR(pg_catalog.=) $1",
+						   ARG_INT4(target_id),
+						   ARG_LSN(applied_lsn));
+}
+
+void
+load_set_made_table(int32 target_id)
+{
+	(void) CATALOG_EXECUTE("UPDATE depipe.load_state SET made_table = true"
+						   " WHERE target_id OPERATOR(pg_catalog.=) $1",
+						   ARG_INT4(target_id));
+}
+
+void
+loads_set_data_as_of(List *target_ids, TimestampTz data_as_of)
+{
+	int count = list_length(target_ids);
+	Datum *ids = palloc(sizeof(Datum) * Max(count, 1));
+	ListCell *cell;
+	int i = 0;
+
+	if (count == 0 || data_as_of == 0)
+		return;
+	foreach(cell, target_ids)
+		ids[i++] = Int32GetDatum(lfirst_int(cell));
+	(void) CATALOG_EXECUTE(
+		"INSERT INTO depipe.target_state (target_id, data_as_of)"
+		" SELECT t, $2 FROM pg_catalog.unnest($1) t"
+		" ON CONFLICT (target_id) DO UPDATE"
+		" SET data_as_of = GREATEST(depipe.target_state.data_as_of, EXCLUDED.data_as_of)",
+		ARG_DATUM(INT4ARRAYOID,
+				  PointerGetDatum(construct_array(ids, count, INT4OID, 4, true, TYPALIGN_INT))),
+		ARG_TIME(data_as_of));
+}
+
+void
+loads_detach(const char *server_name)
+{
+	(void) CATALOG_EXECUTE("DELETE FROM depipe.load_state WHERE target_id IN"
+						   " (SELECT target_id FROM depipe.load"
+						   " WHERE server_name OPERATOR(pg_catalog.=) $1::name)",
+						   ARG_TEXT(server_name));
+}
+
+/* ---- streams ---- */
+
+Stream *
+stream_get(const char *server_name)
+{
+	CatalogRows *rows = CATALOG_EXECUTE(
+		"SELECT server_name::text, slot_name::text, slot_incarnation, publication::text,"
+		" publication_oid, publication_managed, system_identifier, timeline,"
+		" local_system_identifier, local_database, applied_lsn, batch_number, state, reason, xmin"
+		" FROM depipe.stream WHERE server_name OPERATOR(pg_catalog.=) $1::name",
+		ARG_TEXT(server_name));
+	Stream *stream;
+	bool isnull;
+
+	if (rows->count == 0)
+		return NULL;
+	stream = palloc0(sizeof(Stream));
+	stream->server_name = catalog_text(rows, 0, 1);
+	stream->slot_name = catalog_text(rows, 0, 2);
+	stream->incarnation = catalog_int8(rows, 0, 3);
+	stream->publication = catalog_text(rows, 0, 4);
+	stream->publication_oid = catalog_oid(rows, 0, 5);
+	stream->publication_managed = catalog_bool(rows, 0, 6);
+	stream->system_identifier = catalog_text(rows, 0, 7);
+	stream->timeline = catalog_int4(rows, 0, 8);
+	stream->local_system_identifier = catalog_text(rows, 0, 9);
+	stream->local_database = catalog_oid(rows, 0, 10);
+	stream->applied_lsn = catalog_lsn(rows, 0, 11);
+	stream->batch_number = catalog_int8(rows, 0, 12);
+	stream->state = catalog_text(rows, 0, 13);
+	stream->reason = catalog_text(rows, 0, 14);
+	stream->own_write = TransactionIdIsCurrentTransactionId(
+		DatumGetTransactionId(catalog_datum(rows, 0, 15, &isnull)));
+	return stream;
+}
+
+void
+stream_insert(const Stream *stream, Oid server)
+{
+	(void) CATALOG_EXECUTE(
+		"INSERT INTO depipe.stream (server_name, server_oid, slot_name, slot_incarnation,"
+		" publication, publication_oid, publication_managed, system_identifier, timeline,"
+		" local_system_identifier, local_database, applied_lsn, state)"
+		" VALUES ($1::name, $2, $3::name, $4, $5::name, $6, $7, $8, $9, $10, $11, $12,"
+		" 'streaming')"
+		" ON CONFLICT (server_name) DO UPDATE SET slot_name = EXCLUDED.slot_name,"
+		" slot_incarnation = EXCLUDED.slot_incarnation, publication = EXCLUDED.publication,"
+		" publication_oid = EXCLUDED.publication_oid,"
+		" publication_managed = EXCLUDED.publication_managed,"
+		" system_identifier = EXCLUDED.system_identifier, timeline = EXCLUDED.timeline,"
+		" local_system_identifier = EXCLUDED.local_system_identifier,"
+		" local_database = EXCLUDED.local_database, applied_lsn = EXCLUDED.applied_lsn,"
+		" state = EXCLUDED.state, reason = NULL",
+		ARG_TEXT(stream->server_name),
+		ARG_OID(server),
+		ARG_TEXT(stream->slot_name),
+		ARG_INT8(stream->incarnation),
+		ARG_TEXT(stream->publication),
+		ARG_OID(stream->publication_oid),
+		ARG_BOOL(stream->publication_managed),
+		ARG_TEXT(stream->system_identifier),
+		ARG_INT4(stream->timeline),
+		ARG_TEXT(stream->local_system_identifier),
+		ARG_OID(stream->local_database),
+		ARG_LSN(stream->applied_lsn));
+}
+
+void
+stream_delete(const char *server_name)
+{
+	(void) CATALOG_EXECUTE("DELETE FROM depipe.stream"
+						   " WHERE server_name OPERATOR(pg_catalog.=) $1::name",
+						   ARG_TEXT(server_name));
+}
+
+void
+stream_set_state(const char *server_name, const char *state, const char *reason)
+{
+	(void) CATALOG_EXECUTE("UPDATE depipe.stream SET state = $2, reason = $3"
+						   " WHERE server_name OPERATOR(pg_catalog.=) $1::name",
+						   ARG_TEXT(server_name),
+						   ARG_TEXT(state),
+						   ARG_TEXT(reason));
+}
+
+void
+stream_set_publication(const char *server_name, Oid publication_oid)
+{
+	(void) CATALOG_EXECUTE("UPDATE depipe.stream SET publication_oid = $2"
+						   " WHERE server_name OPERATOR(pg_catalog.=) $1::name",
+						   ARG_TEXT(server_name),
+						   ARG_OID(publication_oid));
+}
+
+void
+stream_advance(Stream *stream, XLogRecPtr applied_lsn, TimestampTz commit_time)
+{
+	CatalogRows *rows = CATALOG_EXECUTE(
+		"UPDATE depipe.stream SET applied_lsn = $3, commit_time = COALESCE($4, commit_time),"
+		" batch_number = batch_number OPERATOR(pg_catalog.+) 1"
+		" WHERE server_name OPERATOR(pg_catalog.=) $1::name"
+		" AND batch_number OPERATOR(pg_catalog.=) $2",
+		ARG_TEXT(stream->server_name),
+		ARG_INT8(stream->batch_number),
+		ARG_LSN(applied_lsn),
+		ARG_TIME(commit_time));
+
+	if (rows->processed != 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("another run moved the stream of server \"%s\"", stream->server_name)));
+	stream->batch_number++;
+	stream->applied_lsn = applied_lsn;
+}
+
+void
+stream_set_source(const char *server_name, XLogRecPtr received_lsn, XLogRecPtr source_lsn,
+				  int64 retained_bytes, int64 safe_wal_size)
+{
+	(void) CATALOG_EXECUTE(
+		"UPDATE depipe.stream SET received_lsn = $2, source_lsn = $3, retained_bytes = $4,"
+		" safe_wal_size = $5, checked_at = pg_catalog.clock_timestamp()"
+		" WHERE server_name OPERATOR(pg_catalog.=) $1::name",
+		ARG_TEXT(server_name),
+		ARG_LSN(received_lsn),
+		ARG_LSN(source_lsn),
+		retained_bytes < 0 ? ARG_NULL(INT8OID) : ARG_INT8(retained_bytes),
+		safe_wal_size < 0 ? ARG_NULL(INT8OID) : ARG_INT8(safe_wal_size));
+}
+
+/* ---- servers ---- */
+
+void
+loads_follow_rename(Oid server, const char *new_name)
+{
+	(void) CATALOG_EXECUTE("UPDATE depipe.load l SET server_name = $2::name"
+						   " FROM depipe.load_state s"
+						   " WHERE s.target_id OPERATOR(pg_catalog.=) l.target_id"
+						   " AND s.server_oid OPERATOR(pg_catalog.=) $1"
+						   " AND l.server_name OPERATOR(pg_catalog.<>) $2::name",
+						   ARG_OID(server),
+						   ARG_TEXT(new_name));
+	(void) CATALOG_EXECUTE("UPDATE depipe.stream SET server_name = $2::name"
+						   " WHERE server_oid OPERATOR(pg_catalog.=) $1"
+						   " AND server_name OPERATOR(pg_catalog.<>) $2::name",
+						   ARG_OID(server),
+						   ARG_TEXT(new_name));
+}
+
+bool
+server_in_use(const char *server_name)
+{
+	CatalogRows *rows =
+		CATALOG_EXECUTE("SELECT 1 FROM depipe.load"
+						" WHERE server_name OPERATOR(pg_catalog.=) $1::name"
+						" UNION ALL SELECT 1 FROM depipe.stream"
+						" WHERE server_name OPERATOR(pg_catalog.=) $1::name LIMIT 1",
+						ARG_TEXT(server_name));
+
+	return rows->count > 0;
+}
+
+Oid
+stream_class(void)
+{
+	return get_relname_relid("stream", get_namespace_oid(DEPIPE_SCHEMA, false));
+}

@@ -1,0 +1,121 @@
+/*-------------------------------------------------------------------------
+ *
+ * catalog_load.h
+ *		Loads and streams in depipe's own tables.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DEPIPE_CATALOG_LOAD_H
+#define DEPIPE_CATALOG_LOAD_H
+
+#include "core/catalog.h"
+
+/*
+ * What is stored of a load's state.  The other words of the view depipe.loads
+ * (parked, missing, detached, a pause by hand) follow from other tables.
+ */
+typedef enum LoadState
+{
+	LOAD_NEW,		   /* to be copied -> COPYING */
+	LOAD_COPYING,	   /* -> STREAMING; after a crash it is copied again */
+	LOAD_STREAMING,	/* -> PAUSED, NEEDS_RESYNC */
+	LOAD_PAUSED,	   /* the source's columns changed; only a resync goes on -> NEW */
+	LOAD_NEEDS_RESYNC, /* changes were lost -> NEW */
+	LOAD_DETACHED	  /* no state: restored, or detached -> NEW */
+} LoadState;
+
+typedef struct Load
+{
+	Target *target;
+	char *server_name;
+	char *source_schema;
+	char *source_table;
+	char *mode;
+	List *key; /* column names; NIL: the source's */
+	char *columns; /* JSON object as text, or NULL */
+	char *row_filter;
+	char *schema_change;
+	char *new_columns;
+	char *on_truncate;
+	char *target_lag;
+	LoadState state;
+	char *reason;
+	XLogRecPtr applied_lsn;
+	Oid source_relid;
+	char *source_columns; /* JSON array as text: the columns last seen */
+	bool made_table;
+} Load;
+
+typedef struct Stream
+{
+	char *server_name;
+	char *slot_name;
+	int64 incarnation;
+	char *publication;
+	Oid publication_oid;
+	bool publication_managed;
+	char *system_identifier;
+	int32 timeline;
+	char *local_system_identifier;
+	Oid local_database;
+	XLogRecPtr applied_lsn;
+	int64 batch_number;
+	char *state; /* 'streaming', 'needs_resync' */
+	char *reason;
+	bool own_write; /* the row was written by this transaction */
+} Stream;
+
+extern const char *load_state_name(LoadState state);
+
+/* The load of a target; NULL when it has none. */
+extern Load *load_get(int32 target_id);
+
+/* All loads of a server, in name order. */
+extern List *loads_of_server(const char *server_name);
+
+extern void load_insert(const Load *load, Oid server);
+extern void load_update(const Load *load, Oid server);
+extern void load_delete(int32 target_id);
+
+/* Set the state with its reason and the statement to type; records an event when it changes. */
+extern void load_set_state(Load *load, LoadState state, const char *reason, const char *hint);
+
+/* After a copy: position, and what the source looked like. */
+extern void load_set_copied(Load *load, XLogRecPtr applied_lsn, Oid source_relid,
+							const char *source_columns, char identity, int64 rows);
+extern void load_set_columns(Load *load, const char *source_columns);
+extern void load_set_applied(int32 target_id, XLogRecPtr applied_lsn);
+extern void load_set_made_table(int32 target_id);
+
+/* Loads of these targets are complete through this time of the source. */
+extern void loads_set_data_as_of(List *target_ids, TimestampTz data_as_of);
+
+/* Forget the state of all loads of a server: they are detached. */
+extern void loads_detach(const char *server_name);
+
+extern Stream *stream_get(const char *server_name);
+extern void stream_insert(const Stream *stream, Oid server);
+extern void stream_delete(const char *server_name);
+extern void stream_set_state(const char *server_name, const char *state, const char *reason);
+extern void stream_set_publication(const char *server_name, Oid publication_oid);
+
+/*
+ * Progress of the stream: raises 40001 unless the batch number is still the
+ * expected one.  Sets stream->batch_number and applied_lsn.
+ */
+extern void stream_advance(Stream *stream, XLogRecPtr applied_lsn, TimestampTz commit_time);
+
+/* What was seen at the source, for depipe.stat_streams. */
+extern void stream_set_source(const char *server_name, XLogRecPtr received_lsn,
+							  XLogRecPtr source_lsn, int64 retained_bytes, int64 safe_wal_size);
+
+/* A server got another name: the definitions follow. */
+extern void loads_follow_rename(Oid server, const char *new_name);
+
+/* Is there a load or a stream of this server? */
+extern bool server_in_use(const char *server_name);
+
+/* OID of depipe.stream: the class of the lock of a stream. */
+extern Oid stream_class(void);
+
+#endif /* DEPIPE_CATALOG_LOAD_H */

@@ -1,0 +1,518 @@
+/*-------------------------------------------------------------------------
+ *
+ * connection.c
+ *		Connections to a source, and the options of servers that describe them.
+ *
+ * A replication connection holds its slot for as long as it lives, and
+ * nothing in the server closes one after an error.  So every connection is
+ * in a list, with the subtransaction that opened it; callbacks at the abort of
+ * transactions and subtransactions close what belongs to them.  Connections
+ * live in a context of their own: they outlive the commits of a procedure.
+ *
+ * The options of a server are those of libpq but for secrets, for what the
+ * walreceiver sets by itself, and for what would read other files of the
+ * server (service files, password files).  The list is kept here because
+ * asking libpq would mean to link it.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "load/connection.h"
+
+#include <dlfcn.h>
+
+#include "access/reloptions.h"
+#include "catalog/pg_foreign_server.h"
+#include "catalog/pg_user_mapping.h"
+#include "commands/defrem.h"
+#include "funcapi.h"
+#include "pgstat.h"
+#include "storage/latch.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/syscache.h"
+#include "utils/tuplestore.h"
+
+#define WRAPPER_NAME "depipe"
+#define APPLICATION_NAME "depipe"
+
+static dlist_head connections = DLIST_STATIC_INIT(connections);
+static MemoryContext connection_context = NULL;
+
+/* ---- options ---- */
+
+typedef struct SourceOption
+{
+	const char *name;
+	Oid catalog; /* where it may stand */
+	bool libpq;
+	bool superuser_only; /* names a file of this server that proves an identity */
+} SourceOption;
+
+static const SourceOption source_options[] = {
+	{"host", ForeignServerRelationId, true, false},
+	{"hostaddr", ForeignServerRelationId, true, false},
+	{"port", ForeignServerRelationId, true, false},
+	{"dbname", ForeignServerRelationId, true, false},
+	{"connect_timeout", ForeignServerRelationId, true, false},
+	{"options", ForeignServerRelationId, true, false},
+	{"application_name", ForeignServerRelationId, true, false},
+	{"keepalives", ForeignServerRelationId, true, false},
+	{"keepalives_idle", ForeignServerRelationId, true, false},
+	{"keepalives_interval", ForeignServerRelationId, true, false},
+	{"keepalives_count", ForeignServerRelationId, true, false},
+	{"tcp_user_timeout", ForeignServerRelationId, true, false},
+	{"sslmode", ForeignServerRelationId, true, false},
+	{"sslnegotiation", ForeignServerRelationId, true, false},
+	{"sslcompression", ForeignServerRelationId, true, false},
+	{"sslrootcert", ForeignServerRelationId, true, false},
+	{"sslcrl", ForeignServerRelationId, true, false},
+	{"sslcrldir", ForeignServerRelationId, true, false},
+	{"sslsni", ForeignServerRelationId, true, false},
+	{"ssl_min_protocol_version", ForeignServerRelationId, true, false},
+	{"ssl_max_protocol_version", ForeignServerRelationId, true, false},
+	{"requirepeer", ForeignServerRelationId, true, false},
+	{"require_auth", ForeignServerRelationId, true, false},
+	{"channel_binding", ForeignServerRelationId, true, false},
+	{"gssencmode", ForeignServerRelationId, true, false},
+	{"gsslib", ForeignServerRelationId, true, false},
+	{"krbsrvname", ForeignServerRelationId, true, false},
+	{"target_session_attrs", ForeignServerRelationId, true, false},
+	{"load_balance_hosts", ForeignServerRelationId, true, false},
+	{"publication", ForeignServerRelationId, false, false},
+	{"user", UserMappingRelationId, true, false},
+	{"password", UserMappingRelationId, true, false},
+	{"sslcert", UserMappingRelationId, true, true},
+	{"sslkey", UserMappingRelationId, true, true},
+	{"sslpassword", UserMappingRelationId, true, true},
+	{"sslcertmode", UserMappingRelationId, true, false},
+};
+
+static const SourceOption *
+find_option(const char *name)
+{
+	for (int i = 0; i < lengthof(source_options); i++)
+		if (strcmp(source_options[i].name, name) == 0)
+			return &source_options[i];
+	return NULL;
+}
+
+/* The options that may stand in a catalog, for a hint. */
+static char *
+option_names(Oid catalog)
+{
+	StringInfoData names;
+
+	initStringInfo(&names);
+	for (int i = 0; i < lengthof(source_options); i++)
+		if (source_options[i].catalog == catalog)
+			appendStringInfo(&names, "%s%s", names.len > 0 ? ", " : "", source_options[i].name);
+	return names.data;
+}
+
+static void
+check_option(DefElem *def, Oid catalog)
+{
+	const SourceOption *option = find_option(def->defname);
+
+	if (option != NULL && option->catalog == catalog)
+	{
+		if (option->superuser_only && !superuser())
+			ereport(ERROR,
+					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+					 errmsg("permission denied for option \"%s\"", def->defname),
+					 errhint("Only superusers may name files of this server.")));
+		if (strcmp(def->defname, "publication") == 0 && defGetString(def)[0] == '\0')
+			ereport(ERROR,
+					(errcode(ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE),
+					 errmsg("option \"publication\" must not be empty")));
+		return;
+	}
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
+		 errmsg("invalid option \"%s\"", def->defname),
+		 option != NULL && option->catalog == UserMappingRelationId
+			 ? errhint("Options that prove an identity belong to the user mapping: CREATE USER MAPPING FOR ... SERVER ... OPTIONS (...).")
+		 : option != NULL ? errhint("This option belongs to the server.")
+		 : catalog == ForeignServerRelationId || catalog == UserMappingRelationId
+			 ? errhint("Valid options are: %s.", option_names(catalog))
+			 : errhint("There are no valid options in this context.")));
+}
+
+PG_FUNCTION_INFO_V1(depipe_validator);
+
+Datum
+depipe_validator(PG_FUNCTION_ARGS)
+{
+	ListCell *cell;
+
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("arguments of the validator must not be null")));
+	foreach(cell, untransformRelOptions(PG_GETARG_DATUM(0)))
+		check_option(lfirst(cell), PG_GETARG_OID(1));
+	PG_RETURN_VOID();
+}
+
+/* ---- servers ---- */
+
+ForeignServer *
+source_server_find(const char *server_name)
+{
+	ForeignServer *server = GetForeignServerByName(server_name, true);
+
+	if (server == NULL)
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_UNDEFINED_OBJECT),
+			 errmsg("server \"%s\" does not exist", server_name),
+			 errhint(
+				 "CREATE SERVER %s FOREIGN DATA WRAPPER depipe OPTIONS (host '...', dbname '...').",
+				 quote_identifier(server_name))));
+	if (strcmp(GetForeignDataWrapper(server->fdwid)->fdwname, WRAPPER_NAME) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("server \"%s\" is not a source of depipe", server_name),
+				 errhint("Its foreign data wrapper must be \"%s\".", WRAPPER_NAME)));
+	return server;
+}
+
+/* keyword='value', quoted as libpq reads it */
+static void
+append_conninfo(StringInfo conninfo, const char *name, const char *value)
+{
+	appendStringInfo(conninfo, "%s%s='", conninfo->len > 0 ? " " : "", name);
+	for (const char *p = value; *p != '\0'; p++)
+	{
+		if (*p == '\'' || *p == '\\')
+			appendStringInfoChar(conninfo, '\\');
+		appendStringInfoChar(conninfo, *p);
+	}
+	appendStringInfoChar(conninfo, '\'');
+}
+
+/* Takes the options in; returns whether there is a password among them. */
+static bool
+take_options(SourceServer *server, StringInfo conninfo, List *options, Oid catalog)
+{
+	bool password = false;
+	ListCell *cell;
+
+	foreach(cell, options)
+	{
+		DefElem *def = lfirst(cell);
+		const SourceOption *option = find_option(def->defname);
+
+		if (option == NULL || option->catalog != catalog)
+			continue;
+		if (option->libpq)
+			append_conninfo(conninfo, def->defname, defGetString(def));
+		else
+			server->publication = pstrdup(defGetString(def));
+		if (strcmp(def->defname, "password") == 0 && defGetString(def)[0] != '\0')
+			password = true;
+	}
+	return password;
+}
+
+static bool
+has_mapping(Oid user, Oid server)
+{
+	return SearchSysCacheExists2(USERMAPPINGUSERSERVER,
+								 ObjectIdGetDatum(user),
+								 ObjectIdGetDatum(server)) ||
+		   SearchSysCacheExists2(USERMAPPINGUSERSERVER,
+								 ObjectIdGetDatum(InvalidOid),
+								 ObjectIdGetDatum(server));
+}
+
+SourceServer *
+source_server_open(const char *server_name)
+{
+	ForeignServer *foreign = source_server_find(server_name);
+	SourceServer *server = palloc0(sizeof(SourceServer));
+	char *owner = GetUserNameFromId(foreign->owner, false);
+	StringInfoData conninfo;
+
+	server->oid = foreign->serverid;
+	server->owner = foreign->owner;
+	server->name = pstrdup(server_name);
+	server->must_use_password = !superuser_arg(foreign->owner);
+	if (!has_mapping(foreign->owner, foreign->serverid))
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_UNDEFINED_OBJECT),
+			 errmsg("role \"%s\" has no user mapping for server \"%s\"", owner, server_name),
+			 errdetail("A server is connected to with the user mapping of its owner."),
+			 errhint(
+				 "CREATE USER MAPPING FOR %s SERVER %s OPTIONS (user '...', password '...').",
+				 quote_identifier(owner),
+				 quote_identifier(server_name))));
+	initStringInfo(&conninfo);
+	(void) take_options(server, &conninfo, foreign->options, ForeignServerRelationId);
+	if (!take_options(server,
+					  &conninfo,
+					  GetUserMapping(foreign->owner, foreign->serverid)->options,
+					  UserMappingRelationId) &&
+		server->must_use_password)
+		ereport(ERROR,
+				(errcode(ERRCODE_S_R_E_PROHIBITED_SQL_STATEMENT_ATTEMPTED),
+				 errmsg("password is required"),
+				 errdetail("The owner of server \"%s\" is not a superuser.", server_name),
+				 errhint("Set a password in the user mapping of role \"%s\".", owner)));
+	server->conninfo = conninfo.data;
+	return server;
+}
+
+/* ---- opening and closing ---- */
+
+static void
+at_transaction_end(XactEvent event, void *arg)
+{
+	if (event != XACT_EVENT_ABORT && event != XACT_EVENT_PARALLEL_ABORT)
+		return;
+	while (!dlist_is_empty(&connections))
+		connection_close(dlist_head_element(Connection, node, &connections));
+}
+
+static void
+at_subtransaction_end(SubXactEvent event, SubTransactionId subid, SubTransactionId parent,
+					  void *arg)
+{
+	dlist_mutable_iter iter;
+
+	if (event != SUBXACT_EVENT_ABORT_SUB && event != SUBXACT_EVENT_COMMIT_SUB)
+		return;
+	dlist_foreach_modify(iter, &connections)
+	{
+		Connection *connection = dlist_container(Connection, node, iter.cur);
+
+		if (connection->subid != subid)
+			continue;
+		if (event == SUBXACT_EVENT_ABORT_SUB)
+			connection_close(connection);
+		else
+			connection->subid = parent;
+	}
+}
+
+static void
+prepare_library(void)
+{
+	if (connection_context != NULL)
+		return;
+	load_file("libpqwalreceiver", false);
+	RegisterXactCallback(at_transaction_end, NULL);
+	RegisterSubXactCallback(at_subtransaction_end, NULL);
+	connection_context =
+		AllocSetContextCreate(TopMemoryContext, "depipe connections", ALLOCSET_SMALL_SIZES);
+}
+
+#if !WALRCV_CHECKS_PASSWORD
+/*
+ * Did the source ask for the password?  Only libpq knows.  It is in the
+ * process, brought by libpqwalreceiver, whose connection begins with libpq's.
+ */
+static bool
+used_password(WalReceiverConn *walrcv)
+{
+	typedef int (*used_password_function)(const void *);
+	used_password_function function =
+		(used_password_function) dlsym(RTLD_DEFAULT, "PQconnectionUsedPassword");
+
+	return function != NULL && function(*(void **) walrcv) != 0;
+}
+#endif
+
+static void
+check_password(const SourceServer *server, Connection *connection)
+{
+#if !WALRCV_CHECKS_PASSWORD
+	if (!server->must_use_password || used_password(connection->walrcv))
+		return;
+	connection_close(connection);
+	ereport(ERROR,
+			(errcode(ERRCODE_S_R_E_PROHIBITED_SQL_STATEMENT_ATTEMPTED),
+			 errmsg("password is required"),
+			 errdetail("The owner of server \"%s\" is not a superuser, and the source did not ask for the password.",
+					   server->name),
+			 errhint("The authentication method of the source must be changed.")));
+#endif
+}
+
+Connection *
+connection_open(const SourceServer *server)
+{
+	MemoryContext old;
+	Connection *connection;
+	char *error = NULL;
+
+	prepare_library();
+	old = MemoryContextSwitchTo(connection_context);
+	connection = palloc0(sizeof(Connection));
+	connection->server_name = pstrdup(server->name);
+	connection->walrcv = walrcv_connect_compat(server->conninfo,
+											   server->must_use_password,
+											   APPLICATION_NAME,
+											   &error);
+	MemoryContextSwitchTo(old);
+	if (connection->walrcv == NULL)
+	{
+		char *message = pstrdup(error != NULL ? error : "unknown error");
+
+		pfree(connection->server_name);
+		pfree(connection);
+		ereport(ERROR,
+				(errcode(ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION),
+				 errmsg("could not connect to server \"%s\": %s", server->name, message),
+				 errhint("Try depipe.check_source(%s).", quote_literal_cstr(server->name))));
+	}
+	connection->subid = GetCurrentSubTransactionId();
+	dlist_push_tail(&connections, &connection->node);
+	check_password(server, connection);
+	connection->version = walrcv_server_version(connection->walrcv);
+	return connection;
+}
+
+void
+connection_close(Connection *connection)
+{
+	dlist_delete(&connection->node);
+	walrcv_disconnect(connection->walrcv);
+	pfree(connection->server_name);
+	pfree(connection);
+}
+
+/* ---- talking ---- */
+
+/*
+ * The first line of the source's message, without "ERROR:  ": the lines after
+ * it can carry values.
+ */
+static char *
+first_line(const char *message)
+{
+	char *line;
+	char *end;
+
+	if (message == NULL)
+		return pstrdup("unknown error");
+	if (strncmp(message, "ERROR:  ", 8) == 0)
+		message += 8;
+	line = pstrdup(message);
+	end = strchr(line, '\n');
+	if (end != NULL)
+		*end = '\0';
+	return line;
+}
+
+/*
+ * SQLSTATE for an error of the source.  Its cancels and shutdowns are not
+ * ours: they must not look like a cancel of this session.
+ */
+static int
+source_sqlstate(const WalRcvExecResult *result)
+{
+	if (result->sqlstate == 0 ||
+		ERRCODE_TO_CATEGORY(result->sqlstate) == ERRCODE_OPERATOR_INTERVENTION)
+		return ERRCODE_CONNECTION_FAILURE;
+	return result->sqlstate;
+}
+
+static WalRcvExecResult *
+execute(Connection *connection, const char *sql, int columns, WalRcvExecStatus expected,
+		const char *doing)
+{
+	Oid types[32];
+	WalRcvExecResult *result;
+
+	Assert(columns <= lengthof(types));
+	for (int i = 0; i < columns; i++)
+		types[i] = TEXTOID;
+	result = walrcv_exec(connection->walrcv, sql, columns, types);
+	if (result->status != expected)
+		ereport(ERROR,
+				(errcode(source_sqlstate(result)),
+				 errmsg("could not %s at server \"%s\": %s",
+						doing,
+						connection->server_name,
+						first_line(result->err))));
+	return result;
+}
+
+SourceRows *
+source_query(Connection *connection, int columns, const char *sql, const char *doing)
+{
+	WalRcvExecResult *result = execute(connection, sql, columns, WALRCV_OK_TUPLES, doing);
+	SourceRows *rows = palloc0(sizeof(SourceRows));
+	TupleTableSlot *slot = MakeSingleTupleTableSlot(result->tupledesc, &TTSOpsMinimalTuple);
+	int size = 16;
+
+	rows->columns = columns;
+	rows->values = palloc(sizeof(char **) * size);
+	while (tuplestore_gettupleslot(result->tuplestore, true, false, slot))
+	{
+		char **row = palloc(sizeof(char *) * columns);
+
+		for (int i = 0; i < columns; i++)
+		{
+			bool isnull;
+			Datum value = slot_getattr(slot, i + 1, &isnull);
+
+			row[i] = isnull ? NULL : TextDatumGetCString(value);
+		}
+		if (rows->count == size)
+			rows->values = repalloc(rows->values, sizeof(char **) * (size *= 2));
+		rows->values[rows->count++] = row;
+	}
+	ExecDropSingleTupleTableSlot(slot);
+	walrcv_clear_result(result);
+	return rows;
+}
+
+void
+source_command(Connection *connection, const char *sql, const char *doing)
+{
+	walrcv_clear_result(execute(connection, sql, 0, WALRCV_OK_COMMAND, doing));
+}
+
+void
+source_start_copy(Connection *connection, const char *sql, const char *doing)
+{
+	walrcv_clear_result(execute(connection, sql, 0, WALRCV_OK_COPY_OUT, doing));
+}
+
+void
+source_start_stream(Connection *connection, const char *sql)
+{
+	walrcv_clear_result(execute(connection, sql, 0, WALRCV_OK_COPY_BOTH, "start streaming"));
+}
+
+int
+source_receive(Connection *connection, char **buffer, long timeout_ms)
+{
+	for (;;)
+	{
+		pgsocket fd = PGINVALID_SOCKET;
+		int length;
+		int events;
+
+		CHECK_FOR_INTERRUPTS();
+		length = walrcv_receive(connection->walrcv, buffer, &fd);
+		if (length != 0)
+			return length;
+		if (timeout_ms == 0)
+			return 0;
+		events = WaitLatchOrSocket(MyLatch,
+								   WL_LATCH_SET | WL_SOCKET_READABLE | WL_TIMEOUT |
+									   WL_EXIT_ON_PM_DEATH,
+								   fd,
+								   timeout_ms,
+								   PG_WAIT_EXTENSION);
+		if (events & WL_LATCH_SET)
+			ResetLatch(MyLatch);
+		if (events & WL_TIMEOUT)
+			return 0;
+	}
+}

@@ -1,0 +1,87 @@
+/*-------------------------------------------------------------------------
+ *
+ * connection.h
+ *		Connections to a source.
+ *
+ * They are replication connections of the server's own libpqwalreceiver, so
+ * that depipe does not link libpq; they take SQL as well.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DEPIPE_LOAD_CONNECTION_H
+#define DEPIPE_LOAD_CONNECTION_H
+
+#include "depipe.h"
+#include "access/xact.h"
+#include "foreign/foreign.h"
+#include "lib/ilist.h"
+#include "nodes/pg_list.h"
+
+typedef struct Connection
+{
+	dlist_node node;
+	WalReceiverConn *walrcv;
+	SubTransactionId subid; /* closed when this subtransaction aborts */
+	char *server_name;
+	int version; /* of the source, as server_version_num */
+} Connection;
+
+/* The result of a query at the source: texts, NULL for SQL NULL. */
+typedef struct SourceRows
+{
+	int count;
+	int columns;
+	char ***values;
+} SourceRows;
+
+/* Everything needed to connect, resolved once per run. */
+typedef struct SourceServer
+{
+	Oid oid;
+	Oid owner;
+	char *name;
+	char *conninfo;
+	char *publication; /* an existing one to use, or NULL */
+	bool must_use_password;
+} SourceServer;
+
+/*
+ * Look up a server of depipe's.  Raises 42704 when there is none, 42809 when
+ * it belongs to another foreign data wrapper.
+ */
+extern ForeignServer *source_server_find(const char *server_name);
+
+/* Its settings and the user mapping of its owner; raises 42704 without one. */
+extern SourceServer *source_server_open(const char *server_name);
+
+/*
+ * Connect.  The connection outlives commits and is closed by
+ * connection_close() or by the abort of the (sub)transaction that opened it.
+ * Raises 08001 when the source cannot be reached, 28000 when a password was
+ * not used where it must be.
+ */
+extern Connection *connection_open(const SourceServer *server);
+extern void connection_close(Connection *connection);
+
+/*
+ * Run a query that returns so many columns; doing completes "could not ..."
+ * in the error.  Raises the SQLSTATE of the source.
+ */
+extern SourceRows *source_query(Connection *connection, int columns, const char *sql,
+								const char *doing);
+
+/* Run a command without a result. */
+extern void source_command(Connection *connection, const char *sql, const char *doing);
+
+/* Start COPY TO STDOUT, or streaming. */
+extern void source_start_copy(Connection *connection, const char *sql, const char *doing);
+extern void source_start_stream(Connection *connection, const char *sql);
+
+/*
+ * The next message of a COPY or of a stream: its length, or 0 when nothing came
+ * within timeout_ms, or -1 at the end.  The buffer is valid until the next
+ * call, may be written to, and is followed by a zero byte.
+ */
+extern int source_receive(Connection *connection, char **buffer, long timeout_ms);
+
+#endif /* DEPIPE_LOAD_CONNECTION_H */

@@ -1,0 +1,621 @@
+/*-------------------------------------------------------------------------
+ *
+ * source.c
+ *		What depipe looks at and makes at a source: tables, publication, slot.
+ *
+ * Nothing is installed at a source.  Names of slot and publication follow
+ * from this database, the server and an id that is a hash of the cluster's
+ * system identifier and the database: so what an aborted attempt left is
+ * recognized by its name, and another cluster's is never taken for it.
+ *
+ * What is done at a source cannot be rolled back.  Making happens before
+ * anything is written here; removing happens just before the commit of the
+ * transaction that forgets the stream, when nothing of a user's can fail any
+ * more.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "load/source.h"
+
+#include "access/xlog.h"
+#include "catalog/pg_publication.h"
+#include "commands/dbcommands.h"
+#include "common/hashfn.h"
+#include "core/sqltext.h"
+#include "pgstat.h"
+#include "storage/latch.h"
+#include "utils/builtins.h"
+#include "utils/json.h"
+#include "utils/memutils.h"
+#include "utils/pg_lsn.h"
+
+/* times 0.1 s */
+#define SLOT_RELEASE_TRIES 30
+
+/* ---- tables ---- */
+
+static bool
+is_true(const char *value)
+{
+	return value != NULL && value[0] == 't';
+}
+
+static char *
+describe_sql(Connection *connection, const char *schema_name, const char *table_name)
+{
+	bool has_generated = connection->version >= 120000;
+
+	return psprintf(
+		"SELECT c.oid, c.relkind, c.relpersistence, c.relreplident, a.attname, a.atttypid,"
+		" pg_catalog.format_type(a.atttypid, a.atttypmod), a.attnotnull, %s,"
+		" (SELECT k.n FROM pg_catalog.pg_index i,"
+		"   pg_catalog.unnest(i.indkey) WITH ORDINALITY k(attnum, n)"
+		"   WHERE i.indrelid = c.oid AND i.indisprimary AND k.attnum = a.attnum"
+		"   AND k.n <= i.indnkeyatts),"
+		" CASE c.relreplident WHEN 'f' THEN true WHEN 'n' THEN false"
+		"   ELSE EXISTS (SELECT FROM pg_catalog.pg_index i WHERE i.indrelid = c.oid"
+		"     AND CASE c.relreplident WHEN 'd' THEN i.indisprimary ELSE i.indisreplident END"
+		"     AND a.attnum = ANY (i.indkey)) END,"
+		" a.atthasdef OR a.attidentity <> '', a.atthasmissing,"
+		" (a.attmissingval::text::text[])[1]"
+		" FROM pg_catalog.pg_class c"
+		" JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
+		" LEFT JOIN pg_catalog.pg_attribute a"
+		"   ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped"
+		" WHERE n.nspname = %s AND c.relname = %s ORDER BY a.attnum",
+		has_generated ? "a.attgenerated <> ''" : "false",
+		sql_literal(schema_name),
+		sql_literal(table_name));
+}
+
+SourceTable *
+source_table_describe(Connection *connection, const char *schema_name, const char *table_name)
+{
+	SourceRows *rows = source_query(connection,
+									14,
+									describe_sql(connection, schema_name, table_name),
+									"describe a table");
+	SourceTable *table;
+
+	if (rows->count == 0)
+		return NULL;
+	table = palloc0(sizeof(SourceTable));
+	table->schema_name = pstrdup(schema_name);
+	table->table_name = pstrdup(table_name);
+	table->relid = strtoul(rows->values[0][0], NULL, 10);
+	table->kind = rows->values[0][1][0];
+	table->persistence = rows->values[0][2][0];
+	table->identity = rows->values[0][3][0];
+	for (int i = 0; i < rows->count; i++)
+	{
+		char **row = rows->values[i];
+		SourceColumn *column;
+
+		if (row[4] == NULL)
+			continue;
+		column = palloc0(sizeof(SourceColumn));
+		column->name = row[4];
+		column->type = strtoul(row[5], NULL, 10);
+		column->type_name = row[6];
+		column->user_type = column->type >= FirstGenbkiObjectId;
+		column->not_null = is_true(row[7]);
+		column->generated = is_true(row[8]);
+		column->primary_key = row[9] == NULL ? 0 : atoi(row[9]);
+		column->identity = is_true(row[10]);
+		column->has_default = is_true(row[11]);
+		column->has_missing = is_true(row[12]);
+		column->missing = row[13];
+		table->columns = lappend(table->columns, column);
+	}
+	return table;
+}
+
+SourceColumn *
+source_table_column(const SourceTable *table, const char *name)
+{
+	ListCell *cell;
+
+	foreach(cell, table->columns)
+	{
+		SourceColumn *column = lfirst(cell);
+
+		if (strcmp(column->name, name) == 0)
+			return column;
+	}
+	return NULL;
+}
+
+bool
+source_table_full(const SourceTable *table)
+{
+	return table->identity == REPLICA_IDENTITY_FULL;
+}
+
+static List *
+primary_key(const SourceTable *table)
+{
+	List *names = NIL;
+
+	for (int position = 1;; position++)
+	{
+		ListCell *cell;
+		bool found = false;
+
+		foreach(cell, table->columns)
+		{
+			SourceColumn *column = lfirst(cell);
+
+			if (column->primary_key != position)
+				continue;
+			names = lappend(names, column->name);
+			found = true;
+		}
+		if (!found)
+			return names;
+	}
+}
+
+static bool
+all_in_identity(const SourceTable *table, const List *names)
+{
+	ListCell *cell;
+
+	foreach(cell, names)
+	{
+		SourceColumn *column = source_table_column(table, lfirst(cell));
+
+		if (column == NULL || !column->identity)
+			return false;
+	}
+	return true;
+}
+
+List *
+source_table_key(const SourceTable *table, const List *wanted)
+{
+	List *names = NIL;
+	ListCell *cell;
+
+	if (wanted != NIL)
+		return list_copy(wanted);
+	names = primary_key(table);
+	if (names != NIL && all_in_identity(table, names))
+		return names;
+	if (source_table_full(table))
+		return NIL;
+	names = NIL;
+	foreach(cell, table->columns)
+	{
+		SourceColumn *column = lfirst(cell);
+
+		if (column->identity)
+			names = lappend(names, column->name);
+	}
+	return names;
+}
+
+static char *
+key_problem(const SourceTable *table, const List *key, char **hint)
+{
+	char *display = sql_table(table->schema_name, table->table_name);
+	ListCell *cell;
+
+	foreach(cell, key)
+	{
+		SourceColumn *column = source_table_column(table, lfirst(cell));
+
+		if (column == NULL || column->generated)
+			return psprintf("key column \"%s\" does not exist in source table %s",
+							(char *) lfirst(cell),
+							display);
+		if (!column->identity)
+		{
+			*hint = psprintf("At the source: ALTER TABLE %s REPLICA IDENTITY FULL;", display);
+			return psprintf("key column \"%s\" is not part of the replica identity of %s",
+							column->name,
+							display);
+		}
+	}
+	return NULL;
+}
+
+char *
+source_table_problem(const SourceTable *table, const List *key, char **hint)
+{
+	char *display = sql_table(table->schema_name, table->table_name);
+
+	*hint = NULL;
+	if (table->kind != RELKIND_RELATION && table->kind != RELKIND_PARTITIONED_TABLE)
+		return psprintf("%s of the source is not a table", display);
+	if (table->persistence != RELPERSISTENCE_PERMANENT)
+		return psprintf("source table %s is not logged", display);
+	if (!source_table_full(table) && key_problem(table, NIL, hint) == NULL)
+	{
+		ListCell *cell;
+		bool any = false;
+
+		foreach(cell, table->columns)
+			any |= ((SourceColumn *) lfirst(cell))->identity;
+		if (!any)
+		{
+			*hint = psprintf("At the source: ALTER TABLE %s ADD PRIMARY KEY (...);"
+							 " or ALTER TABLE %s REPLICA IDENTITY FULL;",
+							 display,
+							 display);
+			return psprintf("source table %s has no primary key or other replica identity",
+							display);
+		}
+	}
+	return key_problem(table, key, hint);
+}
+
+char *
+source_columns_to_json(const SourceTable *table)
+{
+	StringInfoData json;
+	ListCell *cell;
+
+	initStringInfo(&json);
+	appendStringInfoChar(&json, '[');
+	foreach(cell, table->columns)
+	{
+		SourceColumn *column = lfirst(cell);
+
+		if (column->generated)
+			continue;
+		if (json.len > 1)
+			appendStringInfoChar(&json, ',');
+		appendStringInfoString(&json, "{\"name\":");
+		escape_json(&json, column->name);
+		appendStringInfo(&json, ",\"type\":%u,\"type_name\":", column->type);
+		escape_json(&json, column->type_name);
+		appendStringInfoChar(&json, '}');
+	}
+	appendStringInfoChar(&json, ']');
+	return json.data;
+}
+
+/* ---- slot ---- */
+
+/* Only [a-z0-9_] may stand in the name of a slot. */
+static char *
+slot_name_part(const char *name, int length)
+{
+	char *part = pnstrdup(name, length);
+
+	for (char *p = part; *p != '\0'; p++)
+	{
+		if (*p >= 'A' && *p <= 'Z')
+			*p += 'a' - 'A';
+		else if (!((*p >= 'a' && *p <= 'z') || (*p >= '0' && *p <= '9')))
+			*p = '_';
+	}
+	return part;
+}
+
+char *
+source_object_name(const char *server_name)
+{
+	char *database = get_database_name(MyDatabaseId);
+	char *identity = psprintf(UINT64_FORMAT "/%u/%s", GetSystemIdentifier(), MyDatabaseId,
+							  server_name);
+	uint32 id = DatumGetUInt32(hash_any((unsigned char *) identity, strlen(identity)));
+
+	return psprintf("depipe_%s_%s_%08x",
+					slot_name_part(database, 20),
+					slot_name_part(server_name, 24),
+					id);
+}
+
+static XLogRecPtr
+parse_lsn(const char *text)
+{
+	return text == NULL
+			   ? InvalidXLogRecPtr
+			   : DatumGetLSN(DirectFunctionCall1(pg_lsn_in, CStringGetDatum(text)));
+}
+
+static int64
+parse_bytes(const char *text)
+{
+	return text == NULL ? -1 : strtoll(text, NULL, 10);
+}
+
+SourceSlot *
+source_slot_describe(Connection *connection, const char *slot_name)
+{
+	SourceSlot *slot = palloc0(sizeof(SourceSlot));
+	SourceRows *rows;
+
+	/* columns that not every version has are asked for through their JSON form */
+	rows = source_query(
+		connection,
+		7,
+		psprintf("SELECT s.active, s.confirmed_flush_lsn, j->>'wal_status',"
+				 " j->>'invalidation_reason', j->>'conflicting', j->>'safe_wal_size',"
+				 " pg_catalog.pg_wal_lsn_diff(CASE WHEN pg_catalog.pg_is_in_recovery()"
+				 " THEN pg_catalog.pg_last_wal_replay_lsn()"
+				 " ELSE pg_catalog.pg_current_wal_lsn() END, s.restart_lsn)"
+				 " FROM pg_catalog.pg_replication_slots s, pg_catalog.to_jsonb(s) j"
+				 " WHERE s.slot_name = %s AND s.slot_type = 'logical'",
+				 sql_literal(slot_name)),
+		"look at the slot");
+	slot->retained_bytes = -1;
+	slot->safe_wal_size = -1;
+	if (rows->count == 0)
+		return slot;
+	slot->exists = true;
+	slot->active = is_true(rows->values[0][0]);
+	slot->confirmed = parse_lsn(rows->values[0][1]);
+	slot->lost = (rows->values[0][2] != NULL && strcmp(rows->values[0][2], "lost") == 0) ||
+				 rows->values[0][3] != NULL || is_true(rows->values[0][4]);
+	slot->lost_reason = rows->values[0][3];
+	slot->safe_wal_size = parse_bytes(rows->values[0][5]);
+	slot->retained_bytes = parse_bytes(rows->values[0][6]);
+	return slot;
+}
+
+/* A walsender that is just ending still holds the slot for a moment. */
+void
+source_slot_drop(Connection *connection, const char *slot_name)
+{
+	for (int i = 0; i < SLOT_RELEASE_TRIES; i++)
+	{
+		if (!source_slot_describe(connection, slot_name)->active)
+			break;
+		(void) WaitLatch(MyLatch, WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, 100, PG_WAIT_EXTENSION);
+		CHECK_FOR_INTERRUPTS();
+	}
+	source_command(connection,
+				   psprintf("DROP_REPLICATION_SLOT \"%s\"", slot_name),
+				   "drop the slot");
+}
+
+XLogRecPtr
+source_position(Connection *connection, TimestampTz *now)
+{
+	SourceRows *rows = source_query(connection,
+									2,
+									"SELECT CASE WHEN pg_catalog.pg_is_in_recovery()"
+									" THEN pg_catalog.pg_last_wal_replay_lsn()"
+									" ELSE pg_catalog.pg_current_wal_flush_lsn() END,"
+									" (extract(epoch FROM pg_catalog.clock_timestamp())"
+									" * 1000000)::bigint",
+									"read the position");
+
+	if (now != NULL)
+		*now = (TimestampTz) (strtoll(rows->values[0][1], NULL, 10) -
+							  (int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY);
+	return parse_lsn(rows->values[0][0]);
+}
+
+/* ---- publication ---- */
+
+Oid
+source_publication_oid(Connection *connection, const char *name)
+{
+	SourceRows *rows =
+		source_query(connection,
+					 1,
+					 psprintf("SELECT oid FROM pg_catalog.pg_publication WHERE pubname = %s",
+							  sql_literal(name)),
+					 "look at the publication");
+
+	return rows->count == 0 ? InvalidOid : strtoul(rows->values[0][0], NULL, 10);
+}
+
+/* Its tables now, as quoted names in order. */
+static char *
+published_tables(Connection *connection, const char *name)
+{
+	SourceRows *rows = source_query(
+		connection,
+		1,
+		psprintf("SELECT pg_catalog.string_agg(pg_catalog.format('ONLY %%I.%%I', n.nspname, c.relname),"
+				 " ', ' ORDER BY c.oid)"
+				 " FROM pg_catalog.pg_publication p"
+				 " JOIN pg_catalog.pg_publication_rel r ON r.prpubid = p.oid"
+				 " JOIN pg_catalog.pg_class c ON c.oid = r.prrelid"
+				 " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
+				 " WHERE p.pubname = %s",
+				 sql_literal(name)),
+		"look at the publication");
+
+	return rows->values[0][0] == NULL ? pstrdup("") : rows->values[0][0];
+}
+
+static int
+compare_relids(const ListCell *a, const ListCell *b)
+{
+	Oid left = ((SourceTable *) lfirst(a))->relid;
+	Oid right = ((SourceTable *) lfirst(b))->relid;
+
+	return (left > right) - (left < right);
+}
+
+Oid
+source_publication_set(Connection *connection, const char *name, List *tables)
+{
+	List *sorted = list_copy(tables);
+	StringInfoData wanted;
+	ListCell *cell;
+	Oid oid = source_publication_oid(connection, name);
+
+	list_sort(sorted, compare_relids);
+	initStringInfo(&wanted);
+	foreach(cell, sorted)
+	{
+		SourceTable *table = lfirst(cell);
+
+		appendStringInfo(&wanted,
+						 "%sONLY %s",
+						 wanted.len > 0 ? ", " : "",
+						 sql_table(table->schema_name, table->table_name));
+	}
+	if (!OidIsValid(oid))
+	{
+		source_command(connection,
+					   psprintf("CREATE PUBLICATION %s%s%s%s",
+								sql_identifier(name),
+								wanted.len > 0 ? " FOR TABLE " : "",
+								wanted.data,
+								connection->version >= 130000
+									? " WITH (publish_via_partition_root = true)"
+									: ""),
+					   "create the publication");
+		return source_publication_oid(connection, name);
+	}
+	if (wanted.len > 0 && strcmp(published_tables(connection, name), wanted.data) != 0)
+		source_command(connection,
+					   psprintf("ALTER PUBLICATION %s SET TABLE %s",
+								sql_identifier(name),
+								wanted.data),
+					   "change the publication");
+	return oid;
+}
+
+bool
+source_publication_has(Connection *connection, const char *name, const SourceTable *table)
+{
+	return source_query(connection,
+						1,
+						psprintf("SELECT 1 FROM pg_catalog.pg_publication_tables"
+								 " WHERE pubname = %s AND schemaname = %s AND tablename = %s",
+								 sql_literal(name),
+								 sql_literal(table->schema_name),
+								 sql_literal(table->table_name)),
+						"look at the publication")
+			   ->count > 0;
+}
+
+/* ---- removing ---- */
+
+typedef struct Removal
+{
+	SourceServer *server;
+	char *slot_name;
+	char *publication; /* NULL: not ours */
+	SubTransactionId subid;
+} Removal;
+
+static List *removals = NIL;
+
+static void
+remove_objects(Removal *removal)
+{
+	Connection *connection = connection_open(removal->server);
+
+	if (source_slot_describe(connection, removal->slot_name)->exists)
+		source_slot_drop(connection, removal->slot_name);
+	if (removal->publication != NULL)
+		source_command(connection,
+					   psprintf("DROP PUBLICATION IF EXISTS %s",
+								sql_identifier(removal->publication)),
+					   "drop the publication");
+	connection_close(connection);
+}
+
+/* The error becomes a warning: the local part shall not fail because a source is gone. */
+static void
+try_removal(Removal *removal)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		remove_objects(removal);
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		ErrorData *error;
+
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		ereport(
+			WARNING,
+			(errcode(ERRCODE_WARNING),
+			 errmsg("slot \"%s\"%s%s%s of server \"%s\" %s left at the source",
+					removal->slot_name,
+					removal->publication != NULL ? " and publication \"" : "",
+					removal->publication != NULL ? removal->publication : "",
+					removal->publication != NULL ? "\"" : "",
+					removal->server->name,
+					removal->publication != NULL ? "were" : "was"),
+			 errdetail("%s", error->message),
+			 errhint(
+				 "The slot retains WAL. At the source: SELECT pg_drop_replication_slot(%s);",
+				 sql_literal(removal->slot_name))));
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+}
+
+static void
+removals_at_transaction(XactEvent event, void *arg)
+{
+	ListCell *cell;
+
+	if (event == XACT_EVENT_PRE_COMMIT)
+	{
+		foreach(cell, removals)
+			try_removal(lfirst(cell));
+	}
+	if (event != XACT_EVENT_PRE_PREPARE)
+		removals = NIL;
+	else if (removals != NIL)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot prepare a transaction that has removed a source")));
+}
+
+static void
+removals_at_subtransaction(SubXactEvent event, SubTransactionId subid, SubTransactionId parent,
+						   void *arg)
+{
+	ListCell *cell;
+
+	foreach(cell, removals)
+	{
+		Removal *removal = lfirst(cell);
+
+		if (removal->subid != subid)
+			continue;
+		if (event == SUBXACT_EVENT_COMMIT_SUB)
+			removal->subid = parent;
+		else if (event == SUBXACT_EVENT_ABORT_SUB)
+			removals = foreach_delete_current(removals, cell);
+	}
+}
+
+void
+source_remove_at_commit(const SourceServer *server, const Stream *stream)
+{
+	static bool registered = false;
+	MemoryContext old;
+	Removal *removal;
+
+	if (!registered)
+	{
+		RegisterXactCallback(removals_at_transaction, NULL);
+		RegisterSubXactCallback(removals_at_subtransaction, NULL);
+		registered = true;
+	}
+	old = MemoryContextSwitchTo(TopTransactionContext);
+	removal = palloc0(sizeof(Removal));
+	removal->server = palloc0(sizeof(SourceServer));
+	*removal->server = *server;
+	removal->server->name = pstrdup(server->name);
+	removal->server->conninfo = pstrdup(server->conninfo);
+	removal->slot_name = pstrdup(stream->slot_name);
+	removal->publication = stream->publication_managed ? pstrdup(stream->publication) : NULL;
+	removal->subid = GetCurrentSubTransactionId();
+	removals = lappend(removals, removal);
+	MemoryContextSwitchTo(old);
+}

@@ -1,0 +1,103 @@
+/*-------------------------------------------------------------------------
+ *
+ * source.h
+ *		What depipe looks at and makes at a source: tables, publication, slot.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DEPIPE_LOAD_SOURCE_H
+#define DEPIPE_LOAD_SOURCE_H
+
+#include "core/catalog_load.h"
+#include "load/connection.h"
+
+typedef struct SourceColumn
+{
+	char *name;
+	Oid type;		 /* at the source */
+	char *type_name; /* as format_type says it there, qualified */
+	bool user_type;  /* not built into the server */
+	bool not_null;
+	bool generated;
+	int primary_key; /* position in it, 0: not in it */
+	bool identity;   /* in the replica identity */
+	bool has_default;
+	bool has_missing;
+	char *missing; /* value of rows older than the column, when has_missing */
+} SourceColumn;
+
+typedef struct SourceTable
+{
+	char *schema_name;
+	char *table_name;
+	Oid relid;
+	char kind;		/* relkind */
+	char persistence; /* relpersistence */
+	char identity;	/* relreplident */
+	List *columns;	/* of SourceColumn, in their order */
+	char *row_security_note;
+} SourceTable;
+
+/* State of a slot at the source. */
+typedef struct SourceSlot
+{
+	bool exists;
+	bool active;
+	bool lost;
+	char *lost_reason;
+	XLogRecPtr confirmed;
+	int64 retained_bytes; /* -1: unknown */
+	int64 safe_wal_size;  /* -1: no limit */
+} SourceSlot;
+
+/* Describe a table of the source; NULL when there is none. */
+extern SourceTable *source_table_describe(Connection *connection, const char *schema_name,
+										  const char *table_name);
+extern SourceColumn *source_table_column(const SourceTable *table, const char *name);
+
+/* Does the identity send the whole old image? */
+extern bool source_table_full(const SourceTable *table);
+
+/*
+ * The key by which its rows are folded: the load's own, else the primary key
+ * when old images have it, else the replica identity's columns; NIL: a bag.
+ */
+extern List *source_table_key(const SourceTable *table, const List *wanted);
+
+/*
+ * Why this table cannot be loaded by its stream, with what to do about it; NULL when it can.
+ */
+extern char *source_table_problem(const SourceTable *table, const List *key, char **hint);
+
+/* The columns as stored in load_state.source_columns: JSON array of name, type, type_name. */
+extern char *source_columns_to_json(const SourceTable *table);
+
+/* Name for slot and publication of a server: depipe_<database>_<server>_<id>. */
+extern char *source_object_name(const char *server_name);
+
+extern SourceSlot *source_slot_describe(Connection *connection, const char *slot_name);
+extern void source_slot_drop(Connection *connection, const char *slot_name);
+
+/* OID of a publication; InvalidOid when there is none. */
+extern Oid source_publication_oid(Connection *connection, const char *name);
+
+/*
+ * Make the publication of depipe hold exactly these tables (of SourceTable,
+ * no duplicates); creates it when missing.  Returns its OID.
+ */
+extern Oid source_publication_set(Connection *connection, const char *name, List *tables);
+
+/* Is the table part of the publication, under its own name? */
+extern bool source_publication_has(Connection *connection, const char *name,
+								   const SourceTable *table);
+
+/* Position through which a stream must be read to have all that is committed now, and the source's clock. */
+extern XLogRecPtr source_position(Connection *connection, TimestampTz *now);
+
+/*
+ * Remove slot and publication of a server when this transaction commits; says
+ * in a WARNING what is left when that does not work.
+ */
+extern void source_remove_at_commit(const SourceServer *server, const Stream *stream);
+
+#endif /* DEPIPE_LOAD_SOURCE_H */
