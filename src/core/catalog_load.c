@@ -43,7 +43,7 @@ state_from_name(const char *name)
 	"SELECT l.target_id, l.server_name::text, l.source_schema::text, l.source_table::text,"   \
 	" l.mode, l.key_columns, l.columns::text, l.row_filter, l.schema_change, l.new_columns,"  \
 	" l.on_truncate, l.target_lag::text, s.state, s.reason, s.applied_lsn, s.source_relid,"   \
-	" s.source_columns::text, s.made_table"                                                   \
+	" s.source_columns::text, s.made_table, s.key_columns"                                    \
 	" FROM depipe.load l LEFT JOIN depipe.load_state s USING (target_id)"
 
 static Load *
@@ -69,6 +69,7 @@ load_from_row(const CatalogRows *rows, uint64 row)
 	load->source_relid = catalog_oid(rows, row, 16);
 	load->source_columns = catalog_text(rows, row, 17);
 	load->made_table = catalog_bool(rows, row, 18);
+	load->copied_key = catalog_text_list(rows, row, 19);
 	return load;
 }
 
@@ -166,18 +167,16 @@ load_set_state(Load *load, LoadState state, const char *reason, const char *hint
 
 void
 load_set_copied(Load *load, XLogRecPtr applied_lsn, Oid source_relid, const char *source_columns,
-				char identity, int64 rows)
+				List *key, int64 rows)
 {
-	char identity_text[2] = {identity, '\0'};
-
 	(void) CATALOG_EXECUTE("UPDATE depipe.load_state SET applied_lsn = $2, source_relid = $3,"
-						   " source_columns = $4, source_identity = $5::\"char\", rows_copied = $6"
+						   " source_columns = $4, key_columns = $5, rows_copied = $6"
 						   " WHERE target_id OPERATOR(pg_catalog.=) $1",
 						   ARG_INT4(load->target->id),
 						   ARG_LSN(applied_lsn),
 						   ARG_OID(source_relid),
 						   ARG_JSONB(source_columns),
-						   ARG_TEXT(identity_text),
+						   ARG_TEXT_ARRAY(key),
 						   ARG_INT8(rows));
 	load->applied_lsn = applied_lsn;
 	load->source_relid = source_relid;

@@ -43,6 +43,7 @@ typedef struct Load
 	XLogRecPtr applied_lsn;
 	Oid source_relid;
 	char *source_columns; /* JSON array as text: the columns last seen */
+	List *copied_key;	 /* names: the key in use since the copy */
 	bool made_table;
 } Load;
 
@@ -82,7 +83,7 @@ extern void load_set_state(Load *load, LoadState state, const char *reason, cons
 
 /* After a copy: position, and what the source looked like. */
 extern void load_set_copied(Load *load, XLogRecPtr applied_lsn, Oid source_relid,
-							const char *source_columns, char identity, int64 rows);
+							const char *source_columns, List *key, int64 rows);
 extern void load_set_columns(Load *load, const char *source_columns);
 extern void load_set_applied(int32 target_id, XLogRecPtr applied_lsn);
 extern void load_set_made_table(int32 target_id);

@@ -420,6 +420,17 @@ source_sqlstate(const WalRcvExecResult *result)
 	return result->sqlstate;
 }
 
+pg_attribute_noreturn() static void
+raise_source_error(Connection *connection, const WalRcvExecResult *result, const char *doing)
+{
+	ereport(ERROR,
+			(errcode(source_sqlstate(result)),
+			 errmsg("could not %s at server \"%s\": %s",
+					doing,
+					connection->server_name,
+					first_line(result->err))));
+}
+
 static WalRcvExecResult *
 execute(Connection *connection, const char *sql, int columns, WalRcvExecStatus expected,
 		const char *doing)
@@ -432,12 +443,7 @@ execute(Connection *connection, const char *sql, int columns, WalRcvExecStatus e
 		types[i] = TEXTOID;
 	result = walrcv_exec(connection->walrcv, sql, columns, types);
 	if (result->status != expected)
-		ereport(ERROR,
-				(errcode(source_sqlstate(result)),
-				 errmsg("could not %s at server \"%s\": %s",
-						doing,
-						connection->server_name,
-						first_line(result->err))));
+		raise_source_error(connection, result, doing);
 	return result;
 }
 
@@ -484,9 +490,28 @@ source_start_copy(Connection *connection, const char *sql, const char *doing)
 }
 
 void
-source_start_stream(Connection *connection, const char *sql)
+source_start_stream(Connection *connection, const char *sql, int tries)
 {
-	walrcv_clear_result(execute(connection, sql, 0, WALRCV_OK_COPY_BOTH, "start streaming"));
+	for (int i = 1;; i++)
+	{
+		WalRcvExecResult *result = walrcv_exec(connection->walrcv, sql, 0, NULL);
+
+		if (result->status == WALRCV_OK_COPY_BOTH)
+		{
+			walrcv_clear_result(result);
+			return;
+		}
+		if (i >= tries || result->sqlstate != ERRCODE_OBJECT_IN_USE)
+			raise_source_error(connection, result, "start streaming");
+		walrcv_clear_result(result);
+		if (WaitLatch(MyLatch,
+					  WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+					  100,
+					  PG_WAIT_EXTENSION) &
+			WL_LATCH_SET)
+			ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
+	}
 }
 
 int

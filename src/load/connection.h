@@ -73,9 +73,12 @@ extern SourceRows *source_query(Connection *connection, int columns, const char 
 /* Run a command without a result. */
 extern void source_command(Connection *connection, const char *sql, const char *doing);
 
-/* Start COPY TO STDOUT, or streaming. */
+/*
+ * Start COPY TO STDOUT, or streaming; while the slot is in use that is tried
+ * so often, at intervals of 0.1 s, before 55006 is raised.
+ */
 extern void source_start_copy(Connection *connection, const char *sql, const char *doing);
-extern void source_start_stream(Connection *connection, const char *sql);
+extern void source_start_stream(Connection *connection, const char *sql, int tries);
 
 /*
  * The next message of a COPY or of a stream: its length, or 0 when nothing came

@@ -1,0 +1,309 @@
+/*-------------------------------------------------------------------------
+ *
+ * deliver.c
+ *		Giving the deltas of a batch to publish, or to the park.
+ *
+ * All tables of a batch are published at once, so that a parent and its child
+ * that arrive in one source transaction are no orphan.  A table that was held
+ * and is admitted now takes what is older first: rows that wait for another
+ * try, then what is parked, then the new changes, folded into one delta.
+ *
+ * publish() counts into a run of its own per batch; the task's run adds them up.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "load/session.h"
+
+#include "publish/publish.h"
+#include "utils/memutils.h"
+
+/* Rounds of rows that become worth another try by publishing others. */
+#define MAX_RETRY_ROUNDS 5
+
+typedef struct Delivery
+{
+	LoadTask *task;
+	PublishItem *item;
+} Delivery;
+
+Delta *
+deliver_delta(LoadSession *session, LoadTask *task)
+{
+	if (task->delta == NULL)
+		task->delta = delta_create(task->target->relid,
+								   task->columns,
+								   task->key,
+								   FOLD_BATCH,
+								   session->batch);
+	return task->delta;
+}
+
+/* ---- making items ---- */
+
+static Delivery *
+make_delivery(LoadSession *session, LoadTask *task, Delta *delta, Admission admission, char *reason)
+{
+	Delivery *delivery = palloc0(sizeof(Delivery));
+	PublishItem *item = palloc0(sizeof(PublishItem));
+	Run *run = palloc0(sizeof(Run));
+
+	run->id = session_run(session, task)->id;
+	run->target = task->target;
+	run->started_by = task->run->started_by;
+	run->started_at = task->run->started_at;
+	run->status = RUN_RUNNING;
+	item->target = task->target;
+	item->delta = delta;
+	item->run = run;
+	item->admission = admission;
+	item->reason = reason;
+	item->park = true;
+	delivery->task = task;
+	delivery->item = item;
+	task->attempted = true;
+	return delivery;
+}
+
+/* What waits for the table, then the new changes (NULL: none), in one delta. */
+static Delta *
+with_waiting(LoadSession *session, LoadTask *task, Delta *delta)
+{
+	Delta *all;
+
+	if (park_count(task->target->id) == 0 && !quarantine_has_retries(task->target->id))
+		return delta;
+	all = delta_create(task->target->relid,
+					   task->columns,
+					   task->key,
+					   FOLD_BATCH,
+					   session->batch);
+	(void) quarantine_take_retries(task->target, all);
+	park_take(task->target, all);
+	if (delta != NULL)
+	{
+		delta_fold_onto(delta, all);
+		delta_destroy(delta);
+	}
+	delta_finish(all);
+	return all;
+}
+
+static void
+park_by_hand(LoadSession *session, LoadTask *task, Delta *delta)
+{
+	Run *run = session_run(session, task);
+
+	run->rows_in += delta->changes;
+	if (!park_append(task->target, delta))
+		session_stop_task(session,
+						  task,
+						  LOAD_NEEDS_RESYNC,
+						  ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+						  "more rows are held than depipe.max_parked allows",
+						  session_resync_hint(task));
+	else
+		task->blocked = true;
+	delta_destroy(delta);
+}
+
+/* NULL when there is nothing to publish. */
+static Delivery *
+deliver_task(LoadSession *session, LoadTask *task)
+{
+	Delta *delta = task->delta;
+	Admission admission;
+	char *reason = NULL;
+
+	task->delta = NULL;
+	if (task->stopped)
+	{
+		delta_destroy(delta);
+		return NULL;
+	}
+	delta_finish(delta);
+	if (task->paused)
+	{
+		park_by_hand(session, task, delta);
+		return NULL;
+	}
+	admission = breaker_admit(task->target, true, &reason);
+	if (admission != ADMIT_NOT)
+		delta = with_waiting(session, task, delta);
+	return make_delivery(session, task, delta, admission, reason);
+}
+
+/* ---- results ---- */
+
+static char *
+keep(LoadSession *session, const char *text)
+{
+	return text == NULL ? NULL : MemoryContextStrdup(session->context, text);
+}
+
+static void
+add_counts(Run *run, const Run *batch)
+{
+	run->rows_in += batch->rows_in;
+	run->inserted += batch->inserted;
+	run->updated += batch->updated;
+	run->deleted += batch->deleted;
+	run->quarantined += batch->quarantined;
+	run->gate_ms += batch->gate_ms;
+	run->apply_ms += batch->apply_ms;
+}
+
+static void
+take_result(LoadSession *session, Delivery *delivery)
+{
+	LoadTask *task = delivery->task;
+	PublishItem *item = delivery->item;
+	Run *run = task->run;
+
+	add_counts(run, item->run);
+	if (run->strategy == NULL)
+		run->strategy = "stream";
+	switch (item->status)
+	{
+		case PUBLISH_DONE:
+			task->published = true;
+			task->blocked = false;
+			run->status = RUN_RUNNING;
+			run->reason = run->error_sqlstate = run->error_message = run->error_hint = NULL;
+			load_set_state(task->load, LOAD_STREAMING, NULL, NULL);
+			break;
+		case PUBLISH_NOTHING:
+			break;
+		case PUBLISH_REJECTED:
+		case PUBLISH_BROKEN:
+		case PUBLISH_BLOCKED:
+			task->blocked = true;
+			run->reason = keep(session, item->reason);
+			break;
+		case PUBLISH_ERROR:
+			run->status = RUN_FAILED;
+			run->reason = keep(session, item->reason);
+			run->error_sqlstate = keep(session, item->run->error_sqlstate);
+			run->error_message = keep(session, item->run->error_message);
+			run->error_hint = keep(session, item->run->error_hint);
+			load_set_state(task->load, LOAD_STREAMING, item->reason, run->error_hint);
+			break;
+		case PUBLISH_BASE_LOST:
+			park_discard(task->target->id);
+			session_stop_task(session,
+							  task,
+							  LOAD_NEEDS_RESYNC,
+							  ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+							  item->reason != NULL ? item->reason : "a value cannot be recovered",
+							  session_resync_hint(task));
+			break;
+	}
+}
+
+/* Publish; returns whether rows became worth another try. */
+static bool
+publish_deliveries(LoadSession *session, List *deliveries)
+{
+	List *items = NIL;
+	ListCell *cell;
+	bool retries;
+
+	if (deliveries == NIL)
+		return false;
+	foreach(cell, deliveries)
+		items = lappend(items, ((Delivery *) lfirst(cell))->item);
+	retries = publish(items, NULL);
+	foreach(cell, deliveries)
+	{
+		Delivery *delivery = lfirst(cell);
+
+		take_result(session, delivery);
+		delta_destroy(delivery->item->delta);
+	}
+	return retries;
+}
+
+static bool
+can_take_waiting(const LoadTask *task)
+{
+	return !task->stopped && !task->paused && task->load->state == LOAD_STREAMING;
+}
+
+/* Deliveries of what waits, for tables that the stream brought nothing to. */
+static List *
+waiting_deliveries(LoadSession *session, bool again)
+{
+	List *deliveries = NIL;
+	ListCell *cell;
+
+	foreach(cell, session->tasks)
+	{
+		LoadTask *task = lfirst(cell);
+		Admission admission;
+		char *reason = NULL;
+
+		if (!can_take_waiting(task) || (task->attempted && !again))
+			continue;
+		if (!quarantine_has_retries(task->target->id) &&
+			(again || park_count(task->target->id) == 0))
+			continue;
+		admission = breaker_admit(task->target, false, &reason);
+		if (admission == ADMIT_NOT)
+		{
+			task->blocked = true;
+			if (task->run != NULL)
+				task->run->reason = keep(session, reason);
+			continue;
+		}
+		deliveries = lappend(deliveries,
+							 make_delivery(session,
+										   task,
+										   with_waiting(session, task, NULL),
+										   admission,
+										   reason));
+	}
+	return deliveries;
+}
+
+static void
+publish_with_retries(LoadSession *session, List *deliveries)
+{
+	bool retries = publish_deliveries(session, deliveries);
+
+	for (int round = 0; retries && round < MAX_RETRY_ROUNDS; round++)
+		retries = publish_deliveries(session, waiting_deliveries(session, true));
+}
+
+void
+deliver(LoadSession *session)
+{
+	MemoryContext old = MemoryContextSwitchTo(session->batch);
+	List *deliveries = NIL;
+	ListCell *cell;
+
+	foreach(cell, session->tasks)
+	{
+		LoadTask *task = lfirst(cell);
+		Delivery *delivery;
+
+		if (task->delta == NULL)
+			continue;
+		delivery = deliver_task(session, task);
+		if (delivery != NULL)
+			deliveries = lappend(deliveries, delivery);
+	}
+	publish_with_retries(session, deliveries);
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(session->batch);
+	session->serial++;
+}
+
+void
+deliver_waiting(LoadSession *session)
+{
+	MemoryContext old = MemoryContextSwitchTo(session->batch);
+
+	publish_with_retries(session, waiting_deliveries(session, false));
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(session->batch);
+	session->serial++;
+}

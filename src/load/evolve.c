@@ -1,0 +1,497 @@
+/*-------------------------------------------------------------------------
+ *
+ * evolve.c
+ *		The columns of a target, and changes of the source's.
+ *
+ * Names of types come from the source as text.  They are resolved here to
+ * types of this database before they are put into a statement, so that nothing
+ * a source says is ever executed.  Everything is done as the owner of the
+ * target.
+ *
+ * Additions flow in.  Rows of before an added column take the value that the
+ * source keeps for them (its "missing" value); when the source computed one
+ * value per row, only a resync can tell, and the table pauses.  A dropped,
+ * renamed or retyped column pauses the table, too: nobody but a person knows
+ * what the target is to look like.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "load/session.h"
+
+#include "access/table.h"
+#include "catalog/namespace.h"
+#include "core/identity.h"
+#include "core/sqltext.h"
+#include "executor/spi.h"
+#include "parser/parse_type.h"
+#include "utils/builtins.h"
+#include "utils/json.h"
+#include "utils/jsonb.h"
+#include "utils/numeric.h"
+#include "utils/syscache.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+
+/* ---- types ---- */
+
+/* An enum's type is made here when it is missing: its labels are all there is to it. */
+static char *
+enum_statement(LoadSession *session, const SourceColumn *column)
+{
+	SourceRows *rows = source_query(
+		session->control,
+		3,
+		psprintf("SELECT n.nspname, t.typname, e.enumlabel FROM pg_catalog.pg_type c"
+				 " JOIN pg_catalog.pg_type t ON t.oid ="
+				 " CASE WHEN c.typelem <> 0 AND c.typlen = -1 THEN c.typelem ELSE c.oid END"
+				 " JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace"
+				 " JOIN pg_catalog.pg_enum e ON e.enumtypid = t.oid"
+				 " WHERE c.oid = %u ORDER BY e.enumsortorder",
+				 column->type),
+		"look at a type");
+	StringInfoData sql;
+
+	if (rows->count == 0)
+		return NULL;
+	initStringInfo(&sql);
+	appendStringInfo(&sql,
+					 "CREATE TYPE %s AS ENUM (",
+					 sql_table(rows->values[0][0], rows->values[0][1]));
+	for (int i = 0; i < rows->count; i++)
+		appendStringInfo(&sql, "%s%s", i > 0 ? ", " : "", sql_literal(rows->values[i][2]));
+	appendStringInfoChar(&sql, ')');
+	return sql.data;
+}
+
+static bool
+type_exists(const char *type_name)
+{
+	TypeName *parsed = typeStringToTypeName_compat(type_name);
+	HeapTuple tuple = LookupTypeName(NULL, parsed, NULL, true);
+
+	if (tuple == NULL)
+		return false;
+	ReleaseSysCache(tuple);
+	return true;
+}
+
+/* The type as this database writes it; raises 42704 when it is not there. */
+static char *
+local_type(LoadSession *session, const SourceColumn *column)
+{
+	Oid type;
+	int32 typmod;
+
+	if (column->user_type && !type_exists(column->type_name))
+	{
+		char *create = enum_statement(session, column);
+
+		if (create == NULL)
+			ereport(ERROR,
+					(errcode(ERRCODE_UNDEFINED_OBJECT),
+					 errmsg("type %s of column \"%s\" does not exist in this database",
+							column->type_name,
+							column->name),
+					 errhint("Create the type %s here, or leave the column out with the argument \"columns\".",
+							 column->type_name)));
+		if (SPI_execute(create, false, 0) != SPI_OK_UTILITY)
+			elog(ERROR, "could not create type %s", column->type_name);
+	}
+	parse_type_compat(column->type_name, &type, &typmod);
+	return format_type_extended(type,
+								typmod,
+								FORMAT_TYPE_TYPEMOD_GIVEN | FORMAT_TYPE_FORCE_QUALIFY);
+}
+
+/* ---- making and extending the target ---- */
+
+static void
+execute_as_owner(LoadTask *task, const char *sql)
+{
+	depipe_is_writing = true;
+	if (SPI_execute(sql, false, 0) != SPI_OK_UTILITY)
+		elog(ERROR, "could not execute \"%s\"", sql);
+	depipe_is_writing = false;
+}
+
+static bool
+contains_name(List *names, const char *name)
+{
+	ListCell *cell;
+
+	foreach(cell, names)
+		if (strcmp(lfirst(cell), name) == 0)
+			return true;
+	return false;
+}
+
+static void
+create_table(LoadSession *session, LoadTask *task)
+{
+	StringInfoData sql;
+	const char *separator = "";
+	ListCell *cell;
+
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "CREATE TABLE %s (", task->target->display);
+	foreach(cell, task->columns)
+	{
+		const char *name = lfirst(cell);
+
+		appendStringInfo(&sql,
+						 "%s%s %s%s",
+						 separator,
+						 sql_identifier(name),
+						 local_type(session, source_table_column(task->source, name)),
+						 contains_name(task->key, name) ? " NOT NULL" : "");
+		separator = ", ";
+	}
+	separator = ", PRIMARY KEY (";
+	foreach(cell, task->key)
+	{
+		appendStringInfo(&sql, "%s%s", separator, sql_identifier(lfirst(cell)));
+		separator = ", ";
+	}
+	appendStringInfoString(&sql, task->key != NIL ? "))" : ")");
+	execute_as_owner(task, sql.data);
+}
+
+static void
+add_column(LoadSession *session, LoadTask *task, const SourceColumn *column)
+{
+	const char *name = sql_identifier(column->name);
+
+	execute_as_owner(task,
+					 psprintf("ALTER TABLE %s ADD COLUMN %s %s%s%s",
+							  task->target->display,
+							  name,
+							  local_type(session, column),
+							  column->has_missing ? " DEFAULT " : "",
+							  column->has_missing ? sql_literal(column->missing) : ""));
+	if (column->has_missing)
+		execute_as_owner(task,
+						 psprintf("ALTER TABLE %s ALTER COLUMN %s DROP DEFAULT",
+								  task->target->display,
+								  name));
+}
+
+/* The columns that source and target share; without generated ones. */
+static List *
+shared_columns(LoadTask *task)
+{
+	Relation rel = table_open(task->target->relid, AccessShareLock);
+	TupleDesc desc = RelationGetDescr(rel);
+	List *names = NIL;
+	ListCell *cell;
+
+	foreach(cell, task->columns)
+		for (int i = 0; i < desc->natts; i++)
+		{
+			Form_pg_attribute att = TupleDescAttr(desc, i);
+
+			if (!att->attisdropped && att->attgenerated == '\0' &&
+				strcmp(NameStr(att->attname), lfirst(cell)) == 0)
+				names = lappend(names, lfirst(cell));
+		}
+	table_close(rel, NoLock);
+	return names;
+}
+
+/* Check that what is left of the columns can carry the load. */
+static void
+take_shared_columns(LoadSession *session, LoadTask *task)
+{
+	MemoryContext old = MemoryContextSwitchTo(session->context);
+	ListCell *cell;
+
+	task->columns = shared_columns(task);
+	foreach(cell, task->key)
+		if (!contains_name(task->columns, lfirst(cell)))
+			ereport(ERROR,
+					(errcode(ERRCODE_UNDEFINED_COLUMN),
+					 errmsg("key column \"%s\" does not exist in %s",
+							(char *) lfirst(cell),
+							task->target->display)));
+	MemoryContextSwitchTo(old);
+}
+
+static void
+become_owner(LoadTask *task, Identity *identity)
+{
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	identity_become(task->target->owner, identity);
+}
+
+static void
+restore_owner(const Identity *identity)
+{
+	identity_restore(identity);
+	SPI_finish();
+}
+
+void
+evolve_prepare_target(LoadSession *session, LoadTask *task)
+{
+	Identity identity;
+	ListCell *cell;
+
+	become_owner(task, &identity);
+	if (!OidIsValid(task->target->relid))
+	{
+		create_table(session, task);
+		identity_restore(&identity);
+		(void) target_bind(task->target);
+		load_set_made_table(task->target->id);
+		identity_become(task->target->owner, &identity);
+	}
+	else if (strcmp(task->load->new_columns, "load") == 0)
+	{
+		List *shared = shared_columns(task);
+
+		foreach(cell, task->columns)
+			if (get_attnum(task->target->relid, lfirst(cell)) == InvalidAttrNumber &&
+				!contains_name(shared, lfirst(cell)))
+				add_column(session, task, source_table_column(task->source, lfirst(cell)));
+	}
+	restore_owner(&identity);
+	take_shared_columns(session, task);
+}
+
+/* ---- changes of the source ---- */
+
+typedef struct RecordedColumn
+{
+	char *name;
+	Oid type;
+} RecordedColumn;
+
+static char *
+json_text(Jsonb *object, const char *key)
+{
+	JsonbValue value;
+
+	if (getKeyJsonValueFromContainer(&object->root, key, strlen(key), &value) == NULL)
+		return NULL;
+	if (value.type == jbvString)
+		return pnstrdup(value.val.string.val, value.val.string.len);
+	if (value.type == jbvNumeric)
+		return DatumGetCString(
+			DirectFunctionCall1(numeric_out, NumericGetDatum(value.val.numeric)));
+	return NULL;
+}
+
+static List *
+recorded_columns(const Load *load)
+{
+	List *columns = NIL;
+	Jsonb *json;
+	JsonbIterator *iterator;
+	JsonbValue value;
+	JsonbIteratorToken token;
+
+	if (load->source_columns == NULL)
+		return NIL;
+	json = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(load->source_columns)));
+	iterator = JsonbIteratorInit(&json->root);
+	while ((token = JsonbIteratorNext(&iterator, &value, true)) != WJB_DONE)
+	{
+		RecordedColumn *column;
+		Jsonb *object;
+
+		if (token != WJB_ELEM || value.type != jbvBinary)
+			continue;
+		object = JsonbValueToJsonb(&value);
+		column = palloc(sizeof(RecordedColumn));
+		column->name = json_text(object, "name");
+		column->type = strtoul(json_text(object, "type"), NULL, 10);
+		columns = lappend(columns, column);
+	}
+	return columns;
+}
+
+static RecordedColumn *
+find_recorded(List *columns, const char *name)
+{
+	ListCell *cell;
+
+	foreach(cell, columns)
+		if (strcmp(((RecordedColumn *) lfirst(cell))->name, name) == 0)
+			return lfirst(cell);
+	return NULL;
+}
+
+List *
+evolve_recorded_names(const Load *load)
+{
+	List *names = NIL;
+	ListCell *cell;
+
+	foreach(cell, recorded_columns(load))
+		names = lappend(names, ((RecordedColumn *) lfirst(cell))->name);
+	return names;
+}
+
+/* What that the load takes the message contradicts, as a sentence; NULL: nothing. */
+static char *
+contradiction(LoadTask *task, List *recorded, List *names, List *types)
+{
+	ListCell *cell;
+
+	foreach(cell, recorded)
+	{
+		RecordedColumn *column = lfirst(cell);
+		ListCell *name;
+		ListCell *type;
+		bool found = false;
+
+		if (!contains_name(task->columns, column->name))
+			continue;
+		forboth(name, names, type, types)
+		{
+			if (strcmp(lfirst(name), column->name) != 0)
+				continue;
+			found = true;
+			if (lfirst_oid(type) != column->type)
+				return psprintf("column \"%s\" of the source has another type", column->name);
+		}
+		if (!found)
+			return psprintf("column \"%s\" of the source was dropped or renamed", column->name);
+	}
+	return NULL;
+}
+
+static List *
+added_columns(List *recorded, List *names)
+{
+	List *added = NIL;
+	ListCell *cell;
+
+	foreach(cell, names)
+		if (find_recorded(recorded, lfirst(cell)) == NULL)
+			added = lappend(added, lfirst(cell));
+	return added;
+}
+
+bool
+evolve_differs(LoadTask *task, List *names, List *types)
+{
+	List *recorded = recorded_columns(task->load);
+
+	return contradiction(task, recorded, names, types) != NULL ||
+		   added_columns(recorded, names) != NIL;
+}
+
+static void
+pause_for_person(LoadSession *session, LoadTask *task, const char *reason)
+{
+	session_stop_task(session,
+					  task,
+					  LOAD_PAUSED,
+					  ERRCODE_DEPIPE_SCHEMA_CHANGE,
+					  reason,
+					  psprintf("Make the columns of %s agree with the source, then: %s",
+							   task->target->display,
+							   session_resync_hint(task)));
+}
+
+/* What is recorded after a change: all that the message has. */
+static char *
+layout_to_json(List *names, List *types)
+{
+	StringInfoData json;
+	ListCell *name;
+	ListCell *type;
+
+	initStringInfo(&json);
+	forboth(name, names, type, types)
+	{
+		appendStringInfoString(&json, json.len > 0 ? ",{\"name\":" : "[{\"name\":");
+		escape_json(&json, lfirst(name));
+		appendStringInfo(&json, ",\"type\":%u}", lfirst_oid(type));
+	}
+	appendStringInfoString(&json, json.len > 0 ? "]" : "[]");
+	return json.data;
+}
+
+static List *
+not_left_out(const Load *load, List *names)
+{
+	List *taken = NIL;
+	ListCell *cell;
+
+	foreach(cell, names)
+		if (!projection_leaves_out(load, lfirst(cell)))
+			taken = lappend(taken, pstrdup(lfirst(cell)));
+	return taken;
+}
+
+void
+evolve_take_recorded(LoadSession *session, LoadTask *task)
+{
+	task->columns = not_left_out(task->load, evolve_recorded_names(task->load));
+	take_shared_columns(session, task);
+}
+
+/* Add one column; returns false when the table paused. */
+static bool
+follow_addition(LoadSession *session, LoadTask *task, const char *name)
+{
+	SourceColumn *column = task->source == NULL ? NULL
+												: source_table_column(task->source, name);
+	Identity identity;
+
+	if (projection_leaves_out(task->load, name) || column == NULL || column->generated)
+		return true; /* not wanted, or dropped again: a later message says so */
+	if (strcmp(task->load->new_columns, "ignore") == 0)
+		return true;
+	if (strcmp(task->load->new_columns, "pause") == 0 ||
+		strcmp(task->load->schema_change, "pause") == 0)
+	{
+		pause_for_person(session, task, psprintf("the source has a new column \"%s\"", name));
+		return false;
+	}
+	if (column->has_default && !column->has_missing)
+	{
+		pause_for_person(session,
+						 task,
+						 psprintf("the source filled its new column \"%s\" row by row", name));
+		return false;
+	}
+	if (get_attnum(task->target->relid, name) == InvalidAttrNumber)
+	{
+		become_owner(task, &identity);
+		add_column(session, task, column);
+		restore_owner(&identity);
+		CommandCounterIncrement();
+	}
+	return true;
+}
+
+void
+evolve_follow(LoadSession *session, LoadTask *task, List *names, List *types)
+{
+	List *recorded = recorded_columns(task->load);
+	MemoryContext old = MemoryContextSwitchTo(session->context);
+	char *problem = contradiction(task, recorded, names, types);
+	ListCell *cell;
+
+	if (problem != NULL)
+	{
+		pause_for_person(session, task, problem);
+		MemoryContextSwitchTo(old);
+		return;
+	}
+	task->source = source_table_describe(session->control,
+										 task->load->source_schema,
+										 task->load->source_table);
+	foreach(cell, added_columns(recorded, names))
+		if (!follow_addition(session, task, lfirst(cell)))
+		{
+			MemoryContextSwitchTo(old);
+			return;
+		}
+	load_set_columns(task->load, layout_to_json(names, types));
+	evolve_take_recorded(session, task);
+	MemoryContextSwitchTo(old);
+}

@@ -1,0 +1,585 @@
+/*-------------------------------------------------------------------------
+ *
+ * session.c
+ *		One run of a server's loads: looking at the source, and the slot.
+ *
+ * Order matters here.  The slot is made before this transaction writes
+ * anything: at the source, CREATE_REPLICATION_SLOT waits for all transactions
+ * that are running, and when the source is this very cluster one of them is
+ * ours.  The publication is made before the slot, so that no change can fall
+ * between them.  Both are recorded here afterwards; when this transaction
+ * aborts, their names tell the next run that they are left over.
+ *
+ * A stream goes on only when nothing can have been missed: same system, same
+ * timeline, same publication, the slot there and not ahead of what is
+ * recorded here as applied.  Otherwise the loads say needs_resync.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "load/session.h"
+
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "common/hashfn.h"
+#include "core/sqltext.h"
+#include "core/transaction.h"
+#include "load/rowreader.h"
+#include "storage/lock.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/portal.h"
+
+/* fourth field of the advisory lock: server functions use 1 and 2 */
+#define STREAM_LOCK_SPACE 0x6470
+
+/* ---- begin and end ---- */
+
+static LoadTask *
+make_task(Load *load)
+{
+	LoadTask *task = palloc0(sizeof(LoadTask));
+
+	task->load = load;
+	task->target = load->target;
+	task->paused = target_is_paused(load->target->id, &task->pause_reason);
+	return task;
+}
+
+LoadSession *
+session_begin(const char *server_name, const LoadRefreshOptions *options)
+{
+	MemoryContext parent = PortalContext != NULL ? PortalContext : TopMemoryContext;
+	MemoryContext context =
+		AllocSetContextCreate(parent, "depipe load session", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	LoadSession *session = palloc0(sizeof(LoadSession));
+	ListCell *cell;
+
+	session->context = context;
+	session->batch = AllocSetContextCreate(context, "depipe load batch", ALLOCSET_DEFAULT_SIZES);
+	session->row = AllocSetContextCreate(context, "depipe load row", ALLOCSET_DEFAULT_SIZES);
+	session->options = options;
+	foreach(cell, loads_of_server(server_name))
+		session->tasks = lappend(session->tasks, make_task(lfirst(cell)));
+	MemoryContextSwitchTo(old);
+	return session;
+}
+
+void
+session_end(LoadSession *session)
+{
+	stream_stop(session);
+	if (session->control != NULL)
+		connection_close(session->control);
+	MemoryContextDelete(session->context);
+}
+
+bool
+session_lock(const char *server_name, bool wait)
+{
+	LOCKTAG tag;
+
+	SET_LOCKTAG_ADVISORY(tag,
+						 MyDatabaseId,
+						 stream_class(),
+						 DatumGetUInt32(
+							 hash_any((const unsigned char *) server_name, strlen(server_name))),
+						 STREAM_LOCK_SPACE);
+	return LockAcquire(&tag, ExclusiveLock, false, !wait) != LOCKACQUIRE_NOT_AVAIL;
+}
+
+bool
+session_has_stream(const LoadSession *session)
+{
+	return session->stream != NULL && session->lost == NULL &&
+		   strcmp(session->stream->state, "streaming") == 0;
+}
+
+/* ---- runs and states of tasks ---- */
+
+Run *
+session_run(LoadSession *session, LoadTask *task)
+{
+	MemoryContext old = MemoryContextSwitchTo(session->context);
+
+	if (task->run == NULL)
+		task->run = run_create(task->target, "stream");
+	run_insert(task->run);
+	MemoryContextSwitchTo(old);
+	return task->run;
+}
+
+void
+session_commit(LoadSession *session)
+{
+	transaction_commit();
+	if (!session_lock(session->server->name, false))
+		session->overtaken = true;
+}
+
+ErrorData *
+session_without_values(LoadSession *session, ErrorData *error)
+{
+	RowReader *reader = session->reader;
+
+	session->reader = NULL;
+	if (reader == NULL || reader->reading == NULL)
+		return error;
+	error->message = psprintf("a value of column \"%s\" of the source cannot be read here (%s)",
+							  reader->reading,
+							  unpack_sql_state(error->sqlerrcode));
+	error->detail = NULL;
+	error->hint = NULL;
+	return error;
+}
+
+char *
+session_resync_hint(const LoadTask *task)
+{
+	return psprintf("SELECT depipe.resync(%s);", sql_literal(task->target->display));
+}
+
+static void
+set_run_failed(LoadSession *session, LoadTask *task, int sqlstate, const char *reason,
+			   const char *hint)
+{
+	MemoryContext old = MemoryContextSwitchTo(session->context);
+	Run *run = session_run(session, task);
+
+	run->status = RUN_FAILED;
+	run->error_sqlstate = pstrdup(unpack_sql_state(sqlstate));
+	run->error_message = pstrdup(reason);
+	run->reason = run->error_message;
+	run->error_hint = hint == NULL ? NULL : pstrdup(hint);
+	MemoryContextSwitchTo(old);
+}
+
+void
+session_stop_task(LoadSession *session, LoadTask *task, LoadState state, int sqlstate,
+				  const char *reason, const char *hint)
+{
+	task->stopped = true;
+	set_run_failed(session, task, sqlstate, reason, hint);
+	load_set_state(task->load, state, reason, hint);
+}
+
+void
+session_task_error(LoadSession *session, LoadTask *task, ErrorData *error)
+{
+	task->stopped = true;
+	set_run_failed(session, task, error->sqlerrcode, error->message, error->hint);
+	load_set_state(task->load, task->load->state, error->message, error->hint);
+}
+
+/* ---- looking at the source ---- */
+
+static void
+connect_source(LoadSession *session)
+{
+	TimeLineID timeline;
+
+	session->control = connection_open(session->server);
+	session->system_identifier = walrcv_identify_system(session->control->walrcv, &timeline);
+	session->timeline = timeline;
+	session->same_cluster = strcmp(session->system_identifier,
+								   psprintf(UINT64_FORMAT, GetSystemIdentifier())) == 0;
+}
+
+/* Names of the source's columns that a load takes. */
+static List *
+taken_columns(const LoadTask *task)
+{
+	List *names = NIL;
+	ListCell *cell;
+
+	foreach(cell, task->source->columns)
+	{
+		SourceColumn *column = lfirst(cell);
+
+		if (!column->generated && !projection_leaves_out(task->load, column->name))
+			names = lappend(names, column->name);
+	}
+	return names;
+}
+
+/* A load that streams keeps the columns and the key it was copied with. */
+void
+session_describe(LoadSession *session, LoadTask *task, Connection *connection)
+{
+	task->source = source_table_describe(connection,
+										 task->load->source_schema,
+										 task->load->source_table);
+	if (task->source == NULL)
+		return;
+	if (task->load->state != LOAD_STREAMING)
+	{
+		task->key = source_table_key(task->source, task->load->key);
+		task->columns = taken_columns(task);
+	}
+	else if (OidIsValid(task->target->relid))
+	{
+		task->key = task->load->copied_key;
+		evolve_take_recorded(session, task);
+	}
+}
+
+static bool
+is_active(const LoadTask *task)
+{
+	return !task->stopped && (task->load->state == LOAD_NEW ||
+							  task->load->state == LOAD_COPYING ||
+							  task->load->state == LOAD_STREAMING);
+}
+
+/* Stop a task; session_record() says so where it is to be seen. */
+static void
+set_problem(LoadTask *task, LoadState state, int sqlstate, const char *problem, const char *hint)
+{
+	task->stopped = true;
+	task->problem = pstrdup(problem);
+	task->problem_hint = hint == NULL ? NULL : pstrdup(hint);
+	task->problem_state = state;
+	task->problem_sqlstate = sqlstate;
+}
+
+/* A table that streams and is left out of a run misses changes. */
+static LoadState
+stopped_state(const Load *load)
+{
+	return load->state == LOAD_STREAMING ? LOAD_NEEDS_RESYNC : load->state;
+}
+
+static void
+find_problem(LoadTask *task)
+{
+	Load *load = task->load;
+	char *hint = session_resync_hint(task);
+	char *problem = NULL;
+
+	if (load->state == LOAD_DETACHED || load->state == LOAD_NEEDS_RESYNC)
+		set_problem(task,
+					load->state,
+					ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+					load->reason != NULL ? load->reason : load_state_name(load->state),
+					hint);
+	else if (load->state == LOAD_PAUSED)
+		set_problem(task, load->state, ERRCODE_DEPIPE_SCHEMA_CHANGE, load->reason, hint);
+	else if (task->source == NULL)
+		set_problem(task,
+					stopped_state(load),
+					ERRCODE_UNDEFINED_TABLE,
+					psprintf("source table %s does not exist or is not visible",
+							 sql_table(load->source_schema, load->source_table)),
+					NULL);
+	else if (load->state == LOAD_STREAMING && load->source_relid != task->source->relid)
+		set_problem(task,
+					LOAD_NEEDS_RESYNC,
+					ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+					"the source table was dropped and made again",
+					hint);
+	else if (load->state == LOAD_STREAMING && !OidIsValid(task->target->relid))
+		set_problem(task,
+					LOAD_NEEDS_RESYNC,
+					ERRCODE_UNDEFINED_TABLE,
+					"the target table is gone",
+					hint);
+	else
+	{
+		problem = source_table_problem(task->source, task->key, &hint);
+		if (problem != NULL)
+			set_problem(task,
+						stopped_state(load),
+						ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+						problem,
+						hint);
+	}
+}
+
+/* ---- the stream ---- */
+
+void
+session_check_slot_possible(const LoadSession *session)
+{
+	if (session->same_cluster && TransactionIdIsValid(GetTopTransactionIdIfAny()))
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("cannot make a slot in this transaction, because it has written"),
+			 errdetail("The source is a database of this cluster; it would wait for this transaction."),
+			 errhint("Use CALL depipe.run(...) outside of a transaction block.")));
+}
+
+/* The stream cannot go on: every table that it fed needs a resync. */
+static void
+lose_stream(LoadSession *session, const char *reason)
+{
+	ListCell *cell;
+
+	session->lost = pstrdup(reason);
+	foreach(cell, session->tasks)
+	{
+		LoadTask *task = lfirst(cell);
+
+		if (task->load->state == LOAD_STREAMING)
+			set_problem(task,
+						LOAD_NEEDS_RESYNC,
+						ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+						reason,
+						session_resync_hint(task));
+	}
+}
+
+/* Why the stream cannot go on where it ended; NULL when it can. */
+static char *
+stream_problem(LoadSession *session)
+{
+	Stream *stream = session->stream;
+	SourceSlot *slot;
+
+	if (strcmp(stream->system_identifier, session->system_identifier) != 0)
+		return psprintf("server \"%s\" is another database system than before",
+						session->server->name);
+	if (stream->timeline != session->timeline)
+		return psprintf("server \"%s\" is on timeline %d, not %d as before",
+						session->server->name,
+						session->timeline,
+						stream->timeline);
+	if (source_publication_oid(session->control, stream->publication) != stream->publication_oid)
+		return psprintf("publication \"%s\" of the source was dropped or made again",
+						stream->publication);
+	slot = source_slot_describe(session->control, stream->slot_name);
+	if (!slot->exists)
+		return psprintf("slot \"%s\" of the source is gone", stream->slot_name);
+	if (slot->lost)
+		return psprintf("slot \"%s\" of the source was invalidated%s%s",
+						stream->slot_name,
+						slot->lost_reason != NULL ? ": " : "",
+						slot->lost_reason != NULL ? slot->lost_reason : "");
+	if (slot->confirmed > stream->applied_lsn)
+		return psprintf("slot \"%s\" is at %X/%X, ahead of %X/%X as applied here",
+						stream->slot_name,
+						LSN_FORMAT_ARGS(slot->confirmed),
+						LSN_FORMAT_ARGS(stream->applied_lsn));
+	return NULL;
+}
+
+static bool
+want_stream(LoadSession *session)
+{
+	ListCell *cell;
+
+	foreach(cell, session->tasks)
+		if (is_active(lfirst(cell)))
+			return true;
+	return false;
+}
+
+/* The source's tables that the publication shall have, each once. */
+static List *
+published_tables(LoadSession *session)
+{
+	List *tables = NIL;
+	ListCell *cell;
+
+	foreach(cell, session->tasks)
+	{
+		LoadTask *task = lfirst(cell);
+		bool found = false;
+		ListCell *other;
+
+		if (!is_active(task))
+			continue;
+		foreach(other, tables)
+			found |= ((SourceTable *) lfirst(other))->relid == task->source->relid;
+		if (!found)
+			tables = lappend(tables, task->source);
+	}
+	return tables;
+}
+
+/* A publication of the source's own: our tables must be in it. */
+static void
+check_given_publication(LoadSession *session)
+{
+	const char *name = session->server->publication;
+	ListCell *cell;
+
+	foreach(cell, session->tasks)
+	{
+		LoadTask *task = lfirst(cell);
+
+		if (!is_active(task) || source_publication_has(session->control, name, task->source))
+			continue;
+		set_problem(task,
+					stopped_state(task->load),
+					ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+					psprintf("publication \"%s\" of the source does not have the table", name),
+					psprintf("At the source: ALTER PUBLICATION %s ADD TABLE %s;",
+							 sql_identifier(name),
+							 sql_table(task->source->schema_name, task->source->table_name)));
+	}
+}
+
+static Oid
+prepare_publication(LoadSession *session, const char *name, bool managed)
+{
+	Oid oid;
+
+	if (managed)
+		return source_publication_set(session->control, name, published_tables(session));
+	oid = source_publication_oid(session->control, name);
+	if (!OidIsValid(oid))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("publication \"%s\" of server \"%s\" does not exist",
+						name,
+						session->server->name)));
+	return oid;
+}
+
+/* The slot of an aborted attempt, or of the stream that was lost. */
+static void
+drop_left_over(LoadSession *session, const char *name)
+{
+	if (source_slot_describe(session->control, name)->exists)
+		source_slot_drop(session->control, name);
+	if (session->stream != NULL && strcmp(session->stream->slot_name, name) != 0 &&
+		source_slot_describe(session->control, session->stream->slot_name)->exists)
+		source_slot_drop(session->control, session->stream->slot_name);
+}
+
+/* Make slot and publication; what an aborted attempt left goes first. */
+static void
+make_stream(LoadSession *session)
+{
+	MemoryContext old = MemoryContextSwitchTo(session->context);
+	Stream *stream = palloc0(sizeof(Stream));
+	char *name = source_object_name(session->server->name);
+	XLogRecPtr position;
+
+	session_check_slot_possible(session);
+	stream->server_name = session->server->name;
+	stream->slot_name = name;
+	stream->publication_managed = session->server->publication == NULL;
+	stream->publication = stream->publication_managed ? name : session->server->publication;
+	stream->incarnation = session->stream == NULL ? 1 : session->stream->incarnation + 1;
+	stream->system_identifier = session->system_identifier;
+	stream->timeline = session->timeline;
+	stream->local_system_identifier = psprintf(UINT64_FORMAT, GetSystemIdentifier());
+	stream->local_database = MyDatabaseId;
+	stream->publication_oid = prepare_publication(session,
+												  stream->publication,
+												  stream->publication_managed);
+	drop_left_over(session, name);
+	(void) walrcv_create_slot_compat(session->control->walrcv,
+									 name,
+									 false,
+									 CRS_NOEXPORT_SNAPSHOT,
+									 &position);
+	stream->applied_lsn = position;
+	stream->state = "streaming";
+	if (session->stream != NULL)
+		stream->batch_number = session->stream->batch_number;
+	stream->own_write = true;
+	session->stream = stream;
+	session->made_stream = true;
+	session->lost = NULL;
+	MemoryContextSwitchTo(old);
+}
+
+/* A copy of a database must not eat the stream of its original. */
+static bool
+is_foreign_copy(const Stream *stream)
+{
+	return stream->local_database != MyDatabaseId ||
+		   strcmp(stream->local_system_identifier,
+				  psprintf(UINT64_FORMAT, GetSystemIdentifier())) != 0;
+}
+
+static void
+detach_copy(LoadSession *session)
+{
+	ListCell *cell;
+
+	session->stream = NULL;
+	foreach(cell, session->tasks)
+	{
+		LoadTask *task = lfirst(cell);
+
+		set_problem(task,
+					LOAD_DETACHED,
+					ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+					"this database is a copy of another one, to which the stream belongs",
+					session_resync_hint(task));
+	}
+}
+
+/* Go on with the stream that there is, or find out why not. */
+static void
+check_stream(LoadSession *session)
+{
+	char *problem = stream_problem(session);
+
+	if (problem != NULL)
+		lose_stream(session, problem);
+	else if (session->stream->publication_managed)
+		(void) prepare_publication(session, session->stream->publication, true);
+}
+
+void
+session_prepare(LoadSession *session)
+{
+	const char *server_name = ((LoadTask *) linitial(session->tasks))->load->server_name;
+	MemoryContext old = MemoryContextSwitchTo(session->context);
+	ListCell *cell;
+
+	session->server = source_server_open(server_name);
+	session->stream = stream_get(server_name);
+	if (session->stream != NULL && is_foreign_copy(session->stream))
+		detach_copy(session);
+	else
+	{
+		connect_source(session);
+		foreach(cell, session->tasks)
+		{
+			session_describe(session, lfirst(cell), session->control);
+			find_problem(lfirst(cell));
+		}
+		if (session->server->publication != NULL)
+			check_given_publication(session);
+		if (session_has_stream(session))
+			check_stream(session);
+		if (!session_has_stream(session) && want_stream(session))
+			make_stream(session);
+	}
+	MemoryContextSwitchTo(old);
+}
+
+void
+session_record(LoadSession *session)
+{
+	ListCell *cell;
+
+	if (session->made_stream)
+		stream_insert(session->stream, session->server->oid);
+	else if (session->lost != NULL)
+		stream_set_state(session->server->name, "needs_resync", session->lost);
+	else if (session->stream == NULL && session->control == NULL)
+		stream_delete(session->server->name);
+	foreach(cell, session->tasks)
+	{
+		LoadTask *task = lfirst(cell);
+
+		if (task->asked)
+			(void) session_run(session, task);
+		if (task->problem == NULL)
+			continue;
+		if (task->asked || task->problem_state != task->load->state)
+			set_run_failed(session,
+						   task,
+						   task->problem_sqlstate,
+						   task->problem,
+						   task->problem_hint);
+		load_set_state(task->load, task->problem_state, task->problem, task->problem_hint);
+	}
+}

@@ -1,0 +1,198 @@
+/*-------------------------------------------------------------------------
+ *
+ * session.h
+ *		One run of a server's loads: the source, the stream, the tasks.
+ *
+ * A session lives across the commits of a procedure.  What is done to one
+ * table is done inside guarded_run(), so that an error concerns that table
+ * only; task->failing remembers whose turn it is.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DEPIPE_LOAD_SESSION_H
+#define DEPIPE_LOAD_SESSION_H
+
+#include "core/batch.h"
+#include "core/run.h"
+#include "load/connection.h"
+#include "load/load.h"
+#include "load/projection.h"
+#include "load/source.h"
+
+/* One load of the server in this run. */
+typedef struct LoadTask
+{
+	Load *load;
+	Target *target; /* load->target */
+	Run *run;		/* NULL until there is something to say */
+	bool asked;		/* named by the caller: its run is always finished */
+	bool stopped;	/* takes no changes in this run */
+	bool paused;	/* by hand: its changes are parked */
+	char *pause_reason;
+	SourceTable *source; /* NULL: there is none */
+	List *key;			 /* names; NIL: a bag */
+	List *columns;		 /* names of the source's columns that it takes */
+	Projection *projection; /* NULL: columns as they are */
+	Delta *delta;		 /* of the batch; NULL: no change yet */
+	bool published;		 /* something was, in this run */
+	bool blocked;		 /* not published by its gate or breaker */
+	bool attempted;		 /* given to publish in this run */
+	char *problem;		 /* why it is stopped, found but not yet recorded */
+	char *problem_hint;
+	LoadState problem_state;
+	int problem_sqlstate;
+} LoadTask;
+
+typedef struct LoadSession
+{
+	MemoryContext context; /* of the session */
+	MemoryContext batch;   /* of one batch */
+	MemoryContext row;	 /* of one change */
+	const LoadRefreshOptions *options;
+	SourceServer *server;
+	Connection *control;
+	Connection *streaming; /* NULL: not started */
+	char *system_identifier;
+	int timeline;
+	bool same_cluster; /* the source is a database of this cluster */
+	Stream *stream;	/* NULL until there is a slot */
+	bool made_stream; /* by this run, not recorded yet */
+	char *lost;		  /* why the stream cannot go on */
+	List *tasks;
+	uint64 serial;		/* of the batch: what was made for another one is gone */
+	XLogRecPtr stop;	/* read the stream up to here */
+	TimestampTz stop_time; /* the source's clock when it was there */
+	bool exact;			/* stop before the first transaction at or after stop */
+	bool at_stop;		/* the last batch reached it */
+	bool advanced;		/* the last batch moved the recorded position */
+	bool delivered;		/* something of this transaction was delivered already */
+	bool overtaken;		/* another run has the stream now */
+	bool binary;		/* values are sent in binary form */
+	LoadTask *current;  /* whose work is being done, to attribute an error */
+	struct RowReader *reader; /* what is being read, to name the column in it */
+	struct StreamState *state;
+} LoadSession;
+
+/*
+ * Make a session with a task for each load of the server.  Writes nothing.
+ * session_end() closes connections and frees everything.
+ */
+extern LoadSession *session_begin(const char *server_name, const LoadRefreshOptions *options);
+extern void session_end(LoadSession *session);
+
+/*
+ * Only one run at a time reads a stream: false when another one does and we
+ * are not to wait.  Held until the transaction ends.
+ */
+extern bool session_lock(const char *server_name, bool wait);
+
+/*
+ * Connect, look at the source and its tables, make publication and slot where
+ * they are missing, check that the stream goes on where it ended.  Raises what
+ * concerns the whole server; tables that cannot go on are stopped.  Writes
+ * nothing; session_record() does, for what was found.
+ */
+extern void session_prepare(LoadSession *session);
+extern void session_record(LoadSession *session);
+
+/* Look at the task's source table through a connection (again): source, key, columns. */
+extern void session_describe(LoadSession *session, LoadTask *task, Connection *connection);
+
+/* Is there a slot to read from? */
+extern bool session_has_stream(const LoadSession *session);
+
+/*
+ * Commit and go on (in a procedure).  Another run may take the stream in
+ * between: then session->overtaken is set, and this one must end.
+ */
+extern void session_commit(LoadSession *session);
+
+/* The error with the message made anew when it could carry a value of a row. */
+extern ErrorData *session_without_values(LoadSession *session, ErrorData *error);
+
+/* The run of a task, made when it has none. */
+extern Run *session_run(LoadSession *session, LoadTask *task);
+
+/* Stop a task in this run, with a state, its reason and what to type. */
+extern void session_stop_task(LoadSession *session, LoadTask *task, LoadState state, int sqlstate,
+							  const char *reason, const char *hint);
+
+/* Record an error of a task's own work; its state stays. */
+extern void session_task_error(LoadSession *session, LoadTask *task, ErrorData *error);
+
+/* "SELECT depipe.resync('raw.orders');" */
+extern char *session_resync_hint(const LoadTask *task);
+
+/*
+ * Raise 55000 when a slot cannot be made now: on this same cluster, in a
+ * transaction that has written, the source would wait for us for ever.
+ */
+extern void session_check_slot_possible(const LoadSession *session);
+
+/* ---- copy.c ---- */
+
+/* Copy all tables that are new; needs no xid when the source is this cluster. */
+extern void copy_new_tables(LoadSession *session);
+
+/*
+ * All rows of a task's table as of a consistent point of the source, through a
+ * connection that has it; rows are of delta's columns.
+ */
+typedef struct CopySource
+{
+	Connection *connection;
+	XLogRecPtr position; /* transactions that committed before are seen */
+} CopySource;
+
+extern CopySource *copy_source_open(LoadSession *session);
+extern void copy_source_close(CopySource *source);
+/* Into delta as new images, or (NULL) into rows; returns how many. */
+extern uint64 copy_rows(LoadSession *session, LoadTask *task, CopySource *source, TupleDesc columns,
+						Delta *delta, Tuplestorestate *rows);
+
+/* ---- stream.c ---- */
+
+/*
+ * Read whole source transactions into the tasks' deltas until the batch is
+ * full or the stop is reached.  Returns true at the stop.
+ */
+extern bool stream_read_batch(LoadSession *session);
+extern void stream_start(LoadSession *session);
+extern void stream_stop(LoadSession *session);
+
+/* Tell the source that everything before this position is durable here. */
+extern void stream_confirm(LoadSession *session, XLogRecPtr position);
+
+/* Where the batch ends, and the commit time of its last transaction (0: none). */
+extern XLogRecPtr stream_batch_end(LoadSession *session, TimestampTz *commit_time);
+
+/* ---- deliver.c ---- */
+
+/* Publish or park what the tasks' deltas hold. */
+extern void deliver(LoadSession *session);
+
+/* Publish what waits for tables to which the stream brought nothing. */
+extern void deliver_waiting(LoadSession *session);
+
+/* The delta that takes a task's changes, made when needed. */
+extern Delta *deliver_delta(LoadSession *session, LoadTask *task);
+
+/* ---- evolve.c ---- */
+
+/* The columns of a load that streams: those recorded, as far as the target has them. */
+extern void evolve_take_recorded(LoadSession *session, LoadTask *task);
+extern List *evolve_recorded_names(const Load *load);
+
+/* Make the target of a load, or add what it lacks. */
+extern void evolve_prepare_target(LoadSession *session, LoadTask *task);
+
+/*
+ * The source sends a table in another layout than was recorded: add columns,
+ * or stop the task.  Called between deliveries.
+ */
+extern void evolve_follow(LoadSession *session, LoadTask *task, List *names, List *types);
+
+/* Does the layout differ from the recorded one in what the load takes? */
+extern bool evolve_differs(LoadTask *task, List *names, List *types);
+
+#endif /* DEPIPE_LOAD_SESSION_H */

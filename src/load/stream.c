@@ -1,0 +1,655 @@
+/*-------------------------------------------------------------------------
+ *
+ * stream.c
+ *		Reading the stream of a server into the deltas of its loads.
+ *
+ * The stream is pgoutput's, started by hand because the walreceiver's own way
+ * cannot ask for messages.  A batch is whole source transactions.  A change is
+ * read in place into the columns of each load that takes its table, in a
+ * context that is reset for each change; the deltas copy what they keep.
+ *
+ * A transaction that committed before the position of a table's copy is in the
+ * copy: its changes are passed over.  Everything that committed before a
+ * keepalive's position has been sent before it.
+ *
+ * When a table comes in another layout than recorded, what was read of the
+ * transaction so far is delivered, the target is changed, and reading goes on:
+ * all in one transaction of ours, so that nobody sees the part.
+ *
+ * Values of user-defined types run a user's code: they are read as the owner
+ * of the target.  The identity is kept from change to change, and put back
+ * before anything else is done.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "load/session.h"
+
+#include "access/xlog.h"
+#include "core/identity.h"
+#include "core/sqltext.h"
+#include "lib/stringinfo.h"
+#include "libpq/pqformat.h"
+#include "load/rowreader.h"
+#include "replication/logicalproto.h"
+#include "replication/message.h"
+#include "utils/hsearch.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+
+#define WAIT_MS 1000
+#define START_TRIES 50	   /* times 0.1 s: our last connection may be just ending */
+#define MEMORY_CHECK_EVERY 256 /* changes */
+#define SENDER_TIMEOUT "30min" /* of the source: it waits while a batch is applied */
+
+/* A load that takes a table of the stream. */
+typedef struct Taker
+{
+	LoadTask *task;
+	Delta *delta;
+	uint64 serial; /* of the batch that delta and reader were made for */
+	RowReader *reader;
+	Datum *values;
+	bool *nulls;
+	Datum *old_values;
+	bool *old_nulls;
+} Taker;
+
+typedef struct SourceRelation
+{
+	LogicalRepRelId id; /* hash key */
+	List *names;
+	List *types; /* OIDs at the source */
+	List *takers;
+} SourceRelation;
+
+typedef struct StreamState
+{
+	HTAB *relations;
+	SourceRelation *last;
+	bool in_transaction;
+	bool finished;		   /* the stop was reached */
+	XLogRecPtr commit_lsn; /* of the transaction being read */
+	TimestampTz commit_time;
+	XLogRecPtr batch_end;
+	TimestampTz batch_time;
+	int64 changes; /* of the batch */
+	XLogRecPtr confirmed;
+	bool acting; /* as the owner of a target */
+	Oid acting_as;
+	Identity identity;
+} StreamState;
+
+/* ---- starting and stopping ---- */
+
+static void
+send_feedback(LoadSession *session, bool ask_reply)
+{
+	StringInfoData reply;
+
+	initStringInfo(&reply);
+	pq_sendbyte(&reply, 'r');
+	pq_sendint64(&reply, session->state->confirmed);
+	pq_sendint64(&reply, session->state->confirmed);
+	pq_sendint64(&reply, session->state->confirmed);
+	pq_sendint64(&reply, GetCurrentTimestamp());
+	pq_sendbyte(&reply, ask_reply ? 1 : 0);
+	walrcv_send(session->streaming->walrcv, reply.data, reply.len);
+	pfree(reply.data);
+}
+
+static char *
+start_command(LoadSession *session)
+{
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	appendStringInfo(&sql,
+					 "START_REPLICATION SLOT \"%s\" LOGICAL %X/%X (proto_version '1',"
+					 " publication_names %s",
+					 session->stream->slot_name,
+					 LSN_FORMAT_ARGS(session->stream->applied_lsn),
+					 sql_literal(quote_identifier(session->stream->publication)));
+	if (session->streaming->version >= 140000)
+		appendStringInfo(&sql,
+						 ", messages 'true'%s",
+						 session->binary ? ", binary 'true'" : "");
+	appendStringInfoChar(&sql, ')');
+	return sql.data;
+}
+
+static bool
+binary_task(const LoadTask *task)
+{
+	ListCell *cell;
+
+	foreach(cell, task->source->columns)
+	{
+		SourceColumn *column = lfirst(cell);
+		AttrNumber attnum;
+
+		if (!rowreader_binary_safe(column->type))
+			return false;
+		attnum = get_attnum(task->target->relid, column->name);
+		if (attnum != InvalidAttrNumber && task->projection == NULL &&
+			get_atttype(task->target->relid, attnum) != column->type)
+			return false;
+	}
+	return true;
+}
+
+/*
+ * One stream is either binary or not: only when every table in it has nothing
+ * but types whose binary form means the same here.
+ */
+static bool
+binary_possible(LoadSession *session)
+{
+	ListCell *cell;
+
+	if (!session->stream->publication_managed)
+		return false;
+	foreach(cell, session->tasks)
+	{
+		LoadTask *task = lfirst(cell);
+
+		if (task->source != NULL && !binary_task(task))
+			return false;
+	}
+	return true;
+}
+
+/* What a commit wrote must be on disk here before the source may forget it. */
+static void
+flush_local(void)
+{
+	XLogFlush(log_logical_message_compat("depipe", "", 0));
+}
+
+void
+stream_start(LoadSession *session)
+{
+	MemoryContext old = MemoryContextSwitchTo(session->context);
+	HASHCTL control = {0};
+	StreamState *state = palloc0(sizeof(StreamState));
+
+	control.keysize = sizeof(LogicalRepRelId);
+	control.entrysize = sizeof(SourceRelation);
+	control.hcxt = session->context;
+	state->relations =
+		hash_create("depipe source relations", 64, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	session->state = state;
+	session->binary = binary_possible(session);
+	session->streaming = connection_open(session->server);
+	if (session->streaming->version >= 120000)
+		source_command(session->streaming,
+					   "SET wal_sender_timeout = '" SENDER_TIMEOUT "'",
+					   "set the timeout");
+	source_start_stream(session->streaming, start_command(session), START_TRIES);
+	state->batch_end = session->stream->applied_lsn;
+	if (!session->stream->own_write)
+	{
+		flush_local();
+		stream_confirm(session, session->stream->applied_lsn);
+	}
+	MemoryContextSwitchTo(old);
+}
+
+void
+stream_stop(LoadSession *session)
+{
+	if (session->streaming == NULL)
+		return;
+	connection_close(session->streaming);
+	session->streaming = NULL;
+	session->state = NULL;
+}
+
+/*
+ * A publication that is gone makes newer sources skip changes silently, so it
+ * is looked at before the source is told that it may forget something.
+ */
+void
+stream_confirm(LoadSession *session, XLogRecPtr position)
+{
+	if (source_publication_oid(session->control, session->stream->publication) !=
+		session->stream->publication_oid)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("publication \"%s\" of server \"%s\" was dropped or made again",
+						session->stream->publication,
+						session->server->name)));
+	session->state->confirmed = position;
+	send_feedback(session, false);
+}
+
+XLogRecPtr
+stream_batch_end(LoadSession *session, TimestampTz *commit_time)
+{
+	*commit_time = session->state->batch_time;
+	return session->state->batch_end;
+}
+
+/* ---- identity ---- */
+
+static void
+act_as(StreamState *state, Oid owner)
+{
+	if (state->acting && state->acting_as == owner)
+		return;
+	if (state->acting)
+		identity_restore(&state->identity);
+	identity_become(owner, &state->identity);
+	state->acting = true;
+	state->acting_as = owner;
+}
+
+static void
+act_as_self(StreamState *state)
+{
+	if (state->acting)
+		identity_restore(&state->identity);
+	state->acting = false;
+}
+
+/* ---- takers ---- */
+
+/* Does the load take changes of the transaction being read? */
+static bool
+takes(LoadSession *session, const Taker *taker)
+{
+	return !taker->task->stopped && taker->task->load->state == LOAD_STREAMING &&
+		   session->state->commit_lsn >= taker->task->load->applied_lsn;
+}
+
+/* Delta and reader of the batch. */
+static Delta *
+ready(LoadSession *session, SourceRelation *relation, Taker *taker)
+{
+	LoadTask *task = taker->task;
+	MemoryContext old;
+	int natts;
+
+	if (likely(task->delta != NULL && taker->serial == session->serial))
+		return task->delta;
+	act_as_self(session->state);
+	old = MemoryContextSwitchTo(session->batch);
+	taker->serial = session->serial;
+	taker->delta = deliver_delta(session, task);
+	taker->reader = rowreader_create(relation->names, taker->delta->columns);
+	natts = Max(taker->delta->columns->natts, 1);
+	taker->values = palloc0(sizeof(Datum) * natts);
+	taker->old_values = palloc0(sizeof(Datum) * natts);
+	taker->nulls = palloc0(sizeof(bool) * natts);
+	taker->old_nulls = palloc0(sizeof(bool) * natts);
+	MemoryContextSwitchTo(old);
+	return taker->delta;
+}
+
+static void
+begin_reading(LoadSession *session, Taker *taker)
+{
+	session->current = taker->task;
+	session->reader = taker->reader;
+	taker->delta->lsn = session->state->commit_lsn;
+	taker->delta->time = session->state->commit_time;
+	if (taker->reader->user_types)
+		act_as(session->state, taker->task->target->owner);
+}
+
+static void
+end_reading(LoadSession *session)
+{
+	session->current = NULL;
+	session->reader = NULL;
+}
+
+/* ---- messages ---- */
+
+static SourceRelation *
+find_relation(LoadSession *session, LogicalRepRelId id)
+{
+	StreamState *state = session->state;
+
+	if (state->last == NULL || state->last->id != id)
+		state->last = hash_search(state->relations, &id, HASH_FIND, NULL);
+	return state->last;
+}
+
+static void
+read_insert(LoadSession *session, Taker *taker, char *data, const char *end)
+{
+	Bitmapset *unknown = NULL;
+
+	data++; /* 'N' */
+	rowreader_replicated(taker->reader, &data, end, taker->values, taker->nulls, &unknown);
+	delta_upsert(taker->delta, taker->values, taker->nulls, unknown, NULL, NULL, false);
+}
+
+static void
+read_update(LoadSession *session, Taker *taker, char *data, const char *end)
+{
+	Bitmapset *unknown = NULL;
+	char kind = *data++;
+	bool has_old = (kind == 'K' || kind == 'O');
+
+	if (has_old)
+	{
+		rowreader_replicated(taker->reader,
+							 &data,
+							 end,
+							 taker->old_values,
+							 taker->old_nulls,
+							 NULL);
+		data++; /* 'N' */
+	}
+	rowreader_replicated(taker->reader, &data, end, taker->values, taker->nulls, &unknown);
+	delta_upsert(taker->delta,
+				 taker->values,
+				 taker->nulls,
+				 unknown,
+				 has_old ? taker->old_values : NULL,
+				 has_old ? taker->old_nulls : NULL,
+				 kind == 'O');
+}
+
+static void
+read_delete(LoadSession *session, Taker *taker, char *data, const char *end)
+{
+	data++; /* 'K' or 'O' */
+	rowreader_replicated(taker->reader, &data, end, taker->values, taker->nulls, NULL);
+	delta_delete(taker->delta, taker->values, taker->nulls);
+}
+
+static void
+read_change(LoadSession *session, char action, StringInfo message)
+{
+	SourceRelation *relation = find_relation(session, pq_getmsgint(message, 4));
+	char *data = message->data + message->cursor;
+	const char *end = message->data + message->len;
+	ListCell *cell;
+
+	if (relation == NULL)
+		return;
+	session->state->changes++;
+	foreach(cell, relation->takers)
+	{
+		Taker *taker = lfirst(cell);
+
+		if (!takes(session, taker))
+			continue;
+		session->current = taker->task;
+		(void) ready(session, relation, taker);
+		begin_reading(session, taker);
+		if (action == LOGICAL_REP_MSG_INSERT)
+			read_insert(session, taker, data, end);
+		else if (action == LOGICAL_REP_MSG_UPDATE)
+			read_update(session, taker, data, end);
+		else
+			read_delete(session, taker, data, end);
+		end_reading(session);
+	}
+}
+
+static void
+truncate_taker(LoadSession *session, SourceRelation *relation, Taker *taker)
+{
+	LoadTask *task = taker->task;
+
+	if (!takes(session, taker) || strcmp(task->load->on_truncate, "ignore") == 0)
+		return;
+	if (strcmp(task->load->on_truncate, "pause") == 0)
+	{
+		act_as_self(session->state);
+		session_stop_task(session,
+						  task,
+						  LOAD_NEEDS_RESYNC,
+						  ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+						  "the source table was truncated",
+						  session_resync_hint(task));
+		return;
+	}
+	session->current = task;
+	(void) ready(session, relation, taker);
+	begin_reading(session, taker);
+	delta_clear(taker->delta);
+	taker->delta->changes++;
+	end_reading(session);
+}
+
+static void
+read_truncate(LoadSession *session, StringInfo message)
+{
+	bool cascade;
+	bool restart_sequences;
+	ListCell *cell;
+
+	foreach(cell, logicalrep_read_truncate(message, &cascade, &restart_sequences))
+	{
+		SourceRelation *relation = find_relation(session, lfirst_oid(cell));
+		ListCell *other;
+
+		if (relation == NULL)
+			continue;
+		session->state->changes++;
+		foreach(other, relation->takers)
+			truncate_taker(session, relation, lfirst(other));
+	}
+}
+
+/* The loads of a table, by the name that the source gives it. */
+static List *
+find_takers(LoadSession *session, LogicalRepRelation *source)
+{
+	List *takers = NIL;
+	ListCell *cell;
+
+	foreach(cell, session->tasks)
+	{
+		LoadTask *task = lfirst(cell);
+		Taker *taker;
+
+		if (strcmp(task->load->source_schema, source->nspname) != 0 ||
+			strcmp(task->load->source_table, source->relname) != 0)
+			continue;
+		taker = palloc0(sizeof(Taker));
+		taker->task = task;
+		takers = lappend(takers, taker);
+	}
+	return takers;
+}
+
+static void
+follow_layout(LoadSession *session, SourceRelation *relation)
+{
+	ListCell *cell;
+
+	foreach(cell, relation->takers)
+	{
+		Taker *taker = lfirst(cell);
+		LoadTask *task = taker->task;
+
+		if (!takes(session, taker) || !evolve_differs(task, relation->names, relation->types))
+			continue;
+		deliver(session);
+		session->current = task;
+		evolve_follow(session, task, relation->names, relation->types);
+		session->current = NULL;
+	}
+}
+
+static void
+read_relation(LoadSession *session, StringInfo message)
+{
+	LogicalRepRelation *source = logicalrep_read_rel(message);
+	MemoryContext old = MemoryContextSwitchTo(session->context);
+	LogicalRepRelId id = source->remoteid;
+	SourceRelation *relation = hash_search(session->state->relations, &id, HASH_ENTER, NULL);
+
+	relation->names = NIL;
+	relation->types = NIL;
+	for (int i = 0; i < source->natts; i++)
+	{
+		relation->names = lappend(relation->names, pstrdup(source->attnames[i]));
+		relation->types = lappend_oid(relation->types, source->atttyps[i]);
+	}
+	relation->takers = find_takers(session, source);
+	session->state->last = NULL;
+	act_as_self(session->state);
+	follow_layout(session, relation);
+	MemoryContextSwitchTo(old);
+}
+
+/* Returns false when the transaction belongs behind the stop. */
+static bool
+read_begin(LoadSession *session, StringInfo message)
+{
+	LogicalRepBeginData begin;
+
+	logicalrep_read_begin(message, &begin);
+	if (session->exact && begin.final_lsn >= session->stop)
+		return false;
+	session->state->in_transaction = true;
+	session->state->commit_lsn = begin.final_lsn;
+	session->state->commit_time = begin.committime;
+	return true;
+}
+
+static void
+read_commit(LoadSession *session, StringInfo message)
+{
+	LogicalRepCommitData commit;
+
+	logicalrep_read_commit(message, &commit);
+	session->state->in_transaction = false;
+	session->state->batch_end = commit.end_lsn;
+	session->state->batch_time = commit.committime;
+}
+
+static Size
+batch_memory(LoadSession *session)
+{
+	Size memory = 0;
+	ListCell *cell;
+
+	foreach(cell, session->tasks)
+	{
+		LoadTask *task = lfirst(cell);
+
+		if (task->delta != NULL)
+			memory += task->delta->memory;
+	}
+	return memory;
+}
+
+static bool
+batch_full(LoadSession *session)
+{
+	StreamState *state = session->state;
+
+	if (state->changes >= depipe_batch_rows)
+		return true;
+	return state->changes % MEMORY_CHECK_EVERY == 0 &&
+		   batch_memory(session) >= (Size) depipe_batch_memory * 1024;
+}
+
+/* One message of pgoutput; returns true when the batch ends with it. */
+static bool
+read_logical(LoadSession *session, StringInfo message)
+{
+	char action = pq_getmsgbyte(message);
+
+	switch (action)
+	{
+		case LOGICAL_REP_MSG_INSERT:
+		case LOGICAL_REP_MSG_UPDATE:
+		case LOGICAL_REP_MSG_DELETE:
+			read_change(session, action, message);
+			return false;
+		case LOGICAL_REP_MSG_BEGIN:
+			if (read_begin(session, message))
+				return false;
+			session->state->finished = true;
+			return true;
+		case LOGICAL_REP_MSG_COMMIT:
+			read_commit(session, message);
+			if (session->state->batch_end >= session->stop)
+				session->state->finished = true;
+			return session->state->finished || batch_full(session);
+		case LOGICAL_REP_MSG_TRUNCATE:
+			read_truncate(session, message);
+			return false;
+		case LOGICAL_REP_MSG_RELATION:
+			read_relation(session, message);
+			return false;
+		default:
+			/* types, origins, messages: nothing for us */
+			return false;
+	}
+}
+
+/* Everything that committed before its position was sent before it. */
+static bool
+read_keepalive(LoadSession *session, StringInfo message)
+{
+	StreamState *state = session->state;
+	XLogRecPtr position = pq_getmsgint64(message);
+
+	(void) pq_getmsgint64(message);
+	if (pq_getmsgbyte(message) != 0)
+		send_feedback(session, false);
+	if (state->in_transaction)
+		return false;
+	if (position > state->batch_end && !session->exact)
+		state->batch_end = position;
+	if (position >= session->stop)
+		state->finished = true;
+	return state->finished;
+}
+
+static bool
+read_message(LoadSession *session, char *buffer, int length)
+{
+	StringInfoData message;
+	char kind;
+
+	message.data = buffer;
+	message.len = length;
+	message.maxlen = -1;
+	message.cursor = 0;
+	kind = pq_getmsgbyte(&message);
+	if (kind == 'k')
+		return read_keepalive(session, &message);
+	if (kind != 'w')
+		return false;
+	message.cursor += 3 * sizeof(int64); /* start, end, time of sending */
+	return read_logical(session, &message);
+}
+
+bool
+stream_read_batch(LoadSession *session)
+{
+	StreamState *state = session->state;
+	MemoryContext old = MemoryContextSwitchTo(session->row);
+	bool done = false;
+
+	state->changes = 0;
+	state->batch_time = 0;
+	while (!done && !state->finished)
+	{
+		char *buffer;
+		int length = source_receive(session->streaming, &buffer, WAIT_MS);
+
+		if (length < 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_CONNECTION_FAILURE),
+					 errmsg("server \"%s\" ended the stream", session->server->name)));
+		if (length == 0)
+			send_feedback(session, true);
+		else
+			done = read_message(session, buffer, length);
+		MemoryContextReset(session->row);
+	}
+	act_as_self(state);
+	MemoryContextSwitchTo(old);
+	return state->finished;
+}
