@@ -172,6 +172,7 @@ CREATE TABLE depipe.target_state (
 -- One row per server: the slot, and how far its stream has been taken in.
 CREATE TABLE depipe.stream (
 	server_name name NOT NULL,
+	server_oid oid,
 	slot_name name NOT NULL,
 	slot_incarnation bigint NOT NULL DEFAULT 1,
 	publication name NOT NULL,
@@ -203,10 +204,11 @@ CREATE TABLE depipe.load_state (
 	reason text,
 	hint text,
 	since timestamptz NOT NULL DEFAULT now(),
+	server_oid oid,
 	applied_lsn pg_lsn,
 	source_relid oid,
 	source_columns jsonb,
-	source_identity "char",
+	key_columns text[],
 	made_table boolean NOT NULL DEFAULT false,
 	rows_copied bigint,
 	CONSTRAINT load_state_pkey PRIMARY KEY (target_id),
@@ -404,6 +406,90 @@ COMMENT ON TABLE depipe.event IS 'durable log of state changes; NOTIFY depipe is
 -- ---------------------------------------------------------------------
 -- 5. sources and loads
 -- ---------------------------------------------------------------------
+
+CREATE FUNCTION depipe.validator(options text[], catalog oid)
+RETURNS void
+LANGUAGE C
+AS 'MODULE_PATHNAME', 'depipe_validator';
+COMMENT ON FUNCTION depipe.validator(text[], oid) IS
+'checks the options of servers and user mappings of the foreign data wrapper depipe';
+
+CREATE FOREIGN DATA WRAPPER depipe VALIDATOR depipe.validator;
+COMMENT ON FOREIGN DATA WRAPPER depipe IS 'sources of loads: other PostgreSQL databases';
+
+CREATE FUNCTION depipe.create_load(
+	target text,
+	server name DEFAULT NULL,
+	source text DEFAULT NULL,
+	mode text DEFAULT NULL,
+	key text[] DEFAULT NULL,
+	columns jsonb DEFAULT NULL,
+	row_filter text DEFAULT NULL,
+	schema_change text DEFAULT 'safe',
+	new_columns text DEFAULT 'load',
+	on_truncate text DEFAULT 'apply',
+	target_lag interval DEFAULT '1 second',
+	replace boolean DEFAULT false)
+RETURNS text
+LANGUAGE C
+AS 'MODULE_PATHNAME', 'depipe_create_load';
+COMMENT ON FUNCTION depipe.create_load(text, name, text, text, text[], jsonb, text, text, text, text, interval, boolean)
+IS 'keep a table equal to a table of a source; returns the name of the table. The next run copies it';
+
+CREATE FUNCTION depipe.drop_load(target text, drop_table boolean DEFAULT false)
+RETURNS void
+LANGUAGE C
+AS 'MODULE_PATHNAME', 'depipe_drop_load';
+COMMENT ON FUNCTION depipe.drop_load(text, boolean) IS
+'stop loading a table; it stays unless drop_table. With the last load of a server its slot and publication go';
+
+CREATE FUNCTION depipe.pause(reason text, pattern text DEFAULT '*', server name DEFAULT NULL,
+	until timestamptz DEFAULT NULL)
+RETURNS integer
+LANGUAGE C
+AS 'MODULE_PATHNAME', 'depipe_pause';
+COMMENT ON FUNCTION depipe.pause(text, text, name, timestamptz) IS
+'hold loads and transforms; changes of paused loads are kept. Returns how many';
+
+CREATE FUNCTION depipe.resume(pattern text DEFAULT '*')
+RETURNS integer
+LANGUAGE C
+AS 'MODULE_PATHNAME', 'depipe_resume';
+COMMENT ON FUNCTION depipe.resume(text) IS 'end pauses; returns how many';
+
+CREATE FUNCTION depipe.resync(target text)
+RETURNS void
+LANGUAGE C
+AS 'MODULE_PATHNAME', 'depipe_resync';
+COMMENT ON FUNCTION depipe.resync(text) IS
+'have the next run read the whole source table again and write the differences';
+
+CREATE FUNCTION depipe.detach_source(server name)
+RETURNS void
+LANGUAGE C
+AS 'MODULE_PATHNAME', 'depipe_detach_source';
+COMMENT ON FUNCTION depipe.detach_source(name) IS
+'remove slot and publication at the source; its loads stay defined and are detached';
+
+CREATE FUNCTION depipe.server_dropped()
+RETURNS event_trigger
+LANGUAGE C
+AS 'MODULE_PATHNAME', 'depipe_server_dropped';
+COMMENT ON FUNCTION depipe.server_dropped() IS 'event trigger: servers that loads use are not dropped';
+
+CREATE EVENT TRIGGER depipe_server_dropped ON sql_drop
+WHEN TAG IN ('DROP FOREIGN DATA WRAPPER', 'DROP OWNED', 'DROP SERVER')
+EXECUTE FUNCTION depipe.server_dropped();
+
+CREATE FUNCTION depipe.server_altered()
+RETURNS event_trigger
+LANGUAGE C
+AS 'MODULE_PATHNAME', 'depipe_server_altered';
+COMMENT ON FUNCTION depipe.server_altered() IS 'event trigger: loads follow renamed servers';
+
+CREATE EVENT TRIGGER depipe_server_altered ON ddl_command_end
+WHEN TAG IN ('ALTER SERVER')
+EXECUTE FUNCTION depipe.server_altered();
 
 -- ---------------------------------------------------------------------
 -- 6. transforms

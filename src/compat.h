@@ -58,6 +58,15 @@
 #define string_to_name_list_compat(string) stringToQualifiedNameList((string), NULL)
 #endif
 
+#if PG_VERSION_NUM < 160000
+#define parse_type_compat(string, type, typmod) parseTypeString((string), (type), (typmod), false)
+#define type_string_to_name_compat(string) typeStringToTypeName(string)
+#else
+#define parse_type_compat(string, type, typmod) \
+	((void) parseTypeString((string), (type), (typmod), NULL))
+#define type_string_to_name_compat(string) typeStringToTypeName((string), NULL)
+#endif
+
 /* may the role take on the other's identity (SET ROLE)? */
 #if PG_VERSION_NUM < 160000
 #define member_can_set_role_compat(member, role) is_member_of_role((member), (role))

@@ -11,6 +11,7 @@
 #include "access/xact.h"
 #include "catalog/namespace.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
 
 static const char *const state_names[] = {
 	[LOAD_NEW] = "new",
@@ -39,11 +40,11 @@ state_from_name(const char *name)
 
 /* ---- loads ---- */
 
-#define LOAD_COLUMNS                                                                           \
-	"SELECT l.target_id, l.server_name::text, l.source_schema::text, l.source_table::text,"   \
-	" l.mode, l.key_columns, l.columns::text, l.row_filter, l.schema_change, l.new_columns,"  \
-	" l.on_truncate, l.target_lag::text, s.state, s.reason, s.applied_lsn, s.source_relid,"   \
-	" s.source_columns::text, s.made_table, s.key_columns"                                    \
+#define LOAD_COLUMNS                                                                         \
+	"SELECT l.target_id, l.server_name::text, l.source_schema::text, l.source_table::text,"  \
+	" l.mode, l.key_columns, l.columns::text, l.row_filter, l.schema_change, l.new_columns," \
+	" l.on_truncate, l.target_lag::text, s.state, s.reason, s.applied_lsn, s.source_relid,"  \
+	" s.source_columns::text, s.made_table, s.key_columns"                                   \
 	" FROM depipe.load l LEFT JOIN depipe.load_state s USING (target_id)"
 
 static Load *
@@ -76,8 +77,7 @@ load_from_row(const CatalogRows *rows, uint64 row)
 Load *
 load_get(int32 target_id)
 {
-	CatalogRows *rows = CATALOG_EXECUTE(LOAD_COLUMNS
-										" WHERE l.target_id OPERATOR(pg_catalog.=) $1",
+	CatalogRows *rows = CATALOG_EXECUTE(LOAD_COLUMNS " WHERE l.target_id OPERATOR(pg_catalog.=) $1",
 										ARG_INT4(target_id));
 
 	return rows->count == 0 ? NULL : load_from_row(rows, 0);
@@ -97,13 +97,11 @@ loads_of_server(const char *server_name)
 	return loads;
 }
 
-#define LOAD_ARGUMENTS(load)                                                              \
-	ARG_INT4((load)->target->id), ARG_TEXT((load)->server_name),                          \
-		ARG_TEXT((load)->source_schema), ARG_TEXT((load)->source_table),                  \
-		ARG_TEXT((load)->mode), ARG_TEXT_ARRAY((load)->key), ARG_JSONB((load)->columns),  \
-		ARG_TEXT((load)->row_filter), ARG_TEXT((load)->schema_change),                    \
-		ARG_TEXT((load)->new_columns), ARG_TEXT((load)->on_truncate),                     \
-		ARG_TEXT((load)->target_lag)
+#define LOAD_ARGUMENTS(load)                                                                       \
+	ARG_INT4((load)->target->id), ARG_TEXT((load)->server_name), ARG_TEXT((load)->source_schema),  \
+		ARG_TEXT((load)->source_table), ARG_TEXT((load)->mode), ARG_TEXT_ARRAY((load)->key),       \
+		ARG_JSONB((load)->columns), ARG_TEXT((load)->row_filter), ARG_TEXT((load)->schema_change), \
+		ARG_TEXT((load)->new_columns), ARG_TEXT((load)->on_truncate), ARG_TEXT((load)->target_lag)
 
 void
 load_insert(const Load *load, Oid server)
@@ -128,10 +126,11 @@ load_update(const Load *load, Oid server)
 						   " new_columns = $10, on_truncate = $11, target_lag = $12::interval"
 						   " WHERE target_id OPERATOR(pg_catalog.=) $1",
 						   LOAD_ARGUMENTS(load));
-	(void) CATALOG_EXECUTE("INSERT INTO depipe.load_state (target_id, server_oid) VALUES ($1, $2)"
-						   " ON CONFLICT (target_id) DO UPDATE SET server_oid = EXCLUDED.server_oid",
-						   ARG_INT4(load->target->id),
-						   ARG_OID(server));
+	(void) CATALOG_EXECUTE(
+		"INSERT INTO depipe.load_state (target_id, server_oid) VALUES ($1, $2)"
+		" ON CONFLICT (target_id) DO UPDATE SET server_oid = EXCLUDED.server_oid",
+		ARG_INT4(load->target->id),
+		ARG_OID(server));
 }
 
 void
@@ -375,31 +374,42 @@ stream_set_source(const char *server_name, XLogRecPtr received_lsn, XLogRecPtr s
 /* ---- servers ---- */
 
 void
-loads_follow_rename(Oid server, const char *new_name)
+loads_follow_renames(void)
 {
-	(void) CATALOG_EXECUTE("UPDATE depipe.load l SET server_name = $2::name"
-						   " FROM depipe.load_state s"
-						   " WHERE s.target_id OPERATOR(pg_catalog.=) l.target_id"
-						   " AND s.server_oid OPERATOR(pg_catalog.=) $1"
-						   " AND l.server_name OPERATOR(pg_catalog.<>) $2::name",
-						   ARG_OID(server),
-						   ARG_TEXT(new_name));
-	(void) CATALOG_EXECUTE("UPDATE depipe.stream SET server_name = $2::name"
-						   " WHERE server_oid OPERATOR(pg_catalog.=) $1"
-						   " AND server_name OPERATOR(pg_catalog.<>) $2::name",
-						   ARG_OID(server),
-						   ARG_TEXT(new_name));
+	(void) CATALOG_EXECUTE0("UPDATE depipe.load l SET server_name = f.srvname"
+							" FROM depipe.load_state s, pg_catalog.pg_foreign_server f"
+							" WHERE s.target_id OPERATOR(pg_catalog.=) l.target_id"
+							" AND f.oid OPERATOR(pg_catalog.=) s.server_oid"
+							" AND l.server_name OPERATOR(pg_catalog.<>) f.srvname");
+	(void) CATALOG_EXECUTE0("UPDATE depipe.stream s SET server_name = f.srvname"
+							" FROM pg_catalog.pg_foreign_server f"
+							" WHERE f.oid OPERATOR(pg_catalog.=) s.server_oid"
+							" AND s.server_name OPERATOR(pg_catalog.<>) f.srvname");
+}
+
+List *
+dropped_servers(void)
+{
+	CatalogRows *rows = CATALOG_EXECUTE0(
+		"SELECT o.object_name FROM pg_catalog.pg_event_trigger_dropped_objects() o"
+		" WHERE o.object_type OPERATOR(pg_catalog.=) 'server'");
+	List *names = NIL;
+
+	for (uint64 i = 0; i < rows->count; i++)
+		if (!catalog_isnull(rows, i, 1))
+			names = lappend(names, catalog_text(rows, i, 1));
+	return names;
 }
 
 bool
 server_in_use(const char *server_name)
 {
-	CatalogRows *rows =
-		CATALOG_EXECUTE("SELECT 1 FROM depipe.load"
-						" WHERE server_name OPERATOR(pg_catalog.=) $1::name"
-						" UNION ALL SELECT 1 FROM depipe.stream"
-						" WHERE server_name OPERATOR(pg_catalog.=) $1::name LIMIT 1",
-						ARG_TEXT(server_name));
+	CatalogRows *rows = CATALOG_EXECUTE(
+		"SELECT 1 FROM depipe.load"
+		" WHERE server_name OPERATOR(pg_catalog.=) $1::name"
+		" UNION ALL SELECT 1 FROM depipe.stream"
+		" WHERE server_name OPERATOR(pg_catalog.=) $1::name LIMIT 1",
+		ARG_TEXT(server_name));
 
 	return rows->count > 0;
 }

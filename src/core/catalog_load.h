@@ -16,12 +16,12 @@
  */
 typedef enum LoadState
 {
-	LOAD_NEW,		   /* to be copied -> COPYING */
-	LOAD_COPYING,	   /* -> STREAMING; after a crash it is copied again */
-	LOAD_STREAMING,	/* -> PAUSED, NEEDS_RESYNC */
-	LOAD_PAUSED,	   /* the source's columns changed; only a resync goes on -> NEW */
+	LOAD_NEW,          /* to be copied -> COPYING */
+	LOAD_COPYING,      /* -> STREAMING; after a crash it is copied again */
+	LOAD_STREAMING,    /* -> PAUSED, NEEDS_RESYNC */
+	LOAD_PAUSED,       /* the source's columns changed; only a resync goes on -> NEW */
 	LOAD_NEEDS_RESYNC, /* changes were lost -> NEW */
-	LOAD_DETACHED	  /* no state: restored, or detached -> NEW */
+	LOAD_DETACHED      /* no state: restored, or detached -> NEW */
 } LoadState;
 
 typedef struct Load
@@ -31,7 +31,7 @@ typedef struct Load
 	char *source_schema;
 	char *source_table;
 	char *mode;
-	List *key; /* column names; NIL: the source's */
+	List *key;     /* column names; NIL: the source's */
 	char *columns; /* JSON object as text, or NULL */
 	char *row_filter;
 	char *schema_change;
@@ -43,7 +43,7 @@ typedef struct Load
 	XLogRecPtr applied_lsn;
 	Oid source_relid;
 	char *source_columns; /* JSON array as text: the columns last seen */
-	List *copied_key;	 /* names: the key in use since the copy */
+	List *copied_key;     /* names: the key in use since the copy */
 	bool made_table;
 } Load;
 
@@ -110,8 +110,11 @@ extern void stream_advance(Stream *stream, XLogRecPtr applied_lsn, TimestampTz c
 extern void stream_set_source(const char *server_name, XLogRecPtr received_lsn,
 							  XLogRecPtr source_lsn, int64 retained_bytes, int64 safe_wal_size);
 
-/* A server got another name: the definitions follow. */
-extern void loads_follow_rename(Oid server, const char *new_name);
+/* Servers got other names: the definitions follow. */
+extern void loads_follow_renames(void);
+
+/* In an event trigger on sql_drop: names of the servers that were dropped. */
+extern List *dropped_servers(void);
 
 /* Is there a load or a stream of this server? */
 extern bool server_in_use(const char *server_name);

@@ -132,7 +132,8 @@ check_option(DefElem *def, Oid catalog)
 		(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
 		 errmsg("invalid option \"%s\"", def->defname),
 		 option != NULL && option->catalog == UserMappingRelationId
-			 ? errhint("Options that prove an identity belong to the user mapping: CREATE USER MAPPING FOR ... SERVER ... OPTIONS (...).")
+			 ? errhint(
+				   "Options that prove an identity belong to the user mapping: CREATE USER MAPPING FOR ... SERVER ... OPTIONS (...).")
 		 : option != NULL ? errhint("This option belongs to the server.")
 		 : catalog == ForeignServerRelationId || catalog == UserMappingRelationId
 			 ? errhint("Valid options are: %s.", option_names(catalog))
@@ -245,10 +246,9 @@ source_server_open(const char *server_name)
 			(errcode(ERRCODE_UNDEFINED_OBJECT),
 			 errmsg("role \"%s\" has no user mapping for server \"%s\"", owner, server_name),
 			 errdetail("A server is connected to with the user mapping of its owner."),
-			 errhint(
-				 "CREATE USER MAPPING FOR %s SERVER %s OPTIONS (user '...', password '...').",
-				 quote_identifier(owner),
-				 quote_identifier(server_name))));
+			 errhint("CREATE USER MAPPING FOR %s SERVER %s OPTIONS (user '...', password '...').",
+					 quote_identifier(owner),
+					 quote_identifier(server_name))));
 	initStringInfo(&conninfo);
 	(void) take_options(server, &conninfo, foreign->options, ForeignServerRelationId);
 	if (!take_options(server,
@@ -305,8 +305,9 @@ prepare_library(void)
 	load_file("libpqwalreceiver", false);
 	RegisterXactCallback(at_transaction_end, NULL);
 	RegisterSubXactCallback(at_subtransaction_end, NULL);
-	connection_context =
-		AllocSetContextCreate(TopMemoryContext, "depipe connections", ALLOCSET_SMALL_SIZES);
+	connection_context = AllocSetContextCreate(TopMemoryContext,
+											   "depipe connections",
+											   ALLOCSET_SMALL_SIZES);
 }
 
 #if !WALRCV_CHECKS_PASSWORD
@@ -318,8 +319,8 @@ static bool
 used_password(WalReceiverConn *walrcv)
 {
 	typedef int (*used_password_function)(const void *);
-	used_password_function function =
-		(used_password_function) dlsym(RTLD_DEFAULT, "PQconnectionUsedPassword");
+	used_password_function function = (used_password_function) dlsym(RTLD_DEFAULT,
+																	 "PQconnectionUsedPassword");
 
 	return function != NULL && function(*(void **) walrcv) != 0;
 }
@@ -332,12 +333,14 @@ check_password(const SourceServer *server, Connection *connection)
 	if (!server->must_use_password || used_password(connection->walrcv))
 		return;
 	connection_close(connection);
-	ereport(ERROR,
-			(errcode(ERRCODE_S_R_E_PROHIBITED_SQL_STATEMENT_ATTEMPTED),
-			 errmsg("password is required"),
-			 errdetail("The owner of server \"%s\" is not a superuser, and the source did not ask for the password.",
-					   server->name),
-			 errhint("The authentication method of the source must be changed.")));
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_S_R_E_PROHIBITED_SQL_STATEMENT_ATTEMPTED),
+		 errmsg("password is required"),
+		 errdetail(
+			 "The owner of server \"%s\" is not a superuser, and the source did not ask for the password.",
+			 server->name),
+		 errhint("The authentication method of the source must be changed.")));
 #endif
 }
 
@@ -420,8 +423,9 @@ source_sqlstate(const WalRcvExecResult *result)
 	return result->sqlstate;
 }
 
-pg_attribute_noreturn() static void
-raise_source_error(Connection *connection, const WalRcvExecResult *result, const char *doing)
+pg_attribute_noreturn() static void raise_source_error(Connection *connection,
+													   const WalRcvExecResult *result,
+													   const char *doing)
 {
 	ereport(ERROR,
 			(errcode(source_sqlstate(result)),
@@ -435,7 +439,7 @@ static WalRcvExecResult *
 execute(Connection *connection, const char *sql, int columns, WalRcvExecStatus expected,
 		const char *doing)
 {
-	Oid types[32];
+	Oid types[32] = {0};
 	WalRcvExecResult *result;
 
 	Assert(columns <= lengthof(types));

@@ -108,8 +108,8 @@ copy_in_binary(LoadTask *task, TupleDesc columns)
 }
 
 uint64
-copy_rows(LoadSession *session, LoadTask *task, CopySource *source, TupleDesc columns,
-		  Delta *delta, Tuplestorestate *rows)
+copy_rows(LoadSession *session, LoadTask *task, CopySource *source, TupleDesc columns, Delta *delta,
+		  Tuplestorestate *rows)
 {
 	RowReader *reader = rowreader_create(task->columns, columns);
 	bool binary = copy_in_binary(task, columns);
@@ -207,8 +207,7 @@ fill_difference(Copy *copy)
 	Tuplestorestate *rows = tuplestore_begin_heap(true, false, work_mem);
 	Identity identity;
 
-	copy->rows =
-		copy_rows(copy->session, copy->task, copy->source, delta->columns, NULL, rows);
+	copy->rows = copy_rows(copy->session, copy->task, copy->source, delta->columns, NULL, rows);
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	register_tuplestore("_depipe_incoming", delta->columns, rows, copy->rows);
@@ -255,11 +254,8 @@ read_table(Copy *copy)
 
 	if (error == NULL)
 	{
-		copy->delta = delta_create(task->target->relid,
-								   task->columns,
-								   task->key,
-								   FOLD_NONE,
-								   session->batch);
+		copy->delta =
+			delta_create(task->target->relid, task->columns, task->key, FOLD_NONE, session->batch);
 		error = guarded_run(fill_work, copy);
 	}
 	if (error == NULL)
@@ -333,8 +329,8 @@ may_copy(Copy *copy)
 		return true;
 	task->blocked = true;
 	task->stopped = true;
-	session_run(copy->session, task)->reason =
-		MemoryContextStrdup(copy->session->context, copy->admission_reason);
+	session_run(copy->session, task)->reason = MemoryContextStrdup(copy->session->context,
+																   copy->admission_reason);
 	return false;
 }
 

@@ -30,11 +30,8 @@ Delta *
 deliver_delta(LoadSession *session, LoadTask *task)
 {
 	if (task->delta == NULL)
-		task->delta = delta_create(task->target->relid,
-								   task->columns,
-								   task->key,
-								   FOLD_BATCH,
-								   session->batch);
+		task->delta =
+			delta_create(task->target->relid, task->columns, task->key, FOLD_BATCH, session->batch);
 	return task->delta;
 }
 
@@ -72,11 +69,7 @@ with_waiting(LoadSession *session, LoadTask *task, Delta *delta)
 
 	if (park_count(task->target->id) == 0 && !quarantine_has_retries(task->target->id))
 		return delta;
-	all = delta_create(task->target->relid,
-					   task->columns,
-					   task->key,
-					   FOLD_BATCH,
-					   session->batch);
+	all = delta_create(task->target->relid, task->columns, task->key, FOLD_BATCH, session->batch);
 	(void) quarantine_take_retries(task->target, all);
 	park_take(task->target, all);
 	if (delta != NULL)
@@ -254,12 +247,9 @@ waiting_deliveries(LoadSession *session, bool again)
 				task->run->reason = keep(session, reason);
 			continue;
 		}
-		deliveries = lappend(deliveries,
-							 make_delivery(session,
-										   task,
-										   with_waiting(session, task, NULL),
-										   admission,
-										   reason));
+		deliveries = lappend(
+			deliveries,
+			make_delivery(session, task, with_waiting(session, task, NULL), admission, reason));
 	}
 	return deliveries;
 }

@@ -66,7 +66,7 @@ enum_statement(LoadSession *session, const SourceColumn *column)
 static bool
 type_exists(const char *type_name)
 {
-	TypeName *parsed = typeStringToTypeName_compat(type_name);
+	TypeName *parsed = type_string_to_name_compat(type_name);
 	HeapTuple tuple = LookupTypeName(NULL, parsed, NULL, true);
 
 	if (tuple == NULL)
@@ -87,13 +87,15 @@ local_type(LoadSession *session, const SourceColumn *column)
 		char *create = enum_statement(session, column);
 
 		if (create == NULL)
-			ereport(ERROR,
-					(errcode(ERRCODE_UNDEFINED_OBJECT),
-					 errmsg("type %s of column \"%s\" does not exist in this database",
-							column->type_name,
-							column->name),
-					 errhint("Create the type %s here, or leave the column out with the argument \"columns\".",
-							 column->type_name)));
+			ereport(
+				ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("type %s of column \"%s\" does not exist in this database",
+						column->type_name,
+						column->name),
+				 errhint(
+					 "Create the type %s here, or leave the column out with the argument \"columns\".",
+					 column->type_name)));
 		if (SPI_execute(create, false, 0) != SPI_OK_UTILITY)
 			elog(ERROR, "could not create type %s", column->type_name);
 	}
@@ -169,10 +171,9 @@ add_column(LoadSession *session, LoadTask *task, const SourceColumn *column)
 							  column->has_missing ? " DEFAULT " : "",
 							  column->has_missing ? sql_literal(column->missing) : ""));
 	if (column->has_missing)
-		execute_as_owner(task,
-						 psprintf("ALTER TABLE %s ALTER COLUMN %s DROP DEFAULT",
-								  task->target->display,
-								  name));
+		execute_as_owner(
+			task,
+			psprintf("ALTER TABLE %s ALTER COLUMN %s DROP DEFAULT", task->target->display, name));
 }
 
 /* The columns that source and target share; without generated ones. */
@@ -437,8 +438,7 @@ evolve_take_recorded(LoadSession *session, LoadTask *task)
 static bool
 follow_addition(LoadSession *session, LoadTask *task, const char *name)
 {
-	SourceColumn *column = task->source == NULL ? NULL
-												: source_table_column(task->source, name);
+	SourceColumn *column = task->source == NULL ? NULL : source_table_column(task->source, name);
 	Identity identity;
 
 	if (projection_leaves_out(task->load, name) || column == NULL || column->generated)

@@ -226,11 +226,11 @@ read_binary(ColumnReader *reader, char *data, int length)
 
 /* ---- rows ---- */
 
-pg_attribute_noreturn() static void
-too_short(void)
+pg_attribute_noreturn() static void too_short(void)
 {
-	ereport(ERROR,
-			(errcode(ERRCODE_PROTOCOL_VIOLATION), errmsg("a row sent by the source is incomplete")));
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_PROTOCOL_VIOLATION), errmsg("a row sent by the source is incomplete")));
 }
 
 static int
@@ -319,8 +319,7 @@ copied_binary(RowReader *reader, char *data, int length, Datum *values, bool *nu
 	char *end = data + length;
 	int count;
 
-	if (length >= COPY_SIGNATURE_LENGTH &&
-		memcmp(data, COPY_SIGNATURE, COPY_SIGNATURE_LENGTH) == 0)
+	if (length >= COPY_SIGNATURE_LENGTH && memcmp(data, COPY_SIGNATURE, COPY_SIGNATURE_LENGTH) == 0)
 	{
 		int extension;
 
@@ -412,8 +411,7 @@ copied_text(RowReader *reader, char *data, int length, Datum *values, bool *null
 }
 
 bool
-rowreader_copied(RowReader *reader, char *data, int length, bool binary, Datum *values,
-				 bool *nulls)
+rowreader_copied(RowReader *reader, char *data, int length, bool binary, Datum *values, bool *nulls)
 {
 	memset(nulls, true, reader->ncolumns);
 	return binary ? copied_binary(reader, data, length, values, nulls)

@@ -15,11 +15,11 @@
 typedef enum BinaryKind
 {
 	BINARY_FUNCTION, /* by the type's receive function */
-	BINARY_INT2,	 /* and others whose bytes are only in another order */
+	BINARY_INT2,     /* and others whose bytes are only in another order */
 	BINARY_INT4,
 	BINARY_INT8,
 	BINARY_BOOL,
-	BINARY_TEXT, /* bytes of a text, taken by the type's input function */
+	BINARY_TEXT,   /* bytes of a text, taken by the type's input function */
 	BINARY_VARLENA /* bytes of a text, taken as they are */
 } BinaryKind;
 
@@ -37,10 +37,10 @@ typedef struct RowReader
 {
 	int nsource; /* columns that the source sends */
 	ColumnReader *readers;
-	int ncolumns;	/* of the delta */
+	int ncolumns;    /* of the delta */
 	bool user_types; /* input functions may run a user's code */
 	char *reading;   /* name of the column that is being read, for errors */
-	char **names;	/* of the source's columns */
+	char **names;    /* of the source's columns */
 } RowReader;
 
 /*

@@ -49,8 +49,9 @@ LoadSession *
 session_begin(const char *server_name, const LoadRefreshOptions *options)
 {
 	MemoryContext parent = PortalContext != NULL ? PortalContext : TopMemoryContext;
-	MemoryContext context =
-		AllocSetContextCreate(parent, "depipe load session", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext context = AllocSetContextCreate(parent,
+												  "depipe load session",
+												  ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
 	LoadSession *session = palloc0(sizeof(LoadSession));
 	ListCell *cell;
@@ -79,12 +80,12 @@ session_lock(const char *server_name, bool wait)
 {
 	LOCKTAG tag;
 
-	SET_LOCKTAG_ADVISORY(tag,
-						 MyDatabaseId,
-						 stream_class(),
-						 DatumGetUInt32(
-							 hash_any((const unsigned char *) server_name, strlen(server_name))),
-						 STREAM_LOCK_SPACE);
+	SET_LOCKTAG_ADVISORY(
+		tag,
+		MyDatabaseId,
+		stream_class(),
+		DatumGetUInt32(hash_any((const unsigned char *) server_name, strlen(server_name))),
+		STREAM_LOCK_SPACE);
 	return LockAcquire(&tag, ExclusiveLock, false, !wait) != LOCKACQUIRE_NOT_AVAIL;
 }
 
@@ -226,8 +227,7 @@ session_describe(LoadSession *session, LoadTask *task, Connection *connection)
 static bool
 is_active(const LoadTask *task)
 {
-	return !task->stopped && (task->load->state == LOAD_NEW ||
-							  task->load->state == LOAD_COPYING ||
+	return !task->stopped && (task->load->state == LOAD_NEW || task->load->state == LOAD_COPYING ||
 							  task->load->state == LOAD_STREAMING);
 }
 
@@ -305,7 +305,8 @@ session_check_slot_possible(const LoadSession *session)
 			ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 			 errmsg("cannot make a slot in this transaction, because it has written"),
-			 errdetail("The source is a database of this cluster; it would wait for this transaction."),
+			 errdetail(
+				 "The source is a database of this cluster; it would wait for this transaction."),
 			 errhint("Use CALL depipe.run(...) outside of a transaction block.")));
 }
 

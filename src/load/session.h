@@ -24,20 +24,20 @@ typedef struct LoadTask
 {
 	Load *load;
 	Target *target; /* load->target */
-	Run *run;		/* NULL until there is something to say */
-	bool asked;		/* named by the caller: its run is always finished */
-	bool stopped;	/* takes no changes in this run */
-	bool paused;	/* by hand: its changes are parked */
+	Run *run;       /* NULL until there is something to say */
+	bool asked;     /* named by the caller: its run is always finished */
+	bool stopped;   /* takes no changes in this run */
+	bool paused;    /* by hand: its changes are parked */
 	char *pause_reason;
-	SourceTable *source; /* NULL: there is none */
-	List *key;			 /* names; NIL: a bag */
-	List *columns;		 /* names of the source's columns that it takes */
+	SourceTable *source;    /* NULL: there is none */
+	List *key;              /* names; NIL: a bag */
+	List *columns;          /* names of the source's columns that it takes */
 	Projection *projection; /* NULL: columns as they are */
-	Delta *delta;		 /* of the batch; NULL: no change yet */
-	bool published;		 /* something was, in this run */
-	bool blocked;		 /* not published by its gate or breaker */
-	bool attempted;		 /* given to publish in this run */
-	char *problem;		 /* why it is stopped, found but not yet recorded */
+	Delta *delta;           /* of the batch; NULL: no change yet */
+	bool published;         /* something was, in this run */
+	bool blocked;           /* not published by its gate or breaker */
+	bool attempted;         /* given to publish in this run */
+	char *problem;          /* why it is stopped, found but not yet recorded */
 	char *problem_hint;
 	LoadState problem_state;
 	int problem_sqlstate;
@@ -47,7 +47,7 @@ typedef struct LoadSession
 {
 	MemoryContext context; /* of the session */
 	MemoryContext batch;   /* of one batch */
-	MemoryContext row;	 /* of one change */
+	MemoryContext row;     /* of one change */
 	const LoadRefreshOptions *options;
 	SourceServer *server;
 	Connection *control;
@@ -55,20 +55,20 @@ typedef struct LoadSession
 	char *system_identifier;
 	int timeline;
 	bool same_cluster; /* the source is a database of this cluster */
-	Stream *stream;	/* NULL until there is a slot */
-	bool made_stream; /* by this run, not recorded yet */
-	char *lost;		  /* why the stream cannot go on */
+	Stream *stream;    /* NULL until there is a slot */
+	bool made_stream;  /* by this run, not recorded yet */
+	char *lost;        /* why the stream cannot go on */
 	List *tasks;
-	uint64 serial;		/* of the batch: what was made for another one is gone */
-	XLogRecPtr stop;	/* read the stream up to here */
-	TimestampTz stop_time; /* the source's clock when it was there */
-	bool exact;			/* stop before the first transaction at or after stop */
-	bool at_stop;		/* the last batch reached it */
-	bool advanced;		/* the last batch moved the recorded position */
-	bool delivered;		/* something of this transaction was delivered already */
-	bool overtaken;		/* another run has the stream now */
-	bool binary;		/* values are sent in binary form */
-	LoadTask *current;  /* whose work is being done, to attribute an error */
+	uint64 serial;            /* of the batch: what was made for another one is gone */
+	XLogRecPtr stop;          /* read the stream up to here */
+	TimestampTz stop_time;    /* the source's clock when it was there */
+	bool exact;               /* stop before the first transaction at or after stop */
+	bool at_stop;             /* the last batch reached it */
+	bool advanced;            /* the last batch moved the recorded position */
+	bool delivered;           /* something of this transaction was delivered already */
+	bool overtaken;           /* another run has the stream now */
+	bool binary;              /* values are sent in binary form */
+	LoadTask *current;        /* whose work is being done, to attribute an error */
 	struct RowReader *reader; /* what is being read, to name the column in it */
 	struct StreamState *state;
 } LoadSession;

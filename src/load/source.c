@@ -21,6 +21,7 @@
 #include "catalog/pg_publication.h"
 #include "commands/dbcommands.h"
 #include "common/hashfn.h"
+#include "core/guarded.h"
 #include "core/sqltext.h"
 #include "pgstat.h"
 #include "storage/latch.h"
@@ -297,8 +298,8 @@ char *
 source_object_name(const char *server_name)
 {
 	char *database = get_database_name(MyDatabaseId);
-	char *identity = psprintf(UINT64_FORMAT "/%u/%s", GetSystemIdentifier(), MyDatabaseId,
-							  server_name);
+	char *identity =
+		psprintf(UINT64_FORMAT "/%u/%s", GetSystemIdentifier(), MyDatabaseId, server_name);
 	uint32 id = DatumGetUInt32(hash_any((unsigned char *) identity, strlen(identity)));
 
 	return psprintf("depipe_%s_%s_%08x",
@@ -310,9 +311,8 @@ source_object_name(const char *server_name)
 static XLogRecPtr
 parse_lsn(const char *text)
 {
-	return text == NULL
-			   ? InvalidXLogRecPtr
-			   : DatumGetLSN(DirectFunctionCall1(pg_lsn_in, CStringGetDatum(text)));
+	return text == NULL ? InvalidXLogRecPtr
+						: DatumGetLSN(DirectFunctionCall1(pg_lsn_in, CStringGetDatum(text)));
 }
 
 static int64
@@ -394,12 +394,11 @@ source_position(Connection *connection, TimestampTz *now)
 Oid
 source_publication_oid(Connection *connection, const char *name)
 {
-	SourceRows *rows =
-		source_query(connection,
-					 1,
-					 psprintf("SELECT oid FROM pg_catalog.pg_publication WHERE pubname = %s",
-							  sql_literal(name)),
-					 "look at the publication");
+	SourceRows *rows = source_query(
+		connection,
+		1,
+		psprintf("SELECT oid FROM pg_catalog.pg_publication WHERE pubname = %s", sql_literal(name)),
+		"look at the publication");
 
 	return rows->count == 0 ? InvalidOid : strtoul(rows->values[0][0], NULL, 10);
 }
@@ -411,14 +410,15 @@ published_tables(Connection *connection, const char *name)
 	SourceRows *rows = source_query(
 		connection,
 		1,
-		psprintf("SELECT pg_catalog.string_agg(pg_catalog.format('ONLY %%I.%%I', n.nspname, c.relname),"
-				 " ', ' ORDER BY c.oid)"
-				 " FROM pg_catalog.pg_publication p"
-				 " JOIN pg_catalog.pg_publication_rel r ON r.prpubid = p.oid"
-				 " JOIN pg_catalog.pg_class c ON c.oid = r.prrelid"
-				 " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
-				 " WHERE p.pubname = %s",
-				 sql_literal(name)),
+		psprintf(
+			"SELECT pg_catalog.string_agg(pg_catalog.format('ONLY %%I.%%I', n.nspname, c.relname),"
+			" ', ' ORDER BY c.oid)"
+			" FROM pg_catalog.pg_publication p"
+			" JOIN pg_catalog.pg_publication_rel r ON r.prpubid = p.oid"
+			" JOIN pg_catalog.pg_class c ON c.oid = r.prrelid"
+			" JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
+			" WHERE p.pubname = %s",
+			sql_literal(name)),
 		"look at the publication");
 
 	return rows->values[0][0] == NULL ? pstrdup("") : rows->values[0][0];
@@ -466,11 +466,10 @@ source_publication_set(Connection *connection, const char *name, List *tables)
 		return source_publication_oid(connection, name);
 	}
 	if (wanted.len > 0 && strcmp(published_tables(connection, name), wanted.data) != 0)
-		source_command(connection,
-					   psprintf("ALTER PUBLICATION %s SET TABLE %s",
-								sql_identifier(name),
-								wanted.data),
-					   "change the publication");
+		source_command(
+			connection,
+			psprintf("ALTER PUBLICATION %s SET TABLE %s", sql_identifier(name), wanted.data),
+			"change the publication");
 	return oid;
 }
 
@@ -508,53 +507,41 @@ remove_objects(Removal *removal)
 	if (source_slot_describe(connection, removal->slot_name)->exists)
 		source_slot_drop(connection, removal->slot_name);
 	if (removal->publication != NULL)
-		source_command(connection,
-					   psprintf("DROP PUBLICATION IF EXISTS %s",
-								sql_identifier(removal->publication)),
-					   "drop the publication");
+		source_command(
+			connection,
+			psprintf("DROP PUBLICATION IF EXISTS %s", sql_identifier(removal->publication)),
+			"drop the publication");
 	connection_close(connection);
+}
+
+static bool
+removal_work(void *argument)
+{
+	remove_objects(argument);
+	return true;
 }
 
 /* The error becomes a warning: the local part shall not fail because a source is gone. */
 static void
 try_removal(Removal *removal)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
+	ErrorData *error = guarded_run(removal_work, removal);
 
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		remove_objects(removal);
-		ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		ErrorData *error;
-
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		ereport(
-			WARNING,
+	if (error == NULL)
+		return;
+	ereport(WARNING,
 			(errcode(ERRCODE_WARNING),
-			 errmsg("slot \"%s\"%s%s%s of server \"%s\" %s left at the source",
-					removal->slot_name,
-					removal->publication != NULL ? " and publication \"" : "",
-					removal->publication != NULL ? removal->publication : "",
-					removal->publication != NULL ? "\"" : "",
-					removal->server->name,
-					removal->publication != NULL ? "were" : "was"),
+			 removal->publication == NULL
+				 ? errmsg("slot \"%s\" is left at server \"%s\"",
+						  removal->slot_name,
+						  removal->server->name)
+				 : errmsg("slot \"%s\" and publication \"%s\" are left at server \"%s\"",
+						  removal->slot_name,
+						  removal->publication,
+						  removal->server->name),
 			 errdetail("%s", error->message),
-			 errhint(
-				 "The slot retains WAL. At the source: SELECT pg_drop_replication_slot(%s);",
-				 sql_literal(removal->slot_name))));
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
+			 errhint("The slot retains WAL. At the source: SELECT pg_drop_replication_slot(%s);",
+					 sql_literal(removal->slot_name))));
 }
 
 static void

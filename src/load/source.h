@@ -14,7 +14,7 @@
 typedef struct SourceColumn
 {
 	char *name;
-	Oid type;		 /* at the source */
+	Oid type;        /* at the source */
 	char *type_name; /* as format_type says it there, qualified */
 	bool user_type;  /* not built into the server */
 	bool not_null;
@@ -31,10 +31,10 @@ typedef struct SourceTable
 	char *schema_name;
 	char *table_name;
 	Oid relid;
-	char kind;		/* relkind */
+	char kind;        /* relkind */
 	char persistence; /* relpersistence */
-	char identity;	/* relreplident */
-	List *columns;	/* of SourceColumn, in their order */
+	char identity;    /* relreplident */
+	List *columns;    /* of SourceColumn, in their order */
 	char *row_security_note;
 } SourceTable;
 

@@ -37,7 +37,7 @@
 #include "utils/memutils.h"
 
 #define WAIT_MS 1000
-#define START_TRIES 50	   /* times 0.1 s: our last connection may be just ending */
+#define START_TRIES 50         /* times 0.1 s: our last connection may be just ending */
 #define MEMORY_CHECK_EVERY 256 /* changes */
 #define SENDER_TIMEOUT "30min" /* of the source: it waits while a batch is applied */
 
@@ -67,7 +67,7 @@ typedef struct StreamState
 	HTAB *relations;
 	SourceRelation *last;
 	bool in_transaction;
-	bool finished;		   /* the stop was reached */
+	bool finished;         /* the stop was reached */
 	XLogRecPtr commit_lsn; /* of the transaction being read */
 	TimestampTz commit_time;
 	XLogRecPtr batch_end;
@@ -110,9 +110,7 @@ start_command(LoadSession *session)
 					 LSN_FORMAT_ARGS(session->stream->applied_lsn),
 					 sql_literal(quote_identifier(session->stream->publication)));
 	if (session->streaming->version >= 140000)
-		appendStringInfo(&sql,
-						 ", messages 'true'%s",
-						 session->binary ? ", binary 'true'" : "");
+		appendStringInfo(&sql, ", messages 'true'%s", session->binary ? ", binary 'true'" : "");
 	appendStringInfoChar(&sql, ')');
 	return sql.data;
 }
@@ -334,12 +332,7 @@ read_update(LoadSession *session, Taker *taker, char *data, const char *end)
 
 	if (has_old)
 	{
-		rowreader_replicated(taker->reader,
-							 &data,
-							 end,
-							 taker->old_values,
-							 taker->old_nulls,
-							 NULL);
+		rowreader_replicated(taker->reader, &data, end, taker->old_values, taker->old_nulls, NULL);
 		data++; /* 'N' */
 	}
 	rowreader_replicated(taker->reader, &data, end, taker->values, taker->nulls, &unknown);

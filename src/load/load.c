@@ -1,0 +1,628 @@
+/*-------------------------------------------------------------------------
+ *
+ * load.c
+ *		Definitions of loads, and the SQL functions about them.
+ *
+ * Everything here writes local rows only; what follows at the source happens
+ * in the next run, or (removing) just before the commit.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "load/load.h"
+
+#include "catalog/catalog.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "commands/event_trigger.h"
+#include "core/catalog_load.h"
+#include "core/catalog_transform.h"
+#include "core/identity.h"
+#include "core/sqltext.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "load/projection.h"
+#include "load/session.h"
+#include "load/source.h"
+#include "publish/publish.h"
+#include "utils/jsonb.h"
+#include "utils/lsyscache.h"
+#include "utils/syscache.h"
+#include "utils/timestamp.h"
+
+PG_FUNCTION_INFO_V1(depipe_create_load);
+PG_FUNCTION_INFO_V1(depipe_drop_load);
+PG_FUNCTION_INFO_V1(depipe_pause);
+PG_FUNCTION_INFO_V1(depipe_resume);
+PG_FUNCTION_INFO_V1(depipe_resync);
+PG_FUNCTION_INFO_V1(depipe_detach_source);
+PG_FUNCTION_INFO_V1(depipe_server_dropped);
+PG_FUNCTION_INFO_V1(depipe_server_altered);
+
+/* ---- arguments ---- */
+
+static void
+refuse_null(FunctionCallInfo fcinfo, int number, const char *name)
+{
+	if (PG_ARGISNULL(number))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("argument \"%s\" must not be null", name)));
+}
+
+static char *
+text_or_null(FunctionCallInfo fcinfo, int number)
+{
+	return PG_ARGISNULL(number) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(number));
+}
+
+static char *
+required_text(FunctionCallInfo fcinfo, int number, const char *name)
+{
+	refuse_null(fcinfo, number, name);
+	return text_or_null(fcinfo, number);
+}
+
+/* One of the words of a list that ends with NULL. */
+static char *
+one_of(FunctionCallInfo fcinfo, int number, const char *name, const char *const *words)
+{
+	char *value = required_text(fcinfo, number, name);
+	StringInfoData list;
+
+	initStringInfo(&list);
+	for (int i = 0; words[i] != NULL; i++)
+	{
+		if (strcmp(value, words[i]) == 0)
+			return value;
+		appendStringInfo(&list, "%s\"%s\"", i > 0 ? ", " : "", words[i]);
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("invalid value for argument \"%s\": \"%s\"", name, value),
+			 errhint("Valid values are %s.", list.data)));
+}
+
+/* ---- the stream of a server that is not needed any more ---- */
+
+static void
+remove_from_source(const char *server_name, const Stream *stream)
+{
+	if (GetForeignServerByName(server_name, true) != NULL)
+		source_remove_at_commit(source_server_open(server_name), stream);
+}
+
+/*
+ * The last load of a server is gone: so shall be what was made at the source.
+ * A run that reads the stream is waited for.
+ */
+static void
+forget_server_when_unused(const char *server_name)
+{
+	Stream *stream;
+
+	if (loads_of_server(server_name) != NIL)
+		return;
+	(void) session_lock(server_name, true);
+	stream = stream_get(server_name);
+	if (stream == NULL)
+		return;
+	stream_delete(server_name);
+	remove_from_source(server_name, stream);
+}
+
+/* ---- create_load ---- */
+
+static char *
+read_mode(FunctionCallInfo fcinfo, const char *server)
+{
+	static const char *const modes[] = {"cdc", "cursor", "snapshot", "append", "files", NULL};
+	char *mode;
+
+	if (PG_ARGISNULL(3) && server == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("a load needs a server or a mode"),
+				 errhint("Name the server of the source: server => '...'.")));
+	mode = PG_ARGISNULL(3) ? pstrdup("cdc") : one_of(fcinfo, 3, "mode", modes);
+	if (strcmp(mode, "cdc") != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("mode \"%s\" is not supported in this version", mode),
+				 errhint("Use a server and mode \"cdc\".")));
+	if (server == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("mode \"cdc\" needs a server"),
+				 errhint("Name the server of the source: server => '...'.")));
+	return mode;
+}
+
+static List *
+read_key(FunctionCallInfo fcinfo)
+{
+	List *key;
+	ListCell *cell;
+
+	if (PG_ARGISNULL(4))
+		return NIL;
+	key = text_array_to_list(PG_GETARG_ARRAYTYPE_P(4), "key");
+	if (key == NIL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("argument \"key\" must name at least one column")));
+	foreach(cell, key)
+	{
+		ListCell *other;
+
+		for_each_cell(other, key, lnext(key, cell))
+			if (strcmp(lfirst(cell), lfirst(other)) == 0)
+				ereport(ERROR,
+						(errcode(ERRCODE_DUPLICATE_COLUMN),
+						 errmsg("column \"%s\" appears twice in the key", (char *) lfirst(cell))));
+	}
+	return key;
+}
+
+/* Names and source of the definition; the source has the target's name unless it says so. */
+static void
+read_source(FunctionCallInfo fcinfo, Load *load)
+{
+	char *source = text_or_null(fcinfo, 2);
+	List *names;
+
+	load->source_schema = load->target->schema_name;
+	load->source_table = load->target->table_name;
+	if (source == NULL)
+		return;
+	names = string_to_name_list_compat(source);
+	if (list_length(names) > 2)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("source \"%s\" must be a table or schema.table", source)));
+	load->source_table = strVal(llast(names));
+	load->source_schema = list_length(names) == 2 ? strVal(linitial(names)) : pstrdup("public");
+}
+
+static void
+read_definition(FunctionCallInfo fcinfo, Load *load)
+{
+	static const char *const schema_changes[] = {"safe", "evolve", "ignore", "pause", NULL};
+	static const char *const new_columns[] = {"load", "ignore", "pause", NULL};
+	static const char *const on_truncate[] = {"apply", "ignore", "pause", NULL};
+
+	load->server_name = PG_ARGISNULL(1) ? NULL : pstrdup(NameStr(*PG_GETARG_NAME(1)));
+	load->mode = read_mode(fcinfo, load->server_name);
+	load->key = read_key(fcinfo);
+	load->columns = PG_ARGISNULL(5)
+						? NULL
+						: DatumGetCString(DirectFunctionCall1(jsonb_out, PG_GETARG_DATUM(5)));
+	load->row_filter = text_or_null(fcinfo, 6);
+	load->schema_change = one_of(fcinfo, 7, "schema_change", schema_changes);
+	load->new_columns = one_of(fcinfo, 8, "new_columns", new_columns);
+	load->on_truncate = one_of(fcinfo, 9, "on_truncate", on_truncate);
+	refuse_null(fcinfo, 10, "target_lag");
+	load->target_lag = DatumGetCString(DirectFunctionCall1(interval_out, PG_GETARG_DATUM(10)));
+	refuse_null(fcinfo, 11, "replace");
+	if (strcmp(load->schema_change, "evolve") == 0 || strcmp(load->schema_change, "ignore") == 0)
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("schema_change \"%s\" is not supported in this version", load->schema_change),
+			 errhint("Use \"safe\" or \"pause\".")));
+	if (load->target_lag[0] == '-')
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("argument \"target_lag\" must not be negative")));
+	projection_check_columns(load);
+}
+
+static Oid
+check_server(const char *server_name)
+{
+	ForeignServer *server = source_server_find(server_name);
+	AclResult result = server_aclcheck_compat(server->serverid, GetUserId(), ACL_USAGE);
+
+	if (result != ACLCHECK_OK)
+		aclcheck_error(result, OBJECT_FOREIGN_SERVER, server_name);
+	return server->serverid;
+}
+
+static Oid
+table_owner(Oid relid)
+{
+	HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	Oid owner;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for relation %u", relid);
+	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+	ReleaseSysCache(tuple);
+	return owner;
+}
+
+/* The role that the load runs as: the owner of the table, or who will own it. */
+static Oid
+check_target(const char *schema_name, const char *table_name, Oid *relid)
+{
+	Oid schema = get_namespace_oid(schema_name, true);
+	char *display = sql_table(schema_name, table_name);
+	AclResult result;
+	char kind;
+
+	if (!OidIsValid(schema))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_SCHEMA),
+				 errmsg("schema \"%s\" does not exist", schema_name),
+				 errhint("CREATE SCHEMA %s;", sql_identifier(schema_name))));
+	if (strcmp(schema_name, DEPIPE_SCHEMA) == 0 || IsCatalogNamespace(schema))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("%s cannot be the target of a load", display)));
+	*relid = get_relname_relid(table_name, schema);
+	if (!OidIsValid(*relid))
+	{
+		result = schema_aclcheck_compat(schema, GetUserId(), ACL_CREATE);
+		if (result != ACLCHECK_OK)
+			aclcheck_error(result, OBJECT_SCHEMA, schema_name);
+		return GetUserId();
+	}
+	kind = get_rel_relkind(*relid);
+	if (kind != RELKIND_RELATION && kind != RELKIND_PARTITIONED_TABLE)
+		ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE), errmsg("%s is not a table", display)));
+	identity_check_table_owner(*relid, display);
+	return table_owner(*relid);
+}
+
+static bool
+same_text(const char *a, const char *b)
+{
+	return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
+}
+
+static char *
+names_text(List *names)
+{
+	StringInfoData text;
+	ListCell *cell;
+
+	if (names == NIL)
+		return NULL;
+	initStringInfo(&text);
+	foreach(cell, names)
+		appendStringInfo(&text, "%s%s", text.len > 0 ? ", " : "", (char *) lfirst(cell));
+	return text.data;
+}
+
+static void
+add_difference(StringInfo text, const char *name, const char *was, const char *is)
+{
+	if (!same_text(was, is))
+		appendStringInfo(text,
+						 "%s%s: %s instead of %s",
+						 text->len > 0 ? "; " : "",
+						 name,
+						 is == NULL ? "null" : is,
+						 was == NULL ? "null" : was);
+}
+
+/* What differs in a way that the rows of the target must be read again; the rest. */
+static void
+compare_definitions(const Load *was, const Load *is, StringInfo deep, StringInfo shallow)
+{
+	add_difference(deep, "server", was->server_name, is->server_name);
+	add_difference(deep,
+				   "source",
+				   sql_table(was->source_schema, was->source_table),
+				   sql_table(is->source_schema, is->source_table));
+	add_difference(deep, "key", names_text(was->key), names_text(is->key));
+	add_difference(deep, "columns", was->columns, is->columns);
+	add_difference(deep, "row_filter", was->row_filter, is->row_filter);
+	add_difference(shallow, "mode", was->mode, is->mode);
+	add_difference(shallow, "schema_change", was->schema_change, is->schema_change);
+	add_difference(shallow, "new_columns", was->new_columns, is->new_columns);
+	add_difference(shallow, "on_truncate", was->on_truncate, is->on_truncate);
+	add_difference(shallow, "target_lag", was->target_lag, is->target_lag);
+}
+
+static void
+change_load(Load *was, Load *is, Oid server, bool replace)
+{
+	StringInfoData deep;
+	StringInfoData shallow;
+
+	initStringInfo(&deep);
+	initStringInfo(&shallow);
+	compare_definitions(was, is, &deep, &shallow);
+	if (deep.len == 0 && shallow.len == 0)
+	{
+		ereport(NOTICE, (errmsg("load %s exists already", is->target->display)));
+		return;
+	}
+	if (!replace)
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_OBJECT),
+				 errmsg("load %s exists already with another definition", is->target->display),
+				 errdetail("%s%s%s.",
+						   deep.data,
+						   deep.len > 0 && shallow.len > 0 ? "; " : "",
+						   shallow.data),
+				 errhint("Use replace => true to change it.")));
+	load_update(is, server);
+	event_record(is->target->id, "load", "changed", NULL);
+	if (deep.len > 0)
+		load_set_state(was, LOAD_NEW, "the definition was changed", NULL);
+	if (strcmp(was->server_name, is->server_name) != 0)
+		forget_server_when_unused(was->server_name);
+}
+
+static Target *
+provide_target(const char *schema_name, const char *table_name, Oid owner, Oid relid)
+{
+	Target *target = target_find_named(schema_name, table_name);
+
+	if (target == NULL)
+		return target_create(schema_name, table_name, TARGET_LOAD, owner, relid);
+	if (target->kind == TARGET_TRANSFORM)
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_OBJECT),
+				 errmsg("%s is maintained by a transform", target->display),
+				 errhint("SELECT depipe.drop_transform(%s);", sql_literal(target->display))));
+	if (!has_privs_of_role(GetUserId(), target->owner))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("must be owner of target %s", target->display)));
+	if (target->kind == TARGET_TABLE)
+		target_set_kind(target, TARGET_LOAD);
+	return target;
+}
+
+Datum
+depipe_create_load(PG_FUNCTION_ARGS)
+{
+	Load *load = palloc0(sizeof(Load));
+	Target name = {0};
+	Load *existing;
+	Oid relid;
+	Oid owner;
+	Oid server;
+
+	catalog_check_version();
+	parse_table_name(required_text(fcinfo, 0, "target"), &name.schema_name, &name.table_name);
+	load->target = &name;
+	read_definition(fcinfo, load);
+	read_source(fcinfo, load);
+	server = check_server(load->server_name);
+	owner = check_target(name.schema_name, name.table_name, &relid);
+	identity_check_login(owner);
+	load->target = provide_target(name.schema_name, name.table_name, owner, relid);
+	existing = load_get(load->target->id);
+	if (existing != NULL)
+		change_load(existing, load, server, PG_GETARG_BOOL(11));
+	else
+	{
+		load_insert(load, server);
+		event_record(load->target->id, "load", "new", NULL);
+	}
+	PG_RETURN_TEXT_P(cstring_to_text(load->target->display));
+}
+
+/* ---- the others ---- */
+
+static Load *
+find_load(const char *name)
+{
+	Target *target = target_find(name, false);
+	Load *load = load_get(target->id);
+
+	if (load == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE), errmsg("%s has no load", target->display)));
+	return load;
+}
+
+static void
+check_load_owner(const Load *load)
+{
+	if (!has_privs_of_role(GetUserId(), load->target->owner))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("must be owner of load %s", load->target->display)));
+}
+
+static void
+drop_target_table(Target *target)
+{
+	Identity identity;
+
+	if (!OidIsValid(target->relid))
+		return;
+	identity_check_table_owner(target->relid, target->display);
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	identity_become(table_owner(target->relid), &identity);
+	if (SPI_execute(psprintf("DROP TABLE %s", target->display), false, 0) != SPI_OK_UTILITY)
+		elog(ERROR, "could not drop table %s", target->display);
+	identity_restore(&identity);
+	SPI_finish();
+}
+
+Datum
+depipe_drop_load(PG_FUNCTION_ARGS)
+{
+	Load *load = find_load(required_text(fcinfo, 0, "target"));
+	bool drop_table;
+
+	refuse_null(fcinfo, 1, "drop_table");
+	drop_table = PG_GETARG_BOOL(1);
+	catalog_check_version();
+	check_load_owner(load);
+	event_record(load->target->id, "load", "dropped", NULL);
+	load_delete(load->target->id);
+	park_discard(load->target->id);
+	quarantine_clear(load->target->id);
+	if (OidIsValid(load->target->relid) && !drop_table && target_has_constraints(load->target->id))
+		target_set_kind(load->target, TARGET_TABLE);
+	else
+		target_delete(load->target->id);
+	if (drop_table)
+		drop_target_table(load->target);
+	forget_server_when_unused(load->server_name);
+	PG_RETURN_VOID();
+}
+
+/* Loads and transforms that match and that the caller may operate. */
+static List *
+matching_targets(const char *pattern, const char *server)
+{
+	List *matching = NIL;
+	ListCell *cell;
+
+	foreach(cell, target_match(pattern))
+	{
+		Target *target = lfirst(cell);
+		Load *load;
+
+		if (target->kind == TARGET_TABLE)
+			continue;
+		load = target->kind == TARGET_LOAD ? load_get(target->id) : NULL;
+		if (server != NULL && (load == NULL || strcmp(load->server_name, server) != 0))
+			continue;
+		identity_check_operate(target->owner, target->display);
+		matching = lappend(matching, target);
+	}
+	if (matching == NIL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("no load or transform matches \"%s\"", pattern)));
+	return matching;
+}
+
+Datum
+depipe_pause(PG_FUNCTION_ARGS)
+{
+	char *reason = required_text(fcinfo, 0, "reason");
+	char *pattern = required_text(fcinfo, 1, "pattern");
+	char *server = PG_ARGISNULL(2) ? NULL : NameStr(*PG_GETARG_NAME(2));
+	TimestampTz until = PG_ARGISNULL(3) ? 0 : PG_GETARG_TIMESTAMPTZ(3);
+	List *targets;
+	ListCell *cell;
+
+	catalog_check_version();
+	if (strspn(reason, " \t\r\n") == strlen(reason))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("argument \"reason\" must not be empty")));
+	if (until != 0 && until <= GetCurrentTimestamp())
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("argument \"until\" must be in the future")));
+	targets = matching_targets(pattern, server);
+	foreach(cell, targets)
+	{
+		Target *target = lfirst(cell);
+
+		target_set_pause(target->id, true, reason, until);
+		event_record(target->id, "pause", "paused", reason);
+	}
+	PG_RETURN_INT32(list_length(targets));
+}
+
+Datum
+depipe_resume(PG_FUNCTION_ARGS)
+{
+	List *targets;
+	ListCell *cell;
+	int resumed = 0;
+
+	catalog_check_version();
+	targets = matching_targets(required_text(fcinfo, 0, "pattern"), NULL);
+	foreach(cell, targets)
+	{
+		Target *target = lfirst(cell);
+		Load *load = target->kind == TARGET_LOAD ? load_get(target->id) : NULL;
+
+		if (load != NULL && load->state == LOAD_PAUSED)
+			ereport(NOTICE,
+					(errmsg("%s stays paused: %s", target->display, load->reason),
+					 errhint("SELECT depipe.resync(%s);", sql_literal(target->display))));
+		if (!target_is_paused(target->id, NULL))
+			continue;
+		target_set_pause(target->id, false, NULL, 0);
+		event_record(target->id, "pause", "resumed", NULL);
+		resumed++;
+	}
+	PG_RETURN_INT32(resumed);
+}
+
+Datum
+depipe_resync(PG_FUNCTION_ARGS)
+{
+	Load *load = find_load(required_text(fcinfo, 0, "target"));
+	Oid server;
+
+	catalog_check_version();
+	identity_check_operate(load->target->owner, load->target->display);
+	server = source_server_find(load->server_name)->serverid;
+	load_update(load, server);
+	load_set_state(load, LOAD_NEW, "a resync was asked for", NULL);
+	PG_RETURN_VOID();
+}
+
+Datum
+depipe_detach_source(PG_FUNCTION_ARGS)
+{
+	ForeignServer *server;
+	Stream *stream;
+
+	refuse_null(fcinfo, 0, "server");
+	catalog_check_version();
+	server = source_server_find(NameStr(*PG_GETARG_NAME(0)));
+	if (!server_ownercheck_compat(server->serverid, GetUserId()))
+		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_FOREIGN_SERVER, server->servername);
+	(void) session_lock(server->servername, true);
+	stream = stream_get(server->servername);
+	loads_detach(server->servername);
+	if (stream == NULL)
+		PG_RETURN_VOID();
+	stream_delete(server->servername);
+	remove_from_source(server->servername, stream);
+	PG_RETURN_VOID();
+}
+
+/* ---- servers that are dropped or renamed ---- */
+
+Datum
+depipe_server_dropped(PG_FUNCTION_ARGS)
+{
+	ListCell *cell;
+
+	if (!CALLED_AS_EVENT_TRIGGER(fcinfo))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_EVENT_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("function must be called by an event trigger")));
+	foreach(cell, dropped_servers())
+	{
+		const char *name = lfirst(cell);
+
+		if (server_in_use(name))
+			ereport(
+				ERROR,
+				(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
+				 errmsg("cannot drop server \"%s\" because loads use it", name),
+				 errhint(
+					 "Drop its loads with depipe.drop_load, or remove slot and publication with SELECT depipe.detach_source(%s).",
+					 sql_literal(name))));
+	}
+	PG_RETURN_NULL();
+}
+
+Datum
+depipe_server_altered(PG_FUNCTION_ARGS)
+{
+	if (!CALLED_AS_EVENT_TRIGGER(fcinfo))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_EVENT_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("function must be called by an event trigger")));
+	loads_follow_renames();
+	PG_RETURN_NULL();
+}
