@@ -100,18 +100,30 @@ COMMENT ON TABLE depipe.transform_input IS 'tables that the query of a transform
 
 CREATE SEQUENCE depipe.constraint_id_seq AS integer;
 
+-- rule is in one spelling; expression to column_types are its analysed form, made
+-- for columns of these types (NULL while the table does not exist), under the
+-- search_path of whoever declared it.
 CREATE TABLE depipe.constraint_definition (
 	constraint_id integer NOT NULL DEFAULT nextval('depipe.constraint_id_seq'::regclass),
 	target_id integer NOT NULL,
 	name name NOT NULL,
 	rule jsonb NOT NULL,
-	row_expression text,
+	search_path text NOT NULL,
+	expression text,
+	metric text,
+	is_aggregate boolean NOT NULL DEFAULT false,
+	is_late boolean NOT NULL DEFAULT false,
+	filter text,
+	filter_expression text,
+	columns text[],
+	column_types text[],
+	reference_schema name,
+	reference_table name,
 	on_violation text NOT NULL,
 	warn_if text,
 	fail_if text,
 	scope text NOT NULL DEFAULT 'table',
 	min_rows bigint NOT NULL DEFAULT 1000,
-	filter text,
 	on_null text NOT NULL DEFAULT 'pass',
 	on_no_data text NOT NULL DEFAULT 'not_evaluated',
 	on_error text NOT NULL DEFAULT 'fail',
@@ -126,7 +138,8 @@ CREATE TABLE depipe.constraint_definition (
 	CONSTRAINT constraint_definition_name_key UNIQUE (target_id, name),
 	CONSTRAINT constraint_definition_target_fkey FOREIGN KEY (target_id) REFERENCES depipe.target ON DELETE CASCADE
 );
-COMMENT ON TABLE depipe.constraint_definition IS 'constraints with their policies; row_expression is the analysed form of a row check';
+CREATE INDEX constraint_definition_reference_idx ON depipe.constraint_definition (reference_schema, reference_table);
+COMMENT ON TABLE depipe.constraint_definition IS 'constraints: the rule with its analysed form, and the policies';
 
 CREATE TABLE depipe.breaker_setting (
 	target_id integer NOT NULL,
@@ -241,12 +254,25 @@ CREATE TABLE depipe.constraint_state (
 	violations bigint,
 	metric text,
 	baseline bigint NOT NULL DEFAULT 0,
-	dirty boolean NOT NULL DEFAULT true,
+	would_have_blocked bigint NOT NULL DEFAULT 0,
 	CONSTRAINT constraint_state_pkey PRIMARY KEY (constraint_id),
 	CONSTRAINT constraint_state_constraint_fkey FOREIGN KEY (constraint_id)
 		REFERENCES depipe.constraint_definition ON DELETE CASCADE
 );
 
+-- Keys that rows refer to and that their reference did not have when they
+-- came: pending until they appear or the constraint's grace is over.
+CREATE TABLE depipe.pending_key (
+	constraint_id integer NOT NULL,
+	reference_key text[] NOT NULL,
+	since timestamptz NOT NULL,
+	CONSTRAINT pending_key_pkey PRIMARY KEY (constraint_id, reference_key),
+	CONSTRAINT pending_key_constraint_fkey FOREIGN KEY (constraint_id)
+		REFERENCES depipe.constraint_definition ON DELETE CASCADE
+);
+
+-- passes: probes in a row that went well; outcomes: of the last runs, true is
+-- bad; wait: until the next probe, doubled by each that fails.
 CREATE TABLE depipe.breaker_state (
 	target_id integer NOT NULL,
 	state text NOT NULL DEFAULT 'closed',
@@ -402,6 +428,103 @@ COMMENT ON TABLE depipe.event IS 'durable log of state changes; NOTIFY depipe is
 -- ---------------------------------------------------------------------
 -- 4. checks: the vocabulary of constraints
 -- ---------------------------------------------------------------------
+
+-- A check says what must hold; the table and the policy come with
+-- add_constraint.  Shapes are validated there, in C, with better words than a
+-- domain constraint has.
+CREATE DOMAIN depipe.check AS jsonb;
+COMMENT ON DOMAIN depipe.check IS
+'what must hold for a table: {"kind": "...", arguments}; made by depipe.not_null, depipe.satisfies and the like';
+
+CREATE FUNCTION depipe.satisfies(expression text)
+RETURNS depipe.check
+LANGUAGE sql STABLE PARALLEL SAFE
+RETURN pg_catalog.jsonb_build_object('kind', 'satisfies', 'expression', expression);
+COMMENT ON FUNCTION depipe.satisfies(text) IS
+'any boolean SQL expression: about each row, or with an aggregate in it about the table';
+
+CREATE FUNCTION depipe.not_null(VARIADIC columns text[])
+RETURNS depipe.check
+LANGUAGE sql STABLE PARALLEL SAFE
+RETURN pg_catalog.jsonb_build_object('kind', 'not_null', 'columns', columns);
+COMMENT ON FUNCTION depipe.not_null(text[]) IS 'none of the columns is null';
+
+CREATE FUNCTION depipe.unique(VARIADIC columns text[])
+RETURNS depipe.check
+LANGUAGE sql STABLE PARALLEL SAFE
+RETURN pg_catalog.jsonb_build_object('kind', 'unique', 'columns', columns);
+COMMENT ON FUNCTION depipe.unique(text[]) IS 'no two rows have the same values in these columns';
+
+-- values travel as JSON: their text must not depend on the session
+CREATE FUNCTION depipe.accepted_values(column_name text, VARIADIC accepted anycompatiblearray)
+RETURNS depipe.check
+LANGUAGE sql STABLE PARALLEL SAFE
+SET search_path TO pg_catalog, pg_temp
+SET datestyle TO 'ISO'
+SET intervalstyle TO 'postgres'
+AS $$
+	SELECT pg_catalog.jsonb_build_object('kind', 'accepted_values', 'column_name', column_name,
+		'accepted', pg_catalog.to_jsonb(accepted))
+$$;
+COMMENT ON FUNCTION depipe.accepted_values(text, anycompatiblearray) IS
+'the column has one of these values; they are cast to its type';
+
+CREATE FUNCTION depipe.in_range(column_name text, minimum anycompatible DEFAULT NULL,
+	maximum anycompatible DEFAULT NULL, strict boolean DEFAULT false)
+RETURNS depipe.check
+LANGUAGE sql STABLE PARALLEL SAFE
+SET search_path TO pg_catalog, pg_temp
+SET datestyle TO 'ISO'
+SET intervalstyle TO 'postgres'
+AS $$
+	SELECT pg_catalog.jsonb_build_object('kind', 'in_range', 'column_name', column_name,
+		'minimum', pg_catalog.to_jsonb(minimum), 'maximum', pg_catalog.to_jsonb(maximum),
+		'strict', strict)
+$$;
+COMMENT ON FUNCTION depipe.in_range(text, anycompatible, anycompatible, boolean) IS
+'the column lies between the bounds, which belong to the range unless strict';
+
+CREATE FUNCTION depipe.matches(column_name text, pattern text)
+RETURNS depipe.check
+LANGUAGE sql STABLE PARALLEL SAFE
+RETURN pg_catalog.jsonb_build_object('kind', 'matches', 'column_name', column_name,
+	'pattern', pattern);
+COMMENT ON FUNCTION depipe.matches(text, text) IS 'the column matches a regular expression';
+
+CREATE FUNCTION depipe.relationships(column_name text, reference text, reference_columns text,
+	reference_filter text DEFAULT NULL)
+RETURNS depipe.check
+LANGUAGE sql STABLE PARALLEL SAFE
+RETURN pg_catalog.jsonb_build_object('kind', 'relationships', 'columns', column_name,
+	'reference', reference, 'reference_columns', reference_columns,
+	'reference_filter', reference_filter);
+COMMENT ON FUNCTION depipe.relationships(text, text, text, text) IS
+'the value exists in a column of the reference, in a row for which the filter holds';
+
+CREATE FUNCTION depipe.relationships(columns text[], reference text, reference_columns text[],
+	reference_filter text DEFAULT NULL)
+RETURNS depipe.check
+LANGUAGE sql STABLE PARALLEL SAFE
+RETURN pg_catalog.jsonb_build_object('kind', 'relationships', 'columns', columns,
+	'reference', reference, 'reference_columns', reference_columns,
+	'reference_filter', reference_filter);
+COMMENT ON FUNCTION depipe.relationships(text[], text, text[], text) IS
+'the combination of values exists in columns of the reference, in a row for which the filter holds';
+
+CREATE FUNCTION depipe.row_count(minimum bigint DEFAULT NULL, maximum bigint DEFAULT NULL)
+RETURNS depipe.check
+LANGUAGE sql STABLE PARALLEL SAFE
+RETURN pg_catalog.jsonb_build_object('kind', 'row_count', 'minimum', minimum, 'maximum', maximum);
+COMMENT ON FUNCTION depipe.row_count(bigint, bigint) IS 'the number of rows lies between the bounds';
+
+CREATE FUNCTION depipe.freshness(column_name text, max_age interval)
+RETURNS depipe.check
+LANGUAGE sql STABLE PARALLEL SAFE
+SET intervalstyle TO 'postgres'
+RETURN pg_catalog.jsonb_build_object('kind', 'freshness', 'column_name', column_name,
+	'max_age', pg_catalog.to_jsonb(max_age));
+COMMENT ON FUNCTION depipe.freshness(text, interval) IS
+'the newest value of a date or timestamp column is not older than this';
 
 -- ---------------------------------------------------------------------
 -- 5. sources and loads
@@ -564,6 +687,149 @@ EXECUTE FUNCTION depipe.names_changed();
 -- ---------------------------------------------------------------------
 -- 7. constraints and breakers
 -- ---------------------------------------------------------------------
+
+CREATE FUNCTION depipe.add_constraint(
+	target text,
+	rule depipe.check,
+	name text DEFAULT NULL,
+	on_violation text DEFAULT NULL,
+	warn_if text DEFAULT NULL,
+	fail_if text DEFAULT NULL,
+	scope text DEFAULT 'table',
+	min_rows bigint DEFAULT 1000,
+	filter text DEFAULT NULL,
+	on_null text DEFAULT 'pass',
+	on_no_data text DEFAULT 'not_evaluated',
+	on_error text DEFAULT 'fail',
+	grace interval DEFAULT NULL,
+	existing text DEFAULT 'baseline',
+	enforce_from timestamptz DEFAULT NULL,
+	check_every interval DEFAULT '1 minute',
+	owner text DEFAULT NULL,
+	description text DEFAULT NULL,
+	replace boolean DEFAULT false)
+RETURNS text
+LANGUAGE C
+AS 'MODULE_PATHNAME', 'depipe_add_constraint';
+COMMENT ON FUNCTION depipe.add_constraint(text, depipe.check, text, text, text, text, text, bigint,
+	text, text, text, text, interval, text, timestamptz, interval, text, text, boolean) IS
+'declare what must hold for a table, and what happens when it does not; returns the constraint''s name';
+
+CREATE FUNCTION depipe.alter_constraint(
+	target text,
+	name text,
+	rule depipe.check DEFAULT NULL,
+	on_violation text DEFAULT NULL,
+	warn_if text DEFAULT NULL,
+	fail_if text DEFAULT NULL,
+	scope text DEFAULT NULL,
+	min_rows bigint DEFAULT NULL,
+	filter text DEFAULT NULL,
+	on_null text DEFAULT NULL,
+	on_no_data text DEFAULT NULL,
+	on_error text DEFAULT NULL,
+	grace interval DEFAULT NULL,
+	existing text DEFAULT NULL,
+	enforce_from timestamptz DEFAULT NULL,
+	check_every interval DEFAULT NULL,
+	owner text DEFAULT NULL,
+	description text DEFAULT NULL)
+RETURNS void
+LANGUAGE C
+AS 'MODULE_PATHNAME', 'depipe_alter_constraint';
+COMMENT ON FUNCTION depipe.alter_constraint(text, text, depipe.check, text, text, text, text, bigint,
+	text, text, text, text, interval, text, timestamptz, interval, text, text) IS
+'change what is given of a constraint; ''none'' takes a threshold, a filter, owner or description away';
+
+CREATE FUNCTION depipe.drop_constraint(target text, name text, missing_ok boolean DEFAULT false)
+RETURNS void
+LANGUAGE C
+AS 'MODULE_PATHNAME', 'depipe_drop_constraint';
+COMMENT ON FUNCTION depipe.drop_constraint(text, text, boolean) IS
+'forget a constraint; rows that it keeps in quarantine are tried again';
+
+CREATE FUNCTION depipe.check_table(
+	target text,
+	OUT constraint_name text,
+	OUT outcome text,
+	OUT evaluated bigint,
+	OUT violations bigint,
+	OUT metric text,
+	OUT warn_if text,
+	OUT fail_if text,
+	OUT detail jsonb,
+	OUT elapsed interval)
+RETURNS SETOF record
+LANGUAGE C
+AS 'MODULE_PATHNAME', 'depipe_check_table';
+COMMENT ON FUNCTION depipe.check_table(text) IS
+'evaluate all constraints of a table on all of its rows now; the breaker takes no notice';
+
+CREATE FUNCTION depipe.violations(
+	target text,
+	constraint_name text DEFAULT NULL,
+	max_rows integer DEFAULT 100,
+	OUT constraint_name text,
+	OUT place text,
+	OUT key text,
+	OUT "row" jsonb)
+RETURNS SETOF record
+LANGUAGE C
+AS 'MODULE_PATHNAME', 'depipe_violations';
+COMMENT ON FUNCTION depipe.violations(text, text, integer) IS
+'rows that violate constraints: in the table, parked, or in quarantine';
+
+CREATE FUNCTION depipe.quarantined(anyelement)
+RETURNS SETOF anyelement
+LANGUAGE C
+AS 'MODULE_PATHNAME', 'depipe_quarantined';
+COMMENT ON FUNCTION depipe.quarantined(anyelement) IS
+'rows of a table that are in quarantine, typed: depipe.quarantined(NULL::schema.table)';
+
+CREATE FUNCTION depipe.trip(target text, reason text, until timestamptz DEFAULT NULL)
+RETURNS void
+LANGUAGE C
+AS 'MODULE_PATHNAME', 'depipe_trip';
+COMMENT ON FUNCTION depipe.trip(text, text, timestamptz) IS
+'open the breaker of a table by hand; at its time the next run is a probe';
+
+CREATE FUNCTION depipe.reset(target text, reason text)
+RETURNS void
+LANGUAGE C
+AS 'MODULE_PATHNAME', 'depipe_reset';
+COMMENT ON FUNCTION depipe.reset(text, text) IS
+'let the next run probe: what is held goes through the gate, and the breaker closes if it passes';
+
+CREATE FUNCTION depipe.override(target text, reason text, until timestamptz)
+RETURNS void
+LANGUAGE C
+AS 'MODULE_PATHNAME', 'depipe_override';
+COMMENT ON FUNCTION depipe.override(text, text, timestamptz) IS
+'publish whatever the gate says, until a time that depipe.max_override bounds; verdicts are recorded';
+
+CREATE FUNCTION depipe.configure_breaker(
+	target text,
+	mode text DEFAULT NULL,
+	on_open text DEFAULT NULL,
+	bad_runs integer DEFAULT NULL,
+	of_runs integer DEFAULT NULL,
+	close_after integer DEFAULT NULL,
+	retry_wait interval DEFAULT NULL,
+	max_wait interval DEFAULT NULL,
+	probe_timeout interval DEFAULT NULL)
+RETURNS void
+LANGUAGE C
+AS 'MODULE_PATHNAME', 'depipe_configure_breaker';
+COMMENT ON FUNCTION depipe.configure_breaker(text, text, text, integer, integer, integer, interval,
+	interval, interval) IS
+'when the breaker of a table opens and how it closes; only what is given changes';
+
+CREATE FUNCTION depipe.guard(VARIADIC targets text[])
+RETURNS void
+LANGUAGE C
+AS 'MODULE_PATHNAME', 'depipe_guard';
+COMMENT ON FUNCTION depipe.guard(text[]) IS
+'raise QD002 while a table or anything upstream of it is held back, QD004 while one of them is stale';
 
 -- ---------------------------------------------------------------------
 -- 8. running
@@ -773,6 +1039,93 @@ WHERE depipe.may_see(v.schema_name, v.table_name, v.owner)
 ORDER BY v.target;
 COMMENT ON VIEW depipe.status IS 'the one screen: what each target is, since when, and the statement to type next';
 GRANT SELECT ON depipe.status TO PUBLIC;
+
+-- constraints and breakers
+
+CREATE VIEW depipe.constraints WITH (security_barrier) AS
+SELECT pg_catalog.format('%I.%I', t.schema_name, t.table_name) AS target,
+	COALESCE(s.outcome, 'not_evaluated') AS state,
+	CASE WHEN s.outcome OPERATOR(pg_catalog.=) ANY (ARRAY['warn', 'fail']) THEN
+		pg_catalog.format('%s of %s', COALESCE(s.violations::text, '?'), COALESCE(s.evaluated::text, '?'))
+	END AS reason,
+	c.name, c.rule OPERATOR(pg_catalog.->>) 'kind' AS kind, c.rule, c.on_violation, c.warn_if, c.fail_if,
+	c.scope, c.min_rows, c.filter, c.on_null, c.on_no_data, c.on_error, c.grace, c.existing,
+	c.enforce_from, c.check_every, c.owner, c.description,
+	s.outcome_since AS since, s.evaluated_at, s.evaluated, s.violations, s.metric, s.baseline,
+	s.would_have_blocked
+FROM depipe.constraint_definition c
+JOIN depipe.target t USING (target_id)
+LEFT JOIN depipe.constraint_state s USING (constraint_id)
+WHERE depipe.may_see(t.schema_name, t.table_name, t.owner);
+COMMENT ON VIEW depipe.constraints IS 'constraints with their policies and last outcome';
+GRANT SELECT ON depipe.constraints TO PUBLIC;
+
+CREATE VIEW depipe.breakers WITH (security_barrier) AS
+SELECT pg_catalog.format('%I.%I', t.schema_name, t.table_name) AS target,
+	CASE WHEN b.state OPERATOR(pg_catalog.=) ANY (ARRAY['forced_open', 'disabled'])
+		AND b.until OPERATOR(pg_catalog.<=) pg_catalog.now() THEN 'half_open'
+		ELSE COALESCE(b.state, 'closed') END AS state,
+	b.reason, b.since, b.until, b.retry_at, b.set_by,
+	COALESCE(s.mode, 'normal') AS mode,
+	COALESCE(s.on_open, 'serve_last_good') AS on_open,
+	COALESCE(s.bad_runs, 1) AS bad_runs,
+	COALESCE(s.of_runs, 1) AS of_runs,
+	COALESCE(s.close_after, 1) AS close_after,
+	COALESCE(s.retry_wait, '1 minute'::interval) AS retry_wait,
+	COALESCE(s.max_wait, '1 hour'::interval) AS max_wait,
+	COALESCE(s.probe_timeout, '10 minutes'::interval) AS probe_timeout,
+	(SELECT pg_catalog.count(*) FROM depipe.parked_item p
+		WHERE p.target_id OPERATOR(pg_catalog.=) t.target_id) AS parked
+FROM depipe.target t
+LEFT JOIN depipe.breaker_state b USING (target_id)
+LEFT JOIN depipe.breaker_setting s USING (target_id)
+WHERE depipe.may_see(t.schema_name, t.table_name, t.owner);
+COMMENT ON VIEW depipe.breakers IS 'one breaker per target: its state, why, and its settings';
+GRANT SELECT ON depipe.breakers TO PUBLIC;
+
+CREATE VIEW depipe.verdicts WITH (security_barrier) AS
+SELECT pg_catalog.format('%I.%I', t.schema_name, t.table_name) AS target,
+	v.outcome AS state, v.action, v.constraint_name, v.check_kind AS kind, v.evaluated, v.violations,
+	v.metric, v.warn_if, v.fail_if, v.would_have_blocked, v.strategy, v.elapsed_ms, v.detail,
+	v.recorded_at, v.run_id, v.verdict_id
+FROM depipe.verdict v
+JOIN depipe.target t USING (target_id)
+WHERE depipe.may_see(t.schema_name, t.table_name, t.owner);
+COMMENT ON VIEW depipe.verdicts IS 'outcomes of constraints: when they changed, and once per run';
+GRANT SELECT ON depipe.verdicts TO PUBLIC;
+
+-- Images are whole rows: for those who may read all rows of the table.
+CREATE VIEW depipe.quarantine WITH (security_barrier) AS
+SELECT pg_catalog.format('%I.%I', t.schema_name, t.table_name) AS target,
+	CASE WHEN q.retry THEN 'retry' ELSE 'held' END AS state,
+	pg_catalog.array_to_string(q.reasons, ', ') AS reason,
+	q.quarantined_at, q.row_key AS key,
+	pg_catalog.jsonb_object(l.columns, q.image) AS "row",
+	q.lsn, q.commit_time, q.run_id, q.quarantine_id
+FROM depipe.quarantined_row q
+JOIN depipe.target t USING (target_id)
+JOIN depipe.row_layout l USING (layout_id)
+JOIN pg_catalog.pg_namespace n ON n.nspname OPERATOR(pg_catalog.=) t.schema_name
+JOIN pg_catalog.pg_class c ON c.relnamespace OPERATOR(pg_catalog.=) n.oid
+	AND c.relname OPERATOR(pg_catalog.=) t.table_name
+WHERE pg_catalog.has_table_privilege(current_user, c.oid, 'SELECT')
+	AND NOT pg_catalog.row_security_active(c.oid);
+COMMENT ON VIEW depipe.quarantine IS 'rows that constraints kept out of their tables, with the constraints that they failed';
+GRANT SELECT ON depipe.quarantine TO PUBLIC;
+
+CREATE VIEW depipe.incidents WITH (security_barrier) AS
+SELECT pg_catalog.format('%I.%I', t.schema_name, t.table_name) AS target,
+	CASE WHEN i.closed_at IS NULL THEN 'open' ELSE 'closed' END AS state,
+	pg_catalog.format('constraint %I: %s', i.constraint_name, i.outcome) AS reason,
+	i.constraint_name, i.outcome, i.action, i.violations, i.occurrences,
+	i.opened_at, i.last_seen, i.closed_at, i.first_run_id, i.last_run_id, c.owner, i.incident_id
+FROM depipe.incident i
+JOIN depipe.target t USING (target_id)
+LEFT JOIN depipe.constraint_definition c
+	ON c.target_id OPERATOR(pg_catalog.=) i.target_id AND c.name OPERATOR(pg_catalog.=) i.constraint_name
+WHERE depipe.may_see(t.schema_name, t.table_name, t.owner);
+COMMENT ON VIEW depipe.incidents IS 'problems of constraints, from the first bad verdict to the first good one';
+GRANT SELECT ON depipe.incidents TO PUBLIC;
 
 -- ---------------------------------------------------------------------
 -- 10. rights

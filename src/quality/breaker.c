@@ -3,55 +3,421 @@
  * breaker.c
  *		The circuit breaker of a target.
  *
+ * The state is a row of depipe.breaker_state; none means closed.  Every change
+ * of state goes through transition(), which knows the legal ones and records
+ * an event.  A row that is not closed is locked before it is changed, so that
+ * of two runs one makes the transition and the other sees it.
+ *
+ * Times are looked at when somebody asks: a forced_open or disabled breaker
+ * whose time is over counts as half_open from then on.
+ *
  *-------------------------------------------------------------------------
  */
 #include "quality/breaker.h"
 
+#include "common/pg_prng.h"
+#include "core/arguments.h"
+#include "core/catalog_quality.h"
+#include "core/identity.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+/* how far a wait may be off, so that tables do not probe in step */
+#define JITTER 0.1
+
+static const char *const state_names[] = {"closed", "open", "half_open", "forced_open", "disabled"};
+
+/* legal[from][to], as in breaker.h */
+static const bool legal[][5] = {
+	[BREAKER_CLOSED] = {false, true, false, true, true},
+	[BREAKER_OPEN] = {false, false, true, true, true},
+	[BREAKER_HALF_OPEN] = {true, true, false, true, true},
+	[BREAKER_FORCED_OPEN] = {false, false, true, false, true},
+	[BREAKER_DISABLED] = {false, false, true, true, false},
+};
+
+const char *
+breaker_state_name(BreakerState state)
+{
+	return state_names[state];
+}
+
+static BreakerState
+state_of(const BreakerRow *row)
+{
+	for (int i = 0; i <= BREAKER_DISABLED; i++)
+		if (strcmp(state_names[i], row->state) == 0)
+			return (BreakerState) i;
+	elog(ERROR, "unknown state of a breaker: %s", row->state);
+}
+
+/* What the state counts as now. */
+static BreakerState
+effective_state(const BreakerRow *row)
+{
+	BreakerState state = state_of(row);
+
+	if ((state == BREAKER_FORCED_OPEN || state == BREAKER_DISABLED) && row->until != 0 &&
+		row->until <= GetCurrentTimestamp())
+		return BREAKER_HALF_OPEN;
+	return state;
+}
+
+/* ---- transitions ---- */
+
+static void
+transition(Target *target, BreakerRow *row, BreakerState to, const char *reason)
+{
+	BreakerState from = state_of(row);
+
+	if (!legal[from][to])
+		elog(ERROR,
+			 "illegal transition of a breaker: %s to %s",
+			 state_names[from],
+			 state_names[to]);
+	row->state = pstrdup(state_names[to]);
+	row->since = GetCurrentTimestamp();
+	row->reason = reason == NULL ? NULL : pstrdup(reason);
+	row->until = 0;
+	row->passes = 0;
+	row->probe_started = 0;
+	breaker_row_put(target->id, row);
+	event_record(target->id, "breaker", row->state, reason);
+}
+
+static int64
+with_jitter(int64 wait, int64 ceiling)
+{
+	double factor = 1.0 - JITTER + 2.0 * JITTER * pg_prng_double(&pg_global_prng_state);
+
+	return Min((int64) ((double) wait * factor), ceiling);
+}
+
+/* The first wait is retry_wait; each failing probe doubles it. */
+static void
+open_breaker(Target *target, BreakerRow *row, bool failed_probe, const char *reason)
+{
+	int64 wait = row->retry_wait_microseconds;
+
+	if (failed_probe && row->wait_microseconds > 0)
+		wait = Max(wait, 2 * row->wait_microseconds);
+	wait = Min(wait, row->max_wait_microseconds);
+	row->wait_microseconds = wait;
+	row->retry_at = GetCurrentTimestamp() + with_jitter(wait, row->max_wait_microseconds);
+	row->changed = false;
+	transition(target, row, BREAKER_OPEN, reason);
+}
+
+static void
+half_open(Target *target, BreakerRow *row, const char *reason)
+{
+	row->retry_at = 0;
+	transition(target, row, BREAKER_HALF_OPEN, reason);
+}
+
+static void
+start_probe(Target *target, BreakerRow *row)
+{
+	row->probe_started = GetCurrentTimestamp();
+	breaker_row_put(target->id, row);
+}
+
+/* ---- for publish ---- */
+
+static char *
+why_not(const BreakerRow *row, BreakerState state)
+{
+	const char *because = row->reason != NULL ? row->reason : "no reason was given";
+
+	return psprintf("breaker is %s: %s", state_names[state], because);
+}
+
 Admission
 breaker_admit(Target *target, bool changed, char **reason)
 {
-	return ADMIT;
+	BreakerRow *row = breaker_row(target->id, false);
+
+	if (reason != NULL)
+		*reason = NULL;
+	if (state_of(row) == BREAKER_CLOSED)
+		return ADMIT;
+	row = breaker_row(target->id, true);
+	if (effective_state(row) != state_of(row))
+		half_open(target, row, row->reason);
+	if (state_of(row) == BREAKER_OPEN && row->retry_at <= GetCurrentTimestamp() &&
+		(changed || row->changed))
+		half_open(target, row, row->reason);
+	switch (state_of(row))
+	{
+		case BREAKER_CLOSED:
+		case BREAKER_DISABLED:
+			return ADMIT;
+		case BREAKER_HALF_OPEN:
+			start_probe(target, row);
+			return ADMIT_PROBE;
+		case BREAKER_OPEN:
+		case BREAKER_FORCED_OPEN:
+			break;
+	}
+	if (reason != NULL)
+		*reason = why_not(row, state_of(row));
+	return ADMIT_NOT;
 }
 
 Action
 breaker_enforce(Target *target, Action action)
 {
+	BreakerRow *row;
+
+	if (action < ACTION_REJECT)
+		return action;
+	row = breaker_row(target->id, false);
+	if (row->metrics_only || effective_state(row) == BREAKER_DISABLED)
+		return ACTION_WARN;
 	return action;
+}
+
+/* k of n: bad runs among the last ones, this one included. */
+static void
+record_normal_run(Target *target, BreakerRow *row, bool bad, const char *reason)
+{
+	if (row->of_runs > 1)
+		breaker_add_outcome(target->id, bad, row->of_runs);
+	if (bad && row->bad_before + 1 >= row->bad_runs)
+	{
+		breaker_forget_outcomes(target->id);
+		open_breaker(target, row, false, reason);
+	}
+}
+
+static void
+record_probe(Target *target, BreakerRow *row, bool failed, const char *reason)
+{
+	bool late = row->probe_started != 0 &&
+				GetCurrentTimestamp() - row->probe_started > row->probe_timeout_microseconds;
+
+	if (failed || late)
+		open_breaker(target,
+					 row,
+					 true,
+					 failed ? reason : "the probe took longer than probe_timeout");
+	else if (row->passes + 1 >= row->close_after)
+	{
+		row->wait_microseconds = 0;
+		row->retry_at = 0;
+		transition(target, row, BREAKER_CLOSED, NULL);
+	}
+	else
+	{
+		row->passes++;
+		row->probe_started = 0;
+		breaker_row_put(target->id, row);
+	}
 }
 
 bool
 breaker_record(Target *target, Admission admission, Action action, const char *reason)
 {
-	return action < ACTION_REJECT;
+	bool blocked = action >= ACTION_REJECT;
+	BreakerRow *row;
+
+	if (admission == ADMIT_NOT)
+		return false;
+	row = breaker_row(target->id, admission == ADMIT_PROBE);
+	if (state_of(row) == BREAKER_HALF_OPEN)
+		record_probe(target, row, blocked, reason);
+	else if (state_of(row) == BREAKER_CLOSED)
+		record_normal_run(target, row, action == ACTION_BREAK, reason);
+	return !blocked;
+}
+
+void
+breaker_charge(Target *target, const char *reason)
+{
+	BreakerRow *row;
+
+	if (breaker_enforce(target, ACTION_BREAK) < ACTION_BREAK)
+		return;
+	row = breaker_row(target->id, true);
+	if (state_of(row) == BREAKER_CLOSED)
+		record_normal_run(target, row, true, reason);
+	else if (state_of(row) == BREAKER_HALF_OPEN)
+		open_breaker(target, row, true, reason);
 }
 
 BreakerState
 breaker_state(int32 target_id)
 {
-	return BREAKER_CLOSED;
-}
-
-const char *
-breaker_state_name(BreakerState state)
-{
-	switch (state)
-	{
-		case BREAKER_CLOSED:
-			return "closed";
-		case BREAKER_OPEN:
-			return "open";
-		case BREAKER_HALF_OPEN:
-			return "half_open";
-		case BREAKER_FORCED_OPEN:
-			return "forced_open";
-		case BREAKER_DISABLED:
-			return "disabled";
-	}
-	pg_unreachable();
+	return effective_state(breaker_row(target_id, false));
 }
 
 bool
 breaker_blocks(int32 target_id, char **reason)
 {
-	return false;
+	BreakerRow *row = breaker_row(target_id, false);
+	BreakerState state = effective_state(row);
+
+	if (state == BREAKER_CLOSED || state == BREAKER_DISABLED)
+		return false;
+	if (reason != NULL)
+		*reason = why_not(row, state);
+	return true;
+}
+
+/* ---- SQL functions ---- */
+
+PG_FUNCTION_INFO_V1(depipe_trip);
+PG_FUNCTION_INFO_V1(depipe_reset);
+PG_FUNCTION_INFO_V1(depipe_override);
+PG_FUNCTION_INFO_V1(depipe_configure_breaker);
+
+/* The target of a function by which a person overrides the machine. */
+static Target *
+operated_target(FunctionCallInfo fcinfo)
+{
+	Target *target = target_find(argument_text(fcinfo, 0, "target"), false);
+
+	identity_check_operate(target->owner, target->display);
+	return target;
+}
+
+static void
+check_future(TimestampTz until)
+{
+	if (until != 0 && until <= GetCurrentTimestamp())
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("argument \"until\" must be in the future")));
+}
+
+/* trip(target, reason, until): forced_open; at its time half_open. */
+Datum
+depipe_trip(PG_FUNCTION_ARGS)
+{
+	Target *target = operated_target(fcinfo);
+	char *reason = argument_reason(fcinfo, 1);
+	TimestampTz until = argument_time(fcinfo, 2, "until");
+	BreakerRow *row = breaker_row(target->id, true);
+
+	check_future(until);
+	if (state_of(row) != BREAKER_FORCED_OPEN)
+		transition(target, row, BREAKER_FORCED_OPEN, reason);
+	row->reason = reason;
+	row->until = until;
+	breaker_row_put(target->id, row);
+	PG_RETURN_VOID();
+}
+
+/* reset(target, reason): the next run is a probe. */
+Datum
+depipe_reset(PG_FUNCTION_ARGS)
+{
+	Target *target = operated_target(fcinfo);
+	char *reason = argument_reason(fcinfo, 1);
+	BreakerRow *row = breaker_row(target->id, true);
+
+	switch (state_of(row))
+	{
+		case BREAKER_CLOSED:
+			ereport(NOTICE, (errmsg("breaker of %s is closed, nothing to reset", target->display)));
+			break;
+		case BREAKER_HALF_OPEN:
+			ereport(NOTICE,
+					(errmsg("breaker of %s is half_open already", target->display),
+					 errdetail("Its next run is a probe.")));
+			break;
+		default:
+			half_open(target, row, reason);
+	}
+	PG_RETURN_VOID();
+}
+
+/* override(target, reason, until): published, whatever the gate says. */
+Datum
+depipe_override(PG_FUNCTION_ARGS)
+{
+	Target *target = operated_target(fcinfo);
+	char *reason = argument_reason(fcinfo, 1);
+	TimestampTz until;
+	BreakerRow *row;
+
+	argument_not_null(fcinfo, 2, "until");
+	until = argument_time(fcinfo, 2, "until");
+	check_future(until);
+	if (until > GetCurrentTimestamp() + depipe_max_override * USECS_PER_SEC)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("an override must not last longer than depipe.max_override"),
+				 errdetail("depipe.max_override is %d seconds.", depipe_max_override)));
+	row = breaker_row(target->id, true);
+	if (state_of(row) != BREAKER_DISABLED)
+		transition(target, row, BREAKER_DISABLED, reason);
+	row->reason = reason;
+	row->until = until;
+	breaker_row_put(target->id, row);
+	PG_RETURN_VOID();
+}
+
+static int32
+positive(FunctionCallInfo fcinfo, int number, const char *name, int32 current)
+{
+	int32 value = PG_ARGISNULL(number) ? current : PG_GETARG_INT32(number);
+
+	if (value < 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("argument \"%s\" must be greater than zero", name)));
+	return value;
+}
+
+static void
+take_modes(FunctionCallInfo fcinfo, BreakerSetting *setting)
+{
+	if (!PG_ARGISNULL(1))
+		setting->mode = argument_text(fcinfo, 1, "mode");
+	if (strcmp(setting->mode, "normal") != 0 && strcmp(setting->mode, "metrics_only") != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid value for argument \"mode\": \"%s\"", setting->mode),
+				 errhint("Use one of normal, metrics_only.")));
+	if (!PG_ARGISNULL(2))
+		setting->on_open = argument_text(fcinfo, 2, "on_open");
+	if (strcmp(setting->on_open, "serve_last_good") != 0)
+		ereport(
+			ERROR,
+			(errcode(strncmp(setting->on_open, "block_", 6) == 0 ? ERRCODE_FEATURE_NOT_SUPPORTED
+																 : ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("invalid value for argument \"on_open\": \"%s\"", setting->on_open),
+			 errhint("This version knows serve_last_good; readers that must not see old data"
+					 " call depipe.guard.")));
+}
+
+/* configure_breaker(target, ...): only what is given changes. */
+Datum
+depipe_configure_breaker(PG_FUNCTION_ARGS)
+{
+	Target *target = target_find(argument_text(fcinfo, 0, "target"), false);
+	BreakerSetting *setting = breaker_setting(target->id);
+	char *interval;
+
+	if (!has_privs_of_role(GetUserId(), target->owner))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("must be owner of table %s", target->display)));
+	take_modes(fcinfo, setting);
+	setting->bad_runs = positive(fcinfo, 3, "bad_runs", setting->bad_runs);
+	setting->of_runs = positive(fcinfo, 4, "of_runs", Max(setting->of_runs, setting->bad_runs));
+	setting->close_after = positive(fcinfo, 5, "close_after", setting->close_after);
+	if (setting->bad_runs > setting->of_runs)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("argument \"bad_runs\" must not be greater than \"of_runs\"")));
+	if ((interval = argument_interval(fcinfo, 6, "retry_wait")) != NULL)
+		setting->retry_wait = interval;
+	if ((interval = argument_interval(fcinfo, 7, "max_wait")) != NULL)
+		setting->max_wait = interval;
+	if ((interval = argument_interval(fcinfo, 8, "probe_timeout")) != NULL)
+		setting->probe_timeout = interval;
+	breaker_setting_put(target->id, setting);
+	PG_RETURN_VOID();
 }

@@ -54,11 +54,18 @@ extern Action breaker_enforce(Target *target, Action action);
 
 /*
  * After a run that was admitted: action is the enforced one.  Returns true
- * when the batch may be published (also false for a probe that passed but not
- * yet often enough).  Must be called in the transaction that publishes or
- * holds, outside of the subtransaction that is rolled back.
+ * when the batch may be published.  A probe that passes is published, too; its
+ * breaker closes once close_after of them have passed in a row.  Must be called
+ * in the transaction that publishes or holds, outside of the subtransaction
+ * that is rolled back.
  */
 extern bool breaker_record(Target *target, Admission admission, Action action, const char *reason);
+
+/*
+ * A change of a reference has broken the target's constraint: a bad run
+ * without a batch, so that the next one meets an open breaker.
+ */
+extern void breaker_charge(Target *target, const char *reason);
 
 extern BreakerState breaker_state(int32 target_id);
 extern const char *breaker_state_name(BreakerState state);

@@ -1,50 +1,424 @@
 /*-------------------------------------------------------------------------
  *
  * gate.c
- *		The gate: evaluation of a target's constraints.
+ *		The gate: evaluation of a target's constraints inside the transaction
+ *		that publishes a delta.
+ *
+ * Where a constraint is evaluated:
+ *
+ *		gate_rows	about a row, of columns that the delta has
+ *		gate_table	about a row, with a lookup (relationships) or of columns
+ *					that only the table has: on the delta's rows
+ *					with a callback of its own (unique): on the delta's keys
+ *					aggregates, time, and whatever counts the whole table: one
+ *					scan
+ *
+ * A quarantine with a threshold over the whole table takes part in both: its
+ * rows are set aside before apply, and counted afterwards together with what
+ * is in the table and in quarantine already.
+ *
+ * Invariant: a row is in set_aside once for each constraint that it failed,
+ * however often the batch is applied and gated again.
  *
  *-------------------------------------------------------------------------
  */
-#include "quality/gate.h"
+#include "quality/references.h"
+
+#include "utils/hsearch.h"
+#include "utils/memutils.h"
+
+typedef struct FailedKey
+{
+	int64 sequence;
+	int64 constraint_id; /* wide, so that the key has no padding */
+} FailedKey;
+
+struct Gate
+{
+	Target *target;
+	MemoryContext context;
+	List *constraints; /* of DataConstraint */
+	List *held;        /* ids of targets that the batch does not publish */
+	HTAB *set_aside;   /* of FailedKey */
+	List *failed;      /* of FailedRow, in the evaluation that is going on */
+};
+
+/* ---- opening ---- */
+
+static HTAB *
+make_set(MemoryContext context)
+{
+	HASHCTL control = {0};
+
+	control.keysize = sizeof(FailedKey);
+	control.entrysize = sizeof(FailedKey);
+	control.hcxt = context;
+	return hash_create("depipe rows set aside",
+					   64,
+					   &control,
+					   HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+}
 
 Gate *
 gate_open(Target *target)
 {
-	return NULL;
+	Gate *gate;
+	List *constraints;
+
+	if (!OidIsValid(target->relid))
+		return NULL;
+	constraints = constraints_load(target);
+	if (constraints == NIL)
+		return NULL;
+	gate = palloc0(sizeof(Gate));
+	gate->target = target;
+	gate->context = CurrentMemoryContext;
+	gate->constraints = constraints;
+	gate->set_aside = make_set(gate->context);
+	return gate;
+}
+
+void
+gate_note_held(Gate *gate, int32 target_id)
+{
+	MemoryContext old = MemoryContextSwitchTo(gate->context);
+
+	gate->held = list_append_unique_int(gate->held, target_id);
+	MemoryContextSwitchTo(old);
 }
 
 bool
 gate_has_row_checks(const Gate *gate)
 {
+	ListCell *cell;
+
+	foreach(cell, gate->constraints)
+	{
+		DataConstraint *constraint = lfirst(cell);
+
+		if (constraint_is_row(constraint) && !constraint->row->is_late)
+			return true;
+	}
 	return false;
 }
 
+/*
+ * Whether a row check has to wait for the table depends on the columns of
+ * the delta, so any constraint may turn out to be a table check.
+ */
 bool
 gate_has_table_checks(const Gate *gate)
 {
-	return false;
+	return gate->constraints != NIL;
 }
 
-bool
-gate_wants_old_images(Target *target)
+/* ---- rows that fail ---- */
+
+static bool
+is_enforced(const DataConstraint *constraint)
 {
-	return false;
+	return constraint->row->enforce_from <= GetCurrentTimestamp();
+}
+
+static bool
+sets_aside(const DataConstraint *constraint)
+{
+	return constraint->on_violation == ACTION_QUARANTINE && is_enforced(constraint);
+}
+
+static void
+note_failing(void *arg, Measured *measured, int64 sequence, int64 weight)
+{
+	Gate *gate = arg;
+	FailedKey key = {sequence, measured->constraint->row->id};
+	FailedRow *row;
+
+	if (!sets_aside(measured->constraint))
+		return;
+	(void) hash_search(gate->set_aside, &key, HASH_ENTER, NULL);
+	/* a row that fails several checks comes once, for all of them */
+	row = gate->failed != NIL ? llast(gate->failed) : NULL;
+	if (row == NULL || row->sequence != sequence)
+	{
+		row = palloc0(sizeof(FailedRow));
+		row->sequence = sequence;
+		gate->failed = lappend(gate->failed, row);
+	}
+	row->constraint_ids = lappend_int(row->constraint_ids, measured->constraint->row->id);
+}
+
+/* A check that could not be evaluated to the end has found nothing. */
+static void
+forget_failing(Gate *gate, int32 constraint_id)
+{
+	HASH_SEQ_STATUS scan;
+	FailedKey *key;
+	ListCell *cell;
+
+	foreach(cell, gate->failed)
+	{
+		FailedRow *row = lfirst(cell);
+
+		row->constraint_ids = list_delete_int(row->constraint_ids, constraint_id);
+	}
+	hash_seq_init(&scan, gate->set_aside);
+	while ((key = hash_seq_search(&scan)) != NULL)
+		if (key->constraint_id == constraint_id)
+			(void) hash_search(gate->set_aside, key, HASH_REMOVE, NULL);
+}
+
+static int64
+count_set_aside(const Gate *gate, int32 constraint_id)
+{
+	HASH_SEQ_STATUS scan;
+	FailedKey *key;
+	int64 count = 0;
+
+	hash_seq_init(&scan, gate->set_aside);
+	while ((key = hash_seq_search(&scan)) != NULL)
+		if (key->constraint_id == constraint_id)
+			count++;
+	return count;
+}
+
+static int
+compare_failed(const void *a, const void *b)
+{
+	int64 left = ((const FailedRow *) a)->sequence;
+	int64 right = ((const FailedRow *) b)->sequence;
+
+	return (left > right) - (left < right);
+}
+
+/* Rows found by several passes, sorted and each once. */
+static void
+take_failed(Gate *gate, GateReport *report)
+{
+	FailedRow *rows = palloc(sizeof(FailedRow) * Max(list_length(gate->failed), 1));
+	int count = 0;
+	int kept = 0;
+	ListCell *cell;
+
+	foreach(cell, gate->failed)
+		rows[count++] = *(FailedRow *) lfirst(cell);
+	qsort(rows, count, sizeof(FailedRow), compare_failed);
+	for (int i = 0; i < count; i++)
+	{
+		if (kept > 0 && rows[kept - 1].sequence == rows[i].sequence)
+			rows[kept - 1].constraint_ids = list_concat_unique_int(rows[kept - 1].constraint_ids,
+																   rows[i].constraint_ids);
+		else if (rows[i].constraint_ids != NIL)
+			rows[kept++] = rows[i];
+	}
+	report->failed_rows = rows;
+	report->nfailed_rows = kept;
+	gate->failed = NIL;
+}
+
+/* ---- reports ---- */
+
+static char *
+reason_of(const Verdict *verdict)
+{
+	if (verdict->outcome == OUTCOME_ERROR)
+		return psprintf("constraint \"%s\" could not be evaluated", verdict->constraint_name);
+	if (verdict->violations <= 0 || verdict->metric != NULL || verdict->evaluated < 0)
+		return psprintf("constraint \"%s\" does not hold", verdict->constraint_name);
+	return psprintf("constraint \"%s\": " INT64_FORMAT " of " INT64_FORMAT " rows violate it",
+					verdict->constraint_name,
+					verdict->violations,
+					verdict->evaluated);
+}
+
+static void
+add_verdict(Gate *gate, GateReport *report, const Measured *measured, bool whole_table)
+{
+	Verdict *verdict = judge(measured, whole_table);
+	Action action = verdict->action == ACTION_QUARANTINE ? ACTION_WARN : verdict->action;
+
+	if (measured->measure.error_sqlstate != 0)
+		forget_failing(gate, verdict->constraint_id);
+	report->verdicts = lappend(report->verdicts, verdict);
+	report->elapsed_ms += verdict->elapsed_ms;
+	if (action > report->action && action >= ACTION_REJECT)
+		report->reason = reason_of(verdict);
+	report->action = Max(report->action, action);
+}
+
+/* ---- before apply ---- */
+
+static bool
+belongs_to_rows(const DataConstraint *constraint, const Delta *delta)
+{
+	return constraint->compile_sqlstate == 0 && constraint_is_row(constraint) &&
+		   !constraint->row->is_late && delta_has_columns(delta, constraint) &&
+		   (sets_aside(constraint) || !constraint_counts_table(constraint));
 }
 
 GateReport *
 gate_rows(Gate *gate, Delta *delta)
 {
-	return palloc0(sizeof(GateReport));
+	GateReport *report = palloc0(sizeof(GateReport));
+	List *measured = NIL;
+	ListCell *cell;
+
+	foreach(cell, gate->constraints)
+		if (belongs_to_rows(lfirst(cell), delta))
+			measured = lappend(measured, measured_new(lfirst(cell)));
+	gate->failed = NIL;
+	measure_delta(gate->target, delta, measured, false, note_failing, gate);
+	foreach(cell, measured)
+		add_verdict(gate, report, lfirst(cell), false);
+	take_failed(gate, report);
+	return report;
+}
+
+/* ---- after apply ---- */
+
+/*
+ * Rows that are set aside belong to the numbers.  Over a batch: those of
+ * earlier evaluations.  Over the table: those that were out of it when this
+ * evaluation began, and what is in quarantine from before.
+ */
+static void
+add_set_aside(const Gate *gate, Measured *measured, bool whole_table)
+{
+	const ConstraintRow *row = measured->constraint->row;
+	int64 rows;
+
+	if (!sets_aside(measured->constraint) || measured->measure.violations < 0)
+		return;
+	if (whole_table)
+		rows = measured->set_aside + quarantine_count_of(row->target_id, row->id);
+	else
+		rows = count_set_aside(gate, row->id) - measured->measure.violations;
+	if (rows <= 0)
+		return;
+	measured->measure.violations += rows;
+	measured->measure.evaluated += rows;
+}
+
+/*
+ * The reference's table does not exist yet: it is behind, as far as one can
+ * be.  Anything else that cannot be compiled is an error of the check.
+ */
+static bool
+reference_is_missing(const DataConstraint *constraint)
+{
+	return constraint->row->reference_table != NULL && !OidIsValid(constraint->reference) &&
+		   target_find_named(constraint->row->reference_schema, constraint->row->reference_table) !=
+			   NULL;
+}
+
+typedef struct TableWork
+{
+	List *on_delta;      /* rows, with lookups */
+	List *on_table_rows; /* rows, of columns that the delta does not have */
+	List *alone;
+	List *on_table;
+	List *unfit; /* cannot be compiled */
+} TableWork;
+
+/* Rows that it looks at after apply. */
+static void
+sort_row_check(const Delta *delta, TableWork *work, Measured *measured)
+{
+	if (!delta_has_columns(delta, measured->constraint))
+		work->on_table_rows = lappend(work->on_table_rows, measured);
+	else if (measured->constraint->row->is_late)
+		work->on_delta = lappend(work->on_delta, measured);
+}
+
+static void
+sort_out(const Gate *gate, const Delta *delta, TableWork *work)
+{
+	ListCell *cell;
+
+	foreach(cell, gate->constraints)
+	{
+		DataConstraint *constraint = lfirst(cell);
+		Measured *measured = measured_new(constraint);
+
+		if (constraint->compile_sqlstate != 0)
+			work->unfit = lappend(work->unfit, measured);
+		else if (constraint->row->is_aggregate || constraint_counts_table(constraint))
+		{
+			measured->set_aside = count_set_aside(gate, constraint->row->id);
+			work->on_table = lappend(work->on_table, measured);
+			if (sets_aside(constraint) && constraint_is_row(constraint))
+				sort_row_check(delta, work, measured_new(constraint));
+		}
+		else if (!constraint_is_row(constraint))
+			work->alone = lappend(work->alone, measured);
+		else
+			sort_row_check(delta, work, measured);
+	}
+}
+
+static void
+report_batch(Gate *gate, GateReport *report, Delta *delta, List *measured)
+{
+	ListCell *cell;
+
+	foreach(cell, measured)
+	{
+		settle_references(gate->target, delta, lfirst(cell), false, gate->held);
+		add_set_aside(gate, lfirst(cell), false);
+		add_verdict(gate, report, lfirst(cell), false);
+	}
+}
+
+static void
+report_table(Gate *gate, GateReport *report, Delta *delta, List *measured)
+{
+	ListCell *cell;
+
+	foreach(cell, measured)
+	{
+		settle_references(gate->target, delta, lfirst(cell), true, gate->held);
+		add_set_aside(gate, lfirst(cell), true);
+		add_verdict(gate, report, lfirst(cell), true);
+	}
+}
+
+static void
+report_unfit(Gate *gate, GateReport *report, List *measured)
+{
+	ListCell *cell;
+
+	foreach(cell, measured)
+	{
+		Measured *one = lfirst(cell);
+
+		if (reference_is_missing(one->constraint))
+		{
+			one->measure.error_sqlstate = 0;
+			one->measure.pending = 1;
+			one->measure.detail = pstrdup("\"reference\": \"missing\"");
+		}
+		add_verdict(gate, report, one, false);
+	}
 }
 
 GateReport *
 gate_table(Gate *gate, Delta *delta)
 {
-	return palloc0(sizeof(GateReport));
-}
+	GateReport *report = palloc0(sizeof(GateReport));
+	TableWork work = {NIL, NIL, NIL, NIL, NIL};
+	ListCell *cell;
 
-bool
-gate_references(Target *reference, Delta *delta)
-{
-	return false;
+	sort_out(gate, delta, &work);
+	gate->failed = NIL;
+	measure_delta(gate->target, delta, work.on_delta, false, note_failing, gate);
+	measure_delta(gate->target, delta, work.on_table_rows, true, note_failing, gate);
+	foreach(cell, work.alone)
+		measure_alone(gate->target, delta, lfirst(cell));
+	measure_table(gate->target, work.on_table);
+	report_batch(gate, report, delta, work.on_delta);
+	report_batch(gate, report, delta, work.on_table_rows);
+	report_batch(gate, report, delta, work.alone);
+	report_table(gate, report, delta, work.on_table);
+	report_unfit(gate, report, work.unfit);
+	take_failed(gate, report);
+	return report;
 }

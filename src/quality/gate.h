@@ -19,6 +19,10 @@
  * is open; the caller has set an internal subtransaction.  The gate switches
  * to the target's owner by itself.  Reads see the rows just applied.
  *
+ * One Gate serves a target for a whole batch, however often its delta is
+ * applied again: what was set aside is remembered in it, so that the last
+ * report of gate_rows and the last of gate_table together are complete.
+ *
  * The gate decides nothing about breakers: it reports, and publish acts.
  *
  *-------------------------------------------------------------------------
@@ -58,6 +62,7 @@ typedef struct Verdict
 	Action action;    /* what it asks for now; ACTION_NONE when it passes */
 	int64 evaluated;  /* -1: unknown */
 	int64 violations; /* -1: unknown */
+	int64 counted;    /* violations over the whole table; -1: not counted */
 	char *metric;     /* value of an aggregate as text, or NULL */
 	char *warn_if;
 	char *fail_if;
@@ -86,6 +91,7 @@ typedef struct GateReport
 
 typedef struct Gate Gate;
 
+/* The constraints of a target whose table exists, ready; NULL when there are none. */
 extern Gate *gate_open(Target *target);
 extern bool gate_has_row_checks(const Gate *gate);
 extern bool gate_has_table_checks(const Gate *gate);
@@ -99,6 +105,12 @@ extern bool gate_wants_old_images(Target *target);
 
 extern GateReport *gate_rows(Gate *gate, Delta *delta);
 extern GateReport *gate_table(Gate *gate, Delta *delta);
+
+/*
+ * Another target of the same batch is not published: rows that refer to it
+ * are pending.
+ */
+extern void gate_note_held(Gate *gate, int32 target_id);
 
 /*
  * The published delta of a reference: evaluates the constraints of other

@@ -3,22 +3,189 @@
  * guard.c
  *		The guard: may a reader rely on a table now?
  *
+ * Looks at the table and at everything that it is made of, nearest first.
+ * Nothing is recorded: the guard often runs in a transaction that it is about
+ * to abort.
+ *
  *-------------------------------------------------------------------------
  */
 #include "quality/guard.h"
 
-void
-guard_check(Target *target)
+#include "catalog/objectaddress.h"
+#include "core/arguments.h"
+#include "core/identity.h"
+#include "core/sqltext.h"
+#include "executor/spi.h"
+#include "quality/breaker.h"
+#include "quality/measure.h"
+#include "utils/acl.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+
+/* May the current user see what state the target is in? */
+static bool
+may_see(const Target *target)
 {
+	if (identity_may_operate(target->owner))
+		return true;
+	return OidIsValid(target->relid) &&
+		   pg_class_aclcheck(target->relid, GetUserId(), ACL_SELECT) == ACLCHECK_OK;
+}
+
+static const char *
+name_for_reader(const Target *target)
+{
+	return may_see(target) ? target->display : "a table upstream";
+}
+
+/* ---- time checks ---- */
+
+static List *
+time_checks(Target *target)
+{
+	List *measured = NIL;
+	ListCell *cell;
+
+	if (!OidIsValid(target->relid))
+		return NIL;
+	foreach(cell, constraints_load(target))
+	{
+		DataConstraint *constraint = lfirst(cell);
+
+		if (constraint->family == FAMILY_TIME)
+			measured = lappend(measured, measured_new(constraint));
+	}
+	return measured;
+}
+
+/* Verdicts of the target's time checks as of now. */
+static List *
+evaluate_time_checks(Target *target)
+{
+	List *measured = time_checks(target);
+	List *verdicts = NIL;
+	MemoryContext context = CurrentMemoryContext;
+	ListCell *cell;
+
+	if (measured == NIL)
+		return NIL;
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	MemoryContextSwitchTo(context); /* verdicts outlive the connection */
+	measure_table(target, measured);
+	foreach(cell, measured)
+		verdicts = lappend(verdicts, judge(lfirst(cell), true));
+	SPI_finish();
+	return verdicts;
+}
+
+static bool
+fails(const Verdict *verdict)
+{
+	return verdict->outcome == OUTCOME_FAIL || verdict->outcome == OUTCOME_ERROR;
 }
 
 bool
 freshness_fails(int32 target_id, char **reason)
 {
+	ListCell *cell;
+
+	foreach(cell, evaluate_time_checks(target_get(target_id)))
+	{
+		Verdict *verdict = lfirst(cell);
+
+		if (!fails(verdict))
+			continue;
+		if (reason != NULL)
+			*reason = psprintf("constraint \"%s\" fails", verdict->constraint_name);
+		return true;
+	}
 	return false;
 }
 
 void
 time_checks_record(Target *target, int64 run_id)
 {
+	List *verdicts = evaluate_time_checks(target);
+
+	if (verdicts != NIL)
+		verdicts_record(run_id, target, verdicts);
+}
+
+/* ---- the walk ---- */
+
+static void
+check_breaker(Target *target, Target *asked)
+{
+	char *reason;
+
+	if (!breaker_blocks(target->id, &reason))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_DEPIPE_BREAKER_OPEN),
+			 target->id == asked->id ? errmsg("%s must not be relied on", asked->display)
+									 : errmsg("%s must not be relied on, because of %s",
+											  asked->display,
+											  name_for_reader(target)),
+			 may_see(target) ? errdetail_internal("%s", reason) : 0,
+			 may_see(target) ? errhint("See SELECT * FROM depipe.incidents WHERE target = %s.",
+									   sql_literal(target->display))
+							 : 0));
+}
+
+static void
+check_time(Target *target, Target *asked)
+{
+	char *reason;
+
+	if (!freshness_fails(target->id, &reason))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_DEPIPE_STALE),
+			 target->id == asked->id
+				 ? errmsg("%s is stale", asked->display)
+				 : errmsg("%s is stale, because of %s", asked->display, name_for_reader(target)),
+			 may_see(target) ? errdetail_internal("%s", reason) : 0));
+}
+
+void
+guard_check(Target *target)
+{
+	List *upstream = NIL;
+	ListCell *cell;
+
+	foreach(cell, upstream_ids(target->id))
+		upstream = lappend(upstream, target_get(lfirst_int(cell)));
+	foreach(cell, upstream)
+		check_breaker(lfirst(cell), target);
+	foreach(cell, upstream)
+		check_time(lfirst(cell), target);
+}
+
+/* ---- SQL functions ---- */
+
+PG_FUNCTION_INFO_V1(depipe_guard);
+
+/* guard(VARIADIC targets) */
+Datum
+depipe_guard(PG_FUNCTION_ARGS)
+{
+	List *names;
+	ListCell *cell;
+
+	argument_not_null(fcinfo, 0, "targets");
+	names = text_array_to_list(PG_GETARG_ARRAYTYPE_P(0), "targets");
+	if (names == NIL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("argument \"targets\" must not be empty")));
+	foreach(cell, names)
+	{
+		Target *target = target_find(lfirst(cell), false);
+
+		if (!may_see(target))
+			aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_TABLE, target->display);
+		guard_check(target);
+	}
+	PG_RETURN_VOID();
 }

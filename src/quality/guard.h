@@ -16,9 +16,8 @@
 
 /*
  * Raise QD002 when the breaker of the target or of anything upstream blocks,
- * QD004 when a time check of them fails, and QD001 when the target's last run
- * was held back by the gate.  Tables that the current user may not read are
- * not named.
+ * QD004 when a time check of them fails.  Tables that the current user may
+ * not read are not named.
  */
 extern void guard_check(Target *target);
 

@@ -1,11 +1,20 @@
 /*-------------------------------------------------------------------------
  *
  * verdict.c
- *		Verdicts and incidents: what the gate found, kept.
+ *		Verdicts and incidents: what was found, judged and kept.
+ *
+ * Judging is the one place that knows the policies: thresholds, baseline,
+ * no data, errors, pending, and the date from which a constraint counts.
+ *
+ * An incident is open from the first bad verdict of a constraint to the first
+ * good one; only its opening and closing are events.
  *
  *-------------------------------------------------------------------------
  */
-#include "quality/gate.h"
+#include "quality/breaker.h"
+#include "quality/measure.h"
+#include "utils/builtins.h"
+#include "utils/elog.h"
 
 const char *
 outcome_name(Outcome outcome)
@@ -47,7 +56,268 @@ action_name(Action action)
 	pg_unreachable();
 }
 
+/* ---- judging ---- */
+
+static void
+set_outcome(Verdict *verdict, Outcome outcome, Action action)
+{
+	verdict->outcome = outcome;
+	verdict->action = action;
+}
+
+/*
+ * The constraint is violated.  Rows that cannot be named (a count, an
+ * aggregate, an error) cannot be set aside: quarantine then breaks.
+ */
+static void
+set_failed(Verdict *verdict, const DataConstraint *constraint, Outcome outcome, bool rows_known)
+{
+	Action action = constraint->on_violation;
+
+	if (action == ACTION_QUARANTINE && !rows_known)
+		action = ACTION_BREAK;
+	if (constraint->family == FAMILY_TIME)
+		action = ACTION_WARN;
+	if (outcome == OUTCOME_FAIL && action == ACTION_QUARANTINE)
+		outcome = OUTCOME_WARN;
+	if (outcome == OUTCOME_FAIL && action == ACTION_WARN && constraint->family != FAMILY_TIME)
+		outcome = OUTCOME_WARN;
+	set_outcome(verdict, outcome, action);
+}
+
+static void
+judge_no_data(Verdict *verdict, const DataConstraint *constraint, bool whole_table)
+{
+	if (constraint->on_no_data == NO_DATA_PASSES)
+		set_outcome(verdict, OUTCOME_PASS, ACTION_NONE);
+	else if (constraint->on_no_data == NO_DATA_FAILS && whole_table)
+		set_failed(verdict, constraint, OUTCOME_FAIL, false);
+	else
+		set_outcome(verdict, OUTCOME_NOT_EVALUATED, ACTION_NONE);
+}
+
+/* Percentages of a batch mean nothing while it is small. */
+static bool
+too_few_rows(const DataConstraint *constraint, const Threshold *threshold, const Measure *measure,
+			 bool whole_table)
+{
+	return threshold->given && threshold->percent && !whole_table &&
+		   measure->evaluated < constraint->row->min_rows;
+}
+
+static void
+judge_thresholds(Verdict *verdict, const DataConstraint *constraint, const Measure *measure,
+				 int64 violations, bool whole_table)
+{
+	bool few_for_warn = too_few_rows(constraint, &constraint->warn_if, measure, whole_table);
+	bool few_for_fail = too_few_rows(constraint, &constraint->fail_if, measure, whole_table);
+
+	if (!few_for_fail && threshold_exceeded(&constraint->fail_if, violations, measure->evaluated))
+		set_failed(verdict, constraint, OUTCOME_FAIL, false);
+	else if (!few_for_warn &&
+			 threshold_exceeded(&constraint->warn_if, violations, measure->evaluated))
+		set_outcome(verdict, OUTCOME_WARN, ACTION_WARN);
+	else if (violations > 0 && (few_for_warn || few_for_fail))
+		set_outcome(verdict, OUTCOME_NOT_EVALUATED, ACTION_NONE);
+	else if (violations > 0 && constraint->on_violation == ACTION_QUARANTINE)
+		set_outcome(verdict, OUTCOME_WARN, ACTION_QUARANTINE);
+	else
+		set_outcome(verdict, OUTCOME_PASS, ACTION_NONE);
+}
+
+static void
+judge_count(Verdict *verdict, const DataConstraint *constraint, const Measure *measure,
+			bool whole_table)
+{
+	int64 violations = measure->violations;
+
+	if (whole_table && !constraint->row->is_aggregate)
+		violations = Max(violations - constraint->row->baseline, 0);
+	if ((constraint->warn_if.given || constraint->fail_if.given) &&
+		(whole_table || constraint->batch_scope))
+		judge_thresholds(verdict, constraint, measure, violations, whole_table);
+	else if (violations > 0)
+		set_failed(verdict, constraint, OUTCOME_FAIL, !constraint->row->is_aggregate);
+	else
+		set_outcome(verdict, OUTCOME_PASS, ACTION_NONE);
+	if (verdict->outcome == OUTCOME_PASS && measure->pending > 0)
+		set_outcome(verdict, OUTCOME_PENDING, ACTION_NONE);
+}
+
+/* Before its date a constraint only says what it would have done. */
+static void
+judge_date(Verdict *verdict, const DataConstraint *constraint)
+{
+	if (constraint->row->enforce_from <= GetCurrentTimestamp())
+		return;
+	if (verdict->action <= ACTION_WARN)
+		return;
+	verdict->would_have_blocked = true;
+	verdict->action = ACTION_WARN;
+	if (verdict->outcome == OUTCOME_FAIL)
+		verdict->outcome = OUTCOME_WARN;
+}
+
+/* JSON object of what the columns of a verdict do not say. */
+static char *
+detail_text(const Measured *measured, bool whole_table)
+{
+	const Measure *measure = &measured->measure;
+	StringInfoData buf;
+
+	initStringInfo(&buf);
+	if (measure->detail != NULL)
+		appendStringInfoString(&buf, measure->detail);
+	if (measure->pending > 0)
+		appendStringInfo(&buf,
+						 "%s\"pending\": " INT64_FORMAT,
+						 buf.len > 0 ? ", " : "",
+						 measure->pending);
+	if (whole_table && measured->constraint->row->baseline > 0)
+		appendStringInfo(&buf,
+						 "%s\"baseline\": " INT64_FORMAT,
+						 buf.len > 0 ? ", " : "",
+						 measured->constraint->row->baseline);
+	if (measure->error_sqlstate != 0)
+		appendStringInfo(&buf,
+						 "%s\"sqlstate\": \"%s\"",
+						 buf.len > 0 ? ", " : "",
+						 unpack_sql_state(measure->error_sqlstate));
+	return buf.len > 0 ? psprintf("{%s}", buf.data) : NULL;
+}
+
+Verdict *
+judge(const Measured *measured, bool whole_table)
+{
+	const DataConstraint *constraint = measured->constraint;
+	const Measure *measure = &measured->measure;
+	Verdict *verdict = palloc0(sizeof(Verdict));
+
+	verdict->constraint_id = constraint->row->id;
+	verdict->target_id = constraint->row->target_id;
+	verdict->constraint_name = constraint->row->name;
+	verdict->check_kind = pstrdup(constraint->rule->kind->name);
+	verdict->evaluated = measure->evaluated;
+	verdict->violations = measure->violations;
+	verdict->counted = whole_table ? measure->violations : -1;
+	verdict->metric = measure->metric;
+	verdict->warn_if = constraint->row->warn_if;
+	verdict->fail_if = constraint->row->fail_if;
+	verdict->strategy = measure->strategy;
+	verdict->elapsed_ms = measure->elapsed_ms;
+	verdict->detail = detail_text(measured, whole_table);
+	if (measure->error_sqlstate != 0 && constraint->error_passes)
+		set_outcome(verdict, OUTCOME_ERROR, ACTION_NONE);
+	else if (measure->error_sqlstate != 0)
+		set_failed(verdict, constraint, OUTCOME_ERROR, false);
+	else if (measure->evaluated < 0 && measure->pending > 0)
+		set_outcome(verdict, OUTCOME_PENDING, ACTION_NONE);
+	else if (measure->no_data || (!constraint->row->is_aggregate && measure->evaluated == 0))
+		judge_no_data(verdict, constraint, whole_table);
+	else
+		judge_count(verdict, constraint, measure, whole_table);
+	judge_date(verdict, constraint);
+	return verdict;
+}
+
+/* ---- keeping ---- */
+
+static VerdictRow
+row_of(const Verdict *verdict, int64 run_id)
+{
+	VerdictRow row = {0};
+
+	row.run_id = run_id;
+	row.target_id = verdict->target_id;
+	row.constraint_id = verdict->constraint_id;
+	row.constraint_name = verdict->constraint_name;
+	row.check_kind = verdict->check_kind;
+	row.outcome = outcome_name(verdict->outcome);
+	row.action = action_name(verdict->action);
+	row.evaluated = verdict->evaluated;
+	row.violations = verdict->violations;
+	row.metric = verdict->metric;
+	row.warn_if = verdict->warn_if;
+	row.fail_if = verdict->fail_if;
+	row.would_have_blocked = verdict->would_have_blocked;
+	row.strategy = verdict->strategy;
+	row.elapsed_ms = verdict->elapsed_ms;
+	row.detail = verdict->detail;
+	return row;
+}
+
+static void
+keep_incident(const Verdict *verdict, const VerdictRow *row)
+{
+	char *reason;
+
+	switch (verdict->outcome)
+	{
+		case OUTCOME_WARN:
+		case OUTCOME_FAIL:
+		case OUTCOME_ERROR:
+			if (!incident_seen(row))
+				return;
+			reason = psprintf("constraint \"%s\": %s", row->constraint_name, row->outcome);
+			event_record(verdict->target_id, "incident", "open", reason);
+			return;
+		case OUTCOME_PASS:
+			if (!incident_close(verdict->target_id, verdict->constraint_id, row->constraint_name))
+				return;
+			reason = psprintf("constraint \"%s\" passes", row->constraint_name);
+			event_record(verdict->target_id, "incident", "closed", reason);
+			return;
+		case OUTCOME_NOT_EVALUATED:
+		case OUTCOME_PENDING:
+			return;
+	}
+}
+
+static bool
+asks_to_block(List *verdicts)
+{
+	ListCell *cell;
+
+	foreach(cell, verdicts)
+		if (((Verdict *) lfirst(cell))->action >= ACTION_REJECT)
+			return true;
+	return false;
+}
+
+/* A later evaluation of the same constraint in a batch replaces an earlier one. */
+static bool
+is_replaced(List *verdicts, int position)
+{
+	Verdict *verdict = list_nth(verdicts, position);
+	ListCell *cell;
+
+	for_each_from(cell, verdicts, position + 1)
+		if (((Verdict *) lfirst(cell))->constraint_id == verdict->constraint_id)
+			return true;
+	return false;
+}
+
 void
 verdicts_record(int64 run_id, Target *target, List *verdicts)
 {
+	bool asked = asks_to_block(verdicts);
+	bool blocked = asked && breaker_enforce(target, ACTION_REJECT) >= ACTION_REJECT;
+	ListCell *cell;
+
+	foreach(cell, verdicts)
+	{
+		Verdict *verdict = lfirst(cell);
+		VerdictRow row;
+
+		if (is_replaced(verdicts, foreach_current_index(cell)))
+			continue;
+		if (verdict->action >= ACTION_REJECT && !blocked)
+			verdict->would_have_blocked = true;
+		row = row_of(verdict, run_id);
+		(void) verdict_put(&row);
+		keep_incident(verdict, &row);
+		/* the counts of a batch that was held are of a table that was rolled back */
+		if (verdict->counted >= 0 && !blocked)
+			constraint_shrink_baseline(verdict->constraint_id, verdict->counted);
+	}
 }

@@ -1,0 +1,75 @@
+/*-------------------------------------------------------------------------
+ *
+ * arguments.c
+ *		Arguments of SQL functions.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "core/arguments.h"
+
+#include "utils/builtins.h"
+
+void
+argument_not_null(FunctionCallInfo fcinfo, int number, const char *name)
+{
+	if (PG_ARGISNULL(number))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("argument \"%s\" must not be null", name)));
+}
+
+char *
+argument_text(FunctionCallInfo fcinfo, int number, const char *name)
+{
+	argument_not_null(fcinfo, number, name);
+	return text_to_cstring(PG_GETARG_TEXT_PP(number));
+}
+
+char *
+argument_text_or_null(FunctionCallInfo fcinfo, int number)
+{
+	return PG_ARGISNULL(number) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(number));
+}
+
+char *
+argument_reason(FunctionCallInfo fcinfo, int number)
+{
+	char *reason = argument_text(fcinfo, number, "reason");
+
+	if (reason[strspn(reason, " \t\r\n")] == '\0')
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("argument \"reason\" must not be empty"),
+				 errhint("Say why, for whoever looks at this table next.")));
+	return reason;
+}
+
+TimestampTz
+argument_time(FunctionCallInfo fcinfo, int number, const char *name)
+{
+	TimestampTz time;
+
+	if (PG_ARGISNULL(number))
+		return 0;
+	time = PG_GETARG_TIMESTAMPTZ(number);
+	if (TIMESTAMP_NOT_FINITE(time))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("argument \"%s\" must be finite", name)));
+	return time;
+}
+
+char *
+argument_interval(FunctionCallInfo fcinfo, int number, const char *name)
+{
+	Interval *interval;
+
+	if (PG_ARGISNULL(number))
+		return NULL;
+	interval = PG_GETARG_INTERVAL_P(number);
+	if (interval->month < 0 || interval->day < 0 || interval->time < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("argument \"%s\" must not be negative", name)));
+	return DatumGetCString(DirectFunctionCall1(interval_out, PG_GETARG_DATUM(number)));
+}

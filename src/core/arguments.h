@@ -1,0 +1,34 @@
+/*-------------------------------------------------------------------------
+ *
+ * arguments.h
+ *		Arguments of SQL functions.
+ *
+ * Functions are not STRICT: a NULL that makes no sense is an error of its
+ * own, not a NULL result.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DEPIPE_ARGUMENTS_H
+#define DEPIPE_ARGUMENTS_H
+
+#include "depipe.h"
+#include "fmgr.h"
+#include "utils/timestamp.h"
+
+/* Raise 22004: argument "name" must not be null. */
+extern void argument_not_null(FunctionCallInfo fcinfo, int number, const char *name);
+
+/* A text; the second form returns NULL for NULL. */
+extern char *argument_text(FunctionCallInfo fcinfo, int number, const char *name);
+extern char *argument_text_or_null(FunctionCallInfo fcinfo, int number);
+
+/* A text that says something; raises 22023 when it is empty. */
+extern char *argument_reason(FunctionCallInfo fcinfo, int number);
+
+/* 0 for NULL; raises 22023 for infinity. */
+extern TimestampTz argument_time(FunctionCallInfo fcinfo, int number, const char *name);
+
+/* As text that interval_in reads back; NULL for NULL; raises 22023 when negative. */
+extern char *argument_interval(FunctionCallInfo fcinfo, int number, const char *name);
+
+#endif /* DEPIPE_ARGUMENTS_H */

@@ -1,0 +1,205 @@
+/*-------------------------------------------------------------------------
+ *
+ * check.h
+ *		The vocabulary of checks.
+ *
+ * A check is a jsonb object {"kind": "...", arguments...}: constructors make
+ * it, a user may write it by hand, contracts will be translated into it.  The
+ * kinds stand in one table (check.c): a name, a family, the policies that
+ * make sense, the arguments with their types, and how the rule becomes
+ * something to evaluate.  A new member of the vocabulary is a new entry;
+ * constraint.c, gate.c and the rest know kinds only through this interface.
+ *
+ * Compiling a rule for a table gives an expression, of one of two forms:
+ *
+ *	about a row		true, false or NULL for each row; on_null says what NULL
+ *					means.  With "late" it looks at other rows or tables and
+ *					is evaluated after the whole batch is applied.  The row
+ *					that it is about has the alias CHECK_ROW.
+ *	about the table	an aggregate expression; NULL is "no data"
+ *
+ * A kind whose question has neither form has an evaluate callback of its own.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DEPIPE_CHECK_H
+#define DEPIPE_CHECK_H
+
+#include "core/catalog_quality.h"
+#include "quality/gate.h"
+#include "utils/jsonb.h"
+#include "utils/rel.h"
+
+/* alias of the relation that an expression is evaluated on */
+#define CHECK_ROW "t"
+
+typedef enum CheckFamily
+{
+	FAMILY_ROW,
+	FAMILY_ROWS, /* a row against other rows */
+	FAMILY_AGGREGATE,
+	FAMILY_CROSS_TABLE,
+	FAMILY_TIME,
+	FAMILY_SCHEMA,
+	FAMILY_CHANGE,
+	FAMILY_HISTORY
+} CheckFamily;
+
+typedef enum CheckArgumentType
+{
+	ARGUMENT_TEXT,
+	ARGUMENT_TABLE,   /* becomes a qualified, quoted name */
+	ARGUMENT_COLUMNS, /* one name or an array of names */
+	ARGUMENT_VALUE,   /* string, number or boolean: of the column's type */
+	ARGUMENT_VALUES,  /* array of them */
+	ARGUMENT_BOOLEAN,
+	ARGUMENT_COUNT, /* integer, not negative */
+	ARGUMENT_INTERVAL
+} CheckArgumentType;
+
+typedef struct CheckArgument
+{
+	const char *name;
+	CheckArgumentType type;
+	bool required;
+	const char *alias; /* another name under which it may be written, or NULL */
+} CheckArgument;
+
+#define CHECK_MAX_ARGUMENTS 6
+
+typedef struct CheckValue
+{
+	char *text;
+	enum jbvType type; /* jbvString, jbvNumeric, jbvBool */
+} CheckValue;
+
+typedef struct CheckGiven
+{
+	bool given;
+	bool is_array;
+	int count;
+	CheckValue *values;
+} CheckGiven;
+
+struct CheckKind;
+
+/* A rule whose shape has been validated. */
+typedef struct CheckRule
+{
+	const struct CheckKind *kind;
+	CheckGiven given[CHECK_MAX_ARGUMENTS]; /* places of kind->arguments */
+} CheckRule;
+
+/* A rule made ready for one table. */
+typedef struct CompiledCheck
+{
+	CheckFamily family; /* of this rule (satisfies: row or aggregate) */
+	char *expression;   /* NULL: the kind evaluates by itself */
+	bool is_aggregate;
+	bool late;
+	char *metric;  /* aggregate expression worth showing, or NULL */
+	List *columns; /* the table's columns that it uses */
+} CompiledCheck;
+
+/* What an evaluation found. */
+typedef struct Measure
+{
+	int64 evaluated;  /* -1: unknown */
+	int64 violations; /* -1: unknown */
+	int64 pending;    /* violations that are too young to count */
+	bool no_data;     /* nothing to judge by */
+	char *metric;
+	char *detail; /* JSON object or NULL */
+	const char *strategy;
+	double elapsed_ms;
+	int error_sqlstate;  /* 0: none */
+	char *error_message; /* may carry values: for the caller's eyes only */
+} Measure;
+
+struct DataConstraint;
+
+/* The rows that a check with a callback of its own is to look at. */
+typedef struct CheckScope
+{
+	Target *target;
+	Delta *delta; /* NULL: the whole table */
+} CheckScope;
+
+typedef struct CheckKind
+{
+	const char *name;
+	CheckFamily family;
+	uint32 policies; /* bits 1 << Action */
+	Action default_policy;
+	CheckArgument arguments[CHECK_MAX_ARGUMENTS + 1]; /* ended by a NULL name */
+
+	/* 22023 for combinations of arguments that make no sense; or NULL */
+	void (*validate)(CheckRule *rule);
+
+	/* for an existing table, as its owner, under the definer's search_path */
+	void (*compile)(const CheckRule *rule, Relation rel, CompiledCheck *check);
+
+	/* as the owner, in an SPI connection with the delta registered; or NULL */
+	void (*evaluate)(const struct DataConstraint *constraint, const CheckScope *scope,
+					 Measure *measure);
+
+	/* rows that fail, as SQL over the whole table alias CHECK_ROW; with evaluate only */
+	char *(*failing)(const struct DataConstraint *constraint, Target *target);
+} CheckKind;
+
+extern const CheckKind check_kinds[];
+
+/*
+ * Validate the shape of a rule.  Raises 22004 for NULL arguments, 22023 for
+ * everything else that is wrong with it.
+ */
+extern CheckRule *check_parse(Jsonb *rule);
+extern CheckRule *check_parse_text(const char *rule);
+
+/* The rule in one spelling: what is stored and compared. */
+extern char *check_canonical(const CheckRule *rule);
+
+/* Arguments of a rule; NULL or NIL when not given. */
+extern const CheckGiven *check_given(const CheckRule *rule, const char *argument);
+extern char *check_text(const CheckRule *rule, const char *argument);
+extern List *check_texts(const CheckRule *rule, const char *argument);
+extern bool check_boolean(const CheckRule *rule, const char *argument);
+
+/* "column_column" for derived names; NULL when the rule names none. */
+extern char *check_subject(const CheckRule *rule);
+
+/* Compile for a table; raises what is wrong with it there. */
+extern CompiledCheck *check_compile(const CheckRule *rule, Relation rel);
+
+/* ---- compile_row.c: kinds about rows ---- */
+
+extern void compile_satisfies(const CheckRule *rule, Relation rel, CompiledCheck *check);
+extern void compile_not_null(const CheckRule *rule, Relation rel, CompiledCheck *check);
+extern void compile_accepted_values(const CheckRule *rule, Relation rel, CompiledCheck *check);
+extern void validate_in_range(CheckRule *rule);
+extern void compile_in_range(const CheckRule *rule, Relation rel, CompiledCheck *check);
+extern void validate_matches(CheckRule *rule);
+extern void compile_matches(const CheckRule *rule, Relation rel, CompiledCheck *check);
+extern void validate_row_count(CheckRule *rule);
+extern void compile_row_count(const CheckRule *rule, Relation rel, CompiledCheck *check);
+extern void validate_freshness(CheckRule *rule);
+extern void compile_freshness(const CheckRule *rule, Relation rel, CompiledCheck *check);
+
+/* ---- keys.c: kinds about rows against rows ---- */
+
+extern void compile_unique(const CheckRule *rule, Relation rel, CompiledCheck *check);
+extern void evaluate_unique(const struct DataConstraint *constraint, const CheckScope *scope,
+							Measure *measure);
+extern char *failing_unique(const struct DataConstraint *constraint, Target *target);
+extern void validate_relationships(CheckRule *rule);
+extern void compile_relationships(const CheckRule *rule, Relation rel, CompiledCheck *check);
+
+/* ---- shared by them ---- */
+
+/* A column of the table by its plain name; raises 42703. */
+extern Form_pg_attribute check_column(Relation rel, const char *name);
+
+/* "OPERATOR(schema.name)" of a strategy of the type's btree; raises 42883. */
+extern char *check_operator(Oid type, int strategy, const char *column_name);
+
+#endif /* DEPIPE_CHECK_H */

@@ -1,0 +1,366 @@
+/*-------------------------------------------------------------------------
+ *
+ * compile_row.c
+ *		Checks that become one expression: about a row, or an aggregate.
+ *
+ * satisfies is the user's own expression.  The others are built from checked
+ * parts (quoted names, literals cast to the column's type, the operators of
+ * that type's default btree operator class) and then analysed like one, so
+ * that they are stored in the same qualified form.
+ *
+ * NULL is the result for a NULL column: the policy on_null decides.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "quality/check.h"
+
+#include "access/htup_details.h"
+#include "access/stratnum.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_collation.h"
+#include "catalog/pg_operator.h"
+#include "core/sqltext.h"
+#include "parser/parse_coerce.h"
+#include "parser/parse_type.h"
+#include "quality/expression.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/syscache.h"
+
+static void
+take_expression(CompiledCheck *check, Expression *expression)
+{
+	check->expression = expression->sql;
+	check->is_aggregate = expression->is_aggregate;
+	check->metric = expression->metric;
+	check->columns = expression->columns;
+}
+
+static void
+analyse_built(CompiledCheck *check, Relation rel, const char *text)
+{
+	take_expression(check, expression_analyse(rel, text, "expression", true));
+}
+
+/* ---- satisfies, not_null ---- */
+
+void
+compile_satisfies(const CheckRule *rule, Relation rel, CompiledCheck *check)
+{
+	analyse_built(check, rel, check_text(rule, "expression"));
+	if (check->is_aggregate)
+		check->family = FAMILY_AGGREGATE;
+}
+
+void
+compile_not_null(const CheckRule *rule, Relation rel, CompiledCheck *check)
+{
+	StringInfoData text;
+	ListCell *cell;
+
+	initStringInfo(&text);
+	foreach(cell, check_texts(rule, "columns"))
+	{
+		Form_pg_attribute att = check_column(rel, lfirst(cell));
+
+		/* IS NOT DISTINCT FROM: IS NULL of a composite looks at its fields */
+		appendStringInfo(&text,
+						 "%s%s IS DISTINCT FROM NULL",
+						 text.len > 0 ? " AND " : "",
+						 sql_identifier(NameStr(att->attname)));
+	}
+	analyse_built(check, rel, text.data);
+}
+
+/* ---- values of the column's type ---- */
+
+typedef struct ValueContext
+{
+	const char *column_name;
+	const char *argument;
+} ValueContext;
+
+static void
+show_value(void *arg)
+{
+	ValueContext *context = arg;
+
+	errcontext("argument \"%s\" of a check of column \"%s\"",
+			   context->argument,
+			   context->column_name);
+}
+
+static bool
+is_integer_type(Oid type)
+{
+	return type == INT2OID || type == INT4OID || type == INT8OID;
+}
+
+/* Does a JSON number fit an integer column?  If not it is compared as numeric. */
+static bool
+fits(const CheckValue *value, Oid type)
+{
+	int64 limit = type == INT2OID ? PG_INT16_MAX : type == INT4OID ? PG_INT32_MAX : PG_INT64_MAX;
+	char *end;
+	long long number;
+
+	if (value->type != jbvNumeric || !is_integer_type(type))
+		return true;
+	errno = 0;
+	number = strtoll(value->text, &end, 10);
+	return errno == 0 && *end == '\0' && number <= limit && number >= -limit - 1;
+}
+
+/*
+ * The type in which a column is compared: its own (the base of a domain), but
+ * numeric where an integer column is to be compared with a fraction.
+ */
+static Oid
+comparison_type(Form_pg_attribute att, const CheckGiven *given, Oid before)
+{
+	Oid type = getBaseType(att->atttypid);
+
+	for (int i = 0; i < given->count; i++)
+		if (!fits(&given->values[i], type))
+			return NUMERICOID;
+	return OidIsValid(before) ? before : type;
+}
+
+/*
+ * A literal of the type.  Its input function runs here, so that a value that
+ * does not cast is an error of the definition; without a type modifier, which
+ * could cut the value.
+ */
+static char *
+literal(const char *column_name, const char *argument, const CheckValue *value, Oid type)
+{
+	ValueContext context = {column_name, argument};
+	ErrorContextCallback callback = {error_context_stack, show_value, &context};
+	Oid input;
+	Oid parameter;
+
+	error_context_stack = &callback;
+	getTypeInputInfo(type, &input, &parameter);
+	(void) OidInputFunctionCall(input, value->text, parameter, -1);
+	error_context_stack = callback.previous;
+	return psprintf("%s::%s",
+					sql_literal(value->text),
+					format_type_extended(type, -1, FORMAT_TYPE_FORCE_QUALIFY));
+}
+
+/* The column, cast where it is compared in another type than its own. */
+static char *
+column_as(Form_pg_attribute att, Oid type)
+{
+	const char *name = sql_identifier(NameStr(att->attname));
+
+	if (type == getBaseType(att->atttypid))
+		return pstrdup(name);
+	return psprintf("%s::%s", name, format_type_extended(type, -1, FORMAT_TYPE_FORCE_QUALIFY));
+}
+
+void
+compile_accepted_values(const CheckRule *rule, Relation rel, CompiledCheck *check)
+{
+	Form_pg_attribute att = check_column(rel, check_text(rule, "column_name"));
+	const CheckGiven *accepted = check_given(rule, "accepted");
+	Oid type = comparison_type(att, accepted, InvalidOid);
+	StringInfoData text;
+
+	initStringInfo(&text);
+	appendStringInfo(&text,
+					 "%s %s ANY (ARRAY[",
+					 column_as(att, type),
+					 check_operator(type, BTEqualStrategyNumber, NameStr(att->attname)));
+	for (int i = 0; i < accepted->count; i++)
+		appendStringInfo(&text,
+						 "%s%s",
+						 i > 0 ? ", " : "",
+						 literal(NameStr(att->attname), "accepted", &accepted->values[i], type));
+	appendStringInfoString(&text, "])");
+	analyse_built(check, rel, text.data);
+}
+
+void
+validate_in_range(CheckRule *rule)
+{
+	if (!check_given(rule, "minimum")->given && !check_given(rule, "maximum")->given)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("check in_range needs a minimum or a maximum")));
+}
+
+static void
+append_bound(StringInfo text, const CheckRule *rule, Form_pg_attribute att, Oid type,
+			 const char *argument, int strategy)
+{
+	const CheckGiven *bound = check_given(rule, argument);
+
+	if (!bound->given)
+		return;
+	appendStringInfo(text,
+					 "%s%s %s %s",
+					 text->len > 0 ? " AND " : "",
+					 column_as(att, type),
+					 check_operator(type, strategy, NameStr(att->attname)),
+					 literal(NameStr(att->attname), argument, &bound->values[0], type));
+}
+
+void
+compile_in_range(const CheckRule *rule, Relation rel, CompiledCheck *check)
+{
+	Form_pg_attribute att = check_column(rel, check_text(rule, "column_name"));
+	bool strict = check_boolean(rule, "strict");
+	Oid type = comparison_type(att, check_given(rule, "minimum"), InvalidOid);
+	StringInfoData text;
+
+	type = comparison_type(att, check_given(rule, "maximum"), type);
+	initStringInfo(&text);
+	append_bound(&text,
+				 rule,
+				 att,
+				 type,
+				 "minimum",
+				 strict ? BTGreaterStrategyNumber : BTGreaterEqualStrategyNumber);
+	append_bound(&text,
+				 rule,
+				 att,
+				 type,
+				 "maximum",
+				 strict ? BTLessStrategyNumber : BTLessEqualStrategyNumber);
+	analyse_built(check, rel, text.data);
+}
+
+/* ---- matches ---- */
+
+/* Raises 2201B for a pattern that is no regular expression. */
+void
+validate_matches(CheckRule *rule)
+{
+	(void) DirectFunctionCall2Coll(textregexeq,
+								   C_COLLATION_OID,
+								   CStringGetTextDatum(""),
+								   CStringGetTextDatum(check_text(rule, "pattern")));
+}
+
+static char *
+schema_of_type(Oid type)
+{
+	HeapTuple tuple = typeidType(type);
+	char *schema = get_namespace_name(((Form_pg_type) GETSTRUCT(tuple))->typnamespace);
+
+	ReleaseSysCache(tuple);
+	return schema;
+}
+
+/* The type's own operator ~ (citext has one), else that of text. */
+void
+compile_matches(const CheckRule *rule, Relation rel, CompiledCheck *check)
+{
+	Form_pg_attribute att = check_column(rel, check_text(rule, "column_name"));
+	Oid type = getBaseType(att->atttypid);
+	Oid text_type = TEXTOID;
+	char *schema = schema_of_type(type);
+	List *name = list_make2(makeString(schema), makeString(pstrdup("~")));
+	const char *column = sql_identifier(NameStr(att->attname));
+	const char *pattern = sql_literal(check_text(rule, "pattern"));
+
+	if (strcmp(schema, "pg_catalog") != 0 && OidIsValid(OpernameGetOprid(name, type, type)))
+	{
+		analyse_built(check,
+					  rel,
+					  psprintf("%s OPERATOR(%s.~) %s::%s",
+							   column,
+							   sql_identifier(schema),
+							   pattern,
+							   format_type_extended(type, -1, FORMAT_TYPE_FORCE_QUALIFY)));
+		return;
+	}
+	if (!can_coerce_type(1, &type, &text_type, COERCION_IMPLICIT))
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("check matches needs a text column, but \"%s\" is of type %s",
+						NameStr(att->attname),
+						format_type_be(att->atttypid)),
+				 errhint("Use depipe.satisfies with a cast.")));
+	analyse_built(check,
+				  rel,
+				  psprintf("%s::pg_catalog.text OPERATOR(pg_catalog.~) %s::pg_catalog.text",
+						   column,
+						   pattern));
+}
+
+/* ---- about the table ---- */
+
+void
+validate_row_count(CheckRule *rule)
+{
+	char *minimum = check_text(rule, "minimum");
+	char *maximum = check_text(rule, "maximum");
+
+	if (minimum == NULL && maximum == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("check row_count needs a minimum or a maximum")));
+	if (minimum != NULL && maximum != NULL &&
+		strtoll(minimum, NULL, 10) > strtoll(maximum, NULL, 10))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("minimum of check row_count must not be greater than its maximum")));
+}
+
+void
+compile_row_count(const CheckRule *rule, Relation rel, CompiledCheck *check)
+{
+	char *minimum = check_text(rule, "minimum");
+	char *maximum = check_text(rule, "maximum");
+	StringInfoData text;
+
+	initStringInfo(&text);
+	if (minimum != NULL)
+		appendStringInfo(&text, "pg_catalog.count(*) OPERATOR(pg_catalog.>=) %s", minimum);
+	if (maximum != NULL)
+		appendStringInfo(&text,
+						 "%spg_catalog.count(*) OPERATOR(pg_catalog.<=) %s",
+						 text.len > 0 ? " AND " : "",
+						 maximum);
+	analyse_built(check, rel, text.data);
+	check->metric = pstrdup("count(*)");
+}
+
+void
+validate_freshness(CheckRule *rule)
+{
+	Interval *age = DatumGetIntervalP(
+		DirectFunctionCall3(interval_in,
+							CStringGetDatum(check_text(rule, "max_age")),
+							ObjectIdGetDatum(InvalidOid),
+							Int32GetDatum(-1)));
+
+	if (age->time < 0 || age->day < 0 || age->month < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("max_age of check freshness must not be negative")));
+}
+
+void
+compile_freshness(const CheckRule *rule, Relation rel, CompiledCheck *check)
+{
+	Form_pg_attribute att = check_column(rel, check_text(rule, "column_name"));
+	Oid type = getBaseType(att->atttypid);
+
+	if (type != TIMESTAMPTZOID && type != TIMESTAMPOID && type != DATEOID)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("check freshness needs a column of a date or timestamp type, but \"%s\" is"
+						" of type %s",
+						NameStr(att->attname),
+						format_type_be(att->atttypid))));
+	analyse_built(check,
+				  rel,
+				  psprintf("(pg_catalog.statement_timestamp() OPERATOR(pg_catalog.-)"
+						   " pg_catalog.max(%s)::pg_catalog.timestamptz)"
+						   " OPERATOR(pg_catalog.<=) %s::pg_catalog.interval",
+						   sql_identifier(NameStr(att->attname)),
+						   sql_literal(check_text(rule, "max_age"))));
+}

@@ -1,0 +1,88 @@
+/*-------------------------------------------------------------------------
+ *
+ * constraint.h
+ *		Constraints: a check on a target plus the policy when it is violated.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DEPIPE_CONSTRAINT_H
+#define DEPIPE_CONSTRAINT_H
+
+#include "quality/check.h"
+
+/* '> 10', '>= 0.5%' */
+typedef struct Threshold
+{
+	bool given;
+	bool percent;
+	bool inclusive;
+	double bound;
+} Threshold;
+
+typedef enum NullPolicy
+{
+	NULL_PASSES,
+	NULL_FAILS,
+	NULL_SKIPPED /* passes, and is not in the denominator */
+} NullPolicy;
+
+typedef enum NoDataPolicy
+{
+	NO_DATA_NOT_EVALUATED,
+	NO_DATA_PASSES,
+	NO_DATA_FAILS
+} NoDataPolicy;
+
+typedef struct DataConstraint
+{
+	ConstraintRow *row;
+	CheckRule *rule;
+	CheckFamily family;
+	Action on_violation;
+	Threshold warn_if;
+	Threshold fail_if;
+	bool batch_scope;
+	NullPolicy on_null;
+	NoDataPolicy on_no_data;
+	bool error_passes;
+	int compile_sqlstate; /* it does not fit the table any more; 0: fine */
+	char *compile_message;
+	Oid reference; /* relationships: its table now; InvalidOid: none */
+} DataConstraint;
+
+/* About each row, by an expression. */
+#define constraint_is_row(c) ((c)->row->expression != NULL && !(c)->row->is_aggregate)
+
+/* Counted over the whole table as it is after the batch. */
+#define constraint_counts_table(c) (!(c)->batch_scope && ((c)->warn_if.given || (c)->fail_if.given))
+
+/*
+ * The constraints of a target whose table exists, ready to be evaluated:
+ * those declared before their table existed, or for columns of other types,
+ * are compiled now (as the owner, under the definer's search_path) and the
+ * result is kept; what cannot be compiled has compile_sqlstate set.
+ */
+extern List *constraints_load(Target *target);
+
+/* One row as a constraint; compiles like constraints_load. */
+extern DataConstraint *constraint_from(Target *target, ConstraintRow *row);
+
+/* 22023 for thresholds that are not of the form '> 10' or '> 0.5%'. */
+extern Threshold threshold_parse(const char *text, const char *argument);
+
+/* Does this count of so many rows exceed it? */
+extern bool threshold_exceeded(const Threshold *threshold, int64 count, int64 evaluated);
+
+/* warn, quarantine, reject, break; 22023 for others. */
+extern Action action_from_name(const char *name);
+
+/* One of the names (ended by NULL), as its place; 22023 for others. */
+extern int choice(const char *value, const char *argument, const char *const *names);
+
+/*
+ * Fill in the analysed forms of rule and filter for the target's table.  Runs
+ * as the target's owner under row->search_path; raises what is wrong.
+ */
+extern void constraint_compile(Target *target, ConstraintRow *row, const CheckRule *rule);
+
+#endif /* DEPIPE_CONSTRAINT_H */

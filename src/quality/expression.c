@@ -1,0 +1,261 @@
+/*-------------------------------------------------------------------------
+ *
+ * expression.c
+ *		Boolean SQL expressions over the columns of one table.
+ *
+ * The text goes through the grammar's entry for a PL/pgSQL expression, which
+ * takes one target list and clauses behind it; all of these are refused but
+ * the one target.  Analysis then is that of a target list over one namespace
+ * item, so that aggregates are recognised by the analysed tree and not by
+ * their spelling.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "quality/expression.h"
+
+#include "access/relation.h"
+#include "catalog/pg_type.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/clauses.h"
+#include "optimizer/optimizer.h"
+#include "parser/parse_coerce.h"
+#include "parser/parse_collate.h"
+#include "parser/parse_expr.h"
+#include "parser/parse_node.h"
+#include "parser/parse_relation.h"
+#include "parser/parser.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/ruleutils.h"
+
+typedef struct Walk
+{
+	Relation rel;
+	const char *what;
+	bool is_aggregate;
+	bool inside_aggregate;
+	List *columns;
+} Walk;
+
+typedef struct SourceText
+{
+	const char *text;
+	const char *what;
+} SourceText;
+
+/*
+ * Positions in errors are positions in the expression, not in the statement
+ * that carries it.
+ */
+static void
+show_expression(void *arg)
+{
+	SourceText *source = arg;
+	int position = geterrposition();
+
+	if (position > 0)
+	{
+		errposition(0);
+		internalerrposition(position);
+		internalerrquery(source->text);
+	}
+	errcontext("%s of a check", source->what);
+}
+
+static void
+refuse(int sqlstate, const char *what, const char *thing, const char *hint)
+{
+	ereport(ERROR,
+			(errcode(sqlstate),
+			 errmsg("%s must not contain %s", what, thing),
+			 hint ? errhint("%s", hint) : 0));
+}
+
+/* The one expression of the text; everything else of a SELECT is refused. */
+static Node *
+parse_text(const char *text, const char *what)
+{
+	List *statements = raw_parser(text, RAW_PARSE_PLPGSQL_EXPR);
+	SelectStmt *select = (SelectStmt *) linitial_node(RawStmt, statements)->stmt;
+	ResTarget *target;
+
+	if (!IsA(select, SelectStmt) || select->distinctClause != NIL || select->fromClause != NIL ||
+		select->whereClause != NULL || select->groupClause != NIL || select->havingClause != NULL ||
+		select->windowClause != NIL || select->sortClause != NIL || select->limitOffset != NULL ||
+		select->limitCount != NULL || select->lockingClause != NIL || select->op != SETOP_NONE ||
+		select->intoClause != NULL || select->valuesLists != NIL || select->withClause != NULL ||
+		list_length(select->targetList) != 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_SYNTAX_ERROR),
+				 errmsg("%s must be one SQL expression", what),
+				 errhint("Write only the condition, as in a WHERE clause.")));
+	target = linitial_node(ResTarget, select->targetList);
+	if (target->name != NULL || target->indirection != NIL)
+		ereport(ERROR,
+				(errcode(ERRCODE_SYNTAX_ERROR),
+				 errmsg("%s must be one SQL expression without a name", what)));
+	return target->val;
+}
+
+void
+expression_check_syntax(const char *text, const char *what)
+{
+	SourceText source = {text, what};
+	ErrorContextCallback callback = {error_context_stack, show_expression, &source};
+
+	error_context_stack = &callback;
+	(void) parse_text(text, what);
+	error_context_stack = callback.previous;
+}
+
+static void
+take_column(Walk *walk, Var *var)
+{
+	char *name;
+	ListCell *cell;
+
+	if (var->varlevelsup != 0)
+		return;
+	if (var->varattno == 0)
+		refuse(ERRCODE_FEATURE_NOT_SUPPORTED,
+			   walk->what,
+			   "a reference to the whole row",
+			   "Name the columns.");
+	name = get_attname(RelationGetRelid(walk->rel), var->varattno, false);
+	if (var->varattno < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_COLUMN_REFERENCE),
+				 errmsg("%s must not contain the system column \"%s\"", walk->what, name)));
+	if (walk->is_aggregate && !walk->inside_aggregate)
+		ereport(ERROR,
+				(errcode(ERRCODE_GROUPING_ERROR),
+				 errmsg("column \"%s\" must be used in an aggregate function", name),
+				 errdetail("The %s has an aggregate, so it is about the table.", walk->what),
+				 errhint("Declare two constraints: one about rows, one about the table.")));
+	foreach(cell, walk->columns)
+		if (strcmp(lfirst(cell), name) == 0)
+			return;
+	walk->columns = lappend(walk->columns, name);
+}
+
+static bool
+walk_expression(Node *node, Walk *walk)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, Var))
+	{
+		take_column(walk, (Var *) node);
+		return false;
+	}
+	if (IsA(node, GroupingFunc))
+		refuse(ERRCODE_FEATURE_NOT_SUPPORTED, walk->what, "GROUPING", NULL);
+	if (IsA(node, Aggref))
+	{
+		bool outer = walk->inside_aggregate;
+		bool result;
+
+		walk->inside_aggregate = true;
+		result = expression_tree_walker(node, walk_expression, walk);
+		walk->inside_aggregate = outer;
+		return result;
+	}
+	return expression_tree_walker(node, walk_expression, walk);
+}
+
+static void
+check_analysed(ParseState *pstate, Node *expr, Walk *walk)
+{
+	if (pstate->p_hasSubLinks)
+		refuse(ERRCODE_FEATURE_NOT_SUPPORTED,
+			   walk->what,
+			   "a subquery",
+			   "Use depipe.relationships for rows that must exist in another table.");
+	if (pstate->p_hasWindowFuncs)
+		refuse(ERRCODE_WINDOWING_ERROR, walk->what, "a window function", NULL);
+	if (pstate->p_hasTargetSRFs)
+		refuse(ERRCODE_FEATURE_NOT_SUPPORTED, walk->what, "a set-returning function", NULL);
+	walk->is_aggregate = pstate->p_hasAggs;
+	(void) walk_expression(expr, walk);
+	if (contain_volatile_functions(expr))
+		refuse(ERRCODE_INVALID_OBJECT_DEFINITION,
+			   walk->what,
+			   "a volatile function",
+			   "A check must give the same answer for the same rows within a statement.");
+}
+
+static char *
+deparse(Relation rel, Node *expr)
+{
+	List *context = deparse_context_for(RelationGetRelationName(rel), RelationGetRelid(rel));
+
+	return deparse_expression(expr, context, false, false);
+}
+
+/* Of "aggregate <op> constant" the side with the aggregate is worth showing. */
+static Node *
+metric_side(Node *expr)
+{
+	OpExpr *comparison = (OpExpr *) expr;
+	Node *left;
+	Node *right;
+
+	if (!IsA(expr, OpExpr) || list_length(comparison->args) != 2)
+		return NULL;
+	left = linitial(comparison->args);
+	right = lsecond(comparison->args);
+	if (contain_agg_clause(left) && !contain_agg_clause(right))
+		return left;
+	if (contain_agg_clause(right) && !contain_agg_clause(left))
+		return right;
+	return NULL;
+}
+
+static Expression *
+deparse_pinned(Relation rel, Node *expr, const Walk *walk)
+{
+	Expression *expression = palloc0(sizeof(Expression));
+	int level = NewGUCNestLevel();
+
+	(void) set_config_option("search_path",
+							 "pg_catalog, pg_temp",
+							 PGC_USERSET,
+							 PGC_S_SESSION,
+							 GUC_ACTION_SAVE,
+							 true,
+							 0,
+							 false);
+	expression->sql = deparse(rel, expr);
+	expression->is_aggregate = walk->is_aggregate;
+	expression->columns = walk->columns;
+	if (walk->is_aggregate && metric_side(expr) != NULL)
+		expression->metric = deparse(rel, metric_side(expr));
+	AtEOXact_GUC(false, level);
+	return expression;
+}
+
+Expression *
+expression_analyse(Relation rel, const char *text, const char *what, bool allow_aggregate)
+{
+	SourceText source = {text, what};
+	ErrorContextCallback callback = {error_context_stack, show_expression, &source};
+	ParseState *pstate = make_parsestate(NULL);
+	ParseNamespaceItem *item;
+	Walk walk = {rel, what, false, false, NIL};
+	Node *expr;
+
+	error_context_stack = &callback;
+	pstate->p_sourcetext = text;
+	item = addRangeTableEntryForRelation(pstate, rel, AccessShareLock, NULL, false, true);
+	addNSItemToQuery(pstate, item, true, true, true);
+	expr = transformExpr(pstate,
+						 parse_text(text, what),
+						 allow_aggregate ? EXPR_KIND_SELECT_TARGET : EXPR_KIND_WHERE);
+	expr = coerce_to_boolean(pstate, expr, what);
+	assign_expr_collations(pstate, expr);
+	check_analysed(pstate, expr, &walk);
+	error_context_stack = callback.previous;
+	free_parsestate(pstate);
+	return deparse_pinned(rel, expr, &walk);
+}

@@ -1,0 +1,367 @@
+/*-------------------------------------------------------------------------
+ *
+ * inspect.c
+ *		Looking at what constraints say: check_table, violations, quarantined.
+ *
+ * Expressions are evaluated as the target's owner; what they show is for those
+ * who may read the whole table: without row security for them.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "quality/guard.h"
+
+#include "access/htup_details.h"
+#include "access/xact.h"
+#include "catalog/objectaddress.h"
+#include "catalog/pg_class.h"
+#include "core/arguments.h"
+#include "core/identity.h"
+#include "core/sqltext.h"
+#include "executor/spi.h"
+#include "funcapi.h"
+#include "quality/measure.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/json.h"
+#include "utils/lsyscache.h"
+#include "utils/rls.h"
+
+PG_FUNCTION_INFO_V1(depipe_check_table);
+PG_FUNCTION_INFO_V1(depipe_violations);
+PG_FUNCTION_INFO_V1(depipe_quarantined);
+
+/* ---- rights ---- */
+
+/* May the current user read every row of the table? */
+static void
+check_may_read(Oid relid, const char *display)
+{
+	if (pg_class_aclcheck(relid, GetUserId(), ACL_SELECT) != ACLCHECK_OK)
+		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_TABLE, display);
+	if (check_enable_rls(relid, InvalidOid, true) == RLS_ENABLED)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("rows of table %s are restricted by row security", display)));
+}
+
+static Target *
+readable_target(FunctionCallInfo fcinfo)
+{
+	Target *target = target_find(argument_text(fcinfo, 0, "target"), false);
+
+	if (!OidIsValid(target->relid))
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_UNDEFINED_TABLE), errmsg("table %s does not exist", target->display)));
+	check_may_read(target->relid, target->display);
+	return target;
+}
+
+/* ---- check_table ---- */
+
+static void
+put_verdict(ReturnSetInfo *result, const Verdict *verdict)
+{
+	Datum values[9];
+	bool nulls[9] = {false};
+
+	values[0] = CStringGetTextDatum(verdict->constraint_name);
+	values[1] = CStringGetTextDatum(outcome_name(verdict->outcome));
+	values[2] = Int64GetDatum(verdict->evaluated);
+	nulls[2] = verdict->evaluated < 0;
+	values[3] = Int64GetDatum(verdict->violations);
+	nulls[3] = verdict->violations < 0;
+	nulls[4] = verdict->metric == NULL;
+	values[4] = nulls[4] ? 0 : CStringGetTextDatum(verdict->metric);
+	nulls[5] = verdict->warn_if == NULL;
+	values[5] = nulls[5] ? 0 : CStringGetTextDatum(verdict->warn_if);
+	nulls[6] = verdict->fail_if == NULL;
+	values[6] = nulls[6] ? 0 : CStringGetTextDatum(verdict->fail_if);
+	nulls[7] = verdict->detail == NULL;
+	values[7] = nulls[7] ? 0 : DirectFunctionCall1(jsonb_in, CStringGetDatum(verdict->detail));
+	values[8] = DirectFunctionCall7(make_interval,
+									Int32GetDatum(0),
+									Int32GetDatum(0),
+									Int32GetDatum(0),
+									Int32GetDatum(0),
+									Int32GetDatum(0),
+									Int32GetDatum(0),
+									Float8GetDatum(verdict->elapsed_ms / 1000.0));
+	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+}
+
+/* The caller may read the table, so he may see what the error says. */
+static void
+show_error(Measure *measure)
+{
+	StringInfoData buf;
+
+	if (measure->error_sqlstate == 0 || measure->error_message == NULL)
+		return;
+	initStringInfo(&buf);
+	appendStringInfoString(&buf, "\"message\": ");
+	escape_json(&buf, measure->error_message);
+	measure->detail = buf.data;
+}
+
+static List *
+measure_all(Target *target)
+{
+	List *measured = NIL;
+	MemoryContext context = CurrentMemoryContext;
+	ListCell *cell;
+
+	foreach(cell, constraints_load(target))
+		measured = lappend(measured, measured_new(lfirst(cell)));
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	MemoryContextSwitchTo(context); /* what is found outlives the connection */
+	measure_table(target, measured);
+	SPI_finish();
+	return measured;
+}
+
+/* check_table(target): everything on the whole table now. */
+Datum
+depipe_check_table(PG_FUNCTION_ARGS)
+{
+	Target *target = readable_target(fcinfo);
+	List *time_verdicts = NIL;
+	ListCell *cell;
+
+	InitMaterializedSRF(fcinfo, 0);
+	foreach(cell, measure_all(target))
+	{
+		Measured *measured = lfirst(cell);
+		Verdict *verdict = judge(measured, true);
+
+		if (measured->constraint->family == FAMILY_TIME)
+			time_verdicts = lappend(time_verdicts, verdict);
+		show_error(&measured->measure);
+		put_verdict((ReturnSetInfo *) fcinfo->resultinfo, judge(measured, true));
+	}
+	if (time_verdicts != NIL && !XactReadOnly)
+		verdicts_record(0, target, time_verdicts);
+	return (Datum) 0;
+}
+
+/* ---- violations ---- */
+
+/* "(a::text, b::text)" of the table's key; NULL without one. */
+static char *
+key_text(Oid relid)
+{
+	AttrNumber *attnums;
+	int count = delta_key_attributes(relid, NIL, &attnums);
+	StringInfoData buf;
+
+	if (count == 0)
+		return pstrdup("NULL::pg_catalog.text");
+	initStringInfo(&buf);
+	for (int i = 0; i < count; i++)
+		appendStringInfo(&buf,
+						 ", " CHECK_ROW ".%s",
+						 sql_identifier(get_attname(relid, attnums[i], false)));
+	return psprintf("pg_catalog.concat_ws(', '%s)", buf.data);
+}
+
+typedef struct Search
+{
+	Target *target;
+	ReturnSetInfo *result;
+	int64 left; /* rows that may still be returned */
+} Search;
+
+static void
+put_violations(Search *search, const char *constraint_name, const char *place)
+{
+	for (uint64 i = 0; i < SPI_processed; i++)
+	{
+		HeapTuple tuple = SPI_tuptable->vals[i];
+		TupleDesc desc = SPI_tuptable->tupdesc;
+		Datum values[4];
+		bool nulls[4] = {false};
+
+		values[0] = CStringGetTextDatum(constraint_name);
+		values[1] = CStringGetTextDatum(place);
+		values[2] = SPI_getbinval(tuple, desc, 1, &nulls[2]);
+		values[3] = SPI_getbinval(tuple, desc, 2, &nulls[3]);
+		tuplestore_putvalues(search->result->setResult, search->result->setDesc, values, nulls);
+	}
+	search->left -= SPI_processed;
+}
+
+/* Rows of the table, or (objects) rows that are kept out of it, that violate. */
+static void
+find_violations(Search *search, const char *constraint_name, const char *condition,
+				const char *place, ArrayType *objects)
+{
+	Target *target = search->target;
+	Oid types[1] = {JSONBARRAYOID};
+	Datum values[1] = {PointerGetDatum(objects)};
+	Identity identity;
+	char *from = target->display;
+	int result;
+
+	if (search->left <= 0)
+		return;
+	if (objects != NULL)
+		from = psprintf("(SELECT r.* FROM pg_catalog.unnest($1) x,"
+						" LATERAL pg_catalog.jsonb_populate_record(NULL::%s, x) r)",
+						target->display);
+	identity_become(target->owner, &identity);
+	result = SPI_execute_with_args(psprintf("SELECT %s, pg_catalog.to_jsonb(" CHECK_ROW
+											") FROM %s " CHECK_ROW " WHERE %s LIMIT " INT64_FORMAT,
+											key_text(target->relid),
+											from,
+											condition,
+											search->left),
+								   objects != NULL ? 1 : 0,
+								   types,
+								   values,
+								   NULL,
+								   false,
+								   0);
+	if (result != SPI_OK_SELECT)
+		elog(ERROR, "search for violations failed: %s", SPI_result_code_string(result));
+	identity_restore(&identity);
+	put_violations(search, constraint_name, place);
+}
+
+static void
+violations_of(Search *search, const DataConstraint *constraint)
+{
+	char *condition;
+	ArrayType *quarantined = quarantined_images(search->target->id, constraint->row->id);
+
+	if (quarantined != NULL)
+		find_violations(search, constraint->row->name, "true", "quarantine", quarantined);
+	if (constraint->compile_sqlstate != 0)
+		ereport(ERROR,
+				(errcode(constraint->compile_sqlstate),
+				 errmsg("constraint \"%s\" does not fit table %s: %s",
+						constraint->row->name,
+						search->target->display,
+						constraint->compile_message)));
+	condition = violation_condition(constraint, search->target);
+	if (condition == NULL)
+		return;
+	find_violations(search, constraint->row->name, condition, "table", NULL);
+	if (constraint_is_row(constraint))
+	{
+		ArrayType *parked = parked_images(search->target->id);
+
+		if (parked != NULL)
+			find_violations(search, constraint->row->name, condition, "parked", parked);
+	}
+}
+
+/* violations(target, constraint_name, max_rows) */
+Datum
+depipe_violations(PG_FUNCTION_ARGS)
+{
+	Target *target = readable_target(fcinfo);
+	char *name = argument_text_or_null(fcinfo, 1);
+	Search search = {target, (ReturnSetInfo *) fcinfo->resultinfo, 0};
+	bool found = name == NULL;
+	ListCell *cell;
+
+	argument_not_null(fcinfo, 2, "max_rows");
+	search.left = PG_GETARG_INT32(2);
+	if (search.left < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("argument \"max_rows\" must not be negative")));
+	InitMaterializedSRF(fcinfo, 0);
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	foreach(cell, constraints_load(target))
+	{
+		DataConstraint *constraint = lfirst(cell);
+
+		if (name != NULL && strcmp(constraint->row->name, name) != 0)
+			continue;
+		found = true;
+		violations_of(&search, constraint);
+	}
+	SPI_finish();
+	if (!found)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("constraint \"%s\" of %s does not exist", name, target->display)));
+	return (Datum) 0;
+}
+
+/* ---- quarantined ---- */
+
+/* The table whose row type the argument has. */
+static Oid
+table_of_argument(FunctionCallInfo fcinfo)
+{
+	Oid type = get_fn_expr_argtype(fcinfo->flinfo, 0);
+	Oid relid = OidIsValid(type) ? get_typ_typrelid(type) : InvalidOid;
+	char kind = OidIsValid(relid) ? get_rel_relkind(relid) : '\0';
+
+	if (kind != RELKIND_RELATION && kind != RELKIND_PARTITIONED_TABLE)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("argument of depipe.quarantined must be of a table's row type"),
+				 errhint("Write depipe.quarantined(NULL::schema.table).")));
+	return relid;
+}
+
+static void
+put_quarantined(ReturnSetInfo *result)
+{
+	for (uint64 i = 0; i < SPI_processed; i++)
+	{
+		bool isnull;
+		Datum value = SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &isnull);
+		HeapTupleHeader header = DatumGetHeapTupleHeader(value);
+		HeapTupleData tuple = {0};
+
+		tuple.t_len = HeapTupleHeaderGetDatumLength(header);
+		ItemPointerSetInvalid(&tuple.t_self);
+		tuple.t_tableOid = InvalidOid;
+		tuple.t_data = header;
+		tuplestore_puttuple(result->setResult, &tuple);
+	}
+}
+
+/* quarantined(NULL::schema.table): its rows in quarantine, typed. */
+Datum
+depipe_quarantined(PG_FUNCTION_ARGS)
+{
+	Oid relid = table_of_argument(fcinfo);
+	char *display = sql_relation(relid);
+	Target *target;
+	ArrayType *objects;
+	Oid types[1] = {JSONBARRAYOID};
+	Datum values[1];
+	Identity identity;
+
+	check_may_read(relid, display);
+	target = target_find_named(get_namespace_name(get_rel_namespace(relid)), get_rel_name(relid));
+	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
+	objects = target == NULL ? NULL : quarantined_images(target->id, 0);
+	if (objects == NULL)
+		return (Datum) 0;
+	values[0] = PointerGetDatum(objects);
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	identity_become(target->owner, &identity);
+	if (SPI_execute_with_args(psprintf("SELECT pg_catalog.jsonb_populate_record(NULL::%s, x)"
+									   " FROM pg_catalog.unnest($1) x",
+									   display),
+							  1,
+							  types,
+							  values,
+							  NULL,
+							  false,
+							  0) != SPI_OK_SELECT)
+		elog(ERROR, "could not read rows in quarantine");
+	identity_restore(&identity);
+	put_quarantined((ReturnSetInfo *) fcinfo->resultinfo);
+	SPI_finish();
+	return (Datum) 0;
+}

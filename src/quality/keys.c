@@ -1,0 +1,389 @@
+/*-------------------------------------------------------------------------
+ *
+ * keys.c
+ *		Checks of rows against rows: unique and relationships.
+ *
+ * unique		violations are the rows in duplicated groups; groups and excess
+ *				rows are in the detail.  On a delta only groups that hold one of
+ *				its keys are counted; an enforcing unique index on these
+ *				columns, or on some of them, answers without any work.
+ * relationships	a row expression with a subquery, evaluated after the whole
+ *				batch is applied: the reference is read as it is then.  NULL
+ *				when one of the columns is NULL.
+ *
+ * Values are compared by the equality of the columns' default btree operator
+ * class, so that the planner finds the indexes that the primary keys have.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "quality/measure.h"
+
+#include "access/genam.h"
+#include "access/relation.h"
+#include "access/stratnum.h"
+#include "access/table.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_am.h"
+#include "catalog/pg_index.h"
+#include "commands/defrem.h"
+#include "core/identity.h"
+#include "core/sqltext.h"
+#include "executor/spi.h"
+#include "nodes/makefuncs.h"
+#include "quality/expression.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/relcache.h"
+
+/* ---- unique ---- */
+
+void
+compile_unique(const CheckRule *rule, Relation rel, CompiledCheck *check)
+{
+	ListCell *cell;
+
+	foreach(cell, check_texts(rule, "columns"))
+	{
+		Form_pg_attribute att = check_column(rel, lfirst(cell));
+
+		(void) check_operator(getBaseType(att->atttypid),
+							  BTEqualStrategyNumber,
+							  NameStr(att->attname));
+		check->columns = lappend(check->columns, pstrdup(NameStr(att->attname)));
+	}
+}
+
+/*
+ * Does the index make rows with equal values in these columns impossible?
+ * Its columns must be among them; it must be enforced at once, for all rows,
+ * by the equality that the check means.
+ */
+static bool
+index_answers(Relation rel, Relation index, List *columns)
+{
+	Form_pg_index form = index->rd_index;
+
+	if (!form->indisunique || !form->indimmediate || !form->indisvalid || !form->indisready ||
+		RelationGetIndexPredicate(index) != NIL || RelationGetIndexExpressions(index) != NIL)
+		return false;
+	for (int i = 0; i < form->indnkeyatts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(RelationGetDescr(rel), form->indkey.values[i] - 1);
+		bool found = false;
+		ListCell *cell;
+
+		foreach(cell, columns)
+			found = found || strcmp(lfirst(cell), NameStr(att->attname)) == 0;
+		if (!found || index->rd_indcollation[i] != att->attcollation ||
+			index->rd_opfamily[i] !=
+				get_opclass_family(GetDefaultOpClass(att->atttypid, BTREE_AM_OID)))
+			return false;
+	}
+	return true;
+}
+
+static bool
+some_index_answers(const DataConstraint *constraint, Target *target)
+{
+	Relation rel;
+	bool answers = false;
+	ListCell *cell;
+
+	if (constraint->on_null == NULL_FAILS)
+		return false;
+	rel = table_open(target->relid, AccessShareLock);
+	foreach(cell, RelationGetIndexList(rel))
+	{
+		Relation index = index_open(lfirst_oid(cell), AccessShareLock);
+
+		answers = answers || index_answers(rel, index, check_texts(constraint->rule, "columns"));
+		index_close(index, NoLock);
+	}
+	table_close(rel, NoLock);
+	return answers;
+}
+
+/* "prefix.a, prefix.b" */
+static char *
+column_list(List *columns, const char *prefix)
+{
+	StringInfoData buf;
+	ListCell *cell;
+
+	initStringInfo(&buf);
+	foreach(cell, columns)
+		appendStringInfo(&buf,
+						 "%s%s.%s",
+						 buf.len > 0 ? ", " : "",
+						 prefix,
+						 sql_identifier(lfirst(cell)));
+	return buf.data;
+}
+
+static char *
+any_null(List *columns, const char *prefix)
+{
+	StringInfoData buf;
+	ListCell *cell;
+
+	initStringInfo(&buf);
+	foreach(cell, columns)
+		appendStringInfo(&buf,
+						 "%s%s.%s IS NOT DISTINCT FROM NULL",
+						 buf.len > 0 ? " OR " : "",
+						 prefix,
+						 sql_identifier(lfirst(cell)));
+	return psprintf("(%s)", buf.data);
+}
+
+/* Equality of the same columns of two aliases. */
+static char *
+equal_columns(Oid relid, List *columns, const char *left, const char *right)
+{
+	Relation rel = table_open(relid, AccessShareLock);
+	StringInfoData buf;
+	ListCell *cell;
+
+	initStringInfo(&buf);
+	foreach(cell, columns)
+	{
+		Form_pg_attribute att = check_column(rel, lfirst(cell));
+		const char *name = sql_identifier(NameStr(att->attname));
+
+		appendStringInfo(&buf,
+						 "%s%s.%s %s %s.%s",
+						 buf.len > 0 ? " AND " : "",
+						 left,
+						 name,
+						 check_operator(getBaseType(att->atttypid),
+										BTEqualStrategyNumber,
+										NameStr(att->attname)),
+						 right,
+						 name);
+	}
+	table_close(rel, NoLock);
+	return buf.data;
+}
+
+static int64
+number(int column)
+{
+	bool isnull;
+	Datum value = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, column, &isnull);
+
+	return isnull ? 0 : DatumGetInt64(value);
+}
+
+static void
+query(const char *sql)
+{
+	int result = SPI_execute(sql, false, 0);
+
+	if (result < 0)
+		elog(ERROR, "evaluation of a check failed: %s", SPI_result_code_string(result));
+}
+
+static const char *
+filter_text(const DataConstraint *constraint)
+{
+	return constraint->row->filter_expression ? constraint->row->filter_expression : "true";
+}
+
+/* Groups of rows with equal keys, of the whole table or of the delta's keys. */
+static char *
+groups_query(const DataConstraint *constraint, const CheckScope *scope, List *columns)
+{
+	char *restriction = pstrdup("");
+
+	if (scope->delta != NULL)
+		restriction = psprintf(
+			" AND EXISTS (SELECT FROM %s d WHERE d._depipe_weight OPERATOR(pg_catalog.>) 0"
+			" AND %s)",
+			sql_identifier(scope->delta->name),
+			equal_columns(scope->target->relid, columns, "d", CHECK_ROW));
+	return psprintf("SELECT %s, pg_catalog.count(*) AS _depipe_count FROM %s " CHECK_ROW
+					" WHERE (%s) AND NOT %s%s GROUP BY %s",
+					column_list(columns, CHECK_ROW),
+					scope->target->display,
+					filter_text(constraint),
+					any_null(columns, CHECK_ROW),
+					restriction,
+					column_list(columns, CHECK_ROW));
+}
+
+/* Rows looked at and, with on_null => 'fail', rows without a whole key. */
+static void
+count_rows(const DataConstraint *constraint, const CheckScope *scope, List *columns,
+		   Measure *measure)
+{
+	bool skip = constraint->on_null == NULL_SKIPPED;
+
+	query(psprintf(
+		"SELECT pg_catalog.count(*) FILTER (WHERE %s), pg_catalog.count(*) FILTER (WHERE"
+		" %s) FROM %s " CHECK_ROW " WHERE (%s)%s",
+		skip ? psprintf("NOT %s", any_null(columns, CHECK_ROW)) : "true",
+		any_null(columns, CHECK_ROW),
+		scope->delta != NULL ? sql_identifier(scope->delta->name) : scope->target->display,
+		filter_text(constraint),
+		scope->delta != NULL ? " AND " CHECK_ROW "._depipe_weight OPERATOR(pg_catalog.>) 0" : ""));
+	measure->evaluated = number(1);
+	measure->violations = constraint->on_null == NULL_FAILS ? number(2) : 0;
+}
+
+void
+evaluate_unique(const DataConstraint *constraint, const CheckScope *scope, Measure *measure)
+{
+	List *columns = check_texts(constraint->rule, "columns");
+	bool plain = constraint->row->filter_expression == NULL;
+
+	if (scope->delta != NULL && plain && some_index_answers(constraint, scope->target))
+	{
+		measure->evaluated = scope->delta->new_images;
+		measure->violations = 0;
+		measure->strategy = "unique index";
+		return;
+	}
+	measure->strategy = scope->delta != NULL ? "keys of the delta" : "scan";
+	measure->evaluated = 0;
+	measure->violations = 0;
+	if (scope->delta != NULL && scope->delta->new_images == 0)
+		return;
+	count_rows(constraint, scope, columns, measure);
+	query(psprintf("SELECT pg_catalog.count(*), pg_catalog.sum(_depipe_count)::pg_catalog.int8"
+				   " FROM (%s) g WHERE _depipe_count OPERATOR(pg_catalog.>) 1",
+				   groups_query(constraint, scope, columns)));
+	measure->violations += number(2);
+	if (number(1) > 0)
+		measure->detail = psprintf("\"groups\": " INT64_FORMAT ", \"excess_rows\": " INT64_FORMAT,
+								   number(1),
+								   number(2) - number(1));
+}
+
+char *
+failing_unique(const DataConstraint *constraint, Target *target)
+{
+	List *columns = check_texts(constraint->rule, "columns");
+	CheckScope scope = {target, NULL};
+	char *twice = psprintf("EXISTS (SELECT FROM (%s) g WHERE g._depipe_count"
+						   " OPERATOR(pg_catalog.>) 1 AND %s)",
+						   groups_query(constraint, &scope, columns),
+						   equal_columns(target->relid, columns, "g", CHECK_ROW));
+
+	return psprintf("(%s) AND (%s%s%s)",
+					filter_text(constraint),
+					twice,
+					constraint->on_null == NULL_FAILS ? " OR " : "",
+					constraint->on_null == NULL_FAILS ? any_null(columns, CHECK_ROW) : "");
+}
+
+/* ---- relationships ---- */
+
+void
+validate_relationships(CheckRule *rule)
+{
+	if (check_given(rule, "columns")->count != check_given(rule, "reference_columns")->count)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("check relationships needs as many reference_columns as columns")));
+}
+
+/* The reference; must be a table or view that the owner may read. */
+static Relation
+open_reference(const char *name)
+{
+	char *schema_name;
+	char *table_name;
+	Oid relid;
+
+	parse_table_name(name, &schema_name, &table_name);
+	relid = RangeVarGetRelid(makeRangeVar(schema_name, table_name, -1), AccessShareLock, false);
+	if (pg_class_aclcheck(relid, GetUserId(), ACL_SELECT) != ACLCHECK_OK)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied for reference %s", name),
+				 errdetail("The owner of the constrained table must be able to read it.")));
+	return relation_open(relid, NoLock);
+}
+
+/*
+ * Equality between a column and the reference's.  One type: its own operator;
+ * else one of the types' operator family, or what pg_catalog has.
+ */
+static char *
+equality(Form_pg_attribute left, Form_pg_attribute right)
+{
+	Oid left_type = getBaseType(left->atttypid);
+	Oid right_type = getBaseType(right->atttypid);
+	Oid type = left_type == right_type ? left_type : InvalidOid;
+
+	if (OidIsValid(type))
+		return check_operator(type, BTEqualStrategyNumber, NameStr(left->attname));
+	return pstrdup("OPERATOR(pg_catalog.=)");
+}
+
+static char *
+relationship_condition(const CheckRule *rule, Relation rel, Relation reference)
+{
+	StringInfoData buf;
+	ListCell *column;
+	ListCell *other;
+
+	initStringInfo(&buf);
+	forboth(column, check_texts(rule, "columns"), other, check_texts(rule, "reference_columns"))
+	{
+		Form_pg_attribute left = check_column(rel, lfirst(column));
+		Form_pg_attribute right = check_column(reference, lfirst(other));
+
+		appendStringInfo(&buf,
+						 "%sr.%s %s " CHECK_ROW ".%s",
+						 buf.len > 0 ? " AND " : "",
+						 sql_identifier(NameStr(right->attname)),
+						 equality(left, right),
+						 sql_identifier(NameStr(left->attname)));
+	}
+	return buf.data;
+}
+
+/* The server's own analysis says whether the two sides can be compared. */
+static void
+check_comparable(Relation rel, const char *expression)
+{
+	Identity pinned;
+	SPIPlanPtr plan;
+
+	identity_become(GetUserId(), &pinned);
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	plan = SPI_prepare(
+		psprintf("SELECT %s FROM %s " CHECK_ROW, expression, sql_relation(RelationGetRelid(rel))),
+		0,
+		NULL);
+	if (plan == NULL)
+		elog(ERROR, "SPI_prepare failed: %s", SPI_result_code_string(SPI_result));
+	SPI_finish();
+	identity_restore(&pinned);
+}
+
+void
+compile_relationships(const CheckRule *rule, Relation rel, CompiledCheck *check)
+{
+	List *columns = check_texts(rule, "columns");
+	char *filter = check_text(rule, "reference_filter");
+	Relation reference = open_reference(check_text(rule, "reference"));
+
+	if (filter != NULL)
+		filter = expression_analyse(reference, filter, "reference_filter", false)->sql;
+	check->expression = psprintf(
+		"CASE WHEN %s THEN NULL ELSE EXISTS (SELECT FROM %s r WHERE %s%s%s%s) END",
+		any_null(columns, CHECK_ROW),
+		sql_relation(RelationGetRelid(reference)),
+		relationship_condition(rule, rel, reference),
+		filter != NULL ? " AND (" : "",
+		filter != NULL ? filter : "",
+		filter != NULL ? ")" : "");
+	check->late = true;
+	check->columns = columns;
+	relation_close(reference, AccessShareLock);
+	check_comparable(rel, check->expression);
+}

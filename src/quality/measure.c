@@ -1,0 +1,508 @@
+/*-------------------------------------------------------------------------
+ *
+ * measure.c
+ *		Evaluating checks: one pass for all that can share it.
+ *
+ * The row checks of a delta become one SELECT: its WHERE clause finds rows
+ * for which the conjunction of all checks does not hold, its target list says
+ * which checks they are, so that attribution costs failing rows only.  Rows
+ * go to a receiver one by one; nothing is materialised.
+ *
+ * On the whole table the same expressions become FILTERs of counts, beside
+ * the aggregates, in one scan.
+ *
+ * A filter guards its expression by CASE: the order of a conjunction's
+ * evaluation is not defined.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "quality/measure.h"
+
+#include "core/guarded.h"
+#include "core/identity.h"
+#include "core/sqltext.h"
+#include "executor/spi.h"
+#include "portability/instr_time.h"
+#include "tcop/dest.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+
+/* ---- running ---- */
+
+Measured *
+measured_new(DataConstraint *constraint)
+{
+	Measured *measured = palloc0(sizeof(Measured));
+
+	measured->constraint = constraint;
+	measured->measure.evaluated = -1;
+	measured->measure.violations = -1;
+	if (constraint->compile_sqlstate != 0)
+	{
+		measured->measure.error_sqlstate = constraint->compile_sqlstate;
+		measured->measure.error_message = constraint->compile_message;
+	}
+	return measured;
+}
+
+static void
+take_error(Measured *measured, const ErrorData *error)
+{
+	measured->measure.error_sqlstate = error->sqlerrcode;
+	measured->measure.error_message = error->message;
+}
+
+/* Work on several checks, or on one when it is their turn to be blamed. */
+typedef struct Pass
+{
+	Target *target;
+	Delta *delta;
+	List *measured;
+	bool from_table;
+	FailingRow failing;
+	void *arg;
+	void (*body)(struct Pass *pass);
+} Pass;
+
+static bool
+pass_as_owner(void *arg)
+{
+	Pass *pass = arg;
+	Identity identity;
+
+	identity_become(pass->target->owner, &identity);
+	identity_pin_output();
+	pass->body(pass);
+	identity_restore(&identity);
+	return true;
+}
+
+static void
+add_elapsed(List *measured, const instr_time *start)
+{
+	instr_time now;
+	ListCell *cell;
+
+	INSTR_TIME_SET_CURRENT(now);
+	INSTR_TIME_SUBTRACT(now, *start);
+	foreach(cell, measured)
+		((Measured *) lfirst(cell))->measure.elapsed_ms += INSTR_TIME_GET_MILLISEC(now) /
+														   list_length(measured);
+}
+
+static void
+run_pass(Pass *pass)
+{
+	instr_time start;
+	ErrorData *error;
+	List *all = pass->measured;
+	ListCell *cell;
+
+	if (all == NIL)
+		return;
+	INSTR_TIME_SET_CURRENT(start);
+	error = guarded_run(pass_as_owner, pass);
+	if (error != NULL && list_length(all) == 1)
+		take_error(linitial(all), error);
+	else if (error != NULL)
+	{
+		foreach(cell, all)
+		{
+			Measured *measured = lfirst(cell);
+
+			pass->measured = list_make1(measured);
+			error = guarded_run(pass_as_owner, pass);
+			if (error != NULL)
+				take_error(measured, error);
+		}
+		pass->measured = all;
+	}
+	add_elapsed(all, &start);
+}
+
+/* ---- expressions ---- */
+
+/* True where the row does not violate the check; never NULL. */
+static char *
+holds_text(const DataConstraint *constraint)
+{
+	const ConstraintRow *row = constraint->row;
+	char *holds = psprintf("(%s) %s",
+						   row->expression,
+						   constraint->on_null == NULL_FAILS ? "IS TRUE" : "IS NOT FALSE");
+
+	if (row->filter_expression == NULL)
+		return psprintf("(%s)", holds);
+	return psprintf("CASE WHEN (%s) THEN %s ELSE true END", row->filter_expression, holds);
+}
+
+/* True where the row is in the denominator; NULL: every row is. */
+static char *
+counted_text(const DataConstraint *constraint)
+{
+	const ConstraintRow *row = constraint->row;
+	bool skip = constraint->on_null == NULL_SKIPPED;
+
+	if (row->filter_expression == NULL)
+		return skip ? psprintf("(%s) IS NOT NULL", row->expression) : NULL;
+	return psprintf("CASE WHEN (%s) THEN %s ELSE false END",
+					row->filter_expression,
+					skip ? psprintf("(%s) IS NOT NULL", row->expression) : "true");
+}
+
+char *
+violation_condition(const DataConstraint *constraint, Target *target)
+{
+	const CheckKind *kind = constraint->rule->kind;
+
+	if (kind->failing != NULL)
+		return kind->failing(constraint, target);
+	if (!constraint_is_row(constraint))
+		return NULL;
+	return psprintf("NOT %s", holds_text(constraint));
+}
+
+bool
+delta_has_columns(const Delta *delta, const DataConstraint *constraint)
+{
+	ListCell *cell;
+
+	foreach(cell, constraint->row->columns)
+	{
+		bool found = false;
+
+		for (int i = 0; i < delta->columns->natts; i++)
+			if (strcmp(NameStr(TupleDescAttr(delta->columns, i)->attname), lfirst(cell)) == 0)
+				found = true;
+		if (!found)
+			return false;
+	}
+	return true;
+}
+
+/* ---- row checks on a delta ---- */
+
+typedef struct FailingReceiver
+{
+	DestReceiver pub;
+	Pass *pass;
+} FailingReceiver;
+
+/* Columns: sequence, weight, then one boolean per check. */
+static bool
+receive_failing(TupleTableSlot *slot, DestReceiver *self)
+{
+	Pass *pass = ((FailingReceiver *) self)->pass;
+	int64 sequence;
+	int64 weight;
+	int column = 3;
+	ListCell *cell;
+
+	slot_getallattrs(slot);
+	sequence = DatumGetInt64(slot->tts_values[0]);
+	weight = DatumGetInt64(slot->tts_values[1]);
+	foreach(cell, pass->measured)
+	{
+		Measured *measured = lfirst(cell);
+
+		if (DatumGetBool(slot->tts_values[column++ - 1]))
+			continue;
+		measured->measure.violations += weight;
+		pass->failing(pass->arg, measured, sequence, weight);
+	}
+	return true;
+}
+
+static void
+receiver_startup(DestReceiver *self, int operation, TupleDesc desc)
+{
+}
+
+static void
+receiver_end(DestReceiver *self)
+{
+}
+
+/*
+ * Not read-only: a fresh snapshot and command id, so that lookups see the
+ * rows just applied.
+ */
+static void
+execute_query(const char *sql, DestReceiver *receiver)
+{
+	SPIExecuteOptions options = {0};
+	int result;
+
+	options.must_return_tuples = true;
+	options.dest = receiver;
+	result = SPI_execute_extended(sql, &options);
+	if (result < 0)
+		elog(ERROR, "evaluation of checks failed: %s", SPI_result_code_string(result));
+}
+
+static bool
+key_is_not_null(const Delta *delta)
+{
+	for (int i = 0; i < delta->nkeys; i++)
+		if (!TupleDescAttr(delta->columns, delta->keys[i] - 1)->attnotnull)
+			return false;
+	return delta->nkeys > 0;
+}
+
+/* The rows to look at, with sequence and weight, under the alias CHECK_ROW. */
+static char *
+delta_rows_text(const Pass *pass)
+{
+	const Delta *delta = pass->delta;
+	AttrNumber *all;
+	StringInfoData match;
+
+	if (!pass->from_table)
+		return psprintf("%s " CHECK_ROW, sql_identifier(delta->name));
+	all = palloc(sizeof(AttrNumber) * (delta->columns->natts + 1));
+	for (int i = 0; i < delta->columns->natts; i++)
+		all[i] = i + 1;
+	initStringInfo(&match);
+	sql_append_match(&match,
+					 delta->columns,
+					 delta->nkeys > 0 ? delta->nkeys : delta->columns->natts,
+					 delta->nkeys > 0 ? delta->keys : all,
+					 "d",
+					 "r",
+					 key_is_not_null(delta));
+	return psprintf("(SELECT d._depipe_sequence, d._depipe_weight, r.* FROM %s d JOIN %s r ON %s)"
+					" " CHECK_ROW,
+					sql_identifier(delta->name),
+					pass->target->display,
+					match.data);
+}
+
+static char *
+failing_query(const Pass *pass)
+{
+	StringInfoData list;
+	StringInfoData condition;
+	ListCell *cell;
+
+	initStringInfo(&list);
+	initStringInfo(&condition);
+	foreach(cell, pass->measured)
+	{
+		char *holds = holds_text(((Measured *) lfirst(cell))->constraint);
+
+		appendStringInfo(&list, ", %s", holds);
+		appendStringInfo(&condition, "%s%s", condition.len > 0 ? " AND " : "", holds);
+	}
+	return psprintf("SELECT " CHECK_ROW "._depipe_sequence, " CHECK_ROW "._depipe_weight%s"
+					" FROM %s WHERE " CHECK_ROW "._depipe_weight OPERATOR(pg_catalog.>) 0"
+					" AND NOT (%s)",
+					list.data,
+					delta_rows_text(pass),
+					condition.data);
+}
+
+static int64
+result_int8(int column)
+{
+	bool isnull;
+	Datum value = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, column, &isnull);
+
+	return isnull ? 0 : DatumGetInt64(value);
+}
+
+/* Denominators: one more pass, only where they are not the number of rows. */
+static void
+count_evaluated(Pass *pass)
+{
+	StringInfoData sql;
+	bool needed = pass->delta->nkeys == 0;
+	int column = 1;
+	ListCell *cell;
+
+	initStringInfo(&sql);
+	appendStringInfoString(&sql, "SELECT pg_catalog.sum(t._depipe_weight)::pg_catalog.int8");
+	foreach(cell, pass->measured)
+	{
+		char *counted = counted_text(((Measured *) lfirst(cell))->constraint);
+
+		if (counted == NULL)
+			continue;
+		needed = true;
+		appendStringInfo(&sql,
+						 ", pg_catalog.sum(t._depipe_weight) FILTER (WHERE %s)::pg_catalog.int8",
+						 counted);
+	}
+	if (needed)
+	{
+		appendStringInfo(&sql,
+						 " FROM %s WHERE t._depipe_weight OPERATOR(pg_catalog.>) 0",
+						 delta_rows_text(pass));
+		execute_query(sql.data, NULL);
+	}
+	foreach(cell, pass->measured)
+	{
+		Measured *measured = lfirst(cell);
+		bool own = counted_text(measured->constraint) != NULL;
+
+		measured->measure.evaluated = !needed ? pass->delta->new_images
+											  : result_int8(own ? ++column : 1);
+	}
+}
+
+static void
+delta_pass(Pass *pass)
+{
+	FailingReceiver receiver = {
+		{receive_failing, receiver_startup, receiver_end, receiver_end, DestNone},
+		pass};
+	ListCell *cell;
+
+	foreach(cell, pass->measured)
+	{
+		Measured *measured = lfirst(cell);
+
+		measured->measure.evaluated = 0;
+		measured->measure.violations = 0;
+		measured->measure.strategy = pass->from_table ? "table rows of the delta" : "delta";
+	}
+	if (pass->delta->new_images == 0)
+		return;
+	execute_query(failing_query(pass), &receiver.pub);
+	count_evaluated(pass);
+}
+
+static List *
+without_errors(List *measured)
+{
+	List *sound = NIL;
+	ListCell *cell;
+
+	foreach(cell, measured)
+		if (((Measured *) lfirst(cell))->measure.error_sqlstate == 0)
+			sound = lappend(sound, lfirst(cell));
+	return sound;
+}
+
+void
+measure_delta(Target *target, Delta *delta, List *measured, bool from_table, FailingRow failing,
+			  void *arg)
+{
+	Pass pass = {target, delta, without_errors(measured), from_table, failing, arg, delta_pass};
+
+	run_pass(&pass);
+}
+
+/* ---- the whole table ---- */
+
+/* Three columns for each check: rows in the denominator, violations, metric. */
+static void
+append_table_columns(StringInfo sql, const DataConstraint *constraint)
+{
+	const ConstraintRow *row = constraint->row;
+	char *counted;
+
+	if (row->is_aggregate)
+	{
+		appendStringInfo(sql,
+						 ", pg_catalog.count(*), CASE WHEN (%s) THEN 0 ELSE 1 END::pg_catalog.int8,"
+						 " (%s)::pg_catalog.text, (%s) IS NULL",
+						 row->expression,
+						 row->metric != NULL ? row->metric : "NULL",
+						 row->expression);
+		return;
+	}
+	counted = counted_text(constraint);
+	appendStringInfo(sql,
+					 ", pg_catalog.count(*)%s%s%s, pg_catalog.count(*) FILTER (WHERE NOT %s),"
+					 " NULL::pg_catalog.text, false",
+					 counted != NULL ? " FILTER (WHERE " : "",
+					 counted != NULL ? counted : "",
+					 counted != NULL ? ")" : "",
+					 holds_text(constraint));
+}
+
+static void
+table_pass(Pass *pass)
+{
+	StringInfoData sql;
+	const DataConstraint *first = ((Measured *) linitial(pass->measured))->constraint;
+	int column = 1;
+	ListCell *cell;
+
+	initStringInfo(&sql);
+	appendStringInfoString(&sql, "SELECT 0");
+	foreach(cell, pass->measured)
+		append_table_columns(&sql, ((Measured *) lfirst(cell))->constraint);
+	appendStringInfo(&sql, " FROM %s " CHECK_ROW, pass->target->display);
+	if (first->row->is_aggregate && first->row->filter_expression != NULL)
+		appendStringInfo(&sql, " WHERE %s", first->row->filter_expression);
+	execute_query(sql.data, NULL);
+	foreach(cell, pass->measured)
+	{
+		Measure *measure = &((Measured *) lfirst(cell))->measure;
+		bool isnull;
+
+		measure->evaluated = result_int8(++column);
+		measure->violations = result_int8(++column);
+		measure->metric = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, ++column);
+		measure->no_data = DatumGetBool(
+			SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, ++column, &isnull));
+		measure->strategy = "scan";
+	}
+}
+
+static void
+alone_pass(Pass *pass)
+{
+	Measured *measured = linitial(pass->measured);
+	CheckScope scope = {pass->target, pass->delta};
+
+	measured->constraint->rule->kind->evaluate(measured->constraint, &scope, &measured->measure);
+}
+
+void
+measure_alone(Target *target, Delta *delta, Measured *measured)
+{
+	Pass pass =
+		{target, delta, without_errors(list_make1(measured)), false, NULL, NULL, alone_pass};
+
+	run_pass(&pass);
+}
+
+/*
+ * May it share a scan?  A filter of an aggregate belongs into WHERE, and the
+ * maximum of a column alone can come from an index.
+ */
+static bool
+shares_scan(const DataConstraint *constraint)
+{
+	const ConstraintRow *row = constraint->row;
+
+	return !row->is_aggregate ||
+		   (row->filter_expression == NULL && constraint->family != FAMILY_TIME);
+}
+
+void
+measure_table(Target *target, List *measured)
+{
+	List *shared = NIL;
+	ListCell *cell;
+	Pass pass = {target, NULL, NIL, false, NULL, NULL, table_pass};
+
+	foreach(cell, without_errors(measured))
+	{
+		Measured *one = lfirst(cell);
+
+		if (one->constraint->rule->kind->evaluate != NULL)
+			measure_alone(target, NULL, one);
+		else if (shares_scan(one->constraint))
+			shared = lappend(shared, one);
+		else
+		{
+			pass.measured = list_make1(one);
+			run_pass(&pass);
+		}
+	}
+	pass.measured = shared;
+	run_pass(&pass);
+}

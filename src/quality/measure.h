@@ -1,0 +1,64 @@
+/*-------------------------------------------------------------------------
+ *
+ * measure.h
+ *		Evaluating checks: one pass for all that can share it.
+ *
+ * The functions here run SQL in the current SPI connection.  They switch to
+ * the owner by themselves, inside an internal subtransaction; when a pass
+ * raises an error, its checks are evaluated one at a time so that the error
+ * is charged to the check that caused it.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DEPIPE_MEASURE_H
+#define DEPIPE_MEASURE_H
+
+#include "quality/constraint.h"
+
+/* A constraint and what was found. */
+typedef struct Measured
+{
+	DataConstraint *constraint;
+	Measure measure;
+	int64 set_aside; /* rows that are not in the table, but count */
+} Measured;
+
+/* Called for each failing row: with its sequence number and its weight. */
+typedef void (*FailingRow)(void *arg, Measured *measured, int64 sequence, int64 weight);
+
+extern Measured *measured_new(DataConstraint *constraint);
+
+/*
+ * Row checks on the new images of the delta, in one pass.  late: the checks
+ * look at columns that the delta does not have; the table's rows of the
+ * delta's keys are read instead.
+ */
+extern void measure_delta(Target *target, Delta *delta, List *measured, bool from_table,
+						  FailingRow failing, void *arg);
+
+/* Does the delta have every column that the check uses? */
+extern bool delta_has_columns(const Delta *delta, const DataConstraint *constraint);
+
+/*
+ * Checks on the whole table: one scan for row checks and aggregates without a
+ * filter; those that can do better by themselves run alone.
+ */
+extern void measure_table(Target *target, List *measured);
+
+/* A check with a callback of its own, on the delta (or NULL: the whole table). */
+extern void measure_alone(Target *target, Delta *delta, Measured *measured);
+
+/*
+ * SQL condition, on the alias CHECK_ROW, that is true where a row violates
+ * the check; NULL when violations are no rows.
+ */
+extern char *violation_condition(const DataConstraint *constraint, Target *target);
+
+
+/*
+ * What was found, by the constraint's policies.  whole_table: it was counted
+ * over the table, so that baseline and on_no_data apply; else over a batch.
+ */
+extern Verdict *judge(const Measured *measured, bool whole_table);
+
+#endif /* DEPIPE_MEASURE_H */

@@ -1,0 +1,589 @@
+/*-------------------------------------------------------------------------
+ *
+ * references.c
+ *		Relationships over time: violations that are pending, and changes of
+ *		the reference.
+ *
+ * A row may refer to a key that its reference does not have yet.  Such keys
+ * are remembered (as text, in depipe.pending_key) where the constraint has a
+ * grace, or where the reference is known to lack rows: it is held, copying,
+ * or has the key in quarantine.  Whenever either side publishes, remembered
+ * keys are looked up again, by an index where there is one: those that have
+ * come, or that no row refers to any more, are forgotten; the others are
+ * pending until their time is over, and violations from then on.
+ *
+ * Keys that a published reference has lost while rows refer to them are
+ * remembered likewise, so that the constrained table is charged with them
+ * until they come back: the reference's batch is never held.
+ *
+ * Quarantined rows need no grace: they are tried again when the reference
+ * gains their key.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "quality/references.h"
+
+#include "access/stratnum.h"
+#include "access/table.h"
+#include "core/guarded.h"
+#include "core/identity.h"
+#include "core/sqltext.h"
+#include "executor/spi.h"
+#include "quality/breaker.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/timestamp.h"
+
+/* Keys beyond this number are not remembered one by one: they count at once. */
+#define MAX_PENDING_KEYS 10000
+
+/* A key that rows refer to in vain. */
+typedef struct MissingKey
+{
+	ArrayType *key; /* text[] */
+	char *text;     /* the same, for comparison */
+	int64 rows;
+} MissingKey;
+
+/* ---- SQL ---- */
+
+/* "ARRAY[t.a::text, t.b::text]" */
+static char *
+key_array(List *columns, const char *alias)
+{
+	StringInfoData buf;
+	ListCell *cell;
+
+	initStringInfo(&buf);
+	foreach(cell, columns)
+		appendStringInfo(&buf,
+						 "%s%s.%s::pg_catalog.text",
+						 buf.len > 0 ? ", " : "",
+						 alias,
+						 sql_identifier(lfirst(cell)));
+	return psprintf("ARRAY[%s]", buf.data);
+}
+
+/* Rows, under alias t, that violate; grouped by key, with their number. */
+static char *
+missing_query(const DataConstraint *constraint, Target *target, const char *from,
+			  const char *condition, const char *count)
+{
+	char *key = key_array(check_texts(constraint->rule, "columns"), CHECK_ROW);
+
+	return psprintf("SELECT %s, %s FROM %s WHERE %s AND %s GROUP BY 1 LIMIT %d",
+					key,
+					count,
+					from,
+					condition,
+					violation_condition(constraint, target),
+					MAX_PENDING_KEYS + 1);
+}
+
+/* Join of the table's rows with keys given as $1 text[], each a text[] as text. */
+static char *
+rows_with_keys(const DataConstraint *constraint, Target *target)
+{
+	Relation rel = table_open(target->relid, AccessShareLock);
+	StringInfoData match;
+	ListCell *cell;
+
+	initStringInfo(&match);
+	foreach(cell, check_texts(constraint->rule, "columns"))
+	{
+		Form_pg_attribute att = check_column(rel, lfirst(cell));
+
+		appendStringInfo(
+			&match,
+			"%s" CHECK_ROW ".%s %s (k.key)[%d]::%s",
+			match.len > 0 ? " AND " : "",
+			sql_identifier(NameStr(att->attname)),
+			check_operator(getBaseType(att->atttypid),
+						   BTEqualStrategyNumber,
+						   NameStr(att->attname)),
+			foreach_current_index(cell) + 1,
+			format_type_extended(getBaseType(att->atttypid), -1, FORMAT_TYPE_FORCE_QUALIFY));
+	}
+	table_close(rel, NoLock);
+	return psprintf("(SELECT x::pg_catalog.text[] AS key FROM pg_catalog.unnest($1) x) k"
+					" JOIN %s " CHECK_ROW " ON %s",
+					target->display,
+					match.data);
+}
+
+typedef struct MissingWork
+{
+	Target *target;
+	const char *sql;
+	ArrayType *keys; /* of $1; NULL: no parameter */
+	List *missing;   /* result */
+	MemoryContext context;
+} MissingWork;
+
+static void
+take_missing(MissingWork *work)
+{
+	MemoryContext old = MemoryContextSwitchTo(work->context);
+
+	for (uint64 i = 0; i < SPI_processed; i++)
+	{
+		MissingKey *missing = palloc0(sizeof(MissingKey));
+		HeapTuple tuple = SPI_tuptable->vals[i];
+		bool isnull;
+
+		missing->key = DatumGetArrayTypePCopy(
+			SPI_getbinval(tuple, SPI_tuptable->tupdesc, 1, &isnull));
+		missing->text = SPI_getvalue(tuple, SPI_tuptable->tupdesc, 1);
+		missing->rows = DatumGetInt64(SPI_getbinval(tuple, SPI_tuptable->tupdesc, 2, &isnull));
+		work->missing = lappend(work->missing, missing);
+	}
+	MemoryContextSwitchTo(old);
+}
+
+static bool
+find_missing_work(void *arg)
+{
+	MissingWork *work = arg;
+	Identity identity;
+	Oid types[1] = {TEXTARRAYOID};
+	Datum values[1] = {PointerGetDatum(work->keys)};
+	int result;
+
+	identity_become(work->target->owner, &identity);
+	identity_pin_output();
+	result =
+		SPI_execute_with_args(work->sql, work->keys != NULL ? 1 : 0, types, values, NULL, false, 0);
+	if (result < 0)
+		elog(ERROR, "lookup of references failed: %s", SPI_result_code_string(result));
+	take_missing(work);
+	identity_restore(&identity);
+	return true;
+}
+
+/* Run one of these queries as the owner; an error is charged to the check. */
+static List *
+find_missing(Target *target, const char *sql, ArrayType *keys, Measure *measure)
+{
+	MissingWork work = {target, sql, keys, NIL, CurrentMemoryContext};
+	ErrorData *error = guarded_run(find_missing_work, &work);
+
+	if (error != NULL)
+	{
+		measure->error_sqlstate = error->sqlerrcode;
+		measure->error_message = error->message;
+		return NIL;
+	}
+	return work.missing;
+}
+
+/* ---- the state of the reference ---- */
+
+static Target *
+reference_target(const DataConstraint *constraint)
+{
+	return target_find_named(constraint->row->reference_schema, constraint->row->reference_table);
+}
+
+static bool
+is_held(Target *reference, List *held)
+{
+	if (reference == NULL)
+		return false;
+	return list_member_int(held, reference->id) || breaker_blocks(reference->id, NULL) ||
+		   reference_unsettled(reference->id) != NULL;
+}
+
+static ArrayType *
+key_texts(List *missing)
+{
+	List *texts = NIL;
+	ListCell *cell;
+
+	foreach(cell, missing)
+		texts = lappend(texts, ((MissingKey *) lfirst(cell))->text);
+	return list_to_text_array(texts);
+}
+
+static List *
+key_arrays(List *missing)
+{
+	List *arrays = NIL;
+	ListCell *cell;
+
+	foreach(cell, missing)
+		arrays = lappend(arrays, ((MissingKey *) lfirst(cell))->key);
+	return arrays;
+}
+
+static bool
+has_text(List *texts, const char *text)
+{
+	ListCell *cell;
+
+	foreach(cell, texts)
+		if (strcmp(lfirst(cell), text) == 0)
+			return true;
+	return false;
+}
+
+/* ---- pending ---- */
+
+/*
+ * Look up all remembered keys again: forget those that are settled, and sort
+ * the rows of the others into pending ones and violations.
+ */
+static void
+settle_pending(Target *target, Measured *measured, bool held)
+{
+	DataConstraint *constraint = measured->constraint;
+	Measure *measure = &measured->measure;
+	Target *reference = reference_target(constraint);
+	ArrayType *all = pending_keys(constraint->row->id);
+	List *missing;
+	List *old;
+	List *quarantined = NIL;
+	ListCell *cell;
+
+	if (all == NULL)
+		return;
+	missing = find_missing(target,
+						   missing_query(constraint,
+										 target,
+										 rows_with_keys(constraint, target),
+										 "true",
+										 "pg_catalog.count(*)"),
+						   all,
+						   measure);
+	if (measure->error_sqlstate != 0)
+		return;
+	pending_keys_keep(constraint->row->id, key_texts(missing));
+	old = pending_keys_older(constraint->row->id, constraint->row->grace_microseconds);
+	if (reference != NULL)
+		quarantined = quarantine_keys(reference->id,
+									  check_texts(constraint->rule, "reference_columns"),
+									  key_texts(missing));
+	foreach(cell, missing)
+	{
+		MissingKey *key = lfirst(cell);
+
+		if (held || !has_text(old, key->text) || has_text(quarantined, key->text))
+			measure->pending += key->rows;
+		else
+			measure->violations += key->rows;
+	}
+}
+
+/* Keys that the delta's rows refer to in vain; NIL when they are too many. */
+static List *
+missing_in_delta(Target *target, Delta *delta, Measured *measured)
+{
+	char *from = psprintf("%s " CHECK_ROW, sql_identifier(delta->name));
+	List *missing = find_missing(target,
+								 missing_query(measured->constraint,
+											   target,
+											   from,
+											   CHECK_ROW "._depipe_weight OPERATOR(pg_catalog.>) 0",
+											   "pg_catalog.sum(" CHECK_ROW
+											   "._depipe_weight)::pg_catalog.int8"),
+								 NULL,
+								 &measured->measure);
+
+	return list_length(missing) > MAX_PENDING_KEYS ? NIL : missing;
+}
+
+/* Is there a reason to look at keys one by one? */
+static bool
+may_be_pending(const DataConstraint *constraint, Target *reference, bool held)
+{
+	if (constraint->row->grace_microseconds > 0 || held)
+		return true;
+	if (pending_keys_count(constraint->row->id) > 0)
+		return true;
+	return reference != NULL && quarantine_has_rows(reference->id);
+}
+
+void
+settle_references(Target *target, Delta *delta, Measured *measured, bool whole_table, List *held)
+{
+	DataConstraint *constraint = measured->constraint;
+	Measure *measure = &measured->measure;
+	Target *reference;
+	bool reference_held;
+	int64 found = measure->violations;
+
+	if (constraint->row->reference_table == NULL || measure->error_sqlstate != 0 ||
+		constraint->on_violation == ACTION_QUARANTINE)
+		return;
+	reference = reference_target(constraint);
+	reference_held = is_held(reference, held);
+	if (!may_be_pending(constraint, reference, reference_held))
+		return;
+	if (found > 0 && delta_has_columns(delta, constraint))
+	{
+		List *missing = missing_in_delta(target, delta, measured);
+
+		pending_keys_add(constraint->row->id, key_arrays(missing));
+		/* they are counted below, among all that are remembered */
+		if (missing != NIL && !whole_table)
+			measure->violations = 0;
+	}
+	settle_pending(target, measured, reference_held);
+	if (whole_table)
+		measure->violations = Max(found - measure->pending, 0);
+	if (measure->evaluated == 0)
+		measure->evaluated = measure->violations + measure->pending;
+}
+
+/* ---- changes of the reference ---- */
+
+typedef struct ReferenceChange
+{
+	Target *reference;
+	Delta *delta;
+	Target *child;
+	DataConstraint *constraint;
+	List *columns; /* of the reference that the constraint looks at */
+} ReferenceChange;
+
+static bool
+delta_has(const Delta *delta, const char *name, bool in_key)
+{
+	for (int i = 0; i < delta->columns->natts; i++)
+	{
+		if (strcmp(NameStr(TupleDescAttr(delta->columns, i)->attname), name) != 0)
+			continue;
+		if (!in_key)
+			return true;
+		for (int k = 0; k < delta->nkeys; k++)
+			if (delta->keys[k] == i + 1)
+				return true;
+	}
+	return false;
+}
+
+static bool
+delta_has_all(const Delta *delta, List *names, bool in_key)
+{
+	ListCell *cell;
+
+	foreach(cell, names)
+		if (!delta_has(delta, lfirst(cell), in_key))
+			return false;
+	return true;
+}
+
+/*
+ * Rows of the child whose key the delta has touched: of old images where they
+ * carry the columns.  "true" when the delta cannot say.
+ */
+static char *
+touched_condition(const ReferenceChange *change)
+{
+	const Delta *delta = change->delta;
+	const CheckRule *rule = change->constraint->rule;
+	Relation rel;
+	StringInfoData match;
+	ListCell *column;
+	ListCell *other;
+	bool known = delta_has_all(delta, change->columns, !delta->old_images);
+
+	if (!known || (delta->clear && !delta->old_images))
+		return pstrdup("true");
+	initStringInfo(&match);
+	rel = table_open(change->child->relid, AccessShareLock);
+	forboth(column, check_texts(rule, "columns"), other, change->columns)
+		appendStringInfo(
+			&match,
+			" AND d.%s %s " CHECK_ROW ".%s",
+			sql_identifier(lfirst(other)),
+			check_column(rel, lfirst(column))->atttypid ==
+					get_atttype(change->reference->relid,
+								get_attnum(change->reference->relid, lfirst(other)))
+				? check_operator(getBaseType(check_column(rel, lfirst(column))->atttypid),
+								 BTEqualStrategyNumber,
+								 lfirst(column))
+				: "OPERATOR(pg_catalog.=)",
+			sql_identifier(lfirst(column)));
+	table_close(rel, NoLock);
+	return psprintf("EXISTS (SELECT FROM %s d WHERE %s%s)",
+					sql_identifier(delta->name),
+					check_text(rule, "reference_filter") != NULL
+						? "true"
+						: "d._depipe_weight OPERATOR(pg_catalog.<) 0",
+					match.data);
+}
+
+/* Could the delta have taken a key away? */
+static bool
+may_lose_keys(const ReferenceChange *change)
+{
+	return change->delta->clear || change->delta->nrows > change->delta->new_images ||
+		   check_text(change->constraint->rule, "reference_filter") != NULL;
+}
+
+/* Remember keys that rows of the child refer to and that are gone now. */
+static void
+remember_lost_keys(const ReferenceChange *change, Measured *measured)
+{
+	List *missing;
+
+	if (!may_lose_keys(change) || change->constraint->on_violation == ACTION_QUARANTINE)
+		return;
+	missing = find_missing(change->child,
+						   missing_query(change->constraint,
+										 change->child,
+										 psprintf("%s " CHECK_ROW, change->child->display),
+										 touched_condition(change),
+										 "pg_catalog.count(*)"),
+						   NULL,
+						   &measured->measure);
+	pending_keys_add(change->constraint->row->id, key_arrays(missing));
+}
+
+/* The reference's keys among the delta's new images; NULL: too many to tell. */
+static ArrayType *
+gained_keys(const ReferenceChange *change, Measure *measure)
+{
+	List *gained;
+
+	if (!delta_has_all(change->delta, change->columns, false))
+		return NULL;
+	gained = find_missing(change->child,
+						  psprintf("SELECT %s, 1::pg_catalog.int8 FROM %s d WHERE d._depipe_weight"
+								   " OPERATOR(pg_catalog.>) 0 GROUP BY 1 LIMIT %d",
+								   key_array(change->columns, "d"),
+								   sql_identifier(change->delta->name),
+								   MAX_PENDING_KEYS + 1),
+						  NULL,
+						  measure);
+	return list_length(gained) > MAX_PENDING_KEYS ? NULL : key_texts(gained);
+}
+
+static bool
+same_types(const ReferenceChange *change)
+{
+	ListCell *column;
+	ListCell *other;
+
+	forboth(column, check_texts(change->constraint->rule, "columns"), other, change->columns)
+		if (get_atttype(change->child->relid, get_attnum(change->child->relid, lfirst(column))) !=
+			get_atttype(change->reference->relid,
+						get_attnum(change->reference->relid, lfirst(other))))
+			return false;
+	return true;
+}
+
+/* Quarantined rows that failed for want of a key that is there now. */
+static bool
+mark_retries(const ReferenceChange *change)
+{
+	int32 constraint_id = change->constraint->row->id;
+	Measure measure = {0};
+	ArrayType *keys = NULL;
+
+	if (change->delta->new_images == 0 ||
+		quarantine_count_of(change->child->id, constraint_id) == 0)
+		return false;
+	if (same_types(change))
+		keys = gained_keys(change, &measure);
+	return quarantine_mark_retries(change->child->id,
+								   constraint_id,
+								   check_texts(change->constraint->rule, "columns"),
+								   keys) > 0;
+}
+
+/* Charge the constrained table; its next batch meets the breaker. */
+static void
+charge_child(const ReferenceChange *change, Measured *measured)
+{
+	Verdict *verdict = judge(measured, false);
+
+	verdict->strategy = "reference";
+	verdicts_record(0, change->child, list_make1(verdict));
+	if (verdict->action == ACTION_BREAK)
+		breaker_charge(change->child,
+					   psprintf("constraint \"%s\": " INT64_FORMAT
+								" rows refer to keys that %s does not have any more",
+								verdict->constraint_name,
+								verdict->violations,
+								"the reference"));
+}
+
+static bool
+reference_changed(ReferenceChange *change)
+{
+	Measured *measured = measured_new(change->constraint);
+
+	measured->measure.evaluated = 0;
+	measured->measure.violations = 0;
+	remember_lost_keys(change, measured);
+	if (measured->measure.error_sqlstate == 0 &&
+		pending_keys_count(change->constraint->row->id) > 0)
+	{
+		settle_pending(change->child, measured, false);
+		measured->measure.evaluated = measured->measure.violations + measured->measure.pending;
+		/* all settled: there is something to say, though there are no rows */
+		if (measured->measure.evaluated == 0)
+			measured->measure.evaluated = 1;
+		charge_child(change, measured);
+	}
+	return mark_retries(change);
+}
+
+bool
+gate_references(Target *reference, Delta *delta)
+{
+	bool marked = false;
+	ListCell *cell;
+
+	foreach(cell, constraint_rows_referencing(reference->schema_name, reference->table_name))
+	{
+		ConstraintRow *row = lfirst(cell);
+		ReferenceChange change = {.reference = reference, .delta = delta};
+
+		change.child = target_get(row->target_id);
+		if (!OidIsValid(change.child->relid) || !OidIsValid(reference->relid))
+			continue;
+		change.constraint = constraint_from(change.child, row);
+		if (change.constraint->compile_sqlstate != 0)
+			continue;
+		change.columns = check_texts(change.constraint->rule, "reference_columns");
+		marked |= reference_changed(&change);
+	}
+	return marked;
+}
+
+/* Would the delta without its old images not tell which keys are lost? */
+static bool
+looks_beyond_key(Target *target, const ConstraintRow *row)
+{
+	CheckRule *rule = check_parse_text(row->rule);
+	AttrNumber *attnums;
+	int count;
+	ListCell *cell;
+
+	if (check_text(rule, "reference_filter") != NULL || !OidIsValid(target->relid))
+		return true;
+	count = delta_key_attributes(target->relid, NIL, &attnums);
+	foreach(cell, check_texts(rule, "reference_columns"))
+	{
+		bool found = false;
+
+		for (int i = 0; i < count; i++)
+			found = found || attnums[i] == get_attnum(target->relid, lfirst(cell));
+		if (!found)
+			return true;
+	}
+	return false;
+}
+
+bool
+gate_wants_old_images(Target *target)
+{
+	ListCell *cell;
+
+	foreach(cell, constraint_rows_referencing(target->schema_name, target->table_name))
+		if (looks_beyond_key(target, lfirst(cell)))
+			return true;
+	return false;
+}

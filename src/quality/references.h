@@ -1,0 +1,24 @@
+/*-------------------------------------------------------------------------
+ *
+ * references.h
+ *		Relationships over time: violations that are pending, and changes of
+ *		the reference.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DEPIPE_REFERENCES_H
+#define DEPIPE_REFERENCES_H
+
+#include "quality/measure.h"
+
+/*
+ * A check of rows against another table: take those violations that are
+ * pending (the key is younger than the grace, the reference is held, or has
+ * the key in quarantine) out of the violations, and add those whose time has
+ * come.  Called after the delta (or, with whole_table, the table) has been
+ * measured; held: ids of targets that this batch does not publish.
+ */
+extern void settle_references(Target *target, Delta *delta, Measured *measured, bool whole_table,
+							  List *held);
+
+#endif /* DEPIPE_REFERENCES_H */
