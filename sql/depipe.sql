@@ -228,6 +228,7 @@ CREATE TABLE depipe.load_state (
 	CONSTRAINT load_state_target_fkey FOREIGN KEY (target_id) REFERENCES depipe.target ON DELETE CASCADE
 );
 
+-- rebuild: what the table holds is of another definition, or has no key yet.
 -- query_tree is the analysed query as of its last analysis, written by the
 -- server version tree_version: it lets the text follow a rename.
 CREATE TABLE depipe.transform_state (
@@ -237,6 +238,7 @@ CREATE TABLE depipe.transform_state (
 	reason text,
 	since timestamptz NOT NULL DEFAULT now(),
 	made_table boolean NOT NULL DEFAULT false,
+	rebuild boolean NOT NULL DEFAULT false,
 	query_tree text,
 	tree_version integer,
 	input_relids oid[],

@@ -34,7 +34,7 @@ transform_select(int32 target_id)
 		" f.on_incomplete, f.on_stale, s.populated, s.state, s.made_table,"
 		" CASE WHEN s.tree_version OPERATOR(pg_catalog.=)"
 		" pg_catalog.current_setting('server_version_num')::integer THEN s.query_tree END,"
-		" s.input_relids"
+		" s.input_relids, s.rebuild"
 		" FROM depipe.transform f LEFT JOIN depipe.transform_state s USING (target_id)"
 		" WHERE f.target_id OPERATOR(pg_catalog.=) $1",
 		ARG_INT4(target_id));
@@ -62,6 +62,14 @@ transform_store(const TransformDefinition *definition, bool made_table)
 						   " VALUES ($1, $2) ON CONFLICT (target_id) DO NOTHING",
 						   ARG_INT4(definition->target_id),
 						   ARG_BOOL(made_table));
+}
+
+void
+transform_set_rebuild(int32 target_id)
+{
+	(void) CATALOG_EXECUTE("UPDATE depipe.transform_state SET rebuild = true"
+						   " WHERE target_id OPERATOR(pg_catalog.=) $1",
+						   ARG_INT4(target_id));
 }
 
 void
@@ -164,6 +172,7 @@ transform_set_state(int32 target_id, const char *state, const char *reason, bool
 		" VALUES ($1, $2, $3, $4)"
 		" ON CONFLICT (target_id) DO UPDATE SET state = EXCLUDED.state, reason = EXCLUDED.reason,"
 		" populated = s.populated OR EXCLUDED.populated,"
+		" rebuild = s.rebuild AND NOT EXCLUDED.populated,"
 		" since = CASE WHEN s.state OPERATOR(pg_catalog.=) EXCLUDED.state THEN s.since"
 		" ELSE pg_catalog.clock_timestamp() END",
 		ARG_INT4(target_id),
@@ -254,6 +263,19 @@ names_forget_table(int32 target_id)
 	(void) CATALOG_EXECUTE("UPDATE depipe.target_state SET relid = NULL"
 						   " WHERE target_id OPERATOR(pg_catalog.=) $1",
 						   ARG_INT4(target_id));
+}
+
+void
+names_record_event(int32 target_id, const char *event, const char *state, const char *reason)
+{
+	(void) CATALOG_EXECUTE(
+		"INSERT INTO depipe.event (target_id, target, event, state, reason)"
+		" SELECT target_id, pg_catalog.format('%I.%I', schema_name, table_name), $2, $3, $4"
+		" FROM depipe.target WHERE target_id OPERATOR(pg_catalog.=) $1",
+		ARG_INT4(target_id),
+		ARG_TEXT(event),
+		ARG_TEXT(state),
+		ARG_TEXT(reason));
 }
 
 CatalogRows *

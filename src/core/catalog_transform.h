@@ -28,6 +28,7 @@
 #define TRANSFORM_MADE_TABLE 10
 #define TRANSFORM_QUERY_TREE 11
 #define TRANSFORM_INPUT_RELIDS 12
+#define TRANSFORM_REBUILD 13
 
 /* The definition and state of one transform: no row or one. */
 extern CatalogRows *transform_select(int32 target_id);
@@ -46,6 +47,9 @@ typedef struct TransformDefinition
 
 /* Insert the definition, or replace that of the same target. */
 extern void transform_store(const TransformDefinition *definition, bool made_table);
+
+/* What the table holds has nothing to do with the query: the next refresh replaces it. */
+extern void transform_set_rebuild(int32 target_id);
 
 extern void transform_delete(int32 target_id);
 
@@ -80,7 +84,7 @@ extern bool target_has_constraints(int32 target_id);
 
 /* ---- state ---- */
 
-/* populated never goes back to false here. */
+/* populated never goes back to false here; it ends a rebuild. */
 extern void transform_set_state(int32 target_id, const char *state, const char *reason,
 								bool populated);
 
@@ -132,6 +136,10 @@ extern bool names_rename_target(int32 target_id, const char *schema_name, const 
 
 /* Forget what the target was bound to: the table is gone. */
 extern void names_forget_table(int32 target_id);
+
+/* As event_record(), without its doorbell. */
+extern void names_record_event(int32 target_id, const char *event, const char *state,
+							   const char *reason);
 
 /*
  * Transforms (ids) that read one of these relations by OID, or all that are

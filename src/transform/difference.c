@@ -99,28 +99,36 @@ append_join(StringInfo sql, Delta *delta, const char *incoming, const char *targ
 {
 	appendStringInfoString(
 		sql,
-		"SELECT pg_catalog.unnest(CASE WHEN i._depipe_here AND t._depipe_here THEN '{-1,1}'"
-		" WHEN i._depipe_here THEN '{1}' ELSE '{-1}' END::pg_catalog.int8[]) AS weight,"
-		" (i._depipe_here AND t._depipe_here) IS TRUE AS replaced");
+		"SELECT pg_catalog.unnest(CASE WHEN _depipe_i._depipe_here AND _depipe_t._depipe_here"
+		" THEN '{-1,1}' WHEN _depipe_i._depipe_here THEN '{1}' ELSE '{-1}' END::pg_catalog.int8[]) AS weight,"
+		" (_depipe_i._depipe_here AND _depipe_t._depipe_here) IS TRUE AS replaced");
 	for (int i = 0; i < delta->columns->natts; i++)
 		appendStringInfo(sql,
-						 ", i.%s AS i_%d, t.%s AS t_%d",
+						 ", _depipe_i.%s AS i_%d, _depipe_t.%s AS t_%d",
 						 column_name(delta, i),
 						 i,
 						 column_name(delta, i),
 						 i);
 	appendStringInfoString(sql, " FROM ");
-	append_side(sql, delta, incoming, "i", nullable, null_keys);
+	append_side(sql, delta, incoming, "_depipe_i", nullable, null_keys);
 	appendStringInfoString(sql, " FULL JOIN ");
-	append_side(sql, delta, target, "t", nullable, null_keys);
+	append_side(sql, delta, target, "_depipe_t", nullable, null_keys);
 	appendStringInfoString(sql, " ON ");
 	if (null_keys)
-		appendStringInfoString(sql, "i._depipe_key OPERATOR(pg_catalog.=) t._depipe_key");
+		appendStringInfoString(
+			sql,
+			"_depipe_i._depipe_key OPERATOR(pg_catalog.=) _depipe_t._depipe_key");
 	else
-		sql_append_match(sql, delta->columns, delta->nkeys, delta->keys, "i", "t", true);
+		sql_append_match(sql,
+						 delta->columns,
+						 delta->nkeys,
+						 delta->keys,
+						 "_depipe_i",
+						 "_depipe_t",
+						 true);
 	appendStringInfoString(sql,
-						   " WHERE i._depipe_here IS NULL OR t._depipe_here IS NULL"
-						   " OR i OPERATOR(pg_catalog.*<>) t");
+						   " WHERE _depipe_i._depipe_here IS NULL OR _depipe_t._depipe_here IS NULL"
+						   " OR _depipe_i OPERATOR(pg_catalog.*<>) _depipe_t");
 }
 
 static char *

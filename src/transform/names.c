@@ -47,7 +47,19 @@ static bool names_changed = false;
 static bool every_name_changed = false; /* a schema was renamed */
 static List *altered_relids = NIL;
 
+/* NOTIFY would make PREPARE TRANSACTION fail: then events go without it. */
+static bool preparing = false;
+
 /* ---- targets ---- */
+
+static void
+record_event(int32 target_id, const char *event, const char *state, const char *reason)
+{
+	if (preparing)
+		names_record_event(target_id, event, state, reason);
+	else
+		event_record(target_id, event, state, reason);
+}
 
 static void
 follow_target(int32 target_id, const char *old_schema, const char *old_table, Oid relid)
@@ -61,7 +73,7 @@ follow_target(int32 target_id, const char *old_schema, const char *old_table, Oi
 		names_forget_table(target_id);
 		return;
 	}
-	event_record(target_id, "renamed", NULL, psprintf("was %s", sql_table(old_schema, old_table)));
+	record_event(target_id, "renamed", NULL, psprintf("was %s", sql_table(old_schema, old_table)));
 }
 
 static void
@@ -78,14 +90,14 @@ settle_targets(void)
 		if (OidIsValid(target->relid))
 		{
 			(void) target_bind(target);
-			event_record(id, "bound", NULL, NULL);
+			record_event(id, "bound", NULL, NULL);
 		}
 		else if (OidIsValid(was) && get_rel_name(was) != NULL)
 			follow_target(id, target->schema_name, target->table_name, was);
 		else if (OidIsValid(was))
 		{
 			names_forget_table(id);
-			event_record(id, "missing", "missing", NULL);
+			record_event(id, "missing", "missing", NULL);
 		}
 	}
 }
@@ -237,6 +249,7 @@ at_transaction_end(XactEvent event, void *argument)
 	{
 		case XACT_EVENT_PRE_COMMIT:
 		case XACT_EVENT_PRE_PREPARE:
+			preparing = event == XACT_EVENT_PRE_PREPARE;
 			if (names_changed)
 				settle_names();
 			break;

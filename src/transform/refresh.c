@@ -253,13 +253,17 @@ static bool
 make_and_publish(void *argument)
 {
 	SliceNode *node = argument;
+	Target *target = node->transform->target;
 	MemoryContext context = CurrentMemoryContext;
 	instr_time started;
 	instr_time elapsed;
 	Delta *delta;
 
-	transform_lock_state(node->transform->target->id);
-	table_ensure_guard(node->transform->target);
+	transform_lock_state(target->id);
+	table_ensure_guard(target);
+	/* without its index, what the table holds may have a key twice */
+	if (!table_has_key(target, node->transform->key))
+		node->transform->rebuild = true;
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	MemoryContextSwitchTo(context);
@@ -274,6 +278,8 @@ make_and_publish(void *argument)
 	else
 		publish_delta(node, delta);
 	node->whole = node->strategy->whole;
+	if (node->outcome == PUBLISH_DONE || node->outcome == PUBLISH_NOTHING)
+		table_make_key(target, node->transform->key);
 	return true;
 }
 

@@ -4,8 +4,9 @@
  *		How a transform makes its delta: the table of strategies.
  *
  * full			Everything that the query returns, after emptying the target.
- *				For a target without rows, where there is nothing to compare
- *				with, and for queries whose result differs at each evaluation.
+ *				For a target without rows, or with rows of another definition,
+ *				where there is nothing to compare with, and for queries whose
+ *				result differs at each evaluation.
  * full_diff	The query is evaluated once, and only the differences to the
  *				target are written.
  *
@@ -101,6 +102,8 @@ full_offer(const StrategyContext *context, StrategyOffer *offer)
 		offer->reason_code = "volatile_function";
 		offer->detail = "The query returns something else at each evaluation.";
 	}
+	else if (context->transform->rebuild)
+		offer->reason_code = "rebuild";
 	else if (context->initial && target_is_empty(context))
 		offer->reason_code = "initial";
 	else

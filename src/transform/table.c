@@ -255,6 +255,12 @@ find_key_index(const Target *target, List *key)
 	return found;
 }
 
+bool
+table_has_key(const Target *target, List *key)
+{
+	return key == NIL || OidIsValid(find_key_index(target, key));
+}
+
 void
 table_make_key(const Target *target, List *key)
 {
@@ -262,7 +268,7 @@ table_make_key(const Target *target, List *key)
 	ListCell *cell;
 	const char *separator = "";
 
-	if (key == NIL || OidIsValid(find_key_index(target, key)))
+	if (table_has_key(target, key))
 		return;
 	initStringInfo(&sql);
 	appendStringInfo(&sql, "CREATE UNIQUE INDEX ON %s (", target->display);

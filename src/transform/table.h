@@ -30,6 +30,9 @@ extern void table_check_columns(const Transform *transform, const Shape *shape);
 /* Give the table these columns: adds, drops, and replaces those whose type changed. */
 extern void table_change_columns(const Target *target, TupleDesc columns);
 
+/* Is there a unique index on these columns, also for NULLs?  True for no columns. */
+extern bool table_has_key(const Target *target, List *key);
+
 /* A unique index, NULLS NOT DISTINCT, on these columns unless there is one that serves. */
 extern void table_make_key(const Target *target, List *key);
 extern void table_drop_key(const Target *target, List *key);

@@ -93,6 +93,7 @@ transform_get(int32 target_id)
 	transform->on_stale = catalog_text(rows, 0, TRANSFORM_ON_STALE);
 	transform->populated = catalog_bool(rows, 0, TRANSFORM_POPULATED);
 	transform->made_table = catalog_bool(rows, 0, TRANSFORM_MADE_TABLE);
+	transform->rebuild = catalog_bool(rows, 0, TRANSFORM_REBUILD);
 	transform->state = catalog_text(rows, 0, TRANSFORM_STATE);
 	if (transform->state == NULL)
 		transform->state = pstrdup("new"); /* restored from a dump */
@@ -523,29 +524,67 @@ store_definition(Target *target, const CreateArguments *arguments, const Shape *
 	transform_rebind(transform, shape);
 }
 
-/* First contents; an error of the query is the caller's. */
+/* An error of the query is the caller's. */
 static void
-populate(Target *target)
+raise_failure(const Run *run, const Target *target)
+{
+	const char *state = run->error_sqlstate;
+
+	ereport(
+		ERROR,
+		(errcode(state == NULL ? ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE
+							   : MAKE_SQLSTATE(state[0], state[1], state[2], state[3], state[4])),
+		 errmsg("%s", run->error_message ? run->error_message : run->reason),
+		 errcontext("first refresh of transform %s", target->display),
+		 run->error_hint ? errhint("%s", run->error_hint) : 0));
+}
+
+/* First contents; a table with another key or other columns must not stay without. */
+static void
+populate(Target *target, bool must_publish)
 {
 	Run *run = run_begin(target, "create");
 
 	transform_refresh(list_make1(target), list_make1(run));
 	if (run->status == RUN_FAILED)
-	{
-		const char *state = run->error_sqlstate;
-
+		raise_failure(run, target);
+	if (run->status != RUN_BLOCKED && run->status != RUN_SKIPPED)
+		return;
+	if (must_publish)
 		ereport(ERROR,
-				(errcode(state == NULL
-							 ? ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE
-							 : MAKE_SQLSTATE(state[0], state[1], state[2], state[3], state[4])),
-				 errmsg("%s", run->error_message ? run->error_message : run->reason),
-				 errcontext("first refresh of transform %s", target->display),
-				 run->error_hint ? errhint("%s", run->error_hint) : 0));
+				(errcode(ERRCODE_DEPIPE_BLOCKED),
+				 errmsg("transform %s cannot be rebuilt now", target->display),
+				 errdetail("%s.", run->reason ? run->reason : "It was held back")));
+	ereport(NOTICE,
+			(errmsg("transform %s is not populated yet", target->display),
+			 errdetail("%s.", run->reason ? run->reason : "It was held back")));
+}
+
+/*
+ * Give the table the definition's columns, its first contents and its key.
+ * What the table holds may have the key's values twice: refresh replaces it
+ * and makes the unique index afterwards.
+ */
+static void
+fill_table(Target *target, const CreateArguments *arguments, const Shape *shape, bool replacing)
+{
+	bool other_columns = table_difference(target->relid, shape->columns) != NULL;
+	bool rebuild = other_columns || !table_has_key(target, arguments->key);
+
+	if (replacing && rebuild && !arguments->populate)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("transform %s cannot be replaced without populating it", target->display),
+				 errdetail("Its columns or its key change."),
+				 errhint("Use populate => true.")));
+	if (other_columns)
+	{
+		table_change_columns(target, shape->columns);
+		transform_set_rebuild(target->id);
 	}
-	if (run->status == RUN_BLOCKED || run->status == RUN_SKIPPED)
-		ereport(NOTICE,
-				(errmsg("transform %s is not populated yet", target->display),
-				 errdetail("%s", run->reason ? run->reason : "It was held back.")));
+	if (arguments->populate)
+		populate(target, replacing && rebuild);
+	table_make_key(target, arguments->key);
 }
 
 void
@@ -555,6 +594,16 @@ transform_check_owner(const Target *target)
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("must be owner of target %s", target->display)));
+}
+
+/* The key of the declaration that is replaced, unless it stays. */
+static void
+drop_other_key(Target *target, List *key)
+{
+	List *declared = transform_get(target->id)->key;
+
+	if (strcmp(name_list(declared), name_list(key)) != 0)
+		table_drop_key(target, declared);
 }
 
 /* ---- SQL functions ---- */
@@ -569,6 +618,7 @@ depipe_create_transform(PG_FUNCTION_ARGS)
 	char *query_sql;
 	Oid relid;
 	bool made;
+	bool replacing;
 
 	catalog_check_version();
 	read_arguments(fcinfo, &arguments);
@@ -588,17 +638,17 @@ depipe_create_transform(PG_FUNCTION_ARGS)
 		PG_RETURN_TEXT_P(cstring_to_text(target->display));
 	relid = provide_table(&arguments, shape, target, &made);
 	check_runs_as(table_owner(relid), query_sql);
-	if (target != NULL && target->kind == TARGET_TRANSFORM)
-		table_drop_key(target, transform_get(target->id)->key);
+	replacing = target != NULL && target->kind == TARGET_TRANSFORM;
+	if (replacing)
+		drop_other_key(target, arguments.key);
 	target = provide_target(&arguments, target, relid);
 	identity_check_login(target->owner);
-	table_change_columns(target, shape->columns);
-	table_make_key(target, arguments.key);
 	store_definition(target, &arguments, shape, query_sql, made);
+	event_record(target->id, "transform", replacing ? "replaced" : "created", NULL);
 	table_ensure_guard(target);
-	event_record(target->id, "transform", "created", NULL);
-	if (arguments.populate)
-		populate(target);
+	if (made)
+		table_make_key(target, arguments.key);
+	fill_table(target, &arguments, shape, replacing);
 	PG_RETURN_TEXT_P(cstring_to_text(target->display));
 }
 

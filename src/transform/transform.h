@@ -24,6 +24,7 @@ typedef struct Transform
 	char *state;      /* new, ok, blocked, rejected, failed */
 	bool populated;   /* published at least once in this database */
 	bool made_table;  /* the table was made by depipe */
+	bool rebuild;     /* what the table holds is to be replaced as a whole */
 	List *inputs;     /* of TransformInput */
 	List *relids;     /* what the query names, as of its last analysis; NIL: unknown */
 } Transform;
