@@ -441,26 +441,25 @@ quarantine_mark_retries(int32 target_id, int32 constraint_id, List *columns, Arr
 
 /* ---- breakers ---- */
 
-#define MICROSECONDS(interval) \
-	"(EXTRACT(epoch FROM " interval ") OPERATOR(pg_catalog.*) 1000000)::bigint"
-
-#define BREAKER_COLUMNS                                                                                                                                                                                \
-	"SELECT COALESCE(b.state, 'closed'), b.reason, b.since, b.until, b.retry_at,"                                                                                                                      \
-	" COALESCE(" MICROSECONDS(                                                                                                                                                                         \
-		"b.wait") ", 0), COALESCE(b.changed, false),"                                                                                                                                                  \
-				  " COALESCE(b.passes, 0), b.probe_started,"                                                                                                                                           \
-				  " COALESCE((SELECT pg_catalog.count(*) FROM pg_catalog.unnest(b.outcomes[:"                                                                                                          \
-				  " COALESCE(s.of_runs, 1) OPERATOR(pg_catalog.-) 1]) o (bad) WHERE o.bad), 0)::integer,"                                                                                              \
-				  " COALESCE(s.mode OPERATOR(pg_catalog.=) 'metrics_only', false),"                                                                                                                    \
-				  " COALESCE(s.bad_runs, 1), COALESCE(s.of_runs, 1), COALESCE(s.close_after, 1),"                                                                                                      \
-				  " " MICROSECONDS(                                                                                                                                                                    \
-					  "COALESCE(s.retry_wait, '1 minute')") ","                                                                                                                                        \
-															" " MICROSECONDS(                                                                                                                          \
-																"COALESCE(s.max_wait, '1 hour')") ","                                                                                                  \
-																								  " " MICROSECONDS(                                                                                    \
-																									  "COALESCE(s.probe_timeout, '10 minutes')") " FROM (SELECT $1::integer AS target_id) t"           \
-																																				 " LEFT JOIN depipe.breaker_state b USING (target_id)" \
-																																				 " LEFT JOIN depipe.breaker_setting s USING (target_id)"
+/* intervals as microseconds, settings with their defaults */
+#define BREAKER_COLUMNS                                                              \
+	"SELECT COALESCE(b.state, 'closed'), b.reason, b.since, b.until, b.retry_at,"    \
+	" COALESCE((EXTRACT(epoch FROM b.wait) OPERATOR(pg_catalog.*) 1000000)::bigint," \
+	" 0), COALESCE(b.changed, false), COALESCE(b.passes, 0), b.probe_started,"       \
+	" COALESCE((SELECT pg_catalog.count(*) FROM pg_catalog.unnest("                  \
+	"b.outcomes[:COALESCE(s.of_runs, 1) OPERATOR(pg_catalog.-) 1]) o (bad)"          \
+	" WHERE o.bad), 0)::integer,"                                                    \
+	" COALESCE(s.mode OPERATOR(pg_catalog.=) 'metrics_only', false),"                \
+	" COALESCE(s.bad_runs, 1), COALESCE(s.of_runs, 1), COALESCE(s.close_after, 1),"  \
+	" (EXTRACT(epoch FROM COALESCE(s.retry_wait, '1 minute'))"                       \
+	" OPERATOR(pg_catalog.*) 1000000)::bigint,"                                      \
+	" (EXTRACT(epoch FROM COALESCE(s.max_wait, '1 hour'))"                           \
+	" OPERATOR(pg_catalog.*) 1000000)::bigint,"                                      \
+	" (EXTRACT(epoch FROM COALESCE(s.probe_timeout, '10 minutes'))"                  \
+	" OPERATOR(pg_catalog.*) 1000000)::bigint"                                       \
+	" FROM (SELECT $1::integer AS target_id) t"                                      \
+	" LEFT JOIN depipe.breaker_state b USING (target_id)"                            \
+	" LEFT JOIN depipe.breaker_setting s USING (target_id)"
 
 BreakerRow *
 breaker_row(int32 target_id, bool lock)

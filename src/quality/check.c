@@ -137,12 +137,11 @@ find_kind(const char *name)
 	for (const CheckKind *kind = check_kinds; kind->name != NULL; kind++)
 		if (strcmp(kind->name, name) == 0)
 			return kind;
-	ereport(
-		ERROR,
-		(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-		 errmsg("there is no kind of check called \"%s\"", name),
-		 errhint(
-			 "Use a constructor such as depipe.not_null(column) or depipe.satisfies(expression).")));
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("there is no kind of check called \"%s\"", name),
+			 errhint("Use a constructor such as depipe.not_null(column) or"
+					 " depipe.satisfies(expression).")));
 }
 
 static int

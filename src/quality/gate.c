@@ -132,9 +132,11 @@ note_failing(void *arg, Measured *measured, int64 sequence, int64 weight)
 	Gate *gate = arg;
 	FailedKey key = {sequence, measured->constraint->row->id};
 	FailedRow *row;
+	MemoryContext old;
 
 	if (!sets_aside(measured->constraint))
 		return;
+	old = MemoryContextSwitchTo(gate->context); /* called from inside a query */
 	(void) hash_search(gate->set_aside, &key, HASH_ENTER, NULL);
 	/* a row that fails several checks comes once, for all of them */
 	row = gate->failed != NIL ? llast(gate->failed) : NULL;
@@ -145,6 +147,7 @@ note_failing(void *arg, Measured *measured, int64 sequence, int64 weight)
 		gate->failed = lappend(gate->failed, row);
 	}
 	row->constraint_ids = lappend_int(row->constraint_ids, measured->constraint->row->id);
+	MemoryContextSwitchTo(old);
 }
 
 /* A check that could not be evaluated to the end has found nothing. */

@@ -10,7 +10,9 @@
  */
 #include "quality/guard.h"
 
+#include "access/genam.h"
 #include "access/htup_details.h"
+#include "access/table.h"
 #include "access/xact.h"
 #include "catalog/objectaddress.h"
 #include "catalog/pg_class.h"
@@ -24,6 +26,7 @@
 #include "utils/builtins.h"
 #include "utils/json.h"
 #include "utils/lsyscache.h"
+#include "utils/relcache.h"
 #include "utils/rls.h"
 
 PG_FUNCTION_INFO_V1(depipe_check_table);
@@ -147,7 +150,29 @@ depipe_check_table(PG_FUNCTION_ARGS)
 
 /* ---- violations ---- */
 
-/* "(a::text, b::text)" of the table's key; NULL without one. */
+/* The columns of some unique index, when there is no primary key. */
+static int
+unique_attributes(Oid relid, AttrNumber *attnums)
+{
+	Relation rel = table_open(relid, AccessShareLock);
+	int count = 0;
+	ListCell *cell;
+
+	foreach(cell, RelationGetIndexList(rel))
+	{
+		Relation index = index_open(lfirst_oid(cell), AccessShareLock);
+
+		if (count == 0 && index->rd_index->indisunique && index->rd_index->indisvalid &&
+			RelationGetIndexPredicate(index) == NIL && RelationGetIndexExpressions(index) == NIL)
+			for (int i = 0; i < index->rd_index->indnkeyatts; i++)
+				attnums[count++] = index->rd_index->indkey.values[i];
+		index_close(index, NoLock);
+	}
+	table_close(rel, NoLock);
+	return count;
+}
+
+/* "a, b" of the table's key as one text; NULL without one. */
 static char *
 key_text(Oid relid)
 {
@@ -155,6 +180,8 @@ key_text(Oid relid)
 	int count = delta_key_attributes(relid, NIL, &attnums);
 	StringInfoData buf;
 
+	if (count == 0)
+		count = unique_attributes(relid, attnums);
 	if (count == 0)
 		return pstrdup("NULL::pg_catalog.text");
 	initStringInfo(&buf);

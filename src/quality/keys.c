@@ -212,52 +212,59 @@ groups_query(const DataConstraint *constraint, const CheckScope *scope, List *co
 					column_list(columns, CHECK_ROW));
 }
 
-/* Rows looked at and, with on_null => 'fail', rows without a whole key. */
-static void
-count_rows(const DataConstraint *constraint, const CheckScope *scope, List *columns,
-		   Measure *measure)
+/* Rows without a whole key: they are in no group. */
+static int64
+count_null_keys(const DataConstraint *constraint, const CheckScope *scope, List *columns)
 {
-	bool skip = constraint->on_null == NULL_SKIPPED;
+	const Delta *delta = scope->delta;
 
-	query(psprintf(
-		"SELECT pg_catalog.count(*) FILTER (WHERE %s), pg_catalog.count(*) FILTER (WHERE"
-		" %s) FROM %s " CHECK_ROW " WHERE (%s)%s",
-		skip ? psprintf("NOT %s", any_null(columns, CHECK_ROW)) : "true",
-		any_null(columns, CHECK_ROW),
-		scope->delta != NULL ? sql_identifier(scope->delta->name) : scope->target->display,
-		filter_text(constraint),
-		scope->delta != NULL ? " AND " CHECK_ROW "._depipe_weight OPERATOR(pg_catalog.>) 0" : ""));
-	measure->evaluated = number(1);
-	measure->violations = constraint->on_null == NULL_FAILS ? number(2) : 0;
+	query(psprintf("SELECT pg_catalog.count(*) FROM %s " CHECK_ROW " WHERE (%s) AND %s%s",
+				   delta != NULL ? sql_identifier(delta->name) : scope->target->display,
+				   filter_text(constraint),
+				   any_null(columns, CHECK_ROW),
+				   delta != NULL ? " AND " CHECK_ROW "._depipe_weight OPERATOR(pg_catalog.>) 0"
+								 : ""));
+	return number(1);
+}
+
+static void
+count_groups(const DataConstraint *constraint, const CheckScope *scope, List *columns,
+			 Measure *measure)
+{
+	int64 null_keys = 0;
+
+	if (constraint->on_null != NULL_SKIPPED)
+		null_keys = count_null_keys(constraint, scope, columns);
+	query(psprintf("SELECT pg_catalog.sum(n), pg_catalog.sum(n) FILTER (WHERE twice),"
+				   " pg_catalog.count(*) FILTER (WHERE twice)"
+				   " FROM (SELECT _depipe_count::pg_catalog.int4 AS n,"
+				   " _depipe_count OPERATOR(pg_catalog.>) 1 AS twice FROM (%s) g) g",
+				   groups_query(constraint, scope, columns)));
+	measure->evaluated = number(1) + null_keys;
+	measure->violations = number(2) + (constraint->on_null == NULL_FAILS ? null_keys : 0);
+	if (number(3) > 0)
+		measure->detail = psprintf("\"groups\": " INT64_FORMAT ", \"excess_rows\": " INT64_FORMAT,
+								   number(3),
+								   number(2) - number(3));
 }
 
 void
 evaluate_unique(const DataConstraint *constraint, const CheckScope *scope, Measure *measure)
 {
-	List *columns = check_texts(constraint->rule, "columns");
 	bool plain = constraint->row->filter_expression == NULL;
 
+	measure->evaluated = 0;
+	measure->violations = 0;
+	measure->strategy = scope->delta != NULL ? "keys of the delta" : "scan";
+	if (scope->delta != NULL && scope->delta->new_images == 0)
+		return;
 	if (scope->delta != NULL && plain && some_index_answers(constraint, scope->target))
 	{
 		measure->evaluated = scope->delta->new_images;
-		measure->violations = 0;
 		measure->strategy = "unique index";
 		return;
 	}
-	measure->strategy = scope->delta != NULL ? "keys of the delta" : "scan";
-	measure->evaluated = 0;
-	measure->violations = 0;
-	if (scope->delta != NULL && scope->delta->new_images == 0)
-		return;
-	count_rows(constraint, scope, columns, measure);
-	query(psprintf("SELECT pg_catalog.count(*), pg_catalog.sum(_depipe_count)::pg_catalog.int8"
-				   " FROM (%s) g WHERE _depipe_count OPERATOR(pg_catalog.>) 1",
-				   groups_query(constraint, scope, columns)));
-	measure->violations += number(2);
-	if (number(1) > 0)
-		measure->detail = psprintf("\"groups\": " INT64_FORMAT ", \"excess_rows\": " INT64_FORMAT,
-								   number(1),
-								   number(2) - number(1));
+	count_groups(constraint, scope, check_texts(constraint->rule, "columns"), measure);
 }
 
 char *
