@@ -25,6 +25,7 @@
 #include "core/sqltext.h"
 #include "executor/spi.h"
 #include "portability/instr_time.h"
+#include "quality/guard.h"
 #include "storage/lmgr.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -501,6 +502,28 @@ undecided(List *states)
 	return result;
 }
 
+/* Rows that refer to a table which is left out are pending, not wrong. */
+static void
+note_held(List *states)
+{
+	ListCell *cell;
+	ListCell *other;
+
+	foreach(cell, undecided(states))
+	{
+		ItemState *state = lfirst(cell);
+
+		foreach(other, states)
+		{
+			ItemState *left_out = lfirst(other);
+
+			if (state->gate != NULL && left_out->decided &&
+				left_out->item->status != PUBLISH_NOTHING)
+				gate_note_held(state->gate, left_out->item->target->id);
+		}
+	}
+}
+
 static void
 run_passes(List *states, Snapshot snapshot)
 {
@@ -514,6 +537,7 @@ run_passes(List *states, Snapshot snapshot)
 		pass.snapshot = snapshot;
 		if (pass.states == NIL)
 			return;
+		note_held(states);
 		if (passes == MAX_PASSES)
 		{
 			foreach(cell, pass.states)
@@ -634,6 +658,7 @@ record(ItemState *state)
 
 	if (item->status == PUBLISH_NOTHING)
 	{
+		time_checks_record(item->target, 0);
 		finish_run(state);
 		return false;
 	}
