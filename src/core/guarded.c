@@ -51,10 +51,11 @@ guarded_run(GuardedWork work, void *argument)
 		MemoryContextSwitchTo(context);
 		error = CopyErrorData();
 		depipe_is_writing = false;
-		if (guarded_must_rethrow(error))
-			PG_RE_THROW();
 		FlushErrorState();
+		/* also before an error goes on: the session would be left in an aborted block */
 		RollbackAndReleaseCurrentSubTransaction();
+		if (guarded_must_rethrow(error))
+			ReThrowError(error);
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(context);
