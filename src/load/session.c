@@ -207,21 +207,23 @@ taken_columns(const LoadTask *task)
 void
 session_describe(LoadSession *session, LoadTask *task, Connection *connection)
 {
+	/* what a task knows outlives the batch */
+	MemoryContext old = MemoryContextSwitchTo(session->context);
+
 	task->source = source_table_describe(connection,
 										 task->load->source_schema,
 										 task->load->source_table);
-	if (task->source == NULL)
-		return;
-	if (task->load->state != LOAD_STREAMING)
+	if (task->source != NULL && task->load->state != LOAD_STREAMING)
 	{
 		task->key = source_table_key(task->source, task->load->key);
 		task->columns = taken_columns(task);
 	}
-	else if (OidIsValid(task->target->relid))
+	else if (task->source != NULL && OidIsValid(task->target->relid))
 	{
 		task->key = task->load->copied_key;
 		evolve_take_recorded(session, task);
 	}
+	MemoryContextSwitchTo(old);
 }
 
 static bool
