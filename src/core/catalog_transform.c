@@ -162,6 +162,19 @@ target_has_constraints(int32 target_id)
 	return rows->count > 0;
 }
 
+bool
+target_has_trouble(int32 target_id)
+{
+	CatalogRows *rows = CATALOG_EXECUTE("SELECT EXISTS (SELECT FROM depipe.incident"
+										" WHERE target_id OPERATOR(pg_catalog.=) $1"
+										" AND closed_at IS NULL) OR EXISTS ("
+										"SELECT FROM depipe.quarantined_row"
+										" WHERE target_id OPERATOR(pg_catalog.=) $1)",
+										ARG_INT4(target_id));
+
+	return catalog_bool(rows, 0, 1);
+}
+
 /* ---- state ---- */
 
 void

@@ -82,6 +82,9 @@ extern void transform_rename_input(const char *schema_name, const char *table_na
 /* Does this target have constraints? */
 extern bool target_has_constraints(int32 target_id);
 
+/* Does it have open incidents, or rows in quarantine? */
+extern bool target_has_trouble(int32 target_id);
+
 /* ---- state ---- */
 
 /* populated never goes back to false here; it ends a rebuild. */

@@ -368,7 +368,7 @@ dag_check_cycle(const char *schema_name, const char *table_name, List *inputs)
 
 /* ---- SQL function ---- */
 
-#define HIDDEN "(hidden)"
+static char *const hidden = "(hidden)";
 
 /* As the SQL function may_see(). */
 static bool
@@ -396,9 +396,9 @@ depipe_blocked_targets(PG_FUNCTION_ARGS)
 	for (int i = 0; i < dag->nnodes; i++)
 		if (!may_see(&dag->nodes[i]))
 		{
-			dag->nodes[i].display = HIDDEN;
+			dag->nodes[i].display = hidden;
 			if (dag->nodes[i].cause != NULL)
-				dag->nodes[i].cause = HIDDEN;
+				dag->nodes[i].cause = hidden;
 		}
 	for (int i = 0; i < dag->nnodes; i++)
 	{
@@ -407,7 +407,8 @@ depipe_blocked_targets(PG_FUNCTION_ARGS)
 		char *path;
 		char *reason;
 
-		if (!dag_find_block(dag, dag->nodes[i].id, &path, &reason))
+		if (dag->nodes[i].display == hidden ||
+			!dag_find_block(dag, dag->nodes[i].id, &path, &reason))
 			continue;
 		values[0] = Int32GetDatum(dag->nodes[i].id);
 		values[1] = CStringGetTextDatum(path);

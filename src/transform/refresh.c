@@ -238,9 +238,9 @@ publish_delta(SliceNode *node, Delta *delta)
 						.run = node->run,
 						.admission = node->admission,
 						.park = false,
-						.always_gate = node->admission == ADMIT_PROBE};
+						.always_gate = node->admission == ADMIT_PROBE ||
+									   target_has_trouble(node->transform->target->id)};
 
-	node->run->rows_in = delta->changes;
 	(void) publish(list_make1(&item), node->slice->snapshot);
 	node->outcome = item.status;
 	if (node->run->reason == NULL && item.reason != NULL)
