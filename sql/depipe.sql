@@ -542,6 +542,14 @@ COMMENT ON FUNCTION depipe.validator(text[], oid) IS
 CREATE FOREIGN DATA WRAPPER depipe VALIDATOR depipe.validator;
 COMMENT ON FOREIGN DATA WRAPPER depipe IS 'sources of loads: other PostgreSQL databases';
 
+CREATE FUNCTION depipe.check_source(server name,
+	OUT item text, OUT ok boolean, OUT detail text, OUT hint text)
+RETURNS SETOF record
+LANGUAGE C
+AS 'MODULE_PATHNAME', 'depipe_check_source';
+COMMENT ON FUNCTION depipe.check_source(name) IS
+'connects to a source and says what it has and lacks for the loads of the server';
+
 CREATE FUNCTION depipe.create_load(
 	target text,
 	server name DEFAULT NULL,
@@ -1128,6 +1136,67 @@ LEFT JOIN depipe.constraint_definition c
 WHERE depipe.may_see(t.schema_name, t.table_name, t.owner);
 COMMENT ON VIEW depipe.incidents IS 'problems of constraints, from the first bad verdict to the first good one';
 GRANT SELECT ON depipe.incidents TO PUBLIC;
+CREATE VIEW depipe.loads WITH (security_barrier) AS
+SELECT pg_catalog.format('%I.%I', t.schema_name, t.table_name) AS target,
+	CASE WHEN s.target_id IS NULL THEN 'detached'
+		WHEN p.paused AND (p.paused_until IS NULL OR p.paused_until OPERATOR(pg_catalog.>) pg_catalog.now())
+			THEN 'paused'
+		WHEN c.oid IS NULL AND s.state IN ('streaming', 'needs_resync') THEN 'missing'
+		WHEN k.items OPERATOR(pg_catalog.>) 0 AND s.state OPERATOR(pg_catalog.=) 'streaming' THEN 'parked'
+		ELSE s.state END AS state,
+	CASE WHEN s.target_id IS NULL
+			THEN 'restored from a dump or detached by hand: it has no slot of its own'
+		WHEN p.paused AND (p.paused_until IS NULL OR p.paused_until OPERATOR(pg_catalog.>) pg_catalog.now())
+			THEN p.pause_reason
+		ELSE s.reason END AS reason,
+	CASE WHEN s.target_id IS NULL THEN pg_catalog.format('SELECT depipe.resync(%L);',
+			pg_catalog.format('%I.%I', t.schema_name, t.table_name))
+		ELSE s.hint END AS hint,
+	s.since, p.data_as_of, l.server_name AS server,
+	pg_catalog.format('%I.%I', l.source_schema, l.source_table) AS source, l.mode,
+	COALESCE(s.key_columns, l.key_columns) AS key, l.columns, l.row_filter, l.schema_change,
+	l.new_columns, l.on_truncate, l.target_lag, s.applied_lsn, s.rows_copied,
+	k.items AS parked, t.owner
+FROM depipe.target t
+JOIN depipe.load l USING (target_id)
+LEFT JOIN depipe.load_state s USING (target_id)
+LEFT JOIN depipe.target_state p USING (target_id)
+LEFT JOIN pg_catalog.pg_namespace n ON n.nspname OPERATOR(pg_catalog.=) t.schema_name
+LEFT JOIN pg_catalog.pg_class c ON c.relnamespace OPERATOR(pg_catalog.=) n.oid
+	AND c.relname OPERATOR(pg_catalog.=) t.table_name
+CROSS JOIN LATERAL (SELECT pg_catalog.count(*) AS items FROM depipe.parked_item i
+	WHERE i.target_id OPERATOR(pg_catalog.=) t.target_id) k
+WHERE depipe.may_see(t.schema_name, t.table_name, t.owner);
+COMMENT ON VIEW depipe.loads IS 'tables that are kept equal to tables of a source';
+GRANT SELECT ON depipe.loads TO PUBLIC;
+
+-- lag_seconds and lag_bytes are as of the last run: nothing connects to look.
+CREATE VIEW depipe.stat_streams WITH (security_barrier) AS
+SELECT r.server_name AS server,
+	CASE WHEN r.state OPERATOR(pg_catalog.<>) 'streaming' THEN r.state
+		WHEN g.copying OPERATOR(pg_catalog.>) 0 THEN 'copying'
+		WHEN r.applied_lsn OPERATOR(pg_catalog.<) r.source_lsn THEN 'catching up'
+		ELSE 'streaming' END AS phase,
+	r.reason, r.slot_name, r.publication, r.applied_lsn, r.source_lsn,
+	GREATEST(pg_catalog.pg_wal_lsn_diff(r.source_lsn, r.applied_lsn), 0) AS lag_bytes,
+	pg_catalog.date_part('epoch', pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) g.data_as_of)
+		AS lag_seconds,
+	r.retained_bytes, r.safe_wal_size, r.commit_time, r.checked_at, g.loads, g.copying,
+	g.rows_copied, r.batch_number, r.slot_incarnation
+FROM depipe.stream r
+CROSS JOIN LATERAL (
+	SELECT pg_catalog.count(*) AS loads,
+		pg_catalog.count(*) FILTER (WHERE s.state OPERATOR(pg_catalog.=) 'copying') AS copying,
+		pg_catalog.sum(s.rows_copied) AS rows_copied, pg_catalog.min(p.data_as_of) AS data_as_of,
+		pg_catalog.bool_or(depipe.may_see(t.schema_name, t.table_name, t.owner)) AS may_see
+	FROM depipe.load l
+	JOIN depipe.target t USING (target_id)
+	LEFT JOIN depipe.load_state s USING (target_id)
+	LEFT JOIN depipe.target_state p USING (target_id)
+	WHERE l.server_name OPERATOR(pg_catalog.=) r.server_name) g
+WHERE g.may_see;
+COMMENT ON VIEW depipe.stat_streams IS 'the stream of each server: slot, lag and retained WAL as of its last run';
+GRANT SELECT ON depipe.stat_streams TO PUBLIC;
 
 -- ---------------------------------------------------------------------
 -- 10. rights

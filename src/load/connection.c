@@ -368,8 +368,7 @@ connection_open(const SourceServer *server)
 		pfree(connection);
 		ereport(ERROR,
 				(errcode(ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION),
-				 errmsg("could not connect to server \"%s\": %s", server->name, message),
-				 errhint("Try depipe.check_source(%s).", quote_literal_cstr(server->name))));
+				 errmsg("could not connect to server \"%s\": %s", server->name, message)));
 	}
 	connection->subid = GetCurrentSubTransactionId();
 	dlist_push_tail(&connections, &connection->node);

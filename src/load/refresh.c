@@ -415,3 +415,125 @@ load_server(int32 target_id)
 				(errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("target %d has no load", target_id)));
 	return load->server_name;
 }
+
+/* ---- for verify ---- */
+
+typedef struct Reading
+{
+	LoadSession *session;
+	LoadTask *task;
+	CopySource *source;
+	TupleDesc columns;
+	Tuplestorestate *rows;
+	uint64 count;
+} Reading;
+
+static bool
+open_reading_work(void *argument)
+{
+	Reading *reading = argument;
+
+	reading->source = copy_source_open(reading->session);
+	return true;
+}
+
+static bool
+read_rows_work(void *argument)
+{
+	Reading *reading = argument;
+
+	reading->count = copy_rows(reading->session,
+							   reading->task,
+							   reading->source,
+							   reading->columns,
+							   NULL,
+							   reading->rows);
+	return true;
+}
+
+/* Bring the stream exactly to the position of the reading; returns why not. */
+static char *
+catch_up_exactly(Reading *reading)
+{
+	LoadSession *session = reading->session;
+	LoadTask *task = reading->task;
+	ErrorData *error = guarded_run(prepare_work, session);
+
+	if (error != NULL)
+		return error->message;
+	session_record(session);
+	if (!session_has_stream(session) || task->stopped || task->load->state != LOAD_STREAMING)
+		return task->load->reason != NULL
+				   ? task->load->reason
+				   : psprintf("the load is %s", load_state_name(task->load->state));
+	error = guarded_run(open_reading_work, reading);
+	if (error != NULL)
+		return error->message;
+	session->exact = true;
+	session->stop = reading->source->position;
+	error = read_stream(session);
+	if (error == NULL)
+		error = guarded_run(end_work, session);
+	if (error != NULL)
+		return error->message;
+	return task->stopped ? task->load->reason : NULL;
+}
+
+/* The columns that the load owns, in the order of its deltas. */
+static TupleDesc
+owned_columns(const LoadTask *task)
+{
+	Delta *delta = delta_create(task->target->relid,
+								task->columns,
+								task->key,
+								FOLD_NONE,
+								CurrentMemoryContext);
+	TupleDesc columns = CreateTupleDescCopy(delta->columns);
+
+	delta_destroy(delta);
+	return columns;
+}
+
+static char *
+read_source(Reading *reading)
+{
+	char *problem = catch_up_exactly(reading);
+	ErrorData *error;
+
+	if (problem != NULL)
+		return problem;
+	reading->columns = owned_columns(reading->task);
+	reading->rows = tuplestore_begin_heap(true, false, work_mem);
+	error = guarded_run(read_rows_work, reading);
+	if (error == NULL)
+		return NULL;
+	return session_without_values(reading->session, error)->message;
+}
+
+bool
+load_read_source(Target *target, Tuplestorestate **rows, TupleDesc *desc, uint64 *nrows,
+				 char **reason)
+{
+	static const LoadRefreshOptions options = {.commit = false, .wait = false};
+	char *server = load_server(target->id);
+	Reading reading = {0};
+	char *problem;
+
+	if (!session_lock(server, false))
+	{
+		*reason = pstrdup("another run reads the stream of the server");
+		return false;
+	}
+	reading.session = session_begin(server, &options);
+	reading.task = find_task(reading.session, target->id);
+	problem = read_source(&reading);
+	*reason = problem == NULL ? NULL : pstrdup(problem);
+	*rows = reading.rows;
+	*desc = reading.columns;
+	*nrows = reading.count;
+	finish_runs(reading.session);
+	if (reading.source != NULL)
+		copy_source_close(reading.source);
+	session_end(reading.session);
+	return problem == NULL;
+}

@@ -37,6 +37,8 @@
 #include "utils/memutils.h"
 
 #define WAIT_MS 1000
+#define NAP_US 250
+#define NAP_AFTER 200          /* messages: a longer run of them came without naps */
 #define START_TRIES 50         /* times 0.1 s: our last connection may be just ending */
 #define MEMORY_CHECK_EVERY 256 /* changes */
 #define SENDER_TIMEOUT "30min" /* of the source: it waits while a batch is applied */
@@ -72,7 +74,8 @@ typedef struct StreamState
 	TimestampTz commit_time;
 	XLogRecPtr batch_end;
 	TimestampTz batch_time;
-	int64 changes; /* of the batch */
+	int64 changes;  /* of the batch */
+	int run_length; /* messages since we last waited */
 	XLogRecPtr confirmed;
 	bool acting; /* as the owner of a target */
 	Oid acting_as;
@@ -618,6 +621,33 @@ read_message(LoadSession *session, char *buffer, int length)
 	return read_logical(session, &message);
 }
 
+/*
+ * The next message; 0 when nothing came for a second.  The source sends each
+ * change by itself: while changes are flowing, waking up for each of them
+ * costs more than reading it.  So when a short run of messages ends, a nap
+ * lets some more gather.
+ */
+static int
+next_message(LoadSession *session, char **buffer)
+{
+	StreamState *state = session->state;
+	int length = source_receive(session->streaming, buffer, 0);
+
+	if (length == 0 && state->run_length > 0 && state->run_length < NAP_AFTER)
+	{
+		pg_usleep(NAP_US);
+		state->run_length = 0;
+		length = source_receive(session->streaming, buffer, 0);
+	}
+	if (length == 0)
+	{
+		state->run_length = 0;
+		length = source_receive(session->streaming, buffer, WAIT_MS);
+	}
+	state->run_length++;
+	return length;
+}
+
 bool
 stream_read_batch(LoadSession *session)
 {
@@ -630,7 +660,7 @@ stream_read_batch(LoadSession *session)
 	while (!done && !state->finished)
 	{
 		char *buffer;
-		int length = source_receive(session->streaming, &buffer, WAIT_MS);
+		int length = next_message(session, &buffer);
 
 		if (length < 0)
 			ereport(ERROR,
