@@ -9,4 +9,5 @@ CREATE EXTENSION depipe;
 CREATE ROLE etl LOGIN;
 CREATE ROLE analyst LOGIN;
 GRANT CREATE ON DATABASE warehouse TO etl;
+GRANT CREATE ON SCHEMA public TO etl;      -- the shop's enum lies there; the load makes it
 GRANT USAGE ON FOREIGN DATA WRAPPER depipe TO etl;
