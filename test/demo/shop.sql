@@ -67,7 +67,7 @@ SELECT 'Product ' || n, 1 + n % 90 + 0.99,
 FROM generate_series(1, 200) AS n;
 
 INSERT INTO orders (customer_id, status, created_at)
-SELECT 1 + n * 7 % 2000, (ARRAY['placed', 'paid', 'shipped', 'returned'])[1 + n % 4],
+SELECT 1 + n * 7 % 2000, (ARRAY['placed', 'paid', 'shipped', 'returned'])[1 + n % 11 % 4],
 	now() - n % 14 * interval '1 day'
 FROM generate_series(1, 10000) AS n;
 
