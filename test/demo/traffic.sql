@@ -21,7 +21,8 @@ COMMIT;
 UPDATE orders SET status = CASE status WHEN 'placed' THEN 'paid' ELSE 'shipped' END
 	WHERE id = :number AND status IN ('placed', 'paid');
 \elif :what <= 85
-UPDATE products SET price = round(price * 0.9 + 1, 2), updated_at = now() WHERE id = :product;
+UPDATE products SET price = CASE WHEN price < 5 THEN price * 10 ELSE round(price * 0.9, 2) END,
+	updated_at = now() WHERE id = :product;
 \elif :what <= 88
 UPDATE products SET description = reverse(description), updated_at = now() WHERE id = :product;
 \elif :what <= 92
