@@ -14,6 +14,11 @@
  * of the delta before it inserts; not where a foreign key looks at the table,
  * whose actions would follow the deletion.
  *
+ * The planner knows nothing of a delta but its number of rows.  Where an index
+ * of the target has the key, the delta is sorted by it and meets the target
+ * through that index: a page of the target and of the index is then visited
+ * once, and the work is that of the delta, not of the table.
+ *
  * Everything is done as the owner of the target, with the flag set that lets
  * the trigger against direct changes pass.
  *
@@ -21,8 +26,10 @@
  */
 #include "publish/apply.h"
 
+#include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
+#include "catalog/pg_am.h"
 #include "catalog/pg_attribute.h"
 #include "catalog/pg_collation.h"
 #include "catalog/pg_inherits.h"
@@ -30,22 +37,56 @@
 #include "core/sqltext.h"
 #include "executor/spi.h"
 #include "pgstat.h"
+#include "utils/guc.h"
 #include "utils/lsyscache.h"
+#include "utils/plancache.h"
 #include "utils/rel.h"
 #include "utils/relcache.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
+#include "utils/typcache.h"
 
 /* ---- executing and counting ---- */
 
 static void
-execute(const char *sql, Snapshot snapshot)
+set_locally(const char *name, const char *value)
+{
+	(void)
+		set_config_option(name, value, PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+}
+
+/*
+ * Plan the statement: with the settings below, which hold for the planning
+ * only, so that triggers of the target are planned with the user's own.
+ */
+static void
+plan_statement(SPIPlanPtr plan, bool by_index)
+{
+	int level = NewGUCNestLevel();
+	CachedPlan *cached;
+
+	set_locally("jit", "off");
+	if (by_index)
+	{
+		set_locally("enable_hashjoin", "off");
+		/* neighbours in the order of the key share their pages */
+		set_locally("random_page_cost", "1");
+	}
+	cached = SPI_plan_get_cached_plan(plan);
+	AtEOXact_GUC(false, level);
+	if (cached != NULL)
+		ReleaseCachedPlan(cached, NULL);
+}
+
+static void
+execute(const char *sql, bool by_index, Snapshot snapshot)
 {
 	SPIPlanPtr plan = SPI_prepare(sql, 0, NULL);
 	int result;
 
 	if (plan == NULL)
 		elog(ERROR, "could not prepare statement: %s", SPI_result_code_string(SPI_result));
+	plan_statement(plan, by_index);
 	if (snapshot != NULL)
 		result = SPI_execute_snapshot(plan, NULL, NULL, snapshot, InvalidSnapshot, false, true, 0);
 	else
@@ -89,18 +130,14 @@ execute_counted(ApplyTable *table, const char *sql, Snapshot snapshot)
 	Counts after;
 
 	identity_become(table->target->owner, &identity);
-	(void) set_config_option("track_counts",
-							 "on",
-							 PGC_SUSET,
-							 PGC_S_SESSION,
-							 GUC_ACTION_SAVE,
-							 true,
-							 0,
-							 false);
+	set_locally("track_counts", "on");
+	/* what the fold has needed, sorting its result may need too */
+	if (work_mem < depipe_batch_memory)
+		set_locally("work_mem", psprintf("%dkB", depipe_batch_memory));
 	identity_pin_output();
 	before = written_so_far(table->target->relid);
 	depipe_is_writing = true;
-	execute(sql, snapshot);
+	execute(sql, table->key_order != NIL, snapshot);
 	depipe_is_writing = false;
 	after = written_so_far(table->target->relid);
 	identity_restore(&identity);
@@ -232,20 +269,43 @@ append_set(StringInfo sql, Delta *delta)
 		appendStringInfoString(sql, " WHEN MATCHED THEN DO NOTHING");
 }
 
-/* New images, and deletions too unless they are left for later. */
-static char *
-merge_sql(Target *target, Delta *delta, bool with_deletions)
+static void
+append_order(StringInfo sql, Delta *delta, List *key_order)
 {
+	const char *separator = " ORDER BY ";
+	ListCell *cell;
+
+	foreach(cell, key_order)
+	{
+		Form_pg_attribute att = TupleDescAttr(delta->columns, lfirst_int(cell) - 1);
+
+		appendStringInfo(sql, "%sd.%s", separator, sql_identifier(NameStr(att->attname)));
+		separator = ", ";
+	}
+}
+
+/*
+ * New images, and deletions too unless they are left for later.  The executor
+ * carries the subquery's whole row along: it has no column more than needed.
+ */
+static char *
+merge_sql(ApplyTable *table, bool with_deletions)
+{
+	Delta *delta = table->delta;
 	StringInfoData sql;
 
 	initStringInfo(&sql);
 	appendStringInfo(&sql,
-					 "MERGE INTO %s t USING (SELECT * FROM %s WHERE ",
-					 target->display,
-					 delta->name);
-	appendStringInfoString(&sql,
-						   with_deletions ? "NOT _depipe_replaced"
-										  : "_depipe_weight OPERATOR(pg_catalog.>) 0");
+					 "MERGE INTO %s t USING (SELECT %s",
+					 table->target->display,
+					 with_deletions ? "d._depipe_weight, " : "");
+	sql_append_columns(&sql, delta->columns, "d");
+	appendStringInfo(&sql,
+					 " FROM %s d WHERE %s",
+					 delta->name,
+					 with_deletions ? "NOT d._depipe_replaced"
+									: "d._depipe_weight OPERATOR(pg_catalog.>) 0");
+	append_order(&sql, delta, table->key_order);
 	appendStringInfoString(&sql, ") d ON ");
 	append_key_match(&sql, delta);
 	if (with_deletions)
@@ -384,11 +444,9 @@ write_new_images(ApplyTable *table, Snapshot snapshot)
 		execute_counted(table, insert_sql(table->target, delta), snapshot);
 	}
 	else if (!table->referenced)
-		execute_counted(table,
-						merge_sql(table->target, delta, delta->nrows > delta->new_images),
-						snapshot);
+		execute_counted(table, merge_sql(table, delta->nrows > delta->new_images), snapshot);
 	else if (delta->new_images > 0)
-		execute_counted(table, merge_sql(table->target, delta, false), snapshot);
+		execute_counted(table, merge_sql(table, false), snapshot);
 }
 
 static void
@@ -403,6 +461,59 @@ write_deletions(ApplyTable *table, Snapshot snapshot)
 
 /* ---- all tables ---- */
 
+/* The number in delta->columns of a key's column of the table, or 0. */
+static int
+key_number(Delta *delta, AttrNumber attnum)
+{
+	for (int i = 0; i < delta->nkeys; i++)
+		if (delta->attnums[delta->keys[i] - 1] == attnum)
+			return delta->keys[i];
+	return 0;
+}
+
+/* The key's columns in the order of the index, or NIL if it has others or cannot serve. */
+static List *
+order_of_index(Delta *delta, Relation index)
+{
+	Form_pg_index form = index->rd_index;
+	List *order = NIL;
+
+	if (index->rd_rel->relam != BTREE_AM_OID || !form->indisvalid ||
+		form->indnkeyatts != delta->nkeys || RelationGetIndexPredicate(index) != NIL)
+		return NIL;
+	for (int i = 0; i < form->indnkeyatts; i++)
+	{
+		int number = key_number(delta, form->indkey.values[i]);
+
+		if (number == 0 || list_member_int(order, number) ||
+			!OidIsValid(lookup_type_cache(TupleDescAttr(delta->columns, number - 1)->atttypid,
+										  TYPECACHE_LT_OPR)
+							->lt_opr))
+			return NIL;
+		order = lappend_int(order, number);
+	}
+	return order;
+}
+
+static List *
+find_key_order(Relation rel, Delta *delta)
+{
+	List *order = NIL;
+	ListCell *cell;
+
+	if (rel->rd_rel->relkind != RELKIND_RELATION || delta->nkeys == 0 || !keys_not_null(delta))
+		return NIL;
+	foreach(cell, RelationGetIndexList(rel))
+	{
+		Relation index = index_open(lfirst_oid(cell), AccessShareLock);
+
+		if (order == NIL)
+			order = order_of_index(delta, index);
+		index_close(index, AccessShareLock);
+	}
+	return order;
+}
+
 void
 apply_prepare(ApplyTable *table)
 {
@@ -410,6 +521,7 @@ apply_prepare(ApplyTable *table)
 
 	/* cached: no scan per batch */
 	table->referenced = RelationGetFKeyList(rel) != NIL || rel->rd_rel->relhastriggers;
+	table->key_order = find_key_order(rel, table->delta);
 	table_close(rel, NoLock);
 }
 

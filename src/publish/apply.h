@@ -24,9 +24,10 @@ typedef struct ApplyTable
 	Run *run;
 	ApplyMode mode;
 	bool referenced; /* it has or may have foreign keys or triggers: see apply_order */
+	List *key_order; /* numbers of the key's columns in the order of an index on them, or NIL */
 } ApplyTable;
 
-/* Fill in referenced. */
+/* Fill in referenced and key_order. */
 extern void apply_prepare(ApplyTable *table);
 
 /*
