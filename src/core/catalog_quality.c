@@ -392,6 +392,21 @@ quarantine_count_of(int32 target_id, int32 constraint_id)
 	return catalog_int8(rows, 0, 1);
 }
 
+int64
+quarantine_count_beside(int32 target_id, int32 constraint_id, ArrayType *keys)
+{
+	CatalogRows *rows = CATALOG_EXECUTE("SELECT pg_catalog.count(*) FROM depipe.quarantined_row"
+										" WHERE target_id OPERATOR(pg_catalog.=) $1"
+										" AND $2 OPERATOR(pg_catalog.=) ANY (constraint_ids)"
+										" AND ($3 IS NULL OR row_key IS NULL"
+										" OR NOT (row_key::text OPERATOR(pg_catalog.=) ANY ($3)))",
+										ARG_INT4(target_id),
+										ARG_INT4(constraint_id),
+										ARG_ARRAY(keys));
+
+	return catalog_int8(rows, 0, 1);
+}
+
 bool
 quarantine_has_rows(int32 target_id)
 {

@@ -127,6 +127,9 @@ extern bool incident_close(int32 target_id, int32 constraint_id, const char *con
 /* Rows in quarantine that failed this constraint. */
 extern int64 quarantine_count_of(int32 target_id, int32 constraint_id);
 
+/* The same without rows of these keys (text[] of array texts; NULL: all count). */
+extern int64 quarantine_count_beside(int32 target_id, int32 constraint_id, ArrayType *keys);
+
 extern bool quarantine_has_rows(int32 target_id);
 
 /* Which of the keys (text[] of array texts) are those of rows in quarantine. */

@@ -159,25 +159,33 @@ column_as(Form_pg_attribute att, Oid type)
 	return psprintf("%s::%s", name, format_type_extended(type, -1, FORMAT_TYPE_FORCE_QUALIFY));
 }
 
+/* ANY would take apart arrays of arrays: those are compared one by one. */
 void
 compile_accepted_values(const CheckRule *rule, Relation rel, CompiledCheck *check)
 {
 	Form_pg_attribute att = check_column(rel, check_text(rule, "column_name"));
 	const CheckGiven *accepted = check_given(rule, "accepted");
 	Oid type = comparison_type(att, accepted, InvalidOid);
+	bool one_by_one = OidIsValid(get_element_type(type));
+	char *column = column_as(att, type);
+	char *equals = check_operator(type, BTEqualStrategyNumber, NameStr(att->attname));
 	StringInfoData text;
 
 	initStringInfo(&text);
-	appendStringInfo(&text,
-					 "%s %s ANY (ARRAY[",
-					 column_as(att, type),
-					 check_operator(type, BTEqualStrategyNumber, NameStr(att->attname)));
+	if (!one_by_one)
+		appendStringInfo(&text, "%s %s ANY (ARRAY[", column, equals);
 	for (int i = 0; i < accepted->count; i++)
-		appendStringInfo(&text,
-						 "%s%s",
-						 i > 0 ? ", " : "",
-						 literal(NameStr(att->attname), "accepted", &accepted->values[i], type));
-	appendStringInfoString(&text, "])");
+	{
+		char *value = literal(NameStr(att->attname), "accepted", &accepted->values[i], type);
+
+		if (i > 0)
+			appendStringInfoString(&text, one_by_one ? " OR " : ", ");
+		if (one_by_one)
+			appendStringInfo(&text, "%s %s ", column, equals);
+		appendStringInfoString(&text, value);
+	}
+	if (!one_by_one)
+		appendStringInfoString(&text, "])");
 	analyse_built(check, rel, text.data);
 }
 

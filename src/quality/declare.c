@@ -482,10 +482,11 @@ refuse_existing(const Target *target, const ConstraintRow *row, const Measure *m
 			(errcode(ERRCODE_CHECK_VIOLATION),
 			 row->is_aggregate
 				 ? errmsg("constraint \"%s\" does not hold for %s", row->name, target->display)
-				 : errmsg("constraint \"%s\" is violated by " INT64_FORMAT " rows of %s",
-						  row->name,
-						  measure->violations,
-						  target->display),
+				 : errmsg("%s violates constraint \"%s\" already", target->display, row->name),
+			 row->is_aggregate ? 0
+							   : errdetail(INT64_FORMAT " of " INT64_FORMAT " rows violate it.",
+										   measure->violations,
+										   measure->evaluated),
 			 errhint("Use existing => 'baseline' to enforce it for changes only.")));
 }
 
@@ -496,14 +497,13 @@ notice_existing(const Target *target, const ConstraintRow *row, const Measure *m
 		ereport(NOTICE,
 				(errmsg("constraint \"%s\" does not hold for %s now", row->name, target->display)));
 	else
-		ereport(NOTICE,
-				(errmsg(INT64_FORMAT " of " INT64_FORMAT
-									 " rows of %s violate constraint \"%s\" already",
-						measure->violations,
-						measure->evaluated,
-						target->display,
-						row->name),
-				 errdetail("They are the baseline, and do not count until they change.")));
+		ereport(
+			NOTICE,
+			(errmsg("%s violates constraint \"%s\" already", target->display, row->name),
+			 errdetail(INT64_FORMAT " of " INT64_FORMAT " rows violate it. They are the baseline,"
+									" and do not count until they change.",
+					   measure->violations,
+					   measure->evaluated)));
 }
 
 /* Look at the rows that are there; returns the baseline. */

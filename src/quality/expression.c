@@ -15,6 +15,7 @@
 
 #include "access/relation.h"
 #include "catalog/pg_type.h"
+#include "core/identity.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/clauses.h"
@@ -95,6 +96,9 @@ parse_text(const char *text, const char *what)
 		ereport(ERROR,
 				(errcode(ERRCODE_SYNTAX_ERROR),
 				 errmsg("%s must be one SQL expression without a name", what)));
+	/* "*" is expanded in target lists only; elsewhere the server does not expect it */
+	if (IsA(target->val, ColumnRef) && IsA(llast(((ColumnRef *) target->val)->fields), A_Star))
+		refuse(ERRCODE_SYNTAX_ERROR, what, "*", NULL);
 	return target->val;
 }
 
@@ -226,6 +230,7 @@ deparse_pinned(Relation rel, Node *expr, const Walk *walk)
 							 true,
 							 0,
 							 false);
+	identity_pin_output(); /* for the literals */
 	expression->sql = deparse(rel, expr);
 	expression->is_aggregate = walk->is_aggregate;
 	expression->columns = walk->columns;

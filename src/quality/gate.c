@@ -41,6 +41,8 @@ struct Gate
 	List *held;        /* ids of targets that the batch does not publish */
 	HTAB *set_aside;   /* of FailedKey */
 	List *failed;      /* of FailedRow, in the evaluation that is going on */
+	bool has_keys;     /* keys is known */
+	ArrayType *keys;   /* of all new images, before rows were set aside */
 };
 
 /* ---- opening ---- */
@@ -250,6 +252,27 @@ add_verdict(Gate *gate, GateReport *report, const Measured *measured, bool whole
 
 /* ---- before apply ---- */
 
+/* A limit of a quarantine needs to know which of its rows come again. */
+static void
+note_keys(Gate *gate, Delta *delta)
+{
+	ListCell *cell;
+
+	foreach(cell, gate->constraints)
+	{
+		DataConstraint *constraint = lfirst(cell);
+		MemoryContext old;
+
+		if (gate->has_keys || !sets_aside(constraint) || !constraint_counts_table(constraint) ||
+			quarantine_count_of(gate->target->id, constraint->row->id) == 0)
+			continue;
+		old = MemoryContextSwitchTo(gate->context);
+		gate->keys = delta_new_keys(gate->target, delta);
+		gate->has_keys = true;
+		MemoryContextSwitchTo(old);
+	}
+}
+
 static bool
 belongs_to_rows(const DataConstraint *constraint, const Delta *delta)
 {
@@ -265,6 +288,7 @@ gate_rows(Gate *gate, Delta *delta)
 	List *measured = NIL;
 	ListCell *cell;
 
+	note_keys(gate, delta);
 	foreach(cell, gate->constraints)
 		if (belongs_to_rows(lfirst(cell), delta))
 			measured = lappend(measured, measured_new(lfirst(cell)));
@@ -281,7 +305,9 @@ gate_rows(Gate *gate, Delta *delta)
 /*
  * Rows that are set aside belong to the numbers.  Over a batch: those of
  * earlier evaluations.  Over the table: those that were out of it when this
- * evaluation began, and what is in quarantine from before.
+ * evaluation began, and what is in quarantine from before and not in this
+ * batch.  A row that is set aside leaves its previous version in the table,
+ * so that the denominator is a little large.
  */
 static void
 add_set_aside(const Gate *gate, Measured *measured, bool whole_table)
@@ -292,7 +318,7 @@ add_set_aside(const Gate *gate, Measured *measured, bool whole_table)
 	if (!sets_aside(measured->constraint) || measured->measure.violations < 0)
 		return;
 	if (whole_table)
-		rows = measured->set_aside + quarantine_count_of(row->target_id, row->id);
+		rows = measured->set_aside + quarantine_count_beside(row->target_id, row->id, gate->keys);
 	else
 		rows = count_set_aside(gate, row->id) - measured->measure.violations;
 	if (rows <= 0)
@@ -410,6 +436,7 @@ gate_table(Gate *gate, Delta *delta)
 	TableWork work = {NIL, NIL, NIL, NIL, NIL};
 	ListCell *cell;
 
+	note_keys(gate, delta);
 	sort_out(gate, delta, &work);
 	gate->failed = NIL;
 	measure_delta(gate->target, delta, work.on_delta, false, note_failing, gate);

@@ -128,7 +128,7 @@ check_breaker(Target *target, Target *asked)
 											  asked->display,
 											  name_for_reader(target)),
 			 may_see(target) ? errdetail_internal("%s", reason) : 0,
-			 may_see(target) ? errhint("See SELECT * FROM depipe.incidents WHERE target = %s.",
+			 may_see(target) ? errhint("See SELECT * FROM depipe.breakers WHERE target = %s.",
 									   sql_literal(target->display))
 							 : 0));
 }

@@ -20,7 +20,7 @@ typedef struct Measured
 {
 	DataConstraint *constraint;
 	Measure measure;
-	int64 set_aside; /* rows that are not in the table, but count */
+	int64 set_aside; /* rows of this batch that are not in the table, but count */
 } Measured;
 
 /* Called for each failing row: with its sequence number and its weight. */
@@ -38,6 +38,9 @@ extern void measure_delta(Target *target, Delta *delta, List *measured, bool fro
 
 /* Does the delta have every column that the check uses? */
 extern bool delta_has_columns(const Delta *delta, const DataConstraint *constraint);
+
+/* Keys of the delta's new images, as text[] of array texts; NULL: none, or a bag. */
+extern ArrayType *delta_new_keys(Target *target, Delta *delta);
 
 /*
  * Checks on the whole table: one scan for row checks and aggregates without a

@@ -503,10 +503,9 @@ charge_child(const ReferenceChange *change, Measured *measured)
 	if (verdict->action == ACTION_BREAK)
 		breaker_charge(change->child,
 					   psprintf("constraint \"%s\": " INT64_FORMAT
-								" rows refer to keys that %s does not have any more",
+								" rows refer to keys that are gone",
 								verdict->constraint_name,
-								verdict->violations,
-								"the reference"));
+								verdict->violations));
 }
 
 static bool
