@@ -142,8 +142,8 @@ SELECT adding($$'q.t', depipe.freshness('ts', '1 hour'), on_violation => 'break'
 SELECT adding($$'q.t', depipe.unique('j')$$);
 SELECT adding($$'q.t', depipe.unique('id'), on_violation => 'quarantine'$$);
 -- nothing is half-created
-SELECT count(*) FROM depipe.target;
-SELECT count(*) FROM depipe.constraint_definition;
+SELECT count(*) FROM depipe.target WHERE schema_name = 'q';
+SELECT count(*) FROM depipe.constraints WHERE target LIKE 'q.%';
 
 -- what is stored
 SELECT depipe.add_constraint('q.t', depipe.satisfies('q.stab(n) and now() > ts'));
@@ -160,7 +160,8 @@ SELECT depipe.add_constraint('q.t', depipe.unique('m', 'arr', 'c'));
 SELECT depipe.add_constraint('q.t', depipe.satisfies(E'"Weird ""name" = ''w''\n -- comment'), name => E'ünï "q" \n x');
 SELECT depipe.add_constraint('q.t', depipe.relationships('n', 'q.t', 'id'));
 SELECT depipe.add_constraint('q.t', depipe.matches('v', '^a'), filter => 'n > 0');
-SELECT name, expression, filter_expression FROM depipe.constraint_definition;
+SELECT name, expression, filter_expression FROM depipe.constraint_definition c JOIN depipe.target t USING (target_id)
+WHERE t.schema_name = 'q' ORDER BY constraint_id;
 SELECT constraint_name, outcome, evaluated, violations, metric, detail FROM depipe.check_table('q.t');
 SELECT depipe.alter_constraint('q.t', 'v_matches', on_violation => 'warn');
 SELECT depipe.alter_constraint('q.t', 'v_matches', on_violation => 'warn');
@@ -264,7 +265,9 @@ SELECT raises($$SELECT * FROM depipe.violations('q.owned')$$);
 SELECT raises($$SELECT depipe.quarantined(NULL::q.owned)$$);
 RESET ROLE;
 
+SET client_min_messages = warning;
 DROP SCHEMA q CASCADE;
+DELETE FROM depipe.target WHERE schema_name = 'q';
 DROP FUNCTION public.adding(text), public.raises(text);
 DROP ROLE regress_quality_owner;
 DROP ROLE regress_quality_reader;

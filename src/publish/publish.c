@@ -741,6 +741,32 @@ publish_states(List *states, Snapshot snapshot)
 	return retries;
 }
 
+static char *
+copied(const char *text)
+{
+	return text == NULL ? NULL : pstrdup(text);
+}
+
+/* Every SPI call ends in SPI's own memory: what is said about an item outlives it. */
+static void
+keep_results(List *items, MemoryContext context)
+{
+	MemoryContext old = MemoryContextSwitchTo(context);
+	ListCell *cell;
+
+	foreach(cell, items)
+	{
+		PublishItem *item = lfirst(cell);
+
+		item->reason = copied(item->reason);
+		item->run->reason = copied(item->run->reason);
+		item->run->error_sqlstate = copied(item->run->error_sqlstate);
+		item->run->error_message = copied(item->run->error_message);
+		item->run->error_hint = copied(item->run->error_hint);
+	}
+	MemoryContextSwitchTo(old);
+}
+
 bool
 publish(List *items, Snapshot snapshot)
 {
@@ -760,6 +786,7 @@ publish(List *items, Snapshot snapshot)
 		states = lappend(states, state);
 	}
 	retries = publish_states(states, snapshot);
+	keep_results(items, context);
 	SPI_finish();
 	return retries;
 }

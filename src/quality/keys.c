@@ -178,8 +178,10 @@ number(int column)
 static void
 query(const char *sql)
 {
+	MemoryContext context = CurrentMemoryContext;
 	int result = SPI_execute(sql, false, 0);
 
+	MemoryContextSwitchTo(context); /* SPI leaves us in its own, which ends with it */
 	if (result < 0)
 		elog(ERROR, "evaluation of a check failed: %s", SPI_result_code_string(result));
 }

@@ -233,11 +233,13 @@ static void
 execute_query(const char *sql, DestReceiver *receiver)
 {
 	SPIExecuteOptions options = {0};
+	MemoryContext context = CurrentMemoryContext;
 	int result;
 
 	options.must_return_tuples = true;
 	options.dest = receiver;
 	result = SPI_execute_extended(sql, &options);
+	MemoryContextSwitchTo(context); /* SPI leaves us in its own, which ends with it */
 	if (result < 0)
 		elog(ERROR, "evaluation of checks failed: %s", SPI_result_code_string(result));
 }
