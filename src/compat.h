@@ -28,10 +28,15 @@
 #error "depipe needs PostgreSQL 15 or later"
 #endif
 
-#if PG_VERSION_NUM < 160000
 #include "catalog/pg_class.h"
 #include "catalog/pg_foreign_server.h"
 #include "catalog/pg_namespace.h"
+
+/* 18 made this a function-like attribute before the type; 15 has it bare. */
+#if PG_VERSION_NUM < 180000
+#define PG_ATTRIBUTE_NORETURN_COMPAT pg_attribute_noreturn()
+#else
+#define PG_ATTRIBUTE_NORETURN_COMPAT pg_noreturn
 #endif
 
 /* Ownership and privilege checks were unified in 16. */

@@ -422,9 +422,8 @@ source_sqlstate(const WalRcvExecResult *result)
 	return result->sqlstate;
 }
 
-pg_attribute_noreturn() static void raise_source_error(Connection *connection,
-													   const WalRcvExecResult *result,
-													   const char *doing)
+PG_ATTRIBUTE_NORETURN_COMPAT static void
+raise_source_error(Connection *connection, const WalRcvExecResult *result, const char *doing)
 {
 	ereport(ERROR,
 			(errcode(source_sqlstate(result)),

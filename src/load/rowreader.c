@@ -226,7 +226,8 @@ read_binary(ColumnReader *reader, char *data, int length)
 
 /* ---- rows ---- */
 
-pg_attribute_noreturn() static void too_short(void)
+PG_ATTRIBUTE_NORETURN_COMPAT static void
+too_short(void)
 {
 	ereport(
 		ERROR,

@@ -126,7 +126,8 @@ const CheckKind check_kinds[] = {
 
 /* ---- shape ---- */
 
-static pg_attribute_noreturn() void bad_rule(const char *message)
+static PG_ATTRIBUTE_NORETURN_COMPAT void
+bad_rule(const char *message)
 {
 	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("%s", message)));
 }
