@@ -650,6 +650,22 @@ AS 'MODULE_PATHNAME', 'depipe_create_transform';
 COMMENT ON FUNCTION depipe.create_transform(text, text, text[], text, interval, text, text, boolean, boolean)
 IS 'keep a table equal to a query; returns the name of the table';
 
+CREATE FUNCTION depipe.alter_transform(
+	target text,
+	query text DEFAULT NULL,
+	key text[] DEFAULT NULL,
+	mode text DEFAULT NULL,
+	target_lag interval DEFAULT NULL,
+	on_incomplete text DEFAULT NULL,
+	on_stale text DEFAULT NULL,
+	populate boolean DEFAULT true,
+	dry_run boolean DEFAULT false)
+RETURNS text
+LANGUAGE C
+AS 'MODULE_PATHNAME', 'depipe_alter_transform';
+COMMENT ON FUNCTION depipe.alter_transform(text, text, text[], text, interval, text, text, boolean, boolean)
+IS 'change what is given, keep the rest; returns what it did: nothing, compatible, add columns, rebuild';
+
 CREATE FUNCTION depipe.drop_transform(target text, drop_table boolean DEFAULT false)
 RETURNS void
 LANGUAGE C

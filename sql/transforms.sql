@@ -188,6 +188,25 @@ SELECT depipe.create_transform('mart.days', 'SELECT day::text, count(*) AS n FRO
 \d mart.days
 SELECT * FROM mart.days ORDER BY day;
 
+-- altered: what is not given stays, and what it means for the table is said
+SELECT depipe.create_transform('mart.altered', 'SELECT id, amount FROM raw.orders', target_lag => '1 hour', on_stale => 'block');
+SELECT depipe.alter_transform('mart.altered');
+SELECT depipe.alter_transform('mart.altered', mode => 'full', on_stale => 'publish');
+SELECT depipe.alter_transform('mart.altered', query => 'SELECT id, amount * 2 AS amount FROM raw.orders', mode => 'auto', dry_run => true);
+SELECT depipe.alter_transform('mart.altered', query => 'SELECT id, amount * 2 AS amount FROM raw.orders', mode => 'auto');
+SELECT depipe.alter_transform('mart.altered', query => 'SELECT id, amount * 2 AS amount, region FROM raw.orders', dry_run => true);
+SELECT depipe.alter_transform('mart.altered', query => 'SELECT id, amount * 2 AS amount, region FROM raw.orders');
+SELECT depipe.alter_transform('mart.altered', query => 'SELECT region, max(amount) AS amount FROM raw.orders GROUP BY region', dry_run => true);
+SELECT * FROM mart.altered ORDER BY id;
+SELECT depipe.alter_transform('mart.altered', query => 'SELECT region, max(amount) AS amount FROM raw.orders GROUP BY region');
+SELECT * FROM mart.altered ORDER BY region;
+SELECT query_text, key_columns, mode, target_lag, on_stale FROM depipe.transforms WHERE target = 'mart.altered';
+SELECT public.raises($$SELECT depipe.alter_transform(NULL)$$);
+SELECT public.raises($$SELECT depipe.alter_transform('raw.orders')$$);
+SELECT public.raises($$SELECT depipe.alter_transform('mart.altered', mode => 'slow')$$);
+SELECT public.raises($$SELECT depipe.alter_transform('mart.altered', key => '{nothing}')$$);
+SELECT public.raises($$SELECT depipe.alter_transform('mart.altered', query => 'SELECT * FROM mart.altered')$$);
+
 -- populate => false
 SELECT depipe.create_transform('mart.empty', 'SELECT id FROM raw.orders', populate => false);
 SELECT count(*) FROM mart.empty;

@@ -40,6 +40,18 @@ transform_select(int32 target_id)
 		ARG_INT4(target_id));
 }
 
+CatalogArg
+transform_target_lag(int32 target_id)
+{
+	CatalogRows *rows = CATALOG_EXECUTE("SELECT target_lag FROM depipe.transform"
+										" WHERE target_id OPERATOR(pg_catalog.=) $1",
+										ARG_INT4(target_id));
+	CatalogArg lag = ARG_NULL(INTERVALOID);
+
+	lag.value = catalog_datum(rows, 0, 1, &lag.isnull);
+	return lag;
+}
+
 void
 transform_store(const TransformDefinition *definition, bool made_table)
 {

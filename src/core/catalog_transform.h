@@ -33,6 +33,9 @@
 /* The definition and state of one transform: no row or one. */
 extern CatalogRows *transform_select(int32 target_id);
 
+/* Its target_lag as an argument of a statement. */
+extern CatalogArg transform_target_lag(int32 target_id);
+
 typedef struct TransformDefinition
 {
 	int32 target_id;

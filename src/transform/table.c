@@ -154,6 +154,26 @@ table_difference(Oid relid, TupleDesc columns)
 	return difference;
 }
 
+bool
+table_only_adds(Oid relid, TupleDesc columns)
+{
+	Relation rel = relation_open(relid, AccessShareLock);
+	TupleDesc present = RelationGetDescr(rel);
+	bool only_adds = true;
+
+	for (int i = 0; i < present->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(present, i);
+		Form_pg_attribute wanted = find_column(columns, NameStr(att->attname));
+
+		if (!att->attisdropped && att->attgenerated == '\0' &&
+			(wanted == NULL || !same_type(wanted, att)))
+			only_adds = false;
+	}
+	relation_close(rel, NoLock);
+	return only_adds;
+}
+
 void
 table_check_columns(const Transform *transform, const Shape *shape)
 {

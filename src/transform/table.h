@@ -24,7 +24,10 @@ extern void table_make(const char *schema_name, const char *table_name, TupleDes
  */
 extern char *table_difference(Oid relid, TupleDesc columns);
 
-/* The same for a refresh, raising 42804. */
+/* Do the columns have all of the table's as they are, and more? */
+extern bool table_only_adds(Oid relid, TupleDesc columns);
+
+/* As table_difference() for a refresh, raising 42804. */
 extern void table_check_columns(const Transform *transform, const Shape *shape);
 
 /* Give the table these columns: adds, drops, and replaces those whose type changed. */

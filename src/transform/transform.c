@@ -33,6 +33,7 @@
 #include "utils/syscache.h"
 #include "utils/typcache.h"
 
+PG_FUNCTION_INFO_V1(depipe_alter_transform);
 PG_FUNCTION_INFO_V1(depipe_create_transform);
 PG_FUNCTION_INFO_V1(depipe_drop_transform);
 
@@ -183,7 +184,15 @@ typedef struct CreateArguments
 	char *on_stale;
 	bool populate;
 	bool replace;
+	Shape *shape; /* of the query */
+	char *query_sql;
 } CreateArguments;
+
+static const char *const modes[] = {"auto", "incremental", "full"};
+static const char *const policies[] = {"publish", "block"};
+
+#define MODES modes, lengthof(modes)
+#define POLICIES policies, lengthof(policies)
 
 static Datum
 required(FunctionCallInfo fcinfo, int number, const char *name)
@@ -243,9 +252,6 @@ read_lag(FunctionCallInfo fcinfo, int number, CreateArguments *arguments)
 static void
 read_arguments(FunctionCallInfo fcinfo, CreateArguments *arguments)
 {
-	static const char *const modes[] = {"auto", "incremental", "full"};
-	static const char *const policies[] = {"publish", "block"};
-
 	parse_table_name(required_text(fcinfo, 0, "target"),
 					 &arguments->schema_name,
 					 &arguments->table_name);
@@ -254,11 +260,10 @@ read_arguments(FunctionCallInfo fcinfo, CreateArguments *arguments)
 	arguments->has_key = !PG_ARGISNULL(2);
 	if (arguments->has_key)
 		arguments->key = text_array_to_list(PG_GETARG_ARRAYTYPE_P(2), "key");
-	arguments->mode = required_word(fcinfo, 3, "mode", modes, lengthof(modes));
+	arguments->mode = required_word(fcinfo, 3, "mode", MODES);
 	read_lag(fcinfo, 4, arguments);
-	arguments->on_incomplete =
-		required_word(fcinfo, 5, "on_incomplete", policies, lengthof(policies));
-	arguments->on_stale = required_word(fcinfo, 6, "on_stale", policies, lengthof(policies));
+	arguments->on_incomplete = required_word(fcinfo, 5, "on_incomplete", POLICIES);
+	arguments->on_stale = required_word(fcinfo, 6, "on_stale", POLICIES);
 	arguments->populate = DatumGetBool(required(fcinfo, 7, "populate"));
 	arguments->replace = DatumGetBool(required(fcinfo, 8, "replace"));
 }
@@ -608,49 +613,140 @@ drop_other_key(Target *target, List *key)
 
 /* ---- SQL functions ---- */
 
+/*
+ * Everything about the declaration that can be known without doing anything.
+ * A query that is stored already is its owner's, and is looked at as the
+ * owner; one that the caller gives is looked at as the caller, under his path.
+ */
+static void
+analyse_declaration(CreateArguments *arguments, Oid stored_owner)
+{
+	Identity identity;
+
+	if (!OidIsValid(stored_owner))
+		arguments->shape = shape_analyse(arguments->query);
+	identity_become(OidIsValid(stored_owner) ? stored_owner : GetUserId(), &identity);
+	if (OidIsValid(stored_owner))
+		arguments->shape = shape_analyse(arguments->query);
+	/* qualified as seen from the pinned path */
+	arguments->query_sql = shape_query_sql(arguments->shape);
+	identity_restore(&identity);
+	if (!arguments->has_key)
+		arguments->key = arguments->shape->unique_key;
+	check_key(arguments->key, arguments->shape->columns);
+	check_mode(arguments, arguments->shape);
+	dag_check_cycle(arguments->schema_name, arguments->table_name, arguments->shape->inputs);
+}
+
+/* Make the declaration true; target: what is declared already, or NULL. */
+static Target *
+declare(const CreateArguments *arguments, Target *target)
+{
+	bool replacing = target != NULL && target->kind == TARGET_TRANSFORM;
+	bool made;
+	Oid relid = provide_table(arguments, arguments->shape, target, &made);
+
+	check_runs_as(table_owner(relid), arguments->query_sql);
+	if (replacing)
+		drop_other_key(target, arguments->key);
+	target = provide_target(arguments, target, relid);
+	identity_check_login(target->owner);
+	store_definition(target, arguments, arguments->shape, arguments->query_sql, made);
+	event_record(target->id, "transform", replacing ? "replaced" : "created", NULL);
+	table_ensure_guard(target);
+	if (made)
+		table_make_key(target, arguments->key);
+	fill_table(target, arguments, arguments->shape, replacing);
+	return target;
+}
+
 Datum
 depipe_create_transform(PG_FUNCTION_ARGS)
 {
 	CreateArguments arguments = {0};
-	Shape *shape;
 	Target *target;
-	Identity identity;
-	char *query_sql;
-	Oid relid;
-	bool made;
-	bool replacing;
 
 	catalog_check_version();
 	read_arguments(fcinfo, &arguments);
 	check_name(&arguments);
-	shape = shape_analyse(arguments.query);
-	identity_become(GetUserId(), &identity);
-	query_sql = shape_query_sql(shape); /* qualified as seen from the pinned path */
-	identity_restore(&identity);
-	if (!arguments.has_key)
-		arguments.key = shape->unique_key;
-	check_key(arguments.key, shape->columns);
-	check_mode(&arguments, shape);
-
+	analyse_declaration(&arguments, InvalidOid);
 	target = find_declared(&arguments);
-	dag_check_cycle(arguments.schema_name, arguments.table_name, shape->inputs);
-	if (is_declared_already(target, &arguments, query_sql))
-		PG_RETURN_TEXT_P(cstring_to_text(target->display));
-	relid = provide_table(&arguments, shape, target, &made);
-	check_runs_as(table_owner(relid), query_sql);
-	replacing = target != NULL && target->kind == TARGET_TRANSFORM;
-	if (replacing)
-		drop_other_key(target, arguments.key);
-	target = provide_target(&arguments, target, relid);
-	identity_check_login(target->owner);
-	store_definition(target, &arguments, shape, query_sql, made);
-	event_record(target->id, "transform", replacing ? "replaced" : "created", NULL);
-	table_ensure_guard(target);
-	if (made)
-		table_make_key(target, arguments.key);
-	fill_table(target, &arguments, shape, replacing);
+	if (!is_declared_already(target, &arguments, arguments.query_sql))
+		target = declare(&arguments, target);
 	PG_RETURN_TEXT_P(cstring_to_text(target->display));
 }
+
+/* ---- alter_transform ---- */
+
+/* Arguments that are NULL keep what is declared. */
+static void
+read_alterations(FunctionCallInfo fcinfo, const Transform *declared, CreateArguments *arguments)
+{
+	Target *target = declared->target;
+
+	arguments->schema_name = target->schema_name;
+	arguments->table_name = target->table_name;
+	arguments->display = target->display;
+	arguments->query = PG_ARGISNULL(1) ? declared->query_sql : required_text(fcinfo, 1, "query");
+	arguments->has_key = !PG_ARGISNULL(2) || PG_ARGISNULL(1);
+	arguments->key = PG_ARGISNULL(2) ? declared->key
+									 : text_array_to_list(PG_GETARG_ARRAYTYPE_P(2), "key");
+	arguments->mode = PG_ARGISNULL(3) ? declared->mode : required_word(fcinfo, 3, "mode", MODES);
+	read_lag(fcinfo, 4, arguments);
+	if (PG_ARGISNULL(4))
+	{
+		arguments->target_lag_text = declared->target_lag;
+		arguments->target_lag = transform_target_lag(target->id);
+	}
+	arguments->on_incomplete = PG_ARGISNULL(5)
+								   ? declared->on_incomplete
+								   : required_word(fcinfo, 5, "on_incomplete", POLICIES);
+	arguments->on_stale = PG_ARGISNULL(6) ? declared->on_stale
+										  : required_word(fcinfo, 6, "on_stale", POLICIES);
+	arguments->populate = DatumGetBool(required(fcinfo, 7, "populate"));
+	arguments->replace = true;
+}
+
+/* What the alteration means for the table. */
+static const char *
+name_alteration(const Transform *declared, const CreateArguments *arguments)
+{
+	if (declared_difference(declared, arguments, arguments->query_sql)[0] == '\0')
+		return "nothing";
+	if (strcmp(name_list(declared->key), name_list(arguments->key)) != 0)
+		return "rebuild";
+	if (!OidIsValid(declared->target->relid) ||
+		table_difference(declared->target->relid, arguments->shape->columns) == NULL)
+		return "compatible";
+	return table_only_adds(declared->target->relid, arguments->shape->columns) ? "add columns"
+																			   : "rebuild";
+}
+
+/* alter_transform(target, ...): returns what it did, or with dry_run would do. */
+Datum
+depipe_alter_transform(PG_FUNCTION_ARGS)
+{
+	CreateArguments arguments = {0};
+	Transform *declared;
+	const char *alteration;
+	bool dry_run;
+
+	catalog_check_version();
+	declared = transform_get(target_find(required_text(fcinfo, 0, "target"), false)->id);
+	transform_check_owner(declared->target);
+	read_alterations(fcinfo, declared, &arguments);
+	dry_run = DatumGetBool(required(fcinfo, 8, "dry_run"));
+	analyse_declaration(&arguments, PG_ARGISNULL(1) ? declared->target->owner : InvalidOid);
+	/* what was written stays as it was written */
+	if (PG_ARGISNULL(1))
+		arguments.query = declared->query_text;
+	alteration = name_alteration(declared, &arguments);
+	if (!dry_run && strcmp(alteration, "nothing") != 0)
+		(void) declare(&arguments, declared->target);
+	PG_RETURN_TEXT_P(cstring_to_text(alteration));
+}
+
+/* ---- drop_transform ---- */
 
 Datum
 depipe_drop_transform(PG_FUNCTION_ARGS)
