@@ -376,8 +376,9 @@ CREATE TABLE depipe.row_layout (
 );
 
 -- Deltas that wait, in source order.  kind: 'row', or 'clear' (TRUNCATE);
--- unknown: columns (by name) that the source did not send; pair: the item that
--- deletes the old key of a key change.
+-- batch: items of one delta have the same; unknown: columns (by name) that the
+-- source did not send; base_key: the row, as it was before the batch, that has
+-- them; pair: the item that deletes the old key of a key change.
 CREATE TABLE depipe.parked_item (
 	target_id integer NOT NULL,
 	item bigint NOT NULL,
@@ -388,7 +389,9 @@ CREATE TABLE depipe.parked_item (
 	weight bigint,
 	image text[],
 	unknown text[],
+	base_key text[],
 	pair bigint,
+	batch bigint,
 	parked_at timestamptz NOT NULL DEFAULT clock_timestamp(),
 	CONSTRAINT parked_item_pkey PRIMARY KEY (target_id, item),
 	CONSTRAINT parked_item_target_fkey FOREIGN KEY (target_id) REFERENCES depipe.target ON DELETE CASCADE

@@ -76,6 +76,7 @@ typedef struct PartialRow
 	Datum *base_values; /* key columns of the base row, at their places */
 	bool *base_nulls;
 	bool base_lost; /* there is no base: the value cannot be recovered */
+	bool completed; /* its whole image is in the delta's rows now */
 } PartialRow;
 
 typedef struct Delta

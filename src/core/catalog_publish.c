@@ -43,7 +43,7 @@ catalog_layout_id(int32 target_id, Delta *delta)
 TupleDesc
 catalog_park_desc(void)
 {
-	TupleDesc desc = CreateTemplateTupleDesc(7);
+	TupleDesc desc = CreateTemplateTupleDesc(8);
 
 	TupleDescInitEntry(desc, 1, "item", INT8OID, -1, 0);
 	TupleDescInitEntry(desc, 2, "lsn", PG_LSNOID, -1, 0);
@@ -52,6 +52,7 @@ catalog_park_desc(void)
 	TupleDescInitEntry(desc, 5, "image", TEXTARRAYOID, -1, 0);
 	TupleDescInitEntry(desc, 6, "unknown", TEXTARRAYOID, -1, 0);
 	TupleDescInitEntry(desc, 7, "pair", INT8OID, -1, 0);
+	TupleDescInitEntry(desc, 8, "base_key", TEXTARRAYOID, -1, 0);
 	return desc;
 }
 
@@ -62,10 +63,11 @@ catalog_park(int32 target_id, int64 layout_id, int64 offset, TupleDesc desc, Tup
 	CatalogArg args[] = {ARG_INT4(target_id), ARG_INT8(layout_id), ARG_INT8(offset)};
 
 	(void) catalog_execute_from("INSERT INTO depipe.parked_item (target_id, item, kind, lsn,"
-								" commit_time, layout_id, weight, image, unknown, pair)"
+								" commit_time, layout_id, weight, image, unknown, pair,"
+								" base_key, batch)"
 								" SELECT $1, $3 OPERATOR(pg_catalog.+) r.item, 'row', r.lsn,"
 								" r.commit_time, $2, r.weight, r.image, r.unknown,"
-								" $3 OPERATOR(pg_catalog.+) r.pair"
+								" $3 OPERATOR(pg_catalog.+) r.pair, r.base_key, $3"
 								" FROM _depipe_parked r",
 								lengthof(args),
 								args,
@@ -108,7 +110,8 @@ CatalogRows *
 catalog_parked(int32 target_id)
 {
 	return CATALOG_EXECUTE("SELECT p.item, p.kind, p.lsn, p.commit_time, l.columns, p.weight,"
-						   " p.image, p.unknown, p.pair FROM depipe.parked_item p"
+						   " p.image, p.unknown, p.pair, p.base_key,"
+						   " p.batch FROM depipe.parked_item p"
 						   " LEFT JOIN depipe.row_layout l USING (layout_id)"
 						   " WHERE p.target_id OPERATOR(pg_catalog.=) $1 ORDER BY p.item",
 						   ARG_INT4(target_id));
@@ -138,7 +141,8 @@ catalog_quarantine_desc(void)
 
 /*
  * A row whose old key is in quarantine itself replaces that one and inherits
- * its previous key: the row that is still in the target.
+ * its previous key, the row that is still in the target; without one, that is
+ * the row of the old key, if there is any.
  */
 void
 catalog_quarantine(int32 target_id, int64 layout_id, int64 run_id, TupleDesc desc,
@@ -157,7 +161,7 @@ catalog_quarantine(int32 target_id, int64 layout_id, int64 run_id, TupleDesc des
 		" ARRAY(SELECT c.name::text FROM depipe.constraint_definition c"
 		" WHERE c.constraint_id OPERATOR(pg_catalog.=) ANY (r.constraint_ids) ORDER BY c.name),"
 		" r.lsn, r.commit_time,"
-		" CASE WHEN m.row_key IS NULL THEN r.previous_key ELSE m.previous_key END,"
+		" COALESCE(m.previous_key, r.previous_key),"
 		" NULLIF($3, 0)"
 		" FROM _depipe_quarantined r LEFT JOIN moved m"
 		" ON m.row_key OPERATOR(pg_catalog.=) r.previous_key"
@@ -216,7 +220,9 @@ catalog_quarantine_supersede(int32 target_id, TupleDesc desc, Tuplestorestate *r
 	previous = catalog_execute_from("DELETE FROM depipe.quarantined_row q USING _depipe_keys k"
 									" WHERE q.target_id OPERATOR(pg_catalog.=) $1"
 									" AND q.row_key OPERATOR(pg_catalog.=) k.key"
-									" RETURNING q.previous_key",
+									" RETURNING CASE WHEN NOT EXISTS (SELECT FROM _depipe_keys o"
+									" WHERE o.key OPERATOR(pg_catalog.=) q.previous_key)"
+									" THEN q.previous_key END",
 									lengthof(args),
 									args,
 									"_depipe_keys",

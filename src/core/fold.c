@@ -225,6 +225,7 @@ set_image(Delta *delta, FoldEntry *entry, bool present, const Datum *values, con
 	Datum *row = fold->row;
 	bool *row_nulls = fold->row_nulls;
 	int natts = delta->columns->natts;
+	MinimalTuple earlier;
 	MemoryContext old;
 
 	entry->present = present;
@@ -244,15 +245,17 @@ set_image(Delta *delta, FoldEntry *entry, bool present, const Datum *values, con
 		memcpy(row + DELTA_FIXED, values, sizeof(Datum) * natts);
 		memcpy(row_nulls + DELTA_FIXED, nulls, sizeof(bool) * natts);
 	}
-	if (entry->tuple != NULL)
-	{
-		delta->memory -= entry->tuple->t_len;
-		pfree(entry->tuple);
-	}
+	/* values may be those of the earlier image */
+	earlier = entry->tuple;
 	old = MemoryContextSwitchTo(fold->context);
 	entry->tuple = heap_form_minimal_tuple_compat(delta->desc, row, row_nulls);
 	MemoryContextSwitchTo(old);
 	delta->memory += entry->tuple->t_len;
+	if (earlier != NULL)
+	{
+		delta->memory -= earlier->t_len;
+		pfree(earlier);
+	}
 }
 
 static void
@@ -265,61 +268,73 @@ deform(Delta *delta, MinimalTuple tuple, Datum *values, bool *nulls)
 	heap_deform_tuple(&heap, delta->desc, values, nulls);
 }
 
+/* Columns of the base's image, but those that it does not know either, which are left. */
+static Bitmapset *
+take_columns(Delta *delta, const FoldEntry *base, const Bitmapset *unknown, Datum *values,
+			 bool *nulls, bool copy)
+{
+	Datum *from = palloc(sizeof(Datum) * delta->desc->natts);
+	bool *from_nulls = palloc(sizeof(bool) * delta->desc->natts);
+	Bitmapset *left = NULL;
+	int column = -1;
+
+	deform(delta, base->tuple, from, from_nulls);
+	while ((column = bms_next_member(unknown, column)) >= 0)
+	{
+		Form_pg_attribute att = TupleDescAttr(delta->columns, column);
+
+		if (bms_is_member(column, base->unknown))
+		{
+			left = bms_add_member(left, column);
+			continue;
+		}
+		nulls[column] = from_nulls[DELTA_FIXED + column];
+		values[column] = from[DELTA_FIXED + column];
+		if (copy && !nulls[column])
+			values[column] = datumCopy(values[column], att->attbyval, att->attlen);
+	}
+	pfree(from);
+	pfree(from_nulls);
+	return left;
+}
+
 /*
- * Fill unknown columns of row (values in the scratch row) from the base entry
- * of the batch, and leave in *entry what is still unknown with its base.
+ * Fill unknown columns of a row from the base entry of the batch, and leave in
+ * *entry what is still unknown with its base.  With copy, the values live in
+ * the current context, else they are those of the base's image.
  */
 static void
 resolve_unknown(Delta *delta, FoldEntry *entry, const FoldEntry *base, const FoldEntry *base_key,
-				const Bitmapset *unknown)
+				const Bitmapset *unknown, Datum *values, bool *nulls, bool copy)
 {
 	DeltaFold *fold = delta->fold;
-	Datum *values = fold->row + DELTA_FIXED;
-	bool *nulls = fold->row_nulls + DELTA_FIXED;
 	Bitmapset *left = NULL;
-	bool lost = false;
-	Datum *base_keys = NULL;
-	bool *base_nulls = NULL;
-	MemoryContext old = MemoryContextSwitchTo(fold->context);
-	int column = -1;
+	MemoryContext old;
 
+	entry->unknown = NULL;
+	entry->base_keys = NULL;
+	entry->base_nulls = NULL;
+	entry->base_lost = false;
 	if (base != NULL && base->present)
 	{
-		Datum *from = palloc(sizeof(Datum) * delta->desc->natts);
-		bool *from_nulls = palloc(sizeof(bool) * delta->desc->natts);
-
-		deform(delta, base->tuple, from, from_nulls);
-		while ((column = bms_next_member(unknown, column)) >= 0)
-		{
-			if (bms_is_member(column, base->unknown))
-				left = bms_add_member(left, column);
-			else
-			{
-				nulls[column] = from_nulls[DELTA_FIXED + column];
-				if (!nulls[column])
-					values[column] = datumCopy(from[DELTA_FIXED + column],
-											   TupleDescAttr(delta->columns, column)->attbyval,
-											   TupleDescAttr(delta->columns, column)->attlen);
-			}
-		}
-		pfree(from);
-		pfree(from_nulls);
-		base_keys = base->base_keys;
-		base_nulls = base->base_nulls;
-		lost = base->base_lost;
+		left = take_columns(delta, base, unknown, values, nulls, copy);
+		if (left == NULL)
+			return;
+		entry->base_keys = base->base_keys;
+		entry->base_nulls = base->base_nulls;
+		entry->base_lost = base->base_lost;
+		old = MemoryContextSwitchTo(fold->context);
 	}
 	else
 	{
-		left = bms_copy(unknown);
+		old = MemoryContextSwitchTo(fold->context);
 		/* no row of before the batch has the value, when it was deleted or cleared */
-		lost = (base != NULL || fold->cleared);
-		if (!lost)
-			copy_keys(fold, base_key, &base_keys, &base_nulls);
+		entry->base_lost = (base != NULL || fold->cleared);
+		if (!entry->base_lost)
+			copy_keys(fold, base_key, &entry->base_keys, &entry->base_nulls);
+		left = (Bitmapset *) unknown;
 	}
-	entry->unknown = left;
-	entry->base_keys = left != NULL ? base_keys : NULL;
-	entry->base_nulls = left != NULL ? base_nulls : NULL;
-	entry->base_lost = (left != NULL && lost);
+	entry->unknown = bms_copy(left);
 	MemoryContextSwitchTo(old);
 }
 
@@ -356,6 +371,44 @@ delete_old_key(Delta *delta, FoldEntry *old_entry, const Datum *old_values, cons
 	return pair != 0 ? pair : old_entry->sequence;
 }
 
+/*
+ * The row in the scratch row becomes the image of its key; resolved says what
+ * of it is unknown.  old_values: its old key, when that changed, or NULL.
+ */
+static void
+put_upsert(Delta *delta, FoldEntry *resolved, const Datum *old_values, const bool *old_nulls)
+{
+	DeltaFold *fold = delta->fold;
+	Datum *row = fold->row + DELTA_FIXED;
+	bool *row_nulls = fold->row_nulls + DELTA_FIXED;
+	FoldEntry *entry;
+
+	if (old_values != NULL)
+	{
+		int natts = delta->columns->natts;
+		Datum *whole = palloc(sizeof(Datum) * natts);
+		bool *whole_nulls = palloc(sizeof(bool) * natts);
+		FoldEntry *old_entry = enter(delta, probe_for(delta, old_values, old_nulls));
+
+		/* set_image uses the scratch row: keep the new image aside */
+		memcpy(whole, row, sizeof(Datum) * natts);
+		memcpy(whole_nulls, row_nulls, sizeof(bool) * natts);
+		resolved->pair = delete_old_key(delta, old_entry, old_values, old_nulls);
+		memcpy(row, whole, sizeof(Datum) * natts);
+		memcpy(row_nulls, whole_nulls, sizeof(bool) * natts);
+		pfree(whole);
+		pfree(whole_nulls);
+	}
+	entry = enter(delta, probe_for(delta, row, row_nulls));
+	if (old_values != NULL)
+		entry->pair = resolved->pair;
+	entry->unknown = resolved->unknown;
+	entry->base_keys = resolved->base_keys;
+	entry->base_nulls = resolved->base_nulls;
+	entry->base_lost = resolved->base_lost;
+	set_image(delta, entry, true, row, row_nulls);
+}
+
 void
 fold_upsert(Delta *delta, const Datum *values, const bool *nulls, const Bitmapset *unknown,
 			const Datum *old_values, const bool *old_nulls, bool old_complete)
@@ -363,8 +416,6 @@ fold_upsert(Delta *delta, const Datum *values, const bool *nulls, const Bitmapse
 	DeltaFold *fold = delta->fold;
 	Datum *row = fold->row + DELTA_FIXED;
 	bool *row_nulls = fold->row_nulls + DELTA_FIXED;
-	FoldEntry *entry;
-	Bitmapset *still_unknown = NULL;
 	FoldEntry resolved = {0};
 	bool moved;
 
@@ -374,7 +425,8 @@ fold_upsert(Delta *delta, const Datum *values, const bool *nulls, const Bitmapse
 	/* the hot path: whole image, same key */
 	if (unknown == NULL && !moved)
 	{
-		entry = enter(delta, probe_for(delta, values, nulls));
+		FoldEntry *entry = enter(delta, probe_for(delta, values, nulls));
+
 		entry->unknown = NULL;
 		entry->base_lost = false;
 		set_image(delta, entry, true, values, nulls);
@@ -399,32 +451,77 @@ fold_upsert(Delta *delta, const Datum *values, const bool *nulls, const Bitmapse
 		FoldEntry *probe = moved ? probe_for(delta, old_values, old_nulls)
 								 : probe_for(delta, values, nulls);
 
-		resolve_unknown(delta, &resolved, find_entry(fold, probe), probe, unknown);
-		still_unknown = resolved.unknown;
+		resolve_unknown(delta,
+						&resolved,
+						find_entry(fold, probe),
+						probe,
+						unknown,
+						row,
+						row_nulls,
+						moved);
 	}
-	if (moved)
-	{
-		Datum *whole = palloc(sizeof(Datum) * delta->columns->natts);
-		bool *whole_nulls = palloc(sizeof(bool) * delta->columns->natts);
-		FoldEntry *old_entry = enter(delta, probe_for(delta, old_values, old_nulls));
+	put_upsert(delta, &resolved, moved ? old_values : NULL, old_nulls);
+}
 
-		/* set_image uses the scratch row: keep the new image aside */
-		memcpy(whole, row, sizeof(Datum) * delta->columns->natts);
-		memcpy(whole_nulls, row_nulls, sizeof(bool) * delta->columns->natts);
-		resolved.pair = delete_old_key(delta, old_entry, old_values, old_nulls);
-		memcpy(row, whole, sizeof(Datum) * delta->columns->natts);
-		memcpy(row_nulls, whole_nulls, sizeof(bool) * delta->columns->natts);
-		pfree(whole);
-		pfree(whole_nulls);
+struct FoldBase
+{
+	FoldEntry resolved;
+	Bitmapset *given; /* columns that were unknown and are not any more */
+	Datum *values;
+	bool *nulls;
+};
+
+FoldBase *
+fold_base(Delta *delta, const Bitmapset *unknown, const Datum *base_values, const bool *base_nulls)
+{
+	FoldBase *base = palloc0(sizeof(FoldBase));
+
+	base->values = palloc(sizeof(Datum) * delta->columns->natts);
+	base->nulls = palloc(sizeof(bool) * delta->columns->natts);
+	if (base_values != NULL)
+	{
+		FoldEntry *probe = probe_for(delta, base_values, base_nulls);
+
+		resolve_unknown(delta,
+						&base->resolved,
+						find_entry(delta->fold, probe),
+						probe,
+						unknown,
+						base->values,
+						base->nulls,
+						true);
 	}
-	entry = enter(delta, probe_for(delta, row, row_nulls));
-	if (moved)
-		entry->pair = resolved.pair;
-	entry->unknown = still_unknown;
-	entry->base_keys = resolved.base_keys;
-	entry->base_nulls = resolved.base_nulls;
-	entry->base_lost = resolved.base_lost;
-	set_image(delta, entry, true, row, row_nulls);
+	else
+	{
+		MemoryContext old = MemoryContextSwitchTo(delta->fold->context);
+
+		base->resolved.unknown = bms_copy(unknown);
+		base->resolved.base_lost = true;
+		MemoryContextSwitchTo(old);
+	}
+	base->given = bms_difference(unknown, base->resolved.unknown);
+	return base;
+}
+
+void
+fold_upsert_based(Delta *delta, const Datum *values, const bool *nulls, FoldBase *base,
+				  const Datum *old_values, const bool *old_nulls)
+{
+	DeltaFold *fold = delta->fold;
+	Datum *row = fold->row + DELTA_FIXED;
+	bool *row_nulls = fold->row_nulls + DELTA_FIXED;
+	bool moved = old_values != NULL && key_changed(delta, values, nulls, old_values, old_nulls);
+	int column = -1;
+
+	delta->changes++;
+	memcpy(row, values, sizeof(Datum) * delta->columns->natts);
+	memcpy(row_nulls, nulls, sizeof(bool) * delta->columns->natts);
+	while ((column = bms_next_member(base->given, column)) >= 0)
+	{
+		row[column] = base->values[column];
+		row_nulls[column] = base->nulls[column];
+	}
+	put_upsert(delta, &base->resolved, moved ? old_values : NULL, old_nulls);
 }
 
 void

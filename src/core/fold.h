@@ -21,6 +21,18 @@ extern void fold_upsert(Delta *delta, const Datum *values, const bool *nulls,
 						bool old_complete);
 extern void fold_delete(Delta *delta, const Datum *values, const bool *nulls);
 
+/*
+ * Folding a finished delta onto another: its partial rows name a base row as
+ * it was before that delta.  So look at all bases (key columns; NULL: lost)
+ * before the first of its rows is folded, and give the row what was found.
+ * The base lives in the current context.
+ */
+typedef struct FoldBase FoldBase;
+extern FoldBase *fold_base(Delta *delta, const Bitmapset *unknown, const Datum *base_values,
+						   const bool *base_nulls);
+extern void fold_upsert_based(Delta *delta, const Datum *values, const bool *nulls, FoldBase *base,
+							  const Datum *old_values, const bool *old_nulls);
+
 /* Forget everything folded so far (TRUNCATE): what follows has no base. */
 extern void fold_reset(Delta *delta);
 

@@ -40,9 +40,12 @@ next_partial(DeltaReader *reader)
 {
 	PartialRow *partial;
 
-	if (reader->next_partial >= list_length(reader->delta->partial))
-		return false;
-	partial = list_nth(reader->delta->partial, reader->next_partial++);
+	do
+	{
+		if (reader->next_partial >= list_length(reader->delta->partial))
+			return false;
+		partial = list_nth(reader->delta->partial, reader->next_partial++);
+	} while (partial->completed);
 	reader->partial = partial;
 	reader->sequence = partial->sequence;
 	reader->weight = 1;

@@ -25,12 +25,16 @@
 static void
 finish_partial(Delta *delta, PartialRow *partial, const Datum *base, const bool *base_nulls)
 {
-	int column = -1;
+	int natts = delta->columns->natts;
+	Datum *values = palloc(sizeof(Datum) * natts);
+	bool *nulls = palloc(sizeof(bool) * natts);
 
-	while ((column = bms_next_member(partial->unknown, column)) >= 0)
+	for (int i = 0; i < natts; i++)
 	{
-		partial->values[column] = base[column];
-		partial->nulls[column] = base_nulls[column];
+		bool from_base = bms_is_member(i, partial->unknown);
+
+		values[i] = from_base ? base[i] : partial->values[i];
+		nulls[i] = from_base ? base_nulls[i] : partial->nulls[i];
 	}
 	delta_put_row(delta,
 				  1,
@@ -39,8 +43,11 @@ finish_partial(Delta *delta, PartialRow *partial, const Datum *base, const bool 
 				  partial->time,
 				  partial->pair,
 				  false,
-				  partial->values,
-				  partial->nulls);
+				  values,
+				  nulls);
+	partial->completed = true;
+	pfree(values);
+	pfree(nulls);
 }
 
 static List *

@@ -604,6 +604,11 @@ hold(ItemState *state)
 
 	if (!item->park)
 		return;
+	if (item->status == PUBLISH_BASE_LOST)
+	{
+		park_discard(item->target->id);
+		return;
+	}
 	if (!park_append(item->target, item->delta))
 		item->status = PUBLISH_BASE_LOST;
 	foreach(cell, state->set_aside)

@@ -141,7 +141,7 @@ quarantine_supersede(Target *target, Delta *delta)
 	previous = catalog_quarantine_supersede(target->id, desc, keys, count);
 	tuplestore_end(keys);
 
-	/* rows that quarantined key changes had left in place */
+	/* rows that quarantined key changes had left in place, unless the delta has them itself */
 	reader = image_reader(delta);
 	values = palloc(sizeof(Datum) * delta->columns->natts);
 	nulls = palloc(sizeof(bool) * delta->columns->natts);
