@@ -380,6 +380,20 @@ incident_close(int32 target_id, int32 constraint_id, const char *constraint_name
 	return rows->processed > 0;
 }
 
+bool
+incident_close_settled(int32 target_id, int32 constraint_id, const char *constraint_name)
+{
+	CatalogRows *rows = CATALOG_EXECUTE("SELECT FROM depipe.incident"
+										" WHERE target_id OPERATOR(pg_catalog.=) $1"
+										" AND constraint_name OPERATOR(pg_catalog.=) $2::name"
+										" AND closed_at IS NULL"
+										" AND action OPERATOR(pg_catalog.=) 'quarantine'",
+										ARG_INT4(target_id),
+										ARG_TEXT(constraint_name));
+
+	return rows->count > 0 && incident_close(target_id, constraint_id, constraint_name);
+}
+
 int64
 quarantine_count_of(int32 target_id, int32 constraint_id)
 {

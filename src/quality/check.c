@@ -126,12 +126,6 @@ const CheckKind check_kinds[] = {
 
 /* ---- shape ---- */
 
-static PG_ATTRIBUTE_NORETURN_COMPAT void
-bad_rule(const char *message)
-{
-	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("%s", message)));
-}
-
 static const CheckKind *
 find_kind(const char *name)
 {
@@ -343,12 +337,16 @@ kind_of(Jsonb *rule)
 	JsonbValue key = {.type = jbvString};
 
 	if (rule == NULL || !JB_ROOT_IS_OBJECT(rule))
-		bad_rule("a check must be a JSON object");
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("a check must be a JSON object")));
 	key.val.string.val = pstrdup("kind");
 	key.val.string.len = strlen(key.val.string.val);
 	kind = findJsonbValueFromContainer(&rule->root, JB_FOBJECT, &key);
 	if (kind == NULL || kind->type != jbvString)
-		bad_rule("a check must have a string \"kind\"");
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("a check must have a string \"kind\"")));
 	return find_kind(pnstrdup(kind->val.string.val, kind->val.string.len));
 }
 

@@ -362,10 +362,7 @@ derive_name(const Target *target, const CheckRule *rule, const ConstraintRow *ro
 		char label[NAMEDATALEN];
 		char *name;
 
-		if (i == 0)
-			strlcpy(label, rule->kind->name, sizeof(label));
-		else
-			snprintf(label, sizeof(label), "%s%d", rule->kind->name, i);
+		snprintf(label, sizeof(label), i == 0 ? "%s" : "%s%d", rule->kind->name, i);
 		name = makeObjectName(subject, NULL, label);
 		if (target->id == 0 || constraint_row_find(target->id, name) == NULL)
 			return name;

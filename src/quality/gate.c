@@ -41,6 +41,7 @@ struct Gate
 	List *held;        /* ids of targets that the batch does not publish */
 	HTAB *set_aside;   /* of FailedKey */
 	List *failed;      /* of FailedRow, in the evaluation that is going on */
+	bool rows_done;    /* gate_rows has been called */
 	bool has_keys;     /* keys is known */
 	ArrayType *keys;   /* of all new images, before rows were set aside */
 };
@@ -289,6 +290,7 @@ gate_rows(Gate *gate, Delta *delta)
 	ListCell *cell;
 
 	note_keys(gate, delta);
+	gate->rows_done = true;
 	foreach(cell, gate->constraints)
 		if (belongs_to_rows(lfirst(cell), delta))
 			measured = lappend(measured, measured_new(lfirst(cell)));
@@ -429,6 +431,30 @@ report_unfit(Gate *gate, GateReport *report, List *measured)
 	}
 }
 
+/*
+ * A batch without new images has not been through gate_rows.  Constraints that
+ * were bad say so: their incidents close when their rows have left quarantine.
+ */
+static void
+report_unseen(Gate *gate, GateReport *report, Delta *delta)
+{
+	ListCell *cell;
+
+	foreach(cell, gate->constraints)
+	{
+		DataConstraint *constraint = lfirst(cell);
+		Measured *measured;
+
+		if (!belongs_to_rows(constraint, delta) || constraint_counts_table(constraint) ||
+			constraint->row->outcome == NULL || strcmp(constraint->row->outcome, "pass") == 0)
+			continue;
+		measured = measured_new(constraint);
+		measured->measure.evaluated = 0;
+		measured->measure.violations = 0;
+		add_verdict(gate, report, measured, false);
+	}
+}
+
 GateReport *
 gate_table(Gate *gate, Delta *delta)
 {
@@ -449,6 +475,8 @@ gate_table(Gate *gate, Delta *delta)
 	report_batch(gate, report, delta, work.alone);
 	report_table(gate, report, delta, work.on_table);
 	report_unfit(gate, report, work.unfit);
+	if (!gate->rows_done)
+		report_unseen(gate, report, delta);
 	take_failed(gate, report);
 	return report;
 }

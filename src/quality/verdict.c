@@ -249,28 +249,35 @@ row_of(const Verdict *verdict, int64 run_id)
 static void
 keep_incident(const Verdict *verdict, const VerdictRow *row)
 {
-	char *reason;
+	bool closed = false;
 
 	switch (verdict->outcome)
 	{
 		case OUTCOME_WARN:
 		case OUTCOME_FAIL:
 		case OUTCOME_ERROR:
-			if (!incident_seen(row))
-				return;
-			reason = psprintf("constraint \"%s\": %s", row->constraint_name, row->outcome);
-			event_record(verdict->target_id, "incident", "open", reason);
+			if (incident_seen(row))
+				event_record(verdict->target_id,
+							 "incident",
+							 "open",
+							 psprintf("constraint \"%s\": %s", row->constraint_name, row->outcome));
 			return;
 		case OUTCOME_PASS:
-			if (!incident_close(verdict->target_id, verdict->constraint_id, row->constraint_name))
-				return;
-			reason = psprintf("constraint \"%s\" passes", row->constraint_name);
-			event_record(verdict->target_id, "incident", "closed", reason);
-			return;
+			closed = incident_close(row->target_id, row->constraint_id, row->constraint_name);
+			break;
 		case OUTCOME_NOT_EVALUATED:
+			closed = incident_close_settled(row->target_id,
+											row->constraint_id,
+											row->constraint_name);
+			break;
 		case OUTCOME_PENDING:
-			return;
+			break;
 	}
+	if (closed)
+		event_record(verdict->target_id,
+					 "incident",
+					 "closed",
+					 psprintf("constraint \"%s\" passes", row->constraint_name));
 }
 
 static bool
