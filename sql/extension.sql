@@ -13,6 +13,7 @@ WHERE extname = 'depipe' ORDER BY d.oid::regclass::text COLLATE "C";
 CREATE DATABASE regress_depipe_schema;
 \set previous :DBNAME
 \c regress_depipe_schema
+\set SHOW_CONTEXT never
 CREATE SCHEMA depipe;
 CREATE EXTENSION depipe;
 DROP SCHEMA depipe;
@@ -55,5 +56,5 @@ WHERE p.pronamespace = 'depipe'::regnamespace AND k.word = a.name AND k.catcode 
 LOAD 'depipe';
 SELECT name, setting, unit, context FROM pg_settings WHERE name LIKE 'depipe.%' ORDER BY name;
 SET depipe.batch_rows = 0;
-SET depipe.batch_memory = '1kB';
+SET depipe.max_parked = -1;
 SET depipe.no_such_setting = 1;

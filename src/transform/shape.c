@@ -20,6 +20,7 @@
 #include "catalog/pg_inherits.h"
 #include "core/batch.h"
 #include "core/sqltext.h"
+#include "executor/executor.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
 #include "parser/analyze.h"
@@ -172,7 +173,7 @@ find_inputs(Node *node, InputWalk *walk)
 static TupleDesc
 result_columns(Query *query)
 {
-	TupleDesc columns = CreateTemplateTupleDesc(list_length(query->targetList));
+	TupleDesc columns = CreateTemplateTupleDesc(ExecCleanTargetListLength(query->targetList));
 	int count = 0;
 	ListCell *cell;
 
@@ -204,7 +205,6 @@ result_columns(Query *query)
 						   0);
 		TupleDescInitEntryCollation(columns, count, exprCollation(expression));
 	}
-	columns->natts = count;
 	if (count == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
