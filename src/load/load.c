@@ -13,6 +13,8 @@
 #include "catalog/catalog.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_foreign_server.h"
+#include "catalog/pg_namespace.h"
 #include "commands/event_trigger.h"
 #include "core/catalog_load.h"
 #include "core/catalog_transform.h"

@@ -10,6 +10,7 @@
  */
 #include "load/source.h"
 
+#include "catalog/pg_foreign_server.h"
 #include "core/guarded.h"
 #include "core/identity.h"
 #include "core/sqltext.h"
