@@ -270,10 +270,20 @@ source_server_open(const char *server_name)
 static void
 at_transaction_end(XactEvent event, void *arg)
 {
-	if (event != XACT_EVENT_ABORT && event != XACT_EVENT_PARALLEL_ABORT)
+	bool abort = (event == XACT_EVENT_ABORT || event == XACT_EVENT_PARALLEL_ABORT);
+	dlist_mutable_iter iter;
+
+	if (!abort && event != XACT_EVENT_COMMIT && event != XACT_EVENT_PREPARE)
 		return;
-	while (!dlist_is_empty(&connections))
-		connection_close(dlist_head_element(Connection, node, &connections));
+	dlist_foreach_modify(iter, &connections)
+	{
+		Connection *connection = dlist_container(Connection, node, iter.cur);
+
+		if (abort || !connection->keep)
+			connection_close(connection);
+		else
+			connection->subid = TopSubTransactionId;
+	}
 }
 
 static void

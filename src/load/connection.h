@@ -22,6 +22,7 @@ typedef struct Connection
 	dlist_node node;
 	WalReceiverConn *walrcv;
 	SubTransactionId subid; /* closed when this subtransaction aborts */
+	bool keep;              /* not closed by a commit */
 	char *server_name;
 	int version; /* of the source, as server_version_num */
 } Connection;
@@ -55,8 +56,8 @@ extern ForeignServer *source_server_find(const char *server_name);
 extern SourceServer *source_server_open(const char *server_name);
 
 /*
- * Connect.  The connection outlives commits and is closed by
- * connection_close() or by the abort of the (sub)transaction that opened it.
+ * Connect.  The connection is closed by connection_close(), by the abort of the
+ * (sub)transaction that opened it, or, unless it is to be kept, by a commit.
  * Raises 08001 when the source cannot be reached, 28000 when a password was
  * not used where it must be.
  */

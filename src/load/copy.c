@@ -294,6 +294,7 @@ finish_copy(Copy *copy)
 	if (item->status == PUBLISH_DONE || item->status == PUBLISH_NOTHING)
 	{
 		task->published = true;
+		task->run->status = RUN_RUNNING; /* a copy is something, also when nothing differs */
 		task->run->rows_in = copy->rows;
 		load_set_copied(task->load,
 						copy->source->position,

@@ -121,6 +121,30 @@ start_work(void *argument)
 	return true;
 }
 
+/* What a failed step had opened was closed with it. */
+static ErrorData *
+start_stream(LoadSession *session)
+{
+	ErrorData *error = guarded_run(start_work, session);
+
+	if (error != NULL)
+	{
+		session->streaming = NULL;
+		session->state = NULL;
+	}
+	return error;
+}
+
+static ErrorData *
+prepare(LoadSession *session)
+{
+	ErrorData *error = guarded_run(prepare_work, session);
+
+	if (error != NULL)
+		session->control = NULL;
+	return error;
+}
+
 static List *
 current_targets(LoadSession *session)
 {
@@ -253,7 +277,7 @@ leave_out(LoadSession *session, LoadTask *task, ErrorData *error)
 					  error->message,
 					  session_resync_hint(task));
 	stream_stop(session);
-	return guarded_run(start_work, session);
+	return start_stream(session);
 }
 
 static ErrorData *
@@ -314,7 +338,7 @@ commit_batch(LoadSession *session)
 static ErrorData *
 read_stream(LoadSession *session)
 {
-	ErrorData *error = guarded_run(start_work, session);
+	ErrorData *error = start_stream(session);
 
 	session->at_stop = false;
 	while (error == NULL && !session->at_stop && !session->overtaken)
@@ -329,7 +353,7 @@ read_stream(LoadSession *session)
 static void
 run_session(LoadSession *session)
 {
-	ErrorData *error = guarded_run(prepare_work, session);
+	ErrorData *error = prepare(session);
 
 	if (error != NULL)
 	{
@@ -457,7 +481,7 @@ catch_up_exactly(Reading *reading)
 {
 	LoadSession *session = reading->session;
 	LoadTask *task = reading->task;
-	ErrorData *error = guarded_run(prepare_work, session);
+	ErrorData *error = prepare(session);
 
 	if (error != NULL)
 		return error->message;

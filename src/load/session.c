@@ -180,6 +180,7 @@ connect_source(LoadSession *session)
 	TimeLineID timeline;
 
 	session->control = connection_open(session->server);
+	session->control->keep = session->options->commit;
 	session->system_identifier = walrcv_identify_system(session->control->walrcv, &timeline);
 	session->timeline = timeline;
 	session->same_cluster = strcmp(session->system_identifier,

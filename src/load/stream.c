@@ -181,6 +181,7 @@ stream_start(LoadSession *session)
 	session->state = state;
 	session->binary = binary_possible(session);
 	session->streaming = connection_open(session->server);
+	session->streaming->keep = session->options->commit;
 	if (session->streaming->version >= 120000)
 		source_command(session->streaming,
 					   "SET wal_sender_timeout = '" SENDER_TIMEOUT "'",
