@@ -444,20 +444,29 @@ COMMENT ON DOMAIN depipe.check IS
 CREATE FUNCTION depipe.satisfies(expression text)
 RETURNS depipe.check
 LANGUAGE sql STABLE PARALLEL SAFE
-RETURN pg_catalog.jsonb_build_object('kind', 'satisfies', 'expression', expression);
+SET search_path TO pg_catalog, pg_temp
+AS $$
+	SELECT pg_catalog.jsonb_build_object('kind', 'satisfies', 'expression', expression)
+$$;
 COMMENT ON FUNCTION depipe.satisfies(text) IS
 'any boolean SQL expression: about each row, or with an aggregate in it about the table';
 
 CREATE FUNCTION depipe.not_null(VARIADIC columns text[])
 RETURNS depipe.check
 LANGUAGE sql STABLE PARALLEL SAFE
-RETURN pg_catalog.jsonb_build_object('kind', 'not_null', 'columns', columns);
+SET search_path TO pg_catalog, pg_temp
+AS $$
+	SELECT pg_catalog.jsonb_build_object('kind', 'not_null', 'columns', columns)
+$$;
 COMMENT ON FUNCTION depipe.not_null(text[]) IS 'none of the columns is null';
 
 CREATE FUNCTION depipe.unique(VARIADIC columns text[])
 RETURNS depipe.check
 LANGUAGE sql STABLE PARALLEL SAFE
-RETURN pg_catalog.jsonb_build_object('kind', 'unique', 'columns', columns);
+SET search_path TO pg_catalog, pg_temp
+AS $$
+	SELECT pg_catalog.jsonb_build_object('kind', 'unique', 'columns', columns)
+$$;
 COMMENT ON FUNCTION depipe.unique(text[]) IS 'no two rows have the same values in these columns';
 
 -- values travel as JSON: their text must not depend on the session
@@ -492,17 +501,23 @@ COMMENT ON FUNCTION depipe.in_range(text, anycompatible, anycompatible, boolean)
 CREATE FUNCTION depipe.matches(column_name text, pattern text)
 RETURNS depipe.check
 LANGUAGE sql STABLE PARALLEL SAFE
-RETURN pg_catalog.jsonb_build_object('kind', 'matches', 'column_name', column_name,
-	'pattern', pattern);
+SET search_path TO pg_catalog, pg_temp
+AS $$
+	SELECT pg_catalog.jsonb_build_object('kind', 'matches', 'column_name', column_name,
+		'pattern', pattern)
+$$;
 COMMENT ON FUNCTION depipe.matches(text, text) IS 'the column matches a regular expression';
 
 CREATE FUNCTION depipe.relationships(column_name text, reference text, reference_columns text,
 	reference_filter text DEFAULT NULL)
 RETURNS depipe.check
 LANGUAGE sql STABLE PARALLEL SAFE
-RETURN pg_catalog.jsonb_build_object('kind', 'relationships', 'columns', column_name,
-	'reference', reference, 'reference_columns', reference_columns,
-	'reference_filter', reference_filter);
+SET search_path TO pg_catalog, pg_temp
+AS $$
+	SELECT pg_catalog.jsonb_build_object('kind', 'relationships', 'columns', column_name,
+		'reference', reference, 'reference_columns', reference_columns,
+		'reference_filter', reference_filter)
+$$;
 COMMENT ON FUNCTION depipe.relationships(text, text, text, text) IS
 'the value exists in a column of the reference, in a row for which the filter holds';
 
@@ -510,24 +525,33 @@ CREATE FUNCTION depipe.relationships(columns text[], reference text, reference_c
 	reference_filter text DEFAULT NULL)
 RETURNS depipe.check
 LANGUAGE sql STABLE PARALLEL SAFE
-RETURN pg_catalog.jsonb_build_object('kind', 'relationships', 'columns', columns,
-	'reference', reference, 'reference_columns', reference_columns,
-	'reference_filter', reference_filter);
+SET search_path TO pg_catalog, pg_temp
+AS $$
+	SELECT pg_catalog.jsonb_build_object('kind', 'relationships', 'columns', columns,
+		'reference', reference, 'reference_columns', reference_columns,
+		'reference_filter', reference_filter)
+$$;
 COMMENT ON FUNCTION depipe.relationships(text[], text, text[], text) IS
 'the combination of values exists in columns of the reference, in a row for which the filter holds';
 
 CREATE FUNCTION depipe.row_count(minimum bigint DEFAULT NULL, maximum bigint DEFAULT NULL)
 RETURNS depipe.check
 LANGUAGE sql STABLE PARALLEL SAFE
-RETURN pg_catalog.jsonb_build_object('kind', 'row_count', 'minimum', minimum, 'maximum', maximum);
+SET search_path TO pg_catalog, pg_temp
+AS $$
+	SELECT pg_catalog.jsonb_build_object('kind', 'row_count', 'minimum', minimum, 'maximum', maximum)
+$$;
 COMMENT ON FUNCTION depipe.row_count(bigint, bigint) IS 'the number of rows lies between the bounds';
 
 CREATE FUNCTION depipe.freshness(column_name text, max_age interval)
 RETURNS depipe.check
 LANGUAGE sql STABLE PARALLEL SAFE
 SET intervalstyle TO 'postgres'
-RETURN pg_catalog.jsonb_build_object('kind', 'freshness', 'column_name', column_name,
-	'max_age', pg_catalog.to_jsonb(max_age));
+SET search_path TO pg_catalog, pg_temp
+AS $$
+	SELECT pg_catalog.jsonb_build_object('kind', 'freshness', 'column_name', column_name,
+		'max_age', pg_catalog.to_jsonb(max_age))
+$$;
 COMMENT ON FUNCTION depipe.freshness(text, interval) IS
 'the newest value of a date or timestamp column is not older than this';
 
