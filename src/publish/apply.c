@@ -12,7 +12,8 @@
  * Two rows that exchange the value of another unique column make MERGE fail
  * in the middle.  publish then asks for APPLY_REPLACE, which deletes all keys
  * of the delta before it inserts; not where a foreign key looks at the table,
- * whose actions would follow the deletion.
+ * whose actions would follow the deletion, nor where the table has columns of
+ * its own, which would lose their values.
  *
  * The planner knows nothing of a delta but its number of rows.  Where an index
  * of the target has the key, the delta is sorted by it and meets the target
@@ -33,6 +34,7 @@
 #include "catalog/pg_attribute.h"
 #include "catalog/pg_collation.h"
 #include "catalog/pg_inherits.h"
+#include "commands/trigger.h"
 #include "core/identity.h"
 #include "core/sqltext.h"
 #include "executor/spi.h"
@@ -514,6 +516,33 @@ find_key_order(Relation rel, Delta *delta)
 	return order;
 }
 
+/* Does a foreign key point at the table? */
+static bool
+is_foreign_key_target(Relation rel)
+{
+	TriggerDesc *triggers = rel->trigdesc;
+
+	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
+		if (RI_FKey_trigger_type(triggers->triggers[i].tgfoid) == RI_TRIGGER_PK)
+			return true;
+	return false;
+}
+
+static bool
+has_all_columns(Delta *delta, Relation rel)
+{
+	int count = 0;
+
+	for (int i = 0; i < rel->rd_att->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(rel->rd_att, i);
+
+		if (!att->attisdropped && att->attgenerated == '\0')
+			count++;
+	}
+	return count == delta->columns->natts;
+}
+
 void
 apply_prepare(ApplyTable *table)
 {
@@ -521,6 +550,7 @@ apply_prepare(ApplyTable *table)
 
 	/* cached: no scan per batch */
 	table->referenced = RelationGetFKeyList(rel) != NIL || rel->rd_rel->relhastriggers;
+	table->replaceable = !is_foreign_key_target(rel) && has_all_columns(table->delta, rel);
 	table->key_order = find_key_order(rel, table->delta);
 	table_close(rel, NoLock);
 }

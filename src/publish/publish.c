@@ -452,7 +452,7 @@ handle_error(Pass *pass, ErrorData *error)
 		ThrowErrorData(error);
 	if (pass->gating == NULL && error->sqlerrcode == ERRCODE_UNIQUE_VIOLATION &&
 		state->table.mode == APPLY_MERGE && state->item->delta->nkeys > 0 &&
-		!state->table.referenced)
+		state->table.replaceable)
 		state->table.mode = APPLY_REPLACE;
 	else
 		decide_error(state, error);
