@@ -719,7 +719,7 @@ COMMENT ON FUNCTION depipe.verify(text, text, text, integer) IS
 
 CREATE FUNCTION depipe.blocked_targets(OUT target_id integer, OUT path text, OUT reason text)
 RETURNS SETOF record
-LANGUAGE C STABLE
+LANGUAGE C STABLE ROWS 10
 AS 'MODULE_PATHNAME', 'depipe_blocked_targets';
 COMMENT ON FUNCTION depipe.blocked_targets() IS
 'targets that wait for something upstream, with the path from the cause; names that the reader may not see are hidden';
@@ -1057,8 +1057,7 @@ COMMENT ON VIEW depipe.target_condition IS 'state and reason of each target; dep
 CREATE VIEW depipe.status WITH (security_barrier) AS
 SELECT v.target, v.kind, v.state, v.reason, v.since, v.data_as_of,
 	pg_catalog.now() OPERATOR(pg_catalog.-) v.data_as_of AS lag, v.target_lag, v.incomplete,
-	(SELECT pg_catalog.count(*) FROM depipe.incident i
-		WHERE i.target_id OPERATOR(pg_catalog.=) v.target_id AND i.closed_at IS NULL) AS open_incidents,
+	v.open_incidents,
 	CASE v.state
 		WHEN 'open' THEN pg_catalog.format('SELECT * FROM depipe.violations(%L)', v.target)
 		WHEN 'rejected' THEN pg_catalog.format('SELECT * FROM depipe.violations(%L)', v.target)
@@ -1083,11 +1082,13 @@ FROM (
 	SELECT w.target_id, w.schema_name, w.table_name, w.owner, w.data_as_of, w.target_lag, w.path, w.state,
 		w.reason, w.since, pg_catalog.format('%I.%I', w.schema_name, w.table_name) AS target,
 		CASE w.kind WHEN 'l' THEN 'load' WHEN 'f' THEN 'transform' ELSE 'table' END AS kind,
-		EXISTS (SELECT FROM depipe.incomplete_target m
-			WHERE m.target_id OPERATOR(pg_catalog.=) w.target_id) AS incomplete,
-		EXISTS (SELECT FROM depipe.quarantined_row q
-			WHERE q.target_id OPERATOR(pg_catalog.=) w.target_id) AS own_quarantine
-	FROM depipe.target_condition w) v
+		m.target_id IS NOT NULL AS incomplete, q.target_id IS NOT NULL AS own_quarantine,
+		COALESCE(i.open_incidents, 0) AS open_incidents
+	FROM depipe.target_condition w
+	LEFT JOIN depipe.incomplete_target m USING (target_id)
+	LEFT JOIN (SELECT o.target_id, pg_catalog.count(*) AS open_incidents
+		FROM depipe.incident o WHERE o.closed_at IS NULL GROUP BY o.target_id) i USING (target_id)
+	LEFT JOIN (SELECT r.target_id FROM depipe.quarantined_row r GROUP BY r.target_id) q USING (target_id)) v
 WHERE depipe.may_see(v.schema_name, v.table_name, v.owner)
 ORDER BY v.target;
 COMMENT ON VIEW depipe.status IS 'the one screen: what each target is, since when, and the statement to type next';
