@@ -126,6 +126,25 @@ SELECT target, status FROM depipe.refresh('rights_mart.totals');
 
 SELECT depipe.drop_transform('rights_mart.totals', drop_table => true);
 SELECT depipe.drop_constraint('rights_raw.orders', 'amount_satisfies');
+-- stored errors carry no values
+SET ROLE regress_owner;
+CREATE TABLE rights_raw.secrets (id int PRIMARY KEY, note text);
+INSERT INTO rights_raw.secrets VALUES (1, 's3cret');
+CREATE FUNCTION rights_raw.tell(note text) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+	RAISE EXCEPTION 'the note is %', note USING HINT = note;
+END
+$$;
+SELECT depipe.create_transform('rights_mart.numbers',
+	'SELECT id, note::int AS n FROM rights_raw.secrets', populate => false);
+SELECT depipe.create_transform('rights_mart.told',
+	'SELECT id, rights_raw.tell(note) AS n FROM rights_raw.secrets', populate => false);
+SELECT target, status, reason FROM depipe.refresh('rights_mart.*');
+SELECT target, error_sqlstate, error_message, error_hint FROM depipe.runs WHERE error_sqlstate IS NOT NULL
+	AND target IN ('rights_mart.numbers', 'rights_mart.told') ORDER BY target;
+SELECT depipe.drop_transform('rights_mart.numbers', drop_table => true);
+SELECT depipe.drop_transform('rights_mart.told', drop_table => true);
+RESET ROLE;
 DROP SCHEMA rights_trap CASCADE;
 DROP SCHEMA rights_mart CASCADE;
 DROP SCHEMA rights_raw CASCADE;

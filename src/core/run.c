@@ -149,13 +149,51 @@ run_last(Target *target)
 	return run;
 }
 
+/*
+ * Messages about data (class 22) quote the value, and those that a user's
+ * function raises (class P0) may say anything; the others name objects only.
+ */
+static char *
+message_without_values(const ErrorData *error)
+{
+	StringInfoData message;
+	bool quoted = false;
+
+	if (error->message == NULL)
+		return NULL;
+	switch (ERRCODE_TO_CATEGORY(error->sqlerrcode))
+	{
+		case ERRCODE_PLPGSQL_ERROR:
+			return psprintf("a function raised an exception (%s)",
+							unpack_sql_state(error->sqlerrcode));
+		case ERRCODE_DATA_EXCEPTION:
+			break;
+		default:
+			return pstrdup(error->message);
+	}
+	initStringInfo(&message);
+	for (const char *p = error->message; *p != '\0'; p++)
+	{
+		if (*p == '"')
+		{
+			if (!quoted)
+				appendStringInfoString(&message, "\"...\"");
+			quoted = !quoted;
+		}
+		else if (!quoted)
+			appendStringInfoChar(&message, *p);
+	}
+	return message.data;
+}
+
 void
 run_set_error(Run *run, const ErrorData *error)
 {
 	run->status = RUN_FAILED;
 	run->error_sqlstate = pstrdup(unpack_sql_state(error->sqlerrcode));
-	run->error_message = error->message ? pstrdup(error->message) : NULL;
-	run->error_hint = error->hint ? pstrdup(error->hint) : NULL;
+	run->error_message = message_without_values(error);
+	if (error->hint != NULL && ERRCODE_TO_CATEGORY(error->sqlerrcode) != ERRCODE_PLPGSQL_ERROR)
+		run->error_hint = pstrdup(error->hint);
 	if (run->reason == NULL)
 		run->reason = run->error_message;
 }
