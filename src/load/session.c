@@ -424,6 +424,28 @@ check_given_publication(LoadSession *session)
 	}
 }
 
+/* Depipe's own: a table that somebody has taken out of it has missed changes. */
+static void
+check_own_publication(LoadSession *session)
+{
+	List *relids = source_publication_relids(session->control, session->stream->publication);
+	ListCell *cell;
+
+	foreach(cell, session->tasks)
+	{
+		LoadTask *task = lfirst(cell);
+
+		if (is_active(task) && task->load->state == LOAD_STREAMING &&
+			!list_member_oid(relids, task->source->relid))
+			set_problem(task,
+						LOAD_NEEDS_RESYNC,
+						ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+						psprintf("the source table was taken out of publication \"%s\"",
+								 session->stream->publication),
+						session_resync_hint(task));
+	}
+}
+
 static Oid
 prepare_publication(LoadSession *session, const char *name, bool managed)
 {
@@ -527,7 +549,10 @@ check_stream(LoadSession *session)
 	if (problem != NULL)
 		lose_stream(session, problem);
 	else if (session->stream->publication_managed)
+	{
+		check_own_publication(session);
 		(void) prepare_publication(session, session->stream->publication, true);
+	}
 }
 
 void

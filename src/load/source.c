@@ -403,6 +403,23 @@ source_publication_oid(Connection *connection, const char *name)
 	return rows->count == 0 ? InvalidOid : strtoul(rows->values[0][0], NULL, 10);
 }
 
+List *
+source_publication_relids(Connection *connection, const char *name)
+{
+	SourceRows *rows = source_query(connection,
+									1,
+									psprintf("SELECT r.prrelid FROM pg_catalog.pg_publication p"
+											 " JOIN pg_catalog.pg_publication_rel r"
+											 " ON r.prpubid = p.oid WHERE p.pubname = %s",
+											 sql_literal(name)),
+									"look at the publication");
+	List *relids = NIL;
+
+	for (int i = 0; i < rows->count; i++)
+		relids = lappend_oid(relids, strtoul(rows->values[i][0], NULL, 10));
+	return relids;
+}
+
 /* Its tables now, as quoted names in order. */
 static char *
 published_tables(Connection *connection, const char *name)

@@ -81,6 +81,9 @@ extern void source_slot_drop(Connection *connection, const char *slot_name);
 /* OID of a publication; InvalidOid when there is none. */
 extern Oid source_publication_oid(Connection *connection, const char *name);
 
+/* OIDs of its tables. */
+extern List *source_publication_relids(Connection *connection, const char *name);
+
 /*
  * Make the publication of depipe hold exactly these tables (of SourceTable,
  * no duplicates); creates it when missing.  Returns its OID.
