@@ -1,0 +1,243 @@
+# The breaker of a stream's table: open, its changes wait in order while other tables and
+# transforms go on or serve the last good version; probe, override, reject, too much parked; and
+# rows in quarantine whose later versions arrive.
+
+use strict;
+use warnings;
+use FindBin;
+use lib $FindBin::Bin;
+use DepipeTest;
+use Test::More;
+
+my ($source, $warehouse) = source_and_warehouse();
+
+sub at_source
+{
+	return $source->safe_psql('postgres', join(';', @_));
+}
+
+sub at_warehouse
+{
+	return $warehouse->safe_psql('postgres', join(';', @_));
+}
+
+make_table($source, $warehouse, 'orders', 'id int PRIMARY KEY, amount int, note text');
+make_table($source, $warehouse, 'other', 'id int PRIMARY KEY, t text');
+at_source('INSERT INTO orders SELECT n, n, $$first$$ FROM generate_series(1, 10) n');
+refresh($warehouse, 'raw.*');
+at_warehouse('CREATE SCHEMA mart',
+	q{SELECT depipe.add_constraint('raw.orders', depipe.satisfies('amount >= 0'), name => 'not_negative')},
+	q{SELECT depipe.create_transform('mart.sales', 'SELECT count(*) AS n, sum(amount) AS amount FROM raw.orders')},
+	q{SELECT depipe.create_transform('mart.report', 'SELECT n, amount FROM mart.sales')},
+	q{SELECT depipe.create_transform('mart.apart', 'SELECT count(*) AS n FROM raw.other')});
+refresh($warehouse, 'mart.*');
+is_value($warehouse, 'SELECT * FROM mart.report', '10|55', 'first');
+
+# ---- a break
+
+at_source('UPDATE orders SET amount = -5 WHERE id = 1', 'INSERT INTO other VALUES (1, $$a$$)',
+	'INSERT INTO orders VALUES (11, 11, $$in the same batch$$)');
+my $result = refresh($warehouse, 'raw.*');
+is($result->{'raw.orders'}{status}, 'blocked', 'a violating row: blocked');
+like($result->{'raw.orders'}{reason}, qr/not_negative/, 'the reason names the constraint');
+is(breaker_of($warehouse, 'raw.orders'), 'open', 'the breaker is open');
+is(state_of($warehouse, 'raw.orders'), 'parked', 'the load is parked');
+is($result->{'raw.other'}{status}, 'succeeded', 'the other table goes on');
+is_same($source, $warehouse, 'other', 'beside an open breaker');
+is_value($warehouse, 'SELECT count(*), sum(amount) FROM raw.orders', '10|55', 'nothing of the batch is published');
+is_value($warehouse, q{SELECT state FROM depipe.verdicts WHERE constraint_name = 'not_negative' ORDER BY verdict_id DESC LIMIT 1},
+	'fail', 'the verdict survives');
+is_value($warehouse, q{SELECT count(*) FROM depipe.incidents WHERE constraint_name = 'not_negative' AND closed_at IS NULL},
+	1, 'an incident is open');
+fails_like($warehouse, q{CALL depipe.run('raw.orders')}, 'QD001', qr/raw\.orders/, 'run');
+fails_like($warehouse, q{SELECT depipe.guard('raw.orders')}, 'QD002', qr/raw\.orders/, 'guard');
+fails_like($warehouse, q{SELECT depipe.guard('mart.report')}, 'QD002', qr/raw\.orders/, 'guard downstream');
+at_warehouse(q{SELECT depipe.guard('raw.other', 'mart.apart')});
+
+# downstream is blocked with the path, and serves the last good version; the rest is refreshed
+$result = refresh($warehouse, 'mart.*');
+is($result->{"mart.$_"}{status}, 'blocked', "mart.$_ is blocked") foreach qw(sales report);
+like($result->{'mart.report'}{reason}, qr/raw\.orders/, 'the reason names the root');
+is($result->{'mart.apart'}{status}, 'succeeded', 'what does not read it is refreshed');
+is_value($warehouse, 'SELECT * FROM mart.report', '10|55', 'downstream serves the last good version');
+is_value($warehouse, 'SELECT * FROM mart.apart', 1, 'and the rest is fresh');
+
+# held in order, in many batches, with TRUNCATE, deletions, key changes
+at_source('INSERT INTO orders VALUES (12, 12, $$held$$)', 'DELETE FROM orders WHERE id = 2');
+refresh($warehouse, 'raw.*');
+at_source('UPDATE orders SET id = 33, note = $$moved$$ WHERE id = 3', 'UPDATE orders SET amount = 44 WHERE id = 4');
+refresh($warehouse, 'raw.*');
+at_source('INSERT INTO other VALUES (2, $$b$$)', 'TRUNCATE orders', 'INSERT INTO orders VALUES (1, 1, $$after TRUNCATE$$), (12, 2, $$again$$)');
+refresh($warehouse, 'raw.*');
+at_source('UPDATE orders SET id = 2 WHERE id = 12', 'INSERT INTO orders VALUES (12, 3, $$third$$), (4, 4, $$fourth$$)');
+refresh($warehouse, 'raw.*');
+at_source('DELETE FROM orders WHERE id = 4', 'UPDATE orders SET note = note || $$!$$ WHERE id = 2');
+refresh($warehouse, 'raw.*');
+is_value($warehouse, 'SELECT count(*), sum(amount) FROM raw.orders', '10|55', 'all of it is held');
+is_same($source, $warehouse, 'other', 'the other table was never held');
+is(breaker_of($warehouse, 'raw.orders'), 'open', 'still open');
+
+# the probe: everything held is good now
+at_warehouse(q{SELECT depipe.reset('raw.orders', 'the shop is repaired')});
+is(breaker_of($warehouse, 'raw.orders'), 'half_open', 'reset: half open');
+is_status($warehouse, 'raw.orders', 'succeeded', 'probe');
+is(breaker_of($warehouse, 'raw.orders'), 'closed', 'the probe closed it');
+is_same($source, $warehouse, 'orders', 'after the probe');
+is(state_of($warehouse, 'raw.orders'), 'streaming', 'streaming again');
+is_value($warehouse, 'SELECT count(*) FROM depipe.incidents WHERE closed_at IS NULL', 0, 'the incident is closed');
+at_warehouse(q{SELECT depipe.guard('mart.report')});
+$result = refresh($warehouse, 'mart.*');
+is($result->{'mart.report'}{status}, 'succeeded', 'downstream follows');
+is_value($warehouse, 'SELECT r.n = o.n AND r.amount = o.amount FROM mart.report r,
+	(SELECT count(*) AS n, sum(amount) AS amount FROM raw.orders) o', 't', 'and is exact');
+
+# a probe that fails opens again
+at_source('INSERT INTO orders VALUES (50, -1, $$bad$$)');
+is_status($warehouse, 'raw.orders', 'blocked', 'bad again');
+at_warehouse(q{SELECT depipe.reset('raw.orders', 'too early')});
+is_status($warehouse, 'raw.orders', 'blocked', 'a probe that fails');
+is(breaker_of($warehouse, 'raw.orders'), 'open', 'opens again');
+at_source('INSERT INTO orders VALUES (51, 51, $$good$$)');
+refresh($warehouse, 'raw.orders');
+is_value($warehouse, 'SELECT count(*) FROM raw.orders WHERE id >= 50', 0, 'and holds the good with the bad');
+
+# ---- override until it expires
+
+fails_like($warehouse, q{SELECT depipe.override('raw.orders', NULL, now() + interval '1 hour')},
+	'22004', qr/reason/, 'override without a reason');
+fails_like($warehouse, q{SELECT depipe.override('raw.orders', 'for ever', now() + interval '1 year')},
+	'22023', qr/max_override|later|long/, 'override for a year');
+at_warehouse(q{SELECT depipe.override('raw.orders', 'known and accepted', now() + interval '1 hour')});
+is(breaker_of($warehouse, 'raw.orders'), 'disabled', 'override: disabled');
+is_status($warehouse, 'raw.orders', 'succeeded', 'override: what was held is published');
+is_same($source, $warehouse, 'orders', 'override');
+at_warehouse(q{SELECT depipe.guard('mart.report')});
+at_source('INSERT INTO orders VALUES (52, -2, $$bad$$)');
+is_status($warehouse, 'raw.orders', 'succeeded', 'override: bad rows pass');
+is_same($source, $warehouse, 'orders', 'override, bad rows');
+is_value($warehouse, q{SELECT would_have_blocked FROM depipe.verdicts WHERE target = 'raw.orders' ORDER BY verdict_id DESC LIMIT 1},
+	't', 'override: recorded as what would have been');
+at_warehouse(q{SELECT depipe.override('raw.orders', 'known', clock_timestamp() + interval '0.2 seconds')});
+wait_until($warehouse, q{SELECT until < clock_timestamp() FROM depipe.breaker_state b JOIN depipe.target t USING (target_id)
+	WHERE t.table_name = 'orders'}, 'the override expires');
+at_source('INSERT INTO orders VALUES (53, -3, $$bad$$)');
+is_status($warehouse, 'raw.orders', 'blocked', 'after the override a bad row blocks');
+is(breaker_of($warehouse, 'raw.orders'), 'open', 'by a probe that failed');
+at_source('DELETE FROM orders WHERE amount < 0');
+at_warehouse(q{SELECT depipe.reset('raw.orders', 'cleaned')});
+is_status($warehouse, 'raw.orders', 'succeeded', 'cleaned');
+is_same($source, $warehouse, 'orders', 'after the override');
+
+# ---- trip, for a while
+
+at_warehouse(q{SELECT depipe.trip('raw.orders', 'looks odd', clock_timestamp() + interval '0.2 seconds')});
+wait_until($warehouse, q{SELECT until < clock_timestamp() FROM depipe.breaker_state b JOIN depipe.target t USING (target_id)
+	WHERE t.table_name = 'orders'}, 'the trip ends');
+at_source('INSERT INTO orders VALUES (60, 60, $$good$$)');
+is_status($warehouse, 'raw.orders', 'succeeded', 'a trip that has ended is followed by a probe');
+is(breaker_of($warehouse, 'raw.orders'), 'closed', 'which closes');
+is_same($source, $warehouse, 'orders', 'after the trip');
+
+# ---- reject: not published, tried again, the breaker stays closed
+
+at_warehouse(q{SELECT depipe.drop_constraint('raw.orders', 'not_negative')},
+	q{SELECT depipe.add_constraint('raw.orders', depipe.satisfies('amount >= 0'), name => 'rejecting', on_violation => 'reject')});
+at_source('INSERT INTO orders VALUES (70, -7, $$bad$$), (71, 7, $$good$$)');
+$result = refresh($warehouse, 'raw.*');
+is($result->{'raw.orders'}{status}, 'blocked', 'reject: not published');
+is(breaker_of($warehouse, 'raw.orders') || 'closed', 'closed', 'reject: the breaker stays closed');
+is_value($warehouse, 'SELECT count(*) FROM raw.orders WHERE id >= 70', 0, 'reject: the whole batch waits');
+at_source('INSERT INTO orders VALUES (72, 7, $$good$$)', 'INSERT INTO other VALUES (7, $$c$$)');
+$result = refresh($warehouse, 'raw.*');
+is($result->{'raw.orders'}{status}, 'blocked', 'reject: tried again with what is new');
+is_same($source, $warehouse, 'other', 'reject: the others go on');
+at_source('UPDATE orders SET amount = 70 WHERE id = 70');
+is_status($warehouse, 'raw.orders', 'succeeded', 'reject: repaired');
+is_same($source, $warehouse, 'orders', 'reject, repaired');
+
+# ---- more is held than depipe.max_parked allows
+
+at_source('INSERT INTO orders SELECT n, -1, $$bad$$ FROM generate_series(1001, 1100) n', 'INSERT INTO other VALUES (8, $$d$$)');
+at_warehouse(q{SET depipe.max_parked = 50}, q{SELECT depipe.refresh('raw.*')});
+is(state_of($warehouse, 'raw.orders'), 'needs_resync', 'too much held: needs_resync');
+is_same($source, $warehouse, 'other', 'too much held: the others go on');
+is_value($warehouse, 'SELECT count(*) FROM depipe.parked_item', 0, 'too much held: nothing of it is kept');
+at_source('UPDATE orders SET amount = 1 WHERE amount < 0', 'DELETE FROM orders WHERE id > 1090');
+refresh($warehouse, 'raw.*');
+is(state_of($warehouse, 'raw.orders'), 'needs_resync', 'too much held: stays so');
+at_warehouse(q{SELECT depipe.resync('raw.orders')});
+is_status($warehouse, 'raw.orders', 'succeeded', 'too much held: resync');
+is_same($source, $warehouse, 'orders', 'too much held, resync');
+
+# a resync covers what is parked
+at_source('UPDATE orders SET amount = -1 WHERE id = 1001');
+is_status($warehouse, 'raw.orders', 'blocked', 'held before a resync');
+at_source('UPDATE orders SET amount = 1 WHERE id = 1001', 'DELETE FROM orders WHERE id = 1002');
+at_warehouse(q{SELECT depipe.resync('raw.orders')});
+ok(converge($warehouse, 'raw.orders'), 'resync with something held: converges');
+is_same($source, $warehouse, 'orders', 'resync with something held');
+is_value($warehouse, 'SELECT count(*) FROM depipe.parked_item', 0, 'and nothing stays parked');
+
+# ---- quarantine
+
+at_warehouse(q{SELECT depipe.drop_constraint('raw.orders', 'rejecting')},
+	q{SELECT depipe.add_constraint('raw.orders', depipe.satisfies('amount >= 0'), name => 'kept_out', on_violation => 'quarantine')});
+at_source('INSERT INTO orders VALUES (2001, -1, $$new$$), (2002, -1, $$new$$), (2003, -1, $$new$$), (2004, 1, $$good$$)',
+	'UPDATE orders SET amount = -2, note = $$bad version$$ WHERE id IN (1010, 1011, 1012, 1013)');
+$result = refresh($warehouse, 'raw.orders');
+is($result->{'raw.orders'}{status}, 'succeeded', 'quarantine: the rest is published');
+is($result->{'raw.orders'}{quarantined}, 7, 'quarantine: so many rows are out');
+is_value($warehouse, 'SELECT string_agg(id::text, $$ $$ ORDER BY id) FROM raw.orders WHERE id > 2000', '2004', 'quarantine: new rows stay out');
+is_value($warehouse, 'SELECT count(*) FROM raw.orders WHERE id BETWEEN 1010 AND 1013 AND amount = 1', 4,
+	'quarantine: the versions before stay in place');
+is_value($warehouse, q{SELECT incomplete FROM depipe.status WHERE target = 'raw.orders'}, 't', 'quarantine: the target is incomplete');
+is_value($warehouse, q{SELECT count(*) FROM depipe.quarantine WHERE target = 'raw.orders'}, 7, 'quarantine: the rows are there');
+
+# a later good version replaces, a deletion removes, a key change moves, a bad one replaces
+at_source('UPDATE orders SET amount = 1 WHERE id = 2001', 'DELETE FROM orders WHERE id = 2002',
+	'UPDATE orders SET id = 2013 WHERE id = 2003', 'UPDATE orders SET amount = 5 WHERE id = 1010',
+	'DELETE FROM orders WHERE id = 1011', 'UPDATE orders SET id = 1112 WHERE id = 1012',
+	'UPDATE orders SET note = $$bad still$$ WHERE id = 1013');
+refresh($warehouse, 'raw.orders');
+is_value($warehouse, q{SELECT count(*) FROM depipe.quarantine WHERE target = 'raw.orders'}, 3, 'later versions: three are still out');
+is_same($source, $warehouse, 'orders', 'later versions: all others', condition => 'id NOT IN (2013, 1112, 1012, 1013)');
+is_value($warehouse, 'SELECT count(*) FROM raw.orders WHERE amount < 0', 0, 'later versions: nothing violating');
+at_source('UPDATE orders SET amount = 6 WHERE amount < 0');
+ok(converge($warehouse, 'raw.orders'), 'repaired: converges');
+is_same($source, $warehouse, 'orders', 'repaired');
+is_value($warehouse, 'SELECT count(*) FROM depipe.quarantine', 0, 'repaired: nothing is out');
+
+# with a threshold quarantine turns into a break
+at_warehouse(q{SELECT depipe.alter_constraint('raw.orders', 'kept_out', fail_if => '> 2', scope => 'batch')});
+at_source('UPDATE orders SET amount = -1 WHERE id IN (1010, 1014, 1015)', 'UPDATE orders SET amount = 8 WHERE id = 1016');
+is_status($warehouse, 'raw.orders', 'blocked', 'more violations than fail_if: blocked');
+is(breaker_of($warehouse, 'raw.orders'), 'open', 'more violations than fail_if: open');
+is_value($warehouse, 'SELECT count(*) FROM raw.orders WHERE amount = 8', 0, 'and nothing is published');
+at_source('UPDATE orders SET amount = 9 WHERE id IN (1010, 1014)');
+at_warehouse(q{SELECT depipe.reset('raw.orders', 'better')});
+ok(converge($warehouse, 'raw.orders'), 'one violation is left: converges');
+is(breaker_of($warehouse, 'raw.orders'), 'closed', 'one violation is left: closed');
+is_same($source, $warehouse, 'orders', 'one violation is left', condition => 'id <> 1015');
+is_value($warehouse, q{SELECT count(*) FROM depipe.quarantine WHERE target = 'raw.orders'}, 1, 'one violation is left: in quarantine');
+at_source('TRUNCATE orders');
+refresh($warehouse, 'raw.orders');
+is_value($warehouse, 'SELECT (SELECT count(*) FROM raw.orders) + (SELECT count(*) FROM depipe.quarantine)', 0,
+	'TRUNCATE removes what is in quarantine');
+
+# ---- the breaker opens while a table is copied, and when the target is empty
+
+at_source('CREATE TABLE fresh (id int PRIMARY KEY, amount int)', 'INSERT INTO fresh SELECT n, n - 3 FROM generate_series(1, 10) n');
+at_warehouse('CREATE TABLE raw.fresh (id int PRIMARY KEY, amount int)',
+	q{SELECT depipe.create_load('raw.fresh', server => 'shop', source => 'public.fresh')},
+	q{SELECT depipe.add_constraint('raw.fresh', depipe.satisfies('amount >= 0'))});
+is_status($warehouse, 'raw.fresh', 'blocked', 'a copy that violates: blocked');
+is_value($warehouse, 'SELECT count(*) FROM raw.fresh', 0, 'a copy that violates: nothing is published');
+at_source('UPDATE fresh SET amount = 0 WHERE amount < 0', 'INSERT INTO other VALUES (9, $$e$$)');
+refresh($warehouse, 'raw.*');
+is_same($source, $warehouse, 'other', 'the others go on beside a copy that violates');
+at_warehouse(q{SELECT depipe.reset('raw.fresh', 'repaired')});
+ok(converge($warehouse, 'raw.*'), 'copy repaired: converges');
+is_same($source, $warehouse, 'fresh', 'copy repaired');
+is_same($source, $warehouse, $_, 'at the end') foreach qw(orders other);
+
+done_testing();
