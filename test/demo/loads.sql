@@ -13,3 +13,6 @@ SELECT depipe.create_load('raw.customers', server => 'shop', source => 'public.c
 SELECT depipe.create_load('raw.products', server => 'shop', source => 'public.products');
 SELECT depipe.create_load('raw.orders', server => 'shop', source => 'public.orders');
 SELECT depipe.create_load('raw.order_lines', server => 'shop', source => 'public.order_lines');
+
+-- What the source has and lacks for them.
+SELECT item, ok, detail, hint FROM depipe.check_source('shop');
