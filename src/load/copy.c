@@ -75,7 +75,7 @@ copy_command(LoadTask *task, bool binary)
 
 	initStringInfo(&sql);
 	appendStringInfoString(&sql, "COPY (SELECT ");
-	foreach(cell, task->columns)
+	foreach(cell, task->source_names)
 	{
 		appendStringInfo(&sql, "%s%s", separator, sql_identifier(lfirst(cell)));
 		separator = ", ";
@@ -93,7 +93,7 @@ copy_in_binary(LoadTask *task, TupleDesc columns)
 {
 	ListCell *cell;
 
-	foreach(cell, task->columns)
+	foreach(cell, task->source_names)
 	{
 		SourceColumn *column = source_table_column(task->source, lfirst(cell));
 
@@ -107,11 +107,12 @@ copy_in_binary(LoadTask *task, TupleDesc columns)
 	return true;
 }
 
-uint64
-copy_rows(LoadSession *session, LoadTask *task, CopySource *source, TupleDesc columns, Delta *delta,
-		  Tuplestorestate *rows)
+/* Rows as the source has them. */
+static uint64
+copy_source_rows(LoadSession *session, LoadTask *task, CopySource *source, TupleDesc columns,
+				 Delta *delta, Tuplestorestate *rows)
 {
-	RowReader *reader = rowreader_create(task->columns, columns);
+	RowReader *reader = rowreader_create(task->source_names, columns);
 	bool binary = copy_in_binary(task, columns);
 	Datum *values = palloc0(sizeof(Datum) * Max(columns->natts, 1));
 	bool *nulls = palloc0(sizeof(bool) * Max(columns->natts, 1));
@@ -139,6 +140,64 @@ copy_rows(LoadSession *session, LoadTask *task, CopySource *source, TupleDesc co
 	MemoryContextSwitchTo(old);
 	identity_restore(&identity);
 	session->reader = NULL;
+	return count;
+}
+
+/* Rows of the source's layout, computed and filtered into rows of the target's. */
+static uint64
+project_rows(LoadSession *session, LoadTask *task, Tuplestorestate *source_rows, uint64 count,
+			 TupleDesc columns, Tuplestorestate *rows)
+{
+	TupleDesc layout = projection_source(task->projection);
+	Tuplestorestate *projected;
+	TupleTableSlot *slot;
+	TupleDesc desc;
+	Identity identity;
+	uint64 nrows;
+
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	register_tuplestore("_depipe_copied", layout, source_rows, count);
+	identity_become(task->target->owner, &identity);
+	identity_pin_output();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	session->projecting = true;
+	projected = query_to_tuplestore(
+		projection_rows_sql(task->projection, "_depipe_copied", columns),
+		&desc,
+		&nrows,
+		session->batch);
+	session->projecting = false;
+	PopActiveSnapshot();
+	identity_restore(&identity);
+	slot = MakeSingleTupleTableSlot(columns, &TTSOpsMinimalTuple);
+	while (tuplestore_gettupleslot(projected, true, false, slot))
+		tuplestore_puttupleslot(rows, slot);
+	ExecDropSingleTupleTableSlot(slot);
+	tuplestore_end(projected);
+	SPI_finish();
+	return nrows;
+}
+
+uint64
+copy_rows(LoadSession *session, LoadTask *task, CopySource *source, TupleDesc columns, Delta *delta,
+		  Tuplestorestate *rows)
+{
+	Tuplestorestate *source_rows;
+	uint64 count;
+
+	if (task->projection == NULL)
+		return copy_source_rows(session, task, source, columns, delta, rows);
+	Assert(delta == NULL);
+	source_rows = tuplestore_begin_heap(true, false, work_mem);
+	count = copy_source_rows(session,
+							 task,
+							 source,
+							 projection_source(task->projection),
+							 NULL,
+							 source_rows);
+	count = project_rows(session, task, source_rows, count, columns, rows);
+	tuplestore_end(source_rows);
 	return count;
 }
 
@@ -227,7 +286,7 @@ fill_work(void *argument)
 	MemoryContext old = MemoryContextSwitchTo(copy->session->batch);
 
 	copy->delta->lsn = copy->source->position;
-	if (copy->has_rows)
+	if (copy->has_rows || copy->task->projection != NULL)
 		fill_difference(copy);
 	else
 		copy->rows = copy_rows(copy->session,

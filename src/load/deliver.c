@@ -14,6 +14,7 @@
  */
 #include "load/session.h"
 
+#include "core/sqltext.h"
 #include "publish/publish.h"
 #include "utils/memutils.h"
 
@@ -29,10 +30,57 @@ typedef struct Delivery
 Delta *
 deliver_delta(LoadSession *session, LoadTask *task)
 {
-	if (task->delta == NULL)
+	if (task->delta != NULL)
+		return task->delta;
+	if (task->projection != NULL)
+		task->delta = delta_create_for_columns(projection_source(task->projection),
+											   task->key,
+											   FOLD_BATCH,
+											   session->batch);
+	else
 		task->delta =
 			delta_create(task->target->relid, task->columns, task->key, FOLD_BATCH, session->batch);
 	return task->delta;
+}
+
+/* Under identity FULL the source sends every value, at a price. */
+static char *
+base_lost_hint(const LoadTask *task)
+{
+	if (task->projection == NULL || task->source == NULL || source_table_full(task->source))
+		return session_resync_hint(task);
+	return psprintf("At the source: ALTER TABLE %s REPLICA IDENTITY FULL; then %s",
+					sql_table(task->source->schema_name, task->source->table_name),
+					session_resync_hint(task));
+}
+
+/* The delta in the target's layout; NULL when the table had to be stopped. */
+static Delta *
+projected(LoadSession *session, LoadTask *task, Delta *delta)
+{
+	Delta *into;
+	char *reason = NULL;
+	bool done;
+
+	if (task->projection == NULL)
+		return delta;
+	into = delta_create(task->target->relid, task->columns, task->key, FOLD_NONE, session->batch);
+	session->current = task;
+	session->projecting = true;
+	done = projection_apply(task->projection, task->target, delta, into, &reason);
+	session->projecting = false;
+	session->current = NULL;
+	delta_destroy(delta);
+	if (done)
+		return into;
+	delta_destroy(into);
+	session_stop_task(session,
+					  task,
+					  LOAD_NEEDS_RESYNC,
+					  ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+					  reason,
+					  base_lost_hint(task));
+	return NULL;
 }
 
 /* ---- making items ---- */
@@ -114,6 +162,9 @@ deliver_task(LoadSession *session, LoadTask *task)
 		return NULL;
 	}
 	delta_finish(delta);
+	delta = projected(session, task, delta);
+	if (delta == NULL)
+		return NULL;
 	if (task->paused)
 	{
 		park_by_hand(session, task, delta);
@@ -187,7 +238,7 @@ take_result(LoadSession *session, Delivery *delivery)
 							  LOAD_NEEDS_RESYNC,
 							  ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
 							  item->reason != NULL ? item->reason : "a value cannot be recovered",
-							  session_resync_hint(task));
+							  base_lost_hint(task));
 			break;
 	}
 }

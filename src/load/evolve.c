@@ -127,6 +127,15 @@ contains_name(List *names, const char *name)
 	return false;
 }
 
+/* Type of a column of the target that is to be made. */
+static char *
+target_type(LoadSession *session, LoadTask *task, const char *name)
+{
+	if (task->projection != NULL)
+		return projection_type(task->projection, name);
+	return local_type(session, source_table_column(task->source, name));
+}
+
 static void
 create_table(LoadSession *session, LoadTask *task)
 {
@@ -144,7 +153,7 @@ create_table(LoadSession *session, LoadTask *task)
 						 "%s%s %s%s",
 						 separator,
 						 sql_identifier(name),
-						 local_type(session, source_table_column(task->source, name)),
+						 target_type(session, task, name),
 						 contains_name(task->key, name) ? " NOT NULL" : "");
 		separator = ", ";
 	}
@@ -159,18 +168,20 @@ create_table(LoadSession *session, LoadTask *task)
 }
 
 static void
-add_column(LoadSession *session, LoadTask *task, const SourceColumn *column)
+add_column(LoadSession *session, LoadTask *task, const char *column_name)
 {
-	const char *name = sql_identifier(column->name);
+	const SourceColumn *column = source_table_column(task->source, column_name);
+	const char *name = sql_identifier(column_name);
+	bool has_missing = column != NULL && column->has_missing && task->projection == NULL;
 
 	execute_as_owner(task,
 					 psprintf("ALTER TABLE %s ADD COLUMN %s %s%s%s",
 							  task->target->display,
 							  name,
-							  local_type(session, column),
-							  column->has_missing ? " DEFAULT " : "",
-							  column->has_missing ? sql_literal(column->missing) : ""));
-	if (column->has_missing)
+							  target_type(session, task, column_name),
+							  has_missing ? " DEFAULT " : "",
+							  has_missing ? sql_literal(column->missing) : ""));
+	if (has_missing)
 		execute_as_owner(
 			task,
 			psprintf("ALTER TABLE %s ALTER COLUMN %s DROP DEFAULT", task->target->display, name));
@@ -198,6 +209,21 @@ shared_columns(LoadTask *task)
 	return names;
 }
 
+/* The key's columns are compared with the source's: they must be of the same type. */
+static void
+check_projected_key(LoadTask *task, const char *name)
+{
+	AttrNumber attnum = get_attnum(task->target->relid, name);
+
+	if (strcmp(format_type_be_qualified(get_atttype(task->target->relid, attnum)),
+			   projection_base_type(task->projection, name)) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("key column \"%s\" of %s has another type than the source's",
+						name,
+						task->target->display)));
+}
+
 /* Check that what is left of the columns can carry the load. */
 static void
 take_shared_columns(LoadSession *session, LoadTask *task)
@@ -206,13 +232,79 @@ take_shared_columns(LoadSession *session, LoadTask *task)
 	ListCell *cell;
 
 	task->columns = shared_columns(task);
+	if (task->projection == NULL)
+		task->source_names = task->columns;
 	foreach(cell, task->key)
+	{
 		if (!contains_name(task->columns, lfirst(cell)))
 			ereport(ERROR,
 					(errcode(ERRCODE_UNDEFINED_COLUMN),
 					 errmsg("key column \"%s\" does not exist in %s",
 							(char *) lfirst(cell),
 							task->target->display)));
+		if (task->projection != NULL)
+			check_projected_key(task, lfirst(cell));
+	}
+	MemoryContextSwitchTo(old);
+}
+
+/* ---- projections ---- */
+
+/* One column of the source with a type of this database. */
+static void
+add_layout_column(TupleDesc layout, int *count, const char *name, const char *type_name)
+{
+	Oid type;
+	int32 typmod;
+
+	parse_type_compat(type_name, &type, &typmod);
+	TupleDescInitEntry(layout, ++(*count), name, type, typmod, 0);
+	TupleDescInitEntryCollation(layout, *count, get_typcollation(type));
+}
+
+/*
+ * Analyse the expressions of a load over columns of the source (lists of names
+ * and names of types); the owner's identity is current.
+ */
+static void
+make_projection(LoadSession *session, LoadTask *task, List *names, List *type_names)
+{
+	MemoryContext old = MemoryContextSwitchTo(session->context);
+	TupleDesc layout = CreateTemplateTupleDesc(list_length(names));
+	ListCell *name;
+	ListCell *type_name;
+	int count = 0;
+
+	forboth(name, names, type_name, type_names)
+		add_layout_column(layout, &count, lfirst(name), lfirst(type_name));
+	task->projection = projection_create(task->load, task->key, layout);
+	task->columns = projection_names(task->projection);
+	task->source_names = NIL; /* the caller's names live in SPI's context */
+	foreach(name, names)
+		task->source_names = lappend(task->source_names, pstrdup(lfirst(name)));
+	MemoryContextSwitchTo(old);
+}
+
+/* From the source as it is now; types of columns that are left out need not exist here. */
+static void
+make_new_projection(LoadSession *session, LoadTask *task)
+{
+	MemoryContext old = MemoryContextSwitchTo(session->context);
+	List *names = NIL;
+	List *type_names = NIL;
+	ListCell *cell;
+
+	foreach(cell, task->source->columns)
+	{
+		SourceColumn *column = lfirst(cell);
+
+		if (column->generated ||
+			(projection_leaves_out(task->load, column->name) && !type_exists(column->type_name)))
+			continue;
+		names = lappend(names, column->name);
+		type_names = lappend(type_names, local_type(session, column));
+	}
+	make_projection(session, task, names, type_names);
 	MemoryContextSwitchTo(old);
 }
 
@@ -238,6 +330,9 @@ evolve_prepare_target(LoadSession *session, LoadTask *task)
 	ListCell *cell;
 
 	become_owner(task, &identity);
+	task->projection = NULL;
+	if (projection_wanted(task->load))
+		make_new_projection(session, task);
 	if (!OidIsValid(task->target->relid))
 	{
 		create_table(session, task);
@@ -253,7 +348,7 @@ evolve_prepare_target(LoadSession *session, LoadTask *task)
 		foreach(cell, task->columns)
 			if (get_attnum(task->target->relid, lfirst(cell)) == InvalidAttrNumber &&
 				!contains_name(shared, lfirst(cell)))
-				add_column(session, task, source_table_column(task->source, lfirst(cell)));
+				add_column(session, task, lfirst(cell));
 	}
 	restore_owner(&identity);
 	take_shared_columns(session, task);
@@ -265,6 +360,7 @@ typedef struct RecordedColumn
 {
 	char *name;
 	Oid type;
+	char *type_name;
 } RecordedColumn;
 
 static char *
@@ -306,6 +402,7 @@ recorded_columns(const Load *load)
 		column = palloc(sizeof(RecordedColumn));
 		column->name = json_text(object, "name");
 		column->type = strtoul(json_text(object, "type"), NULL, 10);
+		column->type_name = json_text(object, "type_name");
 		columns = lappend(columns, column);
 	}
 	return columns;
@@ -346,7 +443,7 @@ contradiction(LoadTask *task, List *recorded, List *names, List *types)
 		ListCell *type;
 		bool found = false;
 
-		if (!contains_name(task->columns, column->name))
+		if (!contains_name(task->source_names, column->name))
 			continue;
 		forboth(name, names, type, types)
 		{
@@ -396,9 +493,21 @@ pause_for_person(LoadSession *session, LoadTask *task, const char *reason)
 							   session_resync_hint(task)));
 }
 
+/* The name of a column's type: as the source says now, else as recorded. */
+static const char *
+type_name_of(LoadTask *task, List *recorded, const char *name, Oid type)
+{
+	SourceColumn *column = task->source == NULL ? NULL : source_table_column(task->source, name);
+	RecordedColumn *known = find_recorded(recorded, name);
+
+	if (column != NULL && column->type == type)
+		return column->type_name;
+	return known != NULL && known->type == type ? known->type_name : NULL;
+}
+
 /* What is recorded after a change: all that the message has. */
 static char *
-layout_to_json(List *names, List *types)
+layout_to_json(LoadTask *task, List *recorded, List *names, List *types)
 {
 	StringInfoData json;
 	ListCell *name;
@@ -407,9 +516,17 @@ layout_to_json(List *names, List *types)
 	initStringInfo(&json);
 	forboth(name, names, type, types)
 	{
+		const char *type_name = type_name_of(task, recorded, lfirst(name), lfirst_oid(type));
+
 		appendStringInfoString(&json, json.len > 0 ? ",{\"name\":" : "[{\"name\":");
 		escape_json(&json, lfirst(name));
-		appendStringInfo(&json, ",\"type\":%u}", lfirst_oid(type));
+		appendStringInfo(&json, ",\"type\":%u", lfirst_oid(type));
+		if (type_name != NULL)
+		{
+			appendStringInfoString(&json, ",\"type_name\":");
+			escape_json(&json, type_name);
+		}
+		appendStringInfoChar(&json, '}');
 	}
 	appendStringInfoString(&json, json.len > 0 ? "]" : "[]");
 	return json.data;
@@ -427,11 +544,42 @@ not_left_out(const Load *load, List *names)
 	return taken;
 }
 
+/* From the columns recorded: those whose types exist here. */
+static void
+make_recorded_projection(LoadSession *session, LoadTask *task)
+{
+	List *names = NIL;
+	List *type_names = NIL;
+	Identity identity;
+	ListCell *cell;
+
+	become_owner(task, &identity);
+	foreach(cell, recorded_columns(task->load))
+	{
+		RecordedColumn *column = lfirst(cell);
+
+		if (column->type_name == NULL ||
+			(projection_leaves_out(task->load, column->name) && !type_exists(column->type_name)))
+			continue;
+		names = lappend(names, column->name);
+		type_names = lappend(type_names, column->type_name);
+	}
+	make_projection(session, task, names, type_names);
+	restore_owner(&identity);
+}
+
 void
 evolve_take_recorded(LoadSession *session, LoadTask *task)
 {
-	task->columns = not_left_out(task->load, evolve_recorded_names(task->load));
+	MemoryContext old = MemoryContextSwitchTo(session->context);
+
+	task->projection = NULL;
+	if (projection_wanted(task->load))
+		make_recorded_projection(session, task);
+	else
+		task->columns = not_left_out(task->load, evolve_recorded_names(task->load));
 	take_shared_columns(session, task);
+	MemoryContextSwitchTo(old);
 }
 
 /* Add one column; returns false when the table paused. */
@@ -461,7 +609,7 @@ follow_addition(LoadSession *session, LoadTask *task, const char *name)
 	if (get_attnum(task->target->relid, name) == InvalidAttrNumber)
 	{
 		become_owner(task, &identity);
-		add_column(session, task, column);
+		add_column(session, task, name);
 		restore_owner(&identity);
 		CommandCounterIncrement();
 	}
@@ -491,7 +639,7 @@ evolve_follow(LoadSession *session, LoadTask *task, List *names, List *types)
 			MemoryContextSwitchTo(old);
 			return;
 		}
-	load_set_columns(task->load, layout_to_json(names, types));
+	load_set_columns(task->load, layout_to_json(task, recorded, names, types));
 	evolve_take_recorded(session, task);
 	MemoryContextSwitchTo(old);
 }

@@ -215,7 +215,7 @@ read_definition(FunctionCallInfo fcinfo, Load *load)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("argument \"target_lag\" must not be negative")));
-	projection_check_columns(load);
+	projection_check_definition(load);
 }
 
 static Oid

@@ -3,41 +3,143 @@
  * projection.c
  *		Loads with expressions or a filter over the source's rows.
  *
+ * Expressions are evaluated here, never at the source: they are a user's text,
+ * and the connection has the rights of the server's owner.  Changes are folded
+ * in the layout of the source; one statement then computes the target's rows
+ * from the delta, set by set, as the owner of the target.  A new image that
+ * does not pass the filter becomes the deletion of its key: the row has left
+ * the target, or never was in it.
+ *
+ * A row some of whose columns were not sent is computed as far as possible: a
+ * column computed from columns that were all unchanged is unchanged itself.
+ * What needs both, or the filter when it looks at one of them, cannot be known.
+ *
  *-------------------------------------------------------------------------
  */
 #include "load/projection.h"
 
+#include "access/sysattr.h"
+#include "core/identity.h"
+#include "core/sqltext.h"
+#include "executor/spi.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/clauses.h"
+#include "optimizer/optimizer.h"
+#include "parser/parse_coerce.h"
+#include "parser/parse_collate.h"
+#include "parser/parse_expr.h"
+#include "parser/parse_node.h"
+#include "parser/parse_relation.h"
+#include "parser/parser.h"
+#include "quality/expression.h"
+#include "utils/builtins.h"
+#include "utils/datum.h"
 #include "utils/jsonb.h"
+#include "utils/memutils.h"
+#include "utils/queryenvironment.h"
+#include "utils/snapmgr.h"
+
+/* the relation that expressions see */
+#define SOURCE_NAME "source"
+
+typedef struct ProjectedColumn
+{
+	char *name;
+	char *sql;
+	Bitmapset *inputs; /* columns of the source, from 0 */
+	int plain;         /* the source's column, from 0; -1: computed */
+	Oid type;
+	int32 typmod;
+} ProjectedColumn;
+
+struct Projection
+{
+	TupleDesc source;
+	int ncolumns;
+	ProjectedColumn *columns;
+	char *filter; /* NULL: none */
+	Bitmapset *filter_inputs;
+};
+
+/* ---- definitions ---- */
+
+static Jsonb *
+columns_json(const Load *load)
+{
+	return DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(load->columns)));
+}
+
+/* What the definition says about a column: false when nothing. */
+static bool
+column_entry(const Load *load, const char *column, JsonbValue *value)
+{
+	return load->columns != NULL &&
+		   getKeyJsonValueFromContainer(&columns_json(load)->root, column, strlen(column), value) !=
+			   NULL;
+}
 
 bool
 projection_leaves_out(const Load *load, const char *column)
 {
-	Jsonb *json;
 	JsonbValue value;
 
-	if (load->columns == NULL)
-		return false;
-	json = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(load->columns)));
-	return getKeyJsonValueFromContainer(&json->root, column, strlen(column), &value) != NULL &&
-		   value.type == jbvNull;
+	return column_entry(load, column, &value) && value.type == jbvNull;
 }
 
-void
-projection_check_columns(const Load *load)
+/* Names of the columns that have an expression. */
+static List *
+computed_names(const Load *load)
 {
-	Jsonb *json;
+	List *names = NIL;
 	JsonbIterator *iterator;
 	JsonbIteratorToken token;
 	JsonbValue value;
-	ListCell *cell;
+	char *name = NULL;
 
-	if (load->row_filter != NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("row_filter is not supported in this version")));
 	if (load->columns == NULL)
-		return;
-	json = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(load->columns)));
+		return NIL;
+	iterator = JsonbIteratorInit(&columns_json(load)->root);
+	while ((token = JsonbIteratorNext(&iterator, &value, true)) != WJB_DONE)
+	{
+		if (token == WJB_KEY)
+			name = pnstrdup(value.val.string.val, value.val.string.len);
+		else if (token == WJB_VALUE && value.type == jbvString)
+			names = lappend(names, name);
+	}
+	return names;
+}
+
+static char *
+expression_text(const Load *load, const char *column)
+{
+	JsonbValue value;
+
+	if (!column_entry(load, column, &value) || value.type != jbvString)
+		return NULL;
+	return pnstrdup(value.val.string.val, value.val.string.len);
+}
+
+bool
+projection_wanted(const Load *load)
+{
+	return load->row_filter != NULL || computed_names(load) != NIL;
+}
+
+static char *
+describe_column(const char *name)
+{
+	return psprintf("expression of column \"%s\"", name);
+}
+
+static void
+check_columns_shape(const Load *load)
+{
+	Jsonb *json = columns_json(load);
+	JsonbIterator *iterator;
+	JsonbIteratorToken token;
+	JsonbValue value;
+
 	if (!JB_ROOT_IS_OBJECT(json))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -45,14 +147,510 @@ projection_check_columns(const Load *load)
 				 errhint("For example: {\"email\": \"lower(email)\", \"ssn\": null}.")));
 	iterator = JsonbIteratorInit(&json->root);
 	while ((token = JsonbIteratorNext(&iterator, &value, true)) != WJB_DONE)
-		if (token == WJB_VALUE && value.type != jbvNull)
-			ereport(
-				ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("expressions in argument \"columns\" are not supported in this version")));
+	{
+		if (token == WJB_KEY && (value.val.string.len == 0 || value.val.string.len >= NAMEDATALEN))
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("argument \"columns\" has a key that cannot be the name of a column")));
+		if (token == WJB_VALUE && value.type != jbvNull && value.type != jbvString)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("values in argument \"columns\" must be SQL expressions or null"),
+					 errhint("For example: {\"email\": \"lower(email)\", \"ssn\": null}.")));
+	}
+}
+
+void
+projection_check_definition(const Load *load)
+{
+	ListCell *cell;
+
+	if (load->row_filter != NULL)
+		expression_check_syntax(load->row_filter, "row_filter");
+	if (load->columns == NULL)
+		return;
+	check_columns_shape(load);
+	foreach(cell, computed_names(load))
+		expression_check_syntax(expression_text(load, lfirst(cell)), describe_column(lfirst(cell)));
 	foreach(cell, load->key)
 		if (projection_leaves_out(load, lfirst(cell)))
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					 errmsg("key column \"%s\" cannot be left out", (char *) lfirst(cell))));
+}
+
+/* ---- analysis ---- */
+
+static void
+refuse(const char *what, int sqlstate, const char *thing)
+{
+	ereport(ERROR, (errcode(sqlstate), errmsg("%s must not contain %s", what, thing)));
+}
+
+static ParseState *
+source_parsestate(TupleDesc source)
+{
+	ParseState *pstate = make_parsestate(NULL);
+	EphemeralNamedRelation relation = palloc0(sizeof(EphemeralNamedRelationData));
+	ParseNamespaceItem *item;
+
+	relation->md.name = pstrdup(SOURCE_NAME);
+	relation->md.tupdesc = source;
+	relation->md.enrtype = ENR_NAMED_TUPLESTORE;
+	pstate->p_queryEnv = create_queryEnv();
+	register_ENR(pstate->p_queryEnv, relation);
+	item = addRangeTableEntryForENR(pstate, makeRangeVar(NULL, pstrdup(SOURCE_NAME), -1), true);
+	addNSItemToQuery(pstate, item, true, true, true);
+	return pstate;
+}
+
+static void
+check_expression(ParseState *pstate, Node *expr, const char *what)
+{
+	if (pstate->p_hasAggs)
+		refuse(what, ERRCODE_GROUPING_ERROR, "an aggregate");
+	if (pstate->p_hasWindowFuncs)
+		refuse(what, ERRCODE_WINDOWING_ERROR, "a window function");
+	if (pstate->p_hasSubLinks)
+		refuse(what, ERRCODE_FEATURE_NOT_SUPPORTED, "a subquery");
+	if (pstate->p_hasTargetSRFs)
+		refuse(what, ERRCODE_FEATURE_NOT_SUPPORTED, "a set-returning function");
+	if (contain_volatile_functions(expr))
+		refuse(what, ERRCODE_INVALID_OBJECT_DEFINITION, "a volatile function");
+}
+
+/* Columns of the source that an expression uses, from 0. */
+static Bitmapset *
+inputs_of(Node *expr, const char *what)
+{
+	Bitmapset *attributes = NULL;
+	Bitmapset *inputs = NULL;
+	int member = -1;
+
+	pull_varattnos(expr, 1, &attributes);
+	while ((member = bms_next_member(attributes, member)) >= 0)
+	{
+		AttrNumber attnum = member + FirstLowInvalidHeapAttributeNumber;
+
+		if (attnum <= 0)
+			refuse(what, ERRCODE_FEATURE_NOT_SUPPORTED, "a reference to the whole row");
+		inputs = bms_add_member(inputs, attnum - 1);
+	}
+	return inputs;
+}
+
+static Node *
+analyse(TupleDesc source, const char *text, const char *what, bool boolean, Bitmapset **inputs)
+{
+	ParseState *pstate = source_parsestate(source);
+	List *statements = raw_parser(text, RAW_PARSE_PLPGSQL_EXPR);
+	SelectStmt *select = (SelectStmt *) linitial_node(RawStmt, statements)->stmt;
+	Node *expr;
+
+	pstate->p_sourcetext = text;
+	expr = transformExpr(pstate,
+						 linitial_node(ResTarget, select->targetList)->val,
+						 EXPR_KIND_SELECT_TARGET);
+	if (boolean)
+		expr = coerce_to_boolean(pstate, expr, what);
+	else if (exprType(expr) == UNKNOWNOID)
+		expr = coerce_type(pstate,
+						   expr,
+						   UNKNOWNOID,
+						   TEXTOID,
+						   -1,
+						   COERCION_IMPLICIT,
+						   COERCE_IMPLICIT_CAST,
+						   -1);
+	assign_expr_collations(pstate, expr);
+	check_expression(pstate, expr, what);
+	*inputs = inputs_of(expr, what);
+	free_parsestate(pstate);
+	return expr;
+}
+
+static void
+add_plain(Projection *projection, int number)
+{
+	Form_pg_attribute att = TupleDescAttr(projection->source, number);
+	ProjectedColumn *column = &projection->columns[projection->ncolumns++];
+
+	column->name = pstrdup(NameStr(att->attname));
+	column->sql = psprintf(SOURCE_NAME ".%s", sql_identifier(column->name));
+	column->inputs = bms_make_singleton(number);
+	column->plain = number;
+	column->type = att->atttypid;
+	column->typmod = att->atttypmod;
+}
+
+static void
+add_computed(Projection *projection, const char *name, const char *text)
+{
+	ProjectedColumn *column = &projection->columns[projection->ncolumns++];
+	Node *expr = analyse(projection->source, text, describe_column(name), false, &column->inputs);
+
+	column->name = pstrdup(name);
+	column->sql = psprintf("(%s\n)", text); /* the text may end with a comment */
+	column->plain = -1;
+	column->type = exprType(expr);
+	column->typmod = exprTypmod(expr);
+}
+
+static bool
+contains_name(List *names, const char *name)
+{
+	ListCell *cell;
+
+	foreach(cell, names)
+		if (strcmp(lfirst(cell), name) == 0)
+			return true;
+	return false;
+}
+
+static bool
+has_attribute(TupleDesc desc, const char *name)
+{
+	for (int i = 0; i < desc->natts; i++)
+		if (strcmp(NameStr(TupleDescAttr(desc, i)->attname), name) == 0)
+			return true;
+	return false;
+}
+
+Projection *
+projection_create(const Load *load, List *key, TupleDesc source)
+{
+	Projection *projection = palloc0(sizeof(Projection));
+	List *computed = computed_names(load);
+	ListCell *cell;
+
+	projection->source = CreateTupleDescCopy(source);
+	projection->columns = palloc0(sizeof(ProjectedColumn) *
+								  (source->natts + list_length(computed) + 1));
+	for (int i = 0; i < source->natts; i++)
+	{
+		const char *name = NameStr(TupleDescAttr(source, i)->attname);
+
+		if (contains_name(computed, name) && contains_name(key, name))
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("key column \"%s\" cannot be computed", name)));
+		if (contains_name(computed, name))
+			add_computed(projection, name, expression_text(load, name));
+		else if (!projection_leaves_out(load, name))
+			add_plain(projection, i);
+	}
+	foreach(cell, computed)
+		if (!has_attribute(source, lfirst(cell)))
+			add_computed(projection, lfirst(cell), expression_text(load, lfirst(cell)));
+	if (load->row_filter != NULL)
+	{
+		(void) analyse(projection->source,
+					   load->row_filter,
+					   "row_filter",
+					   true,
+					   &projection->filter_inputs);
+		projection->filter = psprintf("(%s\n)", load->row_filter);
+	}
+	return projection;
+}
+
+TupleDesc
+projection_source(const Projection *projection)
+{
+	return projection->source;
+}
+
+List *
+projection_names(const Projection *projection)
+{
+	List *names = NIL;
+
+	for (int i = 0; i < projection->ncolumns; i++)
+		names = lappend(names, pstrdup(projection->columns[i].name));
+	return names;
+}
+
+static const ProjectedColumn *
+find_column(const Projection *projection, const char *name)
+{
+	for (int i = 0; i < projection->ncolumns; i++)
+		if (strcmp(projection->columns[i].name, name) == 0)
+			return &projection->columns[i];
+	elog(ERROR, "column \"%s\" is not projected", name);
+}
+
+static char *
+type_text(Oid type, int32 typmod)
+{
+	return format_type_extended(type,
+								typmod,
+								FORMAT_TYPE_TYPEMOD_GIVEN | FORMAT_TYPE_FORCE_QUALIFY);
+}
+
+char *
+projection_type(const Projection *projection, const char *name)
+{
+	const ProjectedColumn *column = find_column(projection, name);
+
+	return type_text(column->type, column->typmod);
+}
+
+/* Without its modifier. */
+char *
+projection_base_type(const Projection *projection, const char *name)
+{
+	return format_type_be_qualified(find_column(projection, name)->type);
+}
+
+/* ---- statements ---- */
+
+/* ", expression::type" for each column of desc; guarded: only where this holds. */
+static void
+append_columns(StringInfo sql, const Projection *projection, TupleDesc desc, const char *guard)
+{
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+		const ProjectedColumn *column = find_column(projection, NameStr(att->attname));
+		bool whole = guard == NULL || column->plain >= 0;
+
+		appendStringInfo(sql,
+						 "%s%s%s%s::%s",
+						 sql->len > 0 ? ", " : "",
+						 whole ? "" : psprintf("(CASE WHEN %s THEN ", guard),
+						 column->sql,
+						 whole ? "" : " END)",
+						 type_text(att->atttypid, att->atttypmod));
+	}
+}
+
+char *
+projection_rows_sql(const Projection *projection, const char *relation, TupleDesc desc)
+{
+	StringInfoData columns;
+
+	initStringInfo(&columns);
+	append_columns(&columns, projection, desc, NULL);
+	return psprintf("SELECT %s FROM %s " SOURCE_NAME "%s%s",
+					columns.data,
+					sql_identifier(relation),
+					projection->filter != NULL ? " WHERE " : "",
+					projection->filter != NULL ? projection->filter : "");
+}
+
+/*
+ * Keyed: a new image that the filter does not let in deletes its key.  Bags:
+ * images, new or old, that it does not let in do not count.
+ */
+static char *
+delta_sql(const Projection *projection, Delta *from, Delta *into)
+{
+	const char *filter = projection->filter != NULL ? projection->filter : "true";
+	bool keyed = from->nkeys > 0;
+	StringInfoData columns;
+
+	initStringInfo(&columns);
+	append_columns(&columns,
+				   projection,
+				   into->columns,
+				   keyed ? SOURCE_NAME "._depipe_passes" : NULL);
+	return psprintf("SELECT %s, " SOURCE_NAME "._depipe_sequence, " SOURCE_NAME
+					"._depipe_lsn, " SOURCE_NAME "._depipe_time, " SOURCE_NAME
+					"._depipe_pair, " SOURCE_NAME "._depipe_replaced, %s FROM"
+					" (SELECT " SOURCE_NAME ".*, (CASE WHEN %s THEN %s ELSE false END) IS TRUE"
+					" AS _depipe_passes FROM %s " SOURCE_NAME ") " SOURCE_NAME "%s",
+					keyed ? "CASE WHEN " SOURCE_NAME "._depipe_passes THEN " SOURCE_NAME
+							"._depipe_weight ELSE (-1)::pg_catalog.int8 END"
+						  : SOURCE_NAME "._depipe_weight",
+					columns.data,
+					keyed ? SOURCE_NAME "._depipe_weight OPERATOR(pg_catalog.>) 0" : "true",
+					filter,
+					from->name,
+					keyed ? "" : " WHERE " SOURCE_NAME "._depipe_passes");
+}
+
+static void
+project(const Projection *projection, Target *target, Delta *from, Delta *into)
+{
+	Identity identity;
+
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	delta_register(from);
+	identity_become(target->owner, &identity);
+	identity_pin_output();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	delta_fill_from_query(into, delta_sql(projection, from, into));
+	PopActiveSnapshot();
+	identity_restore(&identity);
+	delta_unregister(from);
+	SPI_finish();
+}
+
+/* ---- rows that are not whole ---- */
+
+/* What of the target's columns stays unknown; false when that cannot be said. */
+static bool
+map_unknown(const Projection *projection, const PartialRow *row, Delta *into, Bitmapset **unknown,
+			char **reason)
+{
+	*unknown = NULL;
+	if (bms_overlap(projection->filter_inputs, row->unknown))
+	{
+		*reason = pstrdup("row_filter needs a value that the source did not send");
+		return false;
+	}
+	for (int i = 0; i < into->columns->natts; i++)
+	{
+		const char *name = NameStr(TupleDescAttr(into->columns, i)->attname);
+		const ProjectedColumn *column = find_column(projection, name);
+
+		if (!bms_overlap(column->inputs, row->unknown))
+			continue;
+		if (!bms_is_subset(column->inputs, row->unknown))
+		{
+			*reason = psprintf("column \"%s\" needs a value that the source did not send", name);
+			return false;
+		}
+		*unknown = bms_add_member(*unknown, i);
+	}
+	return true;
+}
+
+/* The partial rows as whole ones, numbered in their order; unknown columns are null. */
+static Delta *
+partial_rows(Delta *from)
+{
+	Delta *rows = delta_create_for_columns(from->columns,
+										   NIL,
+										   FOLD_NONE,
+										   MemoryContextGetParent(from->context));
+	bool *nulls = palloc(sizeof(bool) * from->columns->natts);
+	ListCell *cell;
+
+	foreach(cell, from->partial)
+	{
+		PartialRow *row = lfirst(cell);
+
+		for (int i = 0; i < from->columns->natts; i++)
+			nulls[i] = row->nulls[i] || bms_is_member(i, row->unknown);
+		delta_append(rows, 1, row->values, nulls);
+	}
+	rows->nkeys = from->nkeys; /* so that what the filter drops is a deletion */
+	return rows;
+}
+
+/* The base is named by key columns, which are plain and of the same type. */
+static void
+map_base(const Projection *projection, const PartialRow *row, Delta *into, PartialRow *mapped)
+{
+	for (int i = 0; i < into->columns->natts; i++)
+	{
+		const ProjectedColumn *column = find_column(
+			projection,
+			NameStr(TupleDescAttr(into->columns, i)->attname));
+		Form_pg_attribute att = TupleDescAttr(into->columns, i);
+
+		mapped->base_nulls[i] = true;
+		if (column->plain < 0 || row->base_nulls[column->plain])
+			continue;
+		mapped->base_nulls[i] = false;
+		mapped->base_values[i] = datumCopy(row->base_values[column->plain],
+										   att->attbyval,
+										   att->attlen);
+	}
+}
+
+/* In into's context, current. */
+static PartialRow *
+map_partial(const Projection *projection, const PartialRow *row, Delta *into, TupleTableSlot *slot,
+			Bitmapset *unknown)
+{
+	int natts = into->columns->natts;
+	PartialRow *mapped = palloc0(sizeof(PartialRow));
+
+	*mapped = *row;
+	mapped->unknown = bms_copy(unknown);
+	mapped->values = palloc0(sizeof(Datum) * natts);
+	mapped->nulls = palloc0(sizeof(bool) * natts);
+	mapped->base_values = palloc0(sizeof(Datum) * natts);
+	mapped->base_nulls = palloc0(sizeof(bool) * natts);
+	for (int i = 0; i < natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(into->columns, i);
+		Datum value = slot_getattr(slot, DELTA_FIXED + i + 1, &mapped->nulls[i]);
+
+		if (!mapped->nulls[i])
+			mapped->values[i] = datumCopy(value, att->attbyval, att->attlen);
+	}
+	map_base(projection, row, into, mapped);
+	return mapped;
+}
+
+/* One projected partial row: a deletion, a whole row, or a partial one again. */
+static void
+take_partial(const Projection *projection, const PartialRow *row, Delta *into, TupleTableSlot *slot,
+			 Bitmapset *unknown)
+{
+	bool isnull;
+	int64 weight = DatumGetInt64(slot_getattr(slot, DELTA_WEIGHT, &isnull));
+
+	into->lsn = row->lsn;
+	into->time = row->time;
+	if (weight > 0 && unknown != NULL)
+		into->partial = lappend(into->partial, map_partial(projection, row, into, slot, unknown));
+	else
+	{
+		slot_getallattrs(slot);
+		delta_append(into, weight, slot->tts_values + DELTA_FIXED, slot->tts_isnull + DELTA_FIXED);
+	}
+}
+
+static bool
+project_partial(const Projection *projection, Target *target, Delta *from, Delta *into,
+				char **reason)
+{
+	Delta *rows = partial_rows(from);
+	Delta *projected = delta_create(into->relid,
+									delta_column_names(into),
+									NIL,
+									FOLD_NONE,
+									MemoryContextGetParent(into->context));
+	TupleTableSlot *slot = MakeSingleTupleTableSlot(into->desc, &TTSOpsMinimalTuple);
+	MemoryContext old = MemoryContextSwitchTo(into->context);
+	bool done = true;
+
+	project(projection, target, rows, projected);
+	delta_rewind(projected);
+	while (done && delta_next(projected, slot))
+	{
+		bool isnull;
+		int64 number = DatumGetInt64(slot_getattr(slot, DELTA_SEQUENCE, &isnull));
+		PartialRow *row = list_nth(from->partial, number - 1);
+		Bitmapset *unknown;
+
+		done = map_unknown(projection, row, into, &unknown, reason);
+		if (done)
+			take_partial(projection, row, into, slot, unknown);
+	}
+	MemoryContextSwitchTo(old);
+	ExecDropSingleTupleTableSlot(slot);
+	delta_destroy(projected);
+	delta_destroy(rows);
+	return done;
+}
+
+bool
+projection_apply(const Projection *projection, Target *target, Delta *from, Delta *into,
+				 char **reason)
+{
+	int64 changes = from->changes;
+
+	project(projection, target, from, into);
+	into->clear = from->clear;
+	into->next_sequence = Max(into->next_sequence, from->next_sequence);
+	if (from->partial != NIL && !project_partial(projection, target, from, into, reason))
+		return false;
+	into->changes = changes;
+	return true;
 }

@@ -16,10 +16,43 @@ typedef struct Projection Projection;
 /* Does the load leave this column of the source out? */
 extern bool projection_leaves_out(const Load *load, const char *column);
 
+/* Does the load compute columns or filter rows? */
+extern bool projection_wanted(const Load *load);
+
 /*
  * Check the arguments columns and row_filter of a definition, as far as that is
- * possible without the source: raises 22023, 0A000.
+ * possible without the source: raises 22023, 42601.
  */
-extern void projection_check_columns(const Load *load);
+extern void projection_check_definition(const Load *load);
+
+/*
+ * Analyse the expressions over rows of the source (its columns with types of
+ * this database), as the current identity, which must be the target's owner
+ * under the pinned path.  Raises what analysis raises, 42803, 42P20, 0A000,
+ * 42P17 for what an expression must not contain, 42804 for a filter that is not
+ * boolean, 0A000 for a key column that is computed.  Lives in the current
+ * context.
+ */
+extern Projection *projection_create(const Load *load, List *key, TupleDesc source);
+
+/* The source's columns that it reads from. */
+extern TupleDesc projection_source(const Projection *projection);
+
+/* Names of the columns of the target, and the type of one as SQL text. */
+extern List *projection_names(const Projection *projection);
+extern char *projection_type(const Projection *projection, const char *name);
+extern char *projection_base_type(const Projection *projection, const char *name);
+
+/*
+ * Make a finished delta of the source's layout into one of the target's, which
+ * is empty.  Returns false with a reason when a value that the source did not
+ * send is needed to compute another one.
+ */
+extern bool projection_apply(const Projection *projection, Target *target, Delta *from, Delta *into,
+							 char **reason);
+
+/* "SELECT ..." of the columns of desc from a relation of source rows. */
+extern char *projection_rows_sql(const Projection *projection, const char *relation,
+								 TupleDesc desc);
 
 #endif /* DEPIPE_LOAD_PROJECTION_H */

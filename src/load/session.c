@@ -21,6 +21,7 @@
 #include "access/xact.h"
 #include "access/xlog.h"
 #include "common/hashfn.h"
+#include "core/guarded.h"
 #include "core/sqltext.h"
 #include "core/transaction.h"
 #include "load/rowreader.h"
@@ -124,6 +125,14 @@ session_without_values(LoadSession *session, ErrorData *error)
 	RowReader *reader = session->reader;
 
 	session->reader = NULL;
+	if (session->projecting)
+	{
+		session->projecting = false;
+		error->message = psprintf("an expression of the load failed (%s)",
+								  unpack_sql_state(error->sqlerrcode));
+		error->detail = NULL;
+		error->hint = NULL;
+	}
 	if (reader == NULL || reader->reading == NULL)
 		return error;
 	error->message = psprintf("a value of column \"%s\" of the source cannot be read here (%s)",
@@ -172,6 +181,17 @@ session_task_error(LoadSession *session, LoadTask *task, ErrorData *error)
 	load_set_state(task->load, task->load->state, error->message, error->hint);
 }
 
+/* Stop a task; session_record() says so where it is to be seen. */
+static void
+set_problem(LoadTask *task, LoadState state, int sqlstate, const char *problem, const char *hint)
+{
+	task->stopped = true;
+	task->problem = pstrdup(problem);
+	task->problem_hint = hint == NULL ? NULL : pstrdup(hint);
+	task->problem_state = state;
+	task->problem_sqlstate = sqlstate;
+}
+
 /* ---- looking at the source ---- */
 
 static void
@@ -204,6 +224,36 @@ taken_columns(const LoadTask *task)
 	return names;
 }
 
+typedef struct TakeRecorded
+{
+	LoadSession *session;
+	LoadTask *task;
+} TakeRecorded;
+
+static bool
+take_recorded_work(void *argument)
+{
+	TakeRecorded *work = argument;
+
+	evolve_take_recorded(work->session, work->task);
+	return true;
+}
+
+/* Its columns or expressions may not fit any more: then only this table stops. */
+static void
+take_recorded(LoadSession *session, LoadTask *task)
+{
+	TakeRecorded work = {session, task};
+	ErrorData *error = guarded_run(take_recorded_work, &work);
+
+	if (error != NULL)
+		set_problem(task,
+					LOAD_NEEDS_RESYNC,
+					error->sqlerrcode,
+					error->message,
+					session_resync_hint(task));
+}
+
 /* A load that streams keeps the columns and the key it was copied with. */
 void
 session_describe(LoadSession *session, LoadTask *task, Connection *connection)
@@ -222,7 +272,7 @@ session_describe(LoadSession *session, LoadTask *task, Connection *connection)
 	else if (task->source != NULL && OidIsValid(task->target->relid))
 	{
 		task->key = task->load->copied_key;
-		evolve_take_recorded(session, task);
+		take_recorded(session, task);
 	}
 	MemoryContextSwitchTo(old);
 }
@@ -232,17 +282,6 @@ is_active(const LoadTask *task)
 {
 	return !task->stopped && (task->load->state == LOAD_NEW || task->load->state == LOAD_COPYING ||
 							  task->load->state == LOAD_STREAMING);
-}
-
-/* Stop a task; session_record() says so where it is to be seen. */
-static void
-set_problem(LoadTask *task, LoadState state, int sqlstate, const char *problem, const char *hint)
-{
-	task->stopped = true;
-	task->problem = pstrdup(problem);
-	task->problem_hint = hint == NULL ? NULL : pstrdup(hint);
-	task->problem_state = state;
-	task->problem_sqlstate = sqlstate;
 }
 
 /* A table that streams and is left out of a run misses changes. */
@@ -259,6 +298,8 @@ find_problem(LoadTask *task)
 	char *hint = session_resync_hint(task);
 	char *problem = NULL;
 
+	if (task->problem != NULL)
+		return;
 	if (load->state == LOAD_DETACHED || load->state == LOAD_NEEDS_RESYNC)
 		set_problem(task,
 					load->state,

@@ -31,7 +31,8 @@ typedef struct LoadTask
 	char *pause_reason;
 	SourceTable *source;    /* NULL: there is none */
 	List *key;              /* names; NIL: a bag */
-	List *columns;          /* names of the source's columns that it takes */
+	List *columns;          /* names of the target's columns that it owns */
+	List *source_names;     /* names of the source's columns that it reads */
 	Projection *projection; /* NULL: columns as they are */
 	Delta *delta;           /* of the batch; NULL: no change yet */
 	bool published;         /* something was, in this run */
@@ -69,6 +70,7 @@ typedef struct LoadSession
 	bool overtaken;           /* another run has the stream now */
 	bool binary;              /* values are sent in binary form */
 	LoadTask *current;        /* whose work is being done, to attribute an error */
+	bool projecting;          /* an expression of the current task is evaluated */
 	struct RowReader *reader; /* what is being read, to name the column in it */
 	struct StreamState *state;
 } LoadSession;
