@@ -127,17 +127,15 @@ check_option(DefElem *def, Oid catalog)
 					 errmsg("option \"publication\" must not be empty")));
 		return;
 	}
-	ereport(
-		ERROR,
-		(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
-		 errmsg("invalid option \"%s\"", def->defname),
-		 option != NULL && option->catalog == UserMappingRelationId
-			 ? errhint(
-				   "Options that prove an identity belong to the user mapping: CREATE USER MAPPING FOR ... SERVER ... OPTIONS (...).")
-		 : option != NULL ? errhint("This option belongs to the server.")
-		 : catalog == ForeignServerRelationId || catalog == UserMappingRelationId
-			 ? errhint("Valid options are: %s.", option_names(catalog))
-			 : errhint("There are no valid options in this context.")));
+	ereport(ERROR,
+			(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
+			 errmsg("invalid option \"%s\"", def->defname),
+			 option != NULL && option->catalog == UserMappingRelationId
+				 ? errhint("Options that prove an identity belong to the user mapping.")
+			 : option != NULL ? errhint("This option belongs to the server.")
+			 : catalog == ForeignServerRelationId || catalog == UserMappingRelationId
+				 ? errhint("Valid options are: %s.", option_names(catalog))
+				 : errhint("There are no valid options in this context.")));
 }
 
 PG_FUNCTION_INFO_V1(depipe_validator);
@@ -343,14 +341,12 @@ check_password(const SourceServer *server, Connection *connection)
 	if (!server->must_use_password || used_password(connection->walrcv))
 		return;
 	connection_close(connection);
-	ereport(
-		ERROR,
-		(errcode(ERRCODE_S_R_E_PROHIBITED_SQL_STATEMENT_ATTEMPTED),
-		 errmsg("password is required"),
-		 errdetail(
-			 "The owner of server \"%s\" is not a superuser, and the source did not ask for the password.",
-			 server->name),
-		 errhint("The authentication method of the source must be changed.")));
+	ereport(ERROR,
+			(errcode(ERRCODE_S_R_E_PROHIBITED_SQL_STATEMENT_ATTEMPTED),
+			 errmsg("password is required"),
+			 errdetail("Server \"%s\" is not a superuser's, and its source asked for no password.",
+					   server->name),
+			 errhint("The authentication method of the source must be changed.")));
 #endif
 }
 

@@ -87,15 +87,13 @@ local_type(LoadSession *session, const SourceColumn *column)
 		char *create = enum_statement(session, column);
 
 		if (create == NULL)
-			ereport(
-				ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("type %s of column \"%s\" does not exist in this database",
-						column->type_name,
-						column->name),
-				 errhint(
-					 "Create the type %s here, or leave the column out with the argument \"columns\".",
-					 column->type_name)));
+			ereport(ERROR,
+					(errcode(ERRCODE_UNDEFINED_OBJECT),
+					 errmsg("type %s of column \"%s\" does not exist in this database",
+							column->type_name,
+							column->name),
+					 errhint("Create the type %s here, or leave the column out (\"columns\").",
+							 column->type_name)));
 		if (SPI_execute(create, false, 0) != SPI_OK_UTILITY)
 			elog(ERROR, "could not create type %s", column->type_name);
 	}

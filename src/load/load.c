@@ -612,7 +612,7 @@ depipe_server_dropped(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
 				 errmsg("cannot drop server \"%s\" because loads use it", name),
 				 errhint(
-					 "Drop its loads with depipe.drop_load, or remove slot and publication with SELECT depipe.detach_source(%s).",
+					 "Drop its loads with depipe.drop_load, or SELECT depipe.detach_source(%s).",
 					 sql_literal(name))));
 	}
 	PG_RETURN_NULL();

@@ -115,7 +115,7 @@ check_free(Preflight *preflight, const char *item, const char *setting, const ch
 	SourceRows *rows = source_query(
 		preflight->connection,
 		2,
-		psprintf("SELECT pg_catalog.current_setting('%s'), (%s)", setting, used),
+		psprintf("SELECT pg_catalog.current_setting(%s), (%s)", sql_literal(setting), used),
 		"look at the source");
 	int limit = atoi(rows->values[0][0]);
 	int in_use = atoi(rows->values[0][1]);
@@ -160,7 +160,7 @@ check_publication(Preflight *preflight)
 			may_create[0] == 't',
 			psprintf("%s will be made", sql_identifier(name)),
 			psprintf(
-				"At the source: GRANT CREATE ON DATABASE ... TO %s; or name an existing one in the server option \"publication\".",
+				"At the source: GRANT CREATE ON DATABASE ... TO %s; or use the option publication.",
 				sql_identifier(preflight->user)));
 	}
 }
@@ -221,9 +221,8 @@ check_privileges(Preflight *preflight, const char *item, const SourceTable *tabl
 			item,
 			false,
 			"only its owner can publish it",
-			psprintf(
-				"At the source: GRANT the role of its owner to %s, or name an existing publication in the server option \"publication\".",
-				sql_identifier(preflight->user)));
+			psprintf("At the source: GRANT the owner's role to %s, or use the option publication.",
+					 sql_identifier(preflight->user)));
 }
 
 static const char *

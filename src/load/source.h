@@ -94,7 +94,10 @@ extern Oid source_publication_set(Connection *connection, const char *name, List
 extern bool source_publication_has(Connection *connection, const char *name,
 								   const SourceTable *table);
 
-/* Position through which a stream must be read to have all that is committed now, and the source's clock. */
+/*
+ * Position through which a stream must be read to have all that is committed
+ * now, and the source's clock.
+ */
 extern XLogRecPtr source_position(Connection *connection, TimestampTz *now);
 
 /*
