@@ -242,6 +242,42 @@ catalog_quarantine_supersede(int32 target_id, TupleDesc desc, Tuplestorestate *r
 	return previous;
 }
 
+TupleDesc
+catalog_copies_desc(void)
+{
+	TupleDesc desc = CreateTemplateTupleDesc(3);
+
+	TupleDescInitEntry(desc, 1, "number", INT8OID, -1, 0);
+	TupleDescInitEntry(desc, 2, "image", TEXTARRAYOID, -1, 0);
+	TupleDescInitEntry(desc, 3, "copies", INT8OID, -1, 0);
+	return desc;
+}
+
+CatalogRows *
+catalog_quarantine_cancel(int32 target_id, ArrayType *columns, TupleDesc desc,
+						  Tuplestorestate *rows, uint64 nrows)
+{
+	CatalogArg args[] = {ARG_INT4(target_id), ARG_DATUM(TEXTARRAYOID, PointerGetDatum(columns))};
+
+	return catalog_execute_from(
+		"WITH found AS (SELECT q.quarantine_id, r.number, r.copies,"
+		" pg_catalog.row_number() OVER (PARTITION BY r.number ORDER BY q.quarantine_id) AS n"
+		" FROM depipe.quarantined_row q JOIN depipe.row_layout l USING (layout_id)"
+		" JOIN _depipe_copies r ON r.image OPERATOR(pg_catalog.=) q.image"
+		" WHERE q.target_id OPERATOR(pg_catalog.=) $1 AND q.row_key IS NULL"
+		" AND l.columns OPERATOR(pg_catalog.=) $2),"
+		" gone AS (DELETE FROM depipe.quarantined_row q USING found f"
+		" WHERE q.quarantine_id OPERATOR(pg_catalog.=) f.quarantine_id"
+		" AND f.n OPERATOR(pg_catalog.<=) f.copies RETURNING f.number)"
+		" SELECT g.number, pg_catalog.count(*) FROM gone g GROUP BY g.number ORDER BY g.number",
+		lengthof(args),
+		args,
+		"_depipe_copies",
+		desc,
+		rows,
+		nrows);
+}
+
 CatalogRows *
 catalog_quarantine_take_retries(int32 target_id)
 {

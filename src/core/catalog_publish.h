@@ -21,7 +21,10 @@ extern void catalog_park_clear_item(int32 target_id, int64 item);
 extern int64 catalog_parked_count(int32 target_id);
 extern int64 catalog_parked_last_item(int32 target_id);
 
-/* item, kind, lsn, commit_time, columns, weight, image, unknown, pair; in order */
+/*
+ * item, kind, lsn, commit_time, columns, weight, image, unknown, pair, base_key, batch;
+ * in order
+ */
 extern CatalogRows *catalog_parked(int32 target_id);
 extern void catalog_parked_delete(int32 target_id);
 
@@ -42,6 +45,15 @@ extern CatalogRows *catalog_quarantined_image(int32 target_id, ArrayType *key);
 extern CatalogRows *catalog_quarantine_supersede(int32 target_id, TupleDesc desc,
 												 Tuplestorestate *rows, uint64 nrows);
 extern TupleDesc catalog_keys_desc(void);
+
+/*
+ * Delete quarantined rows without a key that have these images (a relation
+ * with the columns "number" int8, "image" text[], "copies" int8), at most so
+ * many copies of each; returns number and count of what was deleted, by number.
+ */
+extern CatalogRows *catalog_quarantine_cancel(int32 target_id, ArrayType *columns, TupleDesc desc,
+											  Tuplestorestate *rows, uint64 nrows);
+extern TupleDesc catalog_copies_desc(void);
 
 /* columns, image, previous_key, lsn, commit_time of rows marked for another try; deleted */
 extern CatalogRows *catalog_quarantine_take_retries(int32 target_id);

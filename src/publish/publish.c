@@ -336,7 +336,11 @@ prepare_item(ItemState *state)
 
 	make_constraints_immediate(state);
 	if (item->delta->nkeys == 0 && item->delta->nrows > item->delta->new_images)
+	{
 		net_bag(state);
+		if (quarantine_cancel(item->target, item->delta))
+			net_bag(state);
+	}
 	error = guarded_run(prepare_work, &work);
 	if (error != NULL)
 	{

@@ -104,6 +104,13 @@ extern void quarantine_store(Target *target, Delta *rows, const FailedRow *faile
 /* The delta's rows are newer than quarantined rows of the same key: forget those. */
 extern void quarantine_supersede(Target *target, Delta *delta);
 
+/*
+ * Rows that the delta of a bag (netted) deletes may be in quarantine instead
+ * of the target: delete them there, and add as many new images to the delta,
+ * which is then to be netted again.  Returns false when there are none.
+ */
+extern bool quarantine_cancel(Target *target, Delta *delta);
+
 /* Whole image of the key's quarantined row, if any; into values/nulls of delta->columns. */
 extern bool quarantine_base(Target *target, Delta *delta, const Datum *key_values,
 							const bool *key_nulls, Datum *values, bool *nulls);

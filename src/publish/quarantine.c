@@ -10,6 +10,9 @@
  * key stays in the target and is the quarantined row's "previous key": whoever
  * supersedes the quarantined row deletes it.
  *
+ * Of a bag each copy is a row of its own; a deletion takes copies of the image
+ * out of the quarantine before it takes any out of the target.
+ *
  *-------------------------------------------------------------------------
  */
 #include "publish/publish.h"
@@ -17,6 +20,7 @@
 #include "core/catalog_publish.h"
 #include "core/fold.h"
 #include "core/reader.h"
+#include "core/sqltext.h"
 #include "miscadmin.h"
 #include "publish/image.h"
 
@@ -155,6 +159,90 @@ quarantine_supersede(Target *target, Delta *delta)
 		image_read_key(reader, DatumGetArrayTypeP(key), values, nulls);
 		delta_append(delta, -1, values, nulls);
 	}
+}
+
+/* The images that the delta deletes, with their numbers of copies. */
+static Tuplestorestate *
+deleted_images(Delta *delta, TupleDesc desc, uint64 *count)
+{
+	Tuplestorestate *images = tuplestore_begin_heap(true, false, work_mem);
+	DeltaReader *reader = delta_read(delta);
+
+	*count = 0;
+	while (delta_read_next(reader))
+	{
+		Datum row[3];
+		bool nulls[3] = {false};
+
+		if (reader->weight > 0)
+			continue;
+		row[0] = Int64GetDatum(reader->sequence);
+		row[1] = PointerGetDatum(delta_row_image(delta, reader->values, reader->nulls));
+		row[2] = Int64GetDatum(-reader->weight);
+		tuplestore_putvalues(images, desc, row, nulls);
+		(*count)++;
+	}
+	delta_read_end(reader);
+	return images;
+}
+
+/* The count beside this number; rows are sorted by number. */
+static int64
+copies_of(CatalogRows *rows, int64 number)
+{
+	for (uint64 low = 0, high = rows->count; low < high;)
+	{
+		uint64 middle = low + (high - low) / 2;
+		int64 found = catalog_int8(rows, middle, 1);
+
+		if (found == number)
+			return catalog_int8(rows, middle, 2);
+		if (found < number)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return 0;
+}
+
+bool
+quarantine_cancel(Target *target, Delta *delta)
+{
+	TupleDesc desc = catalog_copies_desc();
+	Delta *back = delta_create_like(delta);
+	Tuplestorestate *images;
+	CatalogRows *gone;
+	DeltaReader *reader;
+	uint64 count;
+
+	if (quarantine_count(target->id) == 0)
+		return false;
+	images = deleted_images(delta, desc, &count);
+	gone = catalog_quarantine_cancel(target->id,
+									 list_to_text_array(delta_column_names(delta)),
+									 desc,
+									 images,
+									 count);
+	tuplestore_end(images);
+	if (gone->count == 0)
+		return false;
+
+	/* not while the delta is being read */
+	reader = delta_read(delta);
+	while (delta_read_next(reader))
+	{
+		int64 copies = copies_of(gone, reader->sequence);
+
+		if (copies > 0)
+			delta_append(back, copies, reader->values, reader->nulls);
+	}
+	delta_read_end(reader);
+	reader = delta_read(back);
+	while (delta_read_next(reader))
+		delta_append(delta, reader->weight, reader->values, reader->nulls);
+	delta_read_end(reader);
+	delta_destroy(back);
+	return true;
 }
 
 bool
