@@ -73,6 +73,7 @@ my $writers = IPC::Run::start(
 	'<', \undef, '>', '/dev/null', '2>', \$writer_err);
 
 # A session that does nothing but CALL depipe.run, again and again; a lost connection ends it.
+# Small batches make a run commit many times.
 my $calls = "$scripts/calls.sql";
 append_to_file($calls, "CALL depipe.run('raw.*');\n" x 5000);
 
@@ -80,7 +81,8 @@ sub start_runner
 {
 	my ($asynchronous) = @_;
 
-	local $ENV{PGOPTIONS} = $asynchronous ? '-c synchronous_commit=off' : '';
+	local $ENV{PGOPTIONS} = ($asynchronous ? '-c synchronous_commit=off' : '')
+	  . (rand(2) < 1 ? ' -c depipe.batch_rows=20' : '');
 
 	return IPC::Run::start(
 		[

@@ -224,6 +224,34 @@ refresh($warehouse, 'raw.orders');
 is_value($warehouse, 'SELECT (SELECT count(*) FROM raw.orders) + (SELECT count(*) FROM depipe.quarantine)', 0,
 	'TRUNCATE removes what is in quarantine');
 
+# ---- rows without a key are held with their numbers of copies
+
+at_source('CREATE TABLE bag (v int, t text)', 'ALTER TABLE bag REPLICA IDENTITY FULL',
+	q{INSERT INTO bag SELECT n % 4, 'x' FROM generate_series(1, 40) n});
+at_warehouse(q{SELECT depipe.create_load('raw.bag', server => 'shop', source => 'public.bag')});
+is_status($warehouse, 'raw.bag', 'succeeded', 'bag');
+at_warehouse(q{SELECT depipe.add_constraint('raw.bag', depipe.satisfies('v >= 0'), name => 'bag_not_negative')});
+at_source(q{DELETE FROM bag WHERE ctid IN (SELECT ctid FROM bag WHERE v = 1 LIMIT 3)},
+	q{INSERT INTO bag VALUES (9, 'y'), (9, 'y'), (9, 'y'), (-1, 'z'), (-1, 'z')}, q{UPDATE bag SET t = 'w' WHERE v = 2});
+is_status($warehouse, 'raw.bag', 'blocked', 'bag, violated');
+at_source(q{DELETE FROM bag WHERE ctid IN (SELECT ctid FROM bag WHERE v = 9 LIMIT 1)}, q{UPDATE bag SET v = 5 WHERE v = -1});
+is_status($warehouse, 'raw.bag', 'blocked', 'bag, held');
+at_warehouse(q{SELECT depipe.reset('raw.bag', 'repaired')});
+is_status($warehouse, 'raw.bag', 'succeeded', 'bag, probe');
+is_same($source, $warehouse, 'bag', 'bag, held and released');
+at_source(q{UPDATE bag SET v = -v WHERE v = 3}, q{INSERT INTO bag VALUES (7, 'q'), (7, 'q')});
+at_warehouse(q{SELECT depipe.alter_constraint('raw.bag', 'bag_not_negative', on_violation => 'quarantine')});
+is_status($warehouse, 'raw.bag', 'succeeded', 'bag, quarantine');
+is_value($warehouse, q{SELECT count(*) FROM depipe.quarantine WHERE target = 'raw.bag'}, 10, 'bag, quarantine: each copy is out');
+is_same($source, $warehouse, 'bag', 'bag, quarantine: the rest', condition => 'v >= 0');
+
+at_source(q{UPDATE bag SET v = 3 WHERE v = -3 AND ctid IN (SELECT ctid FROM bag WHERE v = -3 LIMIT 4)},
+	q{DELETE FROM bag WHERE ctid IN (SELECT ctid FROM bag WHERE v = -3 LIMIT 4)});
+ok(converge($warehouse, 'raw.bag'), 'bag, some repaired, some deleted: converges');
+is_value($warehouse, q{SELECT count(*) FROM depipe.quarantine WHERE target = 'raw.bag'},
+	at_source('SELECT count(*) FROM bag WHERE v < 0'), 'bag: what is gone at the source is not in quarantine');
+is_same($source, $warehouse, 'bag', 'bag, some repaired, some deleted', condition => 'v >= 0');
+
 # ---- the breaker opens while a table is copied, and when the target is empty
 
 at_source('CREATE TABLE fresh (id int PRIMARY KEY, amount int)', 'INSERT INTO fresh SELECT n, n - 3 FROM generate_series(1, 10) n');

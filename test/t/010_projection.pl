@@ -1,0 +1,83 @@
+# Loads of some columns, of expressions over the source's row, and of some rows, which enter and
+# leave the filter. A row that enters it with a large value that the source did not send again
+# needs a resync, and the load says so.
+
+use strict;
+use warnings;
+use FindBin;
+use lib $FindBin::Bin;
+use DepipeTest;
+use Test::More;
+
+my ($source, $warehouse) = source_and_warehouse();
+
+sub at_source
+{
+	return $source->safe_psql('postgres', join(';', @_));
+}
+
+sub at_warehouse
+{
+	return $warehouse->safe_psql('postgres', join(';', @_));
+}
+
+at_source(
+	'CREATE TABLE person (id int PRIMARY KEY, email text, ssn text, region text, big text)',
+	'ALTER TABLE person ALTER big SET STORAGE EXTERNAL',
+	q{INSERT INTO person SELECT n, 'p' || n || '@example', 'secret ' || n,
+		CASE WHEN n % 2 = 0 THEN 'eu' ELSE 'us' END, repeat(md5(n::text), 100) FROM generate_series(1, 10) n});
+at_warehouse(
+	q{SELECT depipe.create_load('raw.person', server => 'shop', source => 'public.person',
+		columns => '{"email": "md5(email)", "ssn": null}')},
+	q{SELECT depipe.create_load('raw.european', server => 'shop', source => 'public.person',
+		columns => '{"ssn": null}', row_filter => $$region = 'eu'$$)});
+
+sub people_same
+{
+	my ($name) = @_;
+
+	refresh($warehouse, 'raw.*');
+	foreach my $load (qw(person european))
+	{
+		next if state_of($warehouse, "raw.$load") ne 'needs_resync';
+		note("$name: raw.$load needs a resync");
+		at_warehouse("SELECT depipe.resync('raw.$load')");
+		is_status($warehouse, "raw.$load", 'succeeded', "$name, resync");
+	}
+	ok(converge($warehouse, 'raw.*'), "$name: converges");
+	is_same($source, $warehouse, 'person', $name,
+		source => 'SELECT id, md5(email), region, big FROM person',
+		target => 'SELECT id, email, region, big FROM raw.person');
+	is_same($source, $warehouse, 'european', $name,
+		source => q{SELECT id, email, region, big FROM person WHERE region = 'eu'},
+		target => 'SELECT id, email, region, big FROM raw.european');
+	return;
+}
+
+people_same('some columns, some rows');
+is_value($warehouse, q{SELECT count(*) FROM pg_attribute WHERE attrelid IN ('raw.person'::regclass, 'raw.european'::regclass)
+	AND attname = 'ssn'}, 0, 'a column left out is not in the target');
+at_source(q{UPDATE person SET region = 'us' WHERE id = 2});
+people_same('a row leaves the filter');
+is_value($warehouse, 'SELECT count(*) FROM raw.european WHERE id = 2', 0, 'a row leaves the filter: it is gone');
+at_source(q{UPDATE person SET region = 'eu' WHERE id = 3});
+people_same('a row enters the filter, its large column unchanged');
+at_source(q{UPDATE person SET region = 'eu', big = 'short' WHERE id = 5}, q{UPDATE person SET email = 'new' WHERE id IN (4, 5)},
+	q{UPDATE person SET id = 40 WHERE id = 4}, q{DELETE FROM person WHERE id IN (6, 7)},
+	q{INSERT INTO person VALUES (50, 'e', 's', 'eu', repeat('b', 5000)), (51, 'e', 's', NULL, NULL)});
+people_same('many changes');
+at_source(q{UPDATE person SET ssn = 'other'}, q{UPDATE person SET region = 'us' WHERE id = 50; UPDATE person SET region = 'eu' WHERE id = 50});
+people_same('out and in again');
+at_source('TRUNCATE person', q{INSERT INTO person VALUES (1, 'e', 's', 'eu', 'x')});
+people_same('TRUNCATE');
+
+# identity full takes all columns: the source's own updates stay legal
+at_source('ALTER TABLE person REPLICA IDENTITY FULL');
+refresh($warehouse, 'raw.*');
+my ($rc, $stdout, $stderr) = $source->psql('postgres', q{UPDATE person SET email = 'full', region = 'us' WHERE id = 1});
+is($rc, 0, 'a change of the identity does not stop the source after the next run') || diag($stderr);
+people_same('identity full');
+at_source(q{UPDATE person SET region = 'eu' WHERE id = 1}, 'DELETE FROM person WHERE id = 51');
+people_same('identity full, changes');
+
+done_testing();
