@@ -211,7 +211,9 @@ read_definition(FunctionCallInfo fcinfo, Load *load)
 			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 			 errmsg("schema_change \"%s\" is not supported in this version", load->schema_change),
 			 errhint("Use \"safe\" or \"pause\".")));
-	if (load->target_lag[0] == '-')
+	if (DatumGetBool(DirectFunctionCall2(interval_lt,
+										 PG_GETARG_DATUM(10),
+										 IntervalPGetDatum(palloc0(sizeof(Interval))))))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("argument \"target_lag\" must not be negative")));
@@ -607,13 +609,10 @@ depipe_server_dropped(PG_FUNCTION_ARGS)
 		const char *name = lfirst(cell);
 
 		if (server_in_use(name))
-			ereport(
-				ERROR,
-				(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
-				 errmsg("cannot drop server \"%s\" because loads use it", name),
-				 errhint(
-					 "Drop its loads with depipe.drop_load, or SELECT depipe.detach_source(%s).",
-					 sql_literal(name))));
+			ereport(ERROR,
+					(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
+					 errmsg("cannot drop server \"%s\" because loads use it", name),
+					 errhint("Drop its loads first with depipe.drop_load.")));
 	}
 	PG_RETURN_NULL();
 }

@@ -61,6 +61,7 @@ session_begin(const char *server_name, const LoadRefreshOptions *options)
 	session->batch = AllocSetContextCreate(context, "depipe load batch", ALLOCSET_DEFAULT_SIZES);
 	session->row = AllocSetContextCreate(context, "depipe load row", ALLOCSET_DEFAULT_SIZES);
 	session->options = options;
+	session->server_name = pstrdup(server_name);
 	foreach(cell, loads_of_server(server_name))
 		session->tasks = lappend(session->tasks, make_task(lfirst(cell)));
 	MemoryContextSwitchTo(old);
@@ -115,7 +116,7 @@ void
 session_commit(LoadSession *session)
 {
 	transaction_commit();
-	if (!session_lock(session->server->name, false))
+	if (!session_lock(session->server_name, false))
 		session->overtaken = true;
 }
 
@@ -291,6 +292,16 @@ stopped_state(const Load *load)
 	return load->state == LOAD_STREAMING ? LOAD_NEEDS_RESYNC : load->state;
 }
 
+static const char *
+stopped_reason(const Load *load)
+{
+	if (load->reason != NULL)
+		return load->reason;
+	return load->state == LOAD_DETACHED
+			   ? "restored from a dump or detached by hand: it has no slot of its own"
+			   : "it needs a resync";
+}
+
 static void
 find_problem(LoadTask *task)
 {
@@ -304,7 +315,7 @@ find_problem(LoadTask *task)
 		set_problem(task,
 					load->state,
 					ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-					load->reason != NULL ? load->reason : load_state_name(load->state),
+					stopped_reason(load),
 					hint);
 	else if (load->state == LOAD_PAUSED)
 		set_problem(task, load->state, ERRCODE_DEPIPE_SCHEMA_CHANGE, load->reason, hint);
@@ -569,6 +580,7 @@ detach_copy(LoadSession *session)
 	ListCell *cell;
 
 	session->stream = NULL;
+	session->foreign_copy = true;
 	foreach(cell, session->tasks)
 	{
 		LoadTask *task = lfirst(cell);
@@ -596,19 +608,38 @@ check_stream(LoadSession *session)
 	}
 }
 
+/* Is there a load that is to be copied, or streams? */
+static bool
+any_goes_on(LoadSession *session)
+{
+	ListCell *cell;
+
+	foreach(cell, session->tasks)
+	{
+		LoadState state = ((LoadTask *) lfirst(cell))->load->state;
+
+		if (state == LOAD_NEW || state == LOAD_COPYING || state == LOAD_STREAMING)
+			return true;
+	}
+	return false;
+}
+
 void
 session_prepare(LoadSession *session)
 {
-	const char *server_name = ((LoadTask *) linitial(session->tasks))->load->server_name;
+	const char *server_name = session->server_name;
 	MemoryContext old = MemoryContextSwitchTo(session->context);
 	ListCell *cell;
 
-	session->server = source_server_open(server_name);
 	session->stream = stream_get(server_name);
 	if (session->stream != NULL && is_foreign_copy(session->stream))
 		detach_copy(session);
+	else if (session->stream == NULL && !any_goes_on(session))
+		foreach(cell, session->tasks)
+			find_problem(lfirst(cell)); /* nothing connects */
 	else
 	{
+		session->server = source_server_open(server_name);
 		connect_source(session);
 		foreach(cell, session->tasks)
 		{
@@ -634,8 +665,8 @@ session_record(LoadSession *session)
 		stream_insert(session->stream, session->server->oid);
 	else if (session->lost != NULL)
 		stream_set_state(session->server->name, "needs_resync", session->lost);
-	else if (session->stream == NULL && session->control == NULL)
-		stream_delete(session->server->name);
+	else if (session->foreign_copy)
+		stream_delete(session->server_name);
 	foreach(cell, session->tasks)
 	{
 		LoadTask *task = lfirst(cell);

@@ -50,7 +50,9 @@ typedef struct LoadSession
 	MemoryContext batch;   /* of one batch */
 	MemoryContext row;     /* of one change */
 	const LoadRefreshOptions *options;
-	SourceServer *server;
+	char *server_name;
+	bool foreign_copy;    /* the stream recorded here belongs to another database */
+	SourceServer *server; /* NULL: not connected */
 	Connection *control;
 	Connection *streaming; /* NULL: not started */
 	char *system_identifier;
