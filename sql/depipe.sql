@@ -1162,6 +1162,7 @@ JOIN depipe.row_layout l USING (layout_id)
 JOIN pg_catalog.pg_namespace n ON n.nspname OPERATOR(pg_catalog.=) t.schema_name
 JOIN pg_catalog.pg_class c ON c.relnamespace OPERATOR(pg_catalog.=) n.oid
 	AND c.relname OPERATOR(pg_catalog.=) t.table_name
+	AND c.relowner OPERATOR(pg_catalog.=) t.owner::oid -- not a table that another role made since
 WHERE pg_catalog.has_table_privilege(current_user, c.oid, 'SELECT')
 	AND NOT pg_catalog.row_security_active(c.oid);
 COMMENT ON VIEW depipe.quarantine IS 'rows that constraints kept out of their tables, with the constraints that they failed';

@@ -113,7 +113,7 @@ SELECT * FROM depipe.verify('rights_mart.totals');
 SELECT constraint_name, outcome FROM depipe.check_table('rights_raw.orders');
 RESET search_path;
 
--- the recorded owner must still own the table
+-- the definition goes with its table
 ALTER TABLE rights_mart.totals OWNER TO regress_reader;
 SELECT target, status, reason FROM depipe.refresh('rights_mart.totals');
 ALTER TABLE rights_mart.totals OWNER TO regress_owner;

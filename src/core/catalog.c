@@ -289,6 +289,36 @@ remember_table(Target *target, Oid relid)
 						   ARG_OID(relid));
 }
 
+/*
+ * The definition goes with its table: when the table it is bound to is given
+ * to another role, so is the definition.  A table that another role made under
+ * the same name is not taken for it: its triggers, and constraints that its
+ * owner declares, would be evaluated as the owner of the definition.
+ */
+static void
+check_same_owner(Target *target, Oid bound)
+{
+	HeapTuple tuple;
+	Oid owner;
+
+	if (!OidIsValid(target->relid))
+		return;
+	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(target->relid));
+	if (!HeapTupleIsValid(tuple))
+		return;
+	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+	ReleaseSysCache(tuple);
+	if (owner == target->owner)
+		return;
+	if (target->relid == bound)
+		target->owner = owner;
+	else
+	{
+		target->relid = InvalidOid;
+		target->taken = true;
+	}
+}
+
 static Target *
 target_from_row(const CatalogRows *rows, uint64 row)
 {
@@ -301,6 +331,7 @@ target_from_row(const CatalogRows *rows, uint64 row)
 	target->owner = catalog_oid(rows, row, 5);
 	target->display = sql_table(target->schema_name, target->table_name);
 	target->relid = find_table(target->schema_name, target->table_name);
+	check_same_owner(target, catalog_oid(rows, row, 6));
 	return target;
 }
 
@@ -431,10 +462,46 @@ target_delete(int32 target_id)
 						   ARG_INT4(target_id));
 }
 
+void
+targets_follow_owners(void)
+{
+	(void) CATALOG_EXECUTE0(
+		"UPDATE depipe.target t SET owner = c.relowner::regrole"
+		" FROM depipe.target_state s, pg_catalog.pg_class c, pg_catalog.pg_namespace n"
+		" WHERE s.target_id OPERATOR(pg_catalog.=) t.target_id"
+		" AND c.oid OPERATOR(pg_catalog.=) s.relid"
+		" AND n.oid OPERATOR(pg_catalog.=) c.relnamespace"
+		" AND n.nspname OPERATOR(pg_catalog.=) t.schema_name"
+		" AND c.relname OPERATOR(pg_catalog.=) t.table_name"
+		" AND c.relowner OPERATOR(pg_catalog.<>) t.owner::oid");
+}
+
+void
+target_set_owner(Target *target, Oid owner)
+{
+	(void) CATALOG_EXECUTE("UPDATE depipe.target SET owner = $2::oid::regrole"
+						   " WHERE target_id OPERATOR(pg_catalog.=) $1",
+						   ARG_INT4(target->id),
+						   ARG_OID(owner));
+	target->owner = owner;
+	target->taken = false;
+}
+
+char *
+target_why_missing(const Target *target)
+{
+	return psprintf(target->taken ? "table %s belongs to another role than its definition"
+								  : "table %s does not exist",
+					target->display);
+}
+
 Oid
 target_bind(Target *target)
 {
+	Oid bound = target->relid;
+
 	target->relid = find_table(target->schema_name, target->table_name);
+	check_same_owner(target, bound);
 	remember_table(target, target->relid);
 	return target->relid;
 }

@@ -104,8 +104,9 @@ typedef struct Target
 	char *table_name;
 	char *display; /* quoted schema.table: for messages and for SQL text */
 	TargetKind kind;
-	Oid owner; /* the role its work is done as; InvalidOid: dropped */
-	Oid relid; /* InvalidOid while there is no such table */
+	Oid owner;  /* the role its work is done as; InvalidOid: dropped */
+	Oid relid;  /* InvalidOid while there is no such table */
+	bool taken; /* there is one, but another role made it: as if it were missing */
 } Target;
 
 /*
@@ -128,6 +129,15 @@ extern Target *target_create(const char *schema_name, const char *table_name, Ta
 							 Oid owner, Oid relid);
 extern void target_set_kind(Target *target, TargetKind kind);
 extern void target_delete(int32 target_id);
+
+/* Give definitions to the roles that their tables were given to (ALTER TABLE, REASSIGN OWNED). */
+extern void targets_follow_owners(void);
+
+/* Make a role the owner of a definition: that of its table, after checks of the caller's rights. */
+extern void target_set_owner(Target *target, Oid owner);
+
+/* A message about a target whose relid is InvalidOid. */
+extern char *target_why_missing(const Target *target);
 
 /* Look the table up again (after creating it); sets and returns target->relid. */
 extern Oid target_bind(Target *target);

@@ -375,6 +375,11 @@ provide_target(const char *schema_name, const char *table_name, Oid owner, Oid r
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("must be owner of target %s", target->display)));
+	if (OidIsValid(relid) && target->owner != owner) /* the caller may act as both */
+	{
+		target_set_owner(target, owner);
+		target->relid = relid;
+	}
 	if (target->kind == TARGET_TABLE)
 		target_set_kind(target, TARGET_LOAD);
 	return target;

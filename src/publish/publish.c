@@ -720,7 +720,7 @@ admit_item(ItemState *state)
 	else if (!lock_target(item->target, false))
 	{
 		item->run->error_sqlstate = pstrdup(unpack_sql_state(ERRCODE_UNDEFINED_TABLE));
-		decide(state, PUBLISH_ERROR, psprintf("table %s does not exist", item->target->display));
+		decide(state, PUBLISH_ERROR, target_why_missing(item->target));
 	}
 }
 

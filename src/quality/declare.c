@@ -19,6 +19,7 @@
 #include "catalog/pg_class.h"
 #include "commands/defrem.h"
 #include "core/arguments.h"
+#include "core/catalog_transform.h"
 #include "core/identity.h"
 #include "core/sqltext.h"
 #include "executor/spi.h"
@@ -119,6 +120,12 @@ declared_target(const char *name)
 {
 	Target *target = target_find(name, true);
 
+	if (target != NULL && target->taken && target->kind == TARGET_TABLE &&
+		!target_has_constraints(target->id))
+	{
+		target_delete(target->id); /* nothing is left of what was declared */
+		target = NULL;
+	}
 	if (target == NULL)
 		target = new_target(name);
 	if (!OidIsValid(target->relid))
@@ -126,7 +133,11 @@ declared_target(const char *name)
 		if (!has_privs_of_role(GetUserId(), target->owner))
 			ereport(ERROR,
 					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-					 errmsg("must be owner of table %s", target->display)));
+					 errmsg("must be owner of table %s", target->display),
+					 target->taken
+						 ? errdetail("It has definitions of a table of the same name that another"
+									 " role owned.")
+						 : 0));
 		return target;
 	}
 	identity_check_table_owner(target->relid, target->display);

@@ -53,9 +53,8 @@ readable_target(FunctionCallInfo fcinfo)
 	Target *target = target_find(argument_text(fcinfo, 0, "target"), false);
 
 	if (!OidIsValid(target->relid))
-		ereport(
-			ERROR,
-			(errcode(ERRCODE_UNDEFINED_TABLE), errmsg("table %s does not exist", target->display)));
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE), errmsg("%s", target_why_missing(target))));
 	check_may_read(target->relid, target->display);
 	return target;
 }
@@ -362,7 +361,7 @@ depipe_quarantined(PG_FUNCTION_ARGS)
 	Oid relid = table_of_argument(fcinfo);
 	char *display = sql_relation(relid);
 	Target *target;
-	ArrayType *objects;
+	ArrayType *objects = NULL;
 	Oid types[1] = {JSONBARRAYOID};
 	Datum values[1];
 	Identity identity;
@@ -370,7 +369,8 @@ depipe_quarantined(PG_FUNCTION_ARGS)
 	check_may_read(relid, display);
 	target = target_find_named(get_namespace_name(get_rel_namespace(relid)), get_rel_name(relid));
 	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
-	objects = target == NULL ? NULL : quarantined_images(target->id, 0);
+	if (target != NULL && target->relid == relid) /* not a table that another role made since */
+		objects = quarantined_images(target->id, 0);
 	if (objects == NULL)
 		return (Datum) 0;
 	values[0] = PointerGetDatum(objects);

@@ -8,7 +8,8 @@
  * its name in one transaction.  An event trigger only notes that names may
  * have changed; before the commit
  *
- *		a name that leads to a table is bound to it, whichever it is;
+ *		a name that leads to a table of the same owner is bound to it, whichever
+ *		it is;
  *		else, when the table that it led to still exists, it was renamed, and
  *		the definition follows;
  *		else the table is missing, until one of that name comes back.
@@ -79,8 +80,10 @@ follow_target(int32 target_id, const char *old_schema, const char *old_table, Oi
 static void
 settle_targets(void)
 {
-	CatalogRows *moved = names_select_moved();
+	CatalogRows *moved;
 
+	targets_follow_owners();
+	moved = names_select_moved();
 	for (uint64 i = 0; i < moved->count; i++)
 	{
 		int32 id = catalog_int4(moved, i, MOVED_TARGET_ID);
@@ -92,7 +95,7 @@ settle_targets(void)
 			(void) target_bind(target);
 			record_event(id, "bound", NULL, NULL);
 		}
-		else if (OidIsValid(was) && get_rel_name(was) != NULL)
+		else if (OidIsValid(was) && get_rel_name(was) != NULL && !target->taken)
 			follow_target(id, target->schema_name, target->table_name, was);
 		else if (OidIsValid(was))
 		{

@@ -123,7 +123,7 @@ table_is_missing(SliceNode *node)
 	if (!OidIsValid(target->relid))
 	{
 		node->run->error_sqlstate = pstrdup(unpack_sql_state(ERRCODE_UNDEFINED_TABLE));
-		node->run->error_message = psprintf("table %s does not exist", target->display);
+		node->run->error_message = target_why_missing(target);
 		return set_aside(node->run, RUN_FAILED, node->run->error_message);
 	}
 	foreach(cell, node->transform->inputs)

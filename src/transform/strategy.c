@@ -302,7 +302,7 @@ depipe_explain_transform(PG_FUNCTION_ARGS)
 	if (!OidIsValid(transform->target->relid))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("table %s does not exist", transform->target->display)));
+				 errmsg("%s", target_why_missing(transform->target))));
 	InitMaterializedSRF(fcinfo, 0);
 	identity_become(transform->target->owner, &identity);
 	if (SPI_connect() != SPI_OK_CONNECT)

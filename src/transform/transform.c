@@ -503,6 +503,8 @@ provide_target(const CreateArguments *arguments, Target *declared, Oid relid)
 							 TARGET_TRANSFORM,
 							 table_owner(relid),
 							 relid);
+	if (declared->owner != table_owner(relid)) /* the caller may act as both */
+		target_set_owner(declared, table_owner(relid));
 	(void) target_bind(declared);
 	if (declared->kind == TARGET_TABLE)
 		target_set_kind(declared, TARGET_TRANSFORM);

@@ -122,9 +122,8 @@ check_target(Target *target)
 				 errmsg("%s has neither a load nor a transform", target->display),
 				 errhint("Use depipe.check_table to evaluate its constraints.")));
 	if (!OidIsValid(target->relid))
-		ereport(
-			ERROR,
-			(errcode(ERRCODE_UNDEFINED_TABLE), errmsg("table %s does not exist", target->display)));
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE), errmsg("%s", target_why_missing(target))));
 	transform_check_owner(target);
 }
 
