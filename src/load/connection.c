@@ -18,6 +18,7 @@
  */
 #include "load/connection.h"
 
+#include "core/sqltext.h"
 #include <dlfcn.h>
 
 #include "access/reloptions.h"
@@ -497,20 +498,25 @@ source_start_copy(Connection *connection, const char *sql, const char *doing)
 	walrcv_clear_result(execute(connection, sql, 0, WALRCV_OK_COPY_OUT, doing));
 }
 
-void
-source_start_stream(Connection *connection, const char *sql, int tries)
+/* A command that needs a slot, tried again while the slot is in use. */
+static void
+execute_on_slot(Connection *connection, const char *sql, int columns, WalRcvExecStatus expected,
+				int tries, const char *doing)
 {
+	Oid types[1] = {TEXTOID};
+
+	Assert(columns <= lengthof(types));
 	for (int i = 1;; i++)
 	{
-		WalRcvExecResult *result = walrcv_exec(connection->walrcv, sql, 0, NULL);
+		WalRcvExecResult *result = walrcv_exec(connection->walrcv, sql, columns, types);
 
-		if (result->status == WALRCV_OK_COPY_BOTH)
+		if (result->status == expected)
 		{
 			walrcv_clear_result(result);
 			return;
 		}
 		if (i >= tries || result->sqlstate != ERRCODE_OBJECT_IN_USE)
-			raise_source_error(connection, result, "start streaming");
+			raise_source_error(connection, result, doing);
 		walrcv_clear_result(result);
 		if (WaitLatch(MyLatch,
 					  WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
@@ -520,6 +526,26 @@ source_start_stream(Connection *connection, const char *sql, int tries)
 			ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
 	}
+}
+
+void
+source_start_stream(Connection *connection, const char *sql, int tries)
+{
+	execute_on_slot(connection, sql, 0, WALRCV_OK_COPY_BOTH, tries, "start streaming");
+}
+
+void
+source_advance_slot(Connection *connection, const char *slot_name, XLogRecPtr position, int tries)
+{
+	execute_on_slot(connection,
+					psprintf("SELECT (pg_catalog.pg_replication_slot_advance(%s,"
+							 " '%X/%X')).end_lsn::pg_catalog.text",
+							 sql_literal(slot_name),
+							 LSN_FORMAT_ARGS(position)),
+					1,
+					WALRCV_OK_TUPLES,
+					tries,
+					"advance the slot");
 }
 
 int

@@ -13,6 +13,7 @@
 
 #include "depipe.h"
 #include "access/xact.h"
+#include "access/xlogdefs.h"
 #include "foreign/foreign.h"
 #include "lib/ilist.h"
 #include "nodes/pg_list.h"
@@ -80,6 +81,10 @@ extern void source_command(Connection *connection, const char *sql, const char *
  */
 extern void source_start_copy(Connection *connection, const char *sql, const char *doing);
 extern void source_start_stream(Connection *connection, const char *sql, int tries);
+
+/* Let the source forget what is before the position; tried again as above. */
+extern void source_advance_slot(Connection *connection, const char *slot_name, XLogRecPtr position,
+								int tries);
 
 /*
  * The next message of a COPY or of a stream: its length, or 0 when nothing came

@@ -174,6 +174,9 @@ record_progress(LoadSession *session, bool changed)
 		(!changed && end - session->stream->applied_lsn < IDLE_ADVANCE))
 		return;
 	stream_advance(session->stream, end, time);
+	/* what the caller may still roll back must not be told to the source */
+	if (!session->options->commit)
+		session->stream->own_write = true;
 	session->advanced = true;
 	foreach(cell, session->tasks)
 	{

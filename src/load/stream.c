@@ -8,6 +8,11 @@
  * read in place into the columns of each load that takes its table, in a
  * context that is reset for each change; the deltas copy what they keep.
  *
+ * The stream costs the source a message per change.  A backlog is read in bulk,
+ * as the result of a query that peeks into the slot: bites of the log, each
+ * after the slot was moved behind the one before, until little is left; then
+ * the stream takes over.  Both bring the same messages in the same order.
+ *
  * A transaction that committed before the position of a table's copy is in the
  * copy: its changes are passed over.  Everything that committed before a
  * keepalive's position has been sent before it.
@@ -41,6 +46,10 @@
 #define NAP_AFTER 200          /* messages: a longer run of them came without naps */
 #define START_TRIES 50         /* times 0.1 s: our last connection may be just ending */
 #define MEMORY_CHECK_EVERY 256 /* changes */
+
+/* Bytes of the source's log: from here on in bulk, and at most so much in one bite. */
+#define BULK_LEAST (4 * 1024 * 1024)
+#define BULK_MOST (256 * 1024 * 1024)
 #define SENDER_TIMEOUT "30min" /* of the source: it waits while a batch is applied */
 
 /* A load that takes a table of the stream. */
@@ -64,8 +73,19 @@ typedef struct SourceRelation
 	List *takers;
 } SourceRelation;
 
+/* What is under way on the connection. */
+typedef enum Reading
+{
+	READING_NOTHING,
+	READING_BULK,
+	READING_STREAM
+} Reading;
+
 typedef struct StreamState
 {
+	Reading reading;
+	bool bulk_begun;     /* the header of its rows has been read */
+	XLogRecPtr bulk_end; /* the bite has all that committed before */
 	HTAB *relations;
 	SourceRelation *last;
 	bool in_transaction;
@@ -166,6 +186,77 @@ flush_local(void)
 	XLogFlush(log_logical_message_compat("depipe", "", 0));
 }
 
+/*
+ * The slot is moved to the last position first, which must be committed here:
+ * not while it is a matter of the caller's transaction.  Each bite decodes the
+ * log again from where the oldest transaction of the source began: when that
+ * is far back, the stream, which decodes once, is better.
+ */
+static bool
+bulk_is_better(LoadSession *session)
+{
+	XLogRecPtr from = session->stream->applied_lsn;
+	int64 retained;
+
+	if (session->exact || session->stream->own_write || session->streaming->version < 140000 ||
+		session->stop < from + BULK_LEAST)
+		return false;
+	retained = source_slot_describe(session->control, session->stream->slot_name)->retained_bytes;
+	return retained >= 0 && retained <= (int64) (session->stop - from) + BULK_MOST;
+}
+
+static void
+check_publication(LoadSession *session)
+{
+	if (source_publication_oid(session->control, session->stream->publication) !=
+		session->stream->publication_oid)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("publication \"%s\" of server \"%s\" was dropped or made again",
+						session->stream->publication,
+						session->server->name)));
+}
+
+static void
+start_bulk(LoadSession *session)
+{
+	StreamState *state = session->state;
+	Stream *stream = session->stream;
+	StringInfoData sql;
+
+	check_publication(session);
+	source_advance_slot(session->streaming, stream->slot_name, stream->applied_lsn, START_TRIES);
+	state->bulk_end = Min(session->stop, stream->applied_lsn + BULK_MOST);
+	initStringInfo(&sql);
+	appendStringInfo(&sql,
+					 "COPY (SELECT data FROM pg_catalog.pg_logical_slot_peek_binary_changes("
+					 "%s, '%X/%X', NULL, 'proto_version', '1', 'publication_names', %s,"
+					 " 'messages', 'true'%s)) TO STDOUT (FORMAT binary)",
+					 sql_literal(stream->slot_name),
+					 LSN_FORMAT_ARGS(state->bulk_end),
+					 sql_literal(quote_identifier(stream->publication)),
+					 session->binary ? ", 'binary', 'true'" : "");
+	source_start_copy(session->streaming, sql.data, "read the slot");
+	state->bulk_begun = false;
+	state->reading = READING_BULK;
+}
+
+static void
+start_stream(LoadSession *session)
+{
+	source_start_stream(session->streaming, start_command(session), START_TRIES);
+	session->state->reading = READING_STREAM;
+}
+
+static void
+start_reading(LoadSession *session)
+{
+	if (bulk_is_better(session))
+		start_bulk(session);
+	else
+		start_stream(session);
+}
+
 void
 stream_start(LoadSession *session)
 {
@@ -186,13 +277,12 @@ stream_start(LoadSession *session)
 		source_command(session->streaming,
 					   "SET wal_sender_timeout = '" SENDER_TIMEOUT "'",
 					   "set the timeout");
-	source_start_stream(session->streaming, start_command(session), START_TRIES);
 	state->batch_end = session->stream->applied_lsn;
 	if (!session->stream->own_write)
-	{
 		flush_local();
+	start_reading(session);
+	if (!session->stream->own_write && state->reading == READING_STREAM)
 		stream_confirm(session, session->stream->applied_lsn);
-	}
 	MemoryContextSwitchTo(old);
 }
 
@@ -209,18 +299,20 @@ stream_stop(LoadSession *session)
 /*
  * A publication that is gone makes newer sources skip changes silently, so it
  * is looked at before the source is told that it may forget something.
+ *
+ * In the middle of a bite nothing can be told; the next bite, or the stream
+ * that is started here after the last one, does.
  */
 void
 stream_confirm(LoadSession *session, XLogRecPtr position)
 {
-	if (source_publication_oid(session->control, session->stream->publication) !=
-		session->stream->publication_oid)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("publication \"%s\" of server \"%s\" was dropped or made again",
-						session->stream->publication,
-						session->server->name)));
 	session->state->confirmed = position;
+	if (session->state->reading == READING_BULK ||
+		(session->state->reading == READING_NOTHING && !session->state->finished))
+		return;
+	check_publication(session);
+	if (session->state->reading == READING_NOTHING)
+		start_stream(session);
 	send_feedback(session, false);
 }
 
@@ -569,7 +661,8 @@ read_logical(LoadSession *session, StringInfo message)
 			return true;
 		case LOGICAL_REP_MSG_COMMIT:
 			read_commit(session, message);
-			if (session->state->batch_end >= session->stop)
+			if (session->state->reading == READING_STREAM &&
+				session->state->batch_end >= session->stop)
 				session->state->finished = true;
 			return session->state->finished || batch_full(session);
 		case LOGICAL_REP_MSG_TRUNCATE:
@@ -649,6 +742,73 @@ next_message(LoadSession *session, char **buffer)
 	return length;
 }
 
+/* A row of the query's result is a message, in a binary COPY's clothes. */
+static bool
+read_bulk(LoadSession *session, char *buffer, int length)
+{
+	StringInfoData message;
+
+	message.data = buffer;
+	message.len = length;
+	message.maxlen = -1;
+	message.cursor = 0;
+	if (!session->state->bulk_begun)
+	{
+		message.cursor += 11 + sizeof(int32); /* signature, flags */
+		message.cursor += pq_getmsgint(&message, 4);
+		session->state->bulk_begun = true;
+		if (message.cursor >= message.len)
+			return false;
+	}
+	if ((int16) pq_getmsgint(&message, 2) < 0)
+		return false; /* the end of the rows */
+	(void) pq_getmsgint(&message, 4);
+	return read_logical(session, &message);
+}
+
+/* The end of a bite is the end of a batch: the slot must move before the next one. */
+static void
+end_bulk(LoadSession *session)
+{
+	StreamState *state = session->state;
+
+	state->reading = READING_NOTHING;
+	if (state->bulk_end > state->batch_end)
+		state->batch_end = state->bulk_end;
+	if (state->bulk_end >= session->stop)
+		state->finished = true;
+}
+
+/* The next message from wherever; returns true when the batch ends with it. */
+static bool
+read_next(LoadSession *session)
+{
+	StreamState *state = session->state;
+	char *buffer;
+	int length;
+
+	if (state->reading == READING_NOTHING)
+		start_reading(session);
+	if (state->reading == READING_BULK)
+	{
+		length = source_receive(session->streaming, &buffer, WAIT_MS);
+		if (length > 0)
+			return read_bulk(session, buffer, length);
+		if (length < 0)
+			end_bulk(session);
+		return length < 0;
+	}
+	length = next_message(session, &buffer);
+	if (length < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_CONNECTION_FAILURE),
+				 errmsg("server \"%s\" ended the stream", session->server->name)));
+	if (length > 0)
+		return read_message(session, buffer, length);
+	send_feedback(session, true);
+	return false;
+}
+
 bool
 stream_read_batch(LoadSession *session)
 {
@@ -660,17 +820,7 @@ stream_read_batch(LoadSession *session)
 	state->batch_time = 0;
 	while (!done && !state->finished)
 	{
-		char *buffer;
-		int length = next_message(session, &buffer);
-
-		if (length < 0)
-			ereport(ERROR,
-					(errcode(ERRCODE_CONNECTION_FAILURE),
-					 errmsg("server \"%s\" ended the stream", session->server->name)));
-		if (length == 0)
-			send_feedback(session, true);
-		else
-			done = read_message(session, buffer, length);
+		done = read_next(session);
 		MemoryContextReset(session->row);
 	}
 	act_as_self(state);
