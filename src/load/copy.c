@@ -225,6 +225,23 @@ open_work(void *argument)
 	return true;
 }
 
+static void
+say_left_out(const LoadTask *task)
+{
+	ListCell *cell;
+
+	foreach(cell, task->source->columns)
+	{
+		SourceColumn *column = lfirst(cell);
+
+		if (column->generated)
+			ereport(NOTICE,
+					(errmsg("generated column \"%s\" of the source is not loaded into %s",
+							column->name,
+							task->target->display)));
+	}
+}
+
 /* The target, and whether it has rows; a trial of the delta finds what is wrong with it. */
 static bool
 target_work(void *argument)
@@ -239,6 +256,7 @@ target_work(void *argument)
 				(errcode(ERRCODE_UNDEFINED_TABLE),
 				 errmsg("source table %s does not exist",
 						sql_table(task->load->source_schema, task->load->source_table))));
+	say_left_out(task);
 	evolve_prepare_target(copy->session, task);
 	CommandCounterIncrement();
 	(void) publish_lock(list_make1(task->target), false);

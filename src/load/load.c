@@ -86,13 +86,6 @@ one_of(FunctionCallInfo fcinfo, int number, const char *name, const char *const 
 
 /* ---- the stream of a server that is not needed any more ---- */
 
-static void
-remove_from_source(const char *server_name, const Stream *stream)
-{
-	if (GetForeignServerByName(server_name, true) != NULL)
-		source_remove_at_commit(source_server_open(server_name), stream);
-}
-
 /*
  * The last load of a server is gone: so shall be what was made at the source.
  * A run that reads the stream is waited for.
@@ -109,7 +102,7 @@ forget_server_when_unused(const char *server_name)
 	if (stream == NULL)
 		return;
 	stream_delete(server_name);
-	remove_from_source(server_name, stream);
+	source_remove_at_commit(server_name, stream);
 }
 
 /* ---- create_load ---- */
@@ -594,7 +587,7 @@ depipe_detach_source(PG_FUNCTION_ARGS)
 	if (stream == NULL)
 		PG_RETURN_VOID();
 	stream_delete(server->servername);
-	remove_from_source(server->servername, stream);
+	source_remove_at_commit(server->servername, stream);
 	PG_RETURN_VOID();
 }
 

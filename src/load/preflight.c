@@ -286,15 +286,15 @@ check_table(Preflight *preflight, Load *load)
 									  names_list(key)),
 		   hint);
 	check_privileges(preflight, item, table);
-	if (preflight->server->publication != NULL &&
-		!source_publication_has(preflight->connection, preflight->server->publication, table))
-		report(preflight,
-			   item,
-			   false,
-			   "is not in the publication",
-			   psprintf("At the source: ALTER PUBLICATION %s ADD TABLE %s;",
-						sql_identifier(preflight->server->publication),
-						sql_table(table->schema_name, table->table_name)));
+	if (preflight->server->publication == NULL)
+		return;
+	problem = source_publication_problem(preflight->connection,
+										 preflight->server->publication,
+										 table,
+										 NIL,
+										 &hint);
+	if (problem != NULL)
+		report(preflight, item, false, problem, hint);
 }
 
 static bool

@@ -269,6 +269,7 @@ session_describe(LoadSession *session, LoadTask *task, Connection *connection)
 	{
 		task->key = source_table_key(task->source, task->load->key);
 		task->columns = taken_columns(task);
+		task->source_names = task->columns;
 	}
 	else if (task->source != NULL && OidIsValid(task->target->relid))
 	{
@@ -400,6 +401,11 @@ stream_problem(LoadSession *session)
 						session->server->name,
 						session->timeline,
 						stream->timeline);
+	if (stream->publication_managed != (session->server->publication == NULL) ||
+		(!stream->publication_managed &&
+		 strcmp(stream->publication, session->server->publication) != 0))
+		return psprintf("server \"%s\" names another publication than before",
+						session->server->name);
 	if (source_publication_oid(session->control, stream->publication) != stream->publication_oid)
 		return psprintf("publication \"%s\" of the source was dropped or made again",
 						stream->publication);
@@ -453,26 +459,31 @@ published_tables(LoadSession *session)
 	return tables;
 }
 
-/* A publication of the source's own: our tables must be in it. */
+/* A publication of the source's own: it must send what our tables need. */
 static void
 check_given_publication(LoadSession *session)
 {
-	const char *name = session->server->publication;
 	ListCell *cell;
 
 	foreach(cell, session->tasks)
 	{
 		LoadTask *task = lfirst(cell);
+		char *hint = NULL;
+		char *problem;
 
-		if (!is_active(task) || source_publication_has(session->control, name, task->source))
+		if (!is_active(task))
 			continue;
-		set_problem(task,
-					stopped_state(task->load),
-					ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-					psprintf("publication \"%s\" of the source does not have the table", name),
-					psprintf("At the source: ALTER PUBLICATION %s ADD TABLE %s;",
-							 sql_identifier(name),
-							 sql_table(task->source->schema_name, task->source->table_name)));
+		problem = source_publication_problem(session->control,
+											 session->server->publication,
+											 task->source,
+											 task->source_names,
+											 &hint);
+		if (problem != NULL)
+			set_problem(task,
+						stopped_state(task->load),
+						ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+						problem,
+						hint);
 	}
 }
 
@@ -548,6 +559,7 @@ make_stream(LoadSession *session)
 	stream->publication_oid = prepare_publication(session,
 												  stream->publication,
 												  stream->publication_managed);
+	source_keep_slot(name);
 	drop_left_over(session, name);
 	(void) walrcv_create_slot_compat(session->control->walrcv,
 									 name,

@@ -490,25 +490,110 @@ source_publication_set(Connection *connection, const char *name, List *tables)
 	return oid;
 }
 
-bool
-source_publication_has(Connection *connection, const char *name, const SourceTable *table)
+/* Columns that the publication sends of a table; NIL: it is not in it. */
+static List *
+published_columns(Connection *connection, const char *name, const SourceTable *table, bool *filter)
 {
-	return source_query(connection,
-						1,
-						psprintf("SELECT 1 FROM pg_catalog.pg_publication_tables"
-								 " WHERE pubname = %s AND schemaname = %s AND tablename = %s",
-								 sql_literal(name),
-								 sql_literal(table->schema_name),
-								 sql_literal(table->table_name)),
-						"look at the publication")
-			   ->count > 0;
+	bool has_lists = connection->version >= 150000;
+	SourceRows *rows = source_query(
+		connection,
+		2,
+		psprintf("SELECT c.name, %s FROM pg_catalog.pg_publication_tables p,"
+				 " LATERAL (SELECT %s) c(name)"
+				 " WHERE p.pubname = %s AND p.schemaname = %s AND p.tablename = %s",
+				 has_lists ? "p.rowfilter IS NOT NULL" : "false",
+				 has_lists ? "pg_catalog.unnest(p.attnames)"
+						   : psprintf("a.attname FROM pg_catalog.pg_attribute a"
+									  " WHERE a.attrelid = %u AND a.attnum > 0",
+									  table->relid),
+				 sql_literal(name),
+				 sql_literal(table->schema_name),
+				 sql_literal(table->table_name)),
+		"look at the publication");
+	List *columns = NIL;
+
+	*filter = rows->count > 0 && is_true(rows->values[0][1]);
+	for (int i = 0; i < rows->count; i++)
+		columns = lappend(columns, rows->values[i][0]);
+	return columns;
+}
+
+static char *
+unpublished_column(List *published, List *columns)
+{
+	ListCell *cell;
+
+	foreach(cell, columns)
+	{
+		bool found = false;
+		ListCell *other;
+
+		foreach(other, published)
+			found |= strcmp(lfirst(cell), lfirst(other)) == 0;
+		if (!found)
+			return lfirst(cell);
+	}
+	return NULL;
+}
+
+static bool
+publishes_everything(Connection *connection, const char *name)
+{
+	SourceRows *rows = source_query(
+		connection,
+		1,
+		psprintf("SELECT pubinsert AND pubupdate AND pubdelete AND pubtruncate"
+				 " FROM pg_catalog.pg_publication WHERE pubname = %s",
+				 sql_literal(name)),
+		"look at the publication");
+
+	return rows->count == 0 || is_true(rows->values[0][0]);
+}
+
+char *
+source_publication_problem(Connection *connection, const char *name, const SourceTable *table,
+						   List *columns, char **hint)
+{
+	char *display = sql_table(table->schema_name, table->table_name);
+	bool filter;
+	List *published = published_columns(connection, name, table, &filter);
+	char *missing = unpublished_column(published, columns);
+
+	if (published == NIL)
+	{
+		*hint = psprintf("At the source: ALTER PUBLICATION %s ADD TABLE %s;%s",
+						 sql_identifier(name),
+						 display,
+						 table->kind == RELKIND_PARTITIONED_TABLE
+							 ? " and it must publish via the partition root"
+							 : "");
+		return psprintf("publication \"%s\" of the source does not have the table", name);
+	}
+	if (!publishes_everything(connection, name))
+	{
+		*hint = psprintf("At the source: ALTER PUBLICATION %s"
+						 " SET (publish = 'insert, update, delete, truncate');",
+						 sql_identifier(name));
+		return psprintf("publication \"%s\" of the source does not publish all changes", name);
+	}
+	if (filter)
+	{
+		*hint = pstrdup("Publish the whole table, and use the argument \"row_filter\" here.");
+		return psprintf("publication \"%s\" of the source filters the rows of the table", name);
+	}
+	if (missing != NULL)
+	{
+		*hint = pstrdup("Publish the column, or leave it out with the argument \"columns\".");
+		return psprintf("publication \"%s\" of the source leaves out column \"%s\"", name, missing);
+	}
+	return NULL;
 }
 
 /* ---- removing ---- */
 
 typedef struct Removal
 {
-	SourceServer *server;
+	char *server_name;
 	char *slot_name;
 	char *publication; /* NULL: not ours */
 	SubTransactionId subid;
@@ -516,10 +601,11 @@ typedef struct Removal
 
 static List *removals = NIL;
 
-static void
-remove_objects(Removal *removal)
+static bool
+removal_work(void *argument)
 {
-	Connection *connection = connection_open(removal->server);
+	Removal *removal = argument;
+	Connection *connection = connection_open(source_server_open(removal->server_name));
 
 	if (source_slot_describe(connection, removal->slot_name)->exists)
 		source_slot_drop(connection, removal->slot_name);
@@ -529,12 +615,6 @@ remove_objects(Removal *removal)
 			psprintf("DROP PUBLICATION IF EXISTS %s", sql_identifier(removal->publication)),
 			"drop the publication");
 	connection_close(connection);
-}
-
-static bool
-removal_work(void *argument)
-{
-	remove_objects(argument);
 	return true;
 }
 
@@ -551,14 +631,24 @@ try_removal(Removal *removal)
 			 removal->publication == NULL
 				 ? errmsg("slot \"%s\" is left at server \"%s\"",
 						  removal->slot_name,
-						  removal->server->name)
+						  removal->server_name)
 				 : errmsg("slot \"%s\" and publication \"%s\" are left at server \"%s\"",
 						  removal->slot_name,
 						  removal->publication,
-						  removal->server->name),
+						  removal->server_name),
 			 errdetail("%s", error->message),
 			 errhint("The slot retains WAL. At the source: SELECT pg_drop_replication_slot(%s);",
 					 sql_literal(removal->slot_name))));
+}
+
+void
+source_keep_slot(const char *slot_name)
+{
+	ListCell *cell;
+
+	foreach(cell, removals)
+		if (strcmp(((Removal *) lfirst(cell))->slot_name, slot_name) == 0)
+			removals = foreach_delete_current(removals, cell);
 }
 
 static void
@@ -599,7 +689,7 @@ removals_at_subtransaction(SubXactEvent event, SubTransactionId subid, SubTransa
 }
 
 void
-source_remove_at_commit(const SourceServer *server, const Stream *stream)
+source_remove_at_commit(const char *server_name, const Stream *stream)
 {
 	static bool registered = false;
 	MemoryContext old;
@@ -613,10 +703,7 @@ source_remove_at_commit(const SourceServer *server, const Stream *stream)
 	}
 	old = MemoryContextSwitchTo(TopTransactionContext);
 	removal = palloc0(sizeof(Removal));
-	removal->server = palloc0(sizeof(SourceServer));
-	*removal->server = *server;
-	removal->server->name = pstrdup(server->name);
-	removal->server->conninfo = pstrdup(server->conninfo);
+	removal->server_name = pstrdup(server_name);
 	removal->slot_name = pstrdup(stream->slot_name);
 	removal->publication = stream->publication_managed ? pstrdup(stream->publication) : NULL;
 	removal->subid = GetCurrentSubTransactionId();

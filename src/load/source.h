@@ -90,9 +90,12 @@ extern List *source_publication_relids(Connection *connection, const char *name)
  */
 extern Oid source_publication_set(Connection *connection, const char *name, List *tables);
 
-/* Is the table part of the publication, under its own name? */
-extern bool source_publication_has(Connection *connection, const char *name,
-								   const SourceTable *table);
+/*
+ * Why a publication that is not ours does not serve for these columns (names)
+ * of a table, with what to do about it; NULL when it does.
+ */
+extern char *source_publication_problem(Connection *connection, const char *name,
+										const SourceTable *table, List *columns, char **hint);
 
 /*
  * Position through which a stream must be read to have all that is committed
@@ -104,6 +107,9 @@ extern XLogRecPtr source_position(Connection *connection, TimestampTz *now);
  * Remove slot and publication of a server when this transaction commits; says
  * in a WARNING what is left when that does not work.
  */
-extern void source_remove_at_commit(const SourceServer *server, const Stream *stream);
+extern void source_remove_at_commit(const char *server_name, const Stream *stream);
+
+/* The slot is made again in this transaction: it stays. */
+extern void source_keep_slot(const char *slot_name);
 
 #endif /* DEPIPE_LOAD_SOURCE_H */
