@@ -312,6 +312,64 @@ like(
 at_warehouse("CALL depipe.run('near_t')");
 is(at_warehouse('SELECT * FROM near_t'), '1', 'and made by a procedure');
 
+# ---- a publication of the source's own ----
+
+at_source("CREATE TABLE shop.given (id int PRIMARY KEY, a text, b text); INSERT INTO shop.given VALUES (1, 'a', 'b');"
+	  . " CREATE PUBLICATION given FOR TABLE shop.given (id, a) WHERE (id > 0)");
+at_warehouse("CREATE SERVER given FOREIGN DATA WRAPPER depipe OPTIONS ($server_options, publication 'given');"
+	  . " CREATE USER MAPPING FOR $user SERVER given OPTIONS (user '$user');"
+	  . " SELECT depipe.create_load('shop.given', server => 'given')");
+
+sub reason_of_given
+{
+	return at_warehouse("SELECT reason FROM depipe.refresh('shop.given')");
+}
+
+like(reason_of_given(), qr/filters the rows/, 'a filtered publication is refused');
+at_source("ALTER PUBLICATION given SET TABLE shop.given (id, a)");
+like(reason_of_given(), qr/leaves out column "b"/, 'a publication without a column is refused');
+at_source("ALTER PUBLICATION given SET (publish = 'insert')");
+like(reason_of_given(), qr/does not publish all changes/, 'a publication of inserts only is refused');
+at_source("ALTER PUBLICATION given SET (publish = 'insert, update, delete, truncate'); ALTER PUBLICATION given SET TABLE shop.plain");
+like(reason_of_given(), qr/does not have the table/, 'a publication without the table is refused');
+at_source("ALTER PUBLICATION given SET TABLE shop.given");
+is(refresh('shop.given'), 'shop.given succeeded', 'a whole one serves');
+at_source("UPDATE shop.given SET a = 'changed'; INSERT INTO shop.given VALUES (2)");
+is(refresh('shop.given'), 'shop.given succeeded', 'and streams');
+same('given', 'a publication of the source');
+at_warehouse("BEGIN; SELECT depipe.drop_load('shop.given'); SELECT depipe.create_load('shop.given', server => 'given');"
+	  . " SELECT * FROM depipe.refresh('shop.given'); COMMIT");
+at_source("INSERT INTO shop.given VALUES (3)");
+is(refresh('shop.given'), 'shop.given succeeded', 'dropped and created again in one transaction');
+at_warehouse("DROP USER MAPPING FOR $user SERVER given");
+my ($given_result, $given_out, $given_err) =
+  $warehouse->psql('postgres', "SELECT depipe.drop_load('shop.given', drop_table => true)");
+is($given_result, 0, 'drop_load works without a user mapping');
+like($given_err, qr/WARNING:  slot .* is left at server "given"/, 'and says what it left');
+at_source("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name LIKE '%given%'");
+
+# ---- an owner who is no superuser ----
+
+at_source("CREATE ROLE puller LOGIN SUPERUSER PASSWORD 'secret'");
+at_warehouse("CREATE ROLE plain_owner LOGIN; GRANT ALL ON SCHEMA shop TO plain_owner;"
+	  . " GRANT USAGE ON FOREIGN DATA WRAPPER depipe TO plain_owner; SET ROLE plain_owner;"
+	  . " CREATE SERVER plain FOREIGN DATA WRAPPER depipe OPTIONS ($server_options);"
+	  . " CREATE USER MAPPING FOR plain_owner SERVER plain OPTIONS (user 'puller');"
+	  . " SELECT depipe.create_load('shop.of_plain_owner', server => 'plain', source => 'shop.given')");
+my $as_plain = "SET ROLE plain_owner; SELECT status || ': ' || COALESCE(reason, '') FROM depipe.refresh('shop.of_plain_owner')";
+like(at_warehouse($as_plain), qr/failed: password is required/, 'a password is required of him');
+at_warehouse("ALTER USER MAPPING FOR plain_owner SERVER plain OPTIONS (ADD password 'secret')");
+like(at_warehouse($as_plain), qr/failed: .*password/is, 'and the source must ask for it');
+my $hba = slurp_file($source->data_dir . '/pg_hba.conf');
+append_to_file($source->data_dir . '/pg_hba.new', "local all puller scram-sha-256\nlocal replication puller scram-sha-256\n$hba");
+rename $source->data_dir . '/pg_hba.new', $source->data_dir . '/pg_hba.conf';
+$source->reload;
+at_warehouse("ALTER USER MAPPING FOR plain_owner SERVER plain OPTIONS (SET password 'wrong')");
+like(at_warehouse($as_plain), qr/failed: could not connect/, 'a wrong password does not do');
+at_warehouse("ALTER USER MAPPING FOR plain_owner SERVER plain OPTIONS (SET password 'secret')");
+is(at_warehouse($as_plain), 'succeeded: ', 'the right one does');
+at_warehouse("SET ROLE plain_owner; SELECT depipe.drop_load('shop.of_plain_owner', drop_table => true); DROP SERVER plain CASCADE");
+
 # ---- removing ----
 
 my ($result, $out, $err) = $warehouse->psql('postgres', 'DROP SERVER near CASCADE');
