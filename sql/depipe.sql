@@ -1243,6 +1243,88 @@ WHERE g.may_see;
 COMMENT ON VIEW depipe.stat_streams IS 'the stream of each server: slot, lag and retained WAL as of its last run';
 GRANT SELECT ON depipe.stat_streams TO PUBLIC;
 
+-- What a reader may not see in the views is not in the statements either.
+CREATE FUNCTION depipe.definition(pattern text DEFAULT '*', OUT statement text)
+RETURNS SETOF text
+LANGUAGE sql STABLE
+SET search_path TO pg_catalog, pg_temp
+SET intervalstyle TO 'postgres'
+SET datestyle TO 'ISO'
+AS $$
+	WITH RECURSIVE level (target, depth) AS (
+		SELECT target, 0 FROM depipe.transforms
+		UNION ALL
+		SELECT l.target, d.depth + 1 FROM depipe.lineage l JOIN level d ON l.input = d.target
+	), part (kind, depth, target, name, statement) AS (
+		SELECT 1, 0, target, NULL::name,
+			'SELECT depipe.create_load(' || quote_literal(target)
+			|| array_to_string(ARRAY[
+				', server => ' || quote_literal(server),
+				', source => ' || quote_literal(source),
+				', key => ' || quote_literal(key::text),
+				', columns => ' || quote_literal(columns::text),
+				', row_filter => ' || quote_literal(row_filter),
+				', schema_change => ' || quote_literal(NULLIF(schema_change, 'safe')),
+				', new_columns => ' || quote_literal(NULLIF(new_columns, 'load')),
+				', on_truncate => ' || quote_literal(NULLIF(on_truncate, 'apply')),
+				', target_lag => ' || quote_literal(NULLIF(target_lag, '1 second')::text)], '') || ');'
+		FROM depipe.loads
+		UNION ALL
+		SELECT 2, (SELECT max(depth) FROM level l WHERE l.target = t.target), target, NULL,
+			'SELECT depipe.create_transform(' || quote_literal(target)
+			|| ', ' || quote_literal(query_sql)
+			|| array_to_string(ARRAY[
+				', key => ' || quote_literal(key_columns::text),
+				', mode => ' || quote_literal(NULLIF(mode, 'auto')),
+				', target_lag => ' || quote_literal(target_lag::text),
+				', on_incomplete => ' || quote_literal(NULLIF(on_incomplete, 'publish')),
+				', on_stale => ' || quote_literal(NULLIF(on_stale, 'publish'))], '') || ');'
+		FROM depipe.transforms t
+		UNION ALL
+		SELECT 3, 0, target, name,
+			'SELECT depipe.add_constraint(' || quote_literal(target)
+			|| ', ' || quote_literal(rule::text)
+			|| array_to_string(ARRAY[
+				', name => ' || quote_literal(name),
+				', on_violation => ' || quote_literal(on_violation),
+				', warn_if => ' || quote_literal(warn_if),
+				', fail_if => ' || quote_literal(fail_if),
+				', scope => ' || quote_literal(NULLIF(scope, 'table')),
+				', min_rows => ' || NULLIF(min_rows, 1000)::text,
+				', filter => ' || quote_literal(filter),
+				', on_null => ' || quote_literal(NULLIF(on_null, 'pass')),
+				', on_no_data => ' || quote_literal(NULLIF(on_no_data, 'not_evaluated')),
+				', on_error => ' || quote_literal(NULLIF(on_error, 'fail')),
+				', grace => ' || quote_literal(grace::text),
+				', existing => ' || quote_literal(NULLIF(existing, 'baseline')),
+				', enforce_from => ' || quote_literal(enforce_from::text),
+				', check_every => ' || quote_literal(NULLIF(check_every, '1 minute')::text),
+				', owner => ' || quote_literal(owner),
+				', description => ' || quote_literal(description)], '') || ');'
+		FROM depipe.constraints
+		UNION ALL
+		SELECT 4, 0, target, NULL,
+			'SELECT depipe.configure_breaker(' || quote_literal(target)
+			|| ', mode => ' || quote_literal(mode) || ', on_open => ' || quote_literal(on_open)
+			|| ', bad_runs => ' || bad_runs || ', of_runs => ' || of_runs
+			|| ', close_after => ' || close_after
+			|| ', retry_wait => ' || quote_literal(retry_wait::text)
+			|| ', max_wait => ' || quote_literal(max_wait::text)
+			|| ', probe_timeout => ' || quote_literal(probe_timeout::text) || ');'
+		FROM depipe.breakers
+		WHERE (mode, on_open, bad_runs, of_runs, close_after, retry_wait, max_wait, probe_timeout)
+			<> ('normal', 'serve_last_good', 1, 1, 1, '1 minute'::interval, '1 hour'::interval,
+				'10 minutes'::interval)
+	)
+	SELECT statement FROM part
+	WHERE target ~ ('^(' || replace(replace(
+		regexp_replace(CASE WHEN strpos(pattern, '.') > 0 THEN pattern ELSE '*.' || pattern END,
+			'([.\\+^$()\[\]{}|])', '\\\1', 'g'), '*', '.*'), '?', '.') || ')$')
+	ORDER BY kind, depth, target, name
+$$;
+COMMENT ON FUNCTION depipe.definition(text) IS
+'the statements that declare loads, transforms, constraints and breakers again, in an order in which they can be run';
+
 -- ---------------------------------------------------------------------
 -- 10. rights
 -- ---------------------------------------------------------------------
