@@ -252,6 +252,15 @@ is_value($warehouse, q{SELECT count(*) FROM depipe.quarantine WHERE target = 'ra
 	at_source('SELECT count(*) FROM bag WHERE v < 0'), 'bag: what is gone at the source is not in quarantine');
 is_same($source, $warehouse, 'bag', 'bag, some repaired, some deleted', condition => 'v >= 0');
 
+# changes before the copy's position are in the copy: not once more from the stream
+at_warehouse(q{SELECT depipe.drop_constraint('raw.bag', 'bag_not_negative')});
+at_source(q{INSERT INTO bag VALUES (20, 'before'), (20, 'before')}, q{INSERT INTO other VALUES (20, 'before')},
+	q{DELETE FROM bag WHERE ctid IN (SELECT ctid FROM bag WHERE v = 9 LIMIT 1)});
+at_warehouse(q{SELECT depipe.resync('raw.bag')});
+at_source(q{INSERT INTO bag VALUES (21, 'after')});
+ok(converge($warehouse, 'raw.*'), 'bag, resync with changes on the way: converges');
+is_same($source, $warehouse, $_, 'bag, resync with changes on the way') foreach qw(bag other);
+
 # ---- the breaker opens while a table is copied, and when the target is empty
 
 at_source('CREATE TABLE fresh (id int PRIMARY KEY, amount int)', 'INSERT INTO fresh SELECT n, n - 3 FROM generate_series(1, 10) n');
