@@ -487,6 +487,40 @@ check_given_publication(LoadSession *session)
 	}
 }
 
+/*
+ * Depipe's own sends changes of partitions as those of their root.  When the
+ * root has a load, too, a load of the partition would get none.
+ */
+static void
+check_partitions(LoadSession *session)
+{
+	ListCell *cell;
+	ListCell *other;
+
+	foreach(cell, session->tasks)
+	{
+		LoadTask *task = lfirst(cell);
+
+		foreach(other, session->tasks)
+		{
+			LoadTask *root = lfirst(other);
+
+			if (!is_active(task) || !is_active(root) ||
+				!list_member_oid(task->source->ancestors, root->source->relid))
+				continue;
+			set_problem(
+				task,
+				stopped_state(task->load),
+				ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+				psprintf("changes of the source table arrive as those of %s, which %s loads",
+						 sql_table(root->source->schema_name, root->source->table_name),
+						 root->target->display),
+				psprintf("Load the one or the other: SELECT depipe.drop_load(%s);",
+						 sql_literal(task->target->display)));
+		}
+	}
+}
+
 /* Depipe's own: a table that somebody has taken out of it has missed changes. */
 static void
 check_own_publication(LoadSession *session)
@@ -660,6 +694,8 @@ session_prepare(LoadSession *session)
 		}
 		if (session->server->publication != NULL)
 			check_given_publication(session);
+		else
+			check_partitions(session);
 		if (session_has_stream(session))
 			check_stream(session);
 		if (!session_has_stream(session) && want_stream(session))

@@ -45,6 +45,7 @@ static char *
 describe_sql(Connection *connection, const char *schema_name, const char *table_name)
 {
 	bool has_generated = connection->version >= 120000;
+	bool has_ancestors = connection->version >= 120000;
 
 	return psprintf(
 		"SELECT c.oid, c.relkind, c.relpersistence, c.relreplident, a.attname, a.atttypid,"
@@ -58,22 +59,42 @@ describe_sql(Connection *connection, const char *schema_name, const char *table_
 		"     AND CASE c.relreplident WHEN 'd' THEN i.indisprimary ELSE i.indisreplident END"
 		"     AND a.attnum = ANY (i.indkey)) END,"
 		" a.atthasdef OR a.attidentity <> '', a.atthasmissing,"
-		" (a.attmissingval::text::text[])[1]"
+		" (a.attmissingval::text::text[])[1], %s"
 		" FROM pg_catalog.pg_class c"
 		" JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
 		" LEFT JOIN pg_catalog.pg_attribute a"
 		"   ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped"
 		" WHERE n.nspname = %s AND c.relname = %s ORDER BY a.attnum",
 		has_generated ? "a.attgenerated <> ''" : "false",
+		has_ancestors ? "(SELECT pg_catalog.string_agg(x.relid::oid::text, ' ')"
+						" FROM pg_catalog.pg_partition_ancestors(c.oid) x(relid)"
+						" WHERE x.relid <> c.oid)"
+					  : "NULL",
 		sql_literal(schema_name),
 		sql_literal(table_name));
+}
+
+/* "1 2 3" */
+static List *
+oid_list(const char *text)
+{
+	List *oids = NIL;
+
+	while (text != NULL && *text != '\0')
+	{
+		char *end;
+
+		oids = lappend_oid(oids, strtoul(text, &end, 10));
+		text = *end == ' ' ? end + 1 : NULL;
+	}
+	return oids;
 }
 
 SourceTable *
 source_table_describe(Connection *connection, const char *schema_name, const char *table_name)
 {
 	SourceRows *rows = source_query(connection,
-									14,
+									15,
 									describe_sql(connection, schema_name, table_name),
 									"describe a table");
 	SourceTable *table;
@@ -87,6 +108,7 @@ source_table_describe(Connection *connection, const char *schema_name, const cha
 	table->kind = rows->values[0][1][0];
 	table->persistence = rows->values[0][2][0];
 	table->identity = rows->values[0][3][0];
+	table->ancestors = oid_list(rows->values[0][14]);
 	for (int i = 0; i < rows->count; i++)
 	{
 		char **row = rows->values[i];

@@ -35,6 +35,7 @@ typedef struct SourceTable
 	char persistence; /* relpersistence */
 	char identity;    /* relreplident */
 	List *columns;    /* of SourceColumn, in their order */
+	List *ancestors;  /* OIDs of the partitioned tables that it is a partition of */
 	char *row_security_note;
 } SourceTable;
 
