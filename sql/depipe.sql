@@ -641,6 +641,16 @@ CREATE EVENT TRIGGER depipe_server_dropped ON sql_drop
 WHEN TAG IN ('DROP FOREIGN DATA WRAPPER', 'DROP OWNED', 'DROP SERVER')
 EXECUTE FUNCTION depipe.server_dropped();
 
+CREATE FUNCTION depipe.extension_dropped()
+RETURNS event_trigger
+LANGUAGE C
+AS 'MODULE_PATHNAME', 'depipe_extension_dropped';
+COMMENT ON FUNCTION depipe.extension_dropped() IS 'event trigger: names the slots that DROP EXTENSION leaves behind';
+
+CREATE EVENT TRIGGER depipe_extension_dropped ON ddl_command_start
+WHEN TAG IN ('DROP EXTENSION')
+EXECUTE FUNCTION depipe.extension_dropped();
+
 CREATE FUNCTION depipe.server_altered()
 RETURNS event_trigger
 LANGUAGE C

@@ -308,6 +308,13 @@ stream_insert(const Stream *stream, Oid server)
 		ARG_LSN(stream->applied_lsn));
 }
 
+CatalogRows *
+streams_select(void)
+{
+	return CATALOG_EXECUTE0("SELECT server_name, slot_name FROM depipe.stream"
+							" ORDER BY server_name");
+}
+
 void
 stream_delete(const char *server_name)
 {

@@ -97,6 +97,10 @@ extern void loads_detach(const char *server_name);
 extern Stream *stream_get(const char *server_name);
 extern void stream_insert(const Stream *stream, Oid server);
 extern void stream_delete(const char *server_name);
+
+/* Server name and slot name of every stream. */
+extern CatalogRows *streams_select(void);
+
 extern void stream_set_state(const char *server_name, const char *state, const char *reason);
 extern void stream_set_publication(const char *server_name, Oid publication_oid);
 

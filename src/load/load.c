@@ -39,6 +39,7 @@ PG_FUNCTION_INFO_V1(depipe_resync);
 PG_FUNCTION_INFO_V1(depipe_detach_source);
 PG_FUNCTION_INFO_V1(depipe_server_dropped);
 PG_FUNCTION_INFO_V1(depipe_server_altered);
+PG_FUNCTION_INFO_V1(depipe_extension_dropped);
 
 /* ---- arguments ---- */
 
@@ -612,6 +613,46 @@ depipe_server_dropped(PG_FUNCTION_ARGS)
 					 errmsg("cannot drop server \"%s\" because loads use it", name),
 					 errhint("Drop its loads first with depipe.drop_load.")));
 	}
+	PG_RETURN_NULL();
+}
+
+/* Is it DROP EXTENSION depipe CASCADE?  Without CASCADE servers, which streams have, refuse it. */
+static bool
+drops_extension(FunctionCallInfo fcinfo)
+{
+	DropStmt *statement = (DropStmt *) ((EventTriggerData *) fcinfo->context)->parsetree;
+	ListCell *cell;
+
+	if (!IsA(statement, DropStmt) || statement->removeType != OBJECT_EXTENSION ||
+		statement->behavior != DROP_CASCADE)
+		return false;
+	foreach(cell, statement->objects)
+		if (strcmp(strVal(lfirst(cell)), "depipe") == 0)
+			return true;
+	return false;
+}
+
+Datum
+depipe_extension_dropped(PG_FUNCTION_ARGS)
+{
+	CatalogRows *streams;
+
+	if (!CALLED_AS_EVENT_TRIGGER(fcinfo))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_EVENT_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("function must be called by an event trigger")));
+	if (!drops_extension(fcinfo))
+		PG_RETURN_NULL();
+	streams = streams_select();
+	for (uint64 i = 0; i < streams->count; i++)
+		ereport(
+			WARNING,
+			(errcode(ERRCODE_WARNING),
+			 errmsg("slot \"%s\" is left at server \"%s\"",
+					catalog_text(streams, i, 2),
+					catalog_text(streams, i, 1)),
+			 errhint("The slot retains WAL. At the source: SELECT pg_drop_replication_slot(%s);",
+					 sql_literal(catalog_text(streams, i, 2)))));
 	PG_RETURN_NULL();
 }
 

@@ -87,9 +87,9 @@ projection_leaves_out(const Load *load, const char *column)
 	return column_entry(load, column, &value) && value.type == jbvNull;
 }
 
-/* Names of the columns that have an expression. */
+/* Names of the columns that have an entry of this kind: an expression, or null. */
 static List *
-computed_names(const Load *load)
+names_with(const Load *load, enum jbvType type)
 {
 	List *names = NIL;
 	JsonbIterator *iterator;
@@ -104,10 +104,22 @@ computed_names(const Load *load)
 	{
 		if (token == WJB_KEY)
 			name = pnstrdup(value.val.string.val, value.val.string.len);
-		else if (token == WJB_VALUE && value.type == jbvString)
+		else if (token == WJB_VALUE && value.type == type)
 			names = lappend(names, name);
 	}
 	return names;
+}
+
+static List *
+computed_names(const Load *load)
+{
+	return names_with(load, jbvString);
+}
+
+List *
+projection_left_out(const Load *load)
+{
+	return names_with(load, jbvNull);
 }
 
 static char *

@@ -16,6 +16,10 @@ typedef struct Projection Projection;
 /* Does the load leave this column of the source out? */
 extern bool projection_leaves_out(const Load *load, const char *column);
 
+/* Names of the columns that the load leaves out. */
+extern List *projection_left_out(const Load *load);
+
+
 /* Does the load compute columns or filter rows? */
 extern bool projection_wanted(const Load *load);
 

@@ -303,6 +303,26 @@ stopped_reason(const Load *load)
 			   : "it needs a resync";
 }
 
+/* A column that is to stay out, but is not there, may be another's name in a wrong spelling. */
+static char *
+unknown_left_out(const LoadTask *task, char **hint)
+{
+	ListCell *cell;
+
+	if (task->load->state == LOAD_STREAMING)
+		return NULL; /* it was there once */
+	foreach(cell, projection_left_out(task->load))
+	{
+		if (source_table_column(task->source, lfirst(cell)) != NULL)
+			continue;
+		*hint = "Names in \"columns\" are as at the source, also upper and lower case;"
+				" change them with create_load(..., replace => true).";
+		return psprintf("column \"%s\", which is left out, does not exist in the source table",
+						(char *) lfirst(cell));
+	}
+	return NULL;
+}
+
 static void
 find_problem(LoadTask *task)
 {
@@ -342,6 +362,8 @@ find_problem(LoadTask *task)
 	else
 	{
 		problem = source_table_problem(task->source, task->key, &hint);
+		if (problem == NULL)
+			problem = unknown_left_out(task, &hint);
 		if (problem != NULL)
 			set_problem(task,
 						stopped_state(load),

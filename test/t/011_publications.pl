@@ -76,4 +76,24 @@ at_warehouse(q{SELECT depipe.resync('raw.a')});
 ok(converge($warehouse, 'raw.*'), 'converges');
 is_same($source, $warehouse, 'a', 'the end');
 
+# ---- a column that is to stay out must be there: else it may come in under its true name
+
+at_source('CREATE TABLE person (id int PRIMARY KEY, email text)');
+at_warehouse(q{ALTER SERVER shop OPTIONS (DROP publication)},
+	q{SELECT depipe.drop_load('raw.a')},
+	q{SELECT depipe.create_load('raw.person', server => 'shop', source => 'public.person',
+		columns => '{"emial": null}')});
+$result = refresh($warehouse, 'raw.person');
+is($result->{'raw.person'}{status}, 'failed', 'a column left out that is not there');
+like($result->{'raw.person'}{reason}, qr/column "emial"/, 'it is named');
+at_warehouse(q{SELECT depipe.create_load('raw.person', server => 'shop', source => 'public.person',
+	columns => '{"email": null}', replace => true)});
+is_status($warehouse, 'raw.person', 'succeeded', 'a column left out');
+
+# ---- DROP EXTENSION says what it leaves
+
+my $said = '';
+$warehouse->psql('postgres', 'DROP EXTENSION depipe CASCADE', stderr => \$said);
+like($said, qr/WARNING:\s+slot "depipe_postgres_shop_\w+" is left at server "shop"/, 'the slot that is left is named');
+
 done_testing();
