@@ -333,6 +333,8 @@ read_table(Copy *copy)
 	{
 		copy->delta =
 			delta_create(task->target->relid, task->columns, task->key, FOLD_NONE, session->batch);
+		if (!copy->has_rows && task->projection == NULL)
+			delta_clear(copy->delta); /* nothing to join with: plain INSERT */
 		error = guarded_run(fill_work, copy);
 	}
 	if (error == NULL)
