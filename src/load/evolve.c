@@ -283,7 +283,7 @@ make_projection(LoadSession *session, LoadTask *task, List *names, List *type_na
 	MemoryContextSwitchTo(old);
 }
 
-/* From the source as it is now; types of columns that are left out need not exist here. */
+/* From the source as it is now: the columns that the load needs. */
 static void
 make_new_projection(LoadSession *session, LoadTask *task)
 {
@@ -296,8 +296,7 @@ make_new_projection(LoadSession *session, LoadTask *task)
 	{
 		SourceColumn *column = lfirst(cell);
 
-		if (column->generated ||
-			(projection_leaves_out(task->load, column->name) && !type_exists(column->type_name)))
+		if (column->generated || !projection_needs(task->load, column->name))
 			continue;
 		names = lappend(names, column->name);
 		type_names = lappend(type_names, local_type(session, column));
@@ -542,7 +541,7 @@ not_left_out(const Load *load, List *names)
 	return taken;
 }
 
-/* From the columns recorded: those whose types exist here. */
+/* From the columns recorded: those that the load needs. */
 static void
 make_recorded_projection(LoadSession *session, LoadTask *task)
 {
@@ -556,8 +555,7 @@ make_recorded_projection(LoadSession *session, LoadTask *task)
 	{
 		RecordedColumn *column = lfirst(cell);
 
-		if (column->type_name == NULL ||
-			(projection_leaves_out(task->load, column->name) && !type_exists(column->type_name)))
+		if (column->type_name == NULL || !projection_needs(task->load, column->name))
 			continue;
 		names = lappend(names, column->name);
 		type_names = lappend(type_names, column->type_name);

@@ -132,6 +132,30 @@ expression_text(const Load *load, const char *column)
 	return pnstrdup(value.val.string.val, value.val.string.len);
 }
 
+static bool
+mentions(const char *text, const char *column)
+{
+	size_t length = strlen(column);
+
+	for (; text != NULL && *text != '\0'; text++)
+		if (pg_strncasecmp(text, column, length) == 0)
+			return true;
+	return false;
+}
+
+bool
+projection_needs(const Load *load, const char *column)
+{
+	ListCell *cell;
+
+	if (!projection_leaves_out(load, column) || mentions(load->row_filter, column))
+		return true;
+	foreach(cell, computed_names(load))
+		if (mentions(expression_text(load, lfirst(cell)), column))
+			return true;
+	return false;
+}
+
 bool
 projection_wanted(const Load *load)
 {

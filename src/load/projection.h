@@ -16,6 +16,12 @@ typedef struct Projection Projection;
 /* Does the load leave this column of the source out? */
 extern bool projection_leaves_out(const Load *load, const char *column);
 
+/*
+ * Does the load need this column of the source: it is not left out, or one of
+ * the expressions or the filter mentions it?
+ */
+extern bool projection_needs(const Load *load, const char *column);
+
 /* Names of the columns that the load leaves out. */
 extern List *projection_left_out(const Load *load);
 

@@ -24,6 +24,7 @@
 #include "core/guarded.h"
 #include "core/sqltext.h"
 #include "core/transaction.h"
+#include "load/publication.h"
 #include "load/rowreader.h"
 #include "storage/lock.h"
 #include "utils/builtins.h"
@@ -478,6 +479,18 @@ published_tables(LoadSession *session)
 		if (!found)
 			tables = lappend(tables, task->source);
 	}
+	foreach(cell, tables)
+	{
+		SourceTable *table = lfirst(cell);
+		List *takers = NIL;
+		ListCell *other;
+
+		foreach(other, session->tasks)
+			if (is_active(lfirst(other)) &&
+				((LoadTask *) lfirst(other))->source->relid == table->relid)
+				takers = lappend(takers, lfirst(other));
+		publication_choose_columns(session, table, takers);
+	}
 	return tables;
 }
 
@@ -562,6 +575,30 @@ check_own_publication(LoadSession *session)
 						psprintf("the source table was taken out of publication \"%s\"",
 								 session->stream->publication),
 						session_resync_hint(task));
+	}
+}
+
+/* Columns that came while the source was asked to leave others out. */
+static void
+check_missed_columns(LoadSession *session)
+{
+	ListCell *cell;
+
+	foreach(cell, session->tasks)
+	{
+		LoadTask *task = lfirst(cell);
+		char *column;
+
+		if (!is_active(task) || task->load->state != LOAD_STREAMING)
+			continue;
+		column = publication_missed_column(session, task);
+		if (column != NULL)
+			set_problem(
+				task,
+				LOAD_NEEDS_RESYNC,
+				ERRCODE_DEPIPE_SCHEMA_CHANGE,
+				psprintf("the source has a new column \"%s\", whose changes were not sent", column),
+				session_resync_hint(task));
 	}
 }
 
@@ -672,6 +709,7 @@ check_stream(LoadSession *session)
 	else if (session->stream->publication_managed)
 	{
 		check_own_publication(session);
+		check_missed_columns(session);
 		(void) prepare_publication(session, session->stream->publication, true);
 	}
 }

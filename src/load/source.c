@@ -450,13 +450,19 @@ published_tables(Connection *connection, const char *name)
 		connection,
 		1,
 		psprintf(
-			"SELECT pg_catalog.string_agg(pg_catalog.format('ONLY %%I.%%I', n.nspname, c.relname),"
-			" ', ' ORDER BY c.oid)"
+			"SELECT pg_catalog.string_agg("
+			"pg_catalog.format('ONLY %%I.%%I', n.nspname, c.relname)%s, ', ' ORDER BY c.oid)"
 			" FROM pg_catalog.pg_publication p"
 			" JOIN pg_catalog.pg_publication_rel r ON r.prpubid = p.oid"
 			" JOIN pg_catalog.pg_class c ON c.oid = r.prrelid"
 			" JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
 			" WHERE p.pubname = %s",
+			connection->version < 150000
+				? ""
+				: " || COALESCE((SELECT ' (' || pg_catalog.string_agg("
+				  "pg_catalog.quote_ident(a.attname), ', ' ORDER BY a.attname COLLATE \"C\") || ')'"
+				  " FROM pg_catalog.pg_attribute a WHERE a.attrelid = r.prrelid"
+				  " AND a.attnum = ANY (r.prattrs)), '')",
 			sql_literal(name)),
 		"look at the publication");
 
@@ -470,6 +476,29 @@ compare_relids(const ListCell *a, const ListCell *b)
 	Oid right = ((SourceTable *) lfirst(b))->relid;
 
 	return (left > right) - (left < right);
+}
+
+static int
+compare_names(const ListCell *a, const ListCell *b)
+{
+	return strcmp(lfirst(a), lfirst(b));
+}
+
+/* " (a, b)" in the order of published_tables(); nothing for all columns. */
+static char *
+column_list(const SourceTable *table)
+{
+	List *names = list_copy(table->sent);
+	StringInfoData list;
+	ListCell *cell;
+
+	initStringInfo(&list);
+	list_sort(names, compare_names);
+	foreach(cell, names)
+		appendStringInfo(&list, "%s%s", list.len > 0 ? ", " : " (", sql_identifier(lfirst(cell)));
+	if (names != NIL)
+		appendStringInfoChar(&list, ')');
+	return list.data;
 }
 
 Oid
@@ -487,9 +516,10 @@ source_publication_set(Connection *connection, const char *name, List *tables)
 		SourceTable *table = lfirst(cell);
 
 		appendStringInfo(&wanted,
-						 "%sONLY %s",
+						 "%sONLY %s%s",
 						 wanted.len > 0 ? ", " : "",
-						 sql_table(table->schema_name, table->table_name));
+						 sql_table(table->schema_name, table->table_name),
+						 column_list(table));
 	}
 	if (!OidIsValid(oid))
 	{
@@ -538,6 +568,14 @@ published_columns(Connection *connection, const char *name, const SourceTable *t
 	for (int i = 0; i < rows->count; i++)
 		columns = lappend(columns, rows->values[i][0]);
 	return columns;
+}
+
+List *
+source_publication_columns(Connection *connection, const char *name, const SourceTable *table)
+{
+	bool filter;
+
+	return published_columns(connection, name, table, &filter);
 }
 
 static char *

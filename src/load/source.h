@@ -35,6 +35,7 @@ typedef struct SourceTable
 	char persistence; /* relpersistence */
 	char identity;    /* relreplident */
 	List *columns;    /* of SourceColumn, in their order */
+	List *sent;       /* names of the columns to be published; NIL: all */
 	List *ancestors;  /* OIDs of the partitioned tables that it is a partition of */
 	char *row_security_note;
 } SourceTable;
@@ -85,8 +86,13 @@ extern Oid source_publication_oid(Connection *connection, const char *name);
 /* OIDs of its tables. */
 extern List *source_publication_relids(Connection *connection, const char *name);
 
+/* Names of the columns that the publication sends of a table; NIL: it is not in it. */
+extern List *source_publication_columns(Connection *connection, const char *name,
+										const SourceTable *table);
+
 /*
- * Make the publication of depipe hold exactly these tables (of SourceTable,
+ * Make the publication of depipe hold exactly these tables, with the columns
+ * in their sent (of SourceTable,
  * no duplicates); creates it when missing.  Returns its OID.
  */
 extern Oid source_publication_set(Connection *connection, const char *name, List *tables);

@@ -201,6 +201,14 @@ bulk_is_better(LoadSession *session)
 	if (session->exact || session->stream->own_write || session->streaming->version < 140000 ||
 		session->stop < from + BULK_LEAST)
 		return false;
+	/* a bite is kept there in a temporary file */
+	if (strcmp(source_query(session->streaming,
+							1,
+							"SELECT pg_catalog.current_setting('temp_file_limit')",
+							"look at a setting")
+				   ->values[0][0],
+			   "-1") != 0)
+		return false;
 	retained = source_slot_describe(session->control, session->stream->slot_name)->retained_bytes;
 	return retained >= 0 && retained <= (int64) (session->stop - from) + BULK_MOST;
 }

@@ -57,6 +57,8 @@ sub people_same
 people_same('some columns, some rows');
 is_value($warehouse, q{SELECT count(*) FROM pg_attribute WHERE attrelid IN ('raw.person'::regclass, 'raw.european'::regclass)
 	AND attname = 'ssn'}, 0, 'a column left out is not in the target');
+is_value($source, q{SELECT attnames FROM pg_publication_tables WHERE tablename = 'person'},
+	'{id,email,region,big}', 'a column that no load takes does not leave the source');
 at_source(q{UPDATE person SET region = 'us' WHERE id = 2});
 people_same('a row leaves the filter');
 is_value($warehouse, 'SELECT count(*) FROM raw.european WHERE id = 2', 0, 'a row leaves the filter: it is gone');
@@ -70,6 +72,36 @@ at_source(q{UPDATE person SET ssn = 'other'}, q{UPDATE person SET region = 'us' 
 people_same('out and in again');
 at_source('TRUNCATE person', q{INSERT INTO person VALUES (1, 'e', 's', 'eu', 'x')});
 people_same('TRUNCATE');
+
+# a column that comes while the source was asked to leave others out
+at_source('ALTER TABLE person ADD note text', q{UPDATE person SET note = 'early'});
+refresh($warehouse, 'raw.*');
+is(state_of($warehouse, "raw.$_"), 'needs_resync', "a new column beside one left out: raw.$_ needs a resync")
+	for qw(person european);
+at_warehouse(q{SELECT depipe.resync('raw.person')}, q{SELECT depipe.resync('raw.european')});
+ok(converge($warehouse, 'raw.*'), 'a new column: converges');
+at_source(q{UPDATE person SET email = 'after', note = note || '!'});
+people_same('a new column');
+is_value($warehouse, 'SELECT DISTINCT note FROM raw.person', 'early!', 'a new column has its values');
+at_source('ALTER TABLE person DROP note CASCADE'); # takes the table out of the publication
+at_warehouse(q{ALTER TABLE raw.person DROP note}, q{ALTER TABLE raw.european DROP note});
+refresh($warehouse, 'raw.*');
+at_warehouse(q{SELECT depipe.resync('raw.person')}, q{SELECT depipe.resync('raw.european')});
+people_same('the column is gone again');
+
+# a load that mentions the column, and one that takes all
+at_warehouse(q{SELECT depipe.create_load('raw.hashed', server => 'shop', source => 'public.person',
+	columns => '{"ssn": null, "ssn_hash": "md5(ssn)"}')});
+people_same('a load that mentions it');
+is_value($source, q{SELECT cardinality(attnames) FROM pg_publication_tables WHERE tablename = 'person'}, 5,
+	'a column that an expression mentions is sent');
+at_source(q{UPDATE person SET ssn = 'new'});
+people_same('a load that mentions it, changed');
+is_value($warehouse, q{SELECT count(*) FROM raw.hashed WHERE ssn_hash <> md5('new')}, 0, 'and its value is taken');
+at_warehouse(q{SELECT depipe.drop_load('raw.hashed', drop_table => true)});
+people_same('that load is gone');
+is_value($source, q{SELECT cardinality(attnames) FROM pg_publication_tables WHERE tablename = 'person'}, 4,
+	'and so is the column from the stream');
 
 # identity full takes all columns: the source's own updates stay legal
 at_source('ALTER TABLE person REPLICA IDENTITY FULL');
