@@ -442,6 +442,13 @@ source_publication_relids(Connection *connection, const char *name)
 	return relids;
 }
 
+/* A table of the publication, as column_list() and ALTER PUBLICATION write it. */
+#define PUBLISHED_TABLE "pg_catalog.format('ONLY %I.%I', n.nspname, c.relname)"
+#define PUBLISHED_COLUMNS                                                                        \
+	" || COALESCE((SELECT ' (' || pg_catalog.string_agg(pg_catalog.quote_ident(a.attname), ', '" \
+	" ORDER BY a.attname COLLATE \"C\") || ')' FROM pg_catalog.pg_attribute a"                   \
+	" WHERE a.attrelid = r.prrelid AND a.attnum = ANY (r.prattrs)), '')"
+
 /* Its tables now, as quoted names in order. */
 static char *
 published_tables(Connection *connection, const char *name)
@@ -449,21 +456,14 @@ published_tables(Connection *connection, const char *name)
 	SourceRows *rows = source_query(
 		connection,
 		1,
-		psprintf(
-			"SELECT pg_catalog.string_agg("
-			"pg_catalog.format('ONLY %%I.%%I', n.nspname, c.relname)%s, ', ' ORDER BY c.oid)"
-			" FROM pg_catalog.pg_publication p"
-			" JOIN pg_catalog.pg_publication_rel r ON r.prpubid = p.oid"
-			" JOIN pg_catalog.pg_class c ON c.oid = r.prrelid"
-			" JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
-			" WHERE p.pubname = %s",
-			connection->version < 150000
-				? ""
-				: " || COALESCE((SELECT ' (' || pg_catalog.string_agg("
-				  "pg_catalog.quote_ident(a.attname), ', ' ORDER BY a.attname COLLATE \"C\") || ')'"
-				  " FROM pg_catalog.pg_attribute a WHERE a.attrelid = r.prrelid"
-				  " AND a.attnum = ANY (r.prattrs)), '')",
-			sql_literal(name)),
+		psprintf("SELECT pg_catalog.string_agg(%s, ', ' ORDER BY c.oid)"
+				 " FROM pg_catalog.pg_publication p"
+				 " JOIN pg_catalog.pg_publication_rel r ON r.prpubid = p.oid"
+				 " JOIN pg_catalog.pg_class c ON c.oid = r.prrelid"
+				 " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
+				 " WHERE p.pubname = %s",
+				 connection->version < 150000 ? PUBLISHED_TABLE : PUBLISHED_TABLE PUBLISHED_COLUMNS,
+				 sql_literal(name)),
 		"look at the publication");
 
 	return rows->values[0][0] == NULL ? pstrdup("") : rows->values[0][0];
