@@ -1230,10 +1230,12 @@ CREATE VIEW depipe.stat_streams WITH (security_barrier) AS
 SELECT r.server_name AS server,
 	CASE WHEN r.state OPERATOR(pg_catalog.<>) 'streaming' THEN r.state
 		WHEN g.copying OPERATOR(pg_catalog.>) 0 THEN 'copying'
-		WHEN r.applied_lsn OPERATOR(pg_catalog.<) r.source_lsn THEN 'catching up'
+		WHEN GREATEST(r.applied_lsn, r.received_lsn) OPERATOR(pg_catalog.<) r.source_lsn
+			THEN 'catching up'
 		ELSE 'streaming' END AS phase,
 	r.reason, r.slot_name, r.publication, r.applied_lsn, r.source_lsn,
-	GREATEST(pg_catalog.pg_wal_lsn_diff(r.source_lsn, r.applied_lsn), 0) AS lag_bytes,
+	GREATEST(pg_catalog.pg_wal_lsn_diff(r.source_lsn,
+		GREATEST(r.applied_lsn, r.received_lsn)), 0) AS lag_bytes,
 	pg_catalog.date_part('epoch', pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) g.data_as_of)
 		AS lag_seconds,
 	r.retained_bytes, r.safe_wal_size, r.commit_time, r.checked_at, g.loads, g.copying,

@@ -61,7 +61,10 @@ finish_task(LoadTask *task)
 
 	if (run->status == RUN_RUNNING)
 	{
-		if (task->blocked)
+		if (task->paused && run->reason == NULL)
+			run->reason = psprintf("paused: %s",
+								   task->pause_reason != NULL ? task->pause_reason : "");
+		if (task->blocked || task->paused)
 			run->status = RUN_BLOCKED;
 		else if (task->published || run->rows_in > 0)
 			run->status = RUN_SUCCEEDED;
@@ -224,7 +227,7 @@ end_work(void *argument)
 	loads_set_data_as_of(current_targets(session), session->stop_time);
 	slot = source_slot_describe(session->control, session->stream->slot_name);
 	stream_set_source(session->server->name,
-					  session->stream->applied_lsn,
+					  Max(session->stream->applied_lsn, session->stop),
 					  session->stop,
 					  slot->retained_bytes,
 					  slot->safe_wal_size);

@@ -212,6 +212,10 @@ same('whole', 'resync');
 # ---- pauses ----
 
 at_warehouse("SELECT depipe.pause('moving house', 'shop.plain')");
+like(refresh('shop.plain'), qr/shop.plain blocked/, 'a paused table is blocked without a change, too');
+is(at_warehouse(q{SELECT reason FROM depipe.runs WHERE target = 'shop.plain' ORDER BY run_id DESC LIMIT 1}),
+	'paused: moving house', 'and says why');
+is(at_warehouse('SELECT phase, lag_bytes FROM depipe.stat_streams'), 'streaming|0', 'a stream that is read to its end');
 at_source("INSERT INTO shop.plain (id, big) VALUES (20, 'paused'); UPDATE shop.plain SET small = -1 WHERE id = 1;"
 	  . " INSERT INTO shop.bag VALUES (11, 'goes on')");
 like(refresh('shop.*'), qr/shop.plain blocked/, 'a paused table is blocked');
