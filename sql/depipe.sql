@@ -945,6 +945,22 @@ $$;
 COMMENT ON FUNCTION depipe.may_see(name, name, regrole) IS
 'may the current user see what depipe knows about this table: its owner, its readers, operators and monitors';
 
+-- The metric of an aggregate may be a value of a row.
+CREATE FUNCTION depipe.may_read(schema_name name, table_name name)
+RETURNS boolean
+LANGUAGE sql STABLE
+SET search_path TO pg_catalog, pg_temp
+AS $$
+	SELECT COALESCE((
+		SELECT pg_catalog.has_table_privilege(current_user, c.oid, 'SELECT')
+			AND NOT pg_catalog.row_security_active(c.oid)
+		FROM pg_catalog.pg_class c
+		JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
+		WHERE n.nspname OPERATOR(pg_catalog.=) may_read.schema_name
+			AND c.relname OPERATOR(pg_catalog.=) may_read.table_name), false)
+$$;
+COMMENT ON FUNCTION depipe.may_read(name, name) IS 'may the current user read all rows of this table';
+
 CREATE VIEW depipe.runs WITH (security_barrier) AS
 SELECT pg_catalog.format('%I.%I', t.schema_name, t.table_name) AS target,
 	r.status, r.reason, r.run_id, r.started_by, r.role_name, r.pid, r.started_at, r.finished_at,
@@ -1115,7 +1131,8 @@ SELECT pg_catalog.format('%I.%I', t.schema_name, t.table_name) AS target,
 	c.name, c.rule OPERATOR(pg_catalog.->>) 'kind' AS kind, c.rule, c.on_violation, c.warn_if, c.fail_if,
 	c.scope, c.min_rows, c.filter, c.on_null, c.on_no_data, c.on_error, c.grace, c.existing,
 	c.enforce_from, c.check_every, c.owner, c.description,
-	s.outcome_since AS since, s.evaluated_at, s.evaluated, s.violations, s.metric, s.baseline,
+	s.outcome_since AS since, s.evaluated_at, s.evaluated, s.violations,
+	CASE WHEN depipe.may_read(t.schema_name, t.table_name) THEN s.metric END AS metric, s.baseline,
 	s.would_have_blocked
 FROM depipe.constraint_definition c
 JOIN depipe.target t USING (target_id)
@@ -1150,7 +1167,8 @@ GRANT SELECT ON depipe.breakers TO PUBLIC;
 CREATE VIEW depipe.verdicts WITH (security_barrier) AS
 SELECT pg_catalog.format('%I.%I', t.schema_name, t.table_name) AS target,
 	v.outcome AS state, v.action, v.constraint_name, v.check_kind AS kind, v.evaluated, v.violations,
-	v.metric, v.warn_if, v.fail_if, v.would_have_blocked, v.strategy, v.elapsed_ms, v.detail,
+	CASE WHEN depipe.may_read(t.schema_name, t.table_name) THEN v.metric END AS metric,
+	v.warn_if, v.fail_if, v.would_have_blocked, v.strategy, v.elapsed_ms, v.detail,
 	v.recorded_at, v.run_id, v.verdict_id
 FROM depipe.verdict v
 JOIN depipe.target t USING (target_id)

@@ -145,6 +145,34 @@ SELECT target, error_sqlstate, error_message, error_hint FROM depipe.runs WHERE 
 SELECT depipe.drop_transform('rights_mart.numbers', drop_table => true);
 SELECT depipe.drop_transform('rights_mart.told', drop_table => true);
 RESET ROLE;
+-- who sees the state of a table, but may not read it, sees no values
+CREATE ROLE regress_monitor IN ROLE pg_monitor;
+CREATE SCHEMA rights_values AUTHORIZATION regress_owner;
+SET ROLE regress_owner;
+CREATE TABLE rights_values.secrets (id int PRIMARY KEY, v text);
+INSERT INTO rights_values.secrets VALUES (1, 'the "secret" value');
+CREATE FUNCTION rights_values.complain(v text) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+	RAISE EXCEPTION 'saw %', v USING ERRCODE = '22023', HINT = 'it was ' || v;
+END
+$$;
+SELECT depipe.create_transform('rights_values.longest', 'SELECT id, v FROM rights_values.secrets', populate => false);
+SELECT depipe.add_constraint('rights_values.longest', depipe.satisfies('max(v) < ''a'''), on_violation => 'warn');
+SELECT depipe.create_transform('rights_values.number', 'SELECT id, v::int AS v FROM rights_values.secrets', populate => false);
+SELECT depipe.create_transform('rights_values.complaint',
+	'SELECT id, rights_values.complain(v) AS v FROM rights_values.secrets', populate => false);
+SELECT target, status, reason FROM depipe.refresh('rights_values.*');
+SELECT target, metric FROM depipe.verdicts WHERE target LIKE 'rights_values.%';
+RESET ROLE;
+SET ROLE regress_monitor;
+SELECT target, metric FROM depipe.verdicts WHERE target LIKE 'rights_values.%';
+SELECT target, metric FROM depipe.constraints WHERE target LIKE 'rights_values.%';
+SELECT target, reason, error_message, error_hint FROM depipe.runs
+	WHERE target LIKE 'rights_values.%' AND status = 'failed' ORDER BY run_id;
+RESET ROLE;
+SELECT depipe.drop_transform('rights_values.' || t, true) FROM unnest('{longest,number,complaint}'::text[]) t;
+DROP SCHEMA rights_values CASCADE;
+DROP ROLE regress_monitor;
 DROP SCHEMA rights_trap CASCADE;
 DROP SCHEMA rights_mart CASCADE;
 DROP SCHEMA rights_raw CASCADE;

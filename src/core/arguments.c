@@ -9,6 +9,10 @@
 
 #include "utils/builtins.h"
 
+/* 100 years: what is added to a time, and counted in microseconds, stays in range */
+#define LONGEST_MONTHS 1200
+#define LONGEST_DAYS 36525
+
 void
 argument_not_null(FunctionCallInfo fcinfo, int number, const char *name)
 {
@@ -71,5 +75,10 @@ argument_interval(FunctionCallInfo fcinfo, int number, const char *name)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("argument \"%s\" must not be negative", name)));
+	if (interval->month > LONGEST_MONTHS || interval->day > LONGEST_DAYS ||
+		interval->time > LONGEST_DAYS * USECS_PER_DAY)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("argument \"%s\" must not be longer than 100 years", name)));
 	return DatumGetCString(DirectFunctionCall1(interval_out, PG_GETARG_DATUM(number)));
 }

@@ -28,7 +28,8 @@ extern char *argument_reason(FunctionCallInfo fcinfo, int number);
 /* 0 for NULL; raises 22023 for infinity. */
 extern TimestampTz argument_time(FunctionCallInfo fcinfo, int number, const char *name);
 
-/* As text that interval_in reads back; NULL for NULL; raises 22023 when negative. */
+/* As text that interval_in reads back; NULL for NULL; raises 22023 when negative or longer
+ * than 100 years. */
 extern char *argument_interval(FunctionCallInfo fcinfo, int number, const char *name);
 
 #endif /* DEPIPE_ARGUMENTS_H */
