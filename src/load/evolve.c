@@ -564,6 +564,33 @@ make_recorded_projection(LoadSession *session, LoadTask *task)
 	restore_owner(&identity);
 }
 
+/*
+ * The copy gave the target every column that the load takes.  One that is not
+ * there any more was dropped or renamed here: without this its values would
+ * go nowhere, silently.  With new_columns "ignore" a target may have fewer.
+ */
+static void
+check_columns_here(LoadTask *task)
+{
+	ListCell *cell;
+
+	if (strcmp(task->load->new_columns, "load") != 0)
+		return;
+	foreach(cell, task->columns)
+	{
+		const char *name = lfirst(cell);
+		SourceColumn *column = source_table_column(task->source, name);
+
+		if (column != NULL && !column->generated &&
+			get_attnum(task->target->relid, name) == InvalidAttrNumber)
+			ereport(ERROR,
+					(errcode(ERRCODE_UNDEFINED_COLUMN),
+					 errmsg("column \"%s\" of %s was dropped or renamed here",
+							name,
+							task->target->display)));
+	}
+}
+
 void
 evolve_take_recorded(LoadSession *session, LoadTask *task)
 {
@@ -574,6 +601,7 @@ evolve_take_recorded(LoadSession *session, LoadTask *task)
 		make_recorded_projection(session, task);
 	else
 		task->columns = not_left_out(task->load, evolve_recorded_names(task->load));
+	check_columns_here(task);
 	take_shared_columns(session, task);
 	MemoryContextSwitchTo(old);
 }

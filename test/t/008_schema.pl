@@ -121,6 +121,17 @@ paused('another type', 'ALTER TABLE a ALTER n2 TYPE text', qr/n2/);
 at_warehouse('ALTER TABLE raw.a ALTER n2 TYPE text');
 resynced('another type');
 
+# a column of the target is renamed, or dropped, by hand: its values must not go nowhere
+foreach my $change ('RENAME label TO heading', 'DROP COLUMN label')
+{
+	at_warehouse("ALTER TABLE raw.a $change");
+	at_source('UPDATE a SET v = v + 1 WHERE id = 11');
+	my $said = is_status($warehouse, 'raw.a', 'failed', "target: $change");
+	like($said, qr/column "label" of raw.a was dropped or renamed here/, "target: $change: says so");
+	is(state_of($warehouse, 'raw.a'), 'needs_resync', "target: $change: needs a resync");
+	resynced("target: $change", columns => 'id, label, v');
+}
+
 # the source's table is dropped, and made again
 at_source('DROP TABLE a');
 refresh($warehouse, 'raw.*');
