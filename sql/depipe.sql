@@ -1091,6 +1091,7 @@ SELECT v.target, v.kind, v.state, v.reason, v.since, v.data_as_of,
 		WHEN 'half_open' THEN pg_catalog.format('CALL depipe.run(%L)', v.target)
 		WHEN 'paused' THEN pg_catalog.format('SELECT depipe.resume(%L)', v.target)
 		WHEN 'needs_resync' THEN pg_catalog.format('SELECT depipe.resync(%L)', v.target)
+		WHEN 'detached' THEN pg_catalog.format('SELECT depipe.resync(%L)', v.target)
 		WHEN 'missing' THEN CASE v.kind WHEN 'transform'
 			THEN pg_catalog.format('SELECT depipe.drop_transform(%L)', v.target) WHEN 'load'
 			THEN pg_catalog.format('SELECT depipe.resync(%L)', v.target) END

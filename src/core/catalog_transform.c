@@ -175,6 +175,16 @@ target_has_constraints(int32 target_id)
 }
 
 bool
+target_forget_if_gone(const Target *target)
+{
+	if (OidIsValid(target->relid) || target->kind != TARGET_TABLE ||
+		target_has_constraints(target->id))
+		return false;
+	target_delete(target->id);
+	return true;
+}
+
+bool
 target_has_trouble(int32 target_id)
 {
 	CatalogRows *rows = CATALOG_EXECUTE("SELECT EXISTS (SELECT FROM depipe.incident"

@@ -85,6 +85,12 @@ extern void transform_rename_input(const char *schema_name, const char *table_na
 /* Does this target have constraints? */
 extern bool target_has_constraints(int32 target_id);
 
+/*
+ * Forget an ordinary table that is gone and has no constraint left: nothing
+ * could bind to it again.  Returns true when it is forgotten.
+ */
+extern bool target_forget_if_gone(const Target *target);
+
 /* Does it have open incidents, or rows in quarantine? */
 extern bool target_has_trouble(int32 target_id);
 

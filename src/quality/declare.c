@@ -694,6 +694,7 @@ depipe_drop_constraint(PG_FUNCTION_ARGS)
 	(void) incident_close(target->id, 0, name);
 	(void) quarantine_mark_retries(target->id, row->id, NIL, NULL);
 	constraint_row_delete(row->id);
-	breaker_note_change(target->id);
+	if (!target_forget_if_gone(target))
+		breaker_note_change(target->id);
 	PG_RETURN_VOID();
 }

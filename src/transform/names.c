@@ -100,7 +100,8 @@ settle_targets(void)
 		else if (OidIsValid(was))
 		{
 			names_forget_table(id);
-			record_event(id, "missing", "missing", NULL);
+			if (!target_forget_if_gone(target))
+				record_event(id, "missing", "missing", NULL);
 		}
 	}
 }

@@ -28,6 +28,7 @@
 #include "quality/breaker.h"
 #include "storage/lmgr.h"
 #include "tcop/tcopprot.h"
+#include "quality/expression.h"
 #include "transform/strategy.h"
 #include "transform/table.h"
 #include "utils/fmgroids.h"
@@ -66,25 +67,6 @@ require(FunctionCallInfo fcinfo, int number, const char *name)
 				 errmsg("argument \"%s\" must not be null", name)));
 }
 
-/* One expression, and nothing after it. */
-static void
-check_condition(const char *condition)
-{
-	List *statements = pg_parse_query(psprintf("SELECT (%s\n)", condition));
-	SelectStmt *select;
-
-	if (list_length(statements) == 1)
-	{
-		select = (SelectStmt *) ((RawStmt *) linitial(statements))->stmt;
-		if (IsA(select, SelectStmt) && list_length(select->targetList) == 1 &&
-			select->fromClause == NIL && select->whereClause == NULL && select->op == SETOP_NONE &&
-			select->intoClause == NULL && select->sortClause == NIL)
-			return;
-	}
-	ereport(ERROR,
-			(errcode(ERRCODE_SYNTAX_ERROR), errmsg("condition must be a single expression")));
-}
-
 static void
 read_arguments(FunctionCallInfo fcinfo, Verification *verification)
 {
@@ -104,7 +86,7 @@ read_arguments(FunctionCallInfo fcinfo, Verification *verification)
 	if (!PG_ARGISNULL(2))
 	{
 		verification->condition = text_to_cstring(PG_GETARG_TEXT_PP(2));
-		check_condition(verification->condition);
+		expression_check_syntax(verification->condition, "condition");
 	}
 	verification->max_rows = PG_GETARG_INT32(3);
 	if (verification->max_rows < 0)
