@@ -272,6 +272,24 @@ can_take_waiting(const LoadTask *task)
 	return !task->stopped && !task->paused && task->load->state == LOAD_STREAMING;
 }
 
+/* A probe that nothing waits for: an empty delta through the gate decides it. */
+static Delivery *
+empty_probe(LoadSession *session, LoadTask *task)
+{
+	Delta *delta;
+	Delivery *delivery;
+	char *reason = NULL;
+
+	if (breaker_state(task->target->id) == BREAKER_CLOSED ||
+		breaker_admit(task->target, false, &reason) != ADMIT_PROBE)
+		return NULL;
+	delta = delta_create(task->target->relid, task->columns, task->key, FOLD_BATCH, session->batch);
+	delta_finish(delta);
+	delivery = make_delivery(session, task, delta, ADMIT_PROBE, reason);
+	delivery->item->always_gate = true;
+	return delivery;
+}
+
 /* Deliveries of what waits, for tables that the stream brought nothing to. */
 static List *
 waiting_deliveries(LoadSession *session, bool again)
@@ -289,7 +307,13 @@ waiting_deliveries(LoadSession *session, bool again)
 			continue;
 		if (!quarantine_has_retries(task->target->id) &&
 			(again || park_count(task->target->id) == 0))
+		{
+			Delivery *probe = again ? NULL : empty_probe(session, task);
+
+			if (probe != NULL)
+				deliveries = lappend(deliveries, probe);
 			continue;
+		}
 		admission = breaker_admit(task->target, false, &reason);
 		if (admission == ADMIT_NOT)
 		{

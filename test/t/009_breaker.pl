@@ -277,4 +277,15 @@ ok(converge($warehouse, 'raw.*'), 'copy repaired: converges');
 is_same($source, $warehouse, 'fresh', 'copy repaired');
 is_same($source, $warehouse, $_, 'at the end') foreach qw(orders other);
 
+# ---- a table that is tripped and reset while its source is quiet
+
+converge($warehouse, 'raw.*');
+at_warehouse(q{SELECT depipe.trip('raw.other', 'by hand')});
+refresh($warehouse, 'raw.*');
+is(breaker_of($warehouse, 'raw.other'), 'forced_open', 'tripped');
+at_warehouse(q{SELECT depipe.reset('raw.other', 'all is well')});
+is_status($warehouse, 'raw.other', 'succeeded', 'reset, nothing waits');
+is(breaker_of($warehouse, 'raw.other'), 'closed', 'the probe of nothing closes it');
+is($warehouse->safe_psql('postgres', q{SELECT status FROM depipe.refresh('mart.apart')}) =~ /blocked/ ? 1 : 0, 0, 'what reads it goes on');
+
 done_testing();
