@@ -62,6 +62,7 @@ session_begin(const char *server_name, const LoadRefreshOptions *options)
 	session->batch = AllocSetContextCreate(context, "depipe load batch", ALLOCSET_DEFAULT_SIZES);
 	session->row = AllocSetContextCreate(context, "depipe load row", ALLOCSET_DEFAULT_SIZES);
 	session->options = options;
+	session->serial = 1; /* 0: what was made for no batch yet */
 	session->server_name = pstrdup(server_name);
 	foreach(cell, loads_of_server(server_name))
 		session->tasks = lappend(session->tasks, make_task(lfirst(cell)));
