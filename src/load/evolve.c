@@ -9,8 +9,8 @@
  * target.
  *
  * Additions flow in.  Rows of before an added column take the value that the
- * source keeps for them (its "missing" value); when the source computed one
- * value per row, only a resync can tell, and the table pauses.  A dropped,
+ * source keeps for them (its "missing" value); when the source wrote values
+ * into its rows, only a resync can tell, and the table pauses.  A dropped,
  * renamed or retyped column pauses the table, too: nobody but a person knows
  * what the target is to look like.
  *
@@ -125,11 +125,18 @@ contains_name(List *names, const char *name)
 	return false;
 }
 
+/* A column that the source has added since is not in the projection yet: it is taken as it is. */
+static bool
+is_projected(const LoadTask *task, const char *name)
+{
+	return task->projection != NULL && contains_name(projection_names(task->projection), name);
+}
+
 /* Type of a column of the target that is to be made. */
 static char *
 target_type(LoadSession *session, LoadTask *task, const char *name)
 {
-	if (task->projection != NULL)
+	if (is_projected(task, name))
 		return projection_type(task->projection, name);
 	return local_type(session, source_table_column(task->source, name));
 }
@@ -170,7 +177,7 @@ add_column(LoadSession *session, LoadTask *task, const char *column_name)
 {
 	const SourceColumn *column = source_table_column(task->source, column_name);
 	const char *name = sql_identifier(column_name);
-	bool has_missing = column != NULL && column->has_missing && task->projection == NULL;
+	bool has_missing = column != NULL && column->has_missing && !is_projected(task, column_name);
 
 	execute_as_owner(task,
 					 psprintf("ALTER TABLE %s ADD COLUMN %s %s%s%s",
@@ -606,6 +613,50 @@ evolve_take_recorded(LoadSession *session, LoadTask *task)
 	MemoryContextSwitchTo(old);
 }
 
+/*
+ * Did rows of before the column get a value that no message tells?  A constant
+ * default is a value of rows that are older than the column; on a partitioned
+ * table, or after a rewrite, it is not in the table's catalog entry.  Where the
+ * addition rewrote the table (a volatile default, one of a domain, an identity)
+ * all rows were written by its transaction.  A table whose file is the first
+ * one was never rewritten.  Rows that were updated since are in the stream.
+ */
+static char *
+filled_sql(const SourceTable *table, const char *name)
+{
+	bool partitioned = table->kind == RELKIND_PARTITIONED_TABLE;
+	const char *column = sql_identifier(name);
+	char *from = psprintf("FROM %s%s x WHERE pg_catalog.age(x.xmin)",
+						  partitioned ? "" : "ONLY ",
+						  sql_table(table->schema_name, table->table_name));
+
+	return psprintf("SELECT EXISTS (SELECT %s > a.age AND x.%s IS NOT NULL)"
+					" OR (%s AND EXISTS (SELECT %s = a.age AND x.%s IS NOT NULL)"
+					" AND NOT EXISTS (SELECT %s > a.age))"
+					" FROM (SELECT pg_catalog.age(xmin) AS age FROM pg_catalog.pg_attribute"
+					" WHERE attrelid = %u AND attname = %s) a",
+					from,
+					column,
+					partitioned ? "true"
+								: psprintf("EXISTS (SELECT FROM pg_catalog.pg_class c"
+										   " WHERE c.oid = %u AND c.relfilenode <> c.oid)",
+										   table->relid),
+					from,
+					column,
+					from,
+					table->relid,
+					sql_literal(name));
+}
+
+static bool
+rows_were_filled(LoadSession *session, LoadTask *task, const char *name)
+{
+	SourceRows *rows =
+		source_query(session->control, 1, filled_sql(task->source, name), "look at a new column");
+
+	return rows->count > 0 && rows->values[0][0] != NULL && rows->values[0][0][0] == 't';
+}
+
 /* Add one column; returns false when the table paused. */
 static bool
 follow_addition(LoadSession *session, LoadTask *task, const char *name)
@@ -623,7 +674,7 @@ follow_addition(LoadSession *session, LoadTask *task, const char *name)
 		pause_for_person(session, task, psprintf("the source has a new column \"%s\"", name));
 		return false;
 	}
-	if (column->has_default && !column->has_missing)
+	if (!column->has_missing && rows_were_filled(session, task, name))
 	{
 		pause_for_person(session,
 						 task,

@@ -58,7 +58,7 @@ describe_sql(Connection *connection, const char *schema_name, const char *table_
 		"   ELSE EXISTS (SELECT FROM pg_catalog.pg_index i WHERE i.indrelid = c.oid"
 		"     AND CASE c.relreplident WHEN 'd' THEN i.indisprimary ELSE i.indisreplident END"
 		"     AND a.attnum = ANY (i.indkey)) END,"
-		" a.atthasdef OR a.attidentity <> '', a.atthasmissing,"
+		" a.atthasmissing,"
 		" (a.attmissingval::text::text[])[1], %s"
 		" FROM pg_catalog.pg_class c"
 		" JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
@@ -94,7 +94,7 @@ SourceTable *
 source_table_describe(Connection *connection, const char *schema_name, const char *table_name)
 {
 	SourceRows *rows = source_query(connection,
-									15,
+									14,
 									describe_sql(connection, schema_name, table_name),
 									"describe a table");
 	SourceTable *table;
@@ -108,7 +108,7 @@ source_table_describe(Connection *connection, const char *schema_name, const cha
 	table->kind = rows->values[0][1][0];
 	table->persistence = rows->values[0][2][0];
 	table->identity = rows->values[0][3][0];
-	table->ancestors = oid_list(rows->values[0][14]);
+	table->ancestors = oid_list(rows->values[0][13]);
 	for (int i = 0; i < rows->count; i++)
 	{
 		char **row = rows->values[i];
@@ -125,9 +125,8 @@ source_table_describe(Connection *connection, const char *schema_name, const cha
 		column->generated = is_true(row[8]);
 		column->primary_key = row[9] == NULL ? 0 : atoi(row[9]);
 		column->identity = is_true(row[10]);
-		column->has_default = is_true(row[11]);
-		column->has_missing = is_true(row[12]);
-		column->missing = row[13];
+		column->has_missing = is_true(row[11]);
+		column->missing = row[12];
 		table->columns = lappend(table->columns, column);
 	}
 	return table;

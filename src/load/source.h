@@ -21,7 +21,6 @@ typedef struct SourceColumn
 	bool generated;
 	int primary_key; /* position in it, 0: not in it */
 	bool identity;   /* in the replica identity */
-	bool has_default;
 	bool has_missing;
 	char *missing; /* value of rows older than the column, when has_missing */
 } SourceColumn;
