@@ -142,7 +142,9 @@ catalog_quarantine_desc(void)
 /*
  * A row whose old key is in quarantine itself replaces that one and inherits
  * its previous key, the row that is still in the target; without one, that is
- * the row of the old key, if there is any.
+ * the row of the old key, if there is any.  What the target has under a key
+ * belongs to the row that is quarantined under that key now: it is no other
+ * one's previous row any more, or the release of the one would delete the other.
  */
 void
 catalog_quarantine(int32 target_id, int64 layout_id, int64 run_id, TupleDesc desc,
@@ -178,6 +180,16 @@ catalog_quarantine(int32 target_id, int64 layout_id, int64 run_id, TupleDesc des
 		desc,
 		rows,
 		nrows);
+	(void) catalog_execute_from("UPDATE depipe.quarantined_row q SET previous_key = NULL"
+								" FROM _depipe_quarantined r"
+								" WHERE q.target_id OPERATOR(pg_catalog.=) $1"
+								" AND q.previous_key OPERATOR(pg_catalog.=) r.row_key",
+								1,
+								args,
+								"_depipe_quarantined",
+								desc,
+								rows,
+								nrows);
 }
 
 int64
