@@ -27,6 +27,7 @@
 #include "executor/tstoreReceiver.h"
 #include "miscadmin.h"
 #include "tcop/dest.h"
+#include "utils/fmgrprotos.h"
 #include "utils/guc.h"
 #include "utils/plancache.h"
 #include "utils/datum.h"
@@ -603,6 +604,24 @@ output_text(Form_pg_attribute att, Datum value)
 	return CStringGetTextDatum(OidOutputFunctionCall(output, value));
 }
 
+/* Of values that are equal, one that stands for all: texts of keys are compared. */
+static Datum
+canonical(Form_pg_attribute att, Datum value)
+{
+	switch (getBaseType(att->atttypid))
+	{
+		case NUMERICOID: /* 1.0 and 1.00 */
+			return DirectFunctionCall1(numeric_trim_scale, value);
+		case FLOAT4OID: /* 0 and -0 */
+			return Float4GetDatum(DatumGetFloat4(value) + 0.0f);
+		case FLOAT8OID:
+			return Float8GetDatum(DatumGetFloat8(value) + 0.0);
+		default:
+			return value;
+	}
+}
+
+/* With numbers: of a key. */
 static ArrayType *
 text_image(TupleDesc columns, int count, const AttrNumber *numbers, const Datum *values,
 		   const bool *nulls)
@@ -614,13 +633,17 @@ text_image(TupleDesc columns, int count, const AttrNumber *numbers, const Datum 
 	int level = NewGUCNestLevel();
 
 	identity_pin_output();
+	identity_pin_timezone();
 	for (int i = 0; i < count; i++)
 	{
 		int column = numbers == NULL ? i : numbers[i] - 1;
+		Form_pg_attribute att = TupleDescAttr(columns, column);
 
 		element_nulls[i] = nulls[column];
 		if (!nulls[column])
-			elements[i] = output_text(TupleDescAttr(columns, column), values[column]);
+			elements[i] = output_text(att,
+									  numbers == NULL ? values[column]
+													  : canonical(att, values[column]));
 	}
 	AtEOXact_GUC(false, level);
 	dims[0] = count;

@@ -194,7 +194,8 @@ extern Delta *delta_split(Delta *delta, const int64 *sequences, int nsequences);
 
 /*
  * Text image of a row's own columns and of its key, by output functions under
- * pinned DateStyle, IntervalStyle and extra_float_digits (identity_pin_output).
+ * pinned DateStyle, IntervalStyle, extra_float_digits and TimeZone.  They are kept
+ * and compared with those that other sessions make; equal keys have equal texts.
  */
 extern ArrayType *delta_row_image(Delta *delta, const Datum *values, const bool *nulls);
 extern ArrayType *delta_row_key(Delta *delta, const Datum *values, const bool *nulls);

@@ -46,6 +46,9 @@ extern void identity_restore(const Identity *saved);
  */
 extern void identity_pin_output(void);
 
+/* Likewise, and the same in every session: for texts that are kept and compared. */
+extern void identity_pin_timezone(void);
+
 /*
  * depipe itself is writing to a target: the trigger that refuses direct DML
  * on targets lets it pass.  Set and reset by publish; reset at abort.
