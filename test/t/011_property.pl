@@ -56,6 +56,7 @@ my %defaults = (
 	c_dropped => [ 'float DEFAULT random(); ALTER TABLE c_dropped ALTER later DROP DEFAULT', 'paused' ],
 	c_later => [ 'int; ALTER TABLE c_later ALTER later SET DEFAULT 7', 'streaming' ],
 	c_filled => [ 'int; UPDATE c_filled SET later = 4', 'streaming' ],
+	c_together => [ 'int; UPDATE c_together SET later = 5; COMMIT', 'streaming' ],
 	c_part => [ 'int DEFAULT 7; ALTER TABLE c_part ALTER later DROP DEFAULT', 'paused' ]);
 
 $source->safe_psql('postgres', 'CREATE DOMAIN positive AS int DEFAULT 5 CHECK (VALUE > 0)');
@@ -74,7 +75,8 @@ $warehouse->safe_psql('postgres',
 refresh($warehouse, 'raw.*');
 foreach my $name (sort keys %defaults)
 {
-	$source->safe_psql('postgres', "ALTER TABLE $name ADD COLUMN later $defaults{$name}[0]");
+	$source->safe_psql('postgres', ($defaults{$name}[0] =~ /COMMIT/ ? 'BEGIN; ' : '')
+		  . "ALTER TABLE $name ADD COLUMN later $defaults{$name}[0]");
 	$source->safe_psql('postgres', "UPDATE $name SET v = 3 WHERE id = 1");
 }
 refresh($warehouse, 'raw.*');
