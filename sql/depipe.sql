@@ -430,6 +430,17 @@ CREATE TABLE depipe.event (
 );
 COMMENT ON TABLE depipe.event IS 'durable log of state changes; NOTIFY depipe is its doorbell';
 
+-- Attempts of the scheduler.  unit: 'server shop', 'target 12', or 'history'.
+-- failures: in a row, counted when an attempt begins; no attempt before retry_at.
+CREATE TABLE depipe.attempt (
+	unit text NOT NULL,
+	started_at timestamptz NOT NULL,
+	failures integer NOT NULL,
+	retry_at timestamptz,
+	CONSTRAINT attempt_pkey PRIMARY KEY (unit)
+);
+COMMENT ON TABLE depipe.attempt IS 'when the scheduler last tried a server or a target, and when it may again';
+
 -- ---------------------------------------------------------------------
 -- 4. checks: the vocabulary of constraints
 -- ---------------------------------------------------------------------
@@ -913,6 +924,12 @@ LANGUAGE c
 AS 'MODULE_PATHNAME', 'depipe_run';
 COMMENT ON PROCEDURE depipe.run(text, boolean) IS
 'brings loads and transforms up to date, committing each batch, and raises QD001 when one is blocked or its error when it failed';
+
+CREATE PROCEDURE depipe.run_due(max_duration interval DEFAULT '1 minute')
+LANGUAGE c
+AS 'MODULE_PATHNAME', 'depipe_run_due';
+COMMENT ON PROCEDURE depipe.run_due(interval) IS
+'one pass of all that is due: loads and transforms by their target_lag, time checks, expiries, crashed runs, history; returns at once when another pass runs';
 
 CREATE FUNCTION depipe.assert_ok(target text)
 RETURNS void

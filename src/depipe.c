@@ -14,6 +14,7 @@
 
 #include "fmgr.h"
 #include "utils/guc.h"
+#include "utils/timestamp.h"
 
 PG_MODULE_MAGIC;
 
@@ -21,8 +22,10 @@ bool depipe_allow_target_dml = false;
 int depipe_batch_memory = 64 * 1024;
 int depipe_batch_rows = 100000;
 bool depipe_enabled = true;
+int depipe_history_retention = 30 * SECS_PER_DAY;
 int depipe_max_override = 7 * 24 * 3600;
 int depipe_max_parked = 10000000;
+int depipe_quarantine_retention = 90 * SECS_PER_DAY;
 
 typedef struct BoolSetting
 {
@@ -70,6 +73,13 @@ static const IntSetting int_settings[] = {
 	 1,
 	 INT_MAX,
 	 0},
+	{"depipe.history_retention",
+	 "Time for which runs, verdicts, closed incidents and events are kept; -1 keeps them.",
+	 &depipe_history_retention,
+	 30 * SECS_PER_DAY,
+	 -1,
+	 INT_MAX,
+	 GUC_UNIT_S},
 	{"depipe.max_override",
 	 "Longest time for which a breaker can be overridden.",
 	 &depipe_max_override,
@@ -84,6 +94,13 @@ static const IntSetting int_settings[] = {
 	 0,
 	 INT_MAX,
 	 0},
+	{"depipe.quarantine_retention",
+	 "Time for which rows stay in quarantine; -1 keeps them.",
+	 &depipe_quarantine_retention,
+	 90 * SECS_PER_DAY,
+	 -1,
+	 INT_MAX,
+	 GUC_UNIT_S},
 };
 
 void _PG_init(void);

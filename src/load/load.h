@@ -25,6 +25,13 @@ typedef struct LoadRefreshOptions
 {
 	bool commit; /* a procedure in non-atomic context: commit each batch, confirm after it */
 	bool wait;   /* wait for another run that holds the stream, else 'skipped' */
+	/*
+	 * A run that has no row yet gets one only when something happens to its
+	 * load; otherwise it ends as RUN_NOTHING, and nothing is written.
+	 */
+	bool quiet;
+	TimestampTz deadline; /* with commit: read no further batch after it; 0: none */
+	bool *server_failed;  /* NULL, or set when the source could not be read at all */
 } LoadRefreshOptions;
 
 /*

@@ -49,6 +49,8 @@ fail_all(LoadSession *session, const ErrorData *error)
 {
 	ListCell *cell;
 
+	if (session->options->server_failed != NULL)
+		*session->options->server_failed = error->sqlerrcode != ERRCODE_OBJECT_IN_USE;
 	foreach(cell, session->tasks)
 		fail_run(session, lfirst(cell), error);
 }
@@ -89,7 +91,7 @@ finish_runs(LoadSession *session)
 }
 
 static void
-skip_all(List *runs, const char *reason)
+skip_all(List *runs, const char *reason, bool quiet)
 {
 	ListCell *cell;
 
@@ -97,10 +99,10 @@ skip_all(List *runs, const char *reason)
 	{
 		Run *run = lfirst(cell);
 
-		run_insert(run);
 		run->status = RUN_SKIPPED;
 		run->reason = pstrdup(reason);
-		run_finish(run);
+		if (!quiet || run->id != 0)
+			run_finish(run);
 	}
 }
 
@@ -341,13 +343,19 @@ commit_batch(LoadSession *session)
 	return guarded_run(confirm_work, &confirmation);
 }
 
+static bool
+is_late(const LoadSession *session)
+{
+	return session->options->deadline != 0 && session->options->deadline <= GetCurrentTimestamp();
+}
+
 static ErrorData *
 read_stream(LoadSession *session)
 {
 	ErrorData *error = start_stream(session);
 
 	session->at_stop = false;
-	while (error == NULL && !session->at_stop && !session->overtaken)
+	while (error == NULL && !session->at_stop && !session->overtaken && !is_late(session))
 	{
 		error = one_batch(session);
 		if (error == NULL && session->options->commit)
@@ -377,7 +385,7 @@ run_session(LoadSession *session)
 	if (session->overtaken)
 		return;
 	error = read_stream(session);
-	if (error == NULL && !session->overtaken)
+	if (error == NULL && session->at_stop && !session->overtaken)
 		error = guarded_run(end_work, session);
 	if (error != NULL)
 		fail_all(session, error);
@@ -407,7 +415,7 @@ load_refresh(List *targets, List *runs, const LoadRefreshOptions *options)
 
 	if (!session_lock(server, options->wait))
 	{
-		skip_all(runs, "another run reads the stream of the server");
+		skip_all(runs, "another run reads the stream of the server", options->quiet);
 		return;
 	}
 	session = session_begin(server, options);
@@ -416,17 +424,23 @@ load_refresh(List *targets, List *runs, const LoadRefreshOptions *options)
 	{
 		LoadTask *task = find_task(session, ((Target *) lfirst(target))->id);
 
-		task->run = lfirst(run);
+		if (!options->quiet || ((Run *) lfirst(run))->id != 0)
+			task->run = lfirst(run);
 		task->asked = true;
 	}
 	run_session(session);
 	finish_runs(session);
 	/* the texts of the runs are the caller's */
 	MemoryContextSwitchTo(old);
-	foreach(run, runs)
+	forboth(target, targets, run, runs)
 	{
 		Run *kept = lfirst(run);
+		LoadTask *task = find_task(session, ((Target *) lfirst(target))->id);
 
+		if (task->run == NULL)
+			kept->status = RUN_NOTHING;
+		else if (task->run != kept)
+			*kept = *task->run;
 		kept->reason = kept->reason == NULL ? NULL : pstrdup(kept->reason);
 		kept->error_sqlstate = kept->error_sqlstate == NULL ? NULL : pstrdup(kept->error_sqlstate);
 		kept->error_message = kept->error_message == NULL ? NULL : pstrdup(kept->error_message);

@@ -780,11 +780,11 @@ session_record(LoadSession *session)
 	{
 		LoadTask *task = lfirst(cell);
 
-		if (task->asked)
+		if (task->run != NULL)
 			(void) session_run(session, task);
 		if (task->problem == NULL)
 			continue;
-		if (task->asked || task->problem_state != task->load->state)
+		if (task->run != NULL || task->problem_state != task->load->state)
 			set_run_failed(session,
 						   task,
 						   task->problem_sqlstate,

@@ -245,6 +245,15 @@ breaker_charge(Target *target, const char *reason)
 		open_breaker(target, row, true, reason);
 }
 
+void
+breaker_expire(Target *target)
+{
+	BreakerRow *row = breaker_row(target->id, true);
+
+	if (effective_state(row) != state_of(row))
+		half_open(target, row, row->reason);
+}
+
 BreakerState
 breaker_state(int32 target_id)
 {

@@ -67,6 +67,9 @@ extern bool breaker_record(Target *target, Admission admission, Action action, c
  */
 extern void breaker_charge(Target *target, const char *reason);
 
+/* End forced_open and disabled when their time has come: half_open. */
+extern void breaker_expire(Target *target);
+
 extern BreakerState breaker_state(int32 target_id);
 extern const char *breaker_state_name(BreakerState state);
 

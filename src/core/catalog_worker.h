@@ -1,0 +1,79 @@
+/*-------------------------------------------------------------------------
+ *
+ * catalog_worker.h
+ *		Statements about what is due, attempts, and what is to be forgotten.
+ *
+ * A unit is what fails as a whole: "server shop" or "target 12".  An attempt
+ * is counted as a failure when it begins, and cleared when it ends well, so
+ * that one which takes its process with it is counted, too.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DEPIPE_CATALOG_WORKER_H
+#define DEPIPE_CATALOG_WORKER_H
+
+#include "core/catalog.h"
+
+/* ---- attempts ---- */
+
+extern char *unit_of_server(const char *server_name);
+extern char *unit_of_target(int32 target_id);
+
+/*
+ * Begin an attempt: until it ends well, the next one is not before a wait
+ * that doubles with each failure in a row.
+ */
+extern void attempt_begin(const char *unit);
+
+/* It ended well: no wait. */
+extern void attempt_end(const char *unit);
+
+/* It could not do anything, for a reason that lies elsewhere: wait a minute at most. */
+extern void attempt_held(const char *unit);
+
+/* ---- what is due (ids of targets, in no order unless said) ---- */
+
+/* columns of due_loads() */
+#define DUE_SERVER 1
+#define DUE_TARGET_ID 2
+#define DUE_STATE 3
+
+/*
+ * Loads whose target_lag has passed since the last attempt of their server,
+ * and those of the list (what transforms that are due read), by server.
+ */
+extern CatalogRows *due_loads(List *target_ids);
+
+/* Transforms that are older than their target_lag. */
+extern List *due_transforms(void);
+
+/* Is the target not waiting after failures? */
+extern bool due_after_failures(int32 target_id);
+
+/* Is the target older than the transform that reads it may be? */
+extern bool due_for_reader(int32 target_id, int32 reader_id);
+
+/* Targets with a time check whose check_every has passed. */
+extern List *due_time_checks(void);
+
+/* Targets whose breaker is held by hand until a time that has come. */
+extern List *due_breakers(void);
+
+/* ---- housekeeping ---- */
+
+/* End pauses whose time has come; the targets. */
+extern List *pauses_expire(void);
+
+/*
+ * Runs that say 'running' although the session that began them is gone, idle,
+ * or at another statement: they failed.  Returns how many.
+ */
+extern int64 runs_fail_orphans(void);
+
+/*
+ * Delete history older than so many seconds (negative: keep it), at most
+ * once an hour; returns whether it looked.
+ */
+extern bool history_delete_old(int32 history_seconds, int32 quarantine_seconds);
+
+#endif /* DEPIPE_CATALOG_WORKER_H */

@@ -1,0 +1,414 @@
+/*-------------------------------------------------------------------------
+ *
+ * due.c
+ *		One pass of what is due: run_due().
+ *
+ * The loads of one server are one unit, because they share the stream; every
+ * transform is a unit, in a transaction of its own, after the transforms that
+ * it reads.  What is about to be tried is committed as an attempt first: an
+ * error that ends the pass, or a crash, is a failed attempt without anybody's
+ * doing, and the next pass goes on with the other units.
+ *
+ * A unit may be dropped between two transactions of the pass: it is looked up
+ * again, and passed over when it is gone.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "worker/due.h"
+
+#include "access/xact.h"
+#include "core/arguments.h"
+#include "core/catalog_load.h"
+#include "core/catalog_worker.h"
+#include "core/guarded.h"
+#include "core/identity.h"
+#include "core/run.h"
+#include "core/transaction.h"
+#include "load/load.h"
+#include "quality/breaker.h"
+#include "quality/guard.h"
+#include "storage/lock.h"
+#include "transform/transform.h"
+
+/* fourth field of the advisory lock, next to that of streams */
+#define PASS_LOCK_SPACE 0x6471
+
+static bool
+is_over(TimestampTz deadline)
+{
+	return GetCurrentTimestamp() >= deadline;
+}
+
+/* ---- one pass at a time ---- */
+
+static bool pass_is_locked = false;
+static LOCKTAG pass_tag;
+
+static void
+unlock_pass(void)
+{
+	if (!pass_is_locked)
+		return;
+	pass_is_locked = false;
+	(void) LockRelease(&pass_tag, ExclusiveLock, true);
+}
+
+/* The lock is the session's, for it outlives commits; an error must not keep it. */
+static void
+at_transaction_end(XactEvent event, void *argument)
+{
+	if (event == XACT_EVENT_ABORT)
+		unlock_pass();
+}
+
+static bool
+lock_pass(void)
+{
+	static bool registered = false;
+
+	if (!registered)
+	{
+		RegisterXactCallback(at_transaction_end, NULL);
+		registered = true;
+	}
+	SET_LOCKTAG_ADVISORY(pass_tag, MyDatabaseId, stream_class(), 0, PASS_LOCK_SPACE);
+	pass_is_locked = LockAcquire(&pass_tag, ExclusiveLock, true, true) != LOCKACQUIRE_NOT_AVAIL;
+	return pass_is_locked;
+}
+
+/* ---- housekeeping ---- */
+
+static bool
+end_pauses_work(void *argument)
+{
+	ListCell *cell;
+
+	foreach(cell, pauses_expire())
+		event_record(lfirst_int(cell), "pause", "resumed", NULL);
+	return true;
+}
+
+static bool
+expire_breaker_work(void *argument)
+{
+	breaker_expire(target_get(*(int32 *) argument));
+	return true;
+}
+
+/* Errors of one unit do not end the pass; what they say may carry values. */
+static void
+log_error(const char *what, const ErrorData *error)
+{
+	if (error != NULL)
+		ereport(LOG,
+				(errmsg("depipe: %s failed", what),
+				 errdetail_internal("SQLSTATE %s", unpack_sql_state(error->sqlerrcode))));
+}
+
+void
+due_housekeeping(void)
+{
+	int64 orphans = runs_fail_orphans();
+	ListCell *cell;
+
+	if (orphans > 0)
+		ereport(LOG, (errmsg("depipe: " INT64_FORMAT " runs had crashed", orphans)));
+	transaction_commit();
+	log_error("ending pauses", guarded_run(end_pauses_work, NULL));
+	foreach(cell, due_breakers())
+	{
+		int32 id = lfirst_int(cell);
+
+		log_error("ending an override", guarded_run(expire_breaker_work, &id));
+	}
+	transaction_commit();
+	(void) history_delete_old(depipe_history_retention, depipe_quarantine_retention);
+	transaction_commit();
+}
+
+/* ---- time checks ---- */
+
+static bool
+check_times_work(void *argument)
+{
+	Target *target = target_get(*(int32 *) argument);
+
+	if (identity_may_operate(target->owner))
+		time_checks_record(target, 0);
+	return true;
+}
+
+void
+due_check_times(TimestampTz deadline)
+{
+	ListCell *cell;
+
+	foreach(cell, due_time_checks())
+	{
+		int32 id = lfirst_int(cell);
+
+		if (is_over(deadline))
+			return;
+		log_error("a time check", guarded_run(check_times_work, &id));
+		transaction_commit();
+	}
+}
+
+/* ---- loads ---- */
+
+typedef struct ServerWork
+{
+	const char *server;
+	const char *started_by;
+	List *ids;
+	List *targets;
+	List *runs;
+} ServerWork;
+
+/*
+ * The run of a copy is there before it begins.  That of a stream is written
+ * with its rows, and only then: there may be one every second.
+ */
+static bool
+begin_server_work(void *argument)
+{
+	ServerWork *work = argument;
+	ListCell *cell;
+
+	foreach(cell, work->ids)
+	{
+		Load *load = load_get(lfirst_int(cell));
+		Run *run;
+
+		if (load == NULL || !identity_may_operate(load->target->owner))
+			continue;
+		run = run_create(load->target, work->started_by);
+		if (load->state != LOAD_STREAMING)
+			run_insert(run);
+		work->targets = lappend(work->targets, load->target);
+		work->runs = lappend(work->runs, run);
+	}
+	if (work->targets != NIL)
+		attempt_begin(unit_of_server(work->server));
+	return true;
+}
+
+/* What one table could not do is that table's failure, not its server's. */
+static void
+end_server(const ServerWork *work, bool server_failed)
+{
+	ListCell *cell;
+
+	if (server_failed)
+		return;
+	attempt_end(unit_of_server(work->server));
+	foreach(cell, work->runs)
+	{
+		const Run *run = lfirst(cell);
+
+		if (run->status == RUN_FAILED)
+			attempt_begin(unit_of_target(run->target->id));
+		else if (run->status == RUN_SUCCEEDED)
+			attempt_end(unit_of_target(run->target->id));
+	}
+}
+
+void
+due_run_server(const char *server, List *ids, const char *started_by, TimestampTz deadline)
+{
+	ServerWork work = {.server = server, .started_by = started_by, .ids = ids};
+	bool server_failed = false;
+	LoadRefreshOptions options = {.commit = true,
+								  .quiet = true,
+								  .deadline = deadline,
+								  .server_failed = &server_failed};
+	ErrorData *error = guarded_run(begin_server_work, &work);
+
+	if (error != NULL || work.targets == NIL)
+	{
+		log_error("beginning the runs of a server", error);
+		return;
+	}
+	transaction_commit();
+	load_refresh(work.targets, work.runs, &options);
+	transaction_commit();
+	end_server(&work, server_failed);
+	transaction_commit();
+}
+
+static void
+run_servers(const char *started_by, List *also, TimestampTz deadline)
+{
+	CatalogRows *rows = due_loads(also);
+	uint64 next;
+
+	for (uint64 first = 0; first < rows->count && !is_over(deadline); first = next)
+	{
+		char *server = catalog_text(rows, first, DUE_SERVER);
+		List *ids = NIL;
+
+		for (next = first;
+			 next < rows->count && strcmp(catalog_text(rows, next, DUE_SERVER), server) == 0;
+			 next++)
+			ids = lappend_int(ids, catalog_int4(rows, next, DUE_TARGET_ID));
+		due_run_server(server, ids, started_by, deadline);
+	}
+}
+
+/* ---- transforms ---- */
+
+typedef struct TransformWork
+{
+	int32 id;
+	const char *started_by;
+	Target *target; /* NULL: not ours */
+	Run *run;
+	List *upstream; /* of Target, itself last */
+} TransformWork;
+
+static bool
+look_upstream_work(void *argument)
+{
+	TransformWork *work = argument;
+
+	work->upstream = dag_upstream(list_make1(target_get(work->id)));
+	return true;
+}
+
+static bool
+begin_transform_work(void *argument)
+{
+	TransformWork *work = argument;
+	Target *target = target_get(work->id);
+
+	if (!identity_may_operate(target->owner) || !due_after_failures(work->id))
+		return true;
+	work->target = target;
+	work->run = run_begin(target, work->started_by);
+	attempt_begin(unit_of_target(work->id));
+	return true;
+}
+
+static void
+run_one_transform(int32 id, const char *started_by)
+{
+	TransformWork work = {.id = id, .started_by = started_by};
+	ErrorData *error = guarded_run(begin_transform_work, &work);
+
+	log_error("beginning the run of a transform", error);
+	if (error != NULL || work.target == NULL)
+		return;
+	transaction_commit();
+	transform_refresh(list_make1(work.target), list_make1(work.run));
+	if (work.run->status == RUN_BLOCKED)
+		attempt_held(unit_of_target(id));
+	else if (work.run->status != RUN_FAILED)
+		attempt_end(unit_of_target(id));
+	transaction_commit();
+}
+
+void
+due_run_transform(int32 target_id, const char *started_by, List **done, TimestampTz deadline)
+{
+	TransformWork work = {.id = target_id};
+	ListCell *cell;
+
+	if (guarded_run(look_upstream_work, &work) != NULL)
+		return; /* dropped since */
+	foreach(cell, work.upstream)
+	{
+		Target *target = lfirst(cell);
+
+		if (target->kind != TARGET_TRANSFORM || list_member_int(*done, target->id))
+			continue;
+		if (target->id != target_id && !due_for_reader(target->id, target_id))
+			continue;
+		if (is_over(deadline))
+			return;
+		*done = lappend_int(*done, target->id);
+		run_one_transform(target->id, target->id == target_id ? started_by : "upstream");
+	}
+}
+
+/* Ids of the loads that these transforms read, at any depth. */
+static List *
+loads_read_by(List *transforms)
+{
+	List *loads = NIL;
+	ListCell *cell;
+	ListCell *other;
+
+	foreach(cell, transforms)
+	{
+		TransformWork work = {.id = lfirst_int(cell)};
+
+		if (guarded_run(look_upstream_work, &work) != NULL)
+			continue;
+		foreach(other, work.upstream)
+		{
+			Target *target = lfirst(other);
+
+			if (target->kind == TARGET_LOAD && due_for_reader(target->id, work.id))
+				loads = list_append_unique_int(loads, target->id);
+		}
+	}
+	return loads;
+}
+
+/* ---- the pass ---- */
+
+bool
+due_pass(const char *started_by, TimestampTz deadline)
+{
+	List *transforms;
+	List *done = NIL;
+	ListCell *cell;
+
+	if (!lock_pass())
+		return false;
+	due_housekeeping();
+	due_check_times(deadline);
+	transforms = due_transforms();
+	run_servers(started_by, loads_read_by(transforms), deadline);
+	foreach(cell, transforms)
+		due_run_transform(lfirst_int(cell), started_by, &done, deadline);
+	unlock_pass();
+	return true;
+}
+
+/* ---- SQL functions ---- */
+
+PG_FUNCTION_INFO_V1(depipe_run_due);
+
+static TimestampTz
+deadline_argument(FunctionCallInfo fcinfo)
+{
+	Interval *interval;
+	double duration;
+
+	argument_not_null(fcinfo, 0, "max_duration");
+	interval = PG_GETARG_INTERVAL_P(0);
+	duration = (double) interval->time +
+			   (interval->day + 30.0 * interval->month) * (double) USECS_PER_DAY;
+	if (duration <= 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("argument \"max_duration\" must be greater than zero")));
+	return GetCurrentTimestamp() + (int64) Min(duration, 365.0 * (double) USECS_PER_DAY);
+}
+
+/* run_due(max_duration) */
+Datum
+depipe_run_due(PG_FUNCTION_ARGS)
+{
+	TimestampTz deadline = deadline_argument(fcinfo);
+
+	(void) transaction_begin_procedure(fcinfo, "depipe.run_due");
+	catalog_check_version();
+	if (!depipe_enabled)
+		ereport(NOTICE, (errmsg("depipe is disabled"), errhint("Set depipe.enabled to on.")));
+	else if (!due_pass("run_due", deadline))
+		ereport(NOTICE, (errmsg("another pass runs, nothing to do")));
+	transaction_end_procedure();
+	PG_RETURN_VOID();
+}

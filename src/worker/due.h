@@ -1,0 +1,35 @@
+/*-------------------------------------------------------------------------
+ *
+ * due.h
+ *		What is due, and one pass of it.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DEPIPE_DUE_H
+#define DEPIPE_DUE_H
+
+#include "depipe.h"
+#include "nodes/pg_list.h"
+#include "utils/timestamp.h"
+
+/* All of these commit, and need a non-atomic context (core/transaction.h). */
+
+/*
+ * One pass of everything that the current user may operate; nothing more is
+ * begun after the deadline.  Returns false when another pass runs.
+ */
+extern bool due_pass(const char *started_by, TimestampTz deadline);
+
+/*
+ * Its parts: expiries, crashed runs, history; time checks; the loads of one
+ * server (ids); a transform, after what it reads.  done: ids of transforms
+ * that this pass has had.
+ */
+extern void due_housekeeping(void);
+extern void due_check_times(TimestampTz deadline);
+extern void due_run_server(const char *server, List *ids, const char *started_by,
+						   TimestampTz deadline);
+extern void due_run_transform(int32 target_id, const char *started_by, List **done,
+							  TimestampTz deadline);
+
+#endif /* DEPIPE_DUE_H */
