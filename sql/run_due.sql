@@ -41,4 +41,5 @@ SHOW depipe.quarantine_retention;
 SHOW depipe.history_retention;
 
 SET client_min_messages = warning;
+SELECT depipe.drop_transform('due.sales');
 DROP SCHEMA due CASCADE;
