@@ -29,6 +29,7 @@
 #endif
 
 #include "catalog/pg_class.h"
+#include "catalog/pg_database.h"
 #include "catalog/pg_foreign_server.h"
 #include "catalog/pg_namespace.h"
 
@@ -46,6 +47,7 @@
 #define server_aclcheck_compat(srvid, role, mode) \
 	pg_foreign_server_aclcheck((srvid), (role), (mode))
 #define server_ownercheck_compat(srvid, role) pg_foreign_server_ownercheck((srvid), (role))
+#define database_ownercheck_compat(dbid, role) pg_database_ownercheck((dbid), (role))
 #else
 #define table_ownercheck_compat(relid, role) object_ownercheck(RelationRelationId, (relid), (role))
 #define schema_aclcheck_compat(nspid, role, mode) \
@@ -54,6 +56,7 @@
 	object_aclcheck(ForeignServerRelationId, (srvid), (role), (mode))
 #define server_ownercheck_compat(srvid, role) \
 	object_ownercheck(ForeignServerRelationId, (srvid), (role))
+#define database_ownercheck_compat(dbid, role) object_ownercheck(DatabaseRelationId, (dbid), (role))
 #endif
 
 /* Soft errors came with 16: these raise on every version. */

@@ -15,16 +15,21 @@
 #include "fmgr.h"
 #include "utils/guc.h"
 #include "utils/timestamp.h"
+#include "worker/launcher.h"
+#include "worker/shmem.h"
 
 PG_MODULE_MAGIC;
 
 bool depipe_allow_target_dml = false;
 int depipe_batch_memory = 64 * 1024;
 int depipe_batch_rows = 100000;
+char *depipe_databases = NULL;
 bool depipe_enabled = true;
 int depipe_history_retention = 30 * SECS_PER_DAY;
 int depipe_max_override = 7 * 24 * 3600;
 int depipe_max_parked = 10000000;
+int depipe_max_workers = 8;
+int depipe_naptime = 1000;
 int depipe_quarantine_retention = 90 * SECS_PER_DAY;
 
 typedef struct BoolSetting
@@ -103,7 +108,66 @@ static const IntSetting int_settings[] = {
 	 GUC_UNIT_S},
 };
 
+/* Settings of the background workers: for the whole server. */
+static const IntSetting worker_settings[] = {
+	{"depipe.max_workers",
+	 "Largest number of background workers at one time.",
+	 &depipe_max_workers,
+	 8,
+	 3,
+	 WORKER_SLOTS,
+	 0},
+	{"depipe.naptime",
+	 "Time between two looks at what is due in a database.",
+	 &depipe_naptime,
+	 1000,
+	 10,
+	 INT_MAX / 1000,
+	 GUC_UNIT_MS},
+};
+
 void _PG_init(void);
+
+static bool
+check_databases(char **value, void **extra, GucSource source)
+{
+	List *names;
+	char *copy = pstrdup(*value);
+	bool valid = SplitIdentifierString(copy, ',', &names);
+
+	if (!valid)
+		GUC_check_errdetail("It must be a list of names of databases, separated by commas.");
+	return valid;
+}
+
+static void
+define_worker_settings(void)
+{
+	DefineCustomStringVariable("depipe.databases",
+							   "Databases that background workers serve; empty: all that have the"
+							   " extension.",
+							   NULL,
+							   &depipe_databases,
+							   "",
+							   PGC_SIGHUP,
+							   GUC_LIST_INPUT,
+							   check_databases,
+							   NULL,
+							   NULL);
+	for (int i = 0; i < lengthof(worker_settings); i++)
+		DefineCustomIntVariable(worker_settings[i].name,
+								worker_settings[i].description,
+								NULL,
+								worker_settings[i].variable,
+								worker_settings[i].boot_value,
+								worker_settings[i].minimum,
+								worker_settings[i].maximum,
+								PGC_SIGHUP,
+								worker_settings[i].flags,
+								NULL,
+								NULL,
+								NULL);
+}
 
 void
 _PG_init(void)
@@ -132,5 +196,8 @@ _PG_init(void)
 								NULL,
 								NULL,
 								NULL);
+	define_worker_settings();
 	MarkGUCPrefixReserved("depipe");
+	if (process_shared_preload_libraries_in_progress)
+		launcher_init();
 }

@@ -34,10 +34,14 @@
 extern bool depipe_allow_target_dml;
 extern int depipe_batch_memory; /* kB */
 extern int depipe_batch_rows;   /* changes */
+extern char *depipe_databases;  /* names, empty: all that have the extension */
 extern bool depipe_enabled;
 extern int depipe_history_retention;    /* seconds, -1: for ever */
 extern int depipe_max_override;         /* seconds */
 extern int depipe_max_parked;           /* rows per table */
 extern int depipe_quarantine_retention; /* seconds, -1: for ever */
+
+extern int depipe_max_workers;
+extern int depipe_naptime; /* milliseconds */
 
 #endif /* DEPIPE_H */

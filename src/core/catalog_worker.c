@@ -131,6 +131,39 @@ due_loads(List *target_ids)
 		id_array(target_ids));
 }
 
+#define LOADS_TO_STREAM                                                                            \
+	" FROM depipe.target t JOIN depipe.load l USING (target_id)"                                   \
+	" JOIN depipe.load_state s USING (target_id)" ATTEMPT_OF_SERVER ATTEMPT_OF_TARGET              \
+	" WHERE s.state IN ('new', 'copying', 'streaming') AND " NOT_WAITING("v") " AND " NOT_WAITING( \
+		"u")
+
+List *
+servers_to_stream(void)
+{
+	CatalogRows *rows = CATALOG_EXECUTE0("SELECT DISTINCT l.server_name::text" LOADS_TO_STREAM
+										 " ORDER BY 1");
+	List *servers = NIL;
+
+	for (uint64 i = 0; i < rows->count; i++)
+		servers = lappend(servers, catalog_text(rows, i, 1));
+	return servers;
+}
+
+List *
+loads_to_stream(const char *server_name, long *target_lag_ms)
+{
+	CatalogRows *rows = CATALOG_EXECUTE(
+		"SELECT l.target_id, LEAST(GREATEST(pg_catalog.date_part('epoch',"
+		" pg_catalog.min(l.target_lag) OVER ()) OPERATOR(pg_catalog.*) 1000, 10),"
+		" 60000)::bigint" LOADS_TO_STREAM
+		" AND l.server_name OPERATOR(pg_catalog.=) $1::name ORDER BY l.target_id",
+		ARG_TEXT(server_name));
+
+	if (rows->count > 0)
+		*target_lag_ms = (long) catalog_int8(rows, 0, 2);
+	return ids_of(rows);
+}
+
 /* Never published counts as older than anything. */
 List *
 due_transforms(void)
@@ -200,19 +233,37 @@ pauses_expire(void)
 						 " RETURNING target_id"));
 }
 
+#define IS_ORPHAN                                                \
+	" r.status OPERATOR(pg_catalog.=) 'running'"                 \
+	" AND NOT EXISTS (SELECT FROM pg_catalog.pg_stat_activity a" \
+	" WHERE a.pid OPERATOR(pg_catalog.=) r.pid"                  \
+	" AND a.backend_start OPERATOR(pg_catalog.<=) r.started_at"  \
+	" AND a.state IS DISTINCT FROM 'idle'"                       \
+	" AND (a.query_start IS NULL"                                \
+	" OR a.query_start OPERATOR(pg_catalog.<=) r.started_at))"
+
+bool
+housekeeping_is_due(void)
+{
+	CatalogRows *rows = CATALOG_EXECUTE0(
+		"SELECT EXISTS (SELECT FROM depipe.target_state WHERE paused"
+		" AND paused_until OPERATOR(pg_catalog.<=) pg_catalog.clock_timestamp())"
+		" OR EXISTS (SELECT FROM depipe.run r WHERE" IS_ORPHAN ")"
+		" OR NOT EXISTS (SELECT FROM depipe.attempt"
+		" WHERE unit OPERATOR(pg_catalog.=) 'history'"
+		" AND started_at OPERATOR(pg_catalog.+) interval '1 hour'"
+		" OPERATOR(pg_catalog.>) pg_catalog.clock_timestamp())");
+
+	return catalog_bool(rows, 0, 1);
+}
+
 int64
 runs_fail_orphans(void)
 {
 	return CATALOG_EXECUTE0("UPDATE depipe.run r SET status = 'failed', reason = 'crashed',"
 							" finished_at = pg_catalog.clock_timestamp(), error_sqlstate = '57P02',"
 							" error_message = 'the session that ran it has ended'"
-							" WHERE r.status OPERATOR(pg_catalog.=) 'running'"
-							" AND NOT EXISTS (SELECT FROM pg_catalog.pg_stat_activity a"
-							" WHERE a.pid OPERATOR(pg_catalog.=) r.pid"
-							" AND a.backend_start OPERATOR(pg_catalog.<=) r.started_at"
-							" AND a.state IS DISTINCT FROM 'idle'"
-							" AND (a.query_start IS NULL"
-							" OR a.query_start OPERATOR(pg_catalog.<=) r.started_at))")
+							" WHERE" IS_ORPHAN)
 		->processed;
 }
 

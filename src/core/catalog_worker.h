@@ -59,7 +59,16 @@ extern List *due_time_checks(void);
 /* Targets whose breaker is held by hand until a time that has come. */
 extern List *due_breakers(void);
 
+/* Servers (names) with loads to run that are not waiting after a failure. */
+extern List *servers_to_stream(void);
+
+/* Those loads of a server (ids), and the shortest of their target_lags. */
+extern List *loads_to_stream(const char *server_name, long *target_lag_ms);
+
 /* ---- housekeeping ---- */
+
+/* Is there anything for what follows? */
+extern bool housekeeping_is_due(void);
 
 /* End pauses whose time has come; the targets. */
 extern List *pauses_expire(void);

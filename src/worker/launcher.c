@@ -1,0 +1,221 @@
+/*-------------------------------------------------------------------------
+ *
+ * launcher.c
+ *		The process that starts the others.
+ *
+ *		launcher (one) -> scheduler (per database) -> stream workers, run worker
+ *
+ * The launcher sees shared catalogs only, and runs nothing of a user's.  For
+ * each database it starts a scheduler, which looks what is due, starts the
+ * workers for that, and ends: every depipe.naptime where the extension is,
+ * rarely where it is not (that is how it is found).  Nobody restarts anything
+ * else: a worker that meets an error exits, and the next scheduler finds its
+ * work undone.
+ *
+ * The launcher starts when recovery has ended: a standby has none.
+ *
+ * A worker that is connected keeps its database from being dropped, renamed
+ * and used as a template.  So the hook below ends the workers of a database
+ * before such a statement.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "worker/launcher.h"
+
+#include "access/genam.h"
+#include "access/heapam.h"
+#include "access/htup_details.h"
+#include "access/tableam.h"
+#include "access/xact.h"
+#include "catalog/pg_database.h"
+#include "commands/dbcommands.h"
+#include "commands/defrem.h"
+#include "pgstat.h"
+#include "postmaster/bgworker.h"
+#include "postmaster/interrupt.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "tcop/tcopprot.h"
+#include "tcop/utility.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "worker/shmem.h"
+
+/* How often to look for the extension where it was not. */
+#define PROBE_WAIT_MS 60000
+#define PROBE_WAIT_NAMED_MS 5000
+#define RESTART_SECONDS 2
+
+static ProcessUtility_hook_type previous_utility_hook = NULL;
+
+/* ---- databases to serve ---- */
+
+static bool
+is_named(List *names, const char *name)
+{
+	ListCell *cell;
+
+	foreach(cell, names)
+		if (strcmp(lfirst(cell), name) == 0)
+			return true;
+	return false;
+}
+
+/* Oids of databases that allow connections, and are named if any is. */
+static List *
+databases_to_serve(MemoryContext context, bool *named)
+{
+	Relation relation;
+	TableScanDesc scan;
+	HeapTuple tuple;
+	List *names = NIL;
+	List *databases = NIL;
+
+	StartTransactionCommand();
+	(void) GetTransactionSnapshot();
+	if (!SplitIdentifierString(pstrdup(depipe_databases), ',', &names))
+		names = NIL;
+	*named = names != NIL;
+	relation = table_open(DatabaseRelationId, AccessShareLock);
+	scan = table_beginscan_catalog(relation, 0, NULL);
+	while ((tuple = heap_getnext(scan, ForwardScanDirection)) != NULL)
+	{
+		Form_pg_database database = (Form_pg_database) GETSTRUCT(tuple);
+		MemoryContext old;
+
+		if (database->datistemplate || !database->datallowconn ||
+			(*named && !is_named(names, NameStr(database->datname))))
+			continue;
+		old = MemoryContextSwitchTo(context);
+		databases = lappend_oid(databases, database->oid);
+		MemoryContextSwitchTo(old);
+	}
+	table_endscan(scan);
+	table_close(relation, AccessShareLock);
+	CommitTransactionCommand();
+	return databases;
+}
+
+static void
+start_schedulers(MemoryContext context)
+{
+	bool named;
+	ListCell *cell;
+
+	foreach(cell, databases_to_serve(context, &named))
+	{
+		WorkerId id = {.kind = WORKER_SCHEDULER, .database = lfirst_oid(cell)};
+
+		if (database_is_due(id.database,
+							depipe_naptime,
+							named ? PROBE_WAIT_NAMED_MS : PROBE_WAIT_MS))
+			(void) worker_start(&id);
+	}
+}
+
+void
+depipe_launcher_main(Datum argument)
+{
+	MemoryContext context;
+
+	/*
+	 * die, not the handler for background workers, which would end the process
+	 * in the middle of anything.
+	 */
+	pqsignal(SIGTERM, die);
+	pqsignal(SIGHUP, SignalHandlerForConfigReload);
+	BackgroundWorkerUnblockSignals();
+	BackgroundWorkerInitializeConnection(NULL, NULL, 0);
+	context = AllocSetContextCreate(TopMemoryContext, "depipe launcher", ALLOCSET_DEFAULT_SIZES);
+	for (;;)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (ConfigReloadPending)
+		{
+			ConfigReloadPending = false;
+			ProcessConfigFile(PGC_SIGHUP);
+		}
+		if (depipe_enabled)
+			start_schedulers(context);
+		MemoryContextReset(context);
+		(void) WaitLatch(MyLatch,
+						 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+						 depipe_naptime,
+						 PG_WAIT_EXTENSION);
+		ResetLatch(MyLatch);
+	}
+}
+
+/* ---- statements about databases ---- */
+
+static const char *
+database_to_leave(Node *statement)
+{
+	ListCell *cell;
+
+	switch (nodeTag(statement))
+	{
+		case T_DropdbStmt:
+			return ((DropdbStmt *) statement)->dbname;
+		case T_RenameStmt:
+			return ((RenameStmt *) statement)->renameType == OBJECT_DATABASE
+					   ? ((RenameStmt *) statement)->subname
+					   : NULL;
+		case T_CreatedbStmt:
+			foreach(cell, ((CreatedbStmt *) statement)->options)
+				if (strcmp(((DefElem *) lfirst(cell))->defname, "template") == 0)
+					return defGetString(lfirst(cell));
+			return NULL;
+		default:
+			return NULL;
+	}
+}
+
+static void
+utility_hook(PlannedStmt *statement, const char *text, bool read_only_tree,
+			 ProcessUtilityContext context, ParamListInfo params, QueryEnvironment *environment,
+			 DestReceiver *receiver, QueryCompletion *completion)
+{
+	const char *name = database_to_leave(statement->utilityStmt);
+	Oid database = name == NULL ? InvalidOid : get_database_oid(name, true);
+
+	/* only for who may do it: others get their error without ending anything */
+	if (OidIsValid(database) && database_ownercheck_compat(database, GetUserId()))
+		database_leave_alone(database);
+	if (previous_utility_hook != NULL)
+		previous_utility_hook(statement,
+							  text,
+							  read_only_tree,
+							  context,
+							  params,
+							  environment,
+							  receiver,
+							  completion);
+	else
+		standard_ProcessUtility(statement,
+								text,
+								read_only_tree,
+								context,
+								params,
+								environment,
+								receiver,
+								completion);
+}
+
+void
+launcher_init(void)
+{
+	BackgroundWorker worker = {0};
+
+	worker_shmem_init();
+	previous_utility_hook = ProcessUtility_hook;
+	ProcessUtility_hook = utility_hook;
+	worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
+	worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
+	worker.bgw_restart_time = RESTART_SECONDS;
+	snprintf(worker.bgw_library_name, sizeof(worker.bgw_library_name), "depipe");
+	snprintf(worker.bgw_function_name, sizeof(worker.bgw_function_name), "depipe_launcher_main");
+	snprintf(worker.bgw_name, BGW_MAXLEN, "depipe launcher");
+	snprintf(worker.bgw_type, BGW_MAXLEN, "depipe launcher");
+	RegisterBackgroundWorker(&worker);
+}
