@@ -237,7 +237,7 @@ due_run_server(const char *server, List *ids, const char *started_by, TimestampT
 }
 
 static void
-run_servers(const char *started_by, List *also, TimestampTz deadline)
+run_servers(const char *started_by, List *also, TimestampTz deadline, ServerIsServed is_served)
 {
 	CatalogRows *rows = due_loads(also);
 	uint64 next;
@@ -251,7 +251,8 @@ run_servers(const char *started_by, List *also, TimestampTz deadline)
 			 next < rows->count && strcmp(catalog_text(rows, next, DUE_SERVER), server) == 0;
 			 next++)
 			ids = lappend_int(ids, catalog_int4(rows, next, DUE_TARGET_ID));
-		due_run_server(server, ids, started_by, deadline);
+		if (is_served == NULL || !is_served(server))
+			due_run_server(server, ids, started_by, deadline);
 	}
 }
 
@@ -358,7 +359,7 @@ loads_read_by(List *transforms)
 /* ---- the pass ---- */
 
 bool
-due_pass(const char *started_by, TimestampTz deadline)
+due_pass(const char *started_by, TimestampTz deadline, ServerIsServed is_served)
 {
 	List *transforms;
 	List *done = NIL;
@@ -369,7 +370,7 @@ due_pass(const char *started_by, TimestampTz deadline)
 	due_housekeeping();
 	due_check_times(deadline);
 	transforms = due_transforms();
-	run_servers(started_by, loads_read_by(transforms), deadline);
+	run_servers(started_by, loads_read_by(transforms), deadline, is_served);
 	foreach(cell, transforms)
 		due_run_transform(lfirst_int(cell), started_by, &done, deadline);
 	unlock_pass();
@@ -407,7 +408,7 @@ depipe_run_due(PG_FUNCTION_ARGS)
 	catalog_check_version();
 	if (!depipe_enabled)
 		ereport(NOTICE, (errmsg("depipe is disabled"), errhint("Set depipe.enabled to on.")));
-	else if (!due_pass("run_due", deadline))
+	else if (!due_pass("run_due", deadline, NULL))
 		ereport(NOTICE, (errmsg("another pass runs, nothing to do")));
 	transaction_end_procedure();
 	PG_RETURN_VOID();

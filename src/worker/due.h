@@ -16,9 +16,11 @@
 
 /*
  * One pass of everything that the current user may operate; nothing more is
- * begun after the deadline.  Returns false when another pass runs.
+ * begun after the deadline.  Servers that somebody else takes care of are left
+ * out (is_served may be NULL).  Returns false when another pass runs.
  */
-extern bool due_pass(const char *started_by, TimestampTz deadline);
+typedef bool (*ServerIsServed)(const char *server);
+extern bool due_pass(const char *started_by, TimestampTz deadline, ServerIsServed is_served);
 
 /*
  * Its parts: expiries, crashed runs, history; time checks; the loads of one

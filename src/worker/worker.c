@@ -163,6 +163,15 @@ depipe_scheduler_main(Datum argument)
 
 /* ---- run worker ---- */
 
+static bool
+has_stream_worker(const char *server)
+{
+	WorkerId id = {.kind = WORKER_STREAM, .database = MyDatabaseId};
+
+	namestrcpy(&id.server, server);
+	return worker_is_running(&id);
+}
+
 void
 depipe_run_worker_main(Datum argument)
 {
@@ -172,7 +181,7 @@ depipe_run_worker_main(Datum argument)
 	worker_begin(&id, argument);
 	worker_transaction_begin();
 	if (worker_may_work(&reason))
-		(void) due_pass("worker", GetCurrentTimestamp() + PASS_DURATION);
+		(void) due_pass("worker", GetCurrentTimestamp() + PASS_DURATION, has_stream_worker);
 	else
 		log_end("run worker", reason);
 	worker_transaction_end();

@@ -134,9 +134,9 @@ at_warehouse('ALTER SYSTEM SET depipe.enabled = off');
 $warehouse->reload;
 wait_until($warehouse, q{SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE backend_type LIKE 'depipe%' AND backend_type <> 'depipe launcher')},
 	'depipe.enabled = off: workers end');
-$source->safe_psql('postgres', 'INSERT INTO orders SELECT max(id) + 1, 9 FROM orders');
+$source->safe_psql('postgres', 'INSERT INTO orders SELECT max(id) + 1, 999 FROM orders');
 $warehouse->restart;
-is_value($warehouse, 'SELECT count(*) FROM raw.orders WHERE amount = 9', 0, 'nothing runs');
+is_value($warehouse, 'SELECT count(*) FROM raw.orders WHERE amount = 999', 0, 'nothing runs');
 at_warehouse('ALTER SYSTEM RESET depipe.enabled');
 $warehouse->reload;
 arrives('on again');
