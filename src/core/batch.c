@@ -18,8 +18,11 @@
 #include "access/htup_details.h"
 #include "access/relation.h"
 #include "access/table.h"
+#include "access/nbtree.h"
 #include "catalog/index.h"
+#include "catalog/pg_am.h"
 #include "catalog/pg_index.h"
+#include "commands/defrem.h"
 #include "core/fold.h"
 #include "core/identity.h"
 #include "core/sqltext.h"
@@ -619,6 +622,43 @@ canonical(Form_pg_attribute att, Datum value)
 		default:
 			return value;
 	}
+}
+
+/* As nbtree asks before it merges equal keys: are equal values the same bytes? */
+static bool
+equal_is_same_image(Oid type, Oid collation)
+{
+	Oid opclass = GetDefaultOpClass(type, BTREE_AM_OID);
+	Oid input;
+	Oid function;
+
+	if (!OidIsValid(opclass))
+		return false;
+	input = get_opclass_input_type(opclass);
+	function = get_opfamily_proc(get_opclass_family(opclass), input, input, BTEQUALIMAGE_PROC);
+	return OidIsValid(function) &&
+		   DatumGetBool(OidFunctionCall1Coll(function, collation, ObjectIdGetDatum(input)));
+}
+
+bool
+delta_key_has_text(Delta *delta)
+{
+	for (int i = 0; i < delta->nkeys; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(delta->columns, delta->keys[i] - 1);
+
+		switch (getBaseType(att->atttypid))
+		{
+			case NUMERICOID:
+			case FLOAT4OID:
+			case FLOAT8OID:
+				break; /* see canonical() */
+			default:
+				if (!equal_is_same_image(att->atttypid, att->attcollation))
+					return false;
+		}
+	}
+	return true;
 }
 
 /* With numbers: of a key. */

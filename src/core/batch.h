@@ -200,6 +200,12 @@ extern Delta *delta_split(Delta *delta, const int64 *sequences, int nsequences);
 extern ArrayType *delta_row_image(Delta *delta, const Datum *values, const bool *nulls);
 extern ArrayType *delta_row_key(Delta *delta, const Datum *values, const bool *nulls);
 
+/*
+ * Do equal keys always have equal texts, so that quarantined rows can be found
+ * by the text of their key?
+ */
+extern bool delta_key_has_text(Delta *delta);
+
 /* Frees the delta with all it holds. */
 extern void delta_destroy(Delta *delta);
 

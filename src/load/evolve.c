@@ -363,6 +363,7 @@ evolve_prepare_target(LoadSession *session, LoadTask *task)
 typedef struct RecordedColumn
 {
 	char *name;
+	int number; /* 0: not known */
 	Oid type;
 	char *type_name;
 } RecordedColumn;
@@ -405,6 +406,8 @@ recorded_columns(const Load *load)
 		object = JsonbValueToJsonb(&value);
 		column = palloc(sizeof(RecordedColumn));
 		column->name = json_text(object, "name");
+		column->number = json_text(object, "number") == NULL ? 0
+															 : atoi(json_text(object, "number"));
 		column->type = strtoul(json_text(object, "type"), NULL, 10);
 		column->type_name = json_text(object, "type_name");
 		columns = lappend(columns, column);
@@ -459,6 +462,27 @@ contradiction(LoadTask *task, List *recorded, List *names, List *types)
 		}
 		if (!found)
 			return psprintf("column \"%s\" of the source was dropped or renamed", column->name);
+	}
+	return NULL;
+}
+
+/*
+ * The stream tells columns by name and type.  One that was dropped and made
+ * again looks the same, but its old values are gone.
+ */
+char *
+evolve_replaced_column(const LoadTask *task)
+{
+	ListCell *cell;
+
+	foreach(cell, recorded_columns(task->load))
+	{
+		RecordedColumn *column = lfirst(cell);
+		SourceColumn *now = source_table_column(task->source, column->name);
+
+		if (now != NULL && column->number != 0 && now->number != column->number &&
+			projection_needs(task->load, column->name))
+			return column->name;
 	}
 	return NULL;
 }
@@ -521,10 +545,16 @@ layout_to_json(LoadTask *task, List *recorded, List *names, List *types)
 	forboth(name, names, type, types)
 	{
 		const char *type_name = type_name_of(task, recorded, lfirst(name), lfirst_oid(type));
+		SourceColumn *column = task->source == NULL
+								   ? NULL
+								   : source_table_column(task->source, lfirst(name));
 
 		appendStringInfoString(&json, json.len > 0 ? ",{\"name\":" : "[{\"name\":");
 		escape_json(&json, lfirst(name));
-		appendStringInfo(&json, ",\"type\":%u", lfirst_oid(type));
+		appendStringInfo(&json,
+						 ",\"number\":%d,\"type\":%u",
+						 column == NULL ? 0 : column->number,
+						 lfirst_oid(type));
 		if (type_name != NULL)
 		{
 			appendStringInfoString(&json, ",\"type_name\":");
@@ -708,6 +738,15 @@ evolve_follow(LoadSession *session, LoadTask *task, List *names, List *types)
 	task->source = source_table_describe(session->control,
 										 task->load->source_schema,
 										 task->load->source_table);
+	if (task->source != NULL && evolve_replaced_column(task) != NULL)
+	{
+		pause_for_person(session,
+						 task,
+						 psprintf("column \"%s\" of the source was dropped and made again",
+								  evolve_replaced_column(task)));
+		MemoryContextSwitchTo(old);
+		return;
+	}
 	foreach(cell, added_columns(recorded, names))
 		if (!follow_addition(session, task, lfirst(cell)))
 		{

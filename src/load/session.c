@@ -355,6 +355,13 @@ find_problem(LoadTask *task)
 					ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
 					"the source table was dropped and made again",
 					hint);
+	else if (load->state == LOAD_STREAMING && evolve_replaced_column(task) != NULL)
+		set_problem(task,
+					LOAD_NEEDS_RESYNC,
+					ERRCODE_DEPIPE_SCHEMA_CHANGE,
+					psprintf("column \"%s\" of the source was dropped and made again",
+							 evolve_replaced_column(task)),
+					hint);
 	else if (load->state == LOAD_STREAMING && !OidIsValid(task->target->relid))
 		set_problem(task,
 					LOAD_NEEDS_RESYNC,

@@ -187,6 +187,9 @@ extern Delta *deliver_delta(LoadSession *session, LoadTask *task);
 extern void evolve_take_recorded(LoadSession *session, LoadTask *task);
 extern List *evolve_recorded_names(const Load *load);
 
+/* A column of the load that the source has dropped and made again; NULL: none. */
+extern char *evolve_replaced_column(const LoadTask *task);
+
 /* Make the target of a load, or add what it lacks. */
 extern void evolve_prepare_target(LoadSession *session, LoadTask *task);
 

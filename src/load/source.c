@@ -59,7 +59,7 @@ describe_sql(Connection *connection, const char *schema_name, const char *table_
 		"     AND CASE c.relreplident WHEN 'd' THEN i.indisprimary ELSE i.indisreplident END"
 		"     AND a.attnum = ANY (i.indkey)) END,"
 		" a.atthasmissing,"
-		" (a.attmissingval::text::text[])[1], %s"
+		" (a.attmissingval::text::text[])[1], %s, a.attnum"
 		" FROM pg_catalog.pg_class c"
 		" JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
 		" LEFT JOIN pg_catalog.pg_attribute a"
@@ -94,7 +94,7 @@ SourceTable *
 source_table_describe(Connection *connection, const char *schema_name, const char *table_name)
 {
 	SourceRows *rows = source_query(connection,
-									14,
+									15,
 									describe_sql(connection, schema_name, table_name),
 									"describe a table");
 	SourceTable *table;
@@ -118,6 +118,7 @@ source_table_describe(Connection *connection, const char *schema_name, const cha
 			continue;
 		column = palloc0(sizeof(SourceColumn));
 		column->name = row[4];
+		column->number = row[14] == NULL ? 0 : atoi(row[14]);
 		column->type = strtoul(row[5], NULL, 10);
 		column->type_name = row[6];
 		column->user_type = column->type >= FirstGenbkiObjectId;
@@ -289,7 +290,10 @@ source_columns_to_json(const SourceTable *table)
 			appendStringInfoChar(&json, ',');
 		appendStringInfoString(&json, "{\"name\":");
 		escape_json(&json, column->name);
-		appendStringInfo(&json, ",\"type\":%u,\"type_name\":", column->type);
+		appendStringInfo(&json,
+						 ",\"number\":%d,\"type\":%u,\"type_name\":",
+						 column->number,
+						 column->type);
 		escape_json(&json, column->type_name);
 		appendStringInfoChar(&json, '}');
 	}

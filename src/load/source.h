@@ -14,6 +14,7 @@
 typedef struct SourceColumn
 {
 	char *name;
+	int number;      /* at the source: another one after DROP and ADD COLUMN */
 	Oid type;        /* at the source */
 	char *type_name; /* as format_type says it there, qualified */
 	bool user_type;  /* not built into the server */
