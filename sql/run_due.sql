@@ -32,7 +32,10 @@ SELECT target, status, started_by FROM depipe.runs WHERE target = 'due.sales' OR
 SELECT failures, retry_at FROM depipe.attempt WHERE unit LIKE 'target %';
 
 -- settings
+-- the wording of the range is the server's
+\set VERBOSITY sqlstate
 SET depipe.history_retention = '-2';
+\set VERBOSITY default
 SET depipe.history_retention = 'long';
 SET depipe.quarantine_retention = '2d';
 SHOW depipe.quarantine_retention;
