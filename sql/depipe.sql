@@ -319,6 +319,7 @@ CREATE TABLE depipe.run (
 	CONSTRAINT run_target_fkey FOREIGN KEY (target_id) REFERENCES depipe.target ON DELETE CASCADE
 );
 CREATE INDEX run_target_idx ON depipe.run (target_id, run_id);
+CREATE INDEX run_running_idx ON depipe.run (target_id) WHERE status = 'running';
 
 CREATE TABLE depipe.verdict (
 	verdict_id bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
@@ -416,6 +417,8 @@ CREATE TABLE depipe.quarantined_row (
 	CONSTRAINT quarantined_row_key UNIQUE (target_id, row_key),
 	CONSTRAINT quarantined_row_target_fkey FOREIGN KEY (target_id) REFERENCES depipe.target ON DELETE CASCADE
 );
+
+CREATE INDEX quarantined_row_retry_idx ON depipe.quarantined_row (target_id) WHERE retry;
 
 CREATE TABLE depipe.event (
 	event_id bigint NOT NULL GENERATED ALWAYS AS IDENTITY,

@@ -31,6 +31,12 @@ unit_of_target(int32 target_id)
 	return psprintf("target %d", target_id);
 }
 
+char *
+unit_of_checks(int32 target_id)
+{
+	return psprintf("checks %d", target_id);
+}
+
 static int64
 wait_after(int32 failures)
 {
@@ -90,6 +96,16 @@ ids_of(const CatalogRows *rows)
 	return ids;
 }
 
+static List *
+names_of(const CatalogRows *rows)
+{
+	List *names = NIL;
+
+	for (uint64 i = 0; i < rows->count; i++)
+		names = lappend(names, catalog_text(rows, i, 1));
+	return names;
+}
+
 static CatalogArg
 id_array(List *ids)
 {
@@ -103,50 +119,61 @@ id_array(List *ids)
 		PointerGetDatum(construct_array(values, count, INT4OID, 4, true, TYPALIGN_INT)));
 }
 
-#define NOT_WAITING(attempt)                                                        \
-	"(" attempt ".retry_at IS NULL OR " attempt ".retry_at OPERATOR(pg_catalog.<=)" \
-	" pg_catalog.clock_timestamp())"
-
-#define LAG_PASSED(attempt, lag)                                                            \
-	"(" attempt ".started_at IS NULL OR " attempt ".started_at OPERATOR(pg_catalog.+) " lag \
-	" OPERATOR(pg_catalog.<=) pg_catalog.clock_timestamp())"
+/*
+ * When something becomes due is one expression: what is due now is compared
+ * with the clock, and the next time is the minimum, so that they agree.
+ * GREATEST leaves out what is NULL; never is 'infinity', at once '-infinity'.
+ */
+#define IS_DUE(at) "(" at ") OPERATOR(pg_catalog.<=) pg_catalog.clock_timestamp()"
 
 #define ATTEMPT_OF_SERVER \
 	" LEFT JOIN depipe.attempt v ON v.unit OPERATOR(pg_catalog.=) ('server ' || l.server_name)"
 #define ATTEMPT_OF_TARGET \
 	" LEFT JOIN depipe.attempt u ON u.unit OPERATOR(pg_catalog.=) ('target ' || t.target_id)"
+#define ATTEMPT_OF_CHECKS \
+	" LEFT JOIN depipe.attempt k ON k.unit OPERATOR(pg_catalog.=) ('checks ' || c.target_id)"
+
+#define END_OF_PAUSE "CASE WHEN p.paused THEN COALESCE(p.paused_until, 'infinity') END"
+
+/* ---- loads ---- */
+
+#define LOADS_TO_RUN                                                                          \
+	" FROM depipe.target t JOIN depipe.load l USING (target_id)"                              \
+	" JOIN depipe.load_state s USING (target_id)"                                             \
+	" LEFT JOIN depipe.target_state p USING (target_id)"                                      \
+	" LEFT JOIN depipe.breaker_state b USING (target_id)" ATTEMPT_OF_SERVER ATTEMPT_OF_TARGET \
+	" WHERE s.state IN ('new', 'copying', 'streaming')"
+
+/*
+ * A load that streams goes on, whatever its table waits for: its rows are
+ * parked.  A copy is not begun for nothing.
+ */
+#define LOAD_WAITS_UNTIL                                                                            \
+	"CASE WHEN s.state OPERATOR(pg_catalog.<>) 'streaming' THEN GREATEST(u.retry_at, " END_OF_PAUSE \
+	", CASE b.state WHEN 'open' THEN b.retry_at WHEN 'forced_open'"                                 \
+	" THEN COALESCE(b.until, 'infinity') END) END"
+
+#define LOAD_AT "COALESCE(GREATEST(v.retry_at, " LOAD_WAITS_UNTIL "), '-infinity')"
+#define LOAD_LAG_AT                                                                                     \
+	"COALESCE(GREATEST(v.retry_at, v.started_at OPERATOR(pg_catalog.+) l.target_lag, " LOAD_WAITS_UNTIL \
+	"), '-infinity')"
 
 CatalogRows *
 due_loads(List *target_ids)
 {
-	return CATALOG_EXECUTE(
-		"SELECT l.server_name::text, l.target_id, s.state"
-		" FROM depipe.target t JOIN depipe.load l USING (target_id)"
-		" JOIN depipe.load_state s USING (target_id)" ATTEMPT_OF_SERVER ATTEMPT_OF_TARGET
-		" WHERE s.state IN ('new', 'copying', 'streaming')"
-		" AND " NOT_WAITING("v") " AND " NOT_WAITING("u") " AND (" LAG_PASSED(
-			"v",
-			"l.target_lag") " OR l.target_id OPERATOR(pg_catalog.=) ANY ($1))"
-							" ORDER BY l.server_name, l.target_id",
-		id_array(target_ids));
+	return CATALOG_EXECUTE("SELECT l.server_name::text, l.target_id, s.state" LOADS_TO_RUN
+						   " AND (" IS_DUE(LOAD_LAG_AT) " OR (" IS_DUE(
+							   LOAD_AT) " AND l.target_id OPERATOR(pg_catalog.=) ANY ($1)))"
+										" ORDER BY v.started_at NULLS FIRST, l.server_name,"
+										" l.target_id",
+						   id_array(target_ids));
 }
-
-#define LOADS_TO_STREAM                                                                            \
-	" FROM depipe.target t JOIN depipe.load l USING (target_id)"                                   \
-	" JOIN depipe.load_state s USING (target_id)" ATTEMPT_OF_SERVER ATTEMPT_OF_TARGET              \
-	" WHERE s.state IN ('new', 'copying', 'streaming') AND " NOT_WAITING("v") " AND " NOT_WAITING( \
-		"u")
 
 List *
 servers_to_stream(void)
 {
-	CatalogRows *rows = CATALOG_EXECUTE0("SELECT DISTINCT l.server_name::text" LOADS_TO_STREAM
-										 " ORDER BY 1");
-	List *servers = NIL;
-
-	for (uint64 i = 0; i < rows->count; i++)
-		servers = lappend(servers, catalog_text(rows, i, 1));
-	return servers;
+	return names_of(CATALOG_EXECUTE0("SELECT DISTINCT l.server_name::text" LOADS_TO_RUN
+									 " AND " IS_DUE(LOAD_AT) " ORDER BY 1"));
 }
 
 List *
@@ -155,8 +182,8 @@ loads_to_stream(const char *server_name, long *target_lag_ms)
 	CatalogRows *rows = CATALOG_EXECUTE(
 		"SELECT l.target_id, LEAST(GREATEST(pg_catalog.date_part('epoch',"
 		" pg_catalog.min(l.target_lag) OVER ()) OPERATOR(pg_catalog.*) 1000, 10),"
-		" 60000)::bigint" LOADS_TO_STREAM
-		" AND l.server_name OPERATOR(pg_catalog.=) $1::name ORDER BY l.target_id",
+		" 60000)::bigint" LOADS_TO_RUN " AND " IS_DUE(
+			LOAD_AT) " AND l.server_name OPERATOR(pg_catalog.=) $1::name ORDER BY l.target_id",
 		ARG_TEXT(server_name));
 
 	if (rows->count > 0)
@@ -164,26 +191,118 @@ loads_to_stream(const char *server_name, long *target_lag_ms)
 	return ids_of(rows);
 }
 
-/* Never published counts as older than anything. */
+/*
+ * What waits in the table of a load for something else than changes of the
+ * source: a copy that is to be tried (again), a probe of its breaker, rows
+ * that are parked or to be tried again.
+ */
+/* most often there are none at all */
+#define HAS_WAITING_ROWS                                                                     \
+	"((EXISTS (SELECT FROM depipe.parked_item) AND EXISTS (SELECT FROM depipe.parked_item i" \
+	" WHERE i.target_id OPERATOR(pg_catalog.=) t.target_id))"                                \
+	" OR (EXISTS (SELECT FROM depipe.quarantined_row q WHERE q.retry)"                       \
+	" AND EXISTS (SELECT FROM depipe.quarantined_row q"                                      \
+	" WHERE q.target_id OPERATOR(pg_catalog.=) t.target_id AND q.retry)))"
+
+#define IS_BEING_COPIED                                     \
+	"EXISTS (SELECT FROM depipe.run r"                      \
+	" WHERE r.target_id OPERATOR(pg_catalog.=) t.target_id" \
+	" AND r.status OPERATOR(pg_catalog.=) 'running')"
+
+#define WORK_AT                                                                                 \
+	"GREATEST(v.retry_at, u.retry_at, " END_OF_PAUSE ", CASE"                                   \
+	" WHEN b.state OPERATOR(pg_catalog.=) 'forced_open' THEN 'infinity'"                        \
+	" WHEN s.state OPERATOR(pg_catalog.<>) 'streaming' AND " IS_BEING_COPIED " THEN 'infinity'" \
+	" WHEN b.state OPERATOR(pg_catalog.=) 'half_open' THEN '-infinity'"                         \
+	" WHEN b.state OPERATOR(pg_catalog.=) 'open' AND (b.changed OR s.state"                     \
+	" OPERATOR(pg_catalog.<>) 'streaming') THEN b.retry_at"                                     \
+	" WHEN b.state OPERATOR(pg_catalog.=) 'open' THEN 'infinity'"                               \
+	" WHEN s.state OPERATOR(pg_catalog.<>) 'streaming' OR " HAS_WAITING_ROWS                    \
+	" THEN '-infinity' ELSE 'infinity' END::timestamptz)"
+
+List *
+servers_with_work_due(void)
+{
+	return names_of(CATALOG_EXECUTE0("SELECT DISTINCT l.server_name::text" LOADS_TO_RUN
+									 " AND " IS_DUE(WORK_AT) " ORDER BY 1"));
+}
+
+TimestampTz
+server_next_work(const char *server_name)
+{
+	CatalogRows *rows = CATALOG_EXECUTE("SELECT pg_catalog.min(" WORK_AT ")" LOADS_TO_RUN
+										" AND l.server_name OPERATOR(pg_catalog.=) $1::name",
+										ARG_TEXT(server_name));
+
+	return catalog_isnull(rows, 0, 1) ? DT_NOEND : catalog_time(rows, 0, 1);
+}
+
+CatalogRows *
+servers_next(void)
+{
+	return CATALOG_EXECUTE0("SELECT l.server_name::text, pg_catalog.min(" LOAD_LAG_AT
+							"), pg_catalog.min(" WORK_AT ")" LOADS_TO_RUN " GROUP BY 1");
+}
+
+/* ---- transforms ---- */
+
+/*
+ * Has anything changed that an open transform is made of, or refers to?  What
+ * happens to tables that nothing maintains is not known here.
+ */
+#define INPUTS_HAVE_CHANGED                                                               \
+	"(b.changed OR EXISTS (SELECT FROM (SELECT i.schema_name, i.table_name"               \
+	" FROM depipe.transform_input i WHERE i.target_id OPERATOR(pg_catalog.=) t.target_id" \
+	" UNION ALL SELECT c.reference_schema, c.reference_table"                             \
+	" FROM depipe.constraint_definition c"                                                \
+	" WHERE c.target_id OPERATOR(pg_catalog.=) t.target_id"                               \
+	" AND c.reference_table IS NOT NULL) i"                                               \
+	" LEFT JOIN depipe.target n ON n.schema_name OPERATOR(pg_catalog.=) i.schema_name"    \
+	" AND n.table_name OPERATOR(pg_catalog.=) i.table_name"                               \
+	" AND n.kind OPERATOR(pg_catalog.<>) 't'"                                             \
+	" WHERE n.target_id IS NULL OR EXISTS (SELECT FROM depipe.run r"                      \
+	" WHERE r.target_id OPERATOR(pg_catalog.=) n.target_id"                               \
+	" AND r.finished_at OPERATOR(pg_catalog.>) b.since"                                   \
+	" AND (r.inserted OPERATOR(pg_catalog.>) 0 OR r.updated OPERATOR(pg_catalog.>) 0"     \
+	" OR r.deleted OPERATOR(pg_catalog.>) 0))))"
+
+/* A breaker makes a transform due that is else run on demand only. */
+#define BREAKER_WAITS_UNTIL                                                               \
+	"CASE WHEN b.state OPERATOR(pg_catalog.=) 'open' THEN CASE WHEN " INPUTS_HAVE_CHANGED \
+	" THEN b.retry_at ELSE 'infinity' END"                                                \
+	" WHEN b.state OPERATOR(pg_catalog.=) 'forced_open' THEN 'infinity'"                  \
+	" WHEN f.target_lag IS NULL AND b.state IS DISTINCT FROM 'half_open'"                 \
+	" THEN 'infinity' END"
+
+/*
+ * Never published counts as older than anything.  A probe does not wait for
+ * the lag, but two of them are a second apart.
+ */
+#define TRANSFORM_AT                                                                                    \
+	"COALESCE(GREATEST(u.retry_at, CASE WHEN b.state OPERATOR(pg_catalog.=) 'half_open'"                \
+	" THEN u.started_at OPERATOR(pg_catalog.+) interval '1 second'"                                     \
+	" ELSE GREATEST(u.started_at, p.data_as_of) OPERATOR(pg_catalog.+) f.target_lag END, " END_OF_PAUSE \
+	", " BREAKER_WAITS_UNTIL "), '-infinity')"
+
+#define TRANSFORMS_TO_RUN                                             \
+	" FROM depipe.target t JOIN depipe.transform f USING (target_id)" \
+	" LEFT JOIN depipe.target_state p USING (target_id)"              \
+	" LEFT JOIN depipe.breaker_state b USING (target_id)" ATTEMPT_OF_TARGET
+
 List *
 due_transforms(void)
 {
-	return ids_of(CATALOG_EXECUTE0(
-		"SELECT t.target_id FROM depipe.target t JOIN depipe.transform f USING (target_id)"
-		" LEFT JOIN depipe.target_state s USING (target_id)" ATTEMPT_OF_TARGET
-		" WHERE f.target_lag IS NOT NULL AND " NOT_WAITING("u") " AND " LAG_PASSED(
-			"u",
-			"f.target_lag") " AND (s.data_as_of IS NULL"
-							" OR s.data_as_of OPERATOR(pg_catalog.+) f.target_lag"
-							" OPERATOR(pg_catalog.<=) pg_catalog.clock_timestamp())"
-							" ORDER BY t.target_id"));
+	return ids_of(CATALOG_EXECUTE0("SELECT t.target_id" TRANSFORMS_TO_RUN
+								   " WHERE " IS_DUE(TRANSFORM_AT) " ORDER BY u.started_at"
+																  " NULLS FIRST, t.target_id"));
 }
 
 bool
 due_after_failures(int32 target_id)
 {
 	return CATALOG_EXECUTE("SELECT FROM depipe.attempt u"
-						   " WHERE u.unit OPERATOR(pg_catalog.=) $1 AND NOT " NOT_WAITING("u"),
+						   " WHERE u.unit OPERATOR(pg_catalog.=) $1"
+						   " AND u.retry_at OPERATOR(pg_catalog.>) pg_catalog.clock_timestamp()",
 						   ARG_TEXT(unit_of_target(target_id)))
 			   ->count == 0;
 }
@@ -201,15 +320,43 @@ due_for_reader(int32 target_id, int32 reader_id)
 			   ->count == 0;
 }
 
+/* ---- what time brings ---- */
+
+/*
+ * A time check that was just evaluated is not due before a second has passed,
+ * whatever its check_every.
+ */
+#define CHECK_AT                                              \
+	"COALESCE(GREATEST(s.evaluated_at OPERATOR(pg_catalog.+)" \
+	" GREATEST(c.check_every, '1 second'), k.retry_at), '-infinity')"
+
+#define TIME_CHECKS                                                                \
+	" FROM depipe.constraint_definition c"                                         \
+	" LEFT JOIN depipe.constraint_state s USING (constraint_id)" ATTEMPT_OF_CHECKS \
+	" WHERE (c.rule OPERATOR(pg_catalog.->>) 'kind') OPERATOR(pg_catalog.=) 'freshness'"
+
+/* The end of the grace of keys, when nobody has looked at them since. */
+#define GRACE_AT "GREATEST(g.since OPERATOR(pg_catalog.+) c.grace, k.retry_at)"
+
+#define PENDING_KEYS                                                               \
+	" FROM depipe.pending_key g"                                                   \
+	" JOIN depipe.constraint_definition c USING (constraint_id)"                   \
+	" LEFT JOIN depipe.constraint_state s USING (constraint_id)" ATTEMPT_OF_CHECKS \
+	" WHERE (s.evaluated_at IS NULL OR s.evaluated_at OPERATOR(pg_catalog.<)"      \
+	" (g.since OPERATOR(pg_catalog.+) c.grace))"
+
 List *
 due_time_checks(void)
 {
-	return ids_of(CATALOG_EXECUTE0(
-		"SELECT DISTINCT c.target_id FROM depipe.constraint_definition c"
-		" LEFT JOIN depipe.constraint_state s USING (constraint_id)"
-		" WHERE (c.rule OPERATOR(pg_catalog.->>) 'kind') OPERATOR(pg_catalog.=) 'freshness'"
-		" AND (s.evaluated_at IS NULL OR s.evaluated_at OPERATOR(pg_catalog.+) c.check_every"
-		" OPERATOR(pg_catalog.<=) pg_catalog.clock_timestamp())"));
+	return ids_of(
+		CATALOG_EXECUTE0("SELECT DISTINCT c.target_id" TIME_CHECKS " AND " IS_DUE(CHECK_AT)));
+}
+
+List *
+due_pending_keys(void)
+{
+	return ids_of(
+		CATALOG_EXECUTE0("SELECT DISTINCT c.target_id" PENDING_KEYS " AND " IS_DUE(GRACE_AT)));
 }
 
 List *
@@ -217,8 +364,7 @@ due_breakers(void)
 {
 	return ids_of(CATALOG_EXECUTE0("SELECT target_id FROM depipe.breaker_state"
 								   " WHERE state IN ('forced_open', 'disabled')"
-								   " AND until OPERATOR(pg_catalog.<=) pg_catalog.clock_timestamp()"
-								   " ORDER BY target_id"));
+								   " AND " IS_DUE("until") " ORDER BY target_id"));
 }
 
 /* ---- housekeeping ---- */
@@ -242,19 +388,42 @@ pauses_expire(void)
 	" AND (a.query_start IS NULL"                                \
 	" OR a.query_start OPERATOR(pg_catalog.<=) r.started_at))"
 
+#define LOOK_AT_HISTORY_EVERY "interval '1 hour'"
+#define LOOK_AT_RUNNING_EVERY "interval '1 minute'"
+
+/*
+ * Nobody says when a session ends in the middle of a run, so those that go on
+ * are looked at now and then.
+ */
+#define HOUSEKEEPING_AT                                                                       \
+	"SELECT paused_until FROM depipe.target_state WHERE paused"                               \
+	" UNION ALL SELECT until FROM depipe.breaker_state WHERE state IN ('forced_open',"        \
+	" 'disabled')"                                                                            \
+	" UNION ALL SELECT COALESCE((SELECT started_at OPERATOR(pg_catalog.+)"                    \
+	" " LOOK_AT_HISTORY_EVERY " FROM depipe.attempt"                                          \
+	" WHERE unit OPERATOR(pg_catalog.=) 'history'), '-infinity')"                             \
+	" UNION ALL SELECT CASE WHEN" IS_ORPHAN " THEN '-infinity'"                               \
+	" ELSE pg_catalog.clock_timestamp() OPERATOR(pg_catalog.+) " LOOK_AT_RUNNING_EVERY " END" \
+	" FROM depipe.run r WHERE r.status OPERATOR(pg_catalog.=) 'running'"
+
 bool
 housekeeping_is_due(void)
 {
-	CatalogRows *rows = CATALOG_EXECUTE0(
-		"SELECT EXISTS (SELECT FROM depipe.target_state WHERE paused"
-		" AND paused_until OPERATOR(pg_catalog.<=) pg_catalog.clock_timestamp())"
-		" OR EXISTS (SELECT FROM depipe.run r WHERE" IS_ORPHAN ")"
-		" OR NOT EXISTS (SELECT FROM depipe.attempt"
-		" WHERE unit OPERATOR(pg_catalog.=) 'history'"
-		" AND started_at OPERATOR(pg_catalog.+) interval '1 hour'"
-		" OPERATOR(pg_catalog.>) pg_catalog.clock_timestamp())");
+	CatalogRows *rows = CATALOG_EXECUTE0("SELECT EXISTS (SELECT FROM (" HOUSEKEEPING_AT
+										 ") x (at) WHERE " IS_DUE("x.at") ")");
 
 	return catalog_bool(rows, 0, 1);
+}
+
+TimestampTz
+other_work_next(void)
+{
+	CatalogRows *rows = CATALOG_EXECUTE0(
+		"SELECT pg_catalog.min(x.at) FROM (SELECT " TRANSFORM_AT TRANSFORMS_TO_RUN
+		" UNION ALL SELECT " CHECK_AT TIME_CHECKS " UNION ALL SELECT " GRACE_AT PENDING_KEYS
+		" UNION ALL " HOUSEKEEPING_AT ") x (at)");
+
+	return catalog_isnull(rows, 0, 1) ? DT_NOEND : catalog_time(rows, 0, 1);
 }
 
 int64

@@ -18,6 +18,7 @@
 
 extern char *unit_of_server(const char *server_name);
 extern char *unit_of_target(int32 target_id);
+extern char *unit_of_checks(int32 target_id); /* what time alone brings to a target */
 
 /*
  * Begin an attempt: until it ends well, the next one is not before a wait
@@ -40,11 +41,15 @@ extern void attempt_held(const char *unit);
 
 /*
  * Loads whose target_lag has passed since the last attempt of their server,
- * and those of the list (what transforms that are due read), by server.
+ * and those of the list (what transforms that are due read), by server, the
+ * longest untried first.
  */
 extern CatalogRows *due_loads(List *target_ids);
 
-/* Transforms that are older than their target_lag. */
+/*
+ * Transforms that are older than their target_lag, and those (with or without
+ * one) whose breaker is to be probed; the longest untried first.
+ */
 extern List *due_transforms(void);
 
 /* Is the target not waiting after failures? */
@@ -56,6 +61,9 @@ extern bool due_for_reader(int32 target_id, int32 reader_id);
 /* Targets with a time check whose check_every has passed. */
 extern List *due_time_checks(void);
 
+/* Targets that have keys whose grace has ended since anybody looked at them. */
+extern List *due_pending_keys(void);
+
 /* Targets whose breaker is held by hand until a time that has come. */
 extern List *due_breakers(void);
 
@@ -64,6 +72,25 @@ extern List *servers_to_stream(void);
 
 /* Those loads of a server (ids), and the shortest of their target_lags. */
 extern List *loads_to_stream(const char *server_name, long *target_lag_ms);
+
+/*
+ * Servers (names) in whose loads something is to be done now although the
+ * source may send nothing: a copy, a probe, parked rows to be tried again.
+ * And when that will be the case for one server; DT_NOEND: never.
+ */
+extern List *servers_with_work_due(void);
+extern TimestampTz server_next_work(const char *server_name);
+
+/* ---- when something becomes due (a time that has come, or -infinity: now) ---- */
+
+/* columns of servers_next() */
+#define NEXT_SERVER 1
+#define NEXT_RUN 2  /* its loads are due, when no worker has its stream */
+#define NEXT_WORK 3 /* server_next_work() */
+extern CatalogRows *servers_next(void);
+
+/* Everything but loads: transforms, checks by time, housekeeping; DT_NOEND: nothing. */
+extern TimestampTz other_work_next(void);
 
 /* ---- housekeeping ---- */
 

@@ -529,6 +529,32 @@ reference_changed(ReferenceChange *change)
 	return mark_retries(change);
 }
 
+void
+settle_pending_keys(Target *child)
+{
+	ListCell *cell;
+
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	foreach(cell, constraints_load(child))
+	{
+		ReferenceChange change = {.child = child, .constraint = lfirst(cell)};
+		Measured *measured;
+
+		if (change.constraint->row->reference_table == NULL ||
+			change.constraint->compile_sqlstate != 0 ||
+			pending_keys_count(change.constraint->row->id) == 0)
+			continue;
+		measured = measured_new(change.constraint);
+		measured->measure.violations = 0;
+		settle_pending(child, measured, is_held(reference_target(change.constraint), NIL));
+		measured->measure.evaluated = Max(measured->measure.violations + measured->measure.pending,
+										  1);
+		charge_child(&change, measured);
+	}
+	SPI_finish();
+}
+
 bool
 gate_references(Target *reference, Delta *delta)
 {

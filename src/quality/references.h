@@ -21,4 +21,11 @@
 extern void settle_references(Target *target, Delta *delta, Measured *measured, bool whole_table,
 							  List *held);
 
+/*
+ * Look at the target's pending keys again although nothing was published: the
+ * grace of some may be over.  Records verdicts, and opens the breaker for the
+ * next batch where rows violate now.
+ */
+extern void settle_pending_keys(Target *child);
+
 #endif /* DEPIPE_REFERENCES_H */

@@ -27,6 +27,7 @@
 #include "load/load.h"
 #include "quality/breaker.h"
 #include "quality/guard.h"
+#include "quality/references.h"
 #include "storage/lock.h"
 #include "transform/transform.h"
 
@@ -126,32 +127,68 @@ due_housekeeping(void)
 	transaction_commit();
 }
 
-/* ---- time checks ---- */
+/* ---- what time alone brings ---- */
 
-static bool
-check_times_work(void *argument)
+typedef struct CheckWork
 {
-	Target *target = target_get(*(int32 *) argument);
+	int32 id;
+	void (*check)(Target *target);
+} CheckWork;
 
-	if (identity_may_operate(target->owner))
-		time_checks_record(target, 0);
+static void
+check_times(Target *target)
+{
+	time_checks_record(target, 0);
+}
+
+/*
+ * Counted as an attempt in the same transaction: an error goes with its work,
+ * so that it is put down afterwards.  A table that is gone is asked for again
+ * in a while.
+ */
+static bool
+check_work(void *argument)
+{
+	CheckWork *work = argument;
+	Target *target = target_get(work->id);
+
+	if (!identity_may_operate(target->owner))
+		return true;
+	if (!OidIsValid(target->relid))
+		attempt_begin(unit_of_checks(work->id));
+	else
+	{
+		work->check(target);
+		attempt_end(unit_of_checks(work->id));
+	}
 	return true;
 }
 
-void
-due_check_times(TimestampTz deadline)
+static void
+run_checks(List *ids, void (*check)(Target *target), const char *what, TimestampTz deadline)
 {
 	ListCell *cell;
 
-	foreach(cell, due_time_checks())
+	foreach(cell, ids)
 	{
-		int32 id = lfirst_int(cell);
+		CheckWork work = {.id = lfirst_int(cell), .check = check};
+		ErrorData *error;
 
 		if (is_over(deadline))
 			return;
-		log_error("a time check", guarded_run(check_times_work, &id));
+		error = guarded_run(check_work, &work);
+		log_error(what, error);
+		if (error != NULL)
+			attempt_begin(unit_of_checks(work.id));
 		transaction_commit();
 	}
+}
+
+void
+due_checks(TimestampTz deadline)
+{
+	run_checks(due_time_checks(), check_times, "a time check", deadline);
+	run_checks(due_pending_keys(), settle_pending_keys, "looking at keys again", deadline);
 }
 
 /* ---- loads ---- */
@@ -224,11 +261,14 @@ due_run_server(const char *server, List *ids, const char *started_by, TimestampT
 								  .server_failed = &server_failed};
 	ErrorData *error = guarded_run(begin_server_work, &work);
 
-	if (error != NULL || work.targets == NIL)
+	log_error("beginning the runs of a server", error);
+	if (error != NULL)
 	{
-		log_error("beginning the runs of a server", error);
-		return;
+		attempt_begin(unit_of_server(server));
+		transaction_commit();
 	}
+	if (error != NULL || work.targets == NIL)
+		return;
 	transaction_commit();
 	load_refresh(work.targets, work.runs, &options);
 	transaction_commit();
@@ -297,11 +337,16 @@ run_one_transform(int32 id, const char *started_by)
 	ErrorData *error = guarded_run(begin_transform_work, &work);
 
 	log_error("beginning the run of a transform", error);
+	if (error != NULL)
+	{
+		attempt_begin(unit_of_target(id));
+		transaction_commit();
+	}
 	if (error != NULL || work.target == NULL)
 		return;
 	transaction_commit();
 	transform_refresh(list_make1(work.target), list_make1(work.run));
-	if (work.run->status == RUN_BLOCKED)
+	if (work.run->status == RUN_BLOCKED || work.run->status == RUN_SKIPPED)
 		attempt_held(unit_of_target(id));
 	else if (work.run->status != RUN_FAILED)
 		attempt_end(unit_of_target(id));
@@ -315,7 +360,12 @@ due_run_transform(int32 target_id, const char *started_by, List **done, Timestam
 	ListCell *cell;
 
 	if (guarded_run(look_upstream_work, &work) != NULL)
-		return; /* dropped since */
+	{
+		/* dropped since; if not, not at once again */
+		attempt_begin(unit_of_target(target_id));
+		transaction_commit();
+		return;
+	}
 	foreach(cell, work.upstream)
 	{
 		Target *target = lfirst(cell);
@@ -356,6 +406,26 @@ loads_read_by(List *transforms)
 	return loads;
 }
 
+/* ---- when ---- */
+
+TimestampTz
+due_next(ServerIsServed is_served)
+{
+	TimestampTz next = other_work_next();
+	CatalogRows *rows = servers_next();
+
+	for (uint64 i = 0; i < rows->count; i++)
+	{
+		bool served = is_served != NULL && is_served(catalog_text(rows, i, NEXT_SERVER));
+		TimestampTz at = catalog_time(rows, i, NEXT_WORK);
+
+		if (!served)
+			at = catalog_time(rows, i, NEXT_RUN);
+		next = Min(next, at);
+	}
+	return next;
+}
+
 /* ---- the pass ---- */
 
 bool
@@ -368,7 +438,7 @@ due_pass(const char *started_by, TimestampTz deadline, ServerIsServed is_served)
 	if (!lock_pass())
 		return false;
 	due_housekeeping();
-	due_check_times(deadline);
+	due_checks(deadline);
 	transforms = due_transforms();
 	run_servers(started_by, loads_read_by(transforms), deadline, is_served);
 	foreach(cell, transforms)
@@ -398,6 +468,12 @@ deadline_argument(FunctionCallInfo fcinfo)
 	return GetCurrentTimestamp() + (int64) Min(duration, 365.0 * (double) USECS_PER_DAY);
 }
 
+static const char *
+time_text(TimestampTz time)
+{
+	return time <= GetCurrentTimestamp() ? "once" : timestamptz_to_str(time);
+}
+
 /* run_due(max_duration) */
 Datum
 depipe_run_due(PG_FUNCTION_ARGS)
@@ -410,6 +486,8 @@ depipe_run_due(PG_FUNCTION_ARGS)
 		ereport(NOTICE, (errmsg("depipe is disabled"), errhint("Set depipe.enabled to on.")));
 	else if (!due_pass("run_due", deadline, NULL))
 		ereport(NOTICE, (errmsg("another pass runs, nothing to do")));
+	else if (message_level_is_interesting(DEBUG1))
+		ereport(DEBUG1, (errmsg_internal("something is due at %s", time_text(due_next(NULL)))));
 	transaction_end_procedure();
 	PG_RETURN_VOID();
 }

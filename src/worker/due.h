@@ -23,12 +23,21 @@ typedef bool (*ServerIsServed)(const char *server);
 extern bool due_pass(const char *started_by, TimestampTz deadline, ServerIsServed is_served);
 
 /*
- * Its parts: expiries, crashed runs, history; time checks; the loads of one
+ * When the next thing becomes due in this database; a time that is not in the
+ * future: now; DT_NOEND: nothing will.  Of servers that are served (is_served
+ * may be NULL) only what their stream does not bring counts: see
+ * servers_with_work_due() in core/catalog_worker.h.
+ */
+extern TimestampTz due_next(ServerIsServed is_served);
+
+/*
+ * Its parts: expiries, crashed runs, history; what time alone brings (time
+ * checks, the end of the grace of keys); the loads of one
  * server (ids); a transform, after what it reads.  done: ids of transforms
  * that this pass has had.
  */
 extern void due_housekeeping(void);
-extern void due_check_times(TimestampTz deadline);
+extern void due_checks(TimestampTz deadline);
 extern void due_run_server(const char *server, List *ids, const char *started_by,
 						   TimestampTz deadline);
 extern void due_run_transform(int32 target_id, const char *started_by, List **done,

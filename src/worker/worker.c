@@ -129,7 +129,7 @@ start_stream_workers(Oid database)
 static bool
 something_is_due(void)
 {
-	return due_transforms() != NIL || due_time_checks() != NIL || due_breakers() != NIL ||
+	return due_transforms() != NIL || due_time_checks() != NIL || due_pending_keys() != NIL ||
 		   housekeeping_is_due();
 }
 
