@@ -148,15 +148,15 @@ id_array(List *ids)
  * A load that streams goes on, whatever its table waits for: its rows are
  * parked.  A copy is not begun for nothing.
  */
-#define LOAD_WAITS_UNTIL                                                                            \
-	"CASE WHEN s.state OPERATOR(pg_catalog.<>) 'streaming' THEN GREATEST(u.retry_at, " END_OF_PAUSE \
-	", CASE b.state WHEN 'open' THEN b.retry_at WHEN 'forced_open'"                                 \
-	" THEN COALESCE(b.until, 'infinity') END) END"
+#define LOAD_WAITS_UNTIL                                                     \
+	"CASE WHEN s.state OPERATOR(pg_catalog.<>) 'streaming' THEN GREATEST("   \
+	"u.retry_at, " END_OF_PAUSE ", CASE b.state WHEN 'open' THEN b.retry_at" \
+	" WHEN 'forced_open' THEN COALESCE(b.until, 'infinity') END) END"
 
 #define LOAD_AT "COALESCE(GREATEST(v.retry_at, " LOAD_WAITS_UNTIL "), '-infinity')"
-#define LOAD_LAG_AT                                                                                     \
-	"COALESCE(GREATEST(v.retry_at, v.started_at OPERATOR(pg_catalog.+) l.target_lag, " LOAD_WAITS_UNTIL \
-	"), '-infinity')"
+#define LOAD_LAG_AT                                                                  \
+	"COALESCE(GREATEST(v.retry_at, v.started_at OPERATOR(pg_catalog.+) l.target_lag" \
+	", " LOAD_WAITS_UNTIL "), '-infinity')"
 
 CatalogRows *
 due_loads(List *target_ids)
@@ -278,11 +278,14 @@ servers_next(void)
  * Never published counts as older than anything.  A probe does not wait for
  * the lag, but two of them are a second apart.
  */
-#define TRANSFORM_AT                                                                                    \
-	"COALESCE(GREATEST(u.retry_at, CASE WHEN b.state OPERATOR(pg_catalog.=) 'half_open'"                \
-	" THEN u.started_at OPERATOR(pg_catalog.+) interval '1 second'"                                     \
-	" ELSE GREATEST(u.started_at, p.data_as_of) OPERATOR(pg_catalog.+) f.target_lag END, " END_OF_PAUSE \
-	", " BREAKER_WAITS_UNTIL "), '-infinity')"
+#define TRANSFORM_AGAIN_AT                                          \
+	"CASE WHEN b.state OPERATOR(pg_catalog.=) 'half_open'"          \
+	" THEN u.started_at OPERATOR(pg_catalog.+) interval '1 second'" \
+	" ELSE GREATEST(u.started_at, p.data_as_of) OPERATOR(pg_catalog.+) f.target_lag END"
+
+#define TRANSFORM_AT                                                                               \
+	"COALESCE(GREATEST(u.retry_at, " TRANSFORM_AGAIN_AT ", " END_OF_PAUSE ", " BREAKER_WAITS_UNTIL \
+	"), '-infinity')"
 
 #define TRANSFORMS_TO_RUN                                             \
 	" FROM depipe.target t JOIN depipe.transform f USING (target_id)" \
