@@ -182,6 +182,30 @@ CREATE TABLE depipe.target_state (
 	CONSTRAINT target_state_target_fkey FOREIGN KEY (target_id) REFERENCES depipe.target ON DELETE CASCADE
 );
 
+CREATE FUNCTION depipe.local_identity(OUT system_identifier text, OUT database_oid oid,
+	OUT data_directory bigint, OUT timeline integer)
+RETURNS record
+LANGUAGE C
+AS 'MODULE_PATHNAME', 'depipe_local_identity';
+COMMENT ON FUNCTION depipe.local_identity() IS
+'what tells this database from a copy of it; timeline is 0 on a standby';
+
+-- One row: where the streams below were made.  A copy of the database finds
+-- itself elsewhere, and leaves them to the original.
+CREATE TABLE depipe.instance (
+	instance_id uuid NOT NULL DEFAULT gen_random_uuid(),
+	system_identifier text NOT NULL,
+	database_oid oid NOT NULL,
+	data_directory bigint NOT NULL,
+	timeline integer NOT NULL,
+	CONSTRAINT instance_pkey PRIMARY KEY (instance_id)
+);
+COMMENT ON TABLE depipe.instance IS 'which database this is; depipe.adopt makes a copy a database of its own';
+
+INSERT INTO depipe.instance (system_identifier, database_oid, data_directory, timeline)
+SELECT i.system_identifier, i.database_oid, i.data_directory, i.timeline
+FROM depipe.local_identity() i;
+
 -- One row per server: the slot, and how far its stream has been taken in.
 CREATE TABLE depipe.stream (
 	server_name name NOT NULL,
@@ -193,8 +217,7 @@ CREATE TABLE depipe.stream (
 	publication_managed boolean NOT NULL,
 	system_identifier text,
 	timeline integer,
-	local_system_identifier text NOT NULL,
-	local_database oid NOT NULL,
+	instance_id uuid,
 	applied_lsn pg_lsn,
 	commit_time timestamptz,
 	batch_number bigint NOT NULL DEFAULT 0,
@@ -645,6 +668,20 @@ AS 'MODULE_PATHNAME', 'depipe_detach_source';
 COMMENT ON FUNCTION depipe.detach_source(name) IS
 'remove slot and publication at the source; its loads stay defined and are detached';
 
+CREATE FUNCTION depipe.adopt(server name, resync text DEFAULT 'auto')
+RETURNS void
+LANGUAGE C
+AS 'MODULE_PATHNAME', 'depipe_adopt';
+COMMENT ON FUNCTION depipe.adopt(name, text) IS
+'loads of a restored or copied database go on, with a slot of their own; never: with that of the original, which is gone';
+
+CREATE FUNCTION depipe.foreign_streams(OUT server_name name, OUT reason text)
+RETURNS SETOF record
+LANGUAGE C STABLE ROWS 1
+AS 'MODULE_PATHNAME', 'depipe_foreign_streams';
+COMMENT ON FUNCTION depipe.foreign_streams() IS
+'servers whose stream, as recorded here, is that of the database which this one was copied from';
+
 CREATE FUNCTION depipe.server_dropped()
 RETURNS event_trigger
 LANGUAGE C
@@ -945,6 +982,13 @@ COMMENT ON FUNCTION depipe.assert_ok(text) IS
 -- 9. looking
 -- ---------------------------------------------------------------------
 
+CREATE FUNCTION depipe.idle_reason()
+RETURNS text
+LANGUAGE C STABLE
+AS 'MODULE_PATHNAME', 'depipe_idle_reason';
+COMMENT ON FUNCTION depipe.idle_reason() IS
+'why nothing runs in this database: depipe.enabled, or a library of another version; NULL when it does';
+
 -- Views run as their owner: this is what decides which rows a reader gets.
 CREATE FUNCTION depipe.may_see(schema_name name, table_name name, owner regrole)
 RETURNS boolean
@@ -1084,12 +1128,18 @@ SELECT t.target_id, t.schema_name, t.table_name, t.kind, t.owner, s.data_as_of,
 			THEN g.path OPERATOR(pg_catalog.||) ': ' OPERATOR(pg_catalog.||) g.reason
 		ELSE COALESCE(l.reason, x.reason) END AS reason,
 	CASE WHEN b.state OPERATOR(pg_catalog.<>) 'closed' THEN b.since
-		ELSE COALESCE(l.since, x.since, b.since, t.created_at) END AS since
+		ELSE COALESCE(l.since, x.since, b.since, t.created_at) END AS since,
+	d.server_name
 FROM depipe.target t
 LEFT JOIN depipe.target_state s USING (target_id)
 LEFT JOIN depipe.load d USING (target_id)
 LEFT JOIN depipe.load_state y USING (target_id)
-LEFT JOIN LATERAL (SELECT d.target_lag, COALESCE(y.state, 'detached') AS state, y.reason, y.since
+LEFT JOIN depipe.foreign_streams() z ON z.server_name OPERATOR(pg_catalog.=) d.server_name
+LEFT JOIN LATERAL (SELECT d.target_lag, y.since,
+	CASE WHEN z.server_name IS NULL THEN COALESCE(y.state, 'detached') ELSE 'detached' END AS state,
+	COALESCE(z.reason, CASE WHEN y.target_id IS NULL
+		THEN 'restored from a dump or detached by hand: it has no slot of its own'
+		ELSE y.reason END) AS reason
 	WHERE d.target_id IS NOT NULL) l ON true
 LEFT JOIN depipe.transform f USING (target_id)
 LEFT JOIN depipe.transform_state x USING (target_id)
@@ -1101,7 +1151,8 @@ LEFT JOIN pg_catalog.pg_class c ON c.relnamespace OPERATOR(pg_catalog.=) n.oid
 COMMENT ON VIEW depipe.target_condition IS 'state and reason of each target; depipe.status shows it to those who may see it';
 
 CREATE VIEW depipe.status WITH (security_barrier) AS
-SELECT v.target, v.kind, v.state, v.reason, v.since, v.data_as_of,
+SELECT v.target, v.kind, v.state,
+	COALESCE(v.reason, CASE WHEN v.kind OPERATOR(pg_catalog.<>) 'table' THEN idle.reason END) AS reason, v.since, v.data_as_of,
 	pg_catalog.now() OPERATOR(pg_catalog.-) v.data_as_of AS lag, v.target_lag, v.incomplete,
 	v.open_incidents,
 	CASE v.state
@@ -1111,7 +1162,7 @@ SELECT v.target, v.kind, v.state, v.reason, v.since, v.data_as_of,
 		WHEN 'half_open' THEN pg_catalog.format('CALL depipe.run(%L)', v.target)
 		WHEN 'paused' THEN pg_catalog.format('SELECT depipe.resume(%L)', v.target)
 		WHEN 'needs_resync' THEN pg_catalog.format('SELECT depipe.resync(%L)', v.target)
-		WHEN 'detached' THEN pg_catalog.format('SELECT depipe.resync(%L)', v.target)
+		WHEN 'detached' THEN pg_catalog.format('SELECT depipe.adopt(%L)', v.server_name)
 		WHEN 'missing' THEN CASE v.kind WHEN 'transform'
 			THEN pg_catalog.format('SELECT depipe.drop_transform(%L)', v.target) WHEN 'load'
 			THEN pg_catalog.format('SELECT depipe.resync(%L)', v.target) END
@@ -1123,11 +1174,13 @@ SELECT v.target, v.kind, v.state, v.reason, v.since, v.data_as_of,
 			ELSE pg_catalog.format('SELECT * FROM depipe.status WHERE target = %L',
 				pg_catalog.split_part(v.path, ' -> ', 1)) END
 		ELSE CASE WHEN v.own_quarantine
-			THEN pg_catalog.format('SELECT * FROM depipe.quarantine WHERE target = %L', v.target) END
+			THEN pg_catalog.format('SELECT * FROM depipe.quarantine WHERE target = %L', v.target)
+			WHEN v.kind OPERATOR(pg_catalog.<>) 'table' AND idle.reason OPERATOR(pg_catalog.=) 'depipe.enabled is off'
+			THEN 'ALTER SYSTEM SET depipe.enabled = on' END
 		END AS next
-FROM (
+FROM (SELECT depipe.idle_reason() AS reason) idle, (
 	SELECT w.target_id, w.schema_name, w.table_name, w.owner, w.data_as_of, w.target_lag, w.path, w.state,
-		w.reason, w.since, pg_catalog.format('%I.%I', w.schema_name, w.table_name) AS target,
+		w.reason, w.since, w.server_name, pg_catalog.format('%I.%I', w.schema_name, w.table_name) AS target,
 		CASE w.kind WHEN 'l' THEN 'load' WHEN 'f' THEN 'transform' ELSE 'table' END AS kind,
 		m.target_id IS NOT NULL AS incomplete, q.target_id IS NOT NULL AS own_quarantine,
 		COALESCE(i.open_incidents, 0) AS open_incidents
@@ -1232,19 +1285,20 @@ COMMENT ON VIEW depipe.incidents IS 'problems of constraints, from the first bad
 GRANT SELECT ON depipe.incidents TO PUBLIC;
 CREATE VIEW depipe.loads WITH (security_barrier) AS
 SELECT pg_catalog.format('%I.%I', t.schema_name, t.table_name) AS target,
-	CASE WHEN s.target_id IS NULL THEN 'detached'
+	CASE WHEN s.target_id IS NULL OR z.server_name IS NOT NULL THEN 'detached'
 		WHEN p.paused AND (p.paused_until IS NULL OR p.paused_until OPERATOR(pg_catalog.>) pg_catalog.now())
 			THEN 'paused'
 		WHEN c.oid IS NULL AND s.state IN ('streaming', 'needs_resync') THEN 'missing'
 		WHEN k.items OPERATOR(pg_catalog.>) 0 AND s.state OPERATOR(pg_catalog.=) 'streaming' THEN 'parked'
 		ELSE s.state END AS state,
-	CASE WHEN s.target_id IS NULL
+	CASE WHEN z.server_name IS NOT NULL THEN z.reason
+		WHEN s.target_id IS NULL
 			THEN 'restored from a dump or detached by hand: it has no slot of its own'
 		WHEN p.paused AND (p.paused_until IS NULL OR p.paused_until OPERATOR(pg_catalog.>) pg_catalog.now())
 			THEN p.pause_reason
 		ELSE s.reason END AS reason,
-	CASE WHEN s.target_id IS NULL THEN pg_catalog.format('SELECT depipe.resync(%L);',
-			pg_catalog.format('%I.%I', t.schema_name, t.table_name))
+	CASE WHEN s.target_id IS NULL OR z.server_name IS NOT NULL
+			THEN pg_catalog.format('SELECT depipe.adopt(%L);', l.server_name)
 		ELSE s.hint END AS hint,
 	s.since, p.data_as_of, l.server_name AS server,
 	pg_catalog.format('%I.%I', l.source_schema, l.source_table) AS source, l.mode,
@@ -1255,6 +1309,7 @@ FROM depipe.target t
 JOIN depipe.load l USING (target_id)
 LEFT JOIN depipe.load_state s USING (target_id)
 LEFT JOIN depipe.target_state p USING (target_id)
+LEFT JOIN depipe.foreign_streams() z ON z.server_name OPERATOR(pg_catalog.=) l.server_name
 LEFT JOIN pg_catalog.pg_namespace n ON n.nspname OPERATOR(pg_catalog.=) t.schema_name
 LEFT JOIN pg_catalog.pg_class c ON c.relnamespace OPERATOR(pg_catalog.=) n.oid
 	AND c.relname OPERATOR(pg_catalog.=) t.table_name
@@ -1267,12 +1322,13 @@ GRANT SELECT ON depipe.loads TO PUBLIC;
 -- lag_seconds and lag_bytes are as of the last run: nothing connects to look.
 CREATE VIEW depipe.stat_streams WITH (security_barrier) AS
 SELECT r.server_name AS server,
-	CASE WHEN r.state OPERATOR(pg_catalog.<>) 'streaming' THEN r.state
+	CASE WHEN z.server_name IS NOT NULL THEN 'detached'
+		WHEN r.state OPERATOR(pg_catalog.<>) 'streaming' THEN r.state
 		WHEN g.copying OPERATOR(pg_catalog.>) 0 THEN 'copying'
 		WHEN GREATEST(r.applied_lsn, r.received_lsn) OPERATOR(pg_catalog.<) r.source_lsn
 			THEN 'catching up'
 		ELSE 'streaming' END AS phase,
-	r.reason, r.slot_name, r.publication, r.applied_lsn, r.source_lsn,
+	COALESCE(z.reason, r.reason) AS reason, r.slot_name, r.publication, r.applied_lsn, r.source_lsn,
 	GREATEST(pg_catalog.pg_wal_lsn_diff(r.source_lsn,
 		GREATEST(r.applied_lsn, r.received_lsn)), 0) AS lag_bytes,
 	pg_catalog.date_part('epoch', pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) g.data_as_of)
@@ -1280,6 +1336,7 @@ SELECT r.server_name AS server,
 	r.retained_bytes, r.safe_wal_size, r.commit_time, r.checked_at, g.loads, g.copying,
 	g.rows_copied, r.batch_number, r.slot_incarnation
 FROM depipe.stream r
+LEFT JOIN depipe.foreign_streams() z ON z.server_name OPERATOR(pg_catalog.=) r.server_name
 CROSS JOIN LATERAL (
 	SELECT pg_catalog.count(*) AS loads,
 		pg_catalog.count(*) FILTER (WHERE s.state OPERATOR(pg_catalog.=) 'copying') AS copying,

@@ -20,6 +20,7 @@
 
 PG_MODULE_MAGIC;
 
+bool depipe_is_preloaded = false;
 bool depipe_allow_target_dml = false;
 int depipe_batch_memory = 64 * 1024;
 int depipe_batch_rows = 100000;
@@ -198,6 +199,8 @@ _PG_init(void)
 								NULL);
 	define_worker_settings();
 	MarkGUCPrefixReserved("depipe");
-	if (process_shared_preload_libraries_in_progress)
+	depipe_is_preloaded = process_shared_preload_libraries_in_progress;
+	/* pg_upgrade runs the server on catalogs that are half made */
+	if (depipe_is_preloaded && !IsBinaryUpgrade)
 		launcher_init();
 }

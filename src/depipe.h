@@ -22,6 +22,10 @@
 #ifndef DEPIPE_VERSION
 #error "the Makefile passes DEPIPE_VERSION"
 #endif
+/* The SQL version before, when this library serves it, too; else NULL. */
+#ifndef DEPIPE_PREVIOUS_VERSION
+#define DEPIPE_PREVIOUS_VERSION NULL
+#endif
 #define DEPIPE_SCHEMA "depipe"
 
 /* SQLSTATEs of our own: classes beginning with I-Z are free to use. */
@@ -43,5 +47,8 @@ extern int depipe_quarantine_retention; /* seconds, -1: for ever */
 
 extern int depipe_max_workers;
 extern int depipe_naptime; /* milliseconds */
+
+/* Loaded with the server, by shared_preload_libraries (depipe.c). */
+extern bool depipe_is_preloaded;
 
 #endif /* DEPIPE_H */

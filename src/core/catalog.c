@@ -21,11 +21,14 @@
 #include "core/identity.h"
 #include "core/sqltext.h"
 #include "executor/spi.h"
+#include "fmgr.h"
 #include "utils/hsearch.h"
 #include "utils/jsonb.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/syscache.h"
+
+PG_FUNCTION_INFO_V1(depipe_idle_reason);
 
 typedef struct PlanEntry
 {
@@ -243,26 +246,99 @@ catalog_text_list(const CatalogRows *rows, uint64 row, int column)
 	return isnull ? NIL : text_array_to_list(DatumGetArrayTypeP(value), "array");
 }
 
-void
-catalog_check_version(void)
+/* ---- versions ---- */
+
+/* SQL versions that this library serves: its own, and the one before if it has all that is used. */
+static const char *const served_versions[] = {DEPIPE_VERSION, DEPIPE_PREVIOUS_VERSION};
+
+static bool
+is_served(const char *version)
+{
+	for (int i = 0; i < lengthof(served_versions); i++)
+		if (served_versions[i] != NULL && strcmp(served_versions[i], version) == 0)
+			return true;
+	return false;
+}
+
+/* Versions are numbers with dots; returns less than, equal to or greater than 0. */
+static int
+compare_versions(const char *a, const char *b)
+{
+	while (*a != '\0' || *b != '\0')
+	{
+		char *end_a;
+		char *end_b;
+		long part_a = strtol(a, &end_a, 10);
+		long part_b = strtol(b, &end_b, 10);
+
+		if (part_a != part_b)
+			return part_a < part_b ? -1 : 1;
+		if (end_a == a && end_b == b)
+			return strcmp(a, b);
+		a = end_a + strspn(end_a, ".");
+		b = end_b + strspn(end_b, ".");
+	}
+	return 0;
+}
+
+/* A library that is loaded stays until its process ends. */
+static char *
+version_hint(const char *installed)
+{
+	if (compare_versions(installed, DEPIPE_VERSION) < 0)
+		return "Run ALTER EXTENSION depipe UPDATE.";
+	if (depipe_is_preloaded)
+		return "Restart the server, which has loaded the older library.";
+	return "Start a new session; if that does not help, install the library of the extension's"
+		   " version.";
+}
+
+char *
+catalog_version_problem(char **hint)
 {
 	CatalogRows *rows = CATALOG_EXECUTE0("SELECT extversion FROM pg_catalog.pg_extension"
 										 " WHERE extname OPERATOR(pg_catalog.=) 'depipe'");
 	char *installed;
 
 	if (rows->count == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("extension \"depipe\" is not installed in this database"),
-				 errhint("Run CREATE EXTENSION depipe.")));
+	{
+		*hint = "Run CREATE EXTENSION depipe.";
+		return "extension \"depipe\" is not installed in this database";
+	}
 	installed = catalog_text(rows, 0, 1);
-	if (strcmp(installed, DEPIPE_VERSION) != 0)
+	if (is_served(installed))
+		return NULL;
+	*hint = version_hint(installed);
+	return psprintf("depipe library is version %s, but the extension is version %s",
+					DEPIPE_VERSION,
+					installed);
+}
+
+void
+catalog_check_version(void)
+{
+	char *hint;
+	char *problem = catalog_version_problem(&hint);
+
+	if (problem != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("depipe library is version %s, but the extension is version %s",
-						DEPIPE_VERSION,
-						installed),
-				 errhint("Run ALTER EXTENSION depipe UPDATE, or start a new session.")));
+				 errmsg("%s", problem),
+				 errhint("%s", hint)));
+}
+
+/* idle_reason(): why nothing runs in this database; NULL when it does. */
+Datum
+depipe_idle_reason(PG_FUNCTION_ARGS)
+{
+	char *hint;
+	char *reason = catalog_version_problem(&hint);
+
+	if (reason != NULL)
+		PG_RETURN_TEXT_P(cstring_to_text(psprintf("%s: %s", reason, hint)));
+	if (!depipe_enabled)
+		PG_RETURN_TEXT_P(cstring_to_text("depipe.enabled is off"));
+	PG_RETURN_NULL();
 }
 
 /* ---- targets ---- */

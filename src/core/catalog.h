@@ -85,7 +85,12 @@ extern XLogRecPtr catalog_lsn(const CatalogRows *rows, uint64 row, int column);
 extern TimestampTz catalog_time(const CatalogRows *rows, uint64 row, int column);
 extern List *catalog_text_list(const CatalogRows *rows, uint64 row, int column); /* of text[] */
 
-/* Raise 55000 with a hint unless library and SQL version agree. */
+/*
+ * Why this library does not serve the SQL version of the database, and what
+ * to do; NULL when it does.  catalog_check_version() raises it as 55000: first
+ * of all in each SQL function, as the arguments of another version are others.
+ */
+extern char *catalog_version_problem(char **hint);
 extern void catalog_check_version(void);
 
 /* ---- targets ---- */

@@ -127,7 +127,7 @@ load_update(const Load *load, Oid server)
 						   " WHERE target_id OPERATOR(pg_catalog.=) $1",
 						   LOAD_ARGUMENTS(load));
 	(void) CATALOG_EXECUTE(
-		"INSERT INTO depipe.load_state (target_id, server_oid) VALUES ($1, $2)"
+		"INSERT INTO depipe.load_state (target_id, server_oid, state) VALUES ($1, $2, 'detached')"
 		" ON CONFLICT (target_id) DO UPDATE SET server_oid = EXCLUDED.server_oid",
 		ARG_INT4(load->target->id),
 		ARG_OID(server));
@@ -152,6 +152,10 @@ load_set_state(Load *load, LoadState state, const char *reason, const char *hint
 		"INSERT INTO depipe.load_state (target_id, state, reason, hint) VALUES ($1, $2, $3, $4)"
 		" ON CONFLICT (target_id) DO UPDATE SET state = EXCLUDED.state,"
 		" reason = EXCLUDED.reason, hint = EXCLUDED.hint,"
+		/* what was to be copied again has no position to go on from */
+		" applied_lsn = CASE WHEN EXCLUDED.state OPERATOR(pg_catalog.=) 'detached'"
+		" AND depipe.load_state.state IN ('new', 'copying') THEN NULL"
+		" ELSE depipe.load_state.applied_lsn END,"
 		" since = CASE WHEN depipe.load_state.state OPERATOR(pg_catalog.=) EXCLUDED.state"
 		" THEN depipe.load_state.since ELSE pg_catalog.clock_timestamp() END",
 		ARG_INT4(load->target->id),
@@ -243,13 +247,32 @@ loads_detach(const char *server_name)
 
 /* ---- streams ---- */
 
+/* A load without a position was not copied yet. */
+void
+stream_take_over(const char *server_name, const char *instance_id)
+{
+	(void) CATALOG_EXECUTE("UPDATE depipe.stream SET instance_id = $2::uuid, reason = NULL,"
+						   " state = CASE state WHEN 'detached' THEN 'streaming' ELSE state END"
+						   " WHERE server_name OPERATOR(pg_catalog.=) $1::name",
+						   ARG_TEXT(server_name),
+						   ARG_TEXT(instance_id));
+	(void) CATALOG_EXECUTE(
+		"UPDATE depipe.load_state s SET reason = NULL, hint = NULL,"
+		" state = CASE WHEN s.applied_lsn IS NULL THEN 'new' ELSE 'streaming' END,"
+		" since = pg_catalog.clock_timestamp() FROM depipe.load l"
+		" WHERE l.server_name OPERATOR(pg_catalog.=) $1::name"
+		" AND l.target_id OPERATOR(pg_catalog.=) s.target_id"
+		" AND s.state OPERATOR(pg_catalog.=) 'detached'",
+		ARG_TEXT(server_name));
+}
+
 Stream *
 stream_get(const char *server_name)
 {
 	CatalogRows *rows = CATALOG_EXECUTE(
 		"SELECT server_name::text, slot_name::text, slot_incarnation, publication::text,"
 		" publication_oid, publication_managed, system_identifier, timeline,"
-		" local_system_identifier, local_database, applied_lsn, batch_number, state, reason, xmin"
+		" instance_id::text, applied_lsn, batch_number, state, reason, xmin"
 		" FROM depipe.stream WHERE server_name OPERATOR(pg_catalog.=) $1::name",
 		ARG_TEXT(server_name));
 	Stream *stream;
@@ -266,14 +289,13 @@ stream_get(const char *server_name)
 	stream->publication_managed = catalog_bool(rows, 0, 6);
 	stream->system_identifier = catalog_text(rows, 0, 7);
 	stream->timeline = catalog_int4(rows, 0, 8);
-	stream->local_system_identifier = catalog_text(rows, 0, 9);
-	stream->local_database = catalog_oid(rows, 0, 10);
-	stream->applied_lsn = catalog_lsn(rows, 0, 11);
-	stream->batch_number = catalog_int8(rows, 0, 12);
-	stream->state = catalog_text(rows, 0, 13);
-	stream->reason = catalog_text(rows, 0, 14);
+	stream->instance_id = catalog_text(rows, 0, 9);
+	stream->applied_lsn = catalog_lsn(rows, 0, 10);
+	stream->batch_number = catalog_int8(rows, 0, 11);
+	stream->state = catalog_text(rows, 0, 12);
+	stream->reason = catalog_text(rows, 0, 13);
 	stream->own_write = TransactionIdIsCurrentTransactionId(
-		DatumGetTransactionId(catalog_datum(rows, 0, 15, &isnull)));
+		DatumGetTransactionId(catalog_datum(rows, 0, 14, &isnull)));
 	return stream;
 }
 
@@ -283,16 +305,15 @@ stream_insert(const Stream *stream, Oid server)
 	(void) CATALOG_EXECUTE(
 		"INSERT INTO depipe.stream (server_name, server_oid, slot_name, slot_incarnation,"
 		" publication, publication_oid, publication_managed, system_identifier, timeline,"
-		" local_system_identifier, local_database, applied_lsn, state)"
-		" VALUES ($1::name, $2, $3::name, $4, $5::name, $6, $7, $8, $9, $10, $11, $12,"
+		" instance_id, applied_lsn, state)"
+		" VALUES ($1::name, $2, $3::name, $4, $5::name, $6, $7, $8, $9, $10::uuid, $11,"
 		" 'streaming')"
 		" ON CONFLICT (server_name) DO UPDATE SET slot_name = EXCLUDED.slot_name,"
 		" slot_incarnation = EXCLUDED.slot_incarnation, publication = EXCLUDED.publication,"
 		" publication_oid = EXCLUDED.publication_oid,"
 		" publication_managed = EXCLUDED.publication_managed,"
 		" system_identifier = EXCLUDED.system_identifier, timeline = EXCLUDED.timeline,"
-		" local_system_identifier = EXCLUDED.local_system_identifier,"
-		" local_database = EXCLUDED.local_database, applied_lsn = EXCLUDED.applied_lsn,"
+		" instance_id = EXCLUDED.instance_id, applied_lsn = EXCLUDED.applied_lsn,"
 		" state = EXCLUDED.state, reason = NULL",
 		ARG_TEXT(stream->server_name),
 		ARG_OID(server),
@@ -303,8 +324,7 @@ stream_insert(const Stream *stream, Oid server)
 		ARG_BOOL(stream->publication_managed),
 		ARG_TEXT(stream->system_identifier),
 		ARG_INT4(stream->timeline),
-		ARG_TEXT(stream->local_system_identifier),
-		ARG_OID(stream->local_database),
+		ARG_TEXT(stream->instance_id),
 		ARG_LSN(stream->applied_lsn));
 }
 

@@ -12,7 +12,7 @@
 
 /*
  * What is stored of a load's state.  The other words of the view depipe.loads
- * (parked, missing, detached, a pause by hand) follow from other tables.
+ * (parked, missing, a pause by hand) follow from other tables.
  */
 typedef enum LoadState
 {
@@ -21,7 +21,7 @@ typedef enum LoadState
 	LOAD_STREAMING,    /* -> PAUSED, NEEDS_RESYNC */
 	LOAD_PAUSED,       /* the source's columns changed; only a resync goes on -> NEW */
 	LOAD_NEEDS_RESYNC, /* changes were lost -> NEW */
-	LOAD_DETACHED      /* no state: restored, or detached -> NEW */
+	LOAD_DETACHED      /* or no state: restored, copied, detached by hand -> NEW, by adopt */
 } LoadState;
 
 typedef struct Load
@@ -57,11 +57,10 @@ typedef struct Stream
 	bool publication_managed;
 	char *system_identifier;
 	int32 timeline;
-	char *local_system_identifier;
-	Oid local_database;
+	char *instance_id; /* of the database that made it: core/catalog_instance */
 	XLogRecPtr applied_lsn;
 	int64 batch_number;
-	char *state; /* 'streaming', 'needs_resync' */
+	char *state; /* 'streaming', 'needs_resync', 'detached' */
 	char *reason;
 	bool own_write; /* the row was written by this transaction */
 } Stream;
@@ -93,6 +92,9 @@ extern void loads_set_data_as_of(List *target_ids, TimestampTz data_as_of);
 
 /* Forget the state of all loads of a server: they are detached. */
 extern void loads_detach(const char *server_name);
+
+/* A stream goes on as this instance's: its state, and that of the loads that it had detached. */
+extern void stream_take_over(const char *server_name, const char *instance_id);
 
 extern Stream *stream_get(const char *server_name);
 extern void stream_insert(const Stream *stream, Oid server);

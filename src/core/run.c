@@ -30,6 +30,18 @@ run_status_name(RunStatus status)
 	pg_unreachable();
 }
 
+void
+run_check_enabled(void)
+{
+	if (!depipe_enabled)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("depipe is disabled"),
+				 errdetail("Nothing connects and nothing runs while depipe.enabled is off."),
+				 errhint("Set depipe.enabled to on; in a copy of another database, call"
+						 " depipe.adopt for its servers first.")));
+}
+
 Run *
 run_create(Target *target, const char *started_by)
 {

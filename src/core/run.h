@@ -73,4 +73,7 @@ extern const char *run_status_name(RunStatus status);
  */
 extern void run_set_error(Run *run, const ErrorData *error);
 
+/* Raise 55000 with a hint while depipe.enabled is off. */
+extern void run_check_enabled(void);
+
 #endif /* DEPIPE_RUN_H */

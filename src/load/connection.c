@@ -18,6 +18,7 @@
  */
 #include "load/connection.h"
 
+#include "core/run.h"
 #include "core/sqltext.h"
 #include <dlfcn.h>
 
@@ -358,6 +359,7 @@ connection_open(const SourceServer *server)
 	Connection *connection;
 	char *error = NULL;
 
+	run_check_enabled();
 	prepare_library();
 	old = MemoryContextSwitchTo(connection_context);
 	connection = palloc0(sizeof(Connection));

@@ -103,7 +103,8 @@ forget_server_when_unused(const char *server_name)
 	if (stream == NULL)
 		return;
 	stream_delete(server_name);
-	source_remove_at_commit(server_name, stream);
+	if (adopt_owns_stream(stream))
+		source_remove_at_commit(server_name, stream);
 }
 
 /* ---- create_load ---- */
@@ -347,7 +348,7 @@ change_load(Load *was, Load *is, Oid server, bool replace)
 				 errhint("Use replace => true to change it.")));
 	load_update(is, server);
 	event_record(is->target->id, "load", "changed", NULL);
-	if (deep.len > 0)
+	if (deep.len > 0 && was->state != LOAD_DETACHED)
 		load_set_state(was, LOAD_NEW, "the definition was changed", NULL);
 	if (strcmp(was->server_name, is->server_name) != 0)
 		forget_server_when_unused(was->server_name);
@@ -565,6 +566,7 @@ depipe_resync(PG_FUNCTION_ARGS)
 
 	catalog_check_version();
 	identity_check_operate(load->target->owner, load->target->display);
+	adopt_check_attached(load);
 	server = source_server_find(load->server_name)->serverid;
 	load_update(load, server);
 	load_set_state(load, LOAD_NEW, "a resync was asked for", NULL);
@@ -588,7 +590,8 @@ depipe_detach_source(PG_FUNCTION_ARGS)
 	if (stream == NULL)
 		PG_RETURN_VOID();
 	stream_delete(server->servername);
-	source_remove_at_commit(server->servername, stream);
+	if (adopt_owns_stream(stream))
+		source_remove_at_commit(server->servername, stream);
 	PG_RETURN_VOID();
 }
 
@@ -645,14 +648,19 @@ depipe_extension_dropped(PG_FUNCTION_ARGS)
 		PG_RETURN_NULL();
 	streams = streams_select();
 	for (uint64 i = 0; i < streams->count; i++)
-		ereport(
-			WARNING,
-			(errcode(ERRCODE_WARNING),
-			 errmsg("slot \"%s\" is left at server \"%s\"",
-					catalog_text(streams, i, 2),
-					catalog_text(streams, i, 1)),
-			 errhint("The slot retains WAL. At the source: SELECT pg_drop_replication_slot(%s);",
-					 sql_literal(catalog_text(streams, i, 2)))));
+	{
+		Stream *stream = stream_get(catalog_text(streams, i, 1));
+
+		if (adopt_owns_stream(stream))
+			ereport(WARNING,
+					(errcode(ERRCODE_WARNING),
+					 errmsg("slot \"%s\" is left at server \"%s\"",
+							stream->slot_name,
+							stream->server_name),
+					 errhint("The slot retains WAL. Unless another database reads it, at the"
+							 " source: SELECT pg_drop_replication_slot(%s);",
+							 sql_literal(stream->slot_name))));
+	}
 	PG_RETURN_NULL();
 }
 
@@ -663,6 +671,7 @@ depipe_server_altered(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_EVENT_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("function must be called by an event trigger")));
+	catalog_check_version(); /* a rename that is not followed would detach the loads */
 	loads_follow_renames();
 	PG_RETURN_NULL();
 }

@@ -11,12 +11,14 @@
 #include "load/source.h"
 
 #include "catalog/pg_foreign_server.h"
+#include "core/catalog_instance.h"
 #include "core/guarded.h"
 #include "core/identity.h"
 #include "core/sqltext.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "load/load.h"
+#include "load/session.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/tuplestore.h"
@@ -137,8 +139,9 @@ check_publication(Preflight *preflight)
 	bool exists;
 
 	if (given == NULL)
-		name = preflight->stream != NULL ? preflight->stream->publication
-										 : source_object_name(preflight->server_name);
+		name = preflight->stream != NULL
+				   ? preflight->stream->publication
+				   : source_object_name(preflight->server_name, instance_seed(instance_get()));
 	exists = OidIsValid(source_publication_oid(preflight->connection, name));
 	if (exists || given != NULL || preflight->stream != NULL)
 		report(preflight,
@@ -297,6 +300,21 @@ check_table(Preflight *preflight, Load *load)
 		report(preflight, item, false, problem, hint);
 }
 
+/* A stream that is another database's is as if there were none. */
+static void
+check_attached(Preflight *preflight)
+{
+	char *foreign;
+
+	if (preflight->stream == NULL)
+		return;
+	foreign = instance_foreign_stream(instance_get(), preflight->stream);
+	if (foreign == NULL)
+		return;
+	report(preflight, "stream", false, foreign, adopt_hint(preflight->server_name));
+	preflight->stream = NULL;
+}
+
 static bool
 check_work(void *argument)
 {
@@ -344,6 +362,7 @@ depipe_check_source(PG_FUNCTION_ARGS)
 	InitMaterializedSRF(fcinfo, 0);
 	preflight.result = (ReturnSetInfo *) fcinfo->resultinfo;
 	preflight.stream = stream_get(preflight.server_name);
+	check_attached(&preflight);
 	error = guarded_run(connect_work, &preflight);
 	report(&preflight,
 		   "connection",

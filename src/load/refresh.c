@@ -563,6 +563,7 @@ load_read_source(Target *target, Tuplestorestate **rows, TupleDesc *desc, uint64
 	Reading reading = {0};
 	char *problem;
 
+	run_check_enabled();
 	if (!session_lock(server, false))
 	{
 		*reason = pstrdup("another run reads the stream of the server");

@@ -300,9 +300,7 @@ stopped_reason(const Load *load)
 {
 	if (load->reason != NULL)
 		return load->reason;
-	return load->state == LOAD_DETACHED
-			   ? "restored from a dump or detached by hand: it has no slot of its own"
-			   : "it needs a resync";
+	return load->state == LOAD_DETACHED ? DETACHED_REASON : "it needs a resync";
 }
 
 /* A column that is to stay out, but is not there, may be another's name in a wrong spelling. */
@@ -339,7 +337,7 @@ find_problem(LoadTask *task)
 					load->state,
 					ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
 					stopped_reason(load),
-					hint);
+					load->state == LOAD_DETACHED ? adopt_hint(load->server_name) : hint);
 	else if (load->state == LOAD_PAUSED)
 		set_problem(task, load->state, ERRCODE_DEPIPE_SCHEMA_CHANGE, load->reason, hint);
 	else if (task->source == NULL)
@@ -644,7 +642,7 @@ make_stream(LoadSession *session)
 {
 	MemoryContext old = MemoryContextSwitchTo(session->context);
 	Stream *stream = palloc0(sizeof(Stream));
-	char *name = source_object_name(session->server->name);
+	char *name = source_object_name(session->server->name, instance_seed(session->instance));
 	XLogRecPtr position;
 
 	session_check_slot_possible(session);
@@ -655,8 +653,6 @@ make_stream(LoadSession *session)
 	stream->incarnation = session->stream == NULL ? 1 : session->stream->incarnation + 1;
 	stream->system_identifier = session->system_identifier;
 	stream->timeline = session->timeline;
-	stream->local_system_identifier = psprintf(UINT64_FORMAT, GetSystemIdentifier());
-	stream->local_database = MyDatabaseId;
 	stream->publication_oid = prepare_publication(session,
 												  stream->publication,
 												  stream->publication_managed);
@@ -678,31 +674,28 @@ make_stream(LoadSession *session)
 	MemoryContextSwitchTo(old);
 }
 
-/* A copy of a database must not eat the stream of its original. */
-static bool
-is_foreign_copy(const Stream *stream)
-{
-	return stream->local_database != MyDatabaseId ||
-		   strcmp(stream->local_system_identifier,
-				  psprintf(UINT64_FORMAT, GetSystemIdentifier())) != 0;
-}
-
+/*
+ * A copy of a database must not eat the stream of its original: nothing
+ * connects.  Loads that have to be read again anyway keep their reason.
+ */
 static void
 detach_copy(LoadSession *session)
 {
 	ListCell *cell;
 
 	session->stream = NULL;
-	session->foreign_copy = true;
 	foreach(cell, session->tasks)
 	{
 		LoadTask *task = lfirst(cell);
 
-		set_problem(task,
-					LOAD_DETACHED,
-					ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-					"this database is a copy of another one, to which the stream belongs",
-					session_resync_hint(task));
+		if (task->load->state == LOAD_NEEDS_RESYNC || task->load->state == LOAD_PAUSED)
+			find_problem(task);
+		else
+			set_problem(task,
+						LOAD_DETACHED,
+						ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+						session->foreign,
+						adopt_hint(session->server_name));
 	}
 }
 
@@ -745,8 +738,11 @@ session_prepare(LoadSession *session)
 	MemoryContext old = MemoryContextSwitchTo(session->context);
 	ListCell *cell;
 
+	session->instance = instance_get();
 	session->stream = stream_get(server_name);
-	if (session->stream != NULL && is_foreign_copy(session->stream))
+	if (session->stream != NULL)
+		session->foreign = instance_foreign_stream(session->instance, session->stream);
+	if (session->foreign != NULL)
 		detach_copy(session);
 	else if (session->stream == NULL && !any_goes_on(session))
 		foreach(cell, session->tasks)
@@ -772,17 +768,35 @@ session_prepare(LoadSession *session)
 	MemoryContextSwitchTo(old);
 }
 
+/* A stream made here is this database's, whatever the row of the original says. */
+static void
+record_instance(LoadSession *session)
+{
+	MemoryContext old = MemoryContextSwitchTo(session->context);
+
+	if (session->made_stream)
+	{
+		if (session->instance->foreign != NULL)
+			instance_renew(session->instance);
+		session->stream->instance_id = session->instance->id;
+	}
+	if (session->instance->moved)
+		instance_follow(session->instance);
+	MemoryContextSwitchTo(old);
+}
+
 void
 session_record(LoadSession *session)
 {
 	ListCell *cell;
 
+	record_instance(session);
 	if (session->made_stream)
 		stream_insert(session->stream, session->server->oid);
 	else if (session->lost != NULL)
 		stream_set_state(session->server->name, "needs_resync", session->lost);
-	else if (session->foreign_copy)
-		stream_delete(session->server_name);
+	else if (session->foreign != NULL)
+		stream_set_state(session->server_name, "detached", session->foreign);
 	foreach(cell, session->tasks)
 	{
 		LoadTask *task = lfirst(cell);

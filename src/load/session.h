@@ -14,6 +14,7 @@
 
 #include "core/batch.h"
 #include "core/run.h"
+#include "core/catalog_instance.h"
 #include "load/connection.h"
 #include "load/load.h"
 #include "load/projection.h"
@@ -51,7 +52,8 @@ typedef struct LoadSession
 	MemoryContext row;     /* of one change */
 	const LoadRefreshOptions *options;
 	char *server_name;
-	bool foreign_copy;    /* the stream recorded here belongs to another database */
+	Instance *instance;   /* NULL until prepared */
+	char *foreign;        /* why the stream recorded here belongs to another database */
 	SourceServer *server; /* NULL: not connected */
 	Connection *control;
 	Connection *streaming; /* NULL: not started */
@@ -132,6 +134,20 @@ extern char *session_resync_hint(const LoadTask *task);
  * transaction that has written, the source would wait for us for ever.
  */
 extern void session_check_slot_possible(const LoadSession *session);
+
+/* ---- adopt.c ---- */
+
+/* What the state of a load without a slot of its own says when it has no reason. */
+#define DETACHED_REASON "restored from a dump or detached by hand: it has no slot of its own"
+
+/* "SELECT depipe.adopt('shop');" */
+extern char *adopt_hint(const char *server_name);
+
+/* Raise 55000 with that hint when a load is detached, or its stream another database's. */
+extern void adopt_check_attached(const Load *load);
+
+/* Is the stream this database's own?  What is another's is never removed at the source. */
+extern bool adopt_owns_stream(const Stream *stream);
 
 /* ---- copy.c ---- */
 

@@ -320,11 +320,10 @@ slot_name_part(const char *name, int length)
 }
 
 char *
-source_object_name(const char *server_name)
+source_object_name(const char *server_name, const char *seed)
 {
 	char *database = get_database_name(MyDatabaseId);
-	char *identity =
-		psprintf(UINT64_FORMAT "/%u/%s", GetSystemIdentifier(), MyDatabaseId, server_name);
+	char *identity = psprintf("%s/%s", seed, server_name);
 	uint32 id = DatumGetUInt32(hash_any((unsigned char *) identity, strlen(identity)));
 
 	return psprintf("depipe_%s_%s_%08x",
@@ -700,7 +699,8 @@ try_removal(Removal *removal)
 						  removal->publication,
 						  removal->server_name),
 			 errdetail("%s", error->message),
-			 errhint("The slot retains WAL. At the source: SELECT pg_drop_replication_slot(%s);",
+			 errhint("The slot retains WAL. Unless another database reads it, at the source:"
+					 " SELECT pg_drop_replication_slot(%s);",
 					 sql_literal(removal->slot_name))));
 }
 

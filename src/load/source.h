@@ -74,8 +74,12 @@ extern char *source_table_problem(const SourceTable *table, const List *key, cha
 /* The columns as stored in load_state.source_columns: JSON array of name, type, type_name. */
 extern char *source_columns_to_json(const SourceTable *table);
 
-/* Name for slot and publication of a server: depipe_<database>_<server>_<id>. */
-extern char *source_object_name(const char *server_name);
+/*
+ * Name for slot and publication of a server: depipe_<database>_<server>_<id>.
+ * The id depends on the seed (instance_seed) and the server's name alone: what
+ * an aborted attempt has left is found again.
+ */
+extern char *source_object_name(const char *server_name, const char *seed);
 
 extern SourceSlot *source_slot_describe(Connection *connection, const char *slot_name);
 extern void source_slot_drop(Connection *connection, const char *slot_name);

@@ -225,6 +225,7 @@ extension_is_here(void)
 static void
 settle_names(void)
 {
+	char *hint;
 	MemoryContext context = AllocSetContextCreate(TopTransactionContext,
 												  "depipe names",
 												  ALLOCSET_DEFAULT_SIZES);
@@ -233,7 +234,8 @@ settle_names(void)
 
 	names_changed = false; /* what follows must not call for itself */
 	PushActiveSnapshot(GetTransactionSnapshot());
-	if (extension_is_here())
+	/* while versions differ names are not followed: the next change after that settles all */
+	if (extension_is_here() && catalog_version_problem(&hint) == NULL)
 	{
 		error = guarded_run(settle, NULL);
 		if (error != NULL)

@@ -550,8 +550,10 @@ raise_failure(const Run *run, const Target *target)
 static void
 populate(Target *target, bool must_publish)
 {
-	Run *run = run_begin(target, "create");
+	Run *run;
 
+	run_check_enabled();
+	run = run_begin(target, "create");
 	transform_refresh(list_make1(target), list_make1(run));
 	if (run->status == RUN_FAILED)
 		raise_failure(run, target);

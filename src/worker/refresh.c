@@ -192,11 +192,7 @@ static void
 check_enabled(void)
 {
 	catalog_check_version();
-	if (!depipe_enabled)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("depipe is disabled"),
-				 errhint("Set depipe.enabled to on.")));
+	run_check_enabled();
 }
 
 /* ---- results ---- */

@@ -392,8 +392,8 @@ at_warehouse("SELECT depipe.detach_source('shop')");
 is(slots(), '0', 'detach_source removes the slot');
 is(at_warehouse("SELECT DISTINCT state FROM depipe.loads"), 'detached', 'its loads are detached');
 like(refresh('shop.plain'), qr/failed/, 'and do not connect');
-at_warehouse("SELECT depipe.resync('shop.plain')");
-is(refresh('shop.plain'), 'shop.plain succeeded', 'until a resync');
+at_warehouse("SELECT depipe.adopt('shop')");
+is(refresh('shop.plain'), 'shop.plain succeeded', 'until they are adopted');
 same('plain', 'attached again');
 $source->stop;
 ($result, $out, $err) = $warehouse->psql('postgres',

@@ -229,7 +229,7 @@ at_warehouse(q{SELECT depipe.detach_source('shop')});
 is_value($source, $slots, 0, 'detached: no slot');
 is_value($source, 'SELECT count(*) FROM pg_publication', 0, 'detached: no publication');
 is(state_of($warehouse, 'raw.a'), 'detached', 'detached: state');
-at_warehouse(q{SELECT depipe.resync('raw.a')}, q{SELECT depipe.resync('raw.b')});
+at_warehouse(q{SELECT depipe.adopt('shop')});
 change('attached');
 is(statuses($warehouse, 'raw.*'), 'raw.a=succeeded raw.b=succeeded', 'attached again');
 is_same($source, $warehouse, $_, 'attached again') foreach qw(a b);
