@@ -3,6 +3,8 @@
 
 EXTENSION = depipe
 EXTVERSION := $(shell sed -n "s/^default_version *= *'\(.*\)'.*/\1/p" depipe.control)
+# the version before: its complete script is kept in test/upgrade
+PREVIOUSVERSION = 0.1.0
 
 MODULE_big = depipe
 PGFILEDESC = "depipe - ELT engine with quality gates"
@@ -10,9 +12,12 @@ OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c src/*/*.c)))
 PG_CPPFLAGS = -I$(srcdir)/src -DDEPIPE_VERSION='"$(EXTVERSION)"'
 PG_CFLAGS = -MMD -MP
 
-# sql/depipe.sql is the complete current script; it is installed under its version's name.
-DATA_built = sql/depipe--$(EXTVERSION).sql
-DATA = $(wildcard sql/depipe--*--*.sql)
+# sql/depipe.sql is the complete current script; it is installed under its version's name. What
+# upgrades to it is sql/depipe-upgrade.sql, completed from the difference of the two complete scripts.
+UPGRADE = sql/depipe--$(PREVIOUSVERSION)--$(EXTVERSION).sql
+PREVIOUS = test/upgrade/depipe--$(PREVIOUSVERSION).sql
+DATA_built = sql/depipe--$(EXTVERSION).sql $(UPGRADE)
+DATA = $(filter-out $(UPGRADE),$(wildcard sql/depipe--*--*.sql))
 
 REGRESS = $(sort $(filter-out depipe%,$(patsubst sql/%.sql,%,$(wildcard sql/*.sql))))
 REGRESS_OPTS = --load-extension=depipe
@@ -21,7 +26,7 @@ ISOLATION_OPTS = --load-extension=depipe --inputdir=test/isolation --outputdir=t
 TAP_TESTS = $(if $(PROVE_TESTS),1)
 PROVE_TESTS = $(sort $(wildcard test/t/*.pl))
 
-EXTRA_CLEAN = $(OBJS:.o=.d) test/isolation/output_iso test/isolation/results tmp
+EXTRA_CLEAN = $(OBJS:.o=.d) sql/*.new test/isolation/output_iso test/isolation/results tmp
 
 # Bitcode for the JIT compiler would need the very clang that built the server.
 override with_llvm = no
@@ -39,6 +44,10 @@ endif
 
 sql/depipe--$(EXTVERSION).sql: sql/depipe.sql depipe.control
 	cp $< $@
+
+$(UPGRADE): $(PREVIOUS) sql/depipe.sql sql/depipe-upgrade.sql test/upgrade/changes.awk Makefile
+	awk -f test/upgrade/changes.awk $(PREVIOUS) sql/depipe.sql sql/depipe-upgrade.sql >$@.new
+	mv $@.new $@
 
 $(OBJS): depipe.control
 -include $(wildcard $(OBJS:.o=.d))

@@ -155,8 +155,9 @@ dp_scratch()
 # already there stay, so that only what changed is compiled again.
 dp_copy_tree()
 {
-	local part parts=()
+	local part version parts=()
 
+	version=$(sed -n "s/^default_version *= *'\(.*\)'.*/\1/p" "$DEPIPE_ROOT/depipe.control")
 	mkdir -p "$1"
 	find "$1" -type f ! -name '*.o' ! -name '*.d' -delete
 	for part in Makefile depipe.control META.json README.md CHANGELOG.md .clang-format \
@@ -164,7 +165,7 @@ dp_copy_tree()
 		[ ! -e "$DEPIPE_ROOT/$part" ] || parts+=("$part")
 	done
 	tar -C "$DEPIPE_ROOT" --exclude='*.o' --exclude='*.d' --exclude='*.so' --exclude='*.bc' \
-		--exclude='sql/depipe--[0-9]*.[0-9]*.[0-9].sql' -cf - "${parts[@]}" |
+		--exclude="sql/depipe--*$version.sql" --exclude='sql/*.new' -cf - "${parts[@]}" |
 		tar -C "$1" --no-same-owner -xf -
 }
 
@@ -215,6 +216,7 @@ dp_install()
 	make -s -C "$DEPIPE_BUILD" PG_CONFIG="$PG_CONFIG" COPT="${DEPIPE_COPT:-}" \
 		DESTDIR="$prefix" install >"$DEPIPE_RUN/install.log" 2>&1 </dev/null ||
 		{ cat "$DEPIPE_RUN/install.log" >&2; dp_die "the installation failed"; }
+	cp "$DEPIPE_BUILD"/test/upgrade/depipe--*.sql "$prefix$sharedir/extension/"
 	exec 9>&-
 	export PATH=$PG_BIN:$PATH
 }

@@ -1,0 +1,25 @@
+/*
+ * depipe: the part of the upgrade from the previous version that is written by hand.
+ *
+ * The build puts what is generated in place of the marked line (see
+ * test/upgrade/changes.awk): new objects, functions and views.  Here stand
+ * before it what makes room for that (views and functions whose result has
+ * other columns, tables), and after it what needs it (rows that are there).
+ */
+
+-- complain if script is sourced in psql, rather than via ALTER EXTENSION
+\echo Use "ALTER EXTENSION depipe UPDATE" to load this file. \quit
+
+SET LOCAL search_path TO pg_catalog, pg_temp;
+
+ALTER TABLE depipe.stream ADD COLUMN instance_id uuid;
+
+-- @changes@
+
+-- Streams that were made here are this instance's; others were copied with their database.
+UPDATE depipe.stream s SET instance_id = i.instance_id
+FROM depipe.instance i
+WHERE s.local_system_identifier OPERATOR(pg_catalog.=) i.system_identifier
+	AND s.local_database OPERATOR(pg_catalog.=) i.database_oid;
+
+ALTER TABLE depipe.stream DROP COLUMN local_system_identifier, DROP COLUMN local_database;

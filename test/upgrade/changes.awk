@@ -1,0 +1,168 @@
+# changes.awk: what an upgrade has to do, from the scripts of two versions.
+#
+#	awk -f test/upgrade/changes.awk test/upgrade/depipe--OLD.sql sql/depipe.sql sql/depipe-upgrade.sql
+#
+# prints the upgrade script: the third file, which is written by hand, with the generated statements
+# in place of its line "-- @changes@". Generated are: what is new; functions and event triggers that
+# have changed, dropped and made again, as are all views; functions that are gone, dropped; comments
+# and grants. Everything else about tables, types and what cannot be dropped is written by hand:
+# test/t/033_upgrade.pl compares the result with a new installation and says what is missing.
+#
+# A statement ends with a semicolon at the end of a line, outside of quotes and $$ bodies. A function
+# is known by the signature in its COMMENT, which follows it.
+
+# Quotes of a line that open or close a text; the rest of a line after "--" is a comment.
+function count_quotes(line,    i, c, n, inside)
+{
+	inside = in_text
+	n = 0
+	for (i = 1; i <= length(line); i++)
+	{
+		c = substr(line, i, 1)
+		if (c == "'")
+		{
+			inside = !inside
+			n++
+		}
+		else if (!inside && substr(line, i, 2) == "--")
+			break
+	}
+	return n
+}
+
+function squeeze(text)
+{
+	gsub(/[ \t\n]+/, " ", text)
+	return text
+}
+
+# "COMMENT ON FUNCTION f(int) IS ..." -> "FUNCTION f(int)", for what can be dropped; else nothing.
+function commented(text,    object)
+{
+	object = squeeze(text)
+	if (object !~ /^COMMENT ON (FUNCTION|PROCEDURE|VIEW) /)
+		return ""
+	sub(/^COMMENT ON /, "", object)
+	sub(/ IS .*/, "", object)
+	return object
+}
+
+# "CREATE TABLE depipe.x (...": "CREATE TABLE depipe.x"
+function head(text,    words, n)
+{
+	text = squeeze(text)
+	sub(/ ?\(.*/, "", text)
+	n = split(text, words, " ")
+	if (text ~ /^CREATE (UNIQUE INDEX|EVENT TRIGGER) /)
+		return words[1] " " words[2] " " words[3] " " words[4]
+	if (text ~ /^CREATE FOREIGN DATA WRAPPER /)
+		return words[1] " " words[2] " " words[3] " " words[4] " " words[5]
+	return words[1] " " words[2] " " words[3]
+}
+
+function emit(text)
+{
+	changes = changes text "\n\n"
+}
+
+function statement(text,    object)
+{
+	object = commented(text)
+	if (which == 1)
+	{
+		old[text] = 1
+		old_head[head(text)] = 1
+		if (object != "")
+		{
+			old_objects[++n_old] = object
+			is_old[object] = 1
+		}
+		return
+	}
+	if (object != "")
+		is_new[object] = 1
+	if (object != "" && created != "" && !(created in old))
+	{
+		if (object in is_old)
+			is_changed[object] = 1
+		emit(created)
+	}
+	created = ""
+	if (text ~ /^CREATE (FUNCTION|PROCEDURE) /)
+		created = text
+	else if (text ~ /^(COMMENT|GRANT|REVOKE|CREATE VIEW) /)
+		emit(text)
+	else if (text in old || text ~ /^(SET|DO|CREATE SCHEMA)[ \n]/)
+		return
+	else if (text ~ /^CREATE EVENT TRIGGER / && (head(text) in old_head))
+	{
+		object = head(text)
+		sub(/^CREATE/, "DROP", object)
+		emit(object ";")
+		emit(text)
+	}
+	else if (text !~ /^CREATE / || !(head(text) in old_head))
+		emit(text)
+}
+
+function finish_file()
+{
+	if (squeeze(pending) !~ /^ ?$/)
+	{
+		print "changes.awk: no end of the statement: " pending > "/dev/stderr"
+		exit 1
+	}
+}
+
+function drops(    i, text)
+{
+	text = ""
+	for (i = n_old; i > 0; i--)
+		if (old_objects[i] ~ /^VIEW /)
+			text = text "DROP " old_objects[i] ";\n\n"
+	for (i = n_old; i > 0; i--)
+		if (old_objects[i] !~ /^VIEW / && (!(old_objects[i] in is_new) || (old_objects[i] in is_changed)))
+			text = text "DROP " old_objects[i] ";\n\n"
+	return text
+}
+
+FNR == 1 {
+	finish_file()
+	which++
+	pending = ""
+}
+
+which == 3 {
+	if ($0 == "-- @changes@")
+		printf "%s%s", drops(), changes
+	else
+		print
+	next
+}
+
+in_block_comment {
+	if (index($0, "*/"))
+		in_block_comment = 0
+	next
+}
+
+pending == "" && /^\/\*/ { in_block_comment = !index($0, "*/"); next }
+pending == "" && (/^[ \t]*$/ || /^--/ || /^\\/) { next }
+
+{
+	pending = pending == "" ? $0 : pending "\n" $0
+	line = $0
+	bodies = gsub(/\$\$/, "", line)
+	if (in_body || bodies > 0)
+	{
+		if (bodies % 2 == 1)
+			in_body = !in_body
+	}
+	else if (count_quotes($0) % 2 == 1)
+		in_text = !in_text
+	if (!in_body && !in_text && $0 ~ /;[ \t]*(-- .*)?$/)
+	{
+		statement(pending)
+		pending = ""
+	}
+}

@@ -1,0 +1,1382 @@
+/*
+ * depipe: in-database ELT with quality gates.
+ *
+ * The complete script of the current version.  Sections:
+ *
+ *		1. schema, roles
+ *		2. definitions (dumped)
+ *		3. state (never dumped)
+ *		4. checks: the vocabulary of constraints
+ *		5. sources and loads
+ *		6. transforms
+ *		7. constraints and breakers
+ *		8. running
+ *		9. looking
+ *		10. rights
+ */
+
+-- complain if script is sourced in psql, rather than via CREATE EXTENSION
+\echo Use "CREATE EXTENSION depipe" to load this file. \quit
+
+SET LOCAL search_path TO pg_catalog, pg_temp;
+
+-- ---------------------------------------------------------------------
+-- 1. schema, roles
+-- ---------------------------------------------------------------------
+
+CREATE SCHEMA depipe;
+COMMENT ON SCHEMA depipe IS 'depipe: loads, transforms, constraints and circuit breakers';
+
+-- Roles belong to the cluster: another database may have made it already, and
+-- DROP EXTENSION leaves it.
+DO $$
+BEGIN
+	IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname OPERATOR(pg_catalog.=) 'depipe_operator') THEN
+		CREATE ROLE depipe_operator NOLOGIN;
+	END IF;
+END
+$$;
+
+-- ---------------------------------------------------------------------
+-- 2. definitions (dumped)
+-- ---------------------------------------------------------------------
+
+CREATE SEQUENCE depipe.target_id_seq AS integer;
+
+CREATE TABLE depipe.target (
+	target_id integer NOT NULL DEFAULT nextval('depipe.target_id_seq'::regclass),
+	schema_name name NOT NULL,
+	table_name name NOT NULL,
+	kind "char" NOT NULL,
+	owner regrole NOT NULL,
+	created_at timestamptz NOT NULL DEFAULT now(),
+	CONSTRAINT target_pkey PRIMARY KEY (target_id),
+	CONSTRAINT target_name_key UNIQUE (schema_name, table_name),
+	CONSTRAINT target_kind_check CHECK (kind IN ('t', 'l', 'f'))
+);
+COMMENT ON TABLE depipe.target IS 'tables known to depipe: maintained by a load (l) or a transform (f), or with constraints only (t)';
+
+CREATE TABLE depipe.load (
+	target_id integer NOT NULL,
+	server_name name NOT NULL,
+	source_schema name NOT NULL,
+	source_table name NOT NULL,
+	mode text NOT NULL,
+	key_columns text[],
+	columns jsonb,
+	row_filter text,
+	schema_change text NOT NULL DEFAULT 'safe',
+	new_columns text NOT NULL DEFAULT 'load',
+	on_truncate text NOT NULL DEFAULT 'apply',
+	target_lag interval NOT NULL DEFAULT '1 second',
+	CONSTRAINT load_pkey PRIMARY KEY (target_id),
+	CONSTRAINT load_target_fkey FOREIGN KEY (target_id) REFERENCES depipe.target ON DELETE CASCADE
+);
+COMMENT ON TABLE depipe.load IS 'definitions of loads';
+
+CREATE TABLE depipe.transform (
+	target_id integer NOT NULL,
+	query_text text NOT NULL,
+	query_sql text NOT NULL,
+	key_columns text[],
+	mode text NOT NULL DEFAULT 'auto',
+	target_lag interval,
+	on_incomplete text NOT NULL DEFAULT 'publish',
+	on_stale text NOT NULL DEFAULT 'publish',
+	CONSTRAINT transform_pkey PRIMARY KEY (target_id),
+	CONSTRAINT transform_target_fkey FOREIGN KEY (target_id) REFERENCES depipe.target ON DELETE CASCADE
+);
+COMMENT ON TABLE depipe.transform IS 'definitions of transforms: the query as written and as analysed';
+
+CREATE TABLE depipe.transform_input (
+	target_id integer NOT NULL,
+	schema_name name NOT NULL,
+	table_name name NOT NULL,
+	direct boolean NOT NULL DEFAULT true,
+	CONSTRAINT transform_input_pkey PRIMARY KEY (target_id, schema_name, table_name),
+	CONSTRAINT transform_input_target_fkey FOREIGN KEY (target_id) REFERENCES depipe.transform ON DELETE CASCADE
+);
+COMMENT ON TABLE depipe.transform_input IS 'tables that the query of a transform reads; not direct: through a view or as a partition';
+
+CREATE SEQUENCE depipe.constraint_id_seq AS integer;
+
+-- rule is in one spelling; expression to column_types are its analysed form, made
+-- for columns of these types (NULL while the table does not exist), under the
+-- search_path of whoever declared it.
+CREATE TABLE depipe.constraint_definition (
+	constraint_id integer NOT NULL DEFAULT nextval('depipe.constraint_id_seq'::regclass),
+	target_id integer NOT NULL,
+	name name NOT NULL,
+	rule jsonb NOT NULL,
+	search_path text NOT NULL,
+	expression text,
+	metric text,
+	is_aggregate boolean NOT NULL DEFAULT false,
+	is_late boolean NOT NULL DEFAULT false,
+	filter text,
+	filter_expression text,
+	columns text[],
+	column_types text[],
+	reference_schema name,
+	reference_table name,
+	on_violation text NOT NULL,
+	warn_if text,
+	fail_if text,
+	scope text NOT NULL DEFAULT 'table',
+	min_rows bigint NOT NULL DEFAULT 1000,
+	on_null text NOT NULL DEFAULT 'pass',
+	on_no_data text NOT NULL DEFAULT 'not_evaluated',
+	on_error text NOT NULL DEFAULT 'fail',
+	grace interval NOT NULL DEFAULT '0',
+	existing text NOT NULL DEFAULT 'baseline',
+	enforce_from timestamptz,
+	check_every interval NOT NULL DEFAULT '1 minute',
+	owner text,
+	description text,
+	created_at timestamptz NOT NULL DEFAULT now(),
+	CONSTRAINT constraint_definition_pkey PRIMARY KEY (constraint_id),
+	CONSTRAINT constraint_definition_name_key UNIQUE (target_id, name),
+	CONSTRAINT constraint_definition_target_fkey FOREIGN KEY (target_id) REFERENCES depipe.target ON DELETE CASCADE
+);
+CREATE INDEX constraint_definition_reference_idx ON depipe.constraint_definition (reference_schema, reference_table);
+COMMENT ON TABLE depipe.constraint_definition IS 'constraints: the rule with its analysed form, and the policies';
+
+CREATE TABLE depipe.breaker_setting (
+	target_id integer NOT NULL,
+	mode text NOT NULL DEFAULT 'normal',
+	on_open text NOT NULL DEFAULT 'serve_last_good',
+	bad_runs integer NOT NULL DEFAULT 1,
+	of_runs integer NOT NULL DEFAULT 1,
+	close_after integer NOT NULL DEFAULT 1,
+	retry_wait interval NOT NULL DEFAULT '1 minute',
+	max_wait interval NOT NULL DEFAULT '1 hour',
+	probe_timeout interval NOT NULL DEFAULT '10 minutes',
+	CONSTRAINT breaker_setting_pkey PRIMARY KEY (target_id),
+	CONSTRAINT breaker_setting_target_fkey FOREIGN KEY (target_id) REFERENCES depipe.target ON DELETE CASCADE
+);
+COMMENT ON TABLE depipe.breaker_setting IS 'settings of breakers that differ from the defaults';
+
+SELECT pg_catalog.pg_extension_config_dump('depipe.target', '');
+SELECT pg_catalog.pg_extension_config_dump('depipe.target_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('depipe.load', '');
+SELECT pg_catalog.pg_extension_config_dump('depipe.transform', '');
+SELECT pg_catalog.pg_extension_config_dump('depipe.transform_input', '');
+SELECT pg_catalog.pg_extension_config_dump('depipe.constraint_definition', '');
+SELECT pg_catalog.pg_extension_config_dump('depipe.constraint_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('depipe.breaker_setting', '');
+
+-- ---------------------------------------------------------------------
+-- 3. state (never dumped: it means nothing elsewhere)
+-- ---------------------------------------------------------------------
+
+-- relid is the table that a target was last bound to: it lets a rename be
+-- followed when no table of the old name is left.
+CREATE TABLE depipe.target_state (
+	target_id integer NOT NULL,
+	relid oid,
+	paused boolean NOT NULL DEFAULT false,
+	pause_reason text,
+	paused_until timestamptz,
+	data_as_of timestamptz,
+	CONSTRAINT target_state_pkey PRIMARY KEY (target_id),
+	CONSTRAINT target_state_target_fkey FOREIGN KEY (target_id) REFERENCES depipe.target ON DELETE CASCADE
+);
+
+-- One row per server: the slot, and how far its stream has been taken in.
+CREATE TABLE depipe.stream (
+	server_name name NOT NULL,
+	server_oid oid,
+	slot_name name NOT NULL,
+	slot_incarnation bigint NOT NULL DEFAULT 1,
+	publication name NOT NULL,
+	publication_oid oid,
+	publication_managed boolean NOT NULL,
+	system_identifier text,
+	timeline integer,
+	local_system_identifier text NOT NULL,
+	local_database oid NOT NULL,
+	applied_lsn pg_lsn,
+	commit_time timestamptz,
+	batch_number bigint NOT NULL DEFAULT 0,
+	state text NOT NULL DEFAULT 'new',
+	reason text,
+	received_lsn pg_lsn,
+	source_lsn pg_lsn,
+	retained_bytes bigint,
+	safe_wal_size bigint,
+	checked_at timestamptz,
+	CONSTRAINT stream_pkey PRIMARY KEY (server_name)
+);
+COMMENT ON TABLE depipe.stream IS 'progress of the stream of each server, written in the transaction of the data';
+
+-- applied_lsn: changes of transactions that committed before it are in the
+-- table (or parked): the copy's position, then that of the last batch.
+CREATE TABLE depipe.load_state (
+	target_id integer NOT NULL,
+	state text NOT NULL DEFAULT 'new',
+	reason text,
+	hint text,
+	since timestamptz NOT NULL DEFAULT now(),
+	server_oid oid,
+	applied_lsn pg_lsn,
+	source_relid oid,
+	source_columns jsonb,
+	key_columns text[],
+	made_table boolean NOT NULL DEFAULT false,
+	rows_copied bigint,
+	CONSTRAINT load_state_pkey PRIMARY KEY (target_id),
+	CONSTRAINT load_state_target_fkey FOREIGN KEY (target_id) REFERENCES depipe.target ON DELETE CASCADE
+);
+
+-- rebuild: what the table holds is of another definition, or has no key yet.
+-- query_tree is the analysed query as of its last analysis, written by the
+-- server version tree_version: it lets the text follow a rename.
+CREATE TABLE depipe.transform_state (
+	target_id integer NOT NULL,
+	populated boolean NOT NULL DEFAULT false,
+	state text NOT NULL DEFAULT 'new',
+	reason text,
+	since timestamptz NOT NULL DEFAULT now(),
+	made_table boolean NOT NULL DEFAULT false,
+	rebuild boolean NOT NULL DEFAULT false,
+	query_tree text,
+	tree_version integer,
+	input_relids oid[],
+	CONSTRAINT transform_state_pkey PRIMARY KEY (target_id),
+	CONSTRAINT transform_state_target_fkey FOREIGN KEY (target_id) REFERENCES depipe.target ON DELETE CASCADE
+);
+
+-- baseline: violations that were there when the constraint was declared.
+CREATE TABLE depipe.constraint_state (
+	constraint_id integer NOT NULL,
+	outcome text,
+	outcome_since timestamptz,
+	evaluated_at timestamptz,
+	evaluated bigint,
+	violations bigint,
+	metric text,
+	baseline bigint NOT NULL DEFAULT 0,
+	would_have_blocked bigint NOT NULL DEFAULT 0,
+	CONSTRAINT constraint_state_pkey PRIMARY KEY (constraint_id),
+	CONSTRAINT constraint_state_constraint_fkey FOREIGN KEY (constraint_id)
+		REFERENCES depipe.constraint_definition ON DELETE CASCADE
+);
+
+-- Keys that rows refer to and that their reference did not have when they
+-- came: pending until they appear or the constraint's grace is over.
+CREATE TABLE depipe.pending_key (
+	constraint_id integer NOT NULL,
+	reference_key text[] NOT NULL,
+	since timestamptz NOT NULL,
+	CONSTRAINT pending_key_pkey PRIMARY KEY (constraint_id, reference_key),
+	CONSTRAINT pending_key_constraint_fkey FOREIGN KEY (constraint_id)
+		REFERENCES depipe.constraint_definition ON DELETE CASCADE
+);
+
+-- passes: probes in a row that went well; outcomes: of the last runs, true is
+-- bad; wait: until the next probe, doubled by each that fails.
+CREATE TABLE depipe.breaker_state (
+	target_id integer NOT NULL,
+	state text NOT NULL DEFAULT 'closed',
+	since timestamptz NOT NULL DEFAULT now(),
+	reason text,
+	set_by name,
+	constraint_name name,
+	until timestamptz,
+	retry_at timestamptz,
+	wait interval,
+	changed boolean NOT NULL DEFAULT false,
+	passes integer NOT NULL DEFAULT 0,
+	outcomes boolean[] NOT NULL DEFAULT '{}',
+	probe_started timestamptz,
+	CONSTRAINT breaker_state_pkey PRIMARY KEY (target_id),
+	CONSTRAINT breaker_state_target_fkey FOREIGN KEY (target_id) REFERENCES depipe.target ON DELETE CASCADE
+);
+
+CREATE TABLE depipe.run (
+	run_id bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
+	target_id integer NOT NULL,
+	started_by text NOT NULL,
+	role_name name NOT NULL,
+	pid integer NOT NULL,
+	started_at timestamptz NOT NULL,
+	finished_at timestamptz,
+	status text NOT NULL,
+	strategy text,
+	reason text,
+	rows_in bigint NOT NULL DEFAULT 0,
+	inserted bigint NOT NULL DEFAULT 0,
+	updated bigint NOT NULL DEFAULT 0,
+	deleted bigint NOT NULL DEFAULT 0,
+	quarantined bigint NOT NULL DEFAULT 0,
+	read_ms double precision,
+	gate_ms double precision,
+	apply_ms double precision,
+	error_sqlstate text,
+	error_message text,
+	error_hint text,
+	CONSTRAINT run_pkey PRIMARY KEY (run_id),
+	CONSTRAINT run_target_fkey FOREIGN KEY (target_id) REFERENCES depipe.target ON DELETE CASCADE
+);
+CREATE INDEX run_target_idx ON depipe.run (target_id, run_id);
+
+CREATE TABLE depipe.verdict (
+	verdict_id bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
+	run_id bigint,
+	target_id integer NOT NULL,
+	constraint_id integer NOT NULL,
+	constraint_name name NOT NULL,
+	check_kind text NOT NULL,
+	outcome text NOT NULL,
+	action text NOT NULL,
+	evaluated bigint,
+	violations bigint,
+	metric text,
+	warn_if text,
+	fail_if text,
+	would_have_blocked boolean NOT NULL DEFAULT false,
+	strategy text,
+	elapsed_ms double precision,
+	detail jsonb,
+	recorded_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+	CONSTRAINT verdict_pkey PRIMARY KEY (verdict_id),
+	CONSTRAINT verdict_target_fkey FOREIGN KEY (target_id) REFERENCES depipe.target ON DELETE CASCADE
+);
+CREATE INDEX verdict_target_idx ON depipe.verdict (target_id, verdict_id);
+CREATE INDEX verdict_run_idx ON depipe.verdict (run_id);
+
+CREATE TABLE depipe.incident (
+	incident_id bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
+	target_id integer NOT NULL,
+	constraint_name name NOT NULL,
+	opened_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+	last_seen timestamptz NOT NULL DEFAULT clock_timestamp(),
+	closed_at timestamptz,
+	outcome text NOT NULL,
+	action text NOT NULL,
+	occurrences bigint NOT NULL DEFAULT 1,
+	violations bigint,
+	first_run_id bigint,
+	last_run_id bigint,
+	CONSTRAINT incident_pkey PRIMARY KEY (incident_id),
+	CONSTRAINT incident_target_fkey FOREIGN KEY (target_id) REFERENCES depipe.target ON DELETE CASCADE
+);
+CREATE UNIQUE INDEX incident_open_key ON depipe.incident (target_id, constraint_name) WHERE closed_at IS NULL;
+
+-- How the text images of parked and quarantined rows are to be read: images
+-- stay readable after the table has changed.
+CREATE TABLE depipe.row_layout (
+	layout_id bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
+	target_id integer NOT NULL,
+	columns text[] NOT NULL,
+	types text[] NOT NULL,
+	CONSTRAINT row_layout_pkey PRIMARY KEY (layout_id),
+	CONSTRAINT row_layout_columns_key UNIQUE (target_id, columns, types),
+	CONSTRAINT row_layout_target_fkey FOREIGN KEY (target_id) REFERENCES depipe.target ON DELETE CASCADE
+);
+
+-- Deltas that wait, in source order.  kind: 'row', or 'clear' (TRUNCATE);
+-- batch: items of one delta have the same; unknown: columns (by name) that the
+-- source did not send; base_key: the row, as it was before the batch, that has
+-- them; pair: the item that deletes the old key of a key change.
+CREATE TABLE depipe.parked_item (
+	target_id integer NOT NULL,
+	item bigint NOT NULL,
+	kind text NOT NULL,
+	lsn pg_lsn,
+	commit_time timestamptz,
+	layout_id bigint,
+	weight bigint,
+	image text[],
+	unknown text[],
+	base_key text[],
+	pair bigint,
+	batch bigint,
+	parked_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+	CONSTRAINT parked_item_pkey PRIMARY KEY (target_id, item),
+	CONSTRAINT parked_item_target_fkey FOREIGN KEY (target_id) REFERENCES depipe.target ON DELETE CASCADE
+);
+
+-- Whole rows that a constraint kept out; at most one per key.
+CREATE TABLE depipe.quarantined_row (
+	quarantine_id bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
+	target_id integer NOT NULL,
+	layout_id bigint NOT NULL,
+	row_key text[],
+	image text[] NOT NULL,
+	constraint_ids integer[] NOT NULL,
+	reasons text[] NOT NULL,
+	lsn pg_lsn,
+	commit_time timestamptz,
+	previous_key text[],
+	run_id bigint,
+	retry boolean NOT NULL DEFAULT false,
+	quarantined_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+	CONSTRAINT quarantined_row_pkey PRIMARY KEY (quarantine_id),
+	CONSTRAINT quarantined_row_key UNIQUE (target_id, row_key),
+	CONSTRAINT quarantined_row_target_fkey FOREIGN KEY (target_id) REFERENCES depipe.target ON DELETE CASCADE
+);
+
+CREATE TABLE depipe.event (
+	event_id bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
+	happened_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+	target_id integer,
+	target text,
+	event text NOT NULL,
+	state text,
+	reason text,
+	role_name name NOT NULL DEFAULT session_user,
+	CONSTRAINT event_pkey PRIMARY KEY (event_id)
+);
+COMMENT ON TABLE depipe.event IS 'durable log of state changes; NOTIFY depipe is its doorbell';
+
+-- Attempts of the scheduler.  unit: 'server shop', 'target 12', or 'history'.
+-- failures: in a row, counted when an attempt begins; no attempt before retry_at.
+CREATE TABLE depipe.attempt (
+	unit text NOT NULL,
+	started_at timestamptz NOT NULL,
+	failures integer NOT NULL,
+	retry_at timestamptz,
+	CONSTRAINT attempt_pkey PRIMARY KEY (unit)
+);
+COMMENT ON TABLE depipe.attempt IS 'when the scheduler last tried a server or a target, and when it may again';
+
+-- ---------------------------------------------------------------------
+-- 4. checks: the vocabulary of constraints
+-- ---------------------------------------------------------------------
+
+-- A check says what must hold; the table and the policy come with
+-- add_constraint.  Shapes are validated there, in C, with better words than a
+-- domain constraint has.
+CREATE DOMAIN depipe.check AS jsonb;
+COMMENT ON DOMAIN depipe.check IS
+'what must hold for a table: {"kind": "...", arguments}; made by depipe.not_null, depipe.satisfies and the like';
+
+CREATE FUNCTION depipe.satisfies(expression text)
+RETURNS depipe.check
+LANGUAGE sql STABLE PARALLEL SAFE
+SET search_path TO pg_catalog, pg_temp
+AS $$
+	SELECT pg_catalog.jsonb_build_object('kind', 'satisfies', 'expression', expression)
+$$;
+COMMENT ON FUNCTION depipe.satisfies(text) IS
+'any boolean SQL expression: about each row, or with an aggregate in it about the table';
+
+CREATE FUNCTION depipe.not_null(VARIADIC columns text[])
+RETURNS depipe.check
+LANGUAGE sql STABLE PARALLEL SAFE
+SET search_path TO pg_catalog, pg_temp
+AS $$
+	SELECT pg_catalog.jsonb_build_object('kind', 'not_null', 'columns', columns)
+$$;
+COMMENT ON FUNCTION depipe.not_null(text[]) IS 'none of the columns is null';
+
+CREATE FUNCTION depipe.unique(VARIADIC columns text[])
+RETURNS depipe.check
+LANGUAGE sql STABLE PARALLEL SAFE
+SET search_path TO pg_catalog, pg_temp
+AS $$
+	SELECT pg_catalog.jsonb_build_object('kind', 'unique', 'columns', columns)
+$$;
+COMMENT ON FUNCTION depipe.unique(text[]) IS 'no two rows have the same values in these columns';
+
+-- values travel as JSON: their text must not depend on the session
+CREATE FUNCTION depipe.accepted_values(column_name text, VARIADIC accepted anycompatiblearray)
+RETURNS depipe.check
+LANGUAGE sql STABLE PARALLEL SAFE
+SET search_path TO pg_catalog, pg_temp
+SET datestyle TO 'ISO'
+SET intervalstyle TO 'postgres'
+AS $$
+	SELECT pg_catalog.jsonb_build_object('kind', 'accepted_values', 'column_name', column_name,
+		'accepted', pg_catalog.to_jsonb(accepted))
+$$;
+COMMENT ON FUNCTION depipe.accepted_values(text, anycompatiblearray) IS
+'the column has one of these values; they are cast to its type';
+
+CREATE FUNCTION depipe.in_range(column_name text, minimum anycompatible DEFAULT NULL,
+	maximum anycompatible DEFAULT NULL, strict boolean DEFAULT false)
+RETURNS depipe.check
+LANGUAGE sql STABLE PARALLEL SAFE
+SET search_path TO pg_catalog, pg_temp
+SET datestyle TO 'ISO'
+SET intervalstyle TO 'postgres'
+AS $$
+	SELECT pg_catalog.jsonb_build_object('kind', 'in_range', 'column_name', column_name,
+		'minimum', pg_catalog.to_jsonb(minimum), 'maximum', pg_catalog.to_jsonb(maximum),
+		'strict', strict)
+$$;
+COMMENT ON FUNCTION depipe.in_range(text, anycompatible, anycompatible, boolean) IS
+'the column lies between the bounds, which belong to the range unless strict';
+
+CREATE FUNCTION depipe.matches(column_name text, pattern text)
+RETURNS depipe.check
+LANGUAGE sql STABLE PARALLEL SAFE
+SET search_path TO pg_catalog, pg_temp
+AS $$
+	SELECT pg_catalog.jsonb_build_object('kind', 'matches', 'column_name', column_name,
+		'pattern', pattern)
+$$;
+COMMENT ON FUNCTION depipe.matches(text, text) IS 'the column matches a regular expression';
+
+CREATE FUNCTION depipe.relationships(column_name text, reference text, reference_columns text,
+	reference_filter text DEFAULT NULL)
+RETURNS depipe.check
+LANGUAGE sql STABLE PARALLEL SAFE
+SET search_path TO pg_catalog, pg_temp
+AS $$
+	SELECT pg_catalog.jsonb_build_object('kind', 'relationships', 'columns', column_name,
+		'reference', reference, 'reference_columns', reference_columns,
+		'reference_filter', reference_filter)
+$$;
+COMMENT ON FUNCTION depipe.relationships(text, text, text, text) IS
+'the value exists in a column of the reference, in a row for which the filter holds';
+
+CREATE FUNCTION depipe.relationships(columns text[], reference text, reference_columns text[],
+	reference_filter text DEFAULT NULL)
+RETURNS depipe.check
+LANGUAGE sql STABLE PARALLEL SAFE
+SET search_path TO pg_catalog, pg_temp
+AS $$
+	SELECT pg_catalog.jsonb_build_object('kind', 'relationships', 'columns', columns,
+		'reference', reference, 'reference_columns', reference_columns,
+		'reference_filter', reference_filter)
+$$;
+COMMENT ON FUNCTION depipe.relationships(text[], text, text[], text) IS
+'the combination of values exists in columns of the reference, in a row for which the filter holds';
+
+CREATE FUNCTION depipe.row_count(minimum bigint DEFAULT NULL, maximum bigint DEFAULT NULL)
+RETURNS depipe.check
+LANGUAGE sql STABLE PARALLEL SAFE
+SET search_path TO pg_catalog, pg_temp
+AS $$
+	SELECT pg_catalog.jsonb_build_object('kind', 'row_count', 'minimum', minimum, 'maximum', maximum)
+$$;
+COMMENT ON FUNCTION depipe.row_count(bigint, bigint) IS 'the number of rows lies between the bounds';
+
+CREATE FUNCTION depipe.freshness(column_name text, max_age interval)
+RETURNS depipe.check
+LANGUAGE sql STABLE PARALLEL SAFE
+SET intervalstyle TO 'postgres'
+SET search_path TO pg_catalog, pg_temp
+AS $$
+	SELECT pg_catalog.jsonb_build_object('kind', 'freshness', 'column_name', column_name,
+		'max_age', pg_catalog.to_jsonb(max_age))
+$$;
+COMMENT ON FUNCTION depipe.freshness(text, interval) IS
+'the newest value of a date or timestamp column is not older than this';
+
+-- ---------------------------------------------------------------------
+-- 5. sources and loads
+-- ---------------------------------------------------------------------
+
+CREATE FUNCTION depipe.validator(options text[], catalog oid)
+RETURNS void
+LANGUAGE C
+AS 'MODULE_PATHNAME', 'depipe_validator';
+COMMENT ON FUNCTION depipe.validator(text[], oid) IS
+'checks the options of servers and user mappings of the foreign data wrapper depipe';
+
+CREATE FOREIGN DATA WRAPPER depipe VALIDATOR depipe.validator;
+COMMENT ON FOREIGN DATA WRAPPER depipe IS 'sources of loads: other PostgreSQL databases';
+
+CREATE FUNCTION depipe.check_source(server name,
+	OUT item text, OUT ok boolean, OUT detail text, OUT hint text)
+RETURNS SETOF record
+LANGUAGE C
+AS 'MODULE_PATHNAME', 'depipe_check_source';
+COMMENT ON FUNCTION depipe.check_source(name) IS
+'connects to a source and says what it has and lacks for the loads of the server';
+
+CREATE FUNCTION depipe.create_load(
+	target text,
+	server name DEFAULT NULL,
+	source text DEFAULT NULL,
+	mode text DEFAULT NULL,
+	key text[] DEFAULT NULL,
+	columns jsonb DEFAULT NULL,
+	row_filter text DEFAULT NULL,
+	schema_change text DEFAULT 'safe',
+	new_columns text DEFAULT 'load',
+	on_truncate text DEFAULT 'apply',
+	target_lag interval DEFAULT '1 second',
+	replace boolean DEFAULT false)
+RETURNS text
+LANGUAGE C
+AS 'MODULE_PATHNAME', 'depipe_create_load';
+COMMENT ON FUNCTION depipe.create_load(text, name, text, text, text[], jsonb, text, text, text, text, interval, boolean)
+IS 'keep a table equal to a table of a source; returns the name of the table. The next run copies it';
+
+CREATE FUNCTION depipe.drop_load(target text, drop_table boolean DEFAULT false)
+RETURNS void
+LANGUAGE C
+AS 'MODULE_PATHNAME', 'depipe_drop_load';
+COMMENT ON FUNCTION depipe.drop_load(text, boolean) IS
+'stop loading a table; it stays unless drop_table. With the last load of a server its slot and publication go';
+
+CREATE FUNCTION depipe.pause(reason text, pattern text DEFAULT '*', server name DEFAULT NULL,
+	until timestamptz DEFAULT NULL)
+RETURNS integer
+LANGUAGE C
+AS 'MODULE_PATHNAME', 'depipe_pause';
+COMMENT ON FUNCTION depipe.pause(text, text, name, timestamptz) IS
+'hold loads and transforms; changes of paused loads are kept. Returns how many';
+
+CREATE FUNCTION depipe.resume(pattern text DEFAULT '*')
+RETURNS integer
+LANGUAGE C
+AS 'MODULE_PATHNAME', 'depipe_resume';
+COMMENT ON FUNCTION depipe.resume(text) IS 'end pauses; returns how many';
+
+CREATE FUNCTION depipe.resync(target text)
+RETURNS void
+LANGUAGE C
+AS 'MODULE_PATHNAME', 'depipe_resync';
+COMMENT ON FUNCTION depipe.resync(text) IS
+'have the next run read the whole source table again and write the differences';
+
+CREATE FUNCTION depipe.detach_source(server name)
+RETURNS void
+LANGUAGE C
+AS 'MODULE_PATHNAME', 'depipe_detach_source';
+COMMENT ON FUNCTION depipe.detach_source(name) IS
+'remove slot and publication at the source; its loads stay defined and are detached';
+
+CREATE FUNCTION depipe.server_dropped()
+RETURNS event_trigger
+LANGUAGE C
+AS 'MODULE_PATHNAME', 'depipe_server_dropped';
+COMMENT ON FUNCTION depipe.server_dropped() IS 'event trigger: servers that loads use are not dropped';
+
+CREATE EVENT TRIGGER depipe_server_dropped ON sql_drop
+WHEN TAG IN ('DROP FOREIGN DATA WRAPPER', 'DROP OWNED', 'DROP SERVER')
+EXECUTE FUNCTION depipe.server_dropped();
+
+CREATE FUNCTION depipe.extension_dropped()
+RETURNS event_trigger
+LANGUAGE C
+AS 'MODULE_PATHNAME', 'depipe_extension_dropped';
+COMMENT ON FUNCTION depipe.extension_dropped() IS 'event trigger: names the slots that DROP EXTENSION leaves behind';
+
+CREATE EVENT TRIGGER depipe_extension_dropped ON ddl_command_start
+WHEN TAG IN ('DROP EXTENSION')
+EXECUTE FUNCTION depipe.extension_dropped();
+
+CREATE FUNCTION depipe.server_altered()
+RETURNS event_trigger
+LANGUAGE C
+AS 'MODULE_PATHNAME', 'depipe_server_altered';
+COMMENT ON FUNCTION depipe.server_altered() IS 'event trigger: loads follow renamed servers';
+
+CREATE EVENT TRIGGER depipe_server_altered ON ddl_command_end
+WHEN TAG IN ('ALTER SERVER')
+EXECUTE FUNCTION depipe.server_altered();
+
+-- ---------------------------------------------------------------------
+-- 6. transforms
+-- ---------------------------------------------------------------------
+
+CREATE FUNCTION depipe.refuse_dml()
+RETURNS trigger
+LANGUAGE C
+AS 'MODULE_PATHNAME', 'depipe_refuse_dml';
+COMMENT ON FUNCTION depipe.refuse_dml() IS 'trigger of the tables that transforms maintain: refuses direct changes';
+
+CREATE FUNCTION depipe.create_transform(
+	target text,
+	query text,
+	key text[] DEFAULT NULL,
+	mode text DEFAULT 'auto',
+	target_lag interval DEFAULT NULL,
+	on_incomplete text DEFAULT 'publish',
+	on_stale text DEFAULT 'publish',
+	populate boolean DEFAULT true,
+	replace boolean DEFAULT false)
+RETURNS text
+LANGUAGE C
+AS 'MODULE_PATHNAME', 'depipe_create_transform';
+COMMENT ON FUNCTION depipe.create_transform(text, text, text[], text, interval, text, text, boolean, boolean)
+IS 'keep a table equal to a query; returns the name of the table';
+
+CREATE FUNCTION depipe.alter_transform(
+	target text,
+	query text DEFAULT NULL,
+	key text[] DEFAULT NULL,
+	mode text DEFAULT NULL,
+	target_lag interval DEFAULT NULL,
+	on_incomplete text DEFAULT NULL,
+	on_stale text DEFAULT NULL,
+	populate boolean DEFAULT true,
+	dry_run boolean DEFAULT false)
+RETURNS text
+LANGUAGE C
+AS 'MODULE_PATHNAME', 'depipe_alter_transform';
+COMMENT ON FUNCTION depipe.alter_transform(text, text, text[], text, interval, text, text, boolean, boolean)
+IS 'change what is given, keep the rest; returns what it did: nothing, compatible, add columns, rebuild';
+
+CREATE FUNCTION depipe.drop_transform(target text, drop_table boolean DEFAULT false)
+RETURNS void
+LANGUAGE C
+AS 'MODULE_PATHNAME', 'depipe_drop_transform';
+COMMENT ON FUNCTION depipe.drop_transform(text, boolean) IS 'stop maintaining a table; it stays unless drop_table';
+
+CREATE FUNCTION depipe.explain_transform(target text,
+	OUT strategy text, OUT possible boolean, OUT chosen boolean, OUT cost double precision,
+	OUT reason text, OUT detail text, OUT delta_sql text)
+RETURNS SETOF record
+LANGUAGE C
+AS 'MODULE_PATHNAME', 'depipe_explain_transform';
+COMMENT ON FUNCTION depipe.explain_transform(text) IS
+'how the next refresh of a transform would be made, which other ways there are, and why';
+
+CREATE FUNCTION depipe.verify(target text, depth text DEFAULT 'rows', condition text DEFAULT NULL,
+	max_rows integer DEFAULT 100,
+	OUT difference text, OUT key text, OUT expected jsonb, OUT actual jsonb, OUT explained_by text)
+RETURNS SETOF record
+LANGUAGE C
+AS 'MODULE_PATHNAME', 'depipe_verify';
+COMMENT ON FUNCTION depipe.verify(text, text, text, integer) IS
+'compares a target with its query or its source under one snapshot and returns the differences; no row: equal';
+
+CREATE FUNCTION depipe.blocked_targets(OUT target_id integer, OUT path text, OUT reason text)
+RETURNS SETOF record
+LANGUAGE C STABLE ROWS 10
+AS 'MODULE_PATHNAME', 'depipe_blocked_targets';
+COMMENT ON FUNCTION depipe.blocked_targets() IS
+'targets that wait for something upstream, with the path from the cause; names that the reader may not see are hidden';
+
+-- Notes that names may have changed; what becomes of definitions is decided at commit.
+CREATE FUNCTION depipe.names_changed()
+RETURNS event_trigger
+LANGUAGE C
+AS 'MODULE_PATHNAME', 'depipe_names_changed';
+COMMENT ON FUNCTION depipe.names_changed() IS 'event trigger: definitions follow renamed tables at commit';
+
+CREATE EVENT TRIGGER depipe_names_changed ON ddl_command_end
+WHEN TAG IN ('ALTER FOREIGN TABLE', 'ALTER MATERIALIZED VIEW', 'ALTER SCHEMA', 'ALTER TABLE', 'ALTER VIEW',
+	'CREATE FOREIGN TABLE', 'CREATE SCHEMA', 'CREATE TABLE', 'CREATE TABLE AS', 'DROP FOREIGN TABLE',
+	'DROP OWNED', 'DROP SCHEMA', 'DROP TABLE', 'IMPORT FOREIGN SCHEMA', 'SELECT INTO')
+EXECUTE FUNCTION depipe.names_changed();
+
+-- ---------------------------------------------------------------------
+-- 7. constraints and breakers
+-- ---------------------------------------------------------------------
+
+CREATE FUNCTION depipe.add_constraint(
+	target text,
+	rule depipe.check,
+	name text DEFAULT NULL,
+	on_violation text DEFAULT NULL,
+	warn_if text DEFAULT NULL,
+	fail_if text DEFAULT NULL,
+	scope text DEFAULT 'table',
+	min_rows bigint DEFAULT 1000,
+	filter text DEFAULT NULL,
+	on_null text DEFAULT 'pass',
+	on_no_data text DEFAULT 'not_evaluated',
+	on_error text DEFAULT 'fail',
+	grace interval DEFAULT NULL,
+	existing text DEFAULT 'baseline',
+	enforce_from timestamptz DEFAULT NULL,
+	check_every interval DEFAULT '1 minute',
+	owner text DEFAULT NULL,
+	description text DEFAULT NULL,
+	replace boolean DEFAULT false)
+RETURNS text
+LANGUAGE C
+AS 'MODULE_PATHNAME', 'depipe_add_constraint';
+COMMENT ON FUNCTION depipe.add_constraint(text, depipe.check, text, text, text, text, text, bigint,
+	text, text, text, text, interval, text, timestamptz, interval, text, text, boolean) IS
+'declare what must hold for a table, and what happens when it does not; returns the constraint''s name';
+
+CREATE FUNCTION depipe.alter_constraint(
+	target text,
+	name text,
+	rule depipe.check DEFAULT NULL,
+	on_violation text DEFAULT NULL,
+	warn_if text DEFAULT NULL,
+	fail_if text DEFAULT NULL,
+	scope text DEFAULT NULL,
+	min_rows bigint DEFAULT NULL,
+	filter text DEFAULT NULL,
+	on_null text DEFAULT NULL,
+	on_no_data text DEFAULT NULL,
+	on_error text DEFAULT NULL,
+	grace interval DEFAULT NULL,
+	existing text DEFAULT NULL,
+	enforce_from timestamptz DEFAULT NULL,
+	check_every interval DEFAULT NULL,
+	owner text DEFAULT NULL,
+	description text DEFAULT NULL)
+RETURNS void
+LANGUAGE C
+AS 'MODULE_PATHNAME', 'depipe_alter_constraint';
+COMMENT ON FUNCTION depipe.alter_constraint(text, text, depipe.check, text, text, text, text, bigint,
+	text, text, text, text, interval, text, timestamptz, interval, text, text) IS
+'change what is given of a constraint; ''none'' takes a threshold, a filter, owner or description away';
+
+CREATE FUNCTION depipe.drop_constraint(target text, name text, missing_ok boolean DEFAULT false)
+RETURNS void
+LANGUAGE C
+AS 'MODULE_PATHNAME', 'depipe_drop_constraint';
+COMMENT ON FUNCTION depipe.drop_constraint(text, text, boolean) IS
+'forget a constraint; rows that it keeps in quarantine are tried again';
+
+CREATE FUNCTION depipe.check_table(
+	target text,
+	OUT constraint_name text,
+	OUT outcome text,
+	OUT evaluated bigint,
+	OUT violations bigint,
+	OUT metric text,
+	OUT warn_if text,
+	OUT fail_if text,
+	OUT detail jsonb,
+	OUT elapsed interval)
+RETURNS SETOF record
+LANGUAGE C
+AS 'MODULE_PATHNAME', 'depipe_check_table';
+COMMENT ON FUNCTION depipe.check_table(text) IS
+'evaluate all constraints of a table on all of its rows now; the breaker takes no notice';
+
+CREATE FUNCTION depipe.violations(
+	target text,
+	constraint_name text DEFAULT NULL,
+	max_rows integer DEFAULT 100,
+	OUT constraint_name text,
+	OUT place text,
+	OUT key text,
+	OUT "row" jsonb)
+RETURNS SETOF record
+LANGUAGE C
+AS 'MODULE_PATHNAME', 'depipe_violations';
+COMMENT ON FUNCTION depipe.violations(text, text, integer) IS
+'rows that violate constraints: in the table, parked, or in quarantine';
+
+CREATE FUNCTION depipe.quarantined(anyelement)
+RETURNS SETOF anyelement
+LANGUAGE C
+AS 'MODULE_PATHNAME', 'depipe_quarantined';
+COMMENT ON FUNCTION depipe.quarantined(anyelement) IS
+'rows of a table that are in quarantine, typed: depipe.quarantined(NULL::schema.table)';
+
+CREATE FUNCTION depipe.trip(target text, reason text, until timestamptz DEFAULT NULL)
+RETURNS void
+LANGUAGE C
+AS 'MODULE_PATHNAME', 'depipe_trip';
+COMMENT ON FUNCTION depipe.trip(text, text, timestamptz) IS
+'open the breaker of a table by hand; at its time the next run is a probe';
+
+CREATE FUNCTION depipe.reset(target text, reason text)
+RETURNS void
+LANGUAGE C
+AS 'MODULE_PATHNAME', 'depipe_reset';
+COMMENT ON FUNCTION depipe.reset(text, text) IS
+'let the next run probe: what is held goes through the gate, and the breaker closes if it passes';
+
+CREATE FUNCTION depipe.override(target text, reason text, until timestamptz)
+RETURNS void
+LANGUAGE C
+AS 'MODULE_PATHNAME', 'depipe_override';
+COMMENT ON FUNCTION depipe.override(text, text, timestamptz) IS
+'publish whatever the gate says, until a time that depipe.max_override bounds; verdicts are recorded';
+
+CREATE FUNCTION depipe.configure_breaker(
+	target text,
+	mode text DEFAULT NULL,
+	on_open text DEFAULT NULL,
+	bad_runs integer DEFAULT NULL,
+	of_runs integer DEFAULT NULL,
+	close_after integer DEFAULT NULL,
+	retry_wait interval DEFAULT NULL,
+	max_wait interval DEFAULT NULL,
+	probe_timeout interval DEFAULT NULL)
+RETURNS void
+LANGUAGE C
+AS 'MODULE_PATHNAME', 'depipe_configure_breaker';
+COMMENT ON FUNCTION depipe.configure_breaker(text, text, text, integer, integer, integer, interval,
+	interval, interval) IS
+'when the breaker of a table opens and how it closes; only what is given changes';
+
+CREATE FUNCTION depipe.guard(VARIADIC targets text[])
+RETURNS void
+LANGUAGE C
+AS 'MODULE_PATHNAME', 'depipe_guard';
+COMMENT ON FUNCTION depipe.guard(text[]) IS
+'raise QD002 while a table or anything upstream of it is held back, QD004 while one of them is stale';
+
+-- ---------------------------------------------------------------------
+-- 8. running
+-- ---------------------------------------------------------------------
+
+CREATE FUNCTION depipe.refresh(target text, upstream boolean DEFAULT false, wait boolean DEFAULT false,
+	OUT target text, OUT kind text, OUT status text, OUT strategy text, OUT reason text,
+	OUT rows_in bigint, OUT inserted bigint, OUT updated bigint, OUT deleted bigint,
+	OUT quarantined bigint, OUT elapsed interval)
+RETURNS SETOF record
+LANGUAGE c
+AS 'MODULE_PATHNAME', 'depipe_refresh';
+COMMENT ON FUNCTION depipe.refresh(text, boolean, boolean) IS
+'brings loads and transforms up to date in this transaction; a gate that fails is a row with status blocked, not an error';
+
+CREATE PROCEDURE depipe.run(target text, upstream boolean DEFAULT false)
+LANGUAGE c
+AS 'MODULE_PATHNAME', 'depipe_run';
+COMMENT ON PROCEDURE depipe.run(text, boolean) IS
+'brings loads and transforms up to date, committing each batch, and raises QD001 when one is blocked or its error when it failed';
+
+CREATE PROCEDURE depipe.run_due(max_duration interval DEFAULT '1 minute')
+LANGUAGE c
+AS 'MODULE_PATHNAME', 'depipe_run_due';
+COMMENT ON PROCEDURE depipe.run_due(interval) IS
+'one pass of all that is due: loads and transforms by their target_lag, time checks, expiries, crashed runs, history; returns at once when another pass runs';
+
+CREATE FUNCTION depipe.assert_ok(target text)
+RETURNS void
+LANGUAGE c
+AS 'MODULE_PATHNAME', 'depipe_assert_ok';
+COMMENT ON FUNCTION depipe.assert_ok(text) IS
+'raises QD001, QD002 or QD004 unless the last run of the target published and nothing upstream is open or stale';
+
+-- ---------------------------------------------------------------------
+-- 9. looking
+-- ---------------------------------------------------------------------
+
+-- Views run as their owner: this is what decides which rows a reader gets.
+CREATE FUNCTION depipe.may_see(schema_name name, table_name name, owner regrole)
+RETURNS boolean
+LANGUAGE sql STABLE
+SET search_path TO pg_catalog, pg_temp
+AS $$
+	SELECT COALESCE(
+		pg_catalog.pg_has_role(current_user, owner::oid, 'USAGE')
+		OR pg_catalog.pg_has_role(current_user, 'depipe_operator', 'USAGE')
+		OR pg_catalog.pg_has_role(current_user, 'pg_monitor', 'USAGE'), false)
+		OR COALESCE((
+			SELECT pg_catalog.has_table_privilege(current_user, c.oid, 'SELECT')
+			FROM pg_catalog.pg_class c
+			JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
+			WHERE n.nspname OPERATOR(pg_catalog.=) may_see.schema_name
+				AND c.relname OPERATOR(pg_catalog.=) may_see.table_name), false)
+$$;
+COMMENT ON FUNCTION depipe.may_see(name, name, regrole) IS
+'may the current user see what depipe knows about this table: its owner, its readers, operators and monitors';
+
+-- The metric of an aggregate may be a value of a row.
+CREATE FUNCTION depipe.may_read(schema_name name, table_name name)
+RETURNS boolean
+LANGUAGE sql STABLE
+SET search_path TO pg_catalog, pg_temp
+AS $$
+	SELECT COALESCE((
+		SELECT pg_catalog.has_table_privilege(current_user, c.oid, 'SELECT')
+			AND NOT pg_catalog.row_security_active(c.oid)
+		FROM pg_catalog.pg_class c
+		JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
+		WHERE n.nspname OPERATOR(pg_catalog.=) may_read.schema_name
+			AND c.relname OPERATOR(pg_catalog.=) may_read.table_name), false)
+$$;
+COMMENT ON FUNCTION depipe.may_read(name, name) IS 'may the current user read all rows of this table';
+
+CREATE VIEW depipe.runs WITH (security_barrier) AS
+SELECT pg_catalog.format('%I.%I', t.schema_name, t.table_name) AS target,
+	r.status, r.reason, r.run_id, r.started_by, r.role_name, r.pid, r.started_at, r.finished_at,
+	r.finished_at OPERATOR(pg_catalog.-) r.started_at AS elapsed,
+	r.strategy, r.rows_in, r.inserted, r.updated, r.deleted, r.quarantined,
+	r.read_ms, r.gate_ms, r.apply_ms, r.error_sqlstate, r.error_message, r.error_hint
+FROM depipe.run r
+JOIN depipe.target t USING (target_id)
+WHERE depipe.may_see(t.schema_name, t.table_name, t.owner);
+COMMENT ON VIEW depipe.runs IS 'one row per attempt to bring a target up to date';
+GRANT SELECT ON depipe.runs TO PUBLIC;
+
+CREATE VIEW depipe.events WITH (security_barrier) AS
+SELECT e.target, e.state, e.reason, e.event_id, e.happened_at, e.event, e.role_name
+FROM depipe.event e
+JOIN depipe.target t USING (target_id)
+WHERE depipe.may_see(t.schema_name, t.table_name, t.owner);
+COMMENT ON VIEW depipe.events IS 'state changes, oldest first by event_id';
+GRANT SELECT ON depipe.events TO PUBLIC;
+
+CREATE VIEW depipe.transforms WITH (security_barrier) AS
+SELECT pg_catalog.format('%I.%I', t.schema_name, t.table_name) AS target,
+	CASE WHEN c.oid IS NULL THEN 'missing'
+		WHEN s.paused AND (s.paused_until IS NULL OR s.paused_until OPERATOR(pg_catalog.>) pg_catalog.now())
+			THEN 'paused'
+		WHEN b.target_id IS NOT NULL THEN 'blocked'
+		ELSE COALESCE(x.state, 'new') END AS state,
+	CASE WHEN s.paused THEN s.pause_reason
+		ELSE COALESCE(b.path OPERATOR(pg_catalog.||) ': ' OPERATOR(pg_catalog.||) b.reason, x.reason)
+		END AS reason,
+	x.since, s.data_as_of, f.key_columns, f.mode, f.target_lag, f.on_incomplete, f.on_stale,
+	COALESCE(x.populated, false) AS populated, t.owner,
+	ARRAY(SELECT pg_catalog.format('%I.%I', i.schema_name, i.table_name)
+		FROM depipe.transform_input i
+		WHERE i.target_id OPERATOR(pg_catalog.=) t.target_id AND i.direct
+		ORDER BY i.schema_name, i.table_name) AS inputs,
+	f.query_text, f.query_sql
+FROM depipe.target t
+JOIN depipe.transform f USING (target_id)
+LEFT JOIN depipe.transform_state x USING (target_id)
+LEFT JOIN depipe.target_state s USING (target_id)
+LEFT JOIN depipe.blocked_targets() b USING (target_id)
+LEFT JOIN pg_catalog.pg_namespace n ON n.nspname OPERATOR(pg_catalog.=) t.schema_name
+LEFT JOIN pg_catalog.pg_class c ON c.relnamespace OPERATOR(pg_catalog.=) n.oid
+	AND c.relname OPERATOR(pg_catalog.=) t.table_name
+WHERE depipe.may_see(t.schema_name, t.table_name, t.owner);
+COMMENT ON VIEW depipe.transforms IS 'tables that are kept equal to a query';
+GRANT SELECT ON depipe.transforms TO PUBLIC;
+
+CREATE VIEW depipe.lineage WITH (security_barrier) AS
+SELECT pg_catalog.format('%I.%I', t.schema_name, t.table_name) AS target,
+	pg_catalog.format('%I.%I', i.schema_name, i.table_name) AS input,
+	CASE WHEN i.direct THEN 'query' ELSE 'view or partition' END AS through,
+	CASE r.kind WHEN 'l' THEN 'load' WHEN 'f' THEN 'transform' WHEN 't' THEN 'table' END AS input_kind
+FROM depipe.transform_input i
+JOIN depipe.target t USING (target_id)
+LEFT JOIN depipe.target r ON r.schema_name OPERATOR(pg_catalog.=) i.schema_name
+	AND r.table_name OPERATOR(pg_catalog.=) i.table_name
+WHERE depipe.may_see(t.schema_name, t.table_name, t.owner)
+UNION ALL
+SELECT pg_catalog.format('%I.%I', t.schema_name, t.table_name),
+	pg_catalog.format('%I:%I.%I', l.server_name, l.source_schema, l.source_table),
+	'load', 'source'
+FROM depipe.load l
+JOIN depipe.target t USING (target_id)
+WHERE depipe.may_see(t.schema_name, t.table_name, t.owner);
+COMMENT ON VIEW depipe.lineage IS 'which table is made from which: one row per edge';
+GRANT SELECT ON depipe.lineage TO PUBLIC;
+
+-- A target is incomplete when rows of it, or of anything that it reads, are in quarantine.
+CREATE VIEW depipe.incomplete_target AS
+WITH RECURSIVE incomplete (target_id) AS (
+	SELECT q.target_id FROM depipe.quarantined_row q GROUP BY q.target_id
+	UNION
+	SELECT i.target_id
+	FROM incomplete u
+	JOIN depipe.target t USING (target_id)
+	JOIN depipe.transform_input i ON i.schema_name OPERATOR(pg_catalog.=) t.schema_name
+		AND i.table_name OPERATOR(pg_catalog.=) t.table_name)
+SELECT target_id FROM incomplete;
+COMMENT ON VIEW depipe.incomplete_target IS 'targets with rows in quarantine, their own or of what they read';
+
+-- What each target is by itself and by its place, before anyone's rights are looked at.
+CREATE VIEW depipe.target_condition AS
+SELECT t.target_id, t.schema_name, t.table_name, t.kind, t.owner, s.data_as_of,
+	COALESCE(l.target_lag, f.target_lag) AS target_lag, g.path,
+	CASE WHEN c.oid IS NULL AND COALESCE(l.state, 'new') OPERATOR(pg_catalog.=) 'new'
+			AND t.kind OPERATOR(pg_catalog.=) 'l' THEN 'new'
+		WHEN c.oid IS NULL THEN 'missing'
+		WHEN s.paused AND (s.paused_until IS NULL OR s.paused_until OPERATOR(pg_catalog.>) pg_catalog.now())
+			THEN 'paused'
+		WHEN b.state OPERATOR(pg_catalog.<>) 'closed' THEN b.state
+		WHEN l.state IS NOT NULL THEN l.state
+		WHEN x.state IN ('failed', 'rejected') THEN x.state
+		WHEN g.target_id IS NOT NULL THEN 'blocked'
+		ELSE COALESCE(x.state, CASE t.kind WHEN 't' THEN 'ok' ELSE 'new' END) END AS state,
+	CASE WHEN s.paused THEN s.pause_reason
+		WHEN b.state OPERATOR(pg_catalog.<>) 'closed' THEN b.reason
+		WHEN x.state IN ('failed', 'rejected') THEN x.reason
+		WHEN g.target_id IS NOT NULL
+			THEN g.path OPERATOR(pg_catalog.||) ': ' OPERATOR(pg_catalog.||) g.reason
+		ELSE COALESCE(l.reason, x.reason) END AS reason,
+	CASE WHEN b.state OPERATOR(pg_catalog.<>) 'closed' THEN b.since
+		ELSE COALESCE(l.since, x.since, b.since, t.created_at) END AS since
+FROM depipe.target t
+LEFT JOIN depipe.target_state s USING (target_id)
+LEFT JOIN depipe.load d USING (target_id)
+LEFT JOIN depipe.load_state y USING (target_id)
+LEFT JOIN LATERAL (SELECT d.target_lag, COALESCE(y.state, 'detached') AS state, y.reason, y.since
+	WHERE d.target_id IS NOT NULL) l ON true
+LEFT JOIN depipe.transform f USING (target_id)
+LEFT JOIN depipe.transform_state x USING (target_id)
+LEFT JOIN depipe.breaker_state b USING (target_id)
+LEFT JOIN depipe.blocked_targets() g USING (target_id)
+LEFT JOIN pg_catalog.pg_namespace n ON n.nspname OPERATOR(pg_catalog.=) t.schema_name
+LEFT JOIN pg_catalog.pg_class c ON c.relnamespace OPERATOR(pg_catalog.=) n.oid
+	AND c.relname OPERATOR(pg_catalog.=) t.table_name;
+COMMENT ON VIEW depipe.target_condition IS 'state and reason of each target; depipe.status shows it to those who may see it';
+
+CREATE VIEW depipe.status WITH (security_barrier) AS
+SELECT v.target, v.kind, v.state, v.reason, v.since, v.data_as_of,
+	pg_catalog.now() OPERATOR(pg_catalog.-) v.data_as_of AS lag, v.target_lag, v.incomplete,
+	v.open_incidents,
+	CASE v.state
+		WHEN 'open' THEN pg_catalog.format('SELECT * FROM depipe.violations(%L)', v.target)
+		WHEN 'rejected' THEN pg_catalog.format('SELECT * FROM depipe.violations(%L)', v.target)
+		WHEN 'forced_open' THEN pg_catalog.format('SELECT depipe.reset(%L, ''why'')', v.target)
+		WHEN 'half_open' THEN pg_catalog.format('CALL depipe.run(%L)', v.target)
+		WHEN 'paused' THEN pg_catalog.format('SELECT depipe.resume(%L)', v.target)
+		WHEN 'needs_resync' THEN pg_catalog.format('SELECT depipe.resync(%L)', v.target)
+		WHEN 'detached' THEN pg_catalog.format('SELECT depipe.resync(%L)', v.target)
+		WHEN 'missing' THEN CASE v.kind WHEN 'transform'
+			THEN pg_catalog.format('SELECT depipe.drop_transform(%L)', v.target) WHEN 'load'
+			THEN pg_catalog.format('SELECT depipe.resync(%L)', v.target) END
+		WHEN 'new' THEN pg_catalog.format('CALL depipe.run(%L)', v.target)
+		WHEN 'failed' THEN pg_catalog.format(
+			'SELECT * FROM depipe.runs WHERE target = %L ORDER BY run_id DESC LIMIT 1', v.target)
+		WHEN 'blocked' THEN CASE WHEN v.path IS NULL
+			THEN pg_catalog.format('SELECT * FROM depipe.refresh(%L, upstream => true)', v.target)
+			ELSE pg_catalog.format('SELECT * FROM depipe.status WHERE target = %L',
+				pg_catalog.split_part(v.path, ' -> ', 1)) END
+		ELSE CASE WHEN v.own_quarantine
+			THEN pg_catalog.format('SELECT * FROM depipe.quarantine WHERE target = %L', v.target) END
+		END AS next
+FROM (
+	SELECT w.target_id, w.schema_name, w.table_name, w.owner, w.data_as_of, w.target_lag, w.path, w.state,
+		w.reason, w.since, pg_catalog.format('%I.%I', w.schema_name, w.table_name) AS target,
+		CASE w.kind WHEN 'l' THEN 'load' WHEN 'f' THEN 'transform' ELSE 'table' END AS kind,
+		m.target_id IS NOT NULL AS incomplete, q.target_id IS NOT NULL AS own_quarantine,
+		COALESCE(i.open_incidents, 0) AS open_incidents
+	FROM depipe.target_condition w
+	LEFT JOIN depipe.incomplete_target m USING (target_id)
+	LEFT JOIN (SELECT o.target_id, pg_catalog.count(*) AS open_incidents
+		FROM depipe.incident o WHERE o.closed_at IS NULL GROUP BY o.target_id) i USING (target_id)
+	LEFT JOIN (SELECT r.target_id FROM depipe.quarantined_row r GROUP BY r.target_id) q USING (target_id)) v
+WHERE depipe.may_see(v.schema_name, v.table_name, v.owner)
+ORDER BY v.target;
+COMMENT ON VIEW depipe.status IS 'the one screen: what each target is, since when, and the statement to type next';
+GRANT SELECT ON depipe.status TO PUBLIC;
+
+-- constraints and breakers
+
+CREATE VIEW depipe.constraints WITH (security_barrier) AS
+SELECT pg_catalog.format('%I.%I', t.schema_name, t.table_name) AS target,
+	COALESCE(s.outcome, 'not_evaluated') AS state,
+	CASE WHEN s.outcome OPERATOR(pg_catalog.=) ANY (ARRAY['warn', 'fail']) THEN
+		pg_catalog.format('%s of %s', COALESCE(s.violations::text, '?'), COALESCE(s.evaluated::text, '?'))
+	END AS reason,
+	c.name, c.rule OPERATOR(pg_catalog.->>) 'kind' AS kind, c.rule, c.on_violation, c.warn_if, c.fail_if,
+	c.scope, c.min_rows, c.filter, c.on_null, c.on_no_data, c.on_error, c.grace, c.existing,
+	c.enforce_from, c.check_every, c.owner, c.description,
+	s.outcome_since AS since, s.evaluated_at, s.evaluated, s.violations,
+	CASE WHEN depipe.may_read(t.schema_name, t.table_name) THEN s.metric END AS metric, s.baseline,
+	s.would_have_blocked
+FROM depipe.constraint_definition c
+JOIN depipe.target t USING (target_id)
+LEFT JOIN depipe.constraint_state s USING (constraint_id)
+WHERE depipe.may_see(t.schema_name, t.table_name, t.owner);
+COMMENT ON VIEW depipe.constraints IS 'constraints with their policies and last outcome';
+GRANT SELECT ON depipe.constraints TO PUBLIC;
+
+CREATE VIEW depipe.breakers WITH (security_barrier) AS
+SELECT pg_catalog.format('%I.%I', t.schema_name, t.table_name) AS target,
+	CASE WHEN b.state OPERATOR(pg_catalog.=) ANY (ARRAY['forced_open', 'disabled'])
+		AND b.until OPERATOR(pg_catalog.<=) pg_catalog.now() THEN 'half_open'
+		ELSE COALESCE(b.state, 'closed') END AS state,
+	b.reason, b.since, b.until, b.retry_at, b.set_by,
+	COALESCE(s.mode, 'normal') AS mode,
+	COALESCE(s.on_open, 'serve_last_good') AS on_open,
+	COALESCE(s.bad_runs, 1) AS bad_runs,
+	COALESCE(s.of_runs, 1) AS of_runs,
+	COALESCE(s.close_after, 1) AS close_after,
+	COALESCE(s.retry_wait, '1 minute'::interval) AS retry_wait,
+	COALESCE(s.max_wait, '1 hour'::interval) AS max_wait,
+	COALESCE(s.probe_timeout, '10 minutes'::interval) AS probe_timeout,
+	(SELECT pg_catalog.count(*) FROM depipe.parked_item p
+		WHERE p.target_id OPERATOR(pg_catalog.=) t.target_id) AS parked
+FROM depipe.target t
+LEFT JOIN depipe.breaker_state b USING (target_id)
+LEFT JOIN depipe.breaker_setting s USING (target_id)
+WHERE depipe.may_see(t.schema_name, t.table_name, t.owner);
+COMMENT ON VIEW depipe.breakers IS 'one breaker per target: its state, why, and its settings';
+GRANT SELECT ON depipe.breakers TO PUBLIC;
+
+CREATE VIEW depipe.verdicts WITH (security_barrier) AS
+SELECT pg_catalog.format('%I.%I', t.schema_name, t.table_name) AS target,
+	v.outcome AS state, v.action, v.constraint_name, v.check_kind AS kind, v.evaluated, v.violations,
+	CASE WHEN depipe.may_read(t.schema_name, t.table_name) THEN v.metric END AS metric,
+	v.warn_if, v.fail_if, v.would_have_blocked, v.strategy, v.elapsed_ms, v.detail,
+	v.recorded_at, v.run_id, v.verdict_id
+FROM depipe.verdict v
+JOIN depipe.target t USING (target_id)
+WHERE depipe.may_see(t.schema_name, t.table_name, t.owner);
+COMMENT ON VIEW depipe.verdicts IS 'outcomes of constraints: when they changed, and once per run';
+GRANT SELECT ON depipe.verdicts TO PUBLIC;
+
+-- Images are whole rows: for those who may read all rows of the table.
+CREATE VIEW depipe.quarantine WITH (security_barrier) AS
+SELECT pg_catalog.format('%I.%I', t.schema_name, t.table_name) AS target,
+	CASE WHEN q.retry THEN 'retry' ELSE 'held' END AS state,
+	pg_catalog.array_to_string(q.reasons, ', ') AS reason,
+	q.quarantined_at, q.row_key AS key,
+	pg_catalog.jsonb_object(l.columns, q.image) AS "row",
+	q.lsn, q.commit_time, q.run_id, q.quarantine_id
+FROM depipe.quarantined_row q
+JOIN depipe.target t USING (target_id)
+JOIN depipe.row_layout l USING (layout_id)
+JOIN pg_catalog.pg_namespace n ON n.nspname OPERATOR(pg_catalog.=) t.schema_name
+JOIN pg_catalog.pg_class c ON c.relnamespace OPERATOR(pg_catalog.=) n.oid
+	AND c.relname OPERATOR(pg_catalog.=) t.table_name
+	AND c.relowner OPERATOR(pg_catalog.=) t.owner::oid -- not a table that another role made since
+WHERE pg_catalog.has_table_privilege(current_user, c.oid, 'SELECT')
+	AND NOT pg_catalog.row_security_active(c.oid);
+COMMENT ON VIEW depipe.quarantine IS 'rows that constraints kept out of their tables, with the constraints that they failed';
+GRANT SELECT ON depipe.quarantine TO PUBLIC;
+
+CREATE VIEW depipe.incidents WITH (security_barrier) AS
+SELECT pg_catalog.format('%I.%I', t.schema_name, t.table_name) AS target,
+	CASE WHEN i.closed_at IS NULL THEN 'open' ELSE 'closed' END AS state,
+	pg_catalog.format('constraint %I: %s', i.constraint_name, i.outcome) AS reason,
+	i.constraint_name, i.outcome, i.action, i.violations, i.occurrences,
+	i.opened_at, i.last_seen, i.closed_at, i.first_run_id, i.last_run_id, c.owner, i.incident_id
+FROM depipe.incident i
+JOIN depipe.target t USING (target_id)
+LEFT JOIN depipe.constraint_definition c
+	ON c.target_id OPERATOR(pg_catalog.=) i.target_id AND c.name OPERATOR(pg_catalog.=) i.constraint_name
+WHERE depipe.may_see(t.schema_name, t.table_name, t.owner);
+COMMENT ON VIEW depipe.incidents IS 'problems of constraints, from the first bad verdict to the first good one';
+GRANT SELECT ON depipe.incidents TO PUBLIC;
+CREATE VIEW depipe.loads WITH (security_barrier) AS
+SELECT pg_catalog.format('%I.%I', t.schema_name, t.table_name) AS target,
+	CASE WHEN s.target_id IS NULL THEN 'detached'
+		WHEN p.paused AND (p.paused_until IS NULL OR p.paused_until OPERATOR(pg_catalog.>) pg_catalog.now())
+			THEN 'paused'
+		WHEN c.oid IS NULL AND s.state IN ('streaming', 'needs_resync') THEN 'missing'
+		WHEN k.items OPERATOR(pg_catalog.>) 0 AND s.state OPERATOR(pg_catalog.=) 'streaming' THEN 'parked'
+		ELSE s.state END AS state,
+	CASE WHEN s.target_id IS NULL
+			THEN 'restored from a dump or detached by hand: it has no slot of its own'
+		WHEN p.paused AND (p.paused_until IS NULL OR p.paused_until OPERATOR(pg_catalog.>) pg_catalog.now())
+			THEN p.pause_reason
+		ELSE s.reason END AS reason,
+	CASE WHEN s.target_id IS NULL THEN pg_catalog.format('SELECT depipe.resync(%L);',
+			pg_catalog.format('%I.%I', t.schema_name, t.table_name))
+		ELSE s.hint END AS hint,
+	s.since, p.data_as_of, l.server_name AS server,
+	pg_catalog.format('%I.%I', l.source_schema, l.source_table) AS source, l.mode,
+	COALESCE(s.key_columns, l.key_columns) AS key, l.columns, l.row_filter, l.schema_change,
+	l.new_columns, l.on_truncate, l.target_lag, s.applied_lsn, s.rows_copied,
+	k.items AS parked, t.owner
+FROM depipe.target t
+JOIN depipe.load l USING (target_id)
+LEFT JOIN depipe.load_state s USING (target_id)
+LEFT JOIN depipe.target_state p USING (target_id)
+LEFT JOIN pg_catalog.pg_namespace n ON n.nspname OPERATOR(pg_catalog.=) t.schema_name
+LEFT JOIN pg_catalog.pg_class c ON c.relnamespace OPERATOR(pg_catalog.=) n.oid
+	AND c.relname OPERATOR(pg_catalog.=) t.table_name
+CROSS JOIN LATERAL (SELECT pg_catalog.count(*) AS items FROM depipe.parked_item i
+	WHERE i.target_id OPERATOR(pg_catalog.=) t.target_id) k
+WHERE depipe.may_see(t.schema_name, t.table_name, t.owner);
+COMMENT ON VIEW depipe.loads IS 'tables that are kept equal to tables of a source';
+GRANT SELECT ON depipe.loads TO PUBLIC;
+
+-- lag_seconds and lag_bytes are as of the last run: nothing connects to look.
+CREATE VIEW depipe.stat_streams WITH (security_barrier) AS
+SELECT r.server_name AS server,
+	CASE WHEN r.state OPERATOR(pg_catalog.<>) 'streaming' THEN r.state
+		WHEN g.copying OPERATOR(pg_catalog.>) 0 THEN 'copying'
+		WHEN GREATEST(r.applied_lsn, r.received_lsn) OPERATOR(pg_catalog.<) r.source_lsn
+			THEN 'catching up'
+		ELSE 'streaming' END AS phase,
+	r.reason, r.slot_name, r.publication, r.applied_lsn, r.source_lsn,
+	GREATEST(pg_catalog.pg_wal_lsn_diff(r.source_lsn,
+		GREATEST(r.applied_lsn, r.received_lsn)), 0) AS lag_bytes,
+	pg_catalog.date_part('epoch', pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) g.data_as_of)
+		AS lag_seconds,
+	r.retained_bytes, r.safe_wal_size, r.commit_time, r.checked_at, g.loads, g.copying,
+	g.rows_copied, r.batch_number, r.slot_incarnation
+FROM depipe.stream r
+CROSS JOIN LATERAL (
+	SELECT pg_catalog.count(*) AS loads,
+		pg_catalog.count(*) FILTER (WHERE s.state OPERATOR(pg_catalog.=) 'copying') AS copying,
+		pg_catalog.sum(s.rows_copied) AS rows_copied, pg_catalog.min(p.data_as_of) AS data_as_of,
+		pg_catalog.bool_or(depipe.may_see(t.schema_name, t.table_name, t.owner)) AS may_see
+	FROM depipe.load l
+	JOIN depipe.target t USING (target_id)
+	LEFT JOIN depipe.load_state s USING (target_id)
+	LEFT JOIN depipe.target_state p USING (target_id)
+	WHERE l.server_name OPERATOR(pg_catalog.=) r.server_name) g
+WHERE g.may_see;
+COMMENT ON VIEW depipe.stat_streams IS 'the stream of each server: slot, lag and retained WAL as of its last run';
+GRANT SELECT ON depipe.stat_streams TO PUBLIC;
+
+-- What a reader may not see in the views is not in the statements either.
+CREATE FUNCTION depipe.definition(pattern text DEFAULT '*', OUT statement text)
+RETURNS SETOF text
+LANGUAGE sql STABLE
+SET search_path TO pg_catalog, pg_temp
+SET intervalstyle TO 'postgres'
+SET datestyle TO 'ISO'
+AS $$
+	WITH RECURSIVE level (target, depth) AS (
+		SELECT target, 0 FROM depipe.transforms
+		UNION ALL
+		SELECT l.target, d.depth + 1 FROM depipe.lineage l JOIN level d ON l.input = d.target
+	), part (kind, depth, target, name, statement) AS (
+		SELECT 1, 0, target, NULL::name,
+			'SELECT depipe.create_load(' || quote_literal(target)
+			|| array_to_string(ARRAY[
+				', server => ' || quote_literal(server),
+				', source => ' || quote_literal(source),
+				', key => ' || quote_literal(key::text),
+				', columns => ' || quote_literal(columns::text),
+				', row_filter => ' || quote_literal(row_filter),
+				', schema_change => ' || quote_literal(NULLIF(schema_change, 'safe')),
+				', new_columns => ' || quote_literal(NULLIF(new_columns, 'load')),
+				', on_truncate => ' || quote_literal(NULLIF(on_truncate, 'apply')),
+				', target_lag => ' || quote_literal(NULLIF(target_lag, '1 second')::text)], '') || ');'
+		FROM depipe.loads
+		UNION ALL
+		SELECT 2, (SELECT max(depth) FROM level l WHERE l.target = t.target), target, NULL,
+			'SELECT depipe.create_transform(' || quote_literal(target)
+			|| ', ' || quote_literal(query_sql)
+			|| array_to_string(ARRAY[
+				', key => ' || quote_literal(key_columns::text),
+				', mode => ' || quote_literal(NULLIF(mode, 'auto')),
+				', target_lag => ' || quote_literal(target_lag::text),
+				', on_incomplete => ' || quote_literal(NULLIF(on_incomplete, 'publish')),
+				', on_stale => ' || quote_literal(NULLIF(on_stale, 'publish'))], '') || ');'
+		FROM depipe.transforms t
+		UNION ALL
+		SELECT 3, 0, target, name,
+			'SELECT depipe.add_constraint(' || quote_literal(target)
+			|| ', ' || quote_literal(rule::text)
+			|| array_to_string(ARRAY[
+				', name => ' || quote_literal(name),
+				', on_violation => ' || quote_literal(on_violation),
+				', warn_if => ' || quote_literal(warn_if),
+				', fail_if => ' || quote_literal(fail_if),
+				', scope => ' || quote_literal(NULLIF(scope, 'table')),
+				', min_rows => ' || NULLIF(min_rows, 1000)::text,
+				', filter => ' || quote_literal(filter),
+				', on_null => ' || quote_literal(NULLIF(on_null, 'pass')),
+				', on_no_data => ' || quote_literal(NULLIF(on_no_data, 'not_evaluated')),
+				', on_error => ' || quote_literal(NULLIF(on_error, 'fail')),
+				', grace => ' || quote_literal(grace::text),
+				', existing => ' || quote_literal(NULLIF(existing, 'baseline')),
+				', enforce_from => ' || quote_literal(enforce_from::text),
+				', check_every => ' || quote_literal(NULLIF(check_every, '1 minute')::text),
+				', owner => ' || quote_literal(owner),
+				', description => ' || quote_literal(description)], '') || ');'
+		FROM depipe.constraints
+		UNION ALL
+		SELECT 4, 0, target, NULL,
+			'SELECT depipe.configure_breaker(' || quote_literal(target)
+			|| ', mode => ' || quote_literal(mode) || ', on_open => ' || quote_literal(on_open)
+			|| ', bad_runs => ' || bad_runs || ', of_runs => ' || of_runs
+			|| ', close_after => ' || close_after
+			|| ', retry_wait => ' || quote_literal(retry_wait::text)
+			|| ', max_wait => ' || quote_literal(max_wait::text)
+			|| ', probe_timeout => ' || quote_literal(probe_timeout::text) || ');'
+		FROM depipe.breakers
+		WHERE (mode, on_open, bad_runs, of_runs, close_after, retry_wait, max_wait, probe_timeout)
+			<> ('normal', 'serve_last_good', 1, 1, 1, '1 minute'::interval, '1 hour'::interval,
+				'10 minutes'::interval)
+	)
+	SELECT statement FROM part
+	WHERE target ~ ('^(' || replace(replace(
+		regexp_replace(CASE WHEN strpos(pattern, '.') > 0 THEN pattern ELSE '*.' || pattern END,
+			'([.\\+^$()\[\]{}|])', '\\\1', 'g'), '*', '.*'), '?', '.') || ')$')
+	ORDER BY kind, depth, target, name
+$$;
+COMMENT ON FUNCTION depipe.definition(text) IS
+'the statements that declare loads, transforms, constraints and breakers again, in an order in which they can be run';
+
+-- ---------------------------------------------------------------------
+-- 10. rights
+-- ---------------------------------------------------------------------
+
+-- Tables and views are PUBLIC's only where a view above says so; functions
+-- check rights themselves, or are revoked where they are made.
+GRANT USAGE ON SCHEMA depipe TO PUBLIC;
