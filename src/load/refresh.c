@@ -441,6 +441,8 @@ load_refresh(List *targets, List *runs, const LoadRefreshOptions *options)
 			kept->status = RUN_NOTHING;
 		else if (task->run != kept)
 			*kept = *task->run;
+		/* that of the task goes with the session */
+		kept->target = lfirst(target);
 		kept->reason = kept->reason == NULL ? NULL : pstrdup(kept->reason);
 		kept->error_sqlstate = kept->error_sqlstate == NULL ? NULL : pstrdup(kept->error_sqlstate);
 		kept->error_message = kept->error_message == NULL ? NULL : pstrdup(kept->error_message);
