@@ -59,6 +59,7 @@ test:
 	@test/run
 bench:
 	@bench/run
+	@bench/workers
 lint:
 	@test/lint
 format:
