@@ -652,7 +652,7 @@ CREATE FUNCTION depipe.resume(pattern text DEFAULT '*')
 RETURNS integer
 LANGUAGE C
 AS 'MODULE_PATHNAME', 'depipe_resume';
-COMMENT ON FUNCTION depipe.resume(text) IS 'end pauses; returns how many';
+COMMENT ON FUNCTION depipe.resume(text) IS 'end pauses, and waits after failures; returns how many pauses';
 
 CREATE FUNCTION depipe.resync(target text)
 RETURNS void
@@ -706,10 +706,11 @@ CREATE FUNCTION depipe.server_altered()
 RETURNS event_trigger
 LANGUAGE C
 AS 'MODULE_PATHNAME', 'depipe_server_altered';
-COMMENT ON FUNCTION depipe.server_altered() IS 'event trigger: loads follow renamed servers';
+COMMENT ON FUNCTION depipe.server_altered() IS
+'event trigger: loads follow renamed servers; what was repaired is tried at once';
 
 CREATE EVENT TRIGGER depipe_server_altered ON ddl_command_end
-WHEN TAG IN ('ALTER SERVER')
+WHEN TAG IN ('ALTER SERVER', 'ALTER USER MAPPING', 'CREATE USER MAPPING')
 EXECUTE FUNCTION depipe.server_altered();
 
 -- ---------------------------------------------------------------------

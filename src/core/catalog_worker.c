@@ -71,7 +71,8 @@ void
 attempt_end(const char *unit)
 {
 	(void) CATALOG_EXECUTE("UPDATE depipe.attempt SET failures = 0, retry_at = NULL"
-						   " WHERE unit OPERATOR(pg_catalog.=) $1",
+						   " WHERE unit OPERATOR(pg_catalog.=) $1"
+						   " AND (failures OPERATOR(pg_catalog.<>) 0 OR retry_at IS NOT NULL)",
 						   ARG_TEXT(unit));
 }
 
@@ -158,11 +159,39 @@ id_array(List *ids)
 	"COALESCE(GREATEST(v.retry_at, v.started_at OPERATOR(pg_catalog.+) l.target_lag" \
 	", " LOAD_WAITS_UNTIL "), '-infinity')"
 
+/*
+ * What waits in the table of a load for something else than changes of the
+ * source: a copy that is to be tried (again), a probe of its breaker, rows
+ * that are parked or to be tried again.  Most often there are no such rows.
+ */
+#define HAS_WAITING_ROWS                                                                     \
+	"((EXISTS (SELECT FROM depipe.parked_item) AND EXISTS (SELECT FROM depipe.parked_item i" \
+	" WHERE i.target_id OPERATOR(pg_catalog.=) t.target_id))"                                \
+	" OR (EXISTS (SELECT FROM depipe.quarantined_row q WHERE q.retry)"                       \
+	" AND EXISTS (SELECT FROM depipe.quarantined_row q"                                      \
+	" WHERE q.target_id OPERATOR(pg_catalog.=) t.target_id AND q.retry)))"
+
+#define IS_BEING_COPIED                                     \
+	"EXISTS (SELECT FROM depipe.run r"                      \
+	" WHERE r.target_id OPERATOR(pg_catalog.=) t.target_id" \
+	" AND r.status OPERATOR(pg_catalog.=) 'running')"
+
+#define WORK_AT                                                                                 \
+	"GREATEST(v.retry_at, u.retry_at, " END_OF_PAUSE ", CASE"                                   \
+	" WHEN b.state OPERATOR(pg_catalog.=) 'forced_open' THEN 'infinity'"                        \
+	" WHEN s.state OPERATOR(pg_catalog.<>) 'streaming' AND " IS_BEING_COPIED " THEN 'infinity'" \
+	" WHEN b.state OPERATOR(pg_catalog.=) 'half_open' THEN '-infinity'"                         \
+	" WHEN b.state OPERATOR(pg_catalog.=) 'open' AND (b.changed OR s.state"                     \
+	" OPERATOR(pg_catalog.<>) 'streaming') THEN b.retry_at"                                     \
+	" WHEN b.state OPERATOR(pg_catalog.=) 'open' THEN 'infinity'"                               \
+	" WHEN s.state OPERATOR(pg_catalog.<>) 'streaming' OR " HAS_WAITING_ROWS                    \
+	" THEN '-infinity' ELSE 'infinity' END::timestamptz)"
+
 CatalogRows *
 due_loads(List *target_ids)
 {
 	return CATALOG_EXECUTE("SELECT l.server_name::text, l.target_id, s.state" LOADS_TO_RUN
-						   " AND (" IS_DUE(LOAD_LAG_AT) " OR (" IS_DUE(
+						   " AND (" IS_DUE("LEAST(" LOAD_LAG_AT ", " WORK_AT ")") " OR (" IS_DUE(
 							   LOAD_AT) " AND l.target_id OPERATOR(pg_catalog.=) ANY ($1)))"
 										" ORDER BY v.started_at NULLS FIRST, l.server_name,"
 										" l.target_id",
@@ -191,35 +220,6 @@ loads_to_stream(const char *server_name, long *target_lag_ms)
 	return ids_of(rows);
 }
 
-/*
- * What waits in the table of a load for something else than changes of the
- * source: a copy that is to be tried (again), a probe of its breaker, rows
- * that are parked or to be tried again.
- */
-/* most often there are none at all */
-#define HAS_WAITING_ROWS                                                                     \
-	"((EXISTS (SELECT FROM depipe.parked_item) AND EXISTS (SELECT FROM depipe.parked_item i" \
-	" WHERE i.target_id OPERATOR(pg_catalog.=) t.target_id))"                                \
-	" OR (EXISTS (SELECT FROM depipe.quarantined_row q WHERE q.retry)"                       \
-	" AND EXISTS (SELECT FROM depipe.quarantined_row q"                                      \
-	" WHERE q.target_id OPERATOR(pg_catalog.=) t.target_id AND q.retry)))"
-
-#define IS_BEING_COPIED                                     \
-	"EXISTS (SELECT FROM depipe.run r"                      \
-	" WHERE r.target_id OPERATOR(pg_catalog.=) t.target_id" \
-	" AND r.status OPERATOR(pg_catalog.=) 'running')"
-
-#define WORK_AT                                                                                 \
-	"GREATEST(v.retry_at, u.retry_at, " END_OF_PAUSE ", CASE"                                   \
-	" WHEN b.state OPERATOR(pg_catalog.=) 'forced_open' THEN 'infinity'"                        \
-	" WHEN s.state OPERATOR(pg_catalog.<>) 'streaming' AND " IS_BEING_COPIED " THEN 'infinity'" \
-	" WHEN b.state OPERATOR(pg_catalog.=) 'half_open' THEN '-infinity'"                         \
-	" WHEN b.state OPERATOR(pg_catalog.=) 'open' AND (b.changed OR s.state"                     \
-	" OPERATOR(pg_catalog.<>) 'streaming') THEN b.retry_at"                                     \
-	" WHEN b.state OPERATOR(pg_catalog.=) 'open' THEN 'infinity'"                               \
-	" WHEN s.state OPERATOR(pg_catalog.<>) 'streaming' OR " HAS_WAITING_ROWS                    \
-	" THEN '-infinity' ELSE 'infinity' END::timestamptz)"
-
 List *
 servers_with_work_due(void)
 {
@@ -240,8 +240,9 @@ server_next_work(const char *server_name)
 CatalogRows *
 servers_next(void)
 {
-	return CATALOG_EXECUTE0("SELECT l.server_name::text, pg_catalog.min(" LOAD_LAG_AT
-							"), pg_catalog.min(" WORK_AT ")" LOADS_TO_RUN " GROUP BY 1");
+	return CATALOG_EXECUTE0("SELECT l.server_name::text, pg_catalog.min(LEAST(" LOAD_LAG_AT
+							", " WORK_AT ")), pg_catalog.min(" WORK_AT ")" LOADS_TO_RUN
+							" GROUP BY 1");
 }
 
 /* ---- transforms ---- */
@@ -276,11 +277,12 @@ servers_next(void)
 
 /*
  * Never published counts as older than anything.  A probe does not wait for
- * the lag, but two of them are a second apart.
+ * the lag, but for a second after one that ended without a decision.
  */
-#define TRANSFORM_AGAIN_AT                                          \
-	"CASE WHEN b.state OPERATOR(pg_catalog.=) 'half_open'"          \
-	" THEN u.started_at OPERATOR(pg_catalog.+) interval '1 second'" \
+#define TRANSFORM_AGAIN_AT                                              \
+	"CASE WHEN b.state OPERATOR(pg_catalog.=) 'half_open' THEN"         \
+	" CASE WHEN u.started_at OPERATOR(pg_catalog.>) b.since"            \
+	" THEN u.started_at OPERATOR(pg_catalog.+) interval '1 second' END" \
 	" ELSE GREATEST(u.started_at, p.data_as_of) OPERATOR(pg_catalog.+) f.target_lag END"
 
 #define TRANSFORM_AT                                                                               \
@@ -347,6 +349,16 @@ due_for_reader(int32 target_id, int32 reader_id)
 	" LEFT JOIN depipe.constraint_state s USING (constraint_id)" ATTEMPT_OF_CHECKS \
 	" WHERE (s.evaluated_at IS NULL OR s.evaluated_at OPERATOR(pg_catalog.<)"      \
 	" (g.since OPERATOR(pg_catalog.+) c.grace))"
+
+bool
+has_time_checks_to_follow(int32 target_id)
+{
+	return CATALOG_EXECUTE(
+			   "SELECT" TIME_CHECKS " AND c.target_id OPERATOR(pg_catalog.=) $1"
+			   " AND (s.outcome IN ('warn', 'fail', 'error') OR " IS_DUE(CHECK_AT) ") LIMIT 1",
+			   ARG_INT4(target_id))
+			   ->count > 0;
+}
 
 List *
 due_time_checks(void)
@@ -493,8 +505,11 @@ history_delete_old(int32 history_seconds, int32 quarantine_seconds)
 							   " ORDER BY quarantine_id LIMIT $2)",
 							   ARG_TIME(now - quarantine_seconds * USECS_PER_SEC),
 							   ARG_INT4(DELETE_AT_ONCE));
-	(void) CATALOG_EXECUTE0("DELETE FROM depipe.attempt a WHERE a.unit OPERATOR(pg_catalog.~~)"
-							" 'target %' AND NOT EXISTS (SELECT FROM depipe.target t WHERE"
-							" a.unit OPERATOR(pg_catalog.=) ('target ' || t.target_id))");
+	(void) CATALOG_EXECUTE0("DELETE FROM depipe.attempt a"
+							" WHERE a.unit OPERATOR(pg_catalog.<>) 'history'"
+							" AND NOT EXISTS (SELECT FROM depipe.target t WHERE a.unit"
+							" IN ('target ' || t.target_id, 'checks ' || t.target_id))"
+							" AND NOT EXISTS (SELECT FROM depipe.load l WHERE a.unit"
+							" OPERATOR(pg_catalog.=) ('server ' || l.server_name))");
 	return true;
 }

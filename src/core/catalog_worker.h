@@ -26,7 +26,7 @@ extern char *unit_of_checks(int32 target_id); /* what time alone brings to a tar
  */
 extern void attempt_begin(const char *unit);
 
-/* It ended well: no wait. */
+/* It ended well, or what made it fail may have been repaired: no wait. */
 extern void attempt_end(const char *unit);
 
 /* It could not do anything, for a reason that lies elsewhere: wait a minute at most. */
@@ -60,6 +60,9 @@ extern bool due_for_reader(int32 target_id, int32 reader_id);
 
 /* Targets with a time check whose check_every has passed. */
 extern List *due_time_checks(void);
+
+/* Has the target one, or one that failed when it was evaluated last? */
+extern bool has_time_checks_to_follow(int32 target_id);
 
 /* Targets that have keys whose grace has ended since anybody looked at them. */
 extern List *due_pending_keys(void);

@@ -14,6 +14,7 @@
  */
 #include "load/session.h"
 
+#include "core/catalog_quality.h"
 #include "core/sqltext.h"
 #include "publish/publish.h"
 #include "utils/memutils.h"
@@ -173,6 +174,8 @@ deliver_task(LoadSession *session, LoadTask *task)
 	admission = breaker_admit(task->target, true, &reason);
 	if (admission != ADMIT_NOT)
 		delta = with_waiting(session, task, delta);
+	else
+		breaker_note_change(task->target->id); /* worth a probe when its wait is over */
 	return make_delivery(session, task, delta, admission, reason);
 }
 

@@ -18,6 +18,7 @@
 #include "commands/event_trigger.h"
 #include "core/catalog_load.h"
 #include "core/catalog_transform.h"
+#include "core/catalog_worker.h"
 #include "core/identity.h"
 #include "core/sqltext.h"
 #include "executor/spi.h"
@@ -347,6 +348,7 @@ change_load(Load *was, Load *is, Oid server, bool replace)
 						   shallow.data),
 				 errhint("Use replace => true to change it.")));
 	load_update(is, server);
+	attempt_end(unit_of_target(is->target->id));
 	event_record(is->target->id, "load", "changed", NULL);
 	if (deep.len > 0 && was->state != LOAD_DETACHED)
 		load_set_state(was, LOAD_NEW, "the definition was changed", NULL);
@@ -545,6 +547,10 @@ depipe_resume(PG_FUNCTION_ARGS)
 		Target *target = lfirst(cell);
 		Load *load = target->kind == TARGET_LOAD ? load_get(target->id) : NULL;
 
+		attempt_end(unit_of_target(target->id));
+		if (load != NULL)
+			attempt_end(unit_of_server(load->server_name));
+
 		if (load != NULL && load->state == LOAD_PAUSED)
 			ereport(NOTICE,
 					(errmsg("%s stays paused: %s", target->display, load->reason),
@@ -570,6 +576,7 @@ depipe_resync(PG_FUNCTION_ARGS)
 	server = source_server_find(load->server_name)->serverid;
 	load_update(load, server);
 	load_set_state(load, LOAD_NEW, "a resync was asked for", NULL);
+	attempt_end(unit_of_target(load->target->id));
 	PG_RETURN_VOID();
 }
 
@@ -664,14 +671,37 @@ depipe_extension_dropped(PG_FUNCTION_ARGS)
 	PG_RETURN_NULL();
 }
 
+/* The server whose options, or whose user mapping, changed; NULL: another statement. */
+static const char *
+altered_server(Node *statement)
+{
+	switch (nodeTag(statement))
+	{
+		case T_AlterForeignServerStmt:
+			return ((AlterForeignServerStmt *) statement)->servername;
+		case T_CreateUserMappingStmt:
+			return ((CreateUserMappingStmt *) statement)->servername;
+		case T_AlterUserMappingStmt:
+			return ((AlterUserMappingStmt *) statement)->servername;
+		default:
+			return NULL;
+	}
+}
+
+/* Names are followed; a password that was repaired does not wait for the next try. */
 Datum
 depipe_server_altered(PG_FUNCTION_ARGS)
 {
+	const char *server;
+
 	if (!CALLED_AS_EVENT_TRIGGER(fcinfo))
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_EVENT_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("function must be called by an event trigger")));
 	catalog_check_version(); /* a rename that is not followed would detach the loads */
 	loads_follow_renames();
+	server = altered_server(((EventTriggerData *) fcinfo->context)->parsetree);
+	if (server != NULL)
+		attempt_end(unit_of_server(server));
 	PG_RETURN_NULL();
 }

@@ -25,7 +25,7 @@
 #include "core/sqltext.h"
 #include "executor/spi.h"
 #include "portability/instr_time.h"
-#include "quality/guard.h"
+#include "quality/time_checks.h"
 #include "storage/lmgr.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -677,7 +677,7 @@ record(ItemState *state)
 
 	if (item->status == PUBLISH_NOTHING)
 	{
-		time_checks_record(item->target, 0);
+		time_checks_follow(item->target, 0);
 		finish_run(state);
 		return false;
 	}
@@ -689,7 +689,11 @@ record(ItemState *state)
 		(void) breaker_record(item->target, item->admission, state->action, item->reason);
 	}
 	if (item->status == PUBLISH_DONE)
+	{
 		store_quarantine(state);
+		if (state->gate != NULL)
+			time_checks_follow(item->target, item->run->id);
+	}
 	else
 		hold(state);
 	finish_run(state);

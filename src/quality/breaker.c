@@ -18,6 +18,7 @@
 #include "common/pg_prng.h"
 #include "core/arguments.h"
 #include "core/catalog_quality.h"
+#include "core/catalog_worker.h"
 #include "core/identity.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
@@ -337,6 +338,7 @@ depipe_reset(PG_FUNCTION_ARGS)
 			break;
 		default:
 			half_open(target, row, reason);
+			attempt_end(unit_of_target(target->id));
 	}
 	PG_RETURN_VOID();
 }

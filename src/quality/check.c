@@ -120,6 +120,7 @@ const CheckKind check_kinds[] = {
 					  {"max_age", ARGUMENT_INTERVAL, true, NULL}},
 		.validate = validate_freshness,
 		.compile = compile_freshness,
+		.evaluate = evaluate_freshness,
 	},
 	{.name = NULL},
 };

@@ -182,8 +182,6 @@ extern void validate_matches(CheckRule *rule);
 extern void compile_matches(const CheckRule *rule, Relation rel, CompiledCheck *check);
 extern void validate_row_count(CheckRule *rule);
 extern void compile_row_count(const CheckRule *rule, Relation rel, CompiledCheck *check);
-extern void validate_freshness(CheckRule *rule);
-extern void compile_freshness(const CheckRule *rule, Relation rel, CompiledCheck *check);
 
 /* ---- keys.c: kinds about rows against rows ---- */
 
@@ -193,6 +191,13 @@ extern void evaluate_unique(const struct DataConstraint *constraint, const Check
 extern char *failing_unique(const struct DataConstraint *constraint, Target *target);
 extern void validate_relationships(CheckRule *rule);
 extern void compile_relationships(const CheckRule *rule, Relation rel, CompiledCheck *check);
+
+/* ---- time_checks.c: kinds about time ---- */
+
+extern void validate_freshness(CheckRule *rule);
+extern void compile_freshness(const CheckRule *rule, Relation rel, CompiledCheck *check);
+extern void evaluate_freshness(const struct DataConstraint *constraint, const CheckScope *scope,
+							   Measure *measure);
 
 /* ---- shared by them ---- */
 

@@ -20,6 +20,7 @@
 #include "commands/defrem.h"
 #include "core/arguments.h"
 #include "core/catalog_transform.h"
+#include "core/catalog_worker.h"
 #include "core/identity.h"
 #include "core/sqltext.h"
 #include "executor/spi.h"
@@ -546,6 +547,15 @@ take_existing(Target *target, ConstraintRow *row)
 
 /* ---- storing ---- */
 
+/* What was held or failed may pass now. */
+static void
+note_change(const Target *target)
+{
+	breaker_note_change(target->id);
+	attempt_end(unit_of_target(target->id));
+	attempt_end(unit_of_checks(target->id));
+}
+
 static void
 store(Target *target, ConstraintRow *row)
 {
@@ -560,7 +570,7 @@ store(Target *target, ConstraintRow *row)
 	row->target_id = target->id;
 	constraint_row_put(row);
 	constraint_set_baseline(row->id, baseline);
-	breaker_note_change(target->id);
+	note_change(target);
 }
 
 static void
@@ -695,6 +705,6 @@ depipe_drop_constraint(PG_FUNCTION_ARGS)
 	(void) quarantine_mark_retries(target->id, row->id, NIL, NULL);
 	constraint_row_delete(row->id);
 	if (!target_forget_if_gone(target))
-		breaker_note_change(target->id);
+		note_change(target);
 	PG_RETURN_VOID();
 }

@@ -10,7 +10,7 @@
  *		gate_table	about a row, with a lookup (relationships) or of columns
  *					that only the table has: on the delta's rows
  *					with a callback of its own (unique): on the delta's keys
- *					aggregates, time, and whatever counts the whole table: one
+ *					aggregates, and whatever counts the whole table: one
  *					scan
  *
  * A quarantine with a threshold over the whole table takes part in both: its
@@ -368,8 +368,11 @@ sort_out(const Gate *gate, const Delta *delta, TableWork *work)
 	foreach(cell, gate->constraints)
 	{
 		DataConstraint *constraint = lfirst(cell);
-		Measured *measured = measured_new(constraint);
+		Measured *measured;
 
+		if (constraint->family == FAMILY_TIME)
+			continue;
+		measured = measured_new(constraint);
 		if (constraint->compile_sqlstate != 0)
 			work->unfit = lappend(work->unfit, measured);
 		else if (constraint->row->is_aggregate || constraint_counts_table(constraint))

@@ -13,11 +13,11 @@
 
 #include "catalog/objectaddress.h"
 #include "core/arguments.h"
+#include "core/catalog_quality.h"
 #include "core/identity.h"
 #include "core/sqltext.h"
-#include "executor/spi.h"
 #include "quality/breaker.h"
-#include "quality/measure.h"
+#include "quality/time_checks.h"
 #include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -36,80 +36,6 @@ static const char *
 name_for_reader(const Target *target)
 {
 	return may_see(target) ? target->display : "a table upstream";
-}
-
-/* ---- time checks ---- */
-
-static List *
-time_checks(Target *target)
-{
-	List *measured = NIL;
-	ListCell *cell;
-
-	if (!OidIsValid(target->relid))
-		return NIL;
-	foreach(cell, constraints_load(target))
-	{
-		DataConstraint *constraint = lfirst(cell);
-
-		if (constraint->family == FAMILY_TIME)
-			measured = lappend(measured, measured_new(constraint));
-	}
-	return measured;
-}
-
-/* Verdicts of the target's time checks as of now. */
-static List *
-evaluate_time_checks(Target *target)
-{
-	List *measured = time_checks(target);
-	List *verdicts = NIL;
-	MemoryContext context = CurrentMemoryContext;
-	ListCell *cell;
-
-	if (measured == NIL)
-		return NIL;
-	if (SPI_connect() != SPI_OK_CONNECT)
-		elog(ERROR, "SPI_connect failed");
-	MemoryContextSwitchTo(context); /* verdicts outlive the connection */
-	measure_table(target, measured);
-	foreach(cell, measured)
-		verdicts = lappend(verdicts, judge(lfirst(cell), true));
-	SPI_finish();
-	return verdicts;
-}
-
-static bool
-fails(const Verdict *verdict)
-{
-	return verdict->outcome == OUTCOME_FAIL || verdict->outcome == OUTCOME_ERROR;
-}
-
-bool
-freshness_fails(int32 target_id, char **reason)
-{
-	ListCell *cell;
-
-	foreach(cell, evaluate_time_checks(target_get(target_id)))
-	{
-		Verdict *verdict = lfirst(cell);
-
-		if (!fails(verdict))
-			continue;
-		if (reason != NULL)
-			*reason = psprintf("constraint \"%s\" fails", verdict->constraint_name);
-		return true;
-	}
-	return false;
-}
-
-void
-time_checks_record(Target *target, int64 run_id)
-{
-	List *verdicts = evaluate_time_checks(target);
-
-	if (verdicts != NIL)
-		verdicts_record(run_id, target, verdicts);
 }
 
 /* ---- the walk ---- */
@@ -138,7 +64,7 @@ check_time(Target *target, Target *asked)
 {
 	char *reason;
 
-	if (!freshness_fails(target->id, &reason))
+	if (!time_checks_fail(target->id, &reason))
 		return;
 	ereport(ERROR,
 			(errcode(ERRCODE_DEPIPE_STALE),

@@ -21,16 +21,4 @@
  */
 extern void guard_check(Target *target);
 
-/*
- * Does a time check (freshness) of the target fail now?  Evaluated as the
- * target's owner; nothing is recorded.
- */
-extern bool freshness_fails(int32 target_id, char **reason);
-
-/*
- * Evaluate the target's time checks and record their verdicts; for runs that
- * do not reach gate_table (nothing changed, blocked).  run_id: 0 for none.
- */
-extern void time_checks_record(Target *target, int64 run_id);
-
 #endif /* DEPIPE_GUARD_H */

@@ -507,17 +507,13 @@ measure_alone(Target *target, Delta *delta, Measured *measured)
 	run_pass(&pass);
 }
 
-/*
- * May it share a scan?  A filter of an aggregate belongs into WHERE, and the
- * maximum of a column alone can come from an index.
- */
+/* May it share a scan?  A filter of an aggregate belongs into WHERE. */
 static bool
 shares_scan(const DataConstraint *constraint)
 {
 	const ConstraintRow *row = constraint->row;
 
-	return !row->is_aggregate ||
-		   (row->filter_expression == NULL && constraint->family != FAMILY_TIME);
+	return !row->is_aggregate || row->filter_expression == NULL;
 }
 
 void

@@ -148,13 +148,16 @@ judge_count(Verdict *verdict, const DataConstraint *constraint, const Measure *m
 static void
 judge_date(Verdict *verdict, const DataConstraint *constraint)
 {
+	bool of_time = constraint->family == FAMILY_TIME;
+
 	if (constraint->row->enforce_from <= GetCurrentTimestamp())
 		return;
-	if (verdict->action <= ACTION_WARN)
+	if (verdict->action == ACTION_NONE || (verdict->action == ACTION_WARN && !of_time))
 		return;
 	verdict->would_have_blocked = true;
 	verdict->action = ACTION_WARN;
-	if (verdict->outcome == OUTCOME_FAIL)
+	/* of a time check the outcome alone says whether the table is stale */
+	if (verdict->outcome == OUTCOME_FAIL || of_time)
 		verdict->outcome = OUTCOME_WARN;
 }
 

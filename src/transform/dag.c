@@ -311,7 +311,7 @@ dag_blocked(Target *target, char **path, char **reason)
 	return dag_find_block(dag_load(), target->id, path, reason);
 }
 
-/* ---- cycles ---- */
+/* ---- paths, cycles ---- */
 
 /* A path from this node down to the goal, as "a -> b -> goal"; NULL: none. */
 static char *
@@ -332,6 +332,13 @@ path_to(DagNode *node, DagNode *goal)
 			return psprintf("%s -> %s", node->display, rest);
 	}
 	return NULL;
+}
+
+char *
+dag_path(Dag *dag, int32 from_id, int32 to_id)
+{
+	clear_visited(dag);
+	return path_to(dag_node(dag, from_id), dag_node(dag, to_id));
 }
 
 void

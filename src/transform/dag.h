@@ -52,6 +52,9 @@ extern List *dag_order(Dag *dag, List *target_ids);
 /* All that the target reads, at any depth (ids, itself not included). */
 extern List *dag_upstream_ids(Dag *dag, int32 target_id);
 
+/* "a -> b -> c" from a target down to one that reads it, at any depth. */
+extern char *dag_path(Dag *dag, int32 from_id, int32 to_id);
+
 /*
  * Raise 42P17 with the path when a transform of this name with these inputs
  * (of ShapeInput) would read itself, through others or at once.

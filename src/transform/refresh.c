@@ -32,7 +32,7 @@
 #include "executor/spi.h"
 #include "portability/instr_time.h"
 #include "publish/publish.h"
-#include "quality/guard.h"
+#include "quality/time_checks.h"
 #include "storage/lmgr.h"
 #include "transform/dag.h"
 #include "transform/table.h"
@@ -150,6 +150,15 @@ is_blocked_upstream(SliceNode *node)
 	return set_aside(node->run, RUN_BLOCKED, psprintf("%s: %s", path, reason));
 }
 
+static bool
+waits_for(SliceNode *node, int32 input_id, const char *why)
+{
+	return set_aside(
+		node->run,
+		RUN_BLOCKED,
+		psprintf("%s: %s", dag_path(node->slice->dag, input_id, node->transform->target->id), why));
+}
+
 /* on_incomplete and on_stale look at every input, at any depth. */
 static bool
 waits_for_inputs(SliceNode *node)
@@ -164,18 +173,12 @@ waits_for_inputs(SliceNode *node)
 	foreach(cell, dag_upstream_ids(node->slice->dag, transform->target->id))
 	{
 		int32 id = lfirst_int(cell);
-		const char *name = dag_node(node->slice->dag, id)->display;
-		char *reason = NULL;
+		char *reason;
 
 		if (complete && quarantine_count(id) > 0)
-			return set_aside(node->run,
-							 RUN_BLOCKED,
-							 psprintf("%s is incomplete: it has rows in quarantine", name));
-		if (fresh && freshness_fails(id, &reason))
-			return set_aside(node->run,
-							 RUN_BLOCKED,
-							 reason == NULL ? psprintf("%s is stale", name)
-											: psprintf("%s is stale: %s", name, reason));
+			return waits_for(node, id, "incomplete: it has rows in quarantine");
+		if (fresh && time_checks_fail(id, &reason))
+			return waits_for(node, id, psprintf("stale: %s", reason));
 	}
 	return false;
 }

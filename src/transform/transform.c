@@ -20,6 +20,7 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "core/catalog_transform.h"
+#include "core/catalog_worker.h"
 #include "core/identity.h"
 #include "core/sqltext.h"
 #include "executor/spi.h"
@@ -526,6 +527,7 @@ store_definition(Target *target, const CreateArguments *arguments, const Shape *
 	Transform *transform;
 
 	transform_store(&definition, made_table);
+	attempt_end(unit_of_target(target->id));
 	transform = transform_get(target->id);
 	transform->relids = NIL; /* the tree is new */
 	transform_rebind(transform, shape);

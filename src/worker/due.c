@@ -26,8 +26,8 @@
 #include "core/transaction.h"
 #include "load/load.h"
 #include "quality/breaker.h"
-#include "quality/guard.h"
 #include "quality/references.h"
+#include "quality/time_checks.h"
 #include "storage/lock.h"
 #include "transform/transform.h"
 
@@ -234,20 +234,25 @@ begin_server_work(void *argument)
 static void
 end_server(const ServerWork *work, bool server_failed)
 {
+	bool tried = false;
 	ListCell *cell;
 
 	if (server_failed)
 		return;
-	attempt_end(unit_of_server(work->server));
 	foreach(cell, work->runs)
 	{
 		const Run *run = lfirst(cell);
 
+		tried |= run->status != RUN_SKIPPED;
 		if (run->status == RUN_FAILED)
 			attempt_begin(unit_of_target(run->target->id));
 		else if (run->status == RUN_SUCCEEDED)
 			attempt_end(unit_of_target(run->target->id));
 	}
+	if (tried)
+		attempt_end(unit_of_server(work->server));
+	else
+		attempt_held(unit_of_server(work->server)); /* somebody else reads the stream */
 }
 
 void

@@ -17,6 +17,7 @@
 #include "depipe.h"
 
 #include "access/xact.h"
+#include "core/catalog_worker.h"
 #include "core/identity.h"
 #include "core/run.h"
 #include "core/sqltext.h"
@@ -134,11 +135,35 @@ make_items(List *targets, bool upstream, const char *started_by)
 
 /* ---- running ---- */
 
+/*
+ * In a procedure: what works again is not waited for any longer.  Returns
+ * whether something was tried at all.
+ */
+static bool
+end_attempts(List *runs)
+{
+	bool tried = false;
+	ListCell *cell;
+
+	foreach(cell, runs)
+	{
+		const Run *run = lfirst(cell);
+
+		tried |= run->status != RUN_SKIPPED;
+		if (run->status == RUN_SUCCEEDED || run->status == RUN_NOTHING)
+			attempt_end(unit_of_target(run->target->id));
+	}
+	return tried;
+}
+
 static void
-refresh_loads(List *items, const LoadRefreshOptions *options)
+refresh_loads(List *items, LoadRefreshOptions options)
 {
 	List *left = NIL;
+	bool server_failed;
 	ListCell *cell;
+
+	options.server_failed = &server_failed;
 
 	foreach(cell, items)
 		if (((RefreshItem *) lfirst(cell))->target->kind == TARGET_LOAD)
@@ -162,12 +187,16 @@ refresh_loads(List *items, const LoadRefreshOptions *options)
 			else
 				others = lappend(others, item);
 		}
-		load_refresh(targets, runs, options);
+		server_failed = false;
+		load_refresh(targets, runs, &options);
+		if (options.commit && !server_failed && end_attempts(runs))
+			attempt_end(unit_of_server(server));
 		left = others;
 	}
 }
 
-static void
+/* Returns the runs. */
+static List *
 refresh_transforms(List *items)
 {
 	List *targets = NIL;
@@ -186,6 +215,7 @@ refresh_transforms(List *items)
 	}
 	if (targets != NIL)
 		transform_refresh(targets, runs);
+	return runs;
 }
 
 static void
@@ -258,8 +288,8 @@ depipe_refresh(PG_FUNCTION_ARGS)
 	InitMaterializedSRF(fcinfo, 0);
 	check_enabled();
 	items = make_items(wanted_targets(pattern), upstream, "refresh");
-	refresh_loads(items, &options);
-	refresh_transforms(items);
+	refresh_loads(items, options);
+	(void) refresh_transforms(items);
 	foreach(cell, items)
 		return_item(result, lfirst(cell));
 	return (Datum) 0;
@@ -309,9 +339,9 @@ depipe_run(PG_FUNCTION_ARGS)
 	foreach(cell, items)
 		run_insert(((RefreshItem *) lfirst(cell))->run);
 	transaction_commit();
-	refresh_loads(items, &options);
+	refresh_loads(items, options);
 	transaction_commit();
-	refresh_transforms(items);
+	(void) end_attempts(refresh_transforms(items));
 	transaction_commit();
 	foreach(cell, items)
 		raise_problem(lfirst(cell));

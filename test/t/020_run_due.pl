@@ -108,8 +108,8 @@ at_warehouse(q{SELECT depipe.trip('raw.slow', 'a test', now() + interval '1 hour
 	q{SELECT depipe.pause('a test', 'raw.slow', until => now() + interval '1 hour')},
 	q{UPDATE depipe.breaker_state SET until = now()}, q{UPDATE depipe.target_state SET paused_until = now() WHERE paused});
 run_due();
-is_value($warehouse, q{SELECT state FROM depipe.breaker_state JOIN depipe.target USING (target_id) WHERE table_name = 'slow'},
-	'half_open', 'a breaker tripped for a time');
+is_value($warehouse, q{SELECT string_agg(state, ' ' ORDER BY event_id) FROM depipe.events WHERE event = 'breaker' AND target = 'raw.slow'},
+	'forced_open half_open closed', 'a breaker tripped for a time is probed, never closed at once');
 is_value($warehouse, 'SELECT count(*) FROM depipe.target_state WHERE paused', 0, 'a pause for a time');
 at_warehouse('CREATE TABLE public.seen (at timestamptz)', q{INSERT INTO seen VALUES (now() - interval '1 day')},
 	q{SELECT depipe.add_constraint('public.seen', depipe.freshness('at', '1 hour'))},

@@ -1,0 +1,190 @@
+/*-------------------------------------------------------------------------
+ *
+ * time_checks.c
+ *		Checks that time alone makes fail: freshness.
+ *
+ * They are no part of the gate, and hold no batch.  Their verdicts are
+ * recorded by the scheduler or run_due() every check_every, and after a
+ * batch, so that a table is fresh again when its data is there.  The guard and
+ * transforms that wait for fresh inputs do not rely on that: they evaluate.
+ *
+ * A table is stale while a time check of it has the outcome fail, or error
+ * unless its on_error is pass; the views say so of what was recorded last.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "quality/time_checks.h"
+
+#include "core/catalog_worker.h"
+#include "core/sqltext.h"
+#include "executor/spi.h"
+#include "quality/measure.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+
+/* ---- freshness ---- */
+
+void
+validate_freshness(CheckRule *rule)
+{
+	Interval *age = DatumGetIntervalP(
+		DirectFunctionCall3(interval_in,
+							CStringGetDatum(check_text(rule, "max_age")),
+							ObjectIdGetDatum(InvalidOid),
+							Int32GetDatum(-1)));
+
+	if (age->time < 0 || age->day < 0 || age->month < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("max_age of check freshness must not be negative")));
+}
+
+void
+compile_freshness(const CheckRule *rule, Relation rel, CompiledCheck *check)
+{
+	Form_pg_attribute att = check_column(rel, check_text(rule, "column_name"));
+	Oid type = getBaseType(att->atttypid);
+
+	if (type != TIMESTAMPTZOID && type != TIMESTAMPOID && type != DATEOID)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("check freshness needs a column of a date or timestamp type, but \"%s\" is"
+						" of type %s",
+						NameStr(att->attname),
+						format_type_be(att->atttypid))));
+	check->is_aggregate = true;
+	check->columns = list_make1(pstrdup(NameStr(att->attname)));
+}
+
+/*
+ * The newest finite value, which an index of the column has at once, and
+ * whether it is too old.  'infinity' is no time at which anything happened.
+ */
+static char *
+freshness_query(const DataConstraint *constraint, const Target *target)
+{
+	const char *column = check_text(constraint->rule, "column_name");
+	const char *type = format_type_extended(
+		getBaseType(get_atttype(target->relid, get_attnum(target->relid, column))),
+		-1,
+		FORMAT_TYPE_FORCE_QUALIFY);
+	const char *filter = constraint->row->filter_expression;
+
+	return psprintf("SELECT x.newest::pg_catalog.text,"
+					" (pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-)"
+					" x.newest::pg_catalog.timestamptz) OPERATOR(pg_catalog.>)"
+					" %s::pg_catalog.interval"
+					" FROM (SELECT pg_catalog.max(" CHECK_ROW ".%s::%s) AS newest"
+					" FROM %s " CHECK_ROW " WHERE " CHECK_ROW ".%s::%s"
+					" OPERATOR(pg_catalog.>) '-infinity'::%s"
+					" AND " CHECK_ROW ".%s::%s OPERATOR(pg_catalog.<) 'infinity'::%s%s%s%s) x",
+					sql_literal(check_text(constraint->rule, "max_age")),
+					sql_identifier(column),
+					type,
+					target->display,
+					sql_identifier(column),
+					type,
+					type,
+					sql_identifier(column),
+					type,
+					type,
+					filter != NULL ? " AND (" : "",
+					filter != NULL ? filter : "",
+					filter != NULL ? ")" : "");
+}
+
+void
+evaluate_freshness(const DataConstraint *constraint, const CheckScope *scope, Measure *measure)
+{
+	char *query = freshness_query(constraint, scope->target);
+	bool isnull;
+	Datum old;
+
+	if (SPI_execute(query, false, 1) != SPI_OK_SELECT)
+		elog(ERROR, "evaluation of a time check failed");
+	old = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2, &isnull);
+	measure->evaluated = -1;
+	measure->no_data = isnull;
+	measure->violations = isnull ? -1 : DatumGetBool(old) ? 1 : 0;
+	measure->metric = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
+	measure->strategy = "newest value";
+}
+
+/* ---- all of a target ---- */
+
+static List *
+time_checks(Target *target)
+{
+	List *measured = NIL;
+	ListCell *cell;
+
+	if (!OidIsValid(target->relid))
+		return NIL;
+	foreach(cell, constraints_load(target))
+	{
+		DataConstraint *constraint = lfirst(cell);
+
+		if (constraint->family == FAMILY_TIME)
+			measured = lappend(measured, measured_new(constraint));
+	}
+	return measured;
+}
+
+/* Verdicts of the target's time checks as of now. */
+static List *
+evaluate_time_checks(Target *target)
+{
+	List *measured = time_checks(target);
+	List *verdicts = NIL;
+	MemoryContext context = CurrentMemoryContext;
+	ListCell *cell;
+
+	if (measured == NIL)
+		return NIL;
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	MemoryContextSwitchTo(context); /* verdicts outlive the connection */
+	measure_table(target, measured);
+	foreach(cell, measured)
+		verdicts = lappend(verdicts, judge(lfirst(cell), true));
+	SPI_finish();
+	return verdicts;
+}
+
+bool
+time_checks_fail(int32 target_id, char **reason)
+{
+	ListCell *cell;
+
+	foreach(cell, evaluate_time_checks(target_get(target_id)))
+	{
+		Verdict *verdict = lfirst(cell);
+
+		if (verdict->outcome != OUTCOME_FAIL &&
+			(verdict->outcome != OUTCOME_ERROR || verdict->action == ACTION_NONE))
+			continue;
+		if (reason != NULL)
+			*reason = psprintf(verdict->outcome == OUTCOME_FAIL
+								   ? "constraint \"%s\" fails"
+								   : "constraint \"%s\" cannot be evaluated",
+							   verdict->constraint_name);
+		return true;
+	}
+	return false;
+}
+
+void
+time_checks_record(Target *target, int64 run_id)
+{
+	List *verdicts = evaluate_time_checks(target);
+
+	if (verdicts != NIL)
+		verdicts_record(run_id, target, verdicts);
+}
+
+void
+time_checks_follow(Target *target, int64 run_id)
+{
+	if (has_time_checks_to_follow(target->id))
+		time_checks_record(target, run_id);
+}
