@@ -10,9 +10,13 @@
  * live in a context of their own: they outlive the commits of a procedure.
  *
  * The options of a server are those of libpq but for secrets, for what the
- * walreceiver sets by itself, and for what would read other files of the
- * server (service files, password files).  The list is kept here because
- * asking libpq would mean to link it.
+ * walreceiver sets by itself (replication, client_encoding, options), and for
+ * what would read other files of the server (service files, password files).
+ * The list is kept here because asking libpq would mean to link it.
+ *
+ * A source may vanish without a word.  The walreceiver waits for ever for a
+ * host that takes the connection and says nothing: connect_timeout is enforced
+ * here.  Afterwards TCP keepalives tell a host that is gone.
  *
  *-------------------------------------------------------------------------
  */
@@ -32,10 +36,15 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/syscache.h"
+#include "utils/timeout.h"
 #include "utils/tuplestore.h"
 
 #define WRAPPER_NAME "depipe"
 #define APPLICATION_NAME "depipe"
+
+/* Unless the server says otherwise. */
+#define CONNECT_TIMEOUT_SECONDS 60
+#define KEEPALIVES "keepalives_idle='60' keepalives_interval='10' keepalives_count='6'"
 
 static dlist_head connections = DLIST_STATIC_INIT(connections);
 static MemoryContext connection_context = NULL;
@@ -56,7 +65,6 @@ static const SourceOption source_options[] = {
 	{"port", ForeignServerRelationId, true, false},
 	{"dbname", ForeignServerRelationId, true, false},
 	{"connect_timeout", ForeignServerRelationId, true, false},
-	{"options", ForeignServerRelationId, true, false},
 	{"application_name", ForeignServerRelationId, true, false},
 	{"keepalives", ForeignServerRelationId, true, false},
 	{"keepalives_idle", ForeignServerRelationId, true, false},
@@ -213,6 +221,8 @@ take_options(SourceServer *server, StringInfo conninfo, List *options, Oid catal
 			server->publication = pstrdup(defGetString(def));
 		if (strcmp(def->defname, "password") == 0 && defGetString(def)[0] != '\0')
 			password = true;
+		if (strcmp(def->defname, "connect_timeout") == 0 && atoi(defGetString(def)) > 0)
+			server->connect_timeout = Min(atoi(defGetString(def)), SECS_PER_DAY);
 	}
 	return password;
 }
@@ -249,7 +259,10 @@ source_server_open(const char *server_name)
 			 errhint("CREATE USER MAPPING FOR %s SERVER %s OPTIONS (user '...', password '...').",
 					 quote_identifier(owner),
 					 quote_identifier(server_name))));
+	server->connect_timeout = CONNECT_TIMEOUT_SECONDS;
 	initStringInfo(&conninfo);
+	appendStringInfoString(&conninfo,
+						   KEEPALIVES); /* of an option given twice the last one counts */
 	(void) take_options(server, &conninfo, foreign->options, ForeignServerRelationId);
 	if (!take_options(server,
 					  &conninfo,
@@ -307,6 +320,62 @@ at_subtransaction_end(SubXactEvent event, SubTransactionId subid, SubTransaction
 	}
 }
 
+/* ---- connecting takes so long at most ---- */
+
+static TimeoutId connect_timeout;
+static volatile sig_atomic_t connect_is_late = false;
+
+/* Only a cancel ends the walreceiver's wait. */
+static void
+connect_timeout_handler(void)
+{
+	connect_is_late = true;
+	QueryCancelPending = true;
+	InterruptPending = true;
+	SetLatch(MyLatch);
+}
+
+/* It was no user's cancel: the error says what has happened. */
+static void
+connecting_callback(void *argument)
+{
+	const SourceServer *server = argument;
+
+	if (!connect_is_late || geterrcode() != ERRCODE_QUERY_CANCELED)
+		return;
+	errcode(ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION);
+	errmsg("could not connect to server \"%s\": no answer within %d seconds",
+		   server->name,
+		   server->connect_timeout);
+}
+
+/*
+ * NULL, and an error text, when it cannot be reached.  When the time is over
+ * libpq's half of the connection is left behind, and lives as long as the
+ * process: nobody but the walreceiver can close it.
+ */
+static WalReceiverConn *
+connect_in_time(const SourceServer *server, char **error)
+{
+	ErrorContextCallback callback = {error_context_stack, connecting_callback, (void *) server};
+	WalReceiverConn *walrcv;
+
+	connect_is_late = false;
+	error_context_stack = &callback;
+	enable_timeout_after(connect_timeout, server->connect_timeout * 1000);
+	walrcv =
+		walrcv_connect_compat(server->conninfo, server->must_use_password, APPLICATION_NAME, error);
+	disable_timeout(connect_timeout, false);
+	if (connect_is_late)
+	{
+		if (walrcv != NULL)
+			walrcv_disconnect(walrcv);
+		CHECK_FOR_INTERRUPTS();
+	}
+	error_context_stack = callback.previous;
+	return walrcv;
+}
+
 static void
 prepare_library(void)
 {
@@ -315,6 +384,7 @@ prepare_library(void)
 	load_file("libpqwalreceiver", false);
 	RegisterXactCallback(at_transaction_end, NULL);
 	RegisterSubXactCallback(at_subtransaction_end, NULL);
+	connect_timeout = RegisterTimeout(USER_TIMEOUT, connect_timeout_handler);
 	connection_context = AllocSetContextCreate(TopMemoryContext,
 											   "depipe connections",
 											   ALLOCSET_SMALL_SIZES);
@@ -352,6 +422,25 @@ check_password(const SourceServer *server, Connection *connection)
 #endif
 }
 
+/*
+ * What a role's settings at the source say about the time of statements and
+ * idleness is meant for sessions of people: a copy takes as long as it takes.
+ */
+static void
+lift_timeouts(Connection *connection)
+{
+	source_command(
+		connection,
+		connection->version >= 170000
+			? "SET transaction_timeout = 0; SET statement_timeout = 0;"
+			  " SET idle_in_transaction_session_timeout = 0; SET idle_session_timeout = 0"
+		: connection->version >= 140000
+			? "SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0;"
+			  " SET idle_session_timeout = 0"
+			: "SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0",
+		"set timeouts");
+}
+
 Connection *
 connection_open(const SourceServer *server)
 {
@@ -364,10 +453,7 @@ connection_open(const SourceServer *server)
 	old = MemoryContextSwitchTo(connection_context);
 	connection = palloc0(sizeof(Connection));
 	connection->server_name = pstrdup(server->name);
-	connection->walrcv = walrcv_connect_compat(server->conninfo,
-											   server->must_use_password,
-											   APPLICATION_NAME,
-											   &error);
+	connection->walrcv = connect_in_time(server, &error);
 	MemoryContextSwitchTo(old);
 	if (connection->walrcv == NULL)
 	{
@@ -383,6 +469,7 @@ connection_open(const SourceServer *server)
 	dlist_push_tail(&connections, &connection->node);
 	check_password(server, connection);
 	connection->version = walrcv_server_version(connection->walrcv);
+	lift_timeouts(connection);
 	return connection;
 }
 

@@ -45,6 +45,7 @@ typedef struct SourceServer
 	char *conninfo;
 	char *publication; /* an existing one to use, or NULL */
 	bool must_use_password;
+	int connect_timeout; /* in seconds */
 } SourceServer;
 
 /*
