@@ -446,6 +446,8 @@ due_pass(const char *started_by, TimestampTz deadline, ServerIsServed is_served)
 	due_checks(deadline);
 	transforms = due_transforms();
 	run_servers(started_by, loads_read_by(transforms), deadline, is_served);
+	/* what has arrived may be what the probe of a breaker waited for */
+	transforms = list_concat_unique_int(transforms, due_transforms());
 	foreach(cell, transforms)
 		due_run_transform(lfirst_int(cell), started_by, &done, deadline);
 	unlock_pass();

@@ -102,6 +102,53 @@ my $finished = at_warehouse(q{SELECT finished_at FROM depipe.runs WHERE pid = 1}
 run_due();
 is_value($warehouse, q{SELECT finished_at FROM depipe.runs WHERE pid = 1}, $finished, 'it crashed once');
 
+# the process number belongs to another session now
+my $heir = $warehouse->background_psql('postgres');
+my $pid = session_ok($heir, 'SELECT pg_backend_pid()');
+at_warehouse(qq{INSERT INTO depipe.run (target_id, started_by, role_name, pid, started_at, status)
+	SELECT target_id, 'worker', 'postgres', $pid, now() - interval '1 hour', 'running'
+	FROM depipe.target WHERE table_name = 'slow'});
+run_due();
+is_value($warehouse, qq{SELECT status, reason FROM depipe.runs WHERE target = 'raw.slow' AND pid = $pid}, 'failed|crashed',
+	'a run whose process number was used again');
+
+# a run by hand whose session is ended, is cancelled and stays, is killed
+at_warehouse('CREATE FUNCTION public.held() RETURNS int LANGUAGE sql AS $$SELECT 1 FROM pg_advisory_xact_lock_shared(7)$$',
+	q{SELECT depipe.create_transform('mart.held', 'SELECT public.held() AS x', populate => false)});
+my $holder = $warehouse->background_psql('postgres');
+session_ok($holder, 'SELECT pg_advisory_lock(7)');
+my $is_held = q{SELECT EXISTS (SELECT FROM pg_stat_activity WHERE query LIKE 'CALL depipe.run(%' AND wait_event = 'advisory')};
+my $of_held = q{FROM pg_stat_activity WHERE query LIKE 'CALL depipe.run(%' AND pid <> pg_backend_pid() AND state = 'active'};
+my $crashes = 0;
+foreach my $end ('pg_terminate_backend', 'pg_cancel_backend', 'kill')
+{
+	my $session = $warehouse->background_psql('postgres', on_error_stop => 0);
+
+	$session->query_until(qr/begun/, "\\echo begun\nCALL depipe.run('mart.held');\n");
+	wait_until($warehouse, $is_held, "$end: a run that waits");
+	run_due();
+	is_value($warehouse, q{SELECT count(*) FROM depipe.runs WHERE target = 'mart.held' AND status = 'running'}, 1,
+		"$end: a run that goes on is left alone");
+	$pid = at_warehouse("SELECT pid $of_held");
+	if ($end eq 'kill')
+	{
+		kill 'KILL', $pid;
+		$warehouse->poll_query_until('postgres', "SELECT pg_postmaster_start_time() IS NOT NULL AND NOT EXISTS (SELECT FROM pg_stat_activity WHERE pid = $pid)");
+	}
+	else
+	{
+		at_warehouse("SELECT $end($pid)");
+		wait_until($warehouse, "SELECT NOT EXISTS (SELECT $of_held)", "$end: it has ended");
+	}
+	run_due() for 1 .. 2;
+	$crashes++;
+	is_value($warehouse, q{SELECT count(*), count(*) FILTER (WHERE status = 'failed' AND reason = 'crashed') FROM depipe.runs WHERE target = 'mart.held'},
+		"$crashes|$crashes", "$end: it has crashed, once");
+	eval { $session->quit };
+}
+eval { $_->quit } foreach $holder, $heir;
+at_warehouse(q{CALL depipe.run('mart.held')}, q{SELECT depipe.drop_transform('mart.held')});
+
 # ---- expiries and time checks
 
 at_warehouse(q{SELECT depipe.trip('raw.slow', 'a test', now() + interval '1 hour')},

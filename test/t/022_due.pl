@@ -21,7 +21,7 @@ sub at_source
 }
 
 # A pass; returns when something is due next: "once", or a time.
-sub pass
+sub one_pass
 {
 	my ($status, $stdout, $stderr) =
 	  $warehouse->psql('postgres', 'SET client_min_messages = debug1; CALL depipe.run_due()');
@@ -34,7 +34,7 @@ sub pass
 sub rests
 {
 	my ($name) = @_;
-	my $next = pass();
+	my $next = one_pass();
 
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
 	isnt($next, 'once', "$name: nothing is due at once again");
@@ -108,7 +108,7 @@ is_same($source, $warehouse, 'orders', 'after the probe');
 # a transform without target_lag is run for its breaker alone
 at_source('UPDATE orders SET amount = 5000 WHERE id = 1');
 let_time_pass();
-pass();
+one_pass();
 is(at_warehouse(q{SELECT status FROM depipe.refresh('mart.quiet')}), 'blocked', 'a transform is held');
 is(breaker_of($warehouse, 'mart.quiet'), 'open', 'its breaker opens');
 my $blocked = runs_of('mart.quiet', 'blocked');
@@ -117,7 +117,7 @@ rests('the inputs of a transform are the same');
 is(runs_of('mart.quiet', 'blocked'), $blocked, 'no probe of a transform to whose inputs nothing happened');
 at_source('UPDATE orders SET amount = 1 WHERE id = 1');
 let_time_pass();
-pass();
+one_pass();
 rests('an input has changed');
 is(breaker_of($warehouse, 'mart.quiet'), 'closed', 'a transform without target_lag is probed');
 is_value($warehouse, 'SELECT amount FROM mart.quiet', at_source('SELECT sum(amount) FROM orders'), 'and published');
@@ -144,7 +144,7 @@ is(breaker_of($warehouse, 'mart.sales'), 'closed', 'then it is run');
 at_warehouse(q{SELECT depipe.pause('a test', 'raw.orders', until => now() + interval '1 hour')},
 	q{SELECT depipe.override('mart.sales', 'a test', now() + interval '1 hour')},
 	q{SELECT depipe.trip('mart.quiet', 'a test', now() + interval '1 hour')});
-my $next = pass();
+my $next = one_pass();
 is_value($warehouse, "SELECT '$next' <= (SELECT paused_until FROM depipe.target_state WHERE paused)", 't',
 	'the end of a pause is among what is due next');
 at_warehouse(q{UPDATE depipe.target_state SET paused_until = now() WHERE paused},
@@ -166,7 +166,7 @@ rests('a table that is fresh');
 is_value($warehouse, q{SELECT depipe.guard('raw.orders') IS NOT NULL}, 't', 'fresh: the guard lets pass');
 at_source(q{UPDATE orders SET at = now() - interval '3 hours'});
 let_time_pass();
-pass();
+one_pass();
 at_warehouse(q{UPDATE depipe.constraint_state SET evaluated_at = evaluated_at - interval '1 hour'});
 rests('old data has come');
 is_same($source, $warehouse, 'orders', 'a time check does not hold batches');
@@ -202,7 +202,7 @@ at_warehouse(q{CREATE TABLE public.seen (at timestamptz, d date)}, q{INSERT INTO
 sub outcomes
 {
 	at_warehouse(q{UPDATE depipe.constraint_state SET evaluated_at = NULL});
-	pass();
+	one_pass();
 	return at_warehouse(q{SELECT string_agg(name || ' ' || state, ', ' ORDER BY name) FROM depipe.constraints WHERE target = 'public.seen'});
 }
 is(outcomes(), 'at not_evaluated, d fail', 'infinity and NULL are no data');
@@ -231,7 +231,7 @@ make_table($source, $warehouse, 'lines', 'id int PRIMARY KEY, customer int', tar
 at_warehouse(q{SELECT depipe.add_constraint('raw.lines', depipe.relationships('customer', 'public.customers', 'id'), name => 'customer', grace => '10 minutes')});
 at_source('INSERT INTO lines VALUES (1, 1)');
 let_time_pass();
-pass();
+one_pass();
 at_source('INSERT INTO lines VALUES (2, 2)');
 let_time_pass();
 rests('a key that is not there');
@@ -289,5 +289,55 @@ $source->safe_psql('postgres', 'INSERT INTO orders VALUES (20, 20, now())');
 let_time_pass();
 rests('the source is back');
 is_same($source, $warehouse, 'orders', 'the source is back', columns => 'id, amount');
+
+# ---- how often a source is asked that refuses us: without workers, and with them
+
+my $workers = DepipeTest::start_node('workers', q{
+shared_preload_libraries = 'depipe'
+depipe.databases = 'postgres'
+depipe.naptime = '100ms'
+});
+my $socket = $source->host;
+
+$workers->safe_psql('postgres', 'CREATE EXTENSION depipe; CREATE SCHEMA raw');
+at_source(map { "CREATE ROLE $_ LOGIN SUPERUSER REPLICATION PASSWORD 'right'" } qw(by_passes by_workers));
+$source->append_conf('pg_hba.conf', '');
+my $hba = PostgreSQL::Test::Utils::slurp_file($source->data_dir . '/pg_hba.conf');
+open(my $file, '>', $source->data_dir . '/pg_hba.conf') or die $!;
+print $file join('', map { "local all,replication $_ scram-sha-256\n" } qw(by_passes by_workers)) . $hba;
+close $file;
+$source->reload;
+at_source('CREATE TABLE refused (id int PRIMARY KEY)', 'INSERT INTO refused VALUES (1)');
+foreach my $who ([ $warehouse, 'by_passes' ], [ $workers, 'by_workers' ])
+{
+	$who->[0]->safe_psql('postgres', qq{
+		CREATE SERVER secret FOREIGN DATA WRAPPER depipe OPTIONS (host '$socket', port '$port', dbname 'postgres');
+		CREATE USER MAPPING FOR CURRENT_USER SERVER secret OPTIONS (user '$who->[1]', password 'wrong');
+		CREATE SERVER down FOREIGN DATA WRAPPER depipe OPTIONS (host '$socket', port '1', dbname 'postgres');
+		CREATE USER MAPPING FOR CURRENT_USER SERVER down;
+		SELECT depipe.create_load('raw.secret', server => 'secret', source => 'public.refused'),
+			depipe.create_load('raw.down', server => 'down', source => 'public.refused')});
+}
+my $begun = time;
+while (time < $begun + 20)
+{
+	at_warehouse('CALL depipe.run_due()');
+}
+my $log = PostgreSQL::Test::Utils::slurp_file($source->logfile);
+foreach my $who ([ $warehouse, 'by_passes' ], [ $workers, 'by_workers' ])
+{
+	my $refused = () = $log =~ /password authentication failed for user "$who->[1]"/g;
+	my $down = $who->[0]->safe_psql('postgres', q{SELECT count(*) FROM depipe.runs WHERE target = 'raw.down' AND status = 'failed'});
+
+	note("$who->[1]: wrong password $refused times, host that is down $down times");
+	cmp_ok($refused, '>=', 2, "$who->[1]: a wrong password is tried");
+	cmp_ok($refused, '<=', 10, "$who->[1]: at most ten times in twenty seconds");
+	cmp_ok($down, '>=', 2, "$who->[1]: a host that is down is tried");
+	cmp_ok($down, '<=', 10, "$who->[1]: at most ten times in twenty seconds");
+	$who->[0]->safe_psql('postgres', q{ALTER USER MAPPING FOR CURRENT_USER SERVER secret OPTIONS (SET password 'right')});
+}
+rests('the password is right');
+is_value($warehouse, 'SELECT count(*) FROM raw.secret', 1, 'the password is right: copied by the next pass');
+wait_until($workers, q{SELECT EXISTS (SELECT FROM depipe.loads WHERE target = 'raw.secret' AND state = 'streaming')}, 'the password is right: copied by a worker');
 
 done_testing();
