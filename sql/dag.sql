@@ -112,7 +112,7 @@ SELECT * FROM depipe.verify('mart.aside');
 -- refresh needs a target that can be refreshed
 SELECT * FROM depipe.refresh('raw.sale');
 SELECT * FROM depipe.refresh('mart.base');
-SELECT * FROM depipe.blocked_targets();
+SELECT target, path, reason FROM depipe.conditions() WHERE path IS NOT NULL;
 
 SET client_min_messages = warning;
 DROP SCHEMA raw, mart CASCADE;

@@ -177,6 +177,7 @@ CREATE TABLE depipe.target_state (
 	paused boolean NOT NULL DEFAULT false,
 	pause_reason text,
 	paused_until timestamptz,
+	paused_at timestamptz,
 	data_as_of timestamptz,
 	CONSTRAINT target_state_pkey PRIMARY KEY (target_id),
 	CONSTRAINT target_state_target_fkey FOREIGN KEY (target_id) REFERENCES depipe.target ON DELETE CASCADE
@@ -779,13 +780,6 @@ AS 'MODULE_PATHNAME', 'depipe_verify';
 COMMENT ON FUNCTION depipe.verify(text, text, text, integer) IS
 'compares a target with its query or its source under one snapshot and returns the differences; no row: equal';
 
-CREATE FUNCTION depipe.blocked_targets(OUT target_id integer, OUT path text, OUT reason text)
-RETURNS SETOF record
-LANGUAGE C STABLE ROWS 10
-AS 'MODULE_PATHNAME', 'depipe_blocked_targets';
-COMMENT ON FUNCTION depipe.blocked_targets() IS
-'targets that wait for something upstream, with the path from the cause; names that the reader may not see are hidden';
-
 -- Notes that names may have changed; what becomes of definitions is decided at commit.
 CREATE FUNCTION depipe.names_changed()
 RETURNS event_trigger
@@ -983,32 +977,46 @@ COMMENT ON FUNCTION depipe.assert_ok(text) IS
 -- 9. looking
 -- ---------------------------------------------------------------------
 
-CREATE FUNCTION depipe.idle_reason()
-RETURNS text
-LANGUAGE C STABLE
-AS 'MODULE_PATHNAME', 'depipe_idle_reason';
-COMMENT ON FUNCTION depipe.idle_reason() IS
-'why nothing runs in this database: depipe.enabled, or a library of another version; NULL when it does';
-
 -- Views run as their owner: this is what decides which rows a reader gets.
 CREATE FUNCTION depipe.may_see(schema_name name, table_name name, owner regrole)
 RETURNS boolean
-LANGUAGE sql STABLE
-SET search_path TO pg_catalog, pg_temp
-AS $$
-	SELECT COALESCE(
-		pg_catalog.pg_has_role(current_user, owner::oid, 'USAGE')
-		OR pg_catalog.pg_has_role(current_user, 'depipe_operator', 'USAGE')
-		OR pg_catalog.pg_has_role(current_user, 'pg_monitor', 'USAGE'), false)
-		OR COALESCE((
-			SELECT pg_catalog.has_table_privilege(current_user, c.oid, 'SELECT')
-			FROM pg_catalog.pg_class c
-			JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
-			WHERE n.nspname OPERATOR(pg_catalog.=) may_see.schema_name
-				AND c.relname OPERATOR(pg_catalog.=) may_see.table_name), false)
-$$;
+LANGUAGE C STABLE
+AS 'MODULE_PATHNAME', 'depipe_may_see';
 COMMENT ON FUNCTION depipe.may_see(name, name, regrole) IS
 'may the current user see what depipe knows about this table: its owner, its readers, operators and monitors';
+
+-- What each target is, and why: of those that the reader may see.
+CREATE FUNCTION depipe.conditions(OUT target_id integer, OUT target text, OUT kind text,
+	OUT rank integer, OUT state text, OUT reason text, OUT since timestamptz,
+	OUT data_as_of timestamptz, OUT target_lag interval, OUT incomplete boolean,
+	OUT open_incidents bigint, OUT next text, OUT path text)
+RETURNS SETOF record
+LANGUAGE C STABLE ROWS 100
+AS 'MODULE_PATHNAME', 'depipe_conditions';
+COMMENT ON FUNCTION depipe.conditions() IS
+'what each target is that the reader may see, what is wrong, and the path from the root cause';
+
+CREATE FUNCTION depipe.why(target text, OUT depth integer, OUT target text, OUT state text,
+	OUT since timestamptz, OUT reason text, OUT next text)
+RETURNS SETOF record
+LANGUAGE C STABLE
+AS 'MODULE_PATHNAME', 'depipe_why';
+COMMENT ON FUNCTION depipe.why(text) IS
+'the path from what is wrong with a table to its root cause: one row per step, with the statement to type';
+
+CREATE FUNCTION depipe.as_of(target text)
+RETURNS timestamptz
+LANGUAGE C STABLE
+AS 'MODULE_PATHNAME', 'depipe_as_of';
+COMMENT ON FUNCTION depipe.as_of(text) IS
+'the time at the source through which a table is complete; NULL when that is not known';
+
+CREATE PROCEDURE depipe.wait(pattern text DEFAULT '*', until_state text DEFAULT NULL,
+	timeout interval DEFAULT '1 minute')
+LANGUAGE C
+AS 'MODULE_PATHNAME', 'depipe_wait';
+COMMENT ON PROCEDURE depipe.wait(text, text, interval) IS
+'waits until targets are in a state, by default up to date; raises an error when that takes too long or a person is needed';
 
 -- The metric of an aggregate may be a value of a row.
 CREATE FUNCTION depipe.may_read(schema_name name, table_name name)
@@ -1047,31 +1055,17 @@ COMMENT ON VIEW depipe.events IS 'state changes, oldest first by event_id';
 GRANT SELECT ON depipe.events TO PUBLIC;
 
 CREATE VIEW depipe.transforms WITH (security_barrier) AS
-SELECT pg_catalog.format('%I.%I', t.schema_name, t.table_name) AS target,
-	CASE WHEN c.oid IS NULL THEN 'missing'
-		WHEN s.paused AND (s.paused_until IS NULL OR s.paused_until OPERATOR(pg_catalog.>) pg_catalog.now())
-			THEN 'paused'
-		WHEN b.target_id IS NOT NULL THEN 'blocked'
-		ELSE COALESCE(x.state, 'new') END AS state,
-	CASE WHEN s.paused THEN s.pause_reason
-		ELSE COALESCE(b.path OPERATOR(pg_catalog.||) ': ' OPERATOR(pg_catalog.||) b.reason, x.reason)
-		END AS reason,
-	x.since, s.data_as_of, f.key_columns, f.mode, f.target_lag, f.on_incomplete, f.on_stale,
-	COALESCE(x.populated, false) AS populated, t.owner,
+SELECT c.target COLLATE "C" AS target, c.state, c.reason, c.since, c.data_as_of, f.key_columns, f.mode, f.target_lag,
+	f.on_incomplete, f.on_stale, COALESCE(x.populated, false) AS populated, t.owner,
 	ARRAY(SELECT pg_catalog.format('%I.%I', i.schema_name, i.table_name)
 		FROM depipe.transform_input i
 		WHERE i.target_id OPERATOR(pg_catalog.=) t.target_id AND i.direct
 		ORDER BY i.schema_name, i.table_name) AS inputs,
 	f.query_text, f.query_sql
-FROM depipe.target t
+FROM depipe.conditions() c
+JOIN depipe.target t USING (target_id)
 JOIN depipe.transform f USING (target_id)
-LEFT JOIN depipe.transform_state x USING (target_id)
-LEFT JOIN depipe.target_state s USING (target_id)
-LEFT JOIN depipe.blocked_targets() b USING (target_id)
-LEFT JOIN pg_catalog.pg_namespace n ON n.nspname OPERATOR(pg_catalog.=) t.schema_name
-LEFT JOIN pg_catalog.pg_class c ON c.relnamespace OPERATOR(pg_catalog.=) n.oid
-	AND c.relname OPERATOR(pg_catalog.=) t.table_name
-WHERE depipe.may_see(t.schema_name, t.table_name, t.owner);
+LEFT JOIN depipe.transform_state x USING (target_id);
 COMMENT ON VIEW depipe.transforms IS 'tables that are kept equal to a query';
 GRANT SELECT ON depipe.transforms TO PUBLIC;
 
@@ -1095,104 +1089,16 @@ WHERE depipe.may_see(t.schema_name, t.table_name, t.owner);
 COMMENT ON VIEW depipe.lineage IS 'which table is made from which: one row per edge';
 GRANT SELECT ON depipe.lineage TO PUBLIC;
 
--- A target is incomplete when rows of it, or of anything that it reads, are in quarantine.
-CREATE VIEW depipe.incomplete_target AS
-WITH RECURSIVE incomplete (target_id) AS (
-	SELECT q.target_id FROM depipe.quarantined_row q GROUP BY q.target_id
-	UNION
-	SELECT i.target_id
-	FROM incomplete u
-	JOIN depipe.target t USING (target_id)
-	JOIN depipe.transform_input i ON i.schema_name OPERATOR(pg_catalog.=) t.schema_name
-		AND i.table_name OPERATOR(pg_catalog.=) t.table_name)
-SELECT target_id FROM incomplete;
-COMMENT ON VIEW depipe.incomplete_target IS 'targets with rows in quarantine, their own or of what they read';
-
--- What each target is by itself and by its place, before anyone's rights are looked at.
-CREATE VIEW depipe.target_condition AS
-SELECT t.target_id, t.schema_name, t.table_name, t.kind, t.owner, s.data_as_of,
-	COALESCE(l.target_lag, f.target_lag) AS target_lag, g.path,
-	CASE WHEN c.oid IS NULL AND COALESCE(l.state, 'new') OPERATOR(pg_catalog.=) 'new'
-			AND t.kind OPERATOR(pg_catalog.=) 'l' THEN 'new'
-		WHEN c.oid IS NULL THEN 'missing'
-		WHEN s.paused AND (s.paused_until IS NULL OR s.paused_until OPERATOR(pg_catalog.>) pg_catalog.now())
-			THEN 'paused'
-		WHEN b.state OPERATOR(pg_catalog.<>) 'closed' THEN b.state
-		WHEN l.state IS NOT NULL THEN l.state
-		WHEN x.state IN ('failed', 'rejected') THEN x.state
-		WHEN g.target_id IS NOT NULL THEN 'blocked'
-		ELSE COALESCE(x.state, CASE t.kind WHEN 't' THEN 'ok' ELSE 'new' END) END AS state,
-	CASE WHEN s.paused THEN s.pause_reason
-		WHEN b.state OPERATOR(pg_catalog.<>) 'closed' THEN b.reason
-		WHEN x.state IN ('failed', 'rejected') THEN x.reason
-		WHEN g.target_id IS NOT NULL
-			THEN g.path OPERATOR(pg_catalog.||) ': ' OPERATOR(pg_catalog.||) g.reason
-		ELSE COALESCE(l.reason, x.reason) END AS reason,
-	CASE WHEN b.state OPERATOR(pg_catalog.<>) 'closed' THEN b.since
-		ELSE COALESCE(l.since, x.since, b.since, t.created_at) END AS since,
-	d.server_name
-FROM depipe.target t
-LEFT JOIN depipe.target_state s USING (target_id)
-LEFT JOIN depipe.load d USING (target_id)
-LEFT JOIN depipe.load_state y USING (target_id)
-LEFT JOIN depipe.foreign_streams() z ON z.server_name OPERATOR(pg_catalog.=) d.server_name
-LEFT JOIN LATERAL (SELECT d.target_lag, y.since,
-	CASE WHEN z.server_name IS NULL THEN COALESCE(y.state, 'detached') ELSE 'detached' END AS state,
-	COALESCE(z.reason, CASE WHEN y.target_id IS NULL
-		THEN 'restored from a dump or detached by hand: it has no slot of its own'
-		ELSE y.reason END) AS reason
-	WHERE d.target_id IS NOT NULL) l ON true
-LEFT JOIN depipe.transform f USING (target_id)
-LEFT JOIN depipe.transform_state x USING (target_id)
-LEFT JOIN depipe.breaker_state b USING (target_id)
-LEFT JOIN depipe.blocked_targets() g USING (target_id)
-LEFT JOIN pg_catalog.pg_namespace n ON n.nspname OPERATOR(pg_catalog.=) t.schema_name
-LEFT JOIN pg_catalog.pg_class c ON c.relnamespace OPERATOR(pg_catalog.=) n.oid
-	AND c.relname OPERATOR(pg_catalog.=) t.table_name;
-COMMENT ON VIEW depipe.target_condition IS 'state and reason of each target; depipe.status shows it to those who may see it';
-
-CREATE VIEW depipe.status WITH (security_barrier) AS
-SELECT v.target, v.kind, v.state,
-	COALESCE(v.reason, CASE WHEN v.kind OPERATOR(pg_catalog.<>) 'table' THEN idle.reason END) AS reason, v.since, v.data_as_of,
-	pg_catalog.now() OPERATOR(pg_catalog.-) v.data_as_of AS lag, v.target_lag, v.incomplete,
-	v.open_incidents,
-	CASE v.state
-		WHEN 'open' THEN pg_catalog.format('SELECT * FROM depipe.violations(%L)', v.target)
-		WHEN 'rejected' THEN pg_catalog.format('SELECT * FROM depipe.violations(%L)', v.target)
-		WHEN 'forced_open' THEN pg_catalog.format('SELECT depipe.reset(%L, ''why'')', v.target)
-		WHEN 'half_open' THEN pg_catalog.format('CALL depipe.run(%L)', v.target)
-		WHEN 'paused' THEN pg_catalog.format('SELECT depipe.resume(%L)', v.target)
-		WHEN 'needs_resync' THEN pg_catalog.format('SELECT depipe.resync(%L)', v.target)
-		WHEN 'detached' THEN pg_catalog.format('SELECT depipe.adopt(%L)', v.server_name)
-		WHEN 'missing' THEN CASE v.kind WHEN 'transform'
-			THEN pg_catalog.format('SELECT depipe.drop_transform(%L)', v.target) WHEN 'load'
-			THEN pg_catalog.format('SELECT depipe.resync(%L)', v.target) END
-		WHEN 'new' THEN pg_catalog.format('CALL depipe.run(%L)', v.target)
-		WHEN 'failed' THEN pg_catalog.format(
-			'SELECT * FROM depipe.runs WHERE target = %L ORDER BY run_id DESC LIMIT 1', v.target)
-		WHEN 'blocked' THEN CASE WHEN v.path IS NULL
-			THEN pg_catalog.format('SELECT * FROM depipe.refresh(%L, upstream => true)', v.target)
-			ELSE pg_catalog.format('SELECT * FROM depipe.status WHERE target = %L',
-				pg_catalog.split_part(v.path, ' -> ', 1)) END
-		ELSE CASE WHEN v.own_quarantine
-			THEN pg_catalog.format('SELECT * FROM depipe.quarantine WHERE target = %L', v.target)
-			WHEN v.kind OPERATOR(pg_catalog.<>) 'table' AND idle.reason OPERATOR(pg_catalog.=) 'depipe.enabled is off'
-			THEN 'ALTER SYSTEM SET depipe.enabled = on' END
-		END AS next
-FROM (SELECT depipe.idle_reason() AS reason) idle, (
-	SELECT w.target_id, w.schema_name, w.table_name, w.owner, w.data_as_of, w.target_lag, w.path, w.state,
-		w.reason, w.since, w.server_name, pg_catalog.format('%I.%I', w.schema_name, w.table_name) AS target,
-		CASE w.kind WHEN 'l' THEN 'load' WHEN 'f' THEN 'transform' ELSE 'table' END AS kind,
-		m.target_id IS NOT NULL AS incomplete, q.target_id IS NOT NULL AS own_quarantine,
-		COALESCE(i.open_incidents, 0) AS open_incidents
-	FROM depipe.target_condition w
-	LEFT JOIN depipe.incomplete_target m USING (target_id)
-	LEFT JOIN (SELECT o.target_id, pg_catalog.count(*) AS open_incidents
-		FROM depipe.incident o WHERE o.closed_at IS NULL GROUP BY o.target_id) i USING (target_id)
-	LEFT JOIN (SELECT r.target_id FROM depipe.quarantined_row r GROUP BY r.target_id) q USING (target_id)) v
-WHERE depipe.may_see(v.schema_name, v.table_name, v.owner)
-ORDER BY v.target;
-COMMENT ON VIEW depipe.status IS 'the one screen: what each target is, since when, and the statement to type next';
+CREATE VIEW depipe.status AS
+SELECT c.target COLLATE "C" AS target, c.kind, c.state, c.reason, pg_catalog.date_trunc('second', c.since) AS since,
+	pg_catalog.date_trunc('second', c.data_as_of) AS data_as_of,
+	pg_catalog.date_trunc('second', GREATEST(pg_catalog.clock_timestamp()
+		OPERATOR(pg_catalog.-) c.data_as_of, '0')) AS lag,
+	c.target_lag, c.incomplete, c.open_incidents, c.next
+FROM depipe.conditions() c
+ORDER BY c.rank, c.target COLLATE "C";
+COMMENT ON VIEW depipe.status IS
+'the one screen, what is wrong first: what each target is, since when, why, and the statement to type next';
 GRANT SELECT ON depipe.status TO PUBLIC;
 
 -- constraints and breakers

@@ -39,7 +39,7 @@ INSERT INTO raw.orders VALUES (9, 'new', 5000);
 SELECT target, status, reason, inserted FROM depipe.refresh('mart.*');
 SELECT sum(amount) FROM mart.sales;
 SELECT target, state, reason, next FROM depipe.status WHERE state <> 'ok';
-SELECT path, reason FROM depipe.blocked_targets() ORDER BY path;
+SELECT path, reason FROM depipe.conditions() WHERE path IS NOT NULL ORDER BY path;
 SELECT difference, key, explained_by FROM depipe.verify('mart.sales');
 SELECT target, status, strategy FROM depipe.refresh('mart.sales');
 -- trip upstream: the root of it all is named
@@ -62,7 +62,7 @@ SELECT depipe.trip('mart.sales', 'secret');
 SET ROLE regress_dp_reader;
 SELECT target, state, reason FROM depipe.status;
 SELECT target, state, reason FROM depipe.transforms;
-SELECT path, reason FROM depipe.blocked_targets() ORDER BY path;
+SELECT path, reason FROM depipe.conditions() WHERE path IS NOT NULL ORDER BY path;
 RESET ROLE;
 
 -- a table that was constrained before it became a transform's, and stays so

@@ -28,8 +28,6 @@
 #include "utils/memutils.h"
 #include "utils/syscache.h"
 
-PG_FUNCTION_INFO_V1(depipe_idle_reason);
-
 typedef struct PlanEntry
 {
 	const char *sql; /* key: the address */
@@ -327,18 +325,19 @@ catalog_check_version(void)
 				 errhint("%s", hint)));
 }
 
-/* idle_reason(): why nothing runs in this database; NULL when it does. */
-Datum
-depipe_idle_reason(PG_FUNCTION_ARGS)
+char *
+catalog_idle_reason(char **next)
 {
 	char *hint;
 	char *reason = catalog_version_problem(&hint);
 
 	if (reason != NULL)
-		PG_RETURN_TEXT_P(cstring_to_text(psprintf("%s: %s", reason, hint)));
-	if (!depipe_enabled)
-		PG_RETURN_TEXT_P(cstring_to_text("depipe.enabled is off"));
-	PG_RETURN_NULL();
+	{
+		*next = NULL;
+		return psprintf("%s: %s", reason, hint);
+	}
+	*next = "ALTER SYSTEM SET depipe.enabled = on";
+	return depipe_enabled ? NULL : "depipe.enabled is off";
 }
 
 /* ---- targets ---- */
@@ -622,11 +621,13 @@ void
 target_set_pause(int32 target_id, bool paused, const char *reason, TimestampTz until)
 {
 	(void) CATALOG_EXECUTE("INSERT INTO depipe.target_state"
-						   " (target_id, paused, pause_reason, paused_until)"
-						   " VALUES ($1, $2, $3, $4)"
+						   " (target_id, paused, pause_reason, paused_until, paused_at)"
+						   " VALUES ($1, $2, $3, $4, CASE WHEN $2 THEN"
+						   " pg_catalog.clock_timestamp() END)"
 						   " ON CONFLICT (target_id) DO UPDATE SET paused = EXCLUDED.paused,"
 						   " pause_reason = EXCLUDED.pause_reason,"
-						   " paused_until = EXCLUDED.paused_until",
+						   " paused_until = EXCLUDED.paused_until,"
+						   " paused_at = EXCLUDED.paused_at",
 						   ARG_INT4(target_id),
 						   ARG_BOOL(paused),
 						   ARG_TEXT(reason),

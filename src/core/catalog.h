@@ -91,6 +91,12 @@ extern List *catalog_text_list(const CatalogRows *rows, uint64 row, int column);
  * of all in each SQL function, as the arguments of another version are others.
  */
 extern char *catalog_version_problem(char **hint);
+
+/*
+ * Why nothing runs in this database: the versions, or depipe.enabled; NULL
+ * when it does.  Sets *next to the statement to type, or to NULL.
+ */
+extern char *catalog_idle_reason(char **next);
 extern void catalog_check_version(void);
 
 /* ---- targets ---- */

@@ -239,21 +239,7 @@ transform_forget_quarantine(int32 target_id, int64 run_id)
 CatalogRows *
 dag_select_nodes(void)
 {
-	return CATALOG_EXECUTE0(
-		"SELECT t.target_id, t.schema_name, t.table_name, t.kind, t.owner::oid,"
-		" s.paused AND (s.paused_until IS NULL OR s.paused_until OPERATOR(pg_catalog.>)"
-		" pg_catalog.clock_timestamp()), s.pause_reason,"
-		" f.state, f.populated, COALESCE(f.reason, l.reason),"
-		" CASE WHEN t.kind OPERATOR(pg_catalog.=) 'l' THEN COALESCE(l.state, 'detached') END,"
-		" CASE WHEN b.state IN ('open', 'half_open', 'forced_open')"
-		" AND COALESCE(g.mode, 'normal') OPERATOR(pg_catalog.=) 'normal'"
-		" THEN b.state END, b.reason"
-		" FROM depipe.target t LEFT JOIN depipe.target_state s USING (target_id)"
-		" LEFT JOIN depipe.transform_state f USING (target_id)"
-		" LEFT JOIN depipe.load_state l USING (target_id)"
-		" LEFT JOIN depipe.breaker_state b USING (target_id)"
-		" LEFT JOIN depipe.breaker_setting g USING (target_id)"
-		" ORDER BY t.schema_name, t.table_name");
+	return CATALOG_EXECUTE0(NODE_COLUMNS NODE_TABLES NODE_ORDER);
 }
 
 CatalogRows *

@@ -16,6 +16,7 @@
 #include "commands/extension.h"
 #include "catalog/pg_extension.h"
 #include "catalog/pg_authid.h"
+#include "catalog/pg_class.h"
 #include "catalog/pg_namespace.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
@@ -145,6 +146,29 @@ identity_may_operate(Oid owner)
 	if (superuser() || has_privs_of_role(GetUserId(), owner))
 		return true;
 	return OidIsValid(operator_role) && has_privs_of_role(GetUserId(), operator_role);
+}
+
+static Oid
+table_owner_or_none(Oid relid)
+{
+	HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	Oid owner = InvalidOid;
+
+	if (HeapTupleIsValid(tuple))
+	{
+		owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+		ReleaseSysCache(tuple);
+	}
+	return owner;
+}
+
+bool
+identity_may_see(Oid owner, Oid relid)
+{
+	if (identity_may_operate(owner) || has_privs_of_role(GetUserId(), ROLE_PG_MONITOR))
+		return true;
+	return OidIsValid(relid) && table_owner_or_none(relid) == owner &&
+		   pg_class_aclcheck(relid, GetUserId(), ACL_SELECT) == ACLCHECK_OK;
 }
 
 void

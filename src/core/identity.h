@@ -67,7 +67,15 @@ extern void identity_check_login(Oid role);
  */
 extern bool identity_may_operate(Oid owner);
 
-/* The same, raising 42501 "permission denied for target ...". */
+/*
+ * May the current user see what depipe knows of a target: its owner, those who
+ * may read its table, operators and members of pg_monitor.  relid: InvalidOid
+ * while there is no table; one that belongs to another role than the
+ * definition opens nothing to its readers.
+ */
+extern bool identity_may_see(Oid owner, Oid relid);
+
+/* The same as identity_may_operate, raising 42501 "permission denied for target ...". */
 extern void identity_check_operate(Oid owner, const char *display_name);
 
 #endif /* DEPIPE_IDENTITY_H */

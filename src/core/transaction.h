@@ -27,4 +27,10 @@ extern void transaction_end_procedure(void);
  */
 extern void transaction_commit(void);
 
+/*
+ * Commit, sleep until the latch is set or the time is over, and go on with a
+ * new snapshot; none is held in between.  Raises when the query is cancelled.
+ */
+extern void transaction_commit_and_wait(long milliseconds);
+
 #endif /* DEPIPE_TRANSACTION_H */

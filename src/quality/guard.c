@@ -26,10 +26,7 @@
 static bool
 may_see(const Target *target)
 {
-	if (identity_may_operate(target->owner))
-		return true;
-	return OidIsValid(target->relid) &&
-		   pg_class_aclcheck(target->relid, GetUserId(), ACL_SELECT) == ACLCHECK_OK;
+	return identity_may_see(target->owner, target->relid);
 }
 
 static const char *

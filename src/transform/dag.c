@@ -13,14 +13,9 @@
 
 #include "catalog/namespace.h"
 #include "core/catalog_transform.h"
-#include "core/identity.h"
 #include "core/sqltext.h"
-#include "fmgr.h"
-#include "funcapi.h"
 #include "transform/shape.h"
 #include "utils/lsyscache.h"
-
-PG_FUNCTION_INFO_V1(depipe_blocked_targets);
 
 /* states of loads and transforms in which their table must not be built on */
 static const char *const blocking_load_states[] = {"new",
@@ -28,6 +23,8 @@ static const char *const blocking_load_states[] = {"new",
 												   "needs_resync",
 												   "missing",
 												   "detached"};
+/* those in which a load makes its table */
+static const char *const makes_table[] = {"new", "copying"};
 static const char *const blocking_transform_states[] = {"failed", "rejected"};
 
 /* ---- loading ---- */
@@ -47,31 +44,44 @@ with_reason(const char *what, const char *reason)
 	return reason == NULL ? pstrdup(what) : psprintf("%s: %s", what, reason);
 }
 
-/* Why the node holds up its readers. */
-static char *
-own_cause(CatalogRows *rows, uint64 row, DagNode *node)
+static void
+set_blocking(DagNode *node, const char *state, const char *reason)
+{
+	node->state = pstrdup(state);
+	node->reason = reason == NULL ? NULL : pstrdup(reason);
+	node->cause = with_reason(state, reason);
+}
+
+/* Does the node hold up its readers, and why? */
+static void
+find_own_cause(CatalogRows *rows, uint64 row, DagNode *node)
 {
 	char *reason = catalog_text(rows, row, NODE_REASON);
 	char *load_state = catalog_text(rows, row, NODE_LOAD_STATE);
 	char *transform_state = catalog_text(rows, row, NODE_TRANSFORM_STATE);
 	char *breaker = catalog_text(rows, row, NODE_BREAKER_STATE);
 
-	if (!OidIsValid(node->relid))
-		return pstrdup("missing");
-	if (catalog_bool(rows, row, NODE_PAUSED))
-		return with_reason("paused", catalog_text(rows, row, NODE_PAUSE_REASON));
-	if (breaker != NULL)
-		return with_reason(psprintf("breaker %s", breaker),
-						   catalog_text(rows, row, NODE_BREAKER_REASON));
-	if (node->kind == TARGET_LOAD &&
-		is_one_of(load_state, blocking_load_states, lengthof(blocking_load_states)))
-		return with_reason(load_state, reason);
-	if (node->kind == TARGET_TRANSFORM && !catalog_bool(rows, row, NODE_POPULATED))
-		return pstrdup("never populated");
-	if (node->kind == TARGET_TRANSFORM &&
-		is_one_of(transform_state, blocking_transform_states, lengthof(blocking_transform_states)))
-		return with_reason(transform_state, reason);
-	return NULL;
+	if (!OidIsValid(node->relid) && !is_one_of(load_state, makes_table, lengthof(makes_table)))
+		set_blocking(node, "missing", NULL);
+	else if (catalog_bool(rows, row, NODE_PAUSED))
+		set_blocking(node, "paused", catalog_text(rows, row, NODE_PAUSE_REASON));
+	else if (breaker != NULL)
+	{
+		set_blocking(node, breaker, catalog_text(rows, row, NODE_BREAKER_REASON));
+		node->cause = psprintf("breaker %s", node->cause);
+	}
+	else if (node->kind == TARGET_LOAD &&
+			 is_one_of(load_state, blocking_load_states, lengthof(blocking_load_states)))
+		set_blocking(node, load_state, reason);
+	else if (node->kind == TARGET_TRANSFORM && !catalog_bool(rows, row, NODE_POPULATED))
+	{
+		set_blocking(node, "new", "never populated");
+		node->cause = node->reason;
+	}
+	else if (node->kind == TARGET_TRANSFORM && is_one_of(transform_state,
+														 blocking_transform_states,
+														 lengthof(blocking_transform_states)))
+		set_blocking(node, transform_state, reason);
 }
 
 static Oid
@@ -92,9 +102,8 @@ dag_node(Dag *dag, int32 target_id)
 }
 
 Dag *
-dag_load(void)
+dag_from_rows(CatalogRows *rows)
 {
-	CatalogRows *rows = dag_select_nodes();
 	CatalogRows *edges = dag_select_edges();
 	Dag *dag = palloc0(sizeof(Dag));
 
@@ -111,7 +120,7 @@ dag_load(void)
 		node->kind = (TargetKind) catalog_text(rows, i, NODE_KIND)[0];
 		node->owner = catalog_oid(rows, i, NODE_OWNER);
 		node->relid = find_table(node->schema_name, node->table_name);
-		node->cause = own_cause(rows, i, node);
+		find_own_cause(rows, i, node);
 	}
 	for (uint64 i = 0; i < edges->count; i++)
 	{
@@ -122,6 +131,12 @@ dag_load(void)
 		input->read_by = lappend(input->read_by, reader);
 	}
 	return dag;
+}
+
+Dag *
+dag_load(void)
+{
+	return dag_from_rows(dag_select_nodes());
 }
 
 void
@@ -371,56 +386,4 @@ dag_check_cycle(const char *schema_name, const char *table_name, List *inputs)
 					(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
 					 errmsg("transforms must not form a cycle: %s -> %s", path, target->display)));
 	}
-}
-
-/* ---- SQL function ---- */
-
-static char *const hidden = "(hidden)";
-
-/* As the SQL function may_see(). */
-static bool
-may_see(const DagNode *node)
-{
-	if (identity_may_operate(node->owner) ||
-		has_privs_of_role(GetUserId(), get_role_oid("pg_monitor", false)))
-		return true;
-	return OidIsValid(node->relid) &&
-		   pg_class_aclcheck(node->relid, GetUserId(), ACL_SELECT) == ACLCHECK_OK;
-}
-
-/*
- * blocked_targets(): what waits for something upstream, with the path from the
- * cause and the cause.  Names that the current user may not see are hidden.
- */
-Datum
-depipe_blocked_targets(PG_FUNCTION_ARGS)
-{
-	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
-	Dag *dag;
-
-	InitMaterializedSRF(fcinfo, 0);
-	dag = dag_load();
-	for (int i = 0; i < dag->nnodes; i++)
-		if (!may_see(&dag->nodes[i]))
-		{
-			dag->nodes[i].display = hidden;
-			if (dag->nodes[i].cause != NULL)
-				dag->nodes[i].cause = hidden;
-		}
-	for (int i = 0; i < dag->nnodes; i++)
-	{
-		Datum values[3];
-		bool nulls[3] = {false};
-		char *path;
-		char *reason;
-
-		if (dag->nodes[i].display == hidden ||
-			!dag_find_block(dag, dag->nodes[i].id, &path, &reason))
-			continue;
-		values[0] = Int32GetDatum(dag->nodes[i].id);
-		values[1] = CStringGetTextDatum(path);
-		values[2] = CStringGetTextDatum(reason);
-		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
-	}
-	return (Datum) 0;
 }

@@ -10,6 +10,7 @@
 #ifndef DEPIPE_DAG_H
 #define DEPIPE_DAG_H
 
+#include "core/catalog.h"
 #include "transform/transform.h"
 
 typedef struct DagNode
@@ -23,7 +24,9 @@ typedef struct DagNode
 	Oid relid;     /* InvalidOid: missing */
 	List *reads;   /* of DagNode */
 	List *read_by; /* of DagNode */
-	char *cause;   /* why it blocks what reads it, by itself; NULL: it does not */
+	char *state;   /* in which it blocks what reads it, by itself; NULL: it does not */
+	char *reason;  /* of that state; may be NULL */
+	char *cause;   /* both, as "state: reason"; NULL: it does not block */
 	bool visited;
 	bool reached;
 } DagNode;
@@ -35,6 +38,9 @@ typedef struct Dag
 } Dag;
 
 extern Dag *dag_load(void);
+
+/* The same from rows that begin with NODE_COLUMNS; nodes are in the order of the rows. */
+extern Dag *dag_from_rows(CatalogRows *rows);
 extern DagNode *dag_node(Dag *dag, int32 target_id);
 
 /*

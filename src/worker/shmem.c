@@ -21,6 +21,7 @@
 
 #define START_TIMEOUT (30 * USECS_PER_SEC)
 #define LEAVE_ALONE (10 * USECS_PER_SEC)
+#define MISSED_LOOKS 5
 
 /* All fields of these under the lock. */
 typedef struct WorkerSlot
@@ -306,6 +307,24 @@ database_is_due(Oid database, int wait_ms, int wait_without_ms)
 		slot->looked_at = now; /* also when the scheduler cannot be started: not at once again */
 	LWLockRelease(shared->lock);
 	return due;
+}
+
+/* One that was not looked at for some rounds has no launcher any more, or is not named. */
+bool
+database_is_served(Oid database)
+{
+	TimestampTz oldest = GetCurrentTimestamp() - MISSED_LOOKS * depipe_naptime * INT64CONST(1000) -
+						 USECS_PER_MINUTE;
+	bool served = false;
+
+	if (shared == NULL)
+		return false;
+	LWLockAcquire(shared->lock, LW_SHARED);
+	for (int i = 0; i < DATABASE_SLOTS; i++)
+		if (shared->databases[i].database == database)
+			served = shared->databases[i].has_extension && shared->databases[i].looked_at > oldest;
+	LWLockRelease(shared->lock);
+	return served;
 }
 
 bool

@@ -49,6 +49,9 @@ extern WorkerId worker_attach(Datum argument);
 /* Is it time to look at a database? wait: seconds since the last look that found depipe in it. */
 extern bool database_is_due(Oid database, int wait_ms, int wait_without_ms);
 
+/* Do workers look after this database?  False without shared_preload_libraries. */
+extern bool database_is_served(Oid database);
+
 /* A scheduler has looked; returns whether that is other than before. */
 extern bool database_note(Oid database, bool has_extension);
 
