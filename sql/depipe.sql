@@ -944,20 +944,21 @@ COMMENT ON FUNCTION depipe.guard(text[]) IS
 -- 8. running
 -- ---------------------------------------------------------------------
 
-CREATE FUNCTION depipe.refresh(target text, upstream boolean DEFAULT false, wait boolean DEFAULT false,
+CREATE FUNCTION depipe.refresh(target text, upstream boolean DEFAULT false,
+	wait interval DEFAULT '1 minute',
 	OUT target text, OUT kind text, OUT status text, OUT strategy text, OUT reason text,
 	OUT rows_in bigint, OUT inserted bigint, OUT updated bigint, OUT deleted bigint,
 	OUT quarantined bigint, OUT elapsed interval)
 RETURNS SETOF record
 LANGUAGE c
 AS 'MODULE_PATHNAME', 'depipe_refresh';
-COMMENT ON FUNCTION depipe.refresh(text, boolean, boolean) IS
-'brings loads and transforms up to date in this transaction; a gate that fails is a row with status blocked, not an error';
+COMMENT ON FUNCTION depipe.refresh(text, boolean, interval) IS
+'brings loads and transforms up to date in this transaction, or waits so long until a worker has; a gate that fails is a row with status blocked, not an error';
 
-CREATE PROCEDURE depipe.run(target text, upstream boolean DEFAULT false)
+CREATE PROCEDURE depipe.run(target text, upstream boolean DEFAULT false, wait interval DEFAULT '1 hour')
 LANGUAGE c
 AS 'MODULE_PATHNAME', 'depipe_run';
-COMMENT ON PROCEDURE depipe.run(text, boolean) IS
+COMMENT ON PROCEDURE depipe.run(text, boolean, interval) IS
 'brings loads and transforms up to date, committing each batch, and raises QD001 when one is blocked or its error when it failed';
 
 CREATE PROCEDURE depipe.run_due(max_duration interval DEFAULT '1 minute')
@@ -1033,6 +1034,25 @@ AS $$
 			AND c.relname OPERATOR(pg_catalog.=) may_read.table_name), false)
 $$;
 COMMENT ON FUNCTION depipe.may_read(name, name) IS 'may the current user read all rows of this table';
+
+CREATE FUNCTION depipe.stream_workers(OUT server name, OUT pid integer, OUT applied_lsn pg_lsn,
+	OUT source_lsn pg_lsn, OUT as_of timestamptz)
+RETURNS SETOF record
+LANGUAGE c
+AS 'MODULE_PATHNAME', 'depipe_stream_workers';
+COMMENT ON FUNCTION depipe.stream_workers() IS
+'the workers of this database that keep the stream of a server open, and how far they are';
+
+-- What an idle stream does not write: its loads that are not held are complete as of then.
+CREATE VIEW depipe.live_load AS
+SELECT l.target_id, w.as_of, w.applied_lsn, w.source_lsn
+FROM depipe.stream_workers() w
+JOIN depipe.load l ON l.server_name OPERATOR(pg_catalog.=) w.server
+JOIN depipe.load_state s USING (target_id)
+LEFT JOIN depipe.target_state g USING (target_id)
+WHERE s.state OPERATOR(pg_catalog.=) 'streaming' AND g.paused IS NOT TRUE AND w.as_of IS NOT NULL
+	AND NOT EXISTS (SELECT FROM depipe.parked_item p WHERE p.target_id OPERATOR(pg_catalog.=) l.target_id);
+COMMENT ON VIEW depipe.live_load IS 'loads that a worker keeps complete, and as of when';
 
 CREATE VIEW depipe.runs WITH (security_barrier) AS
 SELECT pg_catalog.format('%I.%I', t.schema_name, t.table_name) AS target,

@@ -119,7 +119,7 @@ static const IntSetting worker_settings[] = {
 	 WORKER_SLOTS,
 	 0},
 	{"depipe.naptime",
-	 "Time between two looks at what is due in a database.",
+	 "Shortest time between two looks at what is due in a database.",
 	 &depipe_naptime,
 	 1000,
 	 10,

@@ -82,3 +82,21 @@ argument_interval(FunctionCallInfo fcinfo, int number, const char *name)
 				 errmsg("argument \"%s\" must not be longer than 100 years", name)));
 	return DatumGetCString(DirectFunctionCall1(interval_out, PG_GETARG_DATUM(number)));
 }
+
+TimestampTz
+argument_deadline(FunctionCallInfo fcinfo, int number, const char *name, bool zero_too)
+{
+	Interval *interval;
+	double duration;
+
+	argument_not_null(fcinfo, number, name);
+	interval = PG_GETARG_INTERVAL_P(number);
+	duration = (double) interval->time +
+			   (interval->day + 30.0 * interval->month) * (double) USECS_PER_DAY;
+	if (duration < 0 || (duration == 0 && !zero_too))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 zero_too ? errmsg("argument \"%s\" must not be negative", name)
+						  : errmsg("argument \"%s\" must be greater than zero", name)));
+	return GetCurrentTimestamp() + (int64) Min(duration, 365.0 * (double) USECS_PER_DAY);
+}

@@ -32,4 +32,11 @@ extern TimestampTz argument_time(FunctionCallInfo fcinfo, int number, const char
  * than 100 years. */
 extern char *argument_interval(FunctionCallInfo fcinfo, int number, const char *name);
 
+/*
+ * An interval as the time when it is over, from now on.  Raises 22004 for NULL,
+ * 22023 when it is negative, or zero where that makes no sense.
+ */
+extern TimestampTz argument_deadline(FunctionCallInfo fcinfo, int number, const char *name,
+									 bool zero_too);
+
 #endif /* DEPIPE_ARGUMENTS_H */

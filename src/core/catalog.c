@@ -638,11 +638,20 @@ target_set_pause(int32 target_id, bool paused, const char *reason, TimestampTz u
  * The payload has no reason: whoever may LISTEN is told that something
  * happened and looks at what he may see.
  */
+bool depipe_catalog_changed = false;
+
+void
+catalog_changed(void)
+{
+	depipe_catalog_changed = true;
+}
+
 void
 event_record(int32 target_id, const char *event, const char *state, const char *reason)
 {
 	CatalogRows *rows;
 
+	catalog_changed();
 	rows = CATALOG_EXECUTE(
 		"INSERT INTO depipe.event (target_id, target, event, state, reason)"
 		" VALUES ($1, (SELECT pg_catalog.format('%I.%I', schema_name, table_name)"

@@ -162,6 +162,13 @@ extern bool target_is_paused(int32 target_id, char **reason);
 extern void target_set_pause(int32 target_id, bool paused, const char *reason, TimestampTz until);
 
 /* A durable state change for depipe.events, with NOTIFY as its doorbell. */
+/*
+ * This transaction has changed definitions or states that workers act upon:
+ * they are told when it has committed.  event_record() implies it.
+ */
+extern bool depipe_catalog_changed;
+extern void catalog_changed(void);
+
 extern void event_record(int32 target_id, const char *event, const char *state, const char *reason);
 
 #endif /* DEPIPE_CATALOG_H */

@@ -197,12 +197,27 @@ load_set_columns(Load *load, const char *source_columns)
 	load->source_columns = MemoryContextStrdup(GetMemoryChunkContext(load), source_columns);
 }
 
-void
-load_set_applied(int32 target_id, XLogRecPtr applied_lsn)
+static CatalogArg
+id_array(List *ids)
 {
+	int count = list_length(ids);
+	Datum *values = palloc(sizeof(Datum) * Max(count, 1));
+
+	for (int i = 0; i < count; i++)
+		values[i] = Int32GetDatum(list_nth_int(ids, i));
+	return ARG_DATUM(
+		INT4ARRAYOID,
+		PointerGetDatum(construct_array(values, count, INT4OID, 4, true, TYPALIGN_INT)));
+}
+
+void
+loads_set_applied(List *target_ids, XLogRecPtr applied_lsn)
+{
+	if (target_ids == NIL)
+		return;
 	(void) CATALOG_EXECUTE("UPDATE depipe.load_state SET applied_lsn = $2"
-						   " WHERE target_id OPERATOR(pg_catalog.=) $1",
-						   ARG_INT4(target_id),
+						   " WHERE target_id OPERATOR(pg_catalog.=) ANY ($1)",
+						   id_array(target_ids),
 						   ARG_LSN(applied_lsn));
 }
 
@@ -217,23 +232,128 @@ load_set_made_table(int32 target_id)
 void
 loads_set_data_as_of(List *target_ids, TimestampTz data_as_of)
 {
-	int count = list_length(target_ids);
-	Datum *ids = palloc(sizeof(Datum) * Max(count, 1));
-	ListCell *cell;
-	int i = 0;
-
-	if (count == 0 || data_as_of == 0)
+	if (target_ids == NIL || data_as_of == 0)
 		return;
-	foreach(cell, target_ids)
-		ids[i++] = Int32GetDatum(lfirst_int(cell));
 	(void) CATALOG_EXECUTE(
 		"INSERT INTO depipe.target_state (target_id, data_as_of)"
 		" SELECT t, $2 FROM pg_catalog.unnest($1) t"
 		" ON CONFLICT (target_id) DO UPDATE"
 		" SET data_as_of = GREATEST(depipe.target_state.data_as_of, EXCLUDED.data_as_of)",
-		ARG_DATUM(INT4ARRAYOID,
-				  PointerGetDatum(construct_array(ids, count, INT4OID, 4, true, TYPALIGN_INT))),
+		id_array(target_ids),
 		ARG_TIME(data_as_of));
+}
+
+/*
+ * target_state changes with each batch: its columns count, not its version.  A
+ * load that is to be copied and waits, after a failure or for its breaker, is
+ * another one when the wait is over.
+ */
+char *
+loads_fingerprint(const char *server_name)
+{
+	CatalogRows *rows = CATALOG_EXECUTE(
+		"SELECT pg_catalog.concat((SELECT pg_catalog.string_agg(pg_catalog.concat_ws(',',"
+		" l.target_id, l.xmin, t.xmin, s.state, g.relid,"
+		" g.paused AND (g.paused_until IS NULL"
+		" OR g.paused_until OPERATOR(pg_catalog.>) pg_catalog.clock_timestamp()),"
+		" CASE WHEN s.state IN ('new', 'copying') THEN pg_catalog.concat(b.state, b.changed,"
+		" b.retry_at OPERATOR(pg_catalog.<=) pg_catalog.clock_timestamp(),"
+		" u.retry_at OPERATOR(pg_catalog.<=) pg_catalog.clock_timestamp()) END), ';'"
+		" ORDER BY l.target_id)"
+		" FROM depipe.load l JOIN depipe.target t USING (target_id)"
+		" LEFT JOIN depipe.load_state s USING (target_id)"
+		" LEFT JOIN depipe.target_state g USING (target_id)"
+		" LEFT JOIN depipe.breaker_state b USING (target_id)"
+		" LEFT JOIN depipe.attempt u ON u.unit OPERATOR(pg_catalog.=) ('target ' || l.target_id)"
+		" WHERE l.server_name OPERATOR(pg_catalog.=) $1::name), '/',"
+		" (SELECT pg_catalog.concat(f.oid, ',', f.xmin) FROM pg_catalog.pg_foreign_server f"
+		" WHERE f.srvname OPERATOR(pg_catalog.=) $1::name), '/',"
+		" (SELECT pg_catalog.string_agg(m.xmin::text, ',' ORDER BY m.oid)"
+		" FROM pg_catalog.pg_user_mapping m JOIN pg_catalog.pg_foreign_server f"
+		" ON f.oid OPERATOR(pg_catalog.=) m.umserver"
+		" WHERE f.srvname OPERATOR(pg_catalog.=) $1::name), '/',"
+		" (SELECT pg_catalog.concat(r.state, r.slot_incarnation) FROM depipe.stream r"
+		" WHERE r.server_name OPERATOR(pg_catalog.=) $1::name))",
+		ARG_TEXT(server_name));
+
+	return catalog_text(rows, 0, 1);
+}
+
+bool
+server_has_waiting(const char *server_name)
+{
+	CatalogRows *rows = CATALOG_EXECUTE(
+		"SELECT EXISTS (SELECT FROM depipe.load l"
+		" WHERE l.server_name OPERATOR(pg_catalog.=) $1::name AND ("
+		" EXISTS (SELECT FROM depipe.parked_item p"
+		" WHERE p.target_id OPERATOR(pg_catalog.=) l.target_id)"
+		" OR EXISTS (SELECT FROM depipe.quarantined_row q"
+		" WHERE q.target_id OPERATOR(pg_catalog.=) l.target_id AND q.retry)"
+		" OR EXISTS (SELECT FROM depipe.breaker_state b"
+		" WHERE b.target_id OPERATOR(pg_catalog.=) l.target_id"
+		" AND b.state OPERATOR(pg_catalog.<>) 'closed')))",
+		ARG_TEXT(server_name));
+
+	return catalog_bool(rows, 0, 1);
+}
+
+CatalogRows *
+loads_as_of(bool live)
+{
+	if (!live)
+		return CATALOG_EXECUTE0("SELECT l.target_id, g.data_as_of FROM depipe.load l"
+								" JOIN depipe.target_state g USING (target_id)"
+								" WHERE g.data_as_of IS NOT NULL");
+	return CATALOG_EXECUTE0("SELECT l.target_id, GREATEST(g.data_as_of, v.as_of)"
+							" FROM depipe.load l JOIN depipe.target_state g USING (target_id)"
+							" LEFT JOIN depipe.live_load v USING (target_id)"
+							" WHERE g.data_as_of IS NOT NULL OR v.as_of IS NOT NULL");
+}
+
+bool
+load_changed_here(int32 target_id)
+{
+	CatalogRows *rows = CATALOG_EXECUTE(
+		"SELECT l.xmin, s.xmin FROM depipe.load l LEFT JOIN depipe.load_state s"
+		" USING (target_id) WHERE l.target_id OPERATOR(pg_catalog.=) $1",
+		ARG_INT4(target_id));
+
+	for (int column = 1; rows->count > 0 && column <= 2; column++)
+	{
+		bool isnull;
+		Datum xmin = catalog_datum(rows, 0, column, &isnull);
+
+		if (!isnull && TransactionIdIsCurrentTransactionId(DatumGetTransactionId(xmin)))
+			return true;
+	}
+	return false;
+}
+
+bool
+load_waits_for_copy(int32 target_id)
+{
+	CatalogRows *rows = CATALOG_EXECUTE(
+		"SELECT FROM depipe.load_state s LEFT JOIN depipe.target_state g USING (target_id)"
+		" LEFT JOIN depipe.breaker_state b USING (target_id)"
+		" LEFT JOIN depipe.attempt u ON u.unit OPERATOR(pg_catalog.=) ('target ' || s.target_id)"
+		" WHERE s.target_id OPERATOR(pg_catalog.=) $1 AND s.state IN ('new', 'copying')"
+		" AND g.paused IS NOT TRUE AND COALESCE(b.state, 'closed') OPERATOR(pg_catalog.=) 'closed'"
+		" AND (u.retry_at IS NULL"
+		" OR u.retry_at OPERATOR(pg_catalog.<=) pg_catalog.clock_timestamp())",
+		ARG_INT4(target_id));
+
+	return rows->count > 0;
+}
+
+char *
+load_condition(int32 target_id, char **reason)
+{
+	CatalogRows *rows = CATALOG_EXECUTE("SELECT state, reason FROM depipe.target_condition"
+										" WHERE target_id OPERATOR(pg_catalog.=) $1",
+										ARG_INT4(target_id));
+
+	*reason = rows->count == 0 ? NULL : catalog_text(rows, 0, 2);
+	return rows->count == 0 ? pstrdup("dropped") : catalog_text(rows, 0, 1);
 }
 
 void

@@ -84,11 +84,36 @@ extern void load_set_state(Load *load, LoadState state, const char *reason, cons
 extern void load_set_copied(Load *load, XLogRecPtr applied_lsn, Oid source_relid,
 							const char *source_columns, List *key, int64 rows);
 extern void load_set_columns(Load *load, const char *source_columns);
-extern void load_set_applied(int32 target_id, XLogRecPtr applied_lsn);
+extern void loads_set_applied(List *target_ids, XLogRecPtr applied_lsn);
 extern void load_set_made_table(int32 target_id);
 
 /* Loads of these targets are complete through this time of the source. */
 extern void loads_set_data_as_of(List *target_ids, TimestampTz data_as_of);
+
+/*
+ * A text that is another one when the loads of a server, their states as far as
+ * they matter to a process that streams them, the server, or its user mappings
+ * have changed.
+ */
+extern char *loads_fingerprint(const char *server_name);
+
+/* Is there anything parked, to be tried again, or to be probed in a load of the server? */
+extern bool server_has_waiting(const char *server_name);
+
+/*
+ * Ids and times as of which loads are complete; live: also as their workers
+ * tell, who write nothing while nothing changes.
+ */
+extern CatalogRows *loads_as_of(bool live);
+
+/* Has this transaction changed the definition or the state of the load? */
+extern bool load_changed_here(int32 target_id);
+
+/* Is it to be copied by the next run: new, not paused, not waiting for anything? */
+extern bool load_waits_for_copy(int32 target_id);
+
+/* State and reason as depipe.status shows them. */
+extern char *load_condition(int32 target_id, char **reason);
 
 /* Forget the state of all loads of a server: they are detached. */
 extern void loads_detach(const char *server_name);

@@ -7,7 +7,10 @@
  */
 #include "core/run.h"
 
+#include "catalog/pg_type.h"
 #include "miscadmin.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
 
 const char *
 run_status_name(RunStatus status)
@@ -82,7 +85,7 @@ run_begin(Target *target, const char *started_by)
 }
 
 /* One line for the log of the server, as key=value. */
-static void
+void
 run_log(const Run *run)
 {
 	ereport(
@@ -136,12 +139,212 @@ run_finish(Run *run)
 	run_log(run);
 }
 
+static CatalogArg
+array_arg(Oid array_type, Oid type, Datum *values, bool *nulls, int count, int length,
+		  bool by_value, char align)
+{
+	int dims[1] = {count};
+	int lower[1] = {1};
+
+	return ARG_DATUM(
+		array_type,
+		PointerGetDatum(
+			construct_md_array(values, nulls, 1, dims, lower, type, length, by_value, align)));
+}
+
+static CatalogArg
+numbers_arg(List *runs, size_t offset)
+{
+	int count = list_length(runs);
+	Datum *values = palloc(sizeof(Datum) * count);
+
+	for (int i = 0; i < count; i++)
+		values[i] = Int64GetDatum(*(int64 *) ((char *) list_nth(runs, i) + offset));
+	return array_arg(INT8ARRAYOID,
+					 INT8OID,
+					 values,
+					 NULL,
+					 count,
+					 sizeof(int64),
+					 FLOAT8PASSBYVAL,
+					 TYPALIGN_DOUBLE);
+}
+
+static CatalogArg
+times_arg(List *runs, size_t offset)
+{
+	int count = list_length(runs);
+	Datum *values = palloc(sizeof(Datum) * count);
+
+	for (int i = 0; i < count; i++)
+		values[i] = Float8GetDatum(*(double *) ((char *) list_nth(runs, i) + offset));
+	return array_arg(FLOAT8ARRAYOID,
+					 FLOAT8OID,
+					 values,
+					 NULL,
+					 count,
+					 sizeof(double),
+					 FLOAT8PASSBYVAL,
+					 TYPALIGN_DOUBLE);
+}
+
+static const char *
+status_text(const Run *run)
+{
+	return run_status_name(run->status);
+}
+
+static const char *
+strategy_text(const Run *run)
+{
+	return run->strategy;
+}
+
+static const char *
+reason_text(const Run *run)
+{
+	return run->reason;
+}
+
+static const char *
+sqlstate_text(const Run *run)
+{
+	return run->error_sqlstate;
+}
+
+static const char *
+message_text(const Run *run)
+{
+	return run->error_message;
+}
+
+static const char *
+hint_text(const Run *run)
+{
+	return run->error_hint;
+}
+
+static CatalogArg
+texts_arg(List *runs, const char *(*text_of)(const Run *) )
+{
+	int count = list_length(runs);
+	Datum *values = palloc(sizeof(Datum) * count);
+	bool *nulls = palloc(sizeof(bool) * count);
+
+	for (int i = 0; i < count; i++)
+	{
+		const char *text = text_of(list_nth(runs, i));
+
+		nulls[i] = text == NULL;
+		values[i] = nulls[i] ? (Datum) 0 : CStringGetTextDatum(text);
+	}
+	return array_arg(TEXTARRAYOID, TEXTOID, values, nulls, count, -1, false, TYPALIGN_INT);
+}
+
+void
+runs_update(List *runs)
+{
+	if (runs == NIL)
+		return;
+	(void) CATALOG_EXECUTE(
+		"UPDATE depipe.run r SET finished_at = pg_catalog.clock_timestamp(), status = n.status,"
+		" strategy = n.strategy, reason = n.reason, rows_in = n.rows_in, inserted = n.inserted,"
+		" updated = n.updated, deleted = n.deleted, quarantined = n.quarantined,"
+		" gate_ms = n.gate_ms, apply_ms = n.apply_ms, error_sqlstate = n.error_sqlstate,"
+		" error_message = n.error_message, error_hint = n.error_hint"
+		" FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2), pg_catalog.unnest($3),"
+		" pg_catalog.unnest($4), pg_catalog.unnest($5), pg_catalog.unnest($6),"
+		" pg_catalog.unnest($7), pg_catalog.unnest($8), pg_catalog.unnest($9),"
+		" pg_catalog.unnest($10), pg_catalog.unnest($11), pg_catalog.unnest($12),"
+		" pg_catalog.unnest($13), pg_catalog.unnest($14)) AS n (run_id, rows_in, inserted,"
+		" updated, deleted, quarantined, gate_ms, apply_ms, status, strategy, reason,"
+		" error_sqlstate, error_message, error_hint)"
+		" WHERE r.run_id OPERATOR(pg_catalog.=) n.run_id",
+		numbers_arg(runs, offsetof(Run, id)),
+		numbers_arg(runs, offsetof(Run, rows_in)),
+		numbers_arg(runs, offsetof(Run, inserted)),
+		numbers_arg(runs, offsetof(Run, updated)),
+		numbers_arg(runs, offsetof(Run, deleted)),
+		numbers_arg(runs, offsetof(Run, quarantined)),
+		times_arg(runs, offsetof(Run, gate_ms)),
+		times_arg(runs, offsetof(Run, apply_ms)),
+		texts_arg(runs, status_text),
+		texts_arg(runs, strategy_text),
+		texts_arg(runs, reason_text),
+		texts_arg(runs, sqlstate_text),
+		texts_arg(runs, message_text),
+		texts_arg(runs, hint_text));
+}
+
+void
+run_move_details(int64 from, int64 to)
+{
+	CatalogArg arguments[] = {ARG_INT8(from), ARG_INT8(to)};
+
+	(void) catalog_execute("UPDATE depipe.verdict SET run_id = $2"
+						   " WHERE run_id OPERATOR(pg_catalog.=) $1"
+						   " AND recorded_at OPERATOR(pg_catalog.>=) pg_catalog.now()",
+						   lengthof(arguments),
+						   arguments);
+	(void) catalog_execute("UPDATE depipe.quarantined_row SET run_id = $2"
+						   " WHERE run_id OPERATOR(pg_catalog.=) $1"
+						   " AND quarantined_at OPERATOR(pg_catalog.>=) pg_catalog.now()",
+						   lengthof(arguments),
+						   arguments);
+	(void) catalog_execute("UPDATE depipe.incident SET last_run_id = $2, first_run_id ="
+						   " CASE WHEN opened_at OPERATOR(pg_catalog.>=) pg_catalog.now()"
+						   " THEN $2 ELSE first_run_id END"
+						   " WHERE last_run_id OPERATOR(pg_catalog.=) $1"
+						   " AND last_seen OPERATOR(pg_catalog.>=) pg_catalog.now()",
+						   lengthof(arguments),
+						   arguments);
+}
+
+static RunStatus
+status_of(const char *name)
+{
+	RunStatus status = RUN_RUNNING;
+
+	while (status < RUN_FAILED && strcmp(name, run_status_name(status)) != 0)
+		status++;
+	return status;
+}
+
+Run *
+run_last_since(Target *target, TimestampTz since)
+{
+	CatalogRows *rows = CATALOG_EXECUTE(
+		"SELECT run_id, status, reason, rows_in, inserted, updated, deleted, quarantined,"
+		" error_sqlstate, error_message, error_hint FROM depipe.run"
+		" WHERE target_id OPERATOR(pg_catalog.=) $1 AND status NOT IN ('running', 'skipped')"
+		" AND finished_at OPERATOR(pg_catalog.>=) $2 ORDER BY run_id DESC LIMIT 1",
+		ARG_INT4(target->id),
+		ARG_TIME(since));
+	Run *run;
+
+	if (rows->count == 0)
+		return NULL;
+	run = palloc0(sizeof(Run));
+	run->id = catalog_int8(rows, 0, 1);
+	run->target = target;
+	run->status = status_of(catalog_text(rows, 0, 2));
+	run->reason = catalog_text(rows, 0, 3);
+	run->rows_in = catalog_int8(rows, 0, 4);
+	run->inserted = catalog_int8(rows, 0, 5);
+	run->updated = catalog_int8(rows, 0, 6);
+	run->deleted = catalog_int8(rows, 0, 7);
+	run->quarantined = catalog_int8(rows, 0, 8);
+	run->error_sqlstate = catalog_text(rows, 0, 9);
+	run->error_message = catalog_text(rows, 0, 10);
+	run->error_hint = catalog_text(rows, 0, 11);
+	return run;
+}
+
 Run *
 run_last(Target *target)
 {
 	CatalogRows *rows;
 	Run *run;
-	char *status;
 
 	rows = CATALOG_EXECUTE("SELECT run_id, status, reason FROM depipe.run"
 						   " WHERE target_id OPERATOR(pg_catalog.=) $1"
@@ -154,10 +357,7 @@ run_last(Target *target)
 	run->id = catalog_int8(rows, 0, 1);
 	run->target = target;
 	run->reason = catalog_text(rows, 0, 3);
-	status = catalog_text(rows, 0, 2);
-	for (run->status = RUN_SUCCEEDED; run->status < RUN_FAILED; run->status++)
-		if (strcmp(status, run_status_name(run->status)) == 0)
-			break;
+	run->status = status_of(catalog_text(rows, 0, 2));
 	return run;
 }
 

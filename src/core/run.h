@@ -62,8 +62,21 @@ extern Run *run_begin(Target *target, const char *started_by);
 /* Update the row from the struct; the status must not be RUN_RUNNING. */
 extern void run_finish(Run *run);
 
+/*
+ * Runs that go on: update their rows (finished_at and status included) in one
+ * statement.  run_log() is for when such a run is over.
+ */
+extern void runs_update(List *runs);
+extern void run_log(const Run *run);
+
+/* What this transaction has recorded with one run (verdicts and the like) belongs to another. */
+extern void run_move_details(int64 from, int64 to);
+
 /* The newest finished run that was not skipped (id, status, reason only); NULL: none. */
 extern Run *run_last(Target *target);
+
+/* The newest one that has finished since then, with its counts and error; NULL: none. */
+extern Run *run_last_since(Target *target, TimestampTz since);
 
 extern const char *run_status_name(RunStatus status);
 

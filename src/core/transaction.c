@@ -7,6 +7,7 @@
  */
 #include "core/transaction.h"
 
+#include "access/xact.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
@@ -68,4 +69,26 @@ transaction_end_procedure(void)
 {
 	PopActiveSnapshot();
 	SPI_finish();
+}
+
+void
+transaction_begin_worker(MemoryContext context)
+{
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	/* what a procedure's portal would hold lives in there */
+	PortalContext = context;
+	if (SPI_connect_ext(SPI_OPT_NONATOMIC) != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	PushActiveSnapshot(GetTransactionSnapshot());
+	MemoryContextSwitchTo(context);
+}
+
+void
+transaction_end_worker(void)
+{
+	PopActiveSnapshot();
+	SPI_finish();
+	CommitTransactionCommand();
+	PortalContext = NULL;
 }

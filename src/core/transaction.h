@@ -33,4 +33,12 @@ extern void transaction_commit(void);
  */
 extern void transaction_commit_and_wait(long milliseconds);
 
+/*
+ * The same for a process that is nobody's session: begin a transaction that can
+ * be committed on the way, with the context as that of a procedure; end it, and
+ * be outside of any.
+ */
+extern void transaction_begin_worker(MemoryContext context);
+extern void transaction_end_worker(void);
+
 #endif /* DEPIPE_TRANSACTION_H */

@@ -648,6 +648,7 @@ source_receive(Connection *connection, char **buffer, long timeout_ms)
 
 		CHECK_FOR_INTERRUPTS();
 		length = walrcv_receive(connection->walrcv, buffer, &fd);
+		connection->socket = fd;
 		if (length != 0)
 			return length;
 		if (timeout_ms == 0)
@@ -663,4 +664,22 @@ source_receive(Connection *connection, char **buffer, long timeout_ms)
 		if (events & WL_TIMEOUT)
 			return 0;
 	}
+}
+
+bool
+source_wait(Connection *connection, long timeout_ms)
+{
+	pgsocket fd = connection == NULL ? PGINVALID_SOCKET : connection->socket;
+	int events = WL_LATCH_SET | WL_EXIT_ON_PM_DEATH;
+
+	if (connection != NULL && fd == PGINVALID_SOCKET)
+		return true; /* reading says what is wrong */
+	if (connection != NULL)
+		events |= WL_SOCKET_READABLE;
+	if (timeout_ms >= 0)
+		events |= WL_TIMEOUT;
+	events = WaitLatchOrSocket(MyLatch, events, fd, timeout_ms, PG_WAIT_EXTENSION);
+	if (events & WL_LATCH_SET)
+		ResetLatch(MyLatch);
+	return (events & WL_SOCKET_READABLE) != 0;
 }

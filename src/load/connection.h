@@ -25,7 +25,8 @@ typedef struct Connection
 	SubTransactionId subid; /* closed when this subtransaction aborts */
 	bool keep;              /* not closed by a commit */
 	char *server_name;
-	int version; /* of the source, as server_version_num */
+	int version;     /* of the source, as server_version_num */
+	pgsocket socket; /* of a COPY or a stream, when the last message was awaited in vain */
 } Connection;
 
 /* The result of a query at the source: texts, NULL for SQL NULL. */
@@ -93,5 +94,12 @@ extern void source_advance_slot(Connection *connection, const char *slot_name, X
  * call, may be written to, and is followed by a zero byte.
  */
 extern int source_receive(Connection *connection, char **buffer, long timeout_ms);
+
+/*
+ * Wait until there is something to receive (true), the latch is set, or the
+ * time is over (negative: no limit).  Only after source_receive() returned 0.
+ * Without a connection: for the latch and the time.
+ */
+extern bool source_wait(Connection *connection, long timeout_ms);
 
 #endif /* DEPIPE_LOAD_CONNECTION_H */

@@ -19,6 +19,10 @@
 #include "publish/publish.h"
 #include "utils/memutils.h"
 
+/* A table whose batch was not published is tried again after a wait that doubles. */
+#define FIRST_WAIT USECS_PER_SEC
+#define LONGEST_WAIT USECS_PER_MINUTE
+
 /* Rounds of rows that become worth another try by publishing others. */
 #define MAX_RETRY_ROUNDS 5
 
@@ -130,6 +134,44 @@ with_waiting(LoadSession *session, LoadTask *task, Delta *delta)
 	return all;
 }
 
+/* ---- waits after batches that were not published ---- */
+
+/*
+ * In a stream that goes on there is a batch every moment: what was rejected, or
+ * failed, is not tried again with each.
+ */
+static void
+wait_after_failure(LoadSession *session, LoadTask *task, const char *reason)
+{
+	int64 wait = FIRST_WAIT;
+
+	if (!session->following)
+		return;
+	for (int i = 0; i < task->failures && wait < LONGEST_WAIT; i++)
+		wait *= 2;
+	task->failures++;
+	task->retry_at = GetCurrentTimestamp() + Min(wait, LONGEST_WAIT);
+	if (task->retry_reason != NULL)
+		pfree(task->retry_reason);
+	task->retry_reason = MemoryContextStrdup(session->context,
+											 reason != NULL ? reason : "it was not published");
+}
+
+static bool
+is_waiting(const LoadTask *task)
+{
+	return task->retry_at != 0 && task->retry_at > GetCurrentTimestamp();
+}
+
+static Admission
+admit(LoadTask *task, bool changed, char **reason)
+{
+	if (!is_waiting(task))
+		return breaker_admit(task->target, changed, reason);
+	*reason = pstrdup(task->retry_reason);
+	return ADMIT_NOT;
+}
+
 static void
 park_by_hand(LoadSession *session, LoadTask *task, Delta *delta)
 {
@@ -171,7 +213,7 @@ deliver_task(LoadSession *session, LoadTask *task)
 		park_by_hand(session, task, delta);
 		return NULL;
 	}
-	admission = breaker_admit(task->target, true, &reason);
+	admission = admit(task, true, &reason);
 	if (admission != ADMIT_NOT)
 		delta = with_waiting(session, task, delta);
 	else
@@ -181,10 +223,11 @@ deliver_task(LoadSession *session, LoadTask *task)
 
 /* ---- results ---- */
 
+/* A text for the task's run, which outlives the batch. */
 static char *
-keep(LoadSession *session, const char *text)
+keep(const LoadTask *task, const char *text)
 {
-	return text == NULL ? NULL : MemoryContextStrdup(session->context, text);
+	return text == NULL ? NULL : MemoryContextStrdup(GetMemoryChunkContext(task->run), text);
 }
 
 static void
@@ -214,6 +257,8 @@ take_result(LoadSession *session, Delivery *delivery)
 		case PUBLISH_DONE:
 			task->published = true;
 			task->blocked = false;
+			task->failures = 0;
+			task->retry_at = 0;
 			run->status = RUN_RUNNING;
 			run->reason = run->error_sqlstate = run->error_message = run->error_hint = NULL;
 			load_set_state(task->load, LOAD_STREAMING, NULL, NULL);
@@ -221,17 +266,21 @@ take_result(LoadSession *session, Delivery *delivery)
 		case PUBLISH_NOTHING:
 			break;
 		case PUBLISH_REJECTED:
+			wait_after_failure(session, task, item->reason);
+			/* FALLTHROUGH */
 		case PUBLISH_BROKEN:
 		case PUBLISH_BLOCKED:
 			task->blocked = true;
-			run->reason = keep(session, item->reason);
+			run->reason = keep(task, item->reason);
 			break;
 		case PUBLISH_ERROR:
+			wait_after_failure(session, task, item->reason);
+			task->blocked = session->following;
 			run->status = RUN_FAILED;
-			run->reason = keep(session, item->reason);
-			run->error_sqlstate = keep(session, item->run->error_sqlstate);
-			run->error_message = keep(session, item->run->error_message);
-			run->error_hint = keep(session, item->run->error_hint);
+			run->reason = keep(task, item->reason);
+			run->error_sqlstate = keep(task, item->run->error_sqlstate);
+			run->error_message = keep(task, item->run->error_message);
+			run->error_hint = keep(task, item->run->error_hint);
 			load_set_state(task->load, LOAD_STREAMING, item->reason, run->error_hint);
 			break;
 		case PUBLISH_BASE_LOST:
@@ -317,12 +366,12 @@ waiting_deliveries(LoadSession *session, bool again)
 				deliveries = lappend(deliveries, probe);
 			continue;
 		}
-		admission = breaker_admit(task->target, false, &reason);
+		admission = admit(task, false, &reason);
 		if (admission == ADMIT_NOT)
 		{
 			task->blocked = true;
 			if (task->run != NULL)
-				task->run->reason = keep(session, reason);
+				task->run->reason = keep(task, reason);
 			continue;
 		}
 		deliveries = lappend(

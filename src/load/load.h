@@ -45,6 +45,55 @@ typedef struct LoadRefreshOptions
  */
 extern void load_refresh(List *targets, List *runs, const LoadRefreshOptions *options);
 
+/*
+ * Following: one process keeps the stream of a server open, and its loads up
+ * to date, until it has a reason to end.
+ */
+typedef enum LoadFollowEnd
+{
+	FOLLOW_AGAIN,  /* the loads are others than before: begin anew */
+	FOLLOW_TOLD,   /* must_end() said so */
+	FOLLOW_NONE,   /* there is nothing to stream */
+	FOLLOW_LOCKED, /* somebody else reads the stream */
+	FOLLOW_FAILED  /* the source, or all loads; the runs say why */
+} LoadFollowEnd;
+
+typedef struct LoadFollower
+{
+	/* These are called between batches, outside of a transaction. */
+	bool (*must_end)(void);
+	/* May definitions or states have changed since the last call? */
+	bool (*changed)(void);
+	/* In the transaction that follows: is everything of ours still there? */
+	bool (*may_go_on)(void);
+	/*
+	 * Everything up to position is committed here.  source: where the source
+	 * was when last asked; as_of: its clock at a moment up to which all loads
+	 * that are not held are complete (0: not known).
+	 */
+	void (*moved)(XLogRecPtr position, XLogRecPtr source, TimestampTz as_of);
+} LoadFollower;
+
+/*
+ * Arguments and runs as of load_refresh(); outside of a procedure, in a
+ * transaction of transaction_begin_worker(), which is ended and begun again
+ * while it waits.
+ */
+extern LoadFollowEnd load_follow(List *targets, List *runs, const LoadFollower *follower);
+
+/*
+ * Set by the workers: asks the one that follows a server's stream to let it go
+ * (+1), says that it may have it again (-1), or nothing (0).  Returns whether
+ * there is one.
+ */
+extern bool (*load_ask_follower)(const char *server, int change);
+
+/* Does nobody read the stream?  Then it is ours until the transaction ends. */
+extern bool load_stream_is_free(const char *server);
+
+/* Where the source is; connects.  Raises what keeps it from that. */
+extern XLogRecPtr load_source_position(const char *server);
+
 /* The server of a load. */
 extern char *load_server(int32 target_id);
 

@@ -61,6 +61,9 @@ session_begin(const char *server_name, const LoadRefreshOptions *options)
 	session->context = context;
 	session->batch = AllocSetContextCreate(context, "depipe load batch", ALLOCSET_DEFAULT_SIZES);
 	session->row = AllocSetContextCreate(context, "depipe load row", ALLOCSET_DEFAULT_SIZES);
+	session->turn = AllocSetContextCreate(context, "depipe load turn", ALLOCSET_DEFAULT_SIZES);
+	/* a function's progress is the caller's: it moves only where that saves something */
+	session->recorded_at = options->commit ? 0 : GetCurrentTimestamp();
 	session->options = options;
 	session->serial = 1; /* 0: what was made for no batch yet */
 	session->server_name = pstrdup(server_name);
@@ -79,8 +82,9 @@ session_end(LoadSession *session)
 	MemoryContextDelete(session->context);
 }
 
-bool
-session_lock(const char *server_name, bool wait)
+/* Class, key and space of the advisory lock of a stream. */
+static LOCKTAG
+stream_lock_tag(const char *server_name)
 {
 	LOCKTAG tag;
 
@@ -90,7 +94,41 @@ session_lock(const char *server_name, bool wait)
 		stream_class(),
 		DatumGetUInt32(hash_any((const unsigned char *) server_name, strlen(server_name))),
 		STREAM_LOCK_SPACE);
-	return LockAcquire(&tag, ExclusiveLock, false, !wait) != LOCKACQUIRE_NOT_AVAIL;
+	return tag;
+}
+
+bool (*load_ask_follower)(const char *server, int change) = NULL;
+
+bool
+session_lock(const char *server_name, bool wait)
+{
+	LOCKTAG tag = stream_lock_tag(server_name);
+	bool asked;
+
+	if (LockAcquire(&tag, ExclusiveLock, false, true) != LOCKACQUIRE_NOT_AVAIL)
+		return true;
+	asked = wait && load_ask_follower != NULL && load_ask_follower(server_name, 1);
+	if (wait)
+		(void) LockAcquire(&tag, ExclusiveLock, false, false);
+	if (asked)
+		(void) load_ask_follower(server_name, -1);
+	return wait;
+}
+
+bool
+session_lock_to_follow(const char *server_name)
+{
+	LOCKTAG tag = stream_lock_tag(server_name);
+
+	return LockAcquire(&tag, ExclusiveLock, true, true) != LOCKACQUIRE_NOT_AVAIL;
+}
+
+void
+session_unlock_to_follow(const char *server_name)
+{
+	LOCKTAG tag = stream_lock_tag(server_name);
+
+	(void) LockRelease(&tag, ExclusiveLock, true);
 }
 
 bool
@@ -102,14 +140,28 @@ session_has_stream(const LoadSession *session)
 
 /* ---- runs and states of tasks ---- */
 
+/* Where what is said in a run of the task lives. */
+static MemoryContext
+run_context(LoadSession *session, LoadTask *task)
+{
+	if (!session->following)
+		return session->context;
+	if (task->run_context == NULL)
+		task->run_context = AllocSetContextCreate(session->context,
+												  "depipe load run",
+												  ALLOCSET_SMALL_SIZES);
+	return task->run_context;
+}
+
 Run *
 session_run(LoadSession *session, LoadTask *task)
 {
-	MemoryContext old = MemoryContextSwitchTo(session->context);
+	MemoryContext old = MemoryContextSwitchTo(run_context(session, task));
 
 	if (task->run == NULL)
 		task->run = run_create(task->target, "stream");
 	run_insert(task->run);
+	task->touched = true;
 	MemoryContextSwitchTo(old);
 	return task->run;
 }
@@ -156,7 +208,7 @@ static void
 set_run_failed(LoadSession *session, LoadTask *task, int sqlstate, const char *reason,
 			   const char *hint)
 {
-	MemoryContext old = MemoryContextSwitchTo(session->context);
+	MemoryContext old = MemoryContextSwitchTo(run_context(session, task));
 	Run *run = session_run(session, task);
 
 	run->status = RUN_FAILED;

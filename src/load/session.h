@@ -43,6 +43,14 @@ typedef struct LoadTask
 	char *problem_hint;
 	LoadState problem_state;
 	int problem_sqlstate;
+	TimestampTz retry_at; /* after an error or a rejection: its changes are parked until then */
+	int failures;         /* of them in a row */
+	char *retry_reason;
+	/* in a stream that goes on, where a run covers the batches of a minute (runs.c) */
+	MemoryContext run_context;
+	bool touched; /* the batch is one of the run's */
+	bool folded;  /* the row has batches before this one, as in before */
+	Run before;
 } LoadTask;
 
 typedef struct LoadSession
@@ -50,6 +58,7 @@ typedef struct LoadSession
 	MemoryContext context; /* of the session */
 	MemoryContext batch;   /* of one batch */
 	MemoryContext row;     /* of one change */
+	MemoryContext turn;    /* of what is done between two commits */
 	const LoadRefreshOptions *options;
 	char *server_name;
 	Instance *instance;   /* NULL until prepared */
@@ -64,18 +73,21 @@ typedef struct LoadSession
 	bool made_stream;  /* by this run, not recorded yet */
 	char *lost;        /* why the stream cannot go on */
 	List *tasks;
-	uint64 serial;            /* of the batch: what was made for another one is gone */
-	XLogRecPtr stop;          /* read the stream up to here */
-	TimestampTz stop_time;    /* the source's clock when it was there */
-	bool exact;               /* stop before the first transaction at or after stop */
-	bool at_stop;             /* the last batch reached it */
-	bool advanced;            /* the last batch moved the recorded position */
-	bool delivered;           /* something of this transaction was delivered already */
-	bool overtaken;           /* another run has the stream now */
-	bool binary;              /* values are sent in binary form */
-	LoadTask *current;        /* whose work is being done, to attribute an error */
-	bool projecting;          /* an expression of the current task is evaluated */
-	struct RowReader *reader; /* what is being read, to name the column in it */
+	uint64 serial;               /* of the batch: what was made for another one is gone */
+	XLogRecPtr stop;             /* read the stream up to here */
+	TimestampTz stop_time;       /* the source's clock when it was there */
+	bool exact;                  /* stop before the first transaction at or after stop */
+	bool following;              /* there is no stop: a batch ends when nothing more is there */
+	bool at_stop;                /* the last batch reached it */
+	bool advanced;               /* the last batch moved the recorded position */
+	TimestampTz recorded_at;     /* when it was moved; 0: long ago */
+	TimestampTz all_recorded_at; /* when that was recorded for tables without a change, too */
+	bool delivered;              /* something of this transaction was delivered already */
+	bool overtaken;              /* another run has the stream now */
+	bool binary;                 /* values are sent in binary form */
+	LoadTask *current;           /* whose work is being done, to attribute an error */
+	bool projecting;             /* an expression of the current task is evaluated */
+	struct RowReader *reader;    /* what is being read, to name the column in it */
 	struct StreamState *state;
 } LoadSession;
 
@@ -86,11 +98,18 @@ typedef struct LoadSession
 extern LoadSession *session_begin(const char *server_name, const LoadRefreshOptions *options);
 extern void session_end(LoadSession *session);
 
+/* Which of the tasks are asked for, with their runs (in the same order). */
+extern void session_attach(LoadSession *session, List *targets, List *runs);
+
 /*
  * Only one run at a time reads a stream: false when another one does and we
  * are not to wait.  Held until the transaction ends.
  */
 extern bool session_lock(const char *server_name, bool wait);
+
+/* The same, held by the process over its transactions, for one that follows. */
+extern bool session_lock_to_follow(const char *server_name);
+extern void session_unlock_to_follow(const char *server_name);
 
 /*
  * Connect, look at the source and its tables, make publication and slot where
@@ -179,6 +198,21 @@ extern uint64 copy_rows(LoadSession *session, LoadTask *task, CopySource *source
 extern bool stream_read_batch(LoadSession *session);
 extern void stream_start(LoadSession *session);
 extern void stream_stop(LoadSession *session);
+
+/* From now on the stream has no stop; the last batch has reached the one that it had. */
+extern void stream_follow(LoadSession *session);
+
+/* Is there, or may there be, something to read without waiting? */
+extern bool stream_has_input(const LoadSession *session);
+
+/* Wait for something to read, for the latch, or for so long (-1: no limit). */
+extern void stream_wait(LoadSession *session, bool input, long timeout_ms);
+
+/* Ask the source for a sign of life: a keepalive with its position. */
+extern void stream_ping(LoadSession *session);
+
+/* When something came last. */
+extern TimestampTz stream_heard_at(const LoadSession *session);
 
 /* Tell the source that everything before this position is durable here. */
 extern void stream_confirm(LoadSession *session, XLogRecPtr position);

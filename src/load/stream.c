@@ -52,6 +52,9 @@
 #define BULK_MOST (256 * 1024 * 1024)
 #define SENDER_TIMEOUT "30min" /* of the source: it waits while a batch is applied */
 
+/* A stream that goes on is read for so long at most before a batch is published. */
+#define FOLLOW_BATCH (200 * INT64CONST(1000))
+
 /* A load that takes a table of the stream. */
 typedef struct Taker
 {
@@ -90,6 +93,9 @@ typedef struct StreamState
 	SourceRelation *last;
 	bool in_transaction;
 	bool finished;         /* the stop was reached */
+	bool drained;          /* nothing more was there when we last looked */
+	TimestampTz begun_at;  /* the batch */
+	TimestampTz heard_at;  /* when something came last */
 	XLogRecPtr commit_lsn; /* of the transaction being read */
 	TimestampTz commit_time;
 	XLogRecPtr batch_end;
@@ -259,7 +265,7 @@ start_stream(LoadSession *session)
 static void
 start_reading(LoadSession *session)
 {
-	if (bulk_is_better(session))
+	if (!session->following && bulk_is_better(session))
 		start_bulk(session);
 	else
 		start_stream(session);
@@ -324,6 +330,40 @@ stream_confirm(LoadSession *session, XLogRecPtr position)
 	if (session->state->reading == READING_NOTHING)
 		start_stream(session);
 	send_feedback(session, false);
+}
+
+void
+stream_follow(LoadSession *session)
+{
+	session->following = true;
+	session->stop = PG_UINT64_MAX;
+	session->state->finished = false;
+	session->state->heard_at = GetCurrentTimestamp();
+}
+
+bool
+stream_has_input(const LoadSession *session)
+{
+	return !session->state->drained;
+}
+
+void
+stream_wait(LoadSession *session, bool input, long timeout_ms)
+{
+	if (source_wait(input ? session->streaming : NULL, timeout_ms))
+		session->state->drained = false;
+}
+
+void
+stream_ping(LoadSession *session)
+{
+	send_feedback(session, true);
+}
+
+TimestampTz
+stream_heard_at(const LoadSession *session)
+{
+	return session->state->heard_at;
 }
 
 XLogRecPtr
@@ -647,6 +687,8 @@ batch_full(LoadSession *session)
 
 	if (state->changes >= depipe_batch_rows)
 		return true;
+	if (session->following && GetCurrentTimestamp() - state->begun_at > FOLLOW_BATCH)
+		return true;
 	return state->changes % MEMORY_CHECK_EVERY == 0 &&
 		   batch_memory(session) >= (Size) depipe_batch_memory * 1024;
 }
@@ -716,6 +758,7 @@ read_message(LoadSession *session, char *buffer, int length)
 	message.len = length;
 	message.maxlen = -1;
 	message.cursor = 0;
+	session->state->heard_at = GetCurrentTimestamp();
 	kind = pq_getmsgbyte(&message);
 	if (kind == 'k')
 		return read_keepalive(session, &message);
@@ -737,6 +780,9 @@ next_message(LoadSession *session, char **buffer)
 	StreamState *state = session->state;
 	int length = source_receive(session->streaming, buffer, 0);
 
+	state->drained = length == 0;
+	if (state->drained && session->following && !state->in_transaction)
+		return 0;
 	if (length == 0 && state->run_length > 0 && state->run_length < NAP_AFTER)
 	{
 		pg_usleep(NAP_US);
@@ -815,6 +861,8 @@ read_next(LoadSession *session)
 				 errmsg("server \"%s\" ended the stream", session->server->name)));
 	if (length > 0)
 		return read_message(session, buffer, length);
+	if (session->following && !state->in_transaction)
+		return true;
 	send_feedback(session, true);
 	return false;
 }
@@ -828,6 +876,7 @@ stream_read_batch(LoadSession *session)
 
 	state->changes = 0;
 	state->batch_time = 0;
+	state->begun_at = GetCurrentTimestamp();
 	while (!done && !state->finished)
 	{
 		done = read_next(session);

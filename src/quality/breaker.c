@@ -430,5 +430,6 @@ depipe_configure_breaker(PG_FUNCTION_ARGS)
 	if ((interval = argument_interval(fcinfo, 8, "probe_timeout")) != NULL)
 		setting->probe_timeout = interval;
 	breaker_setting_put(target->id, setting);
+	catalog_changed();
 	PG_RETURN_VOID();
 }

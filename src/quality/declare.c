@@ -632,6 +632,7 @@ depipe_add_constraint(PG_FUNCTION_ARGS)
 				(errmsg("constraint \"%s\" of %s is declared already, skipping",
 						row->name,
 						target->display)));
+		catalog_changed();
 		PG_RETURN_TEXT_P(cstring_to_text(row->name));
 	}
 	if (declared != NULL && !replace)
@@ -677,6 +678,7 @@ depipe_alter_constraint(PG_FUNCTION_ARGS)
 	{
 		ereport(NOTICE,
 				(errmsg("constraint \"%s\" of %s is unchanged", row->name, target->display)));
+		catalog_changed();
 		PG_RETURN_VOID();
 	}
 	note_toothless(row);
@@ -699,6 +701,7 @@ depipe_drop_constraint(PG_FUNCTION_ARGS)
 		ereport(
 			NOTICE,
 			(errmsg("constraint \"%s\" of %s does not exist, skipping", name, target->display)));
+		catalog_changed();
 		PG_RETURN_VOID();
 	}
 	(void) incident_close(target->id, 0, name);

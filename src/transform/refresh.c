@@ -27,6 +27,7 @@
 #include "catalog/pg_class.h"
 #include "core/catalog_transform.h"
 #include "core/guarded.h"
+#include "core/catalog_load.h"
 #include "core/identity.h"
 #include "core/sqltext.h"
 #include "executor/spi.h"
@@ -46,7 +47,8 @@ typedef struct Slice
 	Dag *dag;
 	List *held; /* targets (ids) that another transaction holds */
 	Snapshot snapshot;
-	TimestampTz taken_at; /* not after the snapshot */
+	TimestampTz taken_at;     /* not after the snapshot */
+	CatalogRows *loads_as_of; /* as of when loads were complete, not after it */
 } Slice;
 
 /* One node while it is being refreshed. */
@@ -98,6 +100,8 @@ begin_slice(Slice *slice, List *targets, List *transforms)
 	slice->dag = dag_load();
 	slice->held = target_ids(publish_lock(targets, true));
 	lock_inputs(transforms);
+	/* what a worker tells of its loads may be newer than the transaction's own snapshot */
+	slice->loads_as_of = loads_as_of(!IsolationUsesXactSnapshot());
 	slice->taken_at = IsolationUsesXactSnapshot() ? GetCurrentTransactionStartTimestamp()
 												  : GetCurrentTimestamp();
 	slice->snapshot = RegisterSnapshot(GetTransactionSnapshot());
@@ -288,6 +292,15 @@ make_and_publish(void *argument)
 
 /* ---- after ---- */
 
+static TimestampTz
+load_as_of(const Slice *slice, int32 target_id)
+{
+	for (uint64 i = 0; i < slice->loads_as_of->count; i++)
+		if (catalog_int4(slice->loads_as_of, i, 1) == target_id)
+			return catalog_time(slice->loads_as_of, i, 2);
+	return 0;
+}
+
 /* The time through which the target is complete: the oldest of its inputs. */
 static TimestampTz
 inputs_as_of(SliceNode *node)
@@ -304,7 +317,8 @@ inputs_as_of(SliceNode *node)
 		/* ordinary tables are complete as of the snapshot */
 		if (read == NULL || read->kind == TARGET_TABLE)
 			continue;
-		as_of = target_data_as_of(read->id);
+		as_of = read->kind == TARGET_LOAD ? load_as_of(node->slice, read->id)
+										  : target_data_as_of(read->id);
 		if (as_of == 0)
 			return 0;
 		oldest = Min(oldest, as_of);

@@ -281,6 +281,22 @@ due_run_server(const char *server, List *ids, const char *started_by, TimestampT
 	transaction_commit();
 }
 
+LoadFollowEnd
+due_follow_server(const char *server, List *ids, const char *started_by,
+				  const LoadFollower *follower)
+{
+	ServerWork work = {.server = server, .started_by = started_by, .ids = ids};
+	ErrorData *error = guarded_run(begin_server_work, &work);
+
+	if (error != NULL || work.targets == NIL)
+	{
+		log_error("beginning the runs of a server", error);
+		return FOLLOW_NONE;
+	}
+	transaction_commit();
+	return load_follow(work.targets, work.runs, follower);
+}
+
 static void
 run_servers(const char *started_by, List *also, TimestampTz deadline, ServerIsServed is_served)
 {
@@ -458,23 +474,6 @@ due_pass(const char *started_by, TimestampTz deadline, ServerIsServed is_served)
 
 PG_FUNCTION_INFO_V1(depipe_run_due);
 
-static TimestampTz
-deadline_argument(FunctionCallInfo fcinfo)
-{
-	Interval *interval;
-	double duration;
-
-	argument_not_null(fcinfo, 0, "max_duration");
-	interval = PG_GETARG_INTERVAL_P(0);
-	duration = (double) interval->time +
-			   (interval->day + 30.0 * interval->month) * (double) USECS_PER_DAY;
-	if (duration <= 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("argument \"max_duration\" must be greater than zero")));
-	return GetCurrentTimestamp() + (int64) Min(duration, 365.0 * (double) USECS_PER_DAY);
-}
-
 static const char *
 time_text(TimestampTz time)
 {
@@ -485,7 +484,7 @@ time_text(TimestampTz time)
 Datum
 depipe_run_due(PG_FUNCTION_ARGS)
 {
-	TimestampTz deadline = deadline_argument(fcinfo);
+	TimestampTz deadline = argument_deadline(fcinfo, 0, "max_duration", false);
 
 	(void) transaction_begin_procedure(fcinfo, "depipe.run_due");
 	catalog_check_version();

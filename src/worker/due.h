@@ -9,6 +9,7 @@
 #define DEPIPE_DUE_H
 
 #include "depipe.h"
+#include "load/load.h"
 #include "nodes/pg_list.h"
 #include "utils/timestamp.h"
 
@@ -40,6 +41,9 @@ extern void due_housekeeping(void);
 extern void due_checks(TimestampTz deadline);
 extern void due_run_server(const char *server, List *ids, const char *started_by,
 						   TimestampTz deadline);
+/* As due_run_server(), but goes on: see load_follow(). */
+extern LoadFollowEnd due_follow_server(const char *server, List *ids, const char *started_by,
+									   const LoadFollower *follower);
 extern void due_run_transform(int32 target_id, const char *started_by, List **done,
 							  TimestampTz deadline);
 

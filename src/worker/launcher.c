@@ -7,10 +7,11 @@
  *
  * The launcher sees shared catalogs only, and runs nothing of a user's.  For
  * each database it starts a scheduler, which looks what is due, starts the
- * workers for that, and ends: every depipe.naptime where the extension is,
- * rarely where it is not (that is how it is found).  Nobody restarts anything
- * else: a worker that meets an error exits, and the next scheduler finds its
- * work undone.
+ * workers for that, says when something is due next, and ends.  The next one
+ * is started then, or when a transaction there has changed something, or a
+ * worker has ended; and once in a while where the extension is not, which is
+ * how it is found.  Nobody restarts anything else: a worker that meets an
+ * error exits, and the next scheduler finds its work undone.
  *
  * The launcher starts when recovery has ended: a standby has none.
  *
@@ -30,6 +31,7 @@
 #include "catalog/pg_database.h"
 #include "commands/dbcommands.h"
 #include "commands/defrem.h"
+#include "core/catalog.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
@@ -41,9 +43,8 @@
 #include "utils/snapmgr.h"
 #include "worker/shmem.h"
 
-/* How often to look for the extension where it was not. */
-#define PROBE_WAIT_MS 60000
-#define PROBE_WAIT_NAMED_MS 5000
+/* It wakes up for new databases, and for what nobody has told it. */
+#define LONGEST_SLEEP USECS_PER_MINUTE
 #define RESTART_SECONDS 2
 
 static ProcessUtility_hook_type previous_utility_hook = NULL;
@@ -96,21 +97,32 @@ databases_to_serve(MemoryContext context, bool *named)
 	return databases;
 }
 
-static void
+/* Start what is to be started; returns when to come back. */
+static TimestampTz
 start_schedulers(MemoryContext context)
 {
+	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz next = now + LONGEST_SLEEP;
 	bool named;
 	ListCell *cell;
 
 	foreach(cell, databases_to_serve(context, &named))
 	{
 		WorkerId id = {.kind = WORKER_SCHEDULER, .database = lfirst_oid(cell)};
+		TimestampTz at = database_look_at(id.database, depipe_naptime);
 
-		if (database_is_due(id.database,
-							depipe_naptime,
-							named ? PROBE_WAIT_NAMED_MS : PROBE_WAIT_MS))
-			(void) worker_start(&id);
+		if (at > now)
+			next = Min(next, at);
+		else if (worker_start(&id))
+			database_looking(id.database, now + LONGEST_SLEEP);
+		else
+		{
+			/* as many as may be: not at once again */
+			database_looking(id.database, now + USECS_PER_SEC);
+			next = Min(next, now + USECS_PER_SEC);
+		}
 	}
+	return next;
 }
 
 void
@@ -126,21 +138,23 @@ depipe_launcher_main(Datum argument)
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
 	BackgroundWorkerUnblockSignals();
 	BackgroundWorkerInitializeConnection(NULL, NULL, 0);
+	launcher_attach();
 	context = AllocSetContextCreate(TopMemoryContext, "depipe launcher", ALLOCSET_DEFAULT_SIZES);
 	for (;;)
 	{
+		TimestampTz next;
+
 		CHECK_FOR_INTERRUPTS();
 		if (ConfigReloadPending)
 		{
 			ConfigReloadPending = false;
 			ProcessConfigFile(PGC_SIGHUP);
 		}
-		if (depipe_enabled)
-			start_schedulers(context);
+		next = depipe_enabled ? start_schedulers(context) : GetCurrentTimestamp() + LONGEST_SLEEP;
 		MemoryContextReset(context);
 		(void) WaitLatch(MyLatch,
 						 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-						 depipe_naptime,
+						 TimestampDifferenceMilliseconds(GetCurrentTimestamp(), next) + 1,
 						 PG_WAIT_EXTENSION);
 		ResetLatch(MyLatch);
 	}
@@ -171,6 +185,25 @@ database_to_leave(Node *statement)
 	}
 }
 
+/* Statements that workers are to hear of, and that run no code of ours. */
+static bool
+concerns_workers(Node *statement)
+{
+	switch (nodeTag(statement))
+	{
+		case T_CreateExtensionStmt:
+		case T_AlterExtensionStmt:
+		case T_CreateForeignServerStmt:
+		case T_AlterForeignServerStmt:
+		case T_CreateUserMappingStmt:
+		case T_AlterUserMappingStmt:
+		case T_DropUserMappingStmt:
+			return true;
+		default:
+			return false;
+	}
+}
+
 static void
 utility_hook(PlannedStmt *statement, const char *text, bool read_only_tree,
 			 ProcessUtilityContext context, ParamListInfo params, QueryEnvironment *environment,
@@ -182,6 +215,8 @@ utility_hook(PlannedStmt *statement, const char *text, bool read_only_tree,
 	/* only for who may do it: others get their error without ending anything */
 	if (OidIsValid(database) && database_ownercheck_compat(database, GetUserId()))
 		database_leave_alone(database);
+	if (concerns_workers(statement->utilityStmt))
+		catalog_changed();
 	if (previous_utility_hook != NULL)
 		previous_utility_hook(statement,
 							  text,

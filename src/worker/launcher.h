@@ -33,4 +33,7 @@ extern void worker_transaction_end(void);
 /* Is the extension there, in the version of the library, and enabled? why not: a reason. */
 extern bool worker_may_work(const char **reason);
 
+/* Is there a process that follows the stream of the server? */
+extern bool has_stream_worker(const char *server);
+
 #endif /* DEPIPE_LAUNCHER_H */

@@ -9,6 +9,8 @@
  * each batch, and at the end raises when a target is blocked or failed, so
  * that a cron job shows it.
  *
+ * A stream that a worker follows is not read here: the worker is waited for.
+ *
  * Loads come first, server by server, then all transforms as one slice in the
  * order of the DAG: a load never reads a transform.
  *
@@ -17,6 +19,7 @@
 #include "depipe.h"
 
 #include "access/xact.h"
+#include "core/arguments.h"
 #include "core/catalog_worker.h"
 #include "core/identity.h"
 #include "core/run.h"
@@ -30,6 +33,7 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
+#include "worker/await.h"
 
 PG_FUNCTION_INFO_V1(depipe_refresh);
 PG_FUNCTION_INFO_V1(depipe_run);
@@ -153,11 +157,13 @@ end_attempts(List *runs)
 		if (run->status == RUN_SUCCEEDED || run->status == RUN_NOTHING)
 			attempt_end(unit_of_target(run->target->id));
 	}
+	if (tried)
+		catalog_changed(); /* a worker may begin at once */
 	return tried;
 }
 
 static void
-refresh_loads(List *items, LoadRefreshOptions options)
+refresh_loads(List *items, LoadRefreshOptions options, TimestampTz deadline)
 {
 	List *left = NIL;
 	bool server_failed;
@@ -188,9 +194,12 @@ refresh_loads(List *items, LoadRefreshOptions options)
 				others = lappend(others, item);
 		}
 		server_failed = false;
-		load_refresh(targets, runs, &options);
-		if (options.commit && !server_failed && end_attempts(runs))
-			attempt_end(unit_of_server(server));
+		if (!await_worker(server, targets, runs, deadline))
+		{
+			load_refresh(targets, runs, &options);
+			if (options.commit && !server_failed && end_attempts(runs))
+				attempt_end(unit_of_server(server));
+		}
 		left = others;
 	}
 }
@@ -280,15 +289,14 @@ depipe_refresh(PG_FUNCTION_ARGS)
 	char *pattern = text_argument(fcinfo, 0, "target");
 	bool upstream = PG_ARGISNULL(1) ? false : PG_GETARG_BOOL(1);
 	LoadRefreshOptions options = {.commit = false, .wait = false};
+	TimestampTz deadline = argument_deadline(fcinfo, 2, "wait", true);
 	List *items;
 	ListCell *cell;
 
-	if (!PG_ARGISNULL(2))
-		options.wait = PG_GETARG_BOOL(2);
 	InitMaterializedSRF(fcinfo, 0);
 	check_enabled();
 	items = make_items(wanted_targets(pattern), upstream, "refresh");
-	refresh_loads(items, options);
+	refresh_loads(items, options, deadline);
 	(void) refresh_transforms(items);
 	foreach(cell, items)
 		return_item(result, lfirst(cell));
@@ -322,7 +330,7 @@ raise_problem(RefreshItem *item)
 }
 
 /*
- * run(target, upstream): the work of a cron job.
+ * run(target, upstream, wait): the work of a cron job.
  */
 Datum
 depipe_run(PG_FUNCTION_ARGS)
@@ -330,6 +338,7 @@ depipe_run(PG_FUNCTION_ARGS)
 	char *pattern = text_argument(fcinfo, 0, "target");
 	bool upstream = PG_ARGISNULL(1) ? false : PG_GETARG_BOOL(1);
 	LoadRefreshOptions options = {.commit = true, .wait = false};
+	TimestampTz deadline = argument_deadline(fcinfo, 2, "wait", true);
 	List *items;
 	ListCell *cell;
 
@@ -339,7 +348,7 @@ depipe_run(PG_FUNCTION_ARGS)
 	foreach(cell, items)
 		run_insert(((RefreshItem *) lfirst(cell))->run);
 	transaction_commit();
-	refresh_loads(items, options);
+	refresh_loads(items, options, deadline);
 	transaction_commit();
 	(void) end_attempts(refresh_transforms(items));
 	transaction_commit();

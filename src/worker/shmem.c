@@ -9,11 +9,21 @@
  * whose process never came is taken back after START_TIMEOUT; the generation
  * tells a process that comes later that the slot is not its own any more.
  *
+ * A transaction that changes definitions or states says so by
+ * catalog_changed(); when it has committed, the workers of its database, and
+ * the launcher, are woken.  Nobody has to look at tables for that.
+ *
  *-------------------------------------------------------------------------
  */
 #include "worker/shmem.h"
 
+#include "access/xact.h"
+#include "core/catalog.h"
+#include "load/load.h"
+#include "miscadmin.h"
+#include "pgstat.h"
 #include "postmaster/bgworker.h"
+#include "storage/condition_variable.h"
 #include "storage/ipc.h"
 #include "storage/lwlock.h"
 #include "storage/proc.h"
@@ -31,19 +41,27 @@ typedef struct WorkerSlot
 	pid_t pid; /* 0: not there yet */
 	uint16 generation;
 	TimestampTz started_at;
+	int asked;               /* of a stream worker: sessions that want its stream */
+	StreamPosition position; /* of a stream worker */
 } WorkerSlot;
 
 typedef struct DatabaseSlot
 {
 	Oid database; /* InvalidOid: free */
 	bool has_extension;
-	TimestampTz looked_at;
+	TimestampTz looked_at; /* when a scheduler was last started */
+	TimestampTz look_at;   /* when the next one is to be */
+	bool look_now;         /* something has changed since */
+	uint64 changes;        /* transactions that have changed something */
 	TimestampTz left_alone_until;
 } DatabaseSlot;
 
 typedef struct WorkerShared
 {
 	LWLock *lock;
+	pid_t launcher; /* 0: there is none */
+	TimestampTz complained_at;
+	ConditionVariable moved; /* a stream worker has committed something */
 	WorkerSlot workers[WORKER_SLOTS];
 	DatabaseSlot databases[DATABASE_SLOTS];
 } WorkerShared;
@@ -75,13 +93,36 @@ startup_shmem(void)
 	{
 		memset(shared, 0, sizeof(WorkerShared));
 		shared->lock = &GetNamedLWLockTranche("depipe")->lock;
+		ConditionVariableInit(&shared->moved);
 	}
 	LWLockRelease(AddinShmemInitLock);
+}
+
+/* The server whose stream this session has asked for, and does not have yet. */
+static NameData asked_server;
+
+/*
+ * At the commit of a transaction that has changed something; and what was asked
+ * for is not wanted any more.
+ */
+static void
+at_transaction_end(XactEvent event, void *argument)
+{
+	if (event == XACT_EVENT_ABORT && NameStr(asked_server)[0] != '\0')
+		(void) stream_ask(NameStr(asked_server), -1);
+	if (!depipe_catalog_changed || event == XACT_EVENT_PRE_COMMIT ||
+		event == XACT_EVENT_PARALLEL_PRE_COMMIT || event == XACT_EVENT_PRE_PREPARE)
+		return;
+	depipe_catalog_changed = false;
+	if (event == XACT_EVENT_COMMIT)
+		database_changed(MyDatabaseId);
 }
 
 void
 worker_shmem_init(void)
 {
+	RegisterXactCallback(at_transaction_end, NULL);
+	load_ask_follower = stream_ask;
 	previous_request_hook = shmem_request_hook;
 	shmem_request_hook = request_shmem;
 	previous_startup_hook = shmem_startup_hook;
@@ -191,6 +232,19 @@ kind_function(WorkerKind kind)
 	pg_unreachable();
 }
 
+/* Once a minute: what was not started is tried again in any case. */
+static void
+complain(TimestampTz now)
+{
+	if (now - shared->complained_at < USECS_PER_MINUTE)
+		return;
+	shared->complained_at = now;
+	ereport(WARNING,
+			(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+			 errmsg("out of background worker slots for depipe"),
+			 errhint("You might need to increase max_worker_processes.")));
+}
+
 static bool
 register_worker(const WorkerId *id, int slot, uint16 generation)
 {
@@ -236,8 +290,12 @@ worker_start(const WorkerId *id)
 		slot->pid = 0;
 		slot->generation++;
 		slot->started_at = now;
+		slot->asked = 0;
+		memset(&slot->position, 0, sizeof(StreamPosition));
 		there = register_worker(id, slot - shared->workers, slot->generation);
 		slot->used = there;
+		if (!there)
+			complain(now);
 	}
 	LWLockRelease(shared->lock);
 	return there;
@@ -257,12 +315,30 @@ worker_is_running(const WorkerId *id)
 /* ---- in the worker ---- */
 
 static void
+wake_launcher(void)
+{
+	if (shared->launcher != 0)
+		(void) kill(shared->launcher, SIGUSR1);
+}
+
+/* What a worker leaves undone, the next scheduler finds. */
+static void
 detach(int code, Datum argument)
 {
+	WorkerSlot *slot = &shared->workers[my_slot];
+
 	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
-	if (shared->workers[my_slot].used && shared->workers[my_slot].pid == MyProcPid)
-		shared->workers[my_slot].used = false;
+	if (slot->used && slot->pid == MyProcPid)
+	{
+		slot->used = false;
+		if (slot->id.kind != WORKER_SCHEDULER)
+		{
+			find_database(slot->id.database)->look_now = true;
+			wake_launcher();
+		}
+	}
 	LWLockRelease(shared->lock);
+	ConditionVariableBroadcast(&shared->moved);
 }
 
 WorkerId
@@ -288,25 +364,54 @@ worker_attach(Datum argument)
 	return id;
 }
 
+/* ---- the launcher ---- */
+
+static void
+launcher_gone(int code, Datum argument)
+{
+	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+	if (shared->launcher == MyProcPid)
+		shared->launcher = 0;
+	LWLockRelease(shared->lock);
+}
+
+void
+launcher_attach(void)
+{
+	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+	shared->launcher = MyProcPid;
+	LWLockRelease(shared->lock);
+	before_shmem_exit(launcher_gone, (Datum) 0);
+}
+
 /* ---- databases ---- */
 
-bool
-database_is_due(Oid database, int wait_ms, int wait_without_ms)
+TimestampTz
+database_look_at(Oid database, int naptime_ms)
 {
-	TimestampTz now = GetCurrentTimestamp();
 	DatabaseSlot *slot;
-	bool due;
+	TimestampTz at;
 
 	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
 	slot = find_database(database);
-	due = slot->left_alone_until <= now &&
-		  TimestampDifferenceExceeds(slot->looked_at,
-									 now,
-									 slot->has_extension ? wait_ms : wait_without_ms);
-	if (due)
-		slot->looked_at = now; /* also when the scheduler cannot be started: not at once again */
+	at = slot->look_now ? 0 : slot->look_at;
+	at = Max(at, slot->looked_at + naptime_ms * INT64CONST(1000));
+	at = Max(at, slot->left_alone_until);
 	LWLockRelease(shared->lock);
-	return due;
+	return at;
+}
+
+void
+database_looking(Oid database, TimestampTz otherwise_at)
+{
+	DatabaseSlot *slot;
+
+	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+	slot = find_database(database);
+	slot->looked_at = GetCurrentTimestamp();
+	slot->look_at = otherwise_at;
+	slot->look_now = false;
+	LWLockRelease(shared->lock);
 }
 
 /* One that was not looked at for some rounds has no launcher any more, or is not named. */
@@ -328,7 +433,7 @@ database_is_served(Oid database)
 }
 
 bool
-database_note(Oid database, bool has_extension)
+database_note(Oid database, bool has_extension, TimestampTz look_at)
 {
 	DatabaseSlot *slot;
 	bool changed;
@@ -337,8 +442,44 @@ database_note(Oid database, bool has_extension)
 	slot = find_database(database);
 	changed = slot->has_extension != has_extension;
 	slot->has_extension = has_extension;
+	slot->look_at = look_at;
+	wake_launcher();
 	LWLockRelease(shared->lock);
 	return changed;
+}
+
+void
+database_changed(Oid database)
+{
+	DatabaseSlot *slot;
+
+	if (shared == NULL)
+		return;
+	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+	slot = find_database(database);
+	slot->changes++;
+	slot->look_now = true;
+	wake_launcher();
+	for (int i = 0; i < WORKER_SLOTS; i++)
+	{
+		WorkerSlot *worker = &shared->workers[i];
+
+		if (worker->used && worker->pid != 0 && worker->id.kind == WORKER_STREAM &&
+			worker->id.database == database && worker->pid != MyProcPid)
+			(void) kill(worker->pid, SIGUSR1);
+	}
+	LWLockRelease(shared->lock);
+}
+
+uint64
+database_changes(Oid database)
+{
+	uint64 changes;
+
+	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+	changes = find_database(database)->changes;
+	LWLockRelease(shared->lock);
+	return changes;
 }
 
 void
@@ -356,4 +497,108 @@ database_leave_alone(Oid database)
 			(void) kill(slot->pid, SIGTERM);
 	}
 	LWLockRelease(shared->lock);
+}
+
+/* ---- streams ---- */
+
+/* The lock is held. */
+static WorkerSlot *
+find_stream(const char *server)
+{
+	WorkerId id = {.kind = WORKER_STREAM, .database = MyDatabaseId};
+
+	namestrcpy(&id.server, server);
+	return find_worker(&id);
+}
+
+bool
+stream_ask(const char *server, int change)
+{
+	WorkerSlot *slot;
+
+	if (shared == NULL)
+		return false;
+	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+	slot = find_stream(server);
+	if (slot != NULL && change != 0)
+	{
+		slot->asked = Max(slot->asked + change, 0);
+		namestrcpy(&asked_server, change > 0 ? server : "");
+		if (slot->pid != 0)
+			(void) kill(slot->pid, SIGUSR1);
+	}
+	LWLockRelease(shared->lock);
+	return slot != NULL;
+}
+
+bool
+stream_is_asked_for(void)
+{
+	bool asked;
+
+	LWLockAcquire(shared->lock, LW_SHARED);
+	asked = shared->workers[my_slot].asked > 0;
+	LWLockRelease(shared->lock);
+	return asked;
+}
+
+void
+stream_moved(const StreamPosition *position)
+{
+	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+	shared->workers[my_slot].position = *position;
+	LWLockRelease(shared->lock);
+	ConditionVariableBroadcast(&shared->moved);
+}
+
+bool
+stream_position(const char *server, StreamPosition *position)
+{
+	WorkerSlot *slot;
+	bool found;
+
+	if (shared == NULL)
+		return false;
+	LWLockAcquire(shared->lock, LW_SHARED);
+	slot = find_stream(server);
+	found = slot != NULL;
+	if (found)
+		*position = slot->position;
+	LWLockRelease(shared->lock);
+	return found;
+}
+
+int
+stream_workers(StreamWorker *workers)
+{
+	int count = 0;
+
+	if (shared == NULL)
+		return 0;
+	LWLockAcquire(shared->lock, LW_SHARED);
+	for (int i = 0; i < WORKER_SLOTS; i++)
+	{
+		WorkerSlot *slot = &shared->workers[i];
+
+		if (!slot->used || slot->pid == 0 || slot->id.kind != WORKER_STREAM ||
+			slot->id.database != MyDatabaseId)
+			continue;
+		workers[count].server = slot->id.server;
+		workers[count].pid = slot->pid;
+		workers[count++].position = slot->position;
+	}
+	LWLockRelease(shared->lock);
+	return count;
+}
+
+void
+stream_wait_for_move(long timeout_ms)
+{
+	(void) ConditionVariableTimedSleep(&shared->moved, timeout_ms, PG_WAIT_EXTENSION);
+}
+
+void
+stream_wait_is_over(void)
+{
+	(void) ConditionVariableCancelSleep();
 }

@@ -44,21 +44,69 @@ extern bool worker_is_running(const WorkerId *id);
 /* In the worker: take the slot that it was started for, and give it back at exit. */
 extern WorkerId worker_attach(Datum argument);
 
+/* ---- the launcher ---- */
+
+/* In the launcher: it is to be woken from now on. */
+extern void launcher_attach(void);
+
 /* ---- databases ---- */
 
-/* Is it time to look at a database? wait: seconds since the last look that found depipe in it. */
-extern bool database_is_due(Oid database, int wait_ms, int wait_without_ms);
+/* When a scheduler is to look at the database; two looks are naptime_ms apart. */
+extern TimestampTz database_look_at(Oid database, int naptime_ms);
 
 /* Do workers look after this database?  False without shared_preload_libraries. */
 extern bool database_is_served(Oid database);
 
-/* A scheduler has looked; returns whether that is other than before. */
-extern bool database_note(Oid database, bool has_extension);
+/* It looks now; unless it says when to look again: otherwise_at. */
+extern void database_looking(Oid database, TimestampTz otherwise_at);
+
+/* A scheduler has looked; returns whether has_extension is other than before. */
+extern bool database_note(Oid database, bool has_extension, TimestampTz look_at);
+
+/* Something of the definitions or states in it has changed: wake who may care. */
+extern void database_changed(Oid database);
+
+/* How often that has happened. */
+extern uint64 database_changes(Oid database);
 
 /*
  * End the workers of a database, and start none for some seconds: somebody
  * is about to drop it, rename it or copy it.
  */
 extern void database_leave_alone(Oid database);
+
+/* ---- streams (of this database) ---- */
+
+/* How far the worker of a stream is. */
+typedef struct StreamPosition
+{
+	XLogRecPtr applied; /* committed here; 0: not streaming (yet) */
+	XLogRecPtr source;  /* where the source was when last asked; 0: not known */
+	TimestampTz as_of;  /* its loads that are not held are complete as of then; 0: not known */
+} StreamPosition;
+
+/* Ask the worker of a stream to let go of it (+1), or tell it that it may go on (-1); is there one? */
+extern bool stream_ask(const char *server, int change);
+
+/* In a stream worker: does anybody want its stream?  And: how far it is. */
+extern bool stream_is_asked_for(void);
+extern void stream_moved(const StreamPosition *position);
+
+/* How far a stream's worker is; false when there is none. */
+extern bool stream_position(const char *server, StreamPosition *position);
+
+typedef struct StreamWorker
+{
+	NameData server;
+	int pid;
+	StreamPosition position;
+} StreamWorker;
+
+/* All of them (WORKER_SLOTS at most); returns how many. */
+extern int stream_workers(StreamWorker *workers);
+
+/* Wait for a worker to get further, in a loop that stream_wait_is_over() ends. */
+extern void stream_wait_for_move(long timeout_ms);
+extern void stream_wait_is_over(void);
 
 #endif /* DEPIPE_SHMEM_H */

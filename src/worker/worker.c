@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * worker.c
- *		Scheduler, stream worker and run worker: processes of one database.
+ *		Stream workers and run workers: processes of one database.
  *
  * They connect as the bootstrap superuser and do nothing as such but read and
  * write depipe's own tables: everything of a user's is done as its owner
@@ -10,30 +10,39 @@
  * An error ends the process, and the attempt that it was at stays counted as
  * failed: the scheduler starts the next one when the wait is over.
  *
+ * A stream worker keeps the stream of its server open (load/follow.c).  It lets
+ * go of it when a session asks for it, and when there is nothing to stream it
+ * waits for a change of the definitions.
+ *
  *-------------------------------------------------------------------------
  */
 #include "worker/shmem.h"
 
 #include "access/xact.h"
-#include "commands/dbcommands.h"
+#include "catalog/pg_extension.h"
 #include "commands/extension.h"
 #include "core/catalog_worker.h"
 #include "core/guarded.h"
-#include "executor/spi.h"
+#include "core/transaction.h"
+#include "load/load.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
+#include "storage/lmgr.h"
 #include "tcop/tcopprot.h"
+#include "utils/guc.h"
 #include "utils/memutils.h"
-#include "utils/portal.h"
-#include "utils/snapmgr.h"
 #include "worker/due.h"
 #include "worker/launcher.h"
 
 /* Nothing new is begun by one run worker after so long. */
 #define PASS_DURATION USECS_PER_MINUTE
+
+/* A stream worker tries again after so long when nothing happens. */
+#define NOTHING_WAIT USECS_PER_MINUTE
+#define LOCKED_WAIT (200 * INT64CONST(1000))
 
 static MemoryContext worker_context = NULL;
 
@@ -55,23 +64,13 @@ worker_begin(WorkerId *id, Datum argument)
 void
 worker_transaction_begin(void)
 {
-	SetCurrentStatementStartTimestamp();
-	StartTransactionCommand();
-	/* what a procedure's portal would hold lives until the end of this */
-	PortalContext = worker_context;
-	if (SPI_connect_ext(SPI_OPT_NONATOMIC) != SPI_OK_CONNECT)
-		elog(ERROR, "SPI_connect failed");
-	PushActiveSnapshot(GetTransactionSnapshot());
-	MemoryContextSwitchTo(worker_context);
+	transaction_begin_worker(worker_context);
 }
 
 void
 worker_transaction_end(void)
 {
-	PopActiveSnapshot();
-	SPI_finish();
-	CommitTransactionCommand();
-	PortalContext = NULL;
+	transaction_end_worker();
 	MemoryContextReset(worker_context);
 	pgstat_report_stat(true);
 }
@@ -83,6 +82,18 @@ check_version_work(void *argument)
 	return true;
 }
 
+/* Until the transaction ends, nobody drops it: who wants to waits, or has been faster. */
+static bool
+hold_extension(void)
+{
+	Oid extension = get_extension_oid("depipe", true);
+
+	if (!OidIsValid(extension))
+		return false;
+	LockDatabaseObject(ExtensionRelationId, extension, 0, AccessShareLock);
+	return get_extension_oid("depipe", true) == extension;
+}
+
 bool
 worker_may_work(const char **reason)
 {
@@ -91,7 +102,7 @@ worker_may_work(const char **reason)
 	*reason = NULL;
 	if (!depipe_enabled)
 		*reason = "depipe.enabled is off";
-	else if (!OidIsValid(get_extension_oid("depipe", true)))
+	else if (!hold_extension())
 		*reason = "the extension is not there";
 	else
 	{
@@ -108,62 +119,9 @@ log_end(const char *what, const char *reason)
 	ereport(LOG, (errmsg("depipe: %s ends: %s", what, reason)));
 }
 
-/* ---- scheduler ---- */
-
-static bool
-start_stream_workers(Oid database)
-{
-	bool all = true;
-	ListCell *cell;
-
-	foreach(cell, servers_to_stream())
-	{
-		WorkerId id = {.kind = WORKER_STREAM, .database = database};
-
-		namestrcpy(&id.server, lfirst(cell));
-		all &= worker_start(&id);
-	}
-	return all;
-}
-
-static bool
-something_is_due(void)
-{
-	return due_transforms() != NIL || due_time_checks() != NIL || due_pending_keys() != NIL ||
-		   housekeeping_is_due();
-}
-
-void
-depipe_scheduler_main(Datum argument)
-{
-	WorkerId id;
-	const char *reason;
-	bool may_work;
-
-	worker_begin(&id, argument);
-	worker_transaction_begin();
-	may_work = worker_may_work(&reason);
-	if (database_note(id.database, may_work))
-		ereport(LOG,
-				(errmsg("depipe: %s database \"%s\"%s%s",
-						may_work ? "serving" : "leaving",
-						get_database_name(id.database),
-						may_work ? "" : ": ",
-						may_work ? "" : reason)));
-	if (may_work)
-	{
-		WorkerId run = {.kind = WORKER_RUN, .database = id.database};
-
-		if (!start_stream_workers(id.database) || something_is_due())
-			(void) worker_start(&run);
-	}
-	worker_transaction_end();
-	proc_exit(0);
-}
-
 /* ---- run worker ---- */
 
-static bool
+bool
 has_stream_worker(const char *server)
 {
 	WorkerId id = {.kind = WORKER_STREAM, .database = MyDatabaseId};
@@ -190,51 +148,109 @@ depipe_run_worker_main(Datum argument)
 
 /* ---- stream worker ---- */
 
-/* One run of the server's loads; returns why to end, or NULL with the time until the next. */
-static const char *
-stream_once(const WorkerId *id, long *wait_ms)
+static uint64 changes_seen = 0;
+
+static bool
+have_changed(void)
 {
-	const char *server = NameStr(id->server);
+	uint64 changes = database_changes(MyDatabaseId);
+	bool changed = changes != changes_seen;
+
+	changes_seen = changes;
+	return changed;
+}
+
+/* Between two batches, outside of a transaction. */
+static bool
+must_end(void)
+{
+	if (ConfigReloadPending)
+	{
+		ConfigReloadPending = false;
+		ProcessConfigFile(PGC_SIGHUP);
+	}
+	return !depipe_enabled || stream_is_asked_for();
+}
+
+static void
+moved(XLogRecPtr applied, XLogRecPtr source, TimestampTz as_of)
+{
+	StreamPosition position = {applied, source, as_of};
+
+	stream_moved(&position);
+}
+
+static const LoadFollower follower = {must_end, have_changed, hold_extension, moved};
+
+/* Follow until there is a reason not to; a reason to end the process, or NULL. */
+static const char *
+stream_once(const WorkerId *id, LoadFollowEnd *end)
+{
+	static const StreamPosition nowhere = {0};
 	const char *reason;
+	long lag;
 	List *ids;
 
 	if (!worker_may_work(&reason))
 		return reason;
-	ids = loads_to_stream(server, wait_ms);
+	(void) have_changed();
+	ids = loads_to_stream(NameStr(id->server), &lag);
 	if (ids == NIL)
-		return "no load of the server is to be run now";
-	due_run_server(server, ids, "worker", 0);
-	return NULL;
+		return "none of its loads is to be run now";
+	*end = due_follow_server(NameStr(id->server), ids, "worker", &follower);
+	stream_moved(&nowhere);
+	return *end == FOLLOW_FAILED ? "the source or its loads have failed" : NULL;
+}
+
+/* Before the next try, outside of a transaction. */
+static void
+pause_stream(LoadFollowEnd end)
+{
+	TimestampTz until = GetCurrentTimestamp() + (end == FOLLOW_NONE ? NOTHING_WAIT : LOCKED_WAIT);
+
+	while (end != FOLLOW_AGAIN && GetCurrentTimestamp() < until && depipe_enabled &&
+		   !(end == FOLLOW_NONE && have_changed()))
+	{
+		CHECK_FOR_INTERRUPTS();
+		(void) must_end();
+		(void) WaitLatch(MyLatch,
+						 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+						 TimestampDifferenceMilliseconds(GetCurrentTimestamp(), until) + 1,
+						 PG_WAIT_EXTENSION);
+		ResetLatch(MyLatch);
+	}
+	while (stream_is_asked_for())
+	{
+		CHECK_FOR_INTERRUPTS();
+		(void) WaitLatch(MyLatch,
+						 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+						 LOCKED_WAIT / 1000,
+						 PG_WAIT_EXTENSION);
+		ResetLatch(MyLatch);
+	}
 }
 
 void
 depipe_stream_worker_main(Datum argument)
 {
 	WorkerId id;
-	const char *reason = NULL;
 
 	worker_begin(&id, argument);
+	/* as long as the source keeps what is not on disk here, nothing can be lost */
+	SetConfigOption("synchronous_commit", "off", PGC_SUSET, PGC_S_OVERRIDE);
 	for (;;)
 	{
-		long wait_ms = 1000;
+		LoadFollowEnd end = FOLLOW_AGAIN;
+		const char *reason;
 
 		CHECK_FOR_INTERRUPTS();
-		if (ConfigReloadPending)
-		{
-			ConfigReloadPending = false;
-			ProcessConfigFile(PGC_SIGHUP);
-		}
 		worker_transaction_begin();
-		reason = stream_once(&id, &wait_ms);
+		reason = stream_once(&id, &end);
 		if (reason != NULL)
 			log_end(psprintf("stream worker of server \"%s\"", NameStr(id.server)), reason);
 		worker_transaction_end();
 		if (reason != NULL)
 			proc_exit(0);
-		(void) WaitLatch(MyLatch,
-						 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-						 wait_ms,
-						 PG_WAIT_EXTENSION);
-		ResetLatch(MyLatch);
+		pause_stream(end);
 	}
 }

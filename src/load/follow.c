@@ -1,0 +1,392 @@
+/*-------------------------------------------------------------------------
+ *
+ * follow.c
+ *		Keeping the stream of a server open, and its loads up to date.
+ *
+ * A session catches up as any other one, and then goes on without a stop.  It
+ * waits on the socket, outside of any transaction; what arrives is a batch as
+ * soon as nothing more is there.  So a change of an idle source is applied at
+ * once, and while one batch is applied the next one gathers.  A batch that was
+ * costly for what it brought is followed by a rest in proportion, so that many
+ * small transactions do not cost a batch each.
+ *
+ * Commits need not be on disk at once: after a crash the source sends again
+ * what was lost.  The source is told what it may forget when it is on disk
+ * here, at most every CONFIRM_AFTER, after a look at the publication.
+ *
+ * Every LOOK_AFTER, and when definitions change, it looks whether the loads
+ * are still the same (else the session is made anew), asks the source where it
+ * is, and publishes what waits.  Between these looks an idle stream costs nothing.
+ *
+ * That a table without changes is complete as of a moment is not written, but
+ * told to the caller, who keeps it in shared memory.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "load/runs.h"
+
+#include "access/xlog.h"
+#include "core/catalog_worker.h"
+#include "core/guarded.h"
+#include "core/transaction.h"
+#include "load/source.h"
+#include "load/step.h"
+#include "pgstat.h"
+#include "utils/memutils.h"
+#include "utils/portal.h"
+
+#define CONFIRM_AFTER USECS_PER_SEC
+#define LOOK_AFTER (10 * USECS_PER_SEC)
+#define LOOK_AGAIN_AFTER USECS_PER_SEC /* when one has not done what was due */
+#define SILENCE_MOST (60 * USECS_PER_SEC)
+
+/* A rest lasts as long as the batch, a longer one after a longer batch. */
+#define LONG_BATCH (20 * INT64CONST(1000))
+#define REST_AFTER_LONG 3
+#define REST_MOST (250 * INT64CONST(1000))
+
+typedef enum Wake
+{
+	WAKE_END,    /* the caller wants us to */
+	WAKE_INPUT,  /* there is something to read */
+	WAKE_LOOK,   /* time for a look, or something has changed */
+	WAKE_CONFIRM /* the last commits are on disk by now */
+} Wake;
+
+typedef struct Following
+{
+	LoadSession *session;
+	const LoadFollower *follower;
+	MemoryContext context;    /* of the process's transactions */
+	char *fingerprint;        /* of the loads, when the session began */
+	TimestampTz look_at;      /* the next look */
+	TimestampTz confirmed_at; /* the source was told */
+	TimestampTz rest_until;
+	XLogRecPtr unconfirmed; /* applied and committed, not yet told; 0: all is */
+	XLogRecPtr commit_end;  /* when this much of our own log is on disk it may be told */
+	XLogRecPtr goal;        /* where the source was at goal_time */
+	TimestampTz goal_time;
+	TimestampTz as_of; /* the loads are complete as of then */
+	bool again;        /* the loads are others than before */
+} Following;
+
+/* ---- waiting, outside of a transaction ---- */
+
+static bool
+may_confirm(const Following *following, TimestampTz now)
+{
+	return following->unconfirmed != 0 && following->confirmed_at + CONFIRM_AFTER <= now &&
+		   following->commit_end <= GetFlushRecPtr(NULL);
+}
+
+static long
+milliseconds_until(TimestampTz time, TimestampTz now)
+{
+	return time <= now ? 0 : (long) ((time - now + 999) / 1000);
+}
+
+/* Until when to wait when nothing happens. */
+static long
+patience(const Following *following, TimestampTz now)
+{
+	TimestampTz until = following->look_at;
+
+	if (following->rest_until > now)
+		until = Min(until, following->rest_until);
+	/* the log writer needs three rounds at most */
+	if (following->unconfirmed != 0)
+		until = Min(until, Max(following->confirmed_at + CONFIRM_AFTER, now + CONFIRM_AFTER / 4));
+	return milliseconds_until(until, now);
+}
+
+static Wake
+wait_for_something(Following *following)
+{
+	for (;;)
+	{
+		TimestampTz now = GetCurrentTimestamp();
+		bool resting = following->rest_until > now;
+
+		CHECK_FOR_INTERRUPTS();
+		if (following->follower->must_end())
+			return WAKE_END;
+		if (following->follower->changed() || following->look_at <= now)
+			return WAKE_LOOK;
+		if (!resting && stream_has_input(following->session))
+			return WAKE_INPUT;
+		if (may_confirm(following, now))
+			return WAKE_CONFIRM;
+		stream_wait(following->session, !resting, patience(following, now));
+	}
+}
+
+/* ---- telling ---- */
+
+static void
+tell_moved(Following *following)
+{
+	TimestampTz commit_time;
+	XLogRecPtr position = stream_batch_end(following->session, &commit_time);
+
+	if (commit_time > following->as_of)
+		following->as_of = commit_time;
+	if (following->goal != 0 && position >= following->goal)
+		following->as_of = Max(following->as_of, following->goal_time);
+	following->follower->moved(position, following->goal, following->as_of);
+}
+
+/* ---- a transaction's work ---- */
+
+/* The next look is after LOOK_AFTER, or when a table is to be tried again. */
+static TimestampTz
+next_look(const Following *following)
+{
+	TimestampTz at = GetCurrentTimestamp() + LOOK_AFTER;
+	ListCell *cell;
+
+	foreach(cell, following->session->tasks)
+	{
+		const LoadTask *task = lfirst(cell);
+
+		if (task->retry_at != 0 && !task->stopped)
+			at = Min(at, task->retry_at);
+	}
+	return at;
+}
+
+static bool
+look_work(void *argument)
+{
+	Following *following = argument;
+	LoadSession *session = following->session;
+
+	following->goal = source_position(session->control, &following->goal_time);
+	stream_ping(session);
+	if (GetCurrentTimestamp() - stream_heard_at(session) > SILENCE_MOST)
+		ereport(ERROR,
+				(errcode(ERRCODE_CONNECTION_FAILURE),
+				 errmsg("server \"%s\" does not answer", session->server->name)));
+	if (!server_has_waiting(session->server_name))
+		return true;
+	runs_begin_batch(session);
+	deliver_waiting(session);
+	runs_fold(session);
+	return true;
+}
+
+/* Are the loads what they were? Where is the source? Does anything wait? */
+static ErrorData *
+look(Following *following)
+{
+	LoadSession *session = following->session;
+	char *fingerprint = loads_fingerprint(session->server_name);
+	ErrorData *error = NULL;
+
+	following->again = strcmp(fingerprint, following->fingerprint) != 0;
+	if (!following->again)
+		error = guarded_run(look_work, following);
+	following->look_at = Min(
+		next_look(following),
+		Max(server_next_work(session->server_name), GetCurrentTimestamp() + LOOK_AGAIN_AFTER));
+	return error;
+}
+
+static void
+rest_after(Following *following, TimestampTz begun)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	int64 took = now - begun;
+
+	/* behind: no rest */
+	if (stream_has_input(following->session))
+		return;
+	following->rest_until = now + Min(took > LONG_BATCH ? took * REST_AFTER_LONG : took, REST_MOST);
+}
+
+static ErrorData *
+read_batch(Following *following)
+{
+	LoadSession *session = following->session;
+	ErrorData *error = step_batch(session);
+
+	if (error == NULL)
+		following->look_at = Min(following->look_at, next_look(following));
+	return error;
+}
+
+static ErrorData *
+confirm(Following *following)
+{
+	ErrorData *error = step_confirm(following->session, following->unconfirmed);
+
+	following->unconfirmed = 0;
+	following->confirmed_at = GetCurrentTimestamp();
+	return error;
+}
+
+static ErrorData *
+act(Following *following, Wake wake)
+{
+	MemoryContextReset(following->session->turn);
+	MemoryContextSwitchTo(following->session->turn);
+	switch (wake)
+	{
+		case WAKE_INPUT:
+			return read_batch(following);
+		case WAKE_LOOK:
+			return look(following);
+		case WAKE_CONFIRM:
+			return confirm(following);
+		case WAKE_END:
+			break;
+	}
+	return NULL;
+}
+
+/* ---- the loop ---- */
+
+/* Outside of a transaction until there is something to do. */
+static Wake
+pause_until_wake(Following *following)
+{
+	LoadSession *session = following->session;
+	Wake wake;
+
+	transaction_end_worker();
+	if (session->advanced)
+	{
+		following->unconfirmed = session->stream->applied_lsn;
+		following->commit_end = XactLastCommitEnd;
+		session->advanced = false;
+	}
+	tell_moved(following);
+	pgstat_report_stat(false);
+	pgstat_report_activity(STATE_IDLE, NULL);
+	wake = wait_for_something(following);
+	pgstat_report_activity(STATE_RUNNING, NULL);
+	transaction_begin_worker(following->context);
+	return wake;
+}
+
+static ErrorData *
+follow(Following *following, bool *told)
+{
+	stream_follow(following->session);
+	for (;;)
+	{
+		Wake wake = pause_until_wake(following);
+		TimestampTz begun = GetCurrentTimestamp();
+		ErrorData *error;
+
+		*told = wake == WAKE_END || !following->follower->may_go_on();
+		if (*told)
+			return NULL;
+		error = act(following, wake);
+		if (error != NULL || following->again)
+			return error;
+		if (wake == WAKE_INPUT && following->session->advanced)
+			rest_after(following, begun);
+	}
+}
+
+/* ---- a session ---- */
+
+static bool
+is_streaming(LoadSession *session)
+{
+	return session_has_stream(session) && session->at_stop && !session->overtaken &&
+		   session->streaming != NULL;
+}
+
+/* Failed after it had begun well: the failure is counted from now on. */
+static void
+note_failure(LoadSession *session, const ErrorData *error)
+{
+	attempt_begin(unit_of_server(session->server_name));
+	runs_close(session);
+	runs_fail(session, error);
+	runs_finish(session);
+}
+
+static LoadFollowEnd
+follow_session(LoadSession *session, const LoadFollower *follower)
+{
+	Following following = {.session = session, .follower = follower, .context = PortalContext};
+	MemoryContext old = MemoryContextSwitchTo(session->context);
+	ErrorData *error;
+	bool told = false;
+
+	following.fingerprint = loads_fingerprint(session->server_name);
+	following.look_at = GetCurrentTimestamp() + LOOK_AFTER;
+	following.goal = session->stop;
+	following.goal_time = session->stop_time;
+	MemoryContextSwitchTo(old);
+	error = follow(&following, &told);
+	MemoryContextSwitchTo(session->context);
+	if (error != NULL)
+		note_failure(session, error);
+	else
+		runs_close(session);
+	MemoryContextSwitchTo(old);
+	if (error != NULL)
+		return FOLLOW_FAILED;
+	return told ? FOLLOW_TOLD : FOLLOW_AGAIN;
+}
+
+/*
+ * The runs of the catching up are over; those that follow are others.  What one
+ * table could not do is that table's failure, not its server's.
+ */
+static void
+end_first_runs(LoadSession *session, bool server_failed)
+{
+	ListCell *cell;
+
+	runs_finish(session);
+	foreach(cell, session->tasks)
+	{
+		LoadTask *task = lfirst(cell);
+
+		if (!server_failed && task->run != NULL && task->run->status == RUN_FAILED)
+			attempt_begin(unit_of_target(task->target->id));
+		else if (!server_failed && task->run != NULL && task->run->status == RUN_SUCCEEDED)
+			attempt_end(unit_of_target(task->target->id));
+		task->run = NULL;
+	}
+}
+
+static LoadFollowEnd
+catch_up_and_follow(LoadSession *session, const LoadFollower *follower)
+{
+	ErrorData *error = step_catch_up(session);
+	bool streaming = error == NULL && is_streaming(session);
+
+	end_first_runs(session, error != NULL);
+	if (error != NULL)
+		return FOLLOW_FAILED;
+	attempt_end(unit_of_server(session->server_name));
+	if (!streaming)
+		return FOLLOW_NONE;
+	return follow_session(session, follower);
+}
+
+LoadFollowEnd
+load_follow(List *targets, List *runs, const LoadFollower *follower)
+{
+	static const LoadRefreshOptions options = {.commit = true, .quiet = true};
+	char *server = load_server(((Target *) linitial(targets))->id);
+	MemoryContext old = CurrentMemoryContext;
+	LoadSession *session;
+	LoadFollowEnd end;
+
+	if (!session_lock_to_follow(server))
+		return FOLLOW_LOCKED;
+	session = session_begin(server, &options);
+	MemoryContextSwitchTo(session->context);
+	session_attach(session, targets, runs);
+	end = catch_up_and_follow(session, follower);
+	MemoryContextSwitchTo(old);
+	session_end(session);
+	session_unlock_to_follow(server);
+	return end;
+}

@@ -1,0 +1,367 @@
+/*-------------------------------------------------------------------------
+ *
+ * step.c
+ *		The steps of a session.
+ *
+ * Each runs in guarded_run().  An error that belongs to one table stops that
+ * table (it needs a resync: changes of it pass by) and the step is done again
+ * without it; any other error ends the run of all tables.
+ *
+ * What a batch allocates on its way lives in session->turn, until the next.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "load/runs.h"
+
+#include "access/xlog.h"
+#include "core/guarded.h"
+#include "load/step.h"
+#include "utils/memutils.h"
+
+/* An idle stream is recorded only when it has moved so far, or so long ago. */
+#define IDLE_ADVANCE (8 * 1024 * 1024)
+#define IDLE_ADVANCE_AFTER USECS_PER_MINUTE
+
+/* ---- steps ---- */
+
+static bool
+prepare_work(void *argument)
+{
+	session_prepare(argument);
+	return true;
+}
+
+static bool
+start_work(void *argument)
+{
+	LoadSession *session = argument;
+
+	if (!session->exact && !session->following)
+		session->stop = source_position(session->control, &session->stop_time);
+	stream_start(session);
+	return true;
+}
+
+/* What a failed step had opened was closed with it. */
+ErrorData *
+step_start(LoadSession *session)
+{
+	ErrorData *error = guarded_run(start_work, session);
+
+	if (error != NULL)
+	{
+		session->streaming = NULL;
+		session->state = NULL;
+	}
+	return error;
+}
+
+ErrorData *
+step_prepare(LoadSession *session)
+{
+	ErrorData *error = guarded_run(prepare_work, session);
+
+	if (error != NULL)
+		session->control = NULL;
+	return error;
+}
+
+List *
+step_current_targets(LoadSession *session)
+{
+	List *ids = NIL;
+	ListCell *cell;
+
+	foreach(cell, session->tasks)
+	{
+		LoadTask *task = lfirst(cell);
+
+		if (!task->stopped && !task->paused && !task->blocked &&
+			task->load->state == LOAD_STREAMING &&
+			(task->run == NULL || task->run->error_sqlstate == NULL))
+			ids = lappend_int(ids, task->target->id);
+	}
+	return ids;
+}
+
+/* Is a position worth a write although no change came with it? */
+static bool
+is_far(const LoadSession *session, XLogRecPtr position)
+{
+	return position - session->stream->applied_lsn >= IDLE_ADVANCE ||
+		   GetCurrentTimestamp() - session->recorded_at >= IDLE_ADVANCE_AFTER;
+}
+
+/*
+ * Which tables are complete as of the batch: all that are current, but in a
+ * stream that goes on that is written for tables without a change once in a
+ * while only; what is known meanwhile is in shared memory (see follow.c).
+ */
+static List *
+complete_targets(LoadSession *session, List *attempted)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (session->following && now - session->all_recorded_at < IDLE_ADVANCE_AFTER)
+		return list_intersection_int(attempted, step_current_targets(session));
+	session->all_recorded_at = now;
+	return step_current_targets(session);
+}
+
+static void
+record_progress(LoadSession *session, bool changed)
+{
+	TimestampTz time;
+	XLogRecPtr end = stream_batch_end(session, &time);
+	List *attempted = NIL;
+	ListCell *cell;
+
+	if (end <= session->stream->applied_lsn || (!changed && !is_far(session, end)))
+		return;
+	stream_advance(session->stream, end, time);
+	/* what the caller may still roll back must not be told to the source */
+	if (!session->options->commit)
+		session->stream->own_write = true;
+	session->advanced = true;
+	session->recorded_at = GetCurrentTimestamp();
+	foreach(cell, session->tasks)
+	{
+		LoadTask *task = lfirst(cell);
+
+		if (task->attempted && !task->stopped)
+			attempted = lappend_int(attempted, task->target->id);
+	}
+	loads_set_applied(attempted, end);
+	loads_set_data_as_of(complete_targets(session, attempted), time);
+}
+
+static bool
+has_changes(LoadSession *session)
+{
+	ListCell *cell;
+
+	foreach(cell, session->tasks)
+		if (((LoadTask *) lfirst(cell))->delta != NULL)
+			return true;
+	return false;
+}
+
+static bool
+batch_work(void *argument)
+{
+	LoadSession *session = argument;
+	bool changed;
+
+	session->advanced = false;
+	session->at_stop = stream_read_batch(session);
+	changed = has_changes(session);
+	if (changed)
+		deliver(session);
+	record_progress(session, changed || session->delivered);
+	if (session->following)
+		runs_fold(session);
+	return true;
+}
+
+static bool
+end_work(void *argument)
+{
+	LoadSession *session = argument;
+	SourceSlot *slot;
+
+	deliver_waiting(session);
+	loads_set_data_as_of(step_current_targets(session), session->stop_time);
+	slot = source_slot_describe(session->control, session->stream->slot_name);
+	stream_set_source(session->server->name,
+					  Max(session->stream->applied_lsn, session->stop),
+					  session->stop,
+					  slot->retained_bytes,
+					  slot->safe_wal_size);
+	return true;
+}
+
+ErrorData *
+step_end(LoadSession *session)
+{
+	return guarded_run(end_work, session);
+}
+
+/* ---- batches ---- */
+
+/* What an aborted batch had made is gone, with the rows of the runs begun in it. */
+static void
+forget_batch(LoadSession *session, List *without_run)
+{
+	ListCell *cell;
+
+	foreach(cell, session->tasks)
+	{
+		LoadTask *task = lfirst(cell);
+
+		task->delta = NULL;
+		if (task->run != NULL && list_member_ptr(without_run, task))
+			task->run->id = 0;
+	}
+	runs_forget_batch(session);
+	MemoryContextReset(session->batch);
+	MemoryContextReset(session->row);
+	session->serial++;
+}
+
+static List *
+tasks_without_run(LoadSession *session)
+{
+	List *tasks = NIL;
+	ListCell *cell;
+
+	foreach(cell, session->tasks)
+	{
+		LoadTask *task = lfirst(cell);
+
+		if (task->run == NULL || task->run->id == 0)
+			tasks = lappend(tasks, task);
+	}
+	return tasks;
+}
+
+/* An error of one table: it is left out, and the stream read again from the last position. */
+static ErrorData *
+leave_out(LoadSession *session, LoadTask *task, ErrorData *error)
+{
+	error = session_without_values(session, error);
+	session_stop_task(session,
+					  task,
+					  LOAD_NEEDS_RESYNC,
+					  error->sqlerrcode,
+					  error->message,
+					  session_resync_hint(task));
+	stream_stop(session);
+	return step_start(session);
+}
+
+static ErrorData *
+try_batch(LoadSession *session)
+{
+	for (;;)
+	{
+		List *without_run = tasks_without_run(session);
+		int64 batch_number = session->stream->batch_number;
+		XLogRecPtr applied = session->stream->applied_lsn;
+		LoadTask *blamed;
+		ErrorData *error;
+
+		session->current = NULL;
+		error = guarded_run(batch_work, session);
+		if (error == NULL)
+			return NULL;
+		blamed = session->current;
+		session->stream->batch_number = batch_number;
+		session->stream->applied_lsn = applied;
+		forget_batch(session, without_run);
+		if (blamed == NULL)
+			return error;
+		error = leave_out(session, blamed, error);
+		if (error != NULL)
+			return error;
+	}
+}
+
+ErrorData *
+step_batch(LoadSession *session)
+{
+	MemoryContext old;
+	ErrorData *error;
+
+	MemoryContextReset(session->turn);
+	old = MemoryContextSwitchTo(session->turn);
+	if (session->following)
+		runs_begin_batch(session);
+	error = try_batch(session);
+	MemoryContextSwitchTo(old);
+	return error;
+}
+
+typedef struct Confirmation
+{
+	LoadSession *session;
+	XLogRecPtr position;
+} Confirmation;
+
+static bool
+confirm_work(void *argument)
+{
+	Confirmation *confirmation = argument;
+
+	stream_confirm(confirmation->session, confirmation->position);
+	return true;
+}
+
+ErrorData *
+step_confirm(LoadSession *session, XLogRecPtr position)
+{
+	Confirmation confirmation = {session, position};
+
+	return guarded_run(confirm_work, &confirmation);
+}
+
+ErrorData *
+step_commit(LoadSession *session)
+{
+	session_commit(session);
+	if (session->overtaken || !session->advanced)
+		return NULL;
+	XLogFlush(XactLastCommitEnd);
+	return step_confirm(session, session->stream->applied_lsn);
+}
+
+static bool
+is_late(const LoadSession *session)
+{
+	return session->options->deadline != 0 && session->options->deadline <= GetCurrentTimestamp();
+}
+
+ErrorData *
+step_read(LoadSession *session)
+{
+	ErrorData *error = step_start(session);
+
+	session->at_stop = false;
+	while (error == NULL && !session->at_stop && !session->overtaken && !is_late(session))
+	{
+		error = step_batch(session);
+		if (error == NULL && session->options->commit)
+			error = step_commit(session);
+	}
+	return error;
+}
+
+
+/* ---- all of them ---- */
+
+ErrorData *
+step_catch_up(LoadSession *session)
+{
+	ErrorData *error = step_prepare(session);
+
+	if (error != NULL)
+	{
+		runs_fail(session, error);
+		return error;
+	}
+	session_record(session);
+	if (session->options->commit)
+		session_commit(session);
+	if (!session_has_stream(session) || session->overtaken)
+		return NULL;
+	copy_new_tables(session);
+	if (session->options->commit)
+		session_commit(session);
+	if (session->overtaken)
+		return NULL;
+	error = step_read(session);
+	if (error == NULL && session->at_stop && !session->overtaken)
+		error = step_end(session);
+	if (error != NULL)
+		runs_fail(session, error);
+	return error;
+}

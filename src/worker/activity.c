@@ -1,0 +1,49 @@
+/*-------------------------------------------------------------------------
+ *
+ * activity.c
+ *		What the stream workers of a database are doing, for views.
+ *
+ * An idle stream writes nothing.  How far it is known to be complete all the
+ * same is in shared memory, and ends with its worker: what is stored is then
+ * what was last written.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "worker/shmem.h"
+
+#include "fmgr.h"
+#include "funcapi.h"
+#include "utils/pg_lsn.h"
+#include "utils/timestamp.h"
+
+PG_FUNCTION_INFO_V1(depipe_stream_workers);
+
+/* stream_workers(): server, pid, applied_lsn, source_lsn, as_of */
+Datum
+depipe_stream_workers(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	StreamWorker *workers;
+	int count;
+
+	InitMaterializedSRF(fcinfo, 0);
+	workers = palloc(sizeof(StreamWorker) * WORKER_SLOTS);
+	count = stream_workers(workers);
+	for (int i = 0; i < count; i++)
+	{
+		StreamWorker *worker = &workers[i];
+		Datum values[5] = {NameGetDatum(&worker->server),
+						   Int32GetDatum(worker->pid),
+						   LSNGetDatum(worker->position.applied),
+						   LSNGetDatum(worker->position.source),
+						   TimestampTzGetDatum(worker->position.as_of)};
+		bool nulls[5] = {false,
+						 false,
+						 worker->position.applied == 0,
+						 worker->position.source == 0,
+						 worker->position.as_of == 0};
+
+		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+	}
+	return (Datum) 0;
+}

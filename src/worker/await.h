@@ -1,0 +1,23 @@
+/*-------------------------------------------------------------------------
+ *
+ * await.h
+ *		Waiting for the worker that follows a stream.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DEPIPE_AWAIT_H
+#define DEPIPE_AWAIT_H
+
+#include "core/run.h"
+#include "depipe.h"
+#include "utils/timestamp.h"
+
+/*
+ * If a worker follows the stream of the loads' server, wait until it has
+ * applied what the source has now, and settle the runs by what it did; at most
+ * until the deadline: then they are skipped.  Returns false when there is no
+ * worker that has the stream: the caller reads it.
+ */
+extern bool await_worker(const char *server, List *targets, List *runs, TimestampTz deadline);
+
+#endif /* DEPIPE_AWAIT_H */
