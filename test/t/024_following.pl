@@ -1,0 +1,135 @@
+# A stream worker keeps the stream open: what it does at once, what it folds, who waits for it, and
+# who borrows the stream.
+
+use strict;
+use warnings;
+use FindBin;
+use lib $FindBin::Bin;
+use DepipeTest;
+use Test::More;
+
+my ($source, $warehouse) = source_and_warehouse(
+	warehouse => q{
+shared_preload_libraries = 'depipe'
+max_worker_processes = 16
+depipe.naptime = '50ms'
+});
+
+sub at_warehouse
+{
+	return $warehouse->safe_psql('postgres', join(';', @_));
+}
+
+# One connection at the source for as long as the stream is open.
+sub sender
+{
+	return $source->safe_psql('postgres',
+		q{SELECT pid FROM pg_stat_replication WHERE state = 'streaming'});
+}
+
+# status and reason that refresh(TARGET) returns after other statements of the same transaction
+sub refresh_after
+{
+	my ($target, @statements) = @_;
+	my $rows = at_warehouse(@statements, "SELECT 'refresh', status, reason FROM depipe.refresh('$target')", 'ROLLBACK');
+
+	return $rows =~ /^refresh\|(.*)$/m ? $1 : $rows;
+}
+
+make_table($source, $warehouse, 'a', 'id int PRIMARY KEY, v int');
+make_table($source, $warehouse, 'b', 'id int PRIMARY KEY, v int');
+$source->safe_psql('postgres', 'INSERT INTO a SELECT n, n FROM generate_series(1, 100) n');
+at_warehouse(q{CALL depipe.run('raw.*')});
+is_same($source, $warehouse, 'a', 'the copy');
+wait_until($warehouse, q{SELECT count(*) = 2 FROM depipe.live_load}, 'a worker follows');
+
+# ---- one stream, and refresh waits for it
+
+my $pid = sender();
+like($pid, qr/^\d+$/, 'one stream is open');
+for my $n (1 .. 20)
+{
+	$source->safe_psql('postgres', "UPDATE a SET v = v + 1 WHERE id = $n; INSERT INTO b VALUES ($n, $n)");
+	at_warehouse(q{SELECT status FROM depipe.refresh('raw.*')});
+	is_same($source, $warehouse, 'b', "change $n") if $n % 5 == 0;
+}
+is_same($source, $warehouse, 'a', 'after single changes');
+is(sender(), $pid, 'it is still the same stream');
+is_value($warehouse, q{SELECT count(*) <= 4 AND sum(inserted) = 20 FROM depipe.runs WHERE target = 'raw.b' AND strategy = 'stream'},
+	't', 'batches of a minute are one run');
+is_value($warehouse, q{SELECT count(*) FROM depipe.runs WHERE status = 'running'}, 0, 'no run is open');
+is_value($warehouse, q{SELECT status FROM depipe.refresh('raw.a')}, 'nothing', 'nothing to wait for');
+
+# ---- where waiting could never end
+
+like(refresh_after('raw.a', 'BEGIN ISOLATION LEVEL REPEATABLE READ', 'SELECT 1'), qr/^skipped\|.*would not see/, 'repeatable read');
+like(refresh_after('raw.a', 'BEGIN', 'UPDATE raw.b SET v = v'), qr/^skipped\|.*has locked raw\.b/, 'a lock on another table of the stream');
+$source->safe_psql('postgres', 'CREATE TABLE c (id int PRIMARY KEY)');
+like(refresh_after('raw.c', 'BEGIN', q{SELECT depipe.create_load('raw.c', server => 'shop', source => 'public.c')}),
+	qr/^skipped\|.*has committed/, 'a load of this transaction');
+is_value($warehouse, q{SELECT count(*) FROM depipe.loads WHERE target = 'raw.c'}, 0, 'and it was rolled back');
+
+# ---- verify borrows the stream, and gives it back
+
+is_value($warehouse, q{SELECT count(*) FROM depipe.verify('raw.a')}, 0, 'verify');
+is_value($warehouse, q{SELECT count(*) FROM depipe.verify('raw.b')}, 0, 'verify again');
+wait_until($warehouse, q{SELECT count(*) = 2 FROM depipe.live_load}, 'the worker has it back');
+my $session = $warehouse->background_psql('postgres');
+session_ok($session, 'BEGIN');
+session_ok($session, q{SELECT count(*) FROM depipe.verify('raw.a')});
+$source->safe_psql('postgres', 'INSERT INTO a VALUES (1000, 1)');
+is_value($warehouse, q{SELECT count(*) FROM raw.a WHERE id = 1000}, 0, 'as long as the session has it, nobody else');
+session_ok($session, 'ROLLBACK');
+$session->quit;
+wait_until($warehouse, q{SELECT EXISTS (SELECT FROM raw.a WHERE id = 1000)}, 'and then it goes on');
+
+# a session that gives up asking
+my $holder = $warehouse->background_psql('postgres');
+session_ok($holder, 'BEGIN');
+session_ok($holder, q{SELECT count(*) FROM depipe.verify('raw.a')});
+fails_like($warehouse, q{SET statement_timeout = '100ms'; SELECT depipe.detach_source('shop')}, '57014', qr/statement timeout/, 'asked in vain');
+session_ok($holder, 'ROLLBACK');
+$holder->quit;
+$source->safe_psql('postgres', 'INSERT INTO a VALUES (1001, 1)');
+wait_until($warehouse, q{SELECT EXISTS (SELECT FROM raw.a WHERE id = 1001)}, 'nobody is waited for');
+
+# ---- definitions change while it streams
+
+at_warehouse(q{SELECT depipe.create_load('raw.c', server => 'shop', source => 'public.c')});
+$source->safe_psql('postgres', 'INSERT INTO c VALUES (1)');
+wait_until($warehouse, q{SELECT to_regclass('raw.c') IS NOT NULL}, 'a new load is copied');
+wait_until($warehouse, q{SELECT EXISTS (SELECT FROM raw.c)}, 'and streams');
+at_warehouse(q{SELECT depipe.pause('by hand', 'raw.a')});
+$source->safe_psql('postgres', 'INSERT INTO a VALUES (1002, 1); INSERT INTO b VALUES (1002, 1)');
+wait_until($warehouse, q{SELECT EXISTS (SELECT FROM raw.b WHERE id = 1002)}, 'the others go on');
+is_value($warehouse, q{SELECT count(*) FROM raw.a WHERE id = 1002}, 0, 'a pause holds');
+at_warehouse(q{SELECT depipe.resume('raw.a')});
+wait_until($warehouse, q{SELECT EXISTS (SELECT FROM raw.a WHERE id = 1002)}, 'resume publishes what was parked');
+at_warehouse(q{SELECT depipe.drop_load('raw.c', drop_table => true)});
+$source->safe_psql('postgres', 'INSERT INTO c VALUES (2); INSERT INTO b VALUES (1003, 1)');
+wait_until($warehouse, q{SELECT EXISTS (SELECT FROM raw.b WHERE id = 1003)}, 'a dropped load is not missed');
+
+# ---- a gate in the stream: what is rejected waits, and is counted in runs of its own
+
+at_warehouse(q{SELECT depipe.add_constraint('raw.b', depipe.satisfies('v < 1000'), on_violation => 'reject')});
+$source->safe_psql('postgres', 'INSERT INTO b VALUES (2000, 2000); INSERT INTO a VALUES (2000, 1)');
+wait_until($warehouse, q{SELECT EXISTS (SELECT FROM raw.a WHERE id = 2000)}, 'the other table');
+wait_until($warehouse, q{SELECT EXISTS (SELECT FROM depipe.runs WHERE target = 'raw.b' AND status = 'blocked')}, 'rejected');
+$source->safe_psql('postgres', 'UPDATE b SET v = 1 WHERE id = 2000');
+wait_until($warehouse, q{SELECT EXISTS (SELECT FROM raw.b WHERE id = 2000 AND v = 1)}, 'mended at the source');
+is_value($warehouse, q{SELECT count(*) FROM depipe.runs r JOIN depipe.verdicts v USING (run_id)
+	WHERE r.target = 'raw.b' AND v.state = 'fail' AND r.status <> 'blocked'}, 0, 'a verdict belongs to the run that it decided');
+is_same($source, $warehouse, 'a', 'at the end: a');
+is_same($source, $warehouse, 'b', 'at the end: b');
+
+# ---- the slot of an idle source moves
+
+my $slot = q{SELECT confirmed_flush_lsn FROM pg_replication_slots};
+my $before = $source->safe_psql('postgres', $slot);
+$source->safe_psql('postgres', 'CREATE DATABASE other');
+$source->safe_psql('other', 'CREATE TABLE t AS SELECT n, repeat(md5(n::text), 20) AS x FROM generate_series(1, 20000) n');
+wait_until($source, "SELECT ($slot) > '$before'::pg_lsn + 8 * 1024 * 1024", 'while another database writes');
+
+$warehouse->stop;
+$source->stop;
+done_testing();
