@@ -58,7 +58,7 @@ typedef struct Following
 	LoadSession *session;
 	const LoadFollower *follower;
 	MemoryContext context;    /* of the process's transactions */
-	char *fingerprint;        /* of the loads, when the session began */
+	const char *fingerprint;  /* of the loads, before the session began */
 	TimestampTz look_at;      /* the next look */
 	TimestampTz confirmed_at; /* the source was told */
 	TimestampTz rest_until;
@@ -309,14 +309,16 @@ note_failure(LoadSession *session, const ErrorData *error)
 }
 
 static LoadFollowEnd
-follow_session(LoadSession *session, const LoadFollower *follower)
+follow_session(LoadSession *session, const char *fingerprint, const LoadFollower *follower)
 {
-	Following following = {.session = session, .follower = follower, .context = PortalContext};
+	Following following = {.session = session,
+						   .follower = follower,
+						   .context = PortalContext,
+						   .fingerprint = fingerprint};
 	MemoryContext old = MemoryContextSwitchTo(session->context);
 	ErrorData *error;
 	bool told = false;
 
-	following.fingerprint = loads_fingerprint(session->server_name);
 	following.look_at = GetCurrentTimestamp() + LOOK_AFTER;
 	following.goal = session->stop;
 	following.goal_time = session->stop_time;
@@ -355,8 +357,9 @@ end_first_runs(LoadSession *session, bool server_failed)
 	}
 }
 
+/* A load that was made, or has changed, meanwhile belongs to the next session. */
 static LoadFollowEnd
-catch_up_and_follow(LoadSession *session, const LoadFollower *follower)
+catch_up_and_follow(LoadSession *session, const char *fingerprint, const LoadFollower *follower)
 {
 	ErrorData *error = step_catch_up(session);
 	bool streaming = error == NULL && is_streaming(session);
@@ -365,13 +368,15 @@ catch_up_and_follow(LoadSession *session, const LoadFollower *follower)
 	if (error != NULL)
 		return FOLLOW_FAILED;
 	attempt_end(unit_of_server(session->server_name));
+	if (strcmp(loads_fingerprint(session->server_name), fingerprint) != 0)
+		return FOLLOW_AGAIN;
 	if (!streaming)
 		return FOLLOW_NONE;
-	return follow_session(session, follower);
+	return follow_session(session, fingerprint, follower);
 }
 
 LoadFollowEnd
-load_follow(List *targets, List *runs, const LoadFollower *follower)
+load_follow(List *targets, List *runs, const char *fingerprint, const LoadFollower *follower)
 {
 	static const LoadRefreshOptions options = {.commit = true, .quiet = true};
 	char *server = load_server(((Target *) linitial(targets))->id);
@@ -384,7 +389,7 @@ load_follow(List *targets, List *runs, const LoadFollower *follower)
 	session = session_begin(server, &options);
 	MemoryContextSwitchTo(session->context);
 	session_attach(session, targets, runs);
-	end = catch_up_and_follow(session, follower);
+	end = catch_up_and_follow(session, fingerprint, follower);
 	MemoryContextSwitchTo(old);
 	session_end(session);
 	session_unlock_to_follow(server);

@@ -77,9 +77,11 @@ typedef struct LoadFollower
 /*
  * Arguments and runs as of load_refresh(); outside of a procedure, in a
  * transaction of transaction_begin_worker(), which is ended and begun again
- * while it waits.
+ * while it waits.  fingerprint: loads_fingerprint() from before the targets
+ * were chosen.
  */
-extern LoadFollowEnd load_follow(List *targets, List *runs, const LoadFollower *follower);
+extern LoadFollowEnd load_follow(List *targets, List *runs, const char *fingerprint,
+								 const LoadFollower *follower);
 
 /*
  * Set by the workers: asks the one that follows a server's stream to let it go

@@ -282,7 +282,7 @@ due_run_server(const char *server, List *ids, const char *started_by, TimestampT
 }
 
 LoadFollowEnd
-due_follow_server(const char *server, List *ids, const char *started_by,
+due_follow_server(const char *server, List *ids, const char *started_by, const char *fingerprint,
 				  const LoadFollower *follower)
 {
 	ServerWork work = {.server = server, .started_by = started_by, .ids = ids};
@@ -294,7 +294,7 @@ due_follow_server(const char *server, List *ids, const char *started_by,
 		return FOLLOW_NONE;
 	}
 	transaction_commit();
-	return load_follow(work.targets, work.runs, follower);
+	return load_follow(work.targets, work.runs, fingerprint, follower);
 }
 
 static void

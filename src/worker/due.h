@@ -43,7 +43,7 @@ extern void due_run_server(const char *server, List *ids, const char *started_by
 						   TimestampTz deadline);
 /* As due_run_server(), but goes on: see load_follow(). */
 extern LoadFollowEnd due_follow_server(const char *server, List *ids, const char *started_by,
-									   const LoadFollower *follower);
+									   const char *fingerprint, const LoadFollower *follower);
 extern void due_run_transform(int32 target_id, const char *started_by, List **done,
 							  TimestampTz deadline);
 

@@ -21,6 +21,7 @@
 #include "access/xact.h"
 #include "catalog/pg_extension.h"
 #include "commands/extension.h"
+#include "core/catalog_load.h"
 #include "core/catalog_worker.h"
 #include "core/guarded.h"
 #include "core/transaction.h"
@@ -188,16 +189,18 @@ stream_once(const WorkerId *id, LoadFollowEnd *end)
 {
 	static const StreamPosition nowhere = {0};
 	const char *reason;
+	char *fingerprint;
 	long lag;
 	List *ids;
 
 	if (!worker_may_work(&reason))
 		return reason;
 	(void) have_changed();
+	fingerprint = loads_fingerprint(NameStr(id->server));
 	ids = loads_to_stream(NameStr(id->server), &lag);
 	if (ids == NIL)
 		return "none of its loads is to be run now";
-	*end = due_follow_server(NameStr(id->server), ids, "worker", &follower);
+	*end = due_follow_server(NameStr(id->server), ids, "worker", fingerprint, &follower);
 	stream_moved(&nowhere);
 	return *end == FOLLOW_FAILED ? "the source or its loads have failed" : NULL;
 }
