@@ -23,6 +23,7 @@
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "utils/hsearch.h"
+#include "utils/inval.h"
 #include "utils/jsonb.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -347,11 +348,17 @@ catalog_idle_reason(char **next)
 	" t.owner::oid, s.relid"                                                     \
 	" FROM depipe.target t LEFT JOIN depipe.target_state s USING (target_id)"
 
+/*
+ * What depipe's tables say is read with a new snapshot each time, also in a
+ * transaction that goes on for long: the names must be as new.
+ */
 static Oid
 find_table(const char *schema_name, const char *table_name)
 {
-	Oid schema = get_namespace_oid(schema_name, true);
+	Oid schema;
 
+	AcceptInvalidationMessages();
+	schema = get_namespace_oid(schema_name, true);
 	return OidIsValid(schema) ? get_relname_relid(table_name, schema) : InvalidOid;
 }
 
