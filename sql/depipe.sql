@@ -1036,7 +1036,7 @@ $$;
 COMMENT ON FUNCTION depipe.may_read(name, name) IS 'may the current user read all rows of this table';
 
 CREATE FUNCTION depipe.stream_workers(OUT server name, OUT pid integer, OUT applied_lsn pg_lsn,
-	OUT source_lsn pg_lsn, OUT as_of timestamptz)
+	OUT source_lsn pg_lsn, OUT as_of timestamptz, OUT retained_bytes bigint, OUT safe_wal_size bigint)
 RETURNS SETOF record
 LANGUAGE c
 AS 'MODULE_PATHNAME', 'depipe_stream_workers';
@@ -1227,7 +1227,7 @@ SELECT pg_catalog.format('%I.%I', t.schema_name, t.table_name) AS target,
 	CASE WHEN s.target_id IS NULL OR z.server_name IS NOT NULL
 			THEN pg_catalog.format('SELECT depipe.adopt(%L);', l.server_name)
 		ELSE s.hint END AS hint,
-	s.since, p.data_as_of, l.server_name AS server,
+	s.since, GREATEST(p.data_as_of, v.as_of) AS data_as_of, l.server_name AS server,
 	pg_catalog.format('%I.%I', l.source_schema, l.source_table) AS source, l.mode,
 	COALESCE(s.key_columns, l.key_columns) AS key, l.columns, l.row_filter, l.schema_change,
 	l.new_columns, l.on_truncate, l.target_lag, s.applied_lsn, s.rows_copied,
@@ -1236,6 +1236,7 @@ FROM depipe.target t
 JOIN depipe.load l USING (target_id)
 LEFT JOIN depipe.load_state s USING (target_id)
 LEFT JOIN depipe.target_state p USING (target_id)
+LEFT JOIN depipe.live_load v USING (target_id)
 LEFT JOIN depipe.foreign_streams() z ON z.server_name OPERATOR(pg_catalog.=) l.server_name
 LEFT JOIN pg_catalog.pg_namespace n ON n.nspname OPERATOR(pg_catalog.=) t.schema_name
 LEFT JOIN pg_catalog.pg_class c ON c.relnamespace OPERATOR(pg_catalog.=) n.oid
@@ -1246,36 +1247,42 @@ WHERE depipe.may_see(t.schema_name, t.table_name, t.owner);
 COMMENT ON VIEW depipe.loads IS 'tables that are kept equal to tables of a source';
 GRANT SELECT ON depipe.loads TO PUBLIC;
 
--- lag_seconds and lag_bytes are as of the last run: nothing connects to look.
+-- Nothing connects to look: what is shown is as of the last look of the worker
+-- that has the stream, or as of the last run.
 CREATE VIEW depipe.stat_streams WITH (security_barrier) AS
 SELECT r.server_name AS server,
 	CASE WHEN z.server_name IS NOT NULL THEN 'detached'
 		WHEN r.state OPERATOR(pg_catalog.<>) 'streaming' THEN r.state
 		WHEN g.copying OPERATOR(pg_catalog.>) 0 THEN 'copying'
-		WHEN GREATEST(r.applied_lsn, r.received_lsn) OPERATOR(pg_catalog.<) r.source_lsn
-			THEN 'catching up'
+		WHEN x.taken_lsn OPERATOR(pg_catalog.<) x.source_lsn THEN 'catching up'
 		ELSE 'streaming' END AS phase,
-	COALESCE(z.reason, r.reason) AS reason, r.slot_name, r.publication, r.applied_lsn, r.source_lsn,
-	GREATEST(pg_catalog.pg_wal_lsn_diff(r.source_lsn,
-		GREATEST(r.applied_lsn, r.received_lsn)), 0) AS lag_bytes,
+	COALESCE(z.reason, r.reason) AS reason, r.slot_name, r.publication, r.applied_lsn, x.source_lsn,
+	GREATEST(pg_catalog.pg_wal_lsn_diff(x.source_lsn, x.taken_lsn), 0) AS lag_bytes,
 	pg_catalog.date_part('epoch', pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) g.data_as_of)
 		AS lag_seconds,
-	r.retained_bytes, r.safe_wal_size, r.commit_time, r.checked_at, g.loads, g.copying,
-	g.rows_copied, r.batch_number, r.slot_incarnation
+	COALESCE(w.retained_bytes, r.retained_bytes) AS retained_bytes,
+	COALESCE(w.safe_wal_size, r.safe_wal_size) AS safe_wal_size, r.commit_time,
+	GREATEST(r.checked_at, w.as_of) AS checked_at, g.loads, g.copying,
+	g.rows_copied, r.batch_number, r.slot_incarnation, w.pid
 FROM depipe.stream r
+LEFT JOIN depipe.stream_workers() w ON w.server OPERATOR(pg_catalog.=) r.server_name
+CROSS JOIN LATERAL (SELECT GREATEST(r.source_lsn, w.source_lsn) AS source_lsn,
+	GREATEST(r.applied_lsn, r.received_lsn, w.applied_lsn) AS taken_lsn) x
 LEFT JOIN depipe.foreign_streams() z ON z.server_name OPERATOR(pg_catalog.=) r.server_name
 CROSS JOIN LATERAL (
 	SELECT pg_catalog.count(*) AS loads,
 		pg_catalog.count(*) FILTER (WHERE s.state OPERATOR(pg_catalog.=) 'copying') AS copying,
-		pg_catalog.sum(s.rows_copied) AS rows_copied, pg_catalog.min(p.data_as_of) AS data_as_of,
+		pg_catalog.sum(s.rows_copied) AS rows_copied,
+		pg_catalog.min(GREATEST(p.data_as_of, v.as_of)) AS data_as_of,
 		pg_catalog.bool_or(depipe.may_see(t.schema_name, t.table_name, t.owner)) AS may_see
 	FROM depipe.load l
 	JOIN depipe.target t USING (target_id)
 	LEFT JOIN depipe.load_state s USING (target_id)
 	LEFT JOIN depipe.target_state p USING (target_id)
+	LEFT JOIN depipe.live_load v USING (target_id)
 	WHERE l.server_name OPERATOR(pg_catalog.=) r.server_name) g
 WHERE g.may_see;
-COMMENT ON VIEW depipe.stat_streams IS 'the stream of each server: slot, lag and retained WAL as of its last run';
+COMMENT ON VIEW depipe.stat_streams IS 'the stream of each server: slot, lag and retained WAL as of the last look';
 GRANT SELECT ON depipe.stat_streams TO PUBLIC;
 
 -- What a reader may not see in the views is not in the statements either.

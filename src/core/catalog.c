@@ -601,8 +601,12 @@ target_set_data_as_of(int32 target_id, TimestampTz data_as_of)
 TimestampTz
 target_data_as_of(int32 target_id)
 {
-	CatalogRows *rows = CATALOG_EXECUTE("SELECT data_as_of FROM depipe.target_state"
-										" WHERE target_id OPERATOR(pg_catalog.=) $1",
+	/* an idle stream writes nothing: its worker tells */
+	CatalogRows *rows = CATALOG_EXECUTE("SELECT GREATEST(g.data_as_of, v.as_of)"
+										" FROM depipe.target t"
+										" LEFT JOIN depipe.target_state g USING (target_id)"
+										" LEFT JOIN depipe.live_load v USING (target_id)"
+										" WHERE t.target_id OPERATOR(pg_catalog.=) $1",
 										ARG_INT4(target_id));
 
 	return rows->count == 0 ? 0 : catalog_time(rows, 0, 1);

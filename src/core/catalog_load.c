@@ -348,7 +348,7 @@ load_waits_for_copy(int32 target_id)
 char *
 load_condition(int32 target_id, char **reason)
 {
-	CatalogRows *rows = CATALOG_EXECUTE("SELECT state, reason FROM depipe.target_condition"
+	CatalogRows *rows = CATALOG_EXECUTE("SELECT state, reason FROM depipe.conditions()"
 										" WHERE target_id OPERATOR(pg_catalog.=) $1",
 										ARG_INT4(target_id));
 

@@ -26,18 +26,21 @@
 		"u") " OR " TRIED_AT " IS NULL OR r.finished_at"                                \
 			 " OPERATOR(pg_catalog.>) " TRIED_AT ")"
 
+/* An idle stream writes nothing: its worker tells. */
+#define AS_OF "GREATEST(s.data_as_of, lv.as_of)"
+
 /* By far: a pass may be a minute away. */
-#define LATE                                                      \
-	"COALESCE(s.data_as_of, t.created_at) OPERATOR(pg_catalog.+)" \
-	" GREATEST(d.target_lag OPERATOR(pg_catalog.*) 2,"            \
-	" d.target_lag OPERATOR(pg_catalog.+) interval '1 minute')"   \
+#define LATE                                                    \
+	"COALESCE(" AS_OF ", t.created_at) OPERATOR(pg_catalog.+)"  \
+	" GREATEST(d.target_lag OPERATOR(pg_catalog.*) 2,"          \
+	" d.target_lag OPERATOR(pg_catalog.+) interval '1 minute')" \
 	" OPERATOR(pg_catalog.<=) pg_catalog.clock_timestamp()"
 
 #define OF_SERVER "COALESCE(" HAS_FAILED("v") ", false), "
 #define ALL_TRIES "GREATEST(" TRIES("v") ", " TRIES("u") "), "
 
 #define CONDITION_COLUMNS                                                      \
-	", t.created_at, s.paused_at, s.data_as_of, d.target_lag, " LATE           \
+	", t.created_at, s.paused_at, " AS_OF ", d.target_lag, " LATE              \
 	", l.since, l.hint, ld.server_name, f.since,"                              \
 	" tr.on_incomplete OPERATOR(pg_catalog.=) 'block',"                        \
 	" tr.on_stale OPERATOR(pg_catalog.=) 'block',"                             \
@@ -52,6 +55,7 @@
 
 #define CONDITION_TABLES                                                                       \
 	" LEFT JOIN depipe.transform tr USING (target_id)"                                         \
+	" LEFT JOIN depipe.live_load lv USING (target_id)"                                         \
 	" LEFT JOIN LATERAL (SELECT COALESCE(ld.target_lag, tr.target_lag)) d(target_lag) ON true" \
 	" LEFT JOIN depipe.attempt v"                                                              \
 	" ON v.unit OPERATOR(pg_catalog.=) ('server ' || ld.server_name)"                          \

@@ -64,10 +64,9 @@ typedef struct Following
 	TimestampTz rest_until;
 	XLogRecPtr unconfirmed; /* applied and committed, not yet told; 0: all is */
 	XLogRecPtr commit_end;  /* when this much of our own log is on disk it may be told */
-	XLogRecPtr goal;        /* where the source was at goal_time */
-	TimestampTz goal_time;
-	TimestampTz as_of; /* the loads are complete as of then */
-	bool again;        /* the loads are others than before */
+	LoadPosition position;
+	TimestampTz source_time; /* the source was at position.source */
+	bool again;              /* the loads are others than before */
 } Following;
 
 /* ---- waiting, outside of a transaction ---- */
@@ -128,11 +127,11 @@ tell_moved(Following *following)
 	TimestampTz commit_time;
 	XLogRecPtr position = stream_batch_end(following->session, &commit_time);
 
-	if (commit_time > following->as_of)
-		following->as_of = commit_time;
-	if (following->goal != 0 && position >= following->goal)
-		following->as_of = Max(following->as_of, following->goal_time);
-	following->follower->moved(position, following->goal, following->as_of);
+	following->position.applied = position;
+	if (position >= following->position.source)
+		commit_time = Max(commit_time, following->source_time);
+	following->position.as_of = Max(following->position.as_of, commit_time);
+	following->follower->moved(&following->position);
 }
 
 /* ---- a transaction's work ---- */
@@ -159,8 +158,12 @@ look_work(void *argument)
 {
 	Following *following = argument;
 	LoadSession *session = following->session;
+	SourceSlot *slot;
 
-	following->goal = source_position(session->control, &following->goal_time);
+	slot = source_slot_describe(session->control, session->stream->slot_name);
+	following->position.retained_bytes = slot->retained_bytes;
+	following->position.safe_wal_size = slot->safe_wal_size;
+	following->position.source = source_position(session->control, &following->source_time);
 	stream_ping(session);
 	if (GetCurrentTimestamp() - stream_heard_at(session) > SILENCE_MOST)
 		ereport(ERROR,
@@ -320,8 +323,9 @@ follow_session(LoadSession *session, const char *fingerprint, const LoadFollower
 	bool told = false;
 
 	following.look_at = GetCurrentTimestamp() + LOOK_AFTER;
-	following.goal = session->stop;
-	following.goal_time = session->stop_time;
+	following.position.source = session->stop;
+	following.source_time = session->stop_time;
+	following.position.retained_bytes = following.position.safe_wal_size = -1;
 	MemoryContextSwitchTo(old);
 	error = follow(&following, &told);
 	MemoryContextSwitchTo(session->context);

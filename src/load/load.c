@@ -462,6 +462,9 @@ depipe_drop_load(PG_FUNCTION_ARGS)
 	drop_table = PG_GETARG_BOOL(1);
 	catalog_check_version();
 	check_load_owner(load);
+	/* before any row is locked that whoever reads the stream may wait for */
+	if (list_length(loads_of_server(load->server_name)) == 1)
+		(void) session_lock(load->server_name, true);
 	event_record(load->target->id, "load", "dropped", NULL);
 	load_delete(load->target->id);
 	park_discard(load->target->id);

@@ -58,6 +58,16 @@ typedef enum LoadFollowEnd
 	FOLLOW_FAILED  /* the source, or all loads; the runs say why */
 } LoadFollowEnd;
 
+/* How far a stream is that somebody follows. */
+typedef struct LoadPosition
+{
+	XLogRecPtr applied; /* everything before is committed here; 0: not streaming (yet) */
+	XLogRecPtr source;  /* where the source was when last asked; 0: not known */
+	TimestampTz as_of;  /* its clock when the loads that are not held were complete; 0: not known */
+	int64 retained_bytes; /* of the source's log, by the slot; -1: not known */
+	int64 safe_wal_size;  /* so much more may be written; -1: no limit */
+} LoadPosition;
+
 typedef struct LoadFollower
 {
 	/* These are called between batches, outside of a transaction. */
@@ -66,12 +76,7 @@ typedef struct LoadFollower
 	bool (*changed)(void);
 	/* In the transaction that follows: is everything of ours still there? */
 	bool (*may_go_on)(void);
-	/*
-	 * Everything up to position is committed here.  source: where the source
-	 * was when last asked; as_of: its clock at a moment up to which all loads
-	 * that are not held are complete (0: not known).
-	 */
-	void (*moved)(XLogRecPtr position, XLogRecPtr source, TimestampTz as_of);
+	void (*moved)(const LoadPosition *position);
 } LoadFollower;
 
 /*

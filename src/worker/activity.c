@@ -18,7 +18,7 @@
 
 PG_FUNCTION_INFO_V1(depipe_stream_workers);
 
-/* stream_workers(): server, pid, applied_lsn, source_lsn, as_of */
+/* stream_workers(): server, pid, applied_lsn, source_lsn, as_of, retained_bytes, safe_wal_size */
 Datum
 depipe_stream_workers(PG_FUNCTION_ARGS)
 {
@@ -32,16 +32,20 @@ depipe_stream_workers(PG_FUNCTION_ARGS)
 	for (int i = 0; i < count; i++)
 	{
 		StreamWorker *worker = &workers[i];
-		Datum values[5] = {NameGetDatum(&worker->server),
+		Datum values[7] = {NameGetDatum(&worker->server),
 						   Int32GetDatum(worker->pid),
 						   LSNGetDatum(worker->position.applied),
 						   LSNGetDatum(worker->position.source),
-						   TimestampTzGetDatum(worker->position.as_of)};
-		bool nulls[5] = {false,
+						   TimestampTzGetDatum(worker->position.as_of),
+						   Int64GetDatum(worker->position.retained_bytes),
+						   Int64GetDatum(worker->position.safe_wal_size)};
+		bool nulls[7] = {false,
 						 false,
 						 worker->position.applied == 0,
 						 worker->position.source == 0,
-						 worker->position.as_of == 0};
+						 worker->position.as_of == 0,
+						 worker->position.retained_bytes < 0,
+						 worker->position.safe_wal_size < 0};
 
 		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 	}

@@ -97,7 +97,7 @@ wait_for_position(const char *server, List *targets, XLogRecPtr goal, TimestampT
 
 	while (GetCurrentTimestamp() < deadline)
 	{
-		StreamPosition position;
+		LoadPosition position;
 
 		CHECK_FOR_INTERRUPTS();
 		outcome = OUTCOME_GONE;
@@ -197,7 +197,7 @@ bool
 await_worker(const char *server, List *targets, List *runs, TimestampTz deadline)
 {
 	Asking asking = {server, 0};
-	StreamPosition position;
+	LoadPosition position;
 	ErrorData *error;
 	char *reason;
 	ListCell *cell;

@@ -41,8 +41,8 @@ typedef struct WorkerSlot
 	pid_t pid; /* 0: not there yet */
 	uint16 generation;
 	TimestampTz started_at;
-	int asked;               /* of a stream worker: sessions that want its stream */
-	StreamPosition position; /* of a stream worker */
+	int asked;             /* of a stream worker: sessions that want its stream */
+	LoadPosition position; /* of a stream worker */
 } WorkerSlot;
 
 typedef struct DatabaseSlot
@@ -291,7 +291,7 @@ worker_start(const WorkerId *id)
 		slot->generation++;
 		slot->started_at = now;
 		slot->asked = 0;
-		memset(&slot->position, 0, sizeof(StreamPosition));
+		memset(&slot->position, 0, sizeof(LoadPosition));
 		there = register_worker(id, slot - shared->workers, slot->generation);
 		slot->used = there;
 		if (!there)
@@ -543,7 +543,7 @@ stream_is_asked_for(void)
 }
 
 void
-stream_moved(const StreamPosition *position)
+stream_moved(const LoadPosition *position)
 {
 	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
 	shared->workers[my_slot].position = *position;
@@ -552,7 +552,7 @@ stream_moved(const StreamPosition *position)
 }
 
 bool
-stream_position(const char *server, StreamPosition *position)
+stream_position(const char *server, LoadPosition *position)
 {
 	WorkerSlot *slot;
 	bool found;

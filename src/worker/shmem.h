@@ -11,6 +11,7 @@
 #define DEPIPE_SHMEM_H
 
 #include "depipe.h"
+#include "load/load.h"
 #include "utils/timestamp.h"
 
 #define WORKER_SLOTS 64
@@ -77,29 +78,21 @@ extern void database_leave_alone(Oid database);
 
 /* ---- streams (of this database) ---- */
 
-/* How far the worker of a stream is. */
-typedef struct StreamPosition
-{
-	XLogRecPtr applied; /* committed here; 0: not streaming (yet) */
-	XLogRecPtr source;  /* where the source was when last asked; 0: not known */
-	TimestampTz as_of;  /* its loads that are not held are complete as of then; 0: not known */
-} StreamPosition;
-
 /* Ask the worker of a stream to let go of it (+1), or tell it that it may go on (-1); is there one? */
 extern bool stream_ask(const char *server, int change);
 
 /* In a stream worker: does anybody want its stream?  And: how far it is. */
 extern bool stream_is_asked_for(void);
-extern void stream_moved(const StreamPosition *position);
+extern void stream_moved(const LoadPosition *position);
 
 /* How far a stream's worker is; false when there is none. */
-extern bool stream_position(const char *server, StreamPosition *position);
+extern bool stream_position(const char *server, LoadPosition *position);
 
 typedef struct StreamWorker
 {
 	NameData server;
 	int pid;
-	StreamPosition position;
+	LoadPosition position;
 } StreamWorker;
 
 /* All of them (WORKER_SLOTS at most); returns how many. */

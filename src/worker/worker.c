@@ -173,21 +173,13 @@ must_end(void)
 	return !depipe_enabled || stream_is_asked_for();
 }
 
-static void
-moved(XLogRecPtr applied, XLogRecPtr source, TimestampTz as_of)
-{
-	StreamPosition position = {applied, source, as_of};
-
-	stream_moved(&position);
-}
-
-static const LoadFollower follower = {must_end, have_changed, hold_extension, moved};
+static const LoadFollower follower = {must_end, have_changed, hold_extension, stream_moved};
 
 /* Follow until there is a reason not to; a reason to end the process, or NULL. */
 static const char *
 stream_once(const WorkerId *id, LoadFollowEnd *end)
 {
-	static const StreamPosition nowhere = {0};
+	static const LoadPosition nowhere = {0};
 	const char *reason;
 	char *fingerprint;
 	long lag;
