@@ -159,6 +159,9 @@ extern TimestampTz target_data_as_of(int32 target_id);
 
 /* pauses (loads and transforms) */
 extern bool target_is_paused(int32 target_id, char **reason);
+
+/* Id and reason of every target that is paused. */
+extern CatalogRows *paused_targets(void);
 extern void target_set_pause(int32 target_id, bool paused, const char *reason, TimestampTz until);
 
 /* A durable state change for depipe.events, with NOTIFY as its doorbell. */

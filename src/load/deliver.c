@@ -390,12 +390,44 @@ publish_with_retries(LoadSession *session, List *deliveries)
 		retries = publish_deliveries(session, waiting_deliveries(session, true));
 }
 
+static void
+set_pause_reason(LoadSession *session, LoadTask *task, const char *reason)
+{
+	if (task->pause_reason != NULL && reason != NULL && strcmp(task->pause_reason, reason) == 0)
+		return;
+	task->pause_reason = reason == NULL ? NULL : MemoryContextStrdup(session->context, reason);
+}
+
+/* A pause by hand holds from the moment when it is committed. */
+static void
+look_at_pauses(LoadSession *session)
+{
+	CatalogRows *rows = paused_targets();
+	ListCell *cell;
+
+	foreach(cell, session->tasks)
+	{
+		LoadTask *task = lfirst(cell);
+
+		task->paused = false;
+		for (uint64 i = 0; i < rows->count; i++)
+		{
+			if (catalog_int4(rows, i, 1) != task->target->id)
+				continue;
+			task->paused = true;
+			set_pause_reason(session, task, catalog_text(rows, i, 2));
+		}
+	}
+}
+
 void
 deliver(LoadSession *session)
 {
 	MemoryContext old = MemoryContextSwitchTo(session->batch);
 	List *deliveries = NIL;
 	ListCell *cell;
+
+	look_at_pauses(session);
 
 	foreach(cell, session->tasks)
 	{
