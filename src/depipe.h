@@ -28,6 +28,10 @@
 #endif
 #define DEPIPE_SCHEMA "depipe"
 
+/* Errors of depipe can be told from the server's by their domain. */
+#undef TEXTDOMAIN
+#define TEXTDOMAIN PG_TEXTDOMAIN("depipe")
+
 /* SQLSTATEs of our own: classes beginning with I-Z are free to use. */
 #define ERRCODE_DEPIPE_BLOCKED MAKE_SQLSTATE('Q', 'D', '0', '0', '1')
 #define ERRCODE_DEPIPE_BREAKER_OPEN MAKE_SQLSTATE('Q', 'D', '0', '0', '2')

@@ -8,6 +8,7 @@
 #include "core/run.h"
 
 #include "catalog/pg_type.h"
+#include "core/message.h"
 #include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -361,50 +362,13 @@ run_last(Target *target)
 	return run;
 }
 
-/* Was it a user's function that raised it, whatever SQLSTATE it chose? */
-static bool
-is_users_own(const ErrorData *error)
-{
-	static const char *const raisers[] = {"exec_stmt_raise", "PLy_", "plperl_", "pltcl_"};
-
-	if (ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_PLPGSQL_ERROR)
-		return true;
-	for (int i = 0; error->funcname != NULL && i < lengthof(raisers); i++)
-		if (strncmp(error->funcname, raisers[i], strlen(raisers[i])) == 0)
-			return true;
-	return false;
-}
-
-/*
- * Messages about data (class 22) quote the value, which may have quotes in
- * it, and those that a user's function raises may say anything; the others
- * name objects only.
- */
-static char *
-message_without_values(const ErrorData *error)
-{
-	char *first;
-	char *last;
-
-	if (error->message == NULL)
-		return NULL;
-	if (is_users_own(error))
-		return psprintf("a function raised an exception (%s)", unpack_sql_state(error->sqlerrcode));
-	first = strchr(error->message, '"');
-	last = strrchr(error->message, '"');
-	if (ERRCODE_TO_CATEGORY(error->sqlerrcode) != ERRCODE_DATA_EXCEPTION || first == NULL)
-		return pstrdup(error->message);
-	return psprintf("%s\"...\"%s", pnstrdup(error->message, first - error->message), last + 1);
-}
-
 void
 run_set_error(Run *run, const ErrorData *error)
 {
 	run->status = RUN_FAILED;
 	run->error_sqlstate = pstrdup(unpack_sql_state(error->sqlerrcode));
 	run->error_message = message_without_values(error);
-	if (error->hint != NULL && !is_users_own(error))
-		run->error_hint = pstrdup(error->hint);
+	run->error_hint = hint_without_values(error);
 	if (run->reason == NULL)
 		run->reason = run->error_message;
 }

@@ -23,6 +23,7 @@
 #include "load/connection.h"
 
 #include "core/run.h"
+#include "core/message.h"
 #include "core/sqltext.h"
 #include <dlfcn.h>
 
@@ -521,12 +522,14 @@ source_sqlstate(const WalRcvExecResult *result)
 PG_ATTRIBUTE_NORETURN_COMPAT static void
 raise_source_error(Connection *connection, const WalRcvExecResult *result, const char *doing)
 {
+	/* what the source says about a value quotes it */
+	const char *reason = result->sqlstate == 0 || message_class_has_no_values(result->sqlstate)
+							 ? first_line(result->err)
+							 : psprintf("SQLSTATE %s", unpack_sql_state(result->sqlstate));
+
 	ereport(ERROR,
 			(errcode(source_sqlstate(result)),
-			 errmsg("could not %s at server \"%s\": %s",
-					doing,
-					connection->server_name,
-					first_line(result->err))));
+			 errmsg("could not %s at server \"%s\": %s", doing, connection->server_name, reason)));
 }
 
 static WalRcvExecResult *

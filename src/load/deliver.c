@@ -123,8 +123,11 @@ with_waiting(LoadSession *session, LoadTask *task, Delta *delta)
 	if (park_count(task->target->id) == 0 && !quarantine_has_retries(task->target->id))
 		return delta;
 	all = delta_create(task->target->relid, task->columns, task->key, FOLD_BATCH, session->batch);
+	/* what cannot be read back is this table's failure */
+	session->current = task;
 	(void) quarantine_take_retries(task->target, all);
 	park_take(task->target, all);
+	session->current = NULL;
 	if (delta != NULL)
 	{
 		delta_fold_onto(delta, all);

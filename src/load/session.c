@@ -22,6 +22,7 @@
 #include "access/xlog.h"
 #include "common/hashfn.h"
 #include "core/guarded.h"
+#include "core/message.h"
 #include "core/sqltext.h"
 #include "core/transaction.h"
 #include "load/publication.h"
@@ -177,24 +178,30 @@ session_commit(LoadSession *session)
 ErrorData *
 session_without_values(LoadSession *session, ErrorData *error)
 {
-	RowReader *reader = session->reader;
+	const char *reading = session->reader == NULL ? NULL : session->reader->reading;
+	const char *state = unpack_sql_state(error->sqlerrcode);
 
-	session->reader = NULL;
-	if (session->projecting)
+	if (reading != NULL)
 	{
-		session->projecting = false;
-		error->message = psprintf("an expression of the load failed (%s)",
-								  unpack_sql_state(error->sqlerrcode));
-		error->detail = NULL;
+		error->message =
+			psprintf("a value of column \"%s\" of the source cannot be read here (%s)",
+					 reading,
+					 state);
 		error->hint = NULL;
 	}
-	if (reader == NULL || reader->reading == NULL)
-		return error;
-	error->message = psprintf("a value of column \"%s\" of the source cannot be read here (%s)",
-							  reader->reading,
-							  unpack_sql_state(error->sqlerrcode));
+	else if (session->projecting)
+	{
+		error->message = psprintf("an expression of the load failed (%s)", state);
+		error->hint = NULL;
+	}
+	else
+	{
+		error->hint = hint_without_values(error);
+		error->message = message_without_values(error);
+	}
 	error->detail = NULL;
-	error->hint = NULL;
+	session->reader = NULL;
+	session->projecting = false;
 	return error;
 }
 
@@ -305,7 +312,7 @@ take_recorded(LoadSession *session, LoadTask *task)
 		set_problem(task,
 					LOAD_NEEDS_RESYNC,
 					error->sqlerrcode,
-					error->message,
+					message_without_values(error),
 					session_resync_hint(task));
 }
 

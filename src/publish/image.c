@@ -6,39 +6,69 @@
  * Images are matched by column name: they may be older than the last change
  * of the table's columns.
  *
+ * The input functions of user-defined types run a user's code (the checks of a
+ * domain): then images are read as the owner of the target.
+ *
  *-------------------------------------------------------------------------
  */
 #include "publish/image.h"
 
+#include "access/transam.h"
+#include "catalog/pg_type.h"
+#include "core/identity.h"
 #include "fmgr.h"
 #include "utils/lsyscache.h"
 
 struct ImageReader
 {
 	Delta *delta;
+	Oid owner;
+	bool user_types; /* input functions may run a user's code */
 	FmgrInfo *input;
 	Oid *io_params;
 };
 
+static bool
+is_user_type(Oid type)
+{
+	return type >= FirstNormalObjectId && get_typtype(type) != TYPTYPE_ENUM;
+}
+
 ImageReader *
-image_reader(Delta *delta)
+image_reader(const Target *target, Delta *delta)
 {
 	int natts = delta->columns->natts;
 	ImageReader *reader = palloc(sizeof(ImageReader));
 
 	reader->delta = delta;
+	reader->owner = target->owner;
+	reader->user_types = false;
 	reader->input = palloc0(sizeof(FmgrInfo) * Max(natts, 1));
 	reader->io_params = palloc(sizeof(Oid) * Max(natts, 1));
 	for (int i = 0; i < natts; i++)
 	{
+		Oid type = TupleDescAttr(delta->columns, i)->atttypid;
 		Oid function;
 
-		getTypeInputInfo(TupleDescAttr(delta->columns, i)->atttypid,
-						 &function,
-						 &reader->io_params[i]);
+		getTypeInputInfo(type, &function, &reader->io_params[i]);
 		fmgr_info(function, &reader->input[i]);
+		reader->user_types |= is_user_type(type);
 	}
 	return reader;
+}
+
+static void
+begin_reading(const ImageReader *reader, Identity *identity)
+{
+	if (reader->user_types)
+		identity_become(reader->owner, identity);
+}
+
+static void
+end_reading(const ImageReader *reader, const Identity *identity)
+{
+	if (reader->user_types)
+		identity_restore(identity);
 }
 
 static void
@@ -71,11 +101,13 @@ image_read(ImageReader *reader, List *columns, ArrayType *image, Datum *values, 
 	bool *element_nulls;
 	int count;
 	int i = 0;
+	Identity identity;
 	ListCell *cell;
 
 	deconstruct_array(image, TEXTOID, -1, false, TYPALIGN_INT, &elements, &element_nulls, &count);
 	memset(nulls, true, natts);
 	*unknown = bms_add_range(NULL, 0, natts - 1);
+	begin_reading(reader, &identity);
 	foreach(cell, columns)
 	{
 		int column = column_number(reader->delta, lfirst(cell));
@@ -87,6 +119,7 @@ image_read(ImageReader *reader, List *columns, ArrayType *image, Datum *values, 
 		}
 		i++;
 	}
+	end_reading(reader, &identity);
 	if (bms_is_empty(*unknown))
 		*unknown = NULL;
 }
@@ -98,9 +131,12 @@ image_read_key(ImageReader *reader, ArrayType *key, Datum *values, bool *nulls)
 	Datum *elements;
 	bool *element_nulls;
 	int count;
+	Identity identity;
 
 	deconstruct_array(key, TEXTOID, -1, false, TYPALIGN_INT, &elements, &element_nulls, &count);
 	memset(nulls, true, delta->columns->natts);
+	begin_reading(reader, &identity);
 	for (int i = 0; i < delta->nkeys && i < count; i++)
 		read_column(reader, delta->keys[i] - 1, elements[i], element_nulls[i], values, nulls);
+	end_reading(reader, &identity);
 }

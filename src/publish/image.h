@@ -9,11 +9,12 @@
 #define DEPIPE_IMAGE_H
 
 #include "core/batch.h"
+#include "core/catalog.h"
 
 /* A reader for one delta: input functions of its columns. */
 typedef struct ImageReader ImageReader;
 
-extern ImageReader *image_reader(Delta *delta);
+extern ImageReader *image_reader(const Target *target, Delta *delta);
 
 /*
  * Values of delta->columns from a text image whose columns have these names.

@@ -326,7 +326,7 @@ park_take(Target *target, Delta *into)
 	parked.rows = catalog_parked(target->id);
 	if (parked.rows->count == 0)
 		return;
-	parked.reader = image_reader(into);
+	parked.reader = image_reader(target, into);
 	parked.into = into;
 	parked.bases = palloc0(sizeof(FoldBase *) * parked.rows->count);
 	parked.context = AllocSetContextCreate(CurrentMemoryContext,

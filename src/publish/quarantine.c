@@ -146,7 +146,7 @@ quarantine_supersede(Target *target, Delta *delta)
 	tuplestore_end(keys);
 
 	/* rows that quarantined key changes had left in place, unless the delta has them itself */
-	reader = image_reader(delta);
+	reader = image_reader(target, delta);
 	values = palloc(sizeof(Datum) * delta->columns->natts);
 	nulls = palloc(sizeof(bool) * delta->columns->natts);
 	for (uint64 i = 0; i < previous->count; i++)
@@ -256,7 +256,7 @@ quarantine_base(Target *target, Delta *delta, const Datum *key_values, const boo
 
 	if (rows->count == 0)
 		return false;
-	image_read(image_reader(delta),
+	image_read(image_reader(target, delta),
 			   catalog_text_list(rows, 0, 1),
 			   DatumGetArrayTypeP(catalog_datum(rows, 0, 2, &isnull)),
 			   values,
@@ -279,7 +279,7 @@ quarantine_take_retries(Target *target, Delta *into)
 	if (!catalog_quarantine_has_retries(target->id))
 		return 0;
 	rows = catalog_quarantine_take_retries(target->id);
-	reader = image_reader(into);
+	reader = image_reader(target, into);
 	for (uint64 i = 0; i < rows->count; i++)
 	{
 		Bitmapset *unknown = NULL;

@@ -92,13 +92,17 @@ put_verdict(ReturnSetInfo *result, const Verdict *verdict)
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 }
 
-/* The caller may read the table, so he may see what the error says. */
+/*
+ * The message may be about what the owner's expressions read elsewhere: a
+ * reader of the table is told the SQLSTATE only.
+ */
 static void
-show_error(Measure *measure)
+show_error(const Target *target, Measure *measure)
 {
 	StringInfoData buf;
 
-	if (measure->error_sqlstate == 0 || measure->error_message == NULL)
+	if (measure->error_sqlstate == 0 || measure->error_message == NULL ||
+		!has_privs_of_role(GetUserId(), target->owner))
 		return;
 	initStringInfo(&buf);
 	appendStringInfoString(&buf, "\"message\": ");
@@ -139,7 +143,7 @@ depipe_check_table(PG_FUNCTION_ARGS)
 
 		if (measured->constraint->family == FAMILY_TIME)
 			time_verdicts = lappend(time_verdicts, verdict);
-		show_error(&measured->measure);
+		show_error(target, &measured->measure);
 		put_verdict((ReturnSetInfo *) fcinfo->resultinfo, judge(measured, true));
 	}
 	if (time_verdicts != NIL && !XactReadOnly)
@@ -265,10 +269,12 @@ violations_of(Search *search, const DataConstraint *constraint)
 	if (constraint->compile_sqlstate != 0)
 		ereport(ERROR,
 				(errcode(constraint->compile_sqlstate),
-				 errmsg("constraint \"%s\" does not fit table %s: %s",
+				 errmsg("constraint \"%s\" does not fit table %s",
 						constraint->row->name,
-						search->target->display,
-						constraint->compile_message)));
+						search->target->display),
+				 has_privs_of_role(GetUserId(), search->target->owner)
+					 ? errdetail_internal("%s", constraint->compile_message)
+					 : 0));
 	condition = violation_condition(constraint, search->target);
 	if (condition == NULL)
 		return;

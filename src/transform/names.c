@@ -241,7 +241,8 @@ settle_names(void)
 		if (error != NULL)
 			ereport(WARNING,
 					(errcode(error->sqlerrcode),
-					 errmsg("depipe could not follow a change of names: %s", error->message)));
+					 errmsg("depipe could not follow a change of names"),
+					 superuser() ? errdetail_internal("%s", error->message) : 0));
 	}
 	PopActiveSnapshot();
 	MemoryContextSwitchTo(old);

@@ -1,0 +1,181 @@
+/*-------------------------------------------------------------------------
+ *
+ * message.c
+ *		Errors that are kept, without the values of rows.
+ *
+ * Runs and states are seen by people who may not read the table, and what the
+ * server says about a value quotes it: in any class of errors ('x'::regclass
+ * is an undefined table), in the language of lc_messages.  So a text is kept
+ * only where it is known to name objects: depipe's own messages, and those of
+ * the server's parser, of its checks of rights and of constraints.  Of all
+ * others the format is shown, in English and without what was put into it.
+ * What a user's function raises may say anything: nothing of it is shown.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "core/message.h"
+
+#include <ctype.h>
+
+#include "lib/stringinfo.h"
+
+/* Files of the server whose errors name objects, never values. */
+static const char *const files_about_names[] = {
+	"aclchk.c",
+	"analyze.c",
+	"domains.c",
+	"execIndexing.c",
+	"execMain.c",
+	"heapam.c",
+	"lmgr.c",
+	"nbtinsert.c",
+	"parse_agg.c",
+	"parse_clause.c",
+	"parse_coerce.c",
+	"parse_expr.c",
+	"parse_func.c",
+	"parse_oper.c",
+	"parse_relation.c",
+	"parse_target.c",
+	"ri_triggers.c",
+	"tablecmds.c",
+	"trigger.c",
+};
+
+/* Was it a user's function that raised it, whatever SQLSTATE it chose? */
+static bool
+is_users_own(const ErrorData *error)
+{
+	static const char *const raisers[] = {"exec_stmt_raise", "PLy_", "plperl_", "pltcl_"};
+
+	if (ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_PLPGSQL_ERROR)
+		return true;
+	for (int i = 0; error->funcname != NULL && i < lengthof(raisers); i++)
+		if (strncmp(error->funcname, raisers[i], strlen(raisers[i])) == 0)
+			return true;
+	return false;
+}
+
+static bool
+is_own(const ErrorData *error)
+{
+	return error->domain != NULL && strcmp(error->domain, TEXTDOMAIN) == 0;
+}
+
+static bool
+names_objects(const ErrorData *error)
+{
+	const char *file;
+
+	if (is_own(error))
+		return true;
+	if (error->filename == NULL)
+		return false;
+	file = strrchr(error->filename, '/');
+	file = file == NULL ? error->filename : file + 1;
+	for (int i = 0; i < lengthof(files_about_names); i++)
+		if (strcmp(file, files_about_names[i]) == 0)
+			return true;
+	return false;
+}
+
+bool
+message_class_has_no_values(int sqlstate)
+{
+	switch (ERRCODE_TO_CATEGORY(sqlstate))
+	{
+		case ERRCODE_CONNECTION_EXCEPTION:
+		case ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION:
+		case ERRCODE_INSUFFICIENT_RESOURCES:
+		case ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE:
+		case ERRCODE_OPERATOR_INTERVENTION:
+		case ERRCODE_SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION:
+			return true;
+		default:
+			return false;
+	}
+}
+
+/* The end of the conversion that begins with a percent sign. */
+static const char *
+skip_conversion(const char *p)
+{
+	p++;
+	p += strspn(p, "0123456789.*-+ #$lhzjt");
+	return *p == '\0' ? p : p + 1;
+}
+
+/*
+ * The name of a type comes before the value in "invalid input syntax for type
+ * ...", and is worth keeping: its length in the message, 0 when it is not
+ * there (the message is a translation).
+ */
+static size_t
+length_of_type(const char *format, const char *conversion, const char *message)
+{
+	size_t before = conversion - format;
+	const char *behind = skip_conversion(conversion);
+	char *between = pnstrdup(behind, strcspn(behind, "%"));
+	const char *end;
+
+	if (before < 5 || strncmp(conversion - 5, "type ", 5) != 0 || between[0] == '\0' ||
+		strncmp(message, format, before) != 0)
+		return 0;
+	end = strstr(message + before, between);
+	return end == NULL ? 0 : end - (message + before);
+}
+
+static char *
+format_of(const ErrorData *error)
+{
+	StringInfoData buf;
+	const char *format = error->message_id;
+	bool words = false;
+	bool first = true;
+
+	initStringInfo(&buf);
+	for (const char *p = format; p != NULL && *p != '\0';)
+	{
+		size_t type_length;
+
+		if (*p != '%')
+		{
+			words = words || isalpha((unsigned char) *p);
+			appendStringInfoChar(&buf, *p++);
+			continue;
+		}
+		type_length = first ? length_of_type(format, p, error->message) : 0;
+		if (type_length > 0)
+			appendBinaryStringInfo(&buf, error->message + (p - format), type_length);
+		else
+			appendStringInfoString(&buf, "...");
+		first = false;
+		p = skip_conversion(p);
+	}
+	return words ? buf.data : NULL;
+}
+
+char *
+message_without_values(const ErrorData *error)
+{
+	char *format;
+
+	if (error->message == NULL)
+		return NULL;
+	if (is_users_own(error))
+		return psprintf("a function raised an exception (%s)", unpack_sql_state(error->sqlerrcode));
+	if (names_objects(error))
+		return pstrdup(error->message);
+	format = format_of(error);
+	if (format != NULL)
+		return format;
+	return psprintf("an error was raised (%s)", unpack_sql_state(error->sqlerrcode));
+}
+
+char *
+hint_without_values(const ErrorData *error)
+{
+	if (error->hint == NULL || is_users_own(error) || !names_objects(error))
+		return NULL;
+	return pstrdup(error->hint);
+}
