@@ -396,6 +396,7 @@ execute_into(const char *sql, Tuplestorestate *rows, MemoryContext context)
 {
 	SPIExecuteOptions options = {0};
 	DestReceiver *receiver = CreateDestReceiver(DestTuplestore);
+	int level = identity_begin_statement();
 	int result;
 
 	SetTuplestoreDestReceiverParams(receiver, rows, context, true, NULL, NULL);
@@ -408,6 +409,7 @@ execute_into(const char *sql, Tuplestorestate *rows, MemoryContext context)
 	if (result < 0)
 		elog(ERROR, "query failed: %s", SPI_result_code_string(result));
 	PopActiveSnapshot();
+	identity_end_statement(level);
 	receiver->rDestroy(receiver);
 }
 
@@ -419,6 +421,7 @@ Tuplestorestate *
 query_to_tuplestore(const char *sql, TupleDesc *desc, uint64 *nrows, MemoryContext context)
 {
 	MemoryContext old;
+	int level = identity_begin_statement();
 	SPIPlanPtr plan = SPI_prepare(sql, 0, NULL);
 	Tuplestorestate *rows;
 	List *sources;
@@ -433,6 +436,7 @@ query_to_tuplestore(const char *sql, TupleDesc *desc, uint64 *nrows, MemoryConte
 	rows = tuplestore_begin_heap(true, false, work_mem);
 	MemoryContextSwitchTo(old);
 	SPI_freeplan(plan);
+	identity_end_statement(level);
 	execute_into(sql, rows, context);
 	*nrows = tuplestore_tuple_count(rows);
 	return rows;

@@ -18,6 +18,9 @@
 #include "catalog/pg_authid.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_namespace.h"
+#include "parser/parse_expr.h"
+#include "parser/parser.h"
+#include "utils/array.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
@@ -27,19 +30,35 @@
 bool depipe_is_writing = false;
 
 static void
+set_locally(const char *name, const char *value)
+{
+	(void)
+		set_config_option(name, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+}
+
+static void
+pin_path(void)
+{
+	set_locally("search_path", "pg_catalog, pg_temp");
+}
+
+/*
+ * Beside the path, what changes the meaning of SQL text and of values: whoever
+ * may run a target must not decide by his settings what gets into it.
+ */
+static void
 become(Oid role, int extra_context, Identity *saved)
 {
 	GetUserIdAndSecContext(&saved->saved_user, &saved->saved_context);
 	SetUserIdAndSecContext(role, saved->saved_context | extra_context);
 	saved->guc_level = NewGUCNestLevel();
-	(void) set_config_option("search_path",
-							 "pg_catalog, pg_temp",
-							 PGC_USERSET,
-							 PGC_S_SESSION,
-							 GUC_ACTION_SAVE,
-							 true,
-							 0,
-							 false);
+	pin_path();
+	if (!standard_conforming_strings)
+		set_locally("standard_conforming_strings", "on");
+	if (Transform_null_equals)
+		set_locally("transform_null_equals", "off");
+	if (!Array_nulls)
+		set_locally("array_nulls", "on");
 }
 
 void
@@ -78,6 +97,21 @@ identity_restore(const Identity *saved)
 	SetUserIdAndSecContext(saved->saved_user, saved->saved_context);
 }
 
+int
+identity_begin_statement(void)
+{
+	int level = NewGUCNestLevel();
+
+	pin_path();
+	return level;
+}
+
+void
+identity_end_statement(int level)
+{
+	AtEOXact_GUC(false, level);
+}
+
 void
 identity_pin_output(void)
 {
@@ -90,27 +124,13 @@ identity_pin_output(void)
 	};
 
 	for (int i = 0; i < lengthof(settings); i++)
-		(void) set_config_option(settings[i][0],
-								 settings[i][1],
-								 PGC_USERSET,
-								 PGC_S_SESSION,
-								 GUC_ACTION_SAVE,
-								 true,
-								 0,
-								 false);
+		set_locally(settings[i][0], settings[i][1]);
 }
 
 void
 identity_pin_timezone(void)
 {
-	(void) set_config_option("timezone",
-							 "UTC",
-							 PGC_USERSET,
-							 PGC_S_SESSION,
-							 GUC_ACTION_SAVE,
-							 true,
-							 0,
-							 false);
+	set_locally("timezone", "UTC");
 }
 
 void

@@ -41,6 +41,14 @@ extern void identity_become_extension(Identity *saved);
 extern void identity_restore(const Identity *saved);
 
 /*
+ * Around each statement that can run a user's code, where more than one is run
+ * between identity_become() and identity_restore(): what the code sets
+ * (set_config('search_path', ...)) ends with the statement.
+ */
+extern int identity_begin_statement(void);
+extern void identity_end_statement(int level);
+
+/*
  * In a GUC nest level that the caller has opened: settings under which output
  * functions give texts that input functions read back exactly.
  */

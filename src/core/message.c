@@ -21,25 +21,11 @@
 
 /* Files of the server whose errors name objects, never values. */
 static const char *const files_about_names[] = {
-	"aclchk.c",
-	"analyze.c",
-	"domains.c",
-	"execIndexing.c",
-	"execMain.c",
-	"heapam.c",
-	"lmgr.c",
-	"nbtinsert.c",
-	"parse_agg.c",
-	"parse_clause.c",
-	"parse_coerce.c",
-	"parse_expr.c",
-	"parse_func.c",
-	"parse_oper.c",
-	"parse_relation.c",
-	"parse_target.c",
-	"ri_triggers.c",
-	"tablecmds.c",
-	"trigger.c",
+	"aclchk.c",     "analyze.c",    "domains.c",        "execIndexing.c", "execMain.c",
+	"heap.c",       "heapam.c",     "index.c",          "indexcmds.c",    "lmgr.c",
+	"nbtinsert.c",  "parse_agg.c",  "parse_clause.c",   "parse_coerce.c", "parse_expr.c",
+	"parse_func.c", "parse_oper.c", "parse_relation.c", "parse_target.c", "ri_triggers.c",
+	"spi.c",        "tablecmds.c",  "trigger.c",        "tuplesort.c",    "tuplesortvariants.c",
 };
 
 /* Was it a user's function that raised it, whatever SQLSTATE it chose? */
@@ -69,7 +55,9 @@ names_objects(const ErrorData *error)
 
 	if (is_own(error))
 		return true;
-	if (error->filename == NULL)
+	/* dynamic SQL in a function can have values for names */
+	if (error->filename == NULL ||
+		(error->context != NULL && strstr(error->context, "PL/") != NULL))
 		return false;
 	file = strrchr(error->filename, '/');
 	file = file == NULL ? error->filename : file + 1;

@@ -22,8 +22,8 @@
  */
 #include "load/connection.h"
 
-#include "core/run.h"
 #include "core/message.h"
+#include "core/run.h"
 #include "core/sqltext.h"
 #include <dlfcn.h>
 

@@ -108,10 +108,13 @@ local_type(LoadSession *session, const SourceColumn *column)
 static void
 execute_as_owner(LoadTask *task, const char *sql)
 {
+	int level = identity_begin_statement();
+
 	depipe_is_writing = true;
 	if (SPI_execute(sql, false, 0) != SPI_OK_UTILITY)
 		elog(ERROR, "could not execute \"%s\"", sql);
 	depipe_is_writing = false;
+	identity_end_statement(level);
 }
 
 static bool

@@ -183,10 +183,9 @@ session_without_values(LoadSession *session, ErrorData *error)
 
 	if (reading != NULL)
 	{
-		error->message =
-			psprintf("a value of column \"%s\" of the source cannot be read here (%s)",
-					 reading,
-					 state);
+		error->message = psprintf("a value of column \"%s\" of the source cannot be read here (%s)",
+								  reading,
+								  state);
 		error->hint = NULL;
 	}
 	else if (session->projecting)

@@ -179,8 +179,10 @@ static void
 query(const char *sql)
 {
 	MemoryContext context = CurrentMemoryContext;
+	int level = identity_begin_statement();
 	int result = SPI_execute(sql, false, 0);
 
+	identity_end_statement(level);
 	MemoryContextSwitchTo(context); /* SPI leaves us in its own, which ends with it */
 	if (result < 0)
 		elog(ERROR, "evaluation of a check failed: %s", SPI_result_code_string(result));

@@ -234,11 +234,13 @@ execute_query(const char *sql, DestReceiver *receiver)
 {
 	SPIExecuteOptions options = {0};
 	MemoryContext context = CurrentMemoryContext;
+	int level = identity_begin_statement();
 	int result;
 
 	options.must_return_tuples = true;
 	options.dest = receiver;
 	result = SPI_execute_extended(sql, &options);
+	identity_end_statement(level);
 	MemoryContextSwitchTo(context); /* SPI leaves us in its own, which ends with it */
 	if (result < 0)
 		elog(ERROR, "evaluation of checks failed: %s", SPI_result_code_string(result));

@@ -299,6 +299,7 @@ bool
 key_is_unique(Delta *delta, const char *relation)
 {
 	StringInfoData sql;
+	int level = identity_begin_statement();
 	bool unique;
 	int result;
 
@@ -312,5 +313,6 @@ key_is_unique(Delta *delta, const char *relation)
 		elog(ERROR, "query failed: %s", SPI_result_code_string(result));
 	unique = SPI_processed == 0;
 	SPI_freetuptable(SPI_tuptable);
+	identity_end_statement(level);
 	return unique;
 }

@@ -78,6 +78,7 @@ static bool
 target_is_empty(const StrategyContext *context)
 {
 	StringInfoData sql;
+	int level = identity_begin_statement();
 	bool empty;
 
 	initStringInfo(&sql);
@@ -86,6 +87,7 @@ target_is_empty(const StrategyContext *context)
 		elog(ERROR, "could not look into %s", context->transform->target->display);
 	empty = SPI_processed == 0;
 	SPI_freetuptable(SPI_tuptable);
+	identity_end_statement(level);
 	return empty;
 }
 

@@ -362,6 +362,7 @@ static int64
 count_rows(const char *relation, const char *condition)
 {
 	StringInfoData sql;
+	int level = identity_begin_statement();
 	bool isnull;
 
 	initStringInfo(&sql);
@@ -370,6 +371,7 @@ count_rows(const char *relation, const char *condition)
 		appendStringInfo(&sql, " WHERE (%s\n)", condition);
 	if (SPI_execute(sql.data, true, 0) != SPI_OK_SELECT)
 		elog(ERROR, "could not count the rows of %s", relation);
+	identity_end_statement(level);
 	return DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
 }
 
