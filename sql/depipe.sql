@@ -1019,20 +1019,19 @@ AS 'MODULE_PATHNAME', 'depipe_wait';
 COMMENT ON PROCEDURE depipe.wait(text, text, interval) IS
 'waits until targets are in a state, by default up to date; raises an error when that takes too long or a person is needed';
 
+-- Definitions and reasons name other tables.
+CREATE FUNCTION depipe.may_inspect(owner regrole)
+RETURNS boolean
+LANGUAGE C STABLE STRICT
+AS 'MODULE_PATHNAME', 'depipe_may_inspect';
+COMMENT ON FUNCTION depipe.may_inspect(regrole) IS
+'may the current user see why, and by which definition: the owner, operators and monitors';
+
 -- The metric of an aggregate may be a value of a row.
 CREATE FUNCTION depipe.may_read(schema_name name, table_name name)
 RETURNS boolean
-LANGUAGE sql STABLE
-SET search_path TO pg_catalog, pg_temp
-AS $$
-	SELECT COALESCE((
-		SELECT pg_catalog.has_table_privilege(current_user, c.oid, 'SELECT')
-			AND NOT pg_catalog.row_security_active(c.oid)
-		FROM pg_catalog.pg_class c
-		JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
-		WHERE n.nspname OPERATOR(pg_catalog.=) may_read.schema_name
-			AND c.relname OPERATOR(pg_catalog.=) may_read.table_name), false)
-$$;
+LANGUAGE C STABLE STRICT
+AS 'MODULE_PATHNAME', 'depipe_may_read';
 COMMENT ON FUNCTION depipe.may_read(name, name) IS 'may the current user read all rows of this table';
 
 CREATE FUNCTION depipe.stream_workers(OUT server name, OUT pid integer, OUT applied_lsn pg_lsn,
@@ -1109,7 +1108,7 @@ WHERE depipe.may_see(t.schema_name, t.table_name, t.owner);
 COMMENT ON VIEW depipe.lineage IS 'which table is made from which: one row per edge';
 GRANT SELECT ON depipe.lineage TO PUBLIC;
 
-CREATE VIEW depipe.status AS
+CREATE VIEW depipe.status WITH (security_barrier) AS
 SELECT c.target COLLATE "C" AS target, c.kind, c.state, c.reason, pg_catalog.date_trunc('second', c.since) AS since,
 	pg_catalog.date_trunc('second', c.data_as_of) AS data_as_of,
 	pg_catalog.date_trunc('second', GREATEST(pg_catalog.clock_timestamp()

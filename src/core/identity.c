@@ -183,9 +183,15 @@ table_owner_or_none(Oid relid)
 }
 
 bool
+identity_may_inspect(Oid owner)
+{
+	return identity_may_operate(owner) || has_privs_of_role(GetUserId(), ROLE_PG_MONITOR);
+}
+
+bool
 identity_may_see(Oid owner, Oid relid)
 {
-	if (identity_may_operate(owner) || has_privs_of_role(GetUserId(), ROLE_PG_MONITOR))
+	if (identity_may_inspect(owner))
 		return true;
 	return OidIsValid(relid) && table_owner_or_none(relid) == owner &&
 		   pg_class_aclcheck(relid, GetUserId(), ACL_SELECT) == ACLCHECK_OK;

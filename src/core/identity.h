@@ -76,10 +76,16 @@ extern void identity_check_login(Oid role);
 extern bool identity_may_operate(Oid owner);
 
 /*
- * May the current user see what depipe knows of a target: its owner, those who
- * may read its table, operators and members of pg_monitor.  relid: InvalidOid
- * while there is no table; one that belongs to another role than the
- * definition opens nothing to its readers.
+ * May the current user see definitions, reasons and errors of what this role
+ * owns: its owner, operators and members of pg_monitor?  They name tables that
+ * a reader of the target may not know.
+ */
+extern bool identity_may_inspect(Oid owner);
+
+/*
+ * May the current user see what state a target is in?  Likewise, and whoever
+ * may read its table.  relid: InvalidOid while there is no table; one that
+ * belongs to another role than the definition opens nothing to its readers.
  */
 extern bool identity_may_see(Oid owner, Oid relid);
 

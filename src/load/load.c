@@ -491,7 +491,9 @@ matching_targets(const char *pattern, const char *server)
 		Target *target = lfirst(cell);
 		Load *load;
 
-		if (target->kind == TARGET_TABLE)
+		/* what the caller may not see does not match */
+		if (target->kind == TARGET_TABLE ||
+			(strpbrk(pattern, "*?") != NULL && !identity_may_see(target->owner, target->relid)))
 			continue;
 		load = target->kind == TARGET_LOAD ? load_get(target->id) : NULL;
 		if (server != NULL && (load == NULL || strcmp(load->server_name, server) != 0))

@@ -78,8 +78,13 @@ wanted_targets(const char *pattern)
 	}
 	targets = NIL;
 	foreach(cell, target_match(pattern))
-		if (((Target *) lfirst(cell))->kind != TARGET_TABLE)
-			targets = lappend(targets, lfirst(cell));
+	{
+		Target *target = lfirst(cell);
+
+		/* what the caller may not see does not match */
+		if (target->kind != TARGET_TABLE && identity_may_see(target->owner, target->relid))
+			targets = lappend(targets, target);
+	}
 	return targets;
 }
 
