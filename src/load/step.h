@@ -17,7 +17,10 @@
 /* Connect, look at the source, make what is missing there; writes nothing here. */
 extern ErrorData *step_prepare(LoadSession *session);
 
-/* Open the stream where it ended; reading goes on to where the source is now, unless session->exact. */
+/*
+ * Open the stream where it ended.  Reading stops where the source is now, but
+ * for a session that is exact (it has a stop) or follows (it has none).
+ */
 extern ErrorData *step_start(LoadSession *session);
 
 /* Read a batch, publish it, record the progress: nothing is committed. */

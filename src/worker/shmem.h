@@ -78,7 +78,10 @@ extern void database_leave_alone(Oid database);
 
 /* ---- streams (of this database) ---- */
 
-/* Ask the worker of a stream to let go of it (+1), or tell it that it may go on (-1); is there one? */
+/*
+ * Ask the worker of a stream to let go of it (+1), or tell it that it may go on
+ * (-1).  Is there one?
+ */
 extern bool stream_ask(const char *server, int change);
 
 /* In a stream worker: does anybody want its stream?  And: how far it is. */
