@@ -23,6 +23,9 @@
 #define FIRST_WAIT USECS_PER_SEC
 #define LONGEST_WAIT USECS_PER_MINUTE
 
+/* A table that somebody has locked for so long is parked, so that the others go on. */
+#define LOCK_TIMEOUT_MS 3000
+
 /* Rounds of rows that become worth another try by publishing others. */
 #define MAX_RETRY_ROUNDS 5
 
@@ -108,6 +111,7 @@ make_delivery(LoadSession *session, LoadTask *task, Delta *delta, Admission admi
 	item->admission = admission;
 	item->reason = reason;
 	item->park = true;
+	item->lock_timeout_ms = session->following ? LOCK_TIMEOUT_MS : 0;
 	delivery->task = task;
 	delivery->item = item;
 	task->attempted = true;

@@ -719,6 +719,54 @@ record_all(List *states)
 	return retries;
 }
 
+typedef struct Locking
+{
+	PublishItem *item;
+	bool there;
+} Locking;
+
+static bool
+lock_work(void *argument)
+{
+	Locking *locking = argument;
+	int timeout = locking->item->lock_timeout_ms;
+	int nest_level = NewGUCNestLevel();
+
+	if (timeout > 0)
+		(void) set_config_option("lock_timeout",
+								 psprintf("%d", timeout),
+								 PGC_USERSET,
+								 PGC_S_SESSION,
+								 GUC_ACTION_SAVE,
+								 true,
+								 0,
+								 false);
+	locking->there = lock_target(locking->item->target, false);
+	AtEOXact_GUC(false, nest_level);
+	return true;
+}
+
+/*
+ * A stream does not wait for ever for one table that somebody has locked: the
+ * others of its server would, too.  Not at once either, for an autovacuum gives
+ * way to who waits.
+ */
+static void
+lock_item(ItemState *state)
+{
+	PublishItem *item = state->item;
+	Locking locking = {item, false};
+	ErrorData *error = guarded_run(lock_work, &locking);
+
+	if (error != NULL)
+		decide_error(state, error);
+	else if (!locking.there)
+	{
+		item->run->error_sqlstate = pstrdup(unpack_sql_state(ERRCODE_UNDEFINED_TABLE));
+		decide(state, PUBLISH_ERROR, target_why_missing(item->target));
+	}
+}
+
 /* Is there anything to publish?  Decides when not; else takes the lock. */
 static void
 admit_item(ItemState *state)
@@ -731,11 +779,8 @@ admit_item(ItemState *state)
 	else if (item->delta->nrows == 0 && item->delta->partial == NIL && !item->delta->clear &&
 			 !item->always_gate)
 		decide(state, PUBLISH_NOTHING, NULL);
-	else if (!lock_target(item->target, false))
-	{
-		item->run->error_sqlstate = pstrdup(unpack_sql_state(ERRCODE_UNDEFINED_TABLE));
-		decide(state, PUBLISH_ERROR, target_why_missing(item->target));
-	}
+	else
+		lock_item(state);
 }
 
 /*

@@ -122,6 +122,20 @@ is_value($warehouse, q{SELECT count(*) FROM depipe.runs r JOIN depipe.verdicts v
 is_same($source, $warehouse, 'a', 'at the end: a');
 is_same($source, $warehouse, 'b', 'at the end: b');
 
+# ---- a table that somebody has locked does not stop the others
+
+my $locker = $warehouse->background_psql('postgres');
+session_ok($locker, 'BEGIN');
+session_ok($locker, 'LOCK raw.a IN SHARE MODE');
+$source->safe_psql('postgres', 'INSERT INTO a VALUES (3000, 1)');
+wait_until($warehouse, q{SELECT EXISTS (SELECT FROM depipe.runs WHERE target = 'raw.a' AND error_sqlstate = '55P03')}, 'given up for now');
+$source->safe_psql('postgres', 'INSERT INTO b VALUES (3000, 1); INSERT INTO a VALUES (3001, 1)');
+wait_until($warehouse, q{SELECT EXISTS (SELECT FROM raw.b WHERE id = 3000)}, 'the other table goes on');
+session_ok($locker, 'ROLLBACK');
+$locker->quit;
+wait_until($warehouse, q{SELECT count(*) = 2 FROM raw.a WHERE id IN (3000, 3001)}, 'and it catches up');
+is_same($source, $warehouse, 'a', 'after the lock');
+
 # ---- the slot of an idle source moves
 
 my $slot = q{SELECT confirmed_flush_lsn FROM pg_replication_slots};
