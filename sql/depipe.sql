@@ -449,6 +449,7 @@ CREATE TABLE depipe.event (
 	happened_at timestamptz NOT NULL DEFAULT clock_timestamp(),
 	target_id integer,
 	target text,
+	server_name name,
 	event text NOT NULL,
 	state text,
 	reason text,
@@ -997,6 +998,14 @@ AS 'MODULE_PATHNAME', 'depipe_conditions';
 COMMENT ON FUNCTION depipe.conditions() IS
 'what each target is that the reader may see, what is wrong, and the path from the root cause';
 
+CREATE FUNCTION depipe.copies(OUT target_id integer, OUT pid integer, OUT rows_copied bigint,
+	OUT bytes_copied bigint, OUT rows_estimated bigint)
+RETURNS SETOF record
+LANGUAGE C STABLE ROWS 1
+AS 'MODULE_PATHNAME', 'depipe_copies';
+COMMENT ON FUNCTION depipe.copies() IS
+'copies that are going on, of targets that the reader may see';
+
 CREATE FUNCTION depipe.why(target text, OUT depth integer, OUT target text, OUT state text,
 	OUT since timestamptz, OUT reason text, OUT next text)
 RETURNS SETOF record
@@ -1065,11 +1074,17 @@ WHERE depipe.may_see(t.schema_name, t.table_name, t.owner);
 COMMENT ON VIEW depipe.runs IS 'one row per attempt to bring a target up to date';
 GRANT SELECT ON depipe.runs TO PUBLIC;
 
+-- A table that is forgotten is nobody's any more, but operators and monitors may look.
 CREATE VIEW depipe.events WITH (security_barrier) AS
-SELECT e.target, e.state, e.reason, e.event_id, e.happened_at, e.event, e.role_name
+SELECT e.target, e.state, e.reason, e.event_id, e.happened_at, e.event, e.role_name,
+	e.server_name AS server
 FROM depipe.event e
-JOIN depipe.target t USING (target_id)
-WHERE depipe.may_see(t.schema_name, t.table_name, t.owner);
+LEFT JOIN depipe.target t USING (target_id)
+WHERE CASE WHEN e.server_name IS NULL THEN depipe.may_see(t.schema_name, t.table_name, t.owner)
+	ELSE EXISTS (SELECT FROM depipe.load l JOIN depipe.target u USING (target_id)
+		WHERE l.server_name OPERATOR(pg_catalog.=) e.server_name
+			AND depipe.may_see(u.schema_name, u.table_name, u.owner))
+		OR depipe.may_see(NULL, NULL, NULL) END;
 COMMENT ON VIEW depipe.events IS 'state changes, oldest first by event_id';
 GRANT SELECT ON depipe.events TO PUBLIC;
 
@@ -1229,7 +1244,8 @@ SELECT pg_catalog.format('%I.%I', t.schema_name, t.table_name) AS target,
 	s.since, GREATEST(p.data_as_of, v.as_of) AS data_as_of, l.server_name AS server,
 	pg_catalog.format('%I.%I', l.source_schema, l.source_table) AS source, l.mode,
 	COALESCE(s.key_columns, l.key_columns) AS key, l.columns, l.row_filter, l.schema_change,
-	l.new_columns, l.on_truncate, l.target_lag, s.applied_lsn, s.rows_copied,
+	l.new_columns, l.on_truncate, l.target_lag, s.applied_lsn,
+	COALESCE(w.rows_copied, s.rows_copied) AS rows_copied, w.rows_estimated,
 	k.items AS parked, t.owner
 FROM depipe.target t
 JOIN depipe.load l USING (target_id)
@@ -1237,6 +1253,7 @@ LEFT JOIN depipe.load_state s USING (target_id)
 LEFT JOIN depipe.target_state p USING (target_id)
 LEFT JOIN depipe.live_load v USING (target_id)
 LEFT JOIN depipe.foreign_streams() z ON z.server_name OPERATOR(pg_catalog.=) l.server_name
+LEFT JOIN depipe.copies() w USING (target_id)
 LEFT JOIN pg_catalog.pg_namespace n ON n.nspname OPERATOR(pg_catalog.=) t.schema_name
 LEFT JOIN pg_catalog.pg_class c ON c.relnamespace OPERATOR(pg_catalog.=) n.oid
 	AND c.relname OPERATOR(pg_catalog.=) t.table_name
@@ -1257,12 +1274,12 @@ SELECT r.server_name AS server,
 		ELSE 'streaming' END AS phase,
 	COALESCE(z.reason, r.reason) AS reason, r.slot_name, r.publication, r.applied_lsn, x.source_lsn,
 	GREATEST(pg_catalog.pg_wal_lsn_diff(x.source_lsn, x.taken_lsn), 0) AS lag_bytes,
-	pg_catalog.date_part('epoch', pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) g.data_as_of)
-		AS lag_seconds,
+	GREATEST(pg_catalog.date_part('epoch', pg_catalog.clock_timestamp()
+		OPERATOR(pg_catalog.-) g.data_as_of), 0) AS lag_seconds,
 	COALESCE(w.retained_bytes, r.retained_bytes) AS retained_bytes,
 	COALESCE(w.safe_wal_size, r.safe_wal_size) AS safe_wal_size, r.commit_time,
 	GREATEST(r.checked_at, w.as_of) AS checked_at, g.loads, g.copying,
-	g.rows_copied, r.batch_number, r.slot_incarnation, w.pid
+	g.rows_copied, g.rows_estimated, r.batch_number, r.slot_incarnation, w.pid
 FROM depipe.stream r
 LEFT JOIN depipe.stream_workers() w ON w.server OPERATOR(pg_catalog.=) r.server_name
 CROSS JOIN LATERAL (SELECT GREATEST(r.source_lsn, w.source_lsn) AS source_lsn,
@@ -1271,7 +1288,8 @@ LEFT JOIN depipe.foreign_streams() z ON z.server_name OPERATOR(pg_catalog.=) r.s
 CROSS JOIN LATERAL (
 	SELECT pg_catalog.count(*) AS loads,
 		pg_catalog.count(*) FILTER (WHERE s.state OPERATOR(pg_catalog.=) 'copying') AS copying,
-		pg_catalog.sum(s.rows_copied) AS rows_copied,
+		pg_catalog.sum(COALESCE(c.rows_copied, s.rows_copied)) AS rows_copied,
+		pg_catalog.sum(COALESCE(c.rows_estimated, s.rows_copied)) AS rows_estimated,
 		pg_catalog.min(GREATEST(p.data_as_of, v.as_of)) AS data_as_of,
 		pg_catalog.bool_or(depipe.may_see(t.schema_name, t.table_name, t.owner)) AS may_see
 	FROM depipe.load l
@@ -1279,9 +1297,10 @@ CROSS JOIN LATERAL (
 	LEFT JOIN depipe.load_state s USING (target_id)
 	LEFT JOIN depipe.target_state p USING (target_id)
 	LEFT JOIN depipe.live_load v USING (target_id)
+	LEFT JOIN depipe.copies() c USING (target_id)
 	WHERE l.server_name OPERATOR(pg_catalog.=) r.server_name) g
 WHERE g.may_see;
-COMMENT ON VIEW depipe.stat_streams IS 'the stream of each server: slot, lag and retained WAL as of the last look';
+COMMENT ON VIEW depipe.stat_streams IS 'the stream of each server: slot, lag, retained WAL, its worker, progress of copies';
 GRANT SELECT ON depipe.stat_streams TO PUBLIC;
 
 -- What a reader may not see in the views is not in the statements either.

@@ -212,6 +212,7 @@ SELECT depipe.as_of('look_mart.report') IS NULL AS unknown;
 DROP SCHEMA look_raw, look_mart CASCADE;
 SELECT depipe.drop_load(target) FROM depipe.loads;
 SELECT depipe.drop_transform(target) FROM depipe.transforms;
+DELETE FROM depipe.event;
 DROP PROCEDURE all_is_well();
 DROP VIEW screen;
 DROP FUNCTION timeless, steps;

@@ -451,16 +451,24 @@ target_find(const char *name, bool missing_ok)
 }
 
 Target *
-target_get(int32 target_id)
+target_find_id(int32 target_id)
 {
 	CatalogRows *rows = CATALOG_EXECUTE(TARGET_COLUMNS
 										" WHERE t.target_id OPERATOR(pg_catalog.=) $1",
 										ARG_INT4(target_id));
 
-	if (rows->count == 0)
+	return rows->count == 0 ? NULL : target_from_row(rows, 0);
+}
+
+Target *
+target_get(int32 target_id)
+{
+	Target *target = target_find_id(target_id);
+
+	if (target == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("target %d does not exist", target_id)));
-	return target_from_row(rows, 0);
+	return target;
 }
 
 /* psql's pattern of one name as a regular expression: * and ? are wildcards. */
@@ -653,10 +661,6 @@ target_set_pause(int32 target_id, bool paused, const char *reason, TimestampTz u
 						   ARG_TIME(until));
 }
 
-/*
- * The payload has no reason: whoever may LISTEN is told that something
- * happened and looks at what he may see.
- */
 bool depipe_catalog_changed = false;
 
 void
@@ -665,22 +669,39 @@ catalog_changed(void)
 	depipe_catalog_changed = true;
 }
 
-void
-event_record(int32 target_id, const char *event, const char *state, const char *reason)
+/*
+ * The payload has neither names nor reasons: whoever may LISTEN is told that
+ * something happened, and looks at what he may see.
+ */
+static void
+record_event(CatalogArg target_id, CatalogArg server_name, const char *event, const char *state,
+			 const char *reason)
 {
-	CatalogRows *rows;
-
-	catalog_changed();
-	rows = CATALOG_EXECUTE(
-		"INSERT INTO depipe.event (target_id, target, event, state, reason)"
+	CatalogRows *rows = CATALOG_EXECUTE(
+		"INSERT INTO depipe.event (target_id, target, server_name, event, state, reason)"
 		" VALUES ($1, (SELECT pg_catalog.format('%I.%I', schema_name, table_name)"
 		" FROM depipe.target WHERE target_id OPERATOR(pg_catalog.=) $1),"
-		" $2, $3, $4)"
+		" $2::name, $3, $4, $5)"
 		" RETURNING pg_catalog.jsonb_build_object('event', event, 'event_id',"
-		" event_id, 'state', state)::text",
-		ARG_INT4(target_id),
+		" event_id, 'state', state, 'target_id', target_id)::text",
+		target_id,
+		server_name,
 		ARG_TEXT(event),
 		ARG_TEXT(state),
 		ARG_TEXT(reason));
+
+	catalog_changed();
 	Async_Notify("depipe", catalog_text(rows, 0, 1));
+}
+
+void
+event_record(int32 target_id, const char *event, const char *state, const char *reason)
+{
+	record_event(ARG_INT4(target_id), ARG_NULL(TEXTOID), event, state, reason);
+}
+
+void
+event_record_stream(const char *server_name, const char *state, const char *reason)
+{
+	record_event(ARG_NULL(INT4OID), ARG_TEXT(server_name), "stream", state, reason);
 }

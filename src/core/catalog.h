@@ -132,6 +132,9 @@ extern Target *target_find(const char *name, bool missing_ok);
 extern Target *target_find_named(const char *schema_name, const char *table_name);
 extern Target *target_get(int32 target_id);
 
+/* NULL when there is none. */
+extern Target *target_find_id(int32 target_id);
+
 /* All targets that match a psql-style pattern ('mart.*'), in name order. */
 extern List *target_match(const char *pattern);
 
@@ -173,5 +176,8 @@ extern bool depipe_catalog_changed;
 extern void catalog_changed(void);
 
 extern void event_record(int32 target_id, const char *event, const char *state, const char *reason);
+
+/* The same for the stream of a server. */
+extern void event_record_stream(const char *server_name, const char *state, const char *reason);
 
 #endif /* DEPIPE_CATALOG_H */

@@ -146,23 +146,27 @@ load_delete(int32 target_id)
 void
 load_set_state(Load *load, LoadState state, const char *reason, const char *hint)
 {
+	CatalogRows *rows;
+	char *was;
+
 	if (load->state == state && state == LOAD_STREAMING && load->reason == NULL)
 		return;
-	(void) CATALOG_EXECUTE(
+	/* what is stored counts: the caller's may be of before a rollback */
+	rows = CATALOG_EXECUTE(
+		"WITH was AS (SELECT state FROM depipe.load_state"
+		" WHERE target_id OPERATOR(pg_catalog.=) $1), is_now AS ("
 		"INSERT INTO depipe.load_state (target_id, state, reason, hint) VALUES ($1, $2, $3, $4)"
 		" ON CONFLICT (target_id) DO UPDATE SET state = EXCLUDED.state,"
 		" reason = EXCLUDED.reason, hint = EXCLUDED.hint,"
-		/* what was to be copied again has no position to go on from */
-		" applied_lsn = CASE WHEN EXCLUDED.state OPERATOR(pg_catalog.=) 'detached'"
-		" AND depipe.load_state.state IN ('new', 'copying') THEN NULL"
-		" ELSE depipe.load_state.applied_lsn END,"
 		" since = CASE WHEN depipe.load_state.state OPERATOR(pg_catalog.=) EXCLUDED.state"
-		" THEN depipe.load_state.since ELSE pg_catalog.clock_timestamp() END",
+		" THEN depipe.load_state.since ELSE pg_catalog.clock_timestamp() END RETURNING state)"
+		" SELECT was.state FROM is_now LEFT JOIN was ON true",
 		ARG_INT4(load->target->id),
 		ARG_TEXT(load_state_name(state)),
 		ARG_TEXT(reason),
 		ARG_TEXT(hint));
-	if (load->state != state)
+	was = catalog_text(rows, 0, 1);
+	if (was == NULL || strcmp(was, load_state_name(state)) != 0)
 		event_record(load->target->id, "load", load_state_name(state), reason);
 	load->state = state;
 	load->reason = reason == NULL ? NULL : MemoryContextStrdup(GetMemoryChunkContext(load), reason);
@@ -359,10 +363,14 @@ load_condition(int32 target_id, char **reason)
 void
 loads_detach(const char *server_name)
 {
-	(void) CATALOG_EXECUTE("DELETE FROM depipe.load_state WHERE target_id IN"
-						   " (SELECT target_id FROM depipe.load"
-						   " WHERE server_name OPERATOR(pg_catalog.=) $1::name)",
-						   ARG_TEXT(server_name));
+	CatalogRows *rows = CATALOG_EXECUTE("DELETE FROM depipe.load_state WHERE target_id IN"
+										" (SELECT target_id FROM depipe.load"
+										" WHERE server_name OPERATOR(pg_catalog.=) $1::name)"
+										" RETURNING target_id",
+										ARG_TEXT(server_name));
+
+	for (uint64 i = 0; i < rows->count; i++)
+		event_record(catalog_int4(rows, i, 1), "load", load_state_name(LOAD_DETACHED), NULL);
 }
 
 /* ---- streams ---- */
@@ -446,6 +454,7 @@ stream_insert(const Stream *stream, Oid server)
 		ARG_INT4(stream->timeline),
 		ARG_TEXT(stream->instance_id),
 		ARG_LSN(stream->applied_lsn));
+	event_record_stream(stream->server_name, "streaming", "a slot was made");
 }
 
 CatalogRows *
@@ -458,19 +467,27 @@ streams_select(void)
 void
 stream_delete(const char *server_name)
 {
-	(void) CATALOG_EXECUTE("DELETE FROM depipe.stream"
-						   " WHERE server_name OPERATOR(pg_catalog.=) $1::name",
-						   ARG_TEXT(server_name));
+	CatalogRows *rows = CATALOG_EXECUTE("DELETE FROM depipe.stream"
+										" WHERE server_name OPERATOR(pg_catalog.=) $1::name",
+										ARG_TEXT(server_name));
+
+	if (rows->processed > 0)
+		event_record_stream(server_name, "removed", NULL);
 }
 
 void
 stream_set_state(const char *server_name, const char *state, const char *reason)
 {
-	(void) CATALOG_EXECUTE("UPDATE depipe.stream SET state = $2, reason = $3"
-						   " WHERE server_name OPERATOR(pg_catalog.=) $1::name",
-						   ARG_TEXT(server_name),
-						   ARG_TEXT(state),
-						   ARG_TEXT(reason));
+	CatalogRows *rows = CATALOG_EXECUTE(
+		"UPDATE depipe.stream r SET state = $2, reason = $3 FROM (SELECT server_name, state"
+		" FROM depipe.stream WHERE server_name OPERATOR(pg_catalog.=) $1::name FOR UPDATE) was"
+		" WHERE r.server_name OPERATOR(pg_catalog.=) was.server_name RETURNING was.state",
+		ARG_TEXT(server_name),
+		ARG_TEXT(state),
+		ARG_TEXT(reason));
+
+	if (rows->count > 0 && strcmp(catalog_text(rows, 0, 1), state) != 0)
+		event_record_stream(server_name, state, reason);
 }
 
 void

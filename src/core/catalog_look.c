@@ -51,7 +51,17 @@
 	" WHERE h.target_id OPERATOR(pg_catalog.=) t.target_id),"                  \
 	" EXISTS (SELECT FROM depipe.quarantined_row h"                            \
 	" WHERE h.target_id OPERATOR(pg_catalog.=) t.target_id),"                  \
-	" k.name, k.outcome_since, COALESCE(i.open, 0), m.input, s.paused_until"
+	" k.name, k.outcome_since, COALESCE(i.open, 0), m.input, s.paused_until,"  \
+	" w.rows, w.estimated"
+
+/* The server counts parameters from 1 here. */
+#define COPIES                                                                          \
+	"(SELECT p.param19::integer AS target_id, p.pid, p.param3 AS rows, p.param1"        \
+	" AS bytes, NULLIF(p.param20, -1) AS estimated"                                     \
+	" FROM pg_catalog.pg_stat_get_progress_info('COPY') p"                              \
+	" WHERE p.datid OPERATOR(pg_catalog.=) (SELECT d.oid FROM pg_catalog.pg_database d" \
+	" WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database())"            \
+	" AND p.param19 OPERATOR(pg_catalog.>) 0)"
 
 #define CONDITION_TABLES                                                                       \
 	" LEFT JOIN depipe.transform tr USING (target_id)"                                         \
@@ -82,10 +92,29 @@
 	" ON n.oid OPERATOR(pg_catalog.=) c.relnamespace"                                          \
 	" WHERE n.nspname OPERATOR(pg_catalog.=) x.schema_name"                                    \
 	" AND c.relname OPERATOR(pg_catalog.=) x.table_name)"                                      \
-	" ORDER BY x.target_id, x.schema_name, x.table_name) m USING (target_id)"
+	" ORDER BY x.target_id, x.schema_name, x.table_name) m USING (target_id)"                  \
+	" LEFT JOIN " COPIES " w USING (target_id)"
+
+CatalogRows *
+copies_select(void)
+{
+	return CATALOG_EXECUTE0("SELECT target_id, pid, rows, bytes, estimated FROM " COPIES " w");
+}
 
 CatalogRows *
 conditions_select(void)
 {
 	return CATALOG_EXECUTE0(NODE_COLUMNS CONDITION_COLUMNS NODE_TABLES CONDITION_TABLES NODE_ORDER);
+}
+
+TimestampTz
+target_as_of(int32 target_id)
+{
+	CatalogRows *rows = CATALOG_EXECUTE("SELECT " AS_OF " FROM depipe.target t"
+										" LEFT JOIN depipe.target_state s USING (target_id)"
+										" LEFT JOIN depipe.live_load lv USING (target_id)"
+										" WHERE t.target_id OPERATOR(pg_catalog.=) $1",
+										ARG_INT4(target_id));
+
+	return rows->count == 0 ? 0 : catalog_time(rows, 0, 1);
 }

@@ -39,6 +39,18 @@
 #define CONDITION_INCIDENTS (NODE_COUNT + 26)
 #define CONDITION_MISSING_INPUT (NODE_COUNT + 27) /* no target, and not there */
 #define CONDITION_PAUSED_UNTIL (NODE_COUNT + 28)
+#define CONDITION_COPIED (NODE_COUNT + 29) /* rows so far; NULL: no copy is going on */
+#define CONDITION_COPY_ESTIMATE (NODE_COUNT + 30)
+
+/* The time through which a target is complete, as is known now; 0: unknown. */
+extern TimestampTz target_as_of(int32 target_id);
+
+/* Parameters of a copy's progress beside those of COPY: its target (id), the source's estimate. */
+#define PROGRESS_COPY_TARGET 18
+#define PROGRESS_COPY_ESTIMATE 19
+
+/* Copies that are going on in this database: target, pid, rows, bytes, estimated rows. */
+extern CatalogRows *copies_select(void);
 
 /* One row per target, in name order. */
 extern CatalogRows *conditions_select(void);

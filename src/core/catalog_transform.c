@@ -202,18 +202,25 @@ target_has_trouble(int32 target_id)
 void
 transform_set_state(int32 target_id, const char *state, const char *reason, bool populated)
 {
-	(void) CATALOG_EXECUTE(
+	CatalogRows *rows = CATALOG_EXECUTE(
+		"WITH was AS (SELECT state FROM depipe.transform_state"
+		" WHERE target_id OPERATOR(pg_catalog.=) $1), is_now AS ("
 		"INSERT INTO depipe.transform_state AS s (target_id, state, reason, populated)"
 		" VALUES ($1, $2, $3, $4)"
 		" ON CONFLICT (target_id) DO UPDATE SET state = EXCLUDED.state, reason = EXCLUDED.reason,"
 		" populated = s.populated OR EXCLUDED.populated,"
 		" rebuild = s.rebuild AND NOT EXCLUDED.populated,"
 		" since = CASE WHEN s.state OPERATOR(pg_catalog.=) EXCLUDED.state THEN s.since"
-		" ELSE pg_catalog.clock_timestamp() END",
+		" ELSE pg_catalog.clock_timestamp() END RETURNING state)"
+		" SELECT was.state FROM is_now LEFT JOIN was ON true",
 		ARG_INT4(target_id),
 		ARG_TEXT(state),
 		ARG_TEXT(reason),
 		ARG_BOOL(populated));
+	char *was = catalog_text(rows, 0, 1);
+
+	if (was == NULL || strcmp(was, state) != 0)
+		event_record(target_id, "transform", state, reason);
 }
 
 void

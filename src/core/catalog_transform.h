@@ -96,7 +96,7 @@ extern bool target_has_trouble(int32 target_id);
 
 /* ---- state ---- */
 
-/* populated never goes back to false here; it ends a rebuild. */
+/* Records an event when it changes. populated never goes back to false here; it ends a rebuild. */
 extern void transform_set_state(int32 target_id, const char *state, const char *reason,
 								bool populated);
 

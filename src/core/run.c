@@ -9,6 +9,7 @@
 
 #include "catalog/pg_type.h"
 #include "core/message.h"
+#include "core/sqltext.h"
 #include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -95,7 +96,7 @@ run_log(const Run *run)
 						 " rows_in=" INT64_FORMAT " inserted=" INT64_FORMAT " updated=" INT64_FORMAT
 						 " deleted=" INT64_FORMAT " quarantined=" INT64_FORMAT " ms=%.1f%s%s",
 						 run->id,
-						 run->target->display,
+						 log_value(run->target->display),
 						 run_status_name(run->status),
 						 run->strategy ? run->strategy : "-",
 						 run->rows_in,

@@ -184,3 +184,34 @@ list_to_text_array(List *strings)
 		elements[i++] = CStringGetTextDatum((char *) lfirst(cell));
 	return construct_array(elements, i, TEXTOID, -1, false, TYPALIGN_INT);
 }
+
+char *
+log_value(const char *text)
+{
+	StringInfoData value;
+	bool plain = *text != '\0';
+
+	for (const char *p = text; *p != '\0'; p++)
+		plain &= (unsigned char) *p > ' ' && *p != '"' && *p != '=' && *p != '\\' && *p != 0x7f;
+	if (plain)
+		return pstrdup(text);
+	initStringInfo(&value);
+	appendStringInfoChar(&value, '"');
+	for (const char *p = text; *p != '\0'; p++)
+	{
+		if (*p == '"' || *p == '\\')
+			appendStringInfo(&value, "\\%c", *p);
+		else if (*p == '\n')
+			appendStringInfoString(&value, "\\n");
+		else if (*p == '\t')
+			appendStringInfoString(&value, "\\t");
+		else if (*p == '\r')
+			appendStringInfoString(&value, "\\r");
+		else if ((unsigned char) *p < ' ' || *p == 0x7f)
+			appendStringInfo(&value, "\\u%04x", (unsigned char) *p);
+		else
+			appendStringInfoChar(&value, *p);
+	}
+	appendStringInfoChar(&value, '"');
+	return value.data;
+}

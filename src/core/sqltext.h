@@ -58,4 +58,10 @@ extern List *text_array_to_list(ArrayType *array, const char *argument);
 /* The reverse; NULL for NIL. */
 extern ArrayType *list_to_text_array(List *strings);
 
+/*
+ * A value for a line of key=value pairs: as it is, or in double quotes with
+ * backslash escapes where a reader of such lines would be lost.
+ */
+extern char *log_value(const char *text);
+
 #endif /* DEPIPE_SQLTEXT_H */

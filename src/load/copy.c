@@ -19,6 +19,8 @@
  */
 #include "load/session.h"
 
+#include "commands/progress.h"
+#include "core/catalog_look.h"
 #include "core/guarded.h"
 #include "core/identity.h"
 #include "core/sqltext.h"
@@ -26,11 +28,15 @@
 #include "executor/spi.h"
 #include "load/rowreader.h"
 #include "miscadmin.h"
+#include "pgstat.h"
 #include "publish/publish.h"
 #include "transform/strategy.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
+
+/* Rows after which progress is reported. */
+#define PROGRESS_EVERY 100
 
 /* ---- the source's side ---- */
 
@@ -107,6 +113,46 @@ copy_in_binary(LoadTask *task, TupleDesc columns)
 	return true;
 }
 
+/* ---- progress ---- */
+
+/*
+ * pg_stat_progress_copy shows it, and pg_stat_get_progress_info() what only
+ * depipe reads there: a table that is not committed yet has no OID for others.
+ */
+static void
+progress_start(LoadSession *session, LoadTask *task, int64 estimate)
+{
+	const int params[] = {PROGRESS_COPY_COMMAND,
+						  PROGRESS_COPY_TYPE,
+						  PROGRESS_COPY_TARGET,
+						  PROGRESS_COPY_ESTIMATE};
+	const int64 values[] = {PROGRESS_COPY_COMMAND_FROM,
+							PROGRESS_COPY_TYPE_PIPE,
+							task->target->id,
+							estimate};
+
+	pgstat_progress_start_command(PROGRESS_COMMAND_COPY, task->target->relid);
+	pgstat_progress_update_multi_param(lengthof(params), params, values);
+	session->copying = true;
+}
+
+static void
+progress_report(LoadSession *session, uint64 rows, uint64 bytes)
+{
+	if (!session->copying)
+		return;
+	pgstat_progress_update_param(PROGRESS_COPY_TUPLES_PROCESSED, rows);
+	pgstat_progress_update_param(PROGRESS_COPY_BYTES_PROCESSED, bytes);
+}
+
+static void
+progress_end(LoadSession *session)
+{
+	if (session->copying)
+		pgstat_progress_end_command();
+	session->copying = false;
+}
+
 /* Rows as the source has them. */
 static uint64
 copy_source_rows(LoadSession *session, LoadTask *task, CopySource *source, TupleDesc columns,
@@ -119,6 +165,7 @@ copy_source_rows(LoadSession *session, LoadTask *task, CopySource *source, Tuple
 	Identity identity;
 	MemoryContext old;
 	uint64 count = 0;
+	uint64 bytes = 0;
 	char *buffer;
 	int length;
 
@@ -128,6 +175,7 @@ copy_source_rows(LoadSession *session, LoadTask *task, CopySource *source, Tuple
 	old = MemoryContextSwitchTo(session->row);
 	while ((length = source_receive(source->connection, &buffer, -1)) >= 0)
 	{
+		bytes += length;
 		if (!rowreader_copied(reader, buffer, length, binary, values, nulls))
 			continue;
 		if (delta != NULL)
@@ -135,8 +183,10 @@ copy_source_rows(LoadSession *session, LoadTask *task, CopySource *source, Tuple
 		else
 			tuplestore_putvalues(rows, columns, values, nulls);
 		MemoryContextReset(session->row);
-		count++;
+		if (++count % PROGRESS_EVERY == 0)
+			progress_report(session, count, bytes);
 	}
+	progress_report(session, count, bytes);
 	MemoryContextSwitchTo(old);
 	identity_restore(&identity);
 	session->reader = NULL;
@@ -304,6 +354,9 @@ fill_work(void *argument)
 	MemoryContext old = MemoryContextSwitchTo(copy->session->batch);
 
 	copy->delta->lsn = copy->source->position;
+	progress_start(copy->session,
+				   copy->task,
+				   source_table_estimate(copy->source->connection, copy->task->source));
 	if (copy->has_rows || copy->task->projection != NULL)
 		fill_difference(copy);
 	else
@@ -512,6 +565,7 @@ copy_new_tables(LoadSession *session)
 	}
 	if (copies != NIL)
 		publish_copies(session, copies);
+	progress_end(session);
 	if (source != NULL)
 		copy_source_close(source);
 	MemoryContextSwitchTo(old);

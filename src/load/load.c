@@ -532,8 +532,12 @@ depipe_pause(PG_FUNCTION_ARGS)
 	{
 		Target *target = lfirst(cell);
 
+		char *was;
+		bool is_new = !target_is_paused(target->id, &was) || strcmp(was, reason) != 0;
+
 		target_set_pause(target->id, true, reason, until);
-		event_record(target->id, "pause", "paused", reason);
+		if (is_new)
+			event_record(target->id, "pause", "paused", reason);
 	}
 	PG_RETURN_INT32(list_length(targets));
 }

@@ -86,6 +86,7 @@ typedef struct LoadSession
 	bool overtaken;              /* another run has the stream now */
 	bool binary;                 /* values are sent in binary form */
 	LoadTask *current;           /* whose work is being done, to attribute an error */
+	bool copying;                /* rows that are read count as progress of a copy */
 	bool projecting;             /* an expression of the current task is evaluated */
 	struct RowReader *reader;    /* what is being read, to name the column in it */
 	struct StreamState *state;

@@ -148,6 +148,25 @@ source_table_column(const SourceTable *table, const char *name)
 	return NULL;
 }
 
+int64
+source_table_estimate(Connection *connection, const SourceTable *table)
+{
+	SourceRows *rows = source_query(
+		connection,
+		1,
+		psprintf("WITH RECURSIVE part (oid) AS (SELECT %u::pg_catalog.oid UNION ALL"
+				 " SELECT i.inhrelid FROM part p JOIN pg_catalog.pg_inherits i"
+				 " ON i.inhparent = p.oid WHERE %s)"
+				 " SELECT pg_catalog.sum(c.reltuples)::bigint FROM part p"
+				 " JOIN pg_catalog.pg_class c ON c.oid = p.oid"
+				 " WHERE c.relkind <> 'p' AND c.reltuples >= 0",
+				 table->relid,
+				 table->kind == RELKIND_PARTITIONED_TABLE ? "true" : "false"),
+		"estimate the rows of a table");
+
+	return rows->values[0][0] == NULL ? -1 : strtoll(rows->values[0][0], NULL, 10);
+}
+
 bool
 source_table_full(const SourceTable *table)
 {

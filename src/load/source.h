@@ -57,6 +57,9 @@ extern SourceTable *source_table_describe(Connection *connection, const char *sc
 										  const char *table_name);
 extern SourceColumn *source_table_column(const SourceTable *table, const char *name);
 
+/* Rows of a table and its partitions as the source's planner knows them; -1: unknown. */
+extern int64 source_table_estimate(Connection *connection, const SourceTable *table);
+
 /* Does the identity send the whole old image? */
 extern bool source_table_full(const SourceTable *table);
 

@@ -704,7 +704,11 @@ depipe_drop_constraint(PG_FUNCTION_ARGS)
 		catalog_changed();
 		PG_RETURN_VOID();
 	}
-	(void) incident_close(target->id, 0, name);
+	if (incident_close(target->id, 0, name))
+		event_record(target->id,
+					 "incident",
+					 "closed",
+					 psprintf("constraint \"%s\" was dropped", name));
 	(void) quarantine_mark_retries(target->id, row->id, NIL, NULL);
 	constraint_row_delete(row->id);
 	if (!target_forget_if_gone(target))

@@ -339,8 +339,6 @@ record_published(SliceNode *node)
 	if (node->whole)
 		transform_forget_quarantine(id, node->run->id);
 	target_set_data_as_of(id, inputs_as_of(node));
-	if (strcmp(node->transform->state, "ok") != 0)
-		event_record(id, "transform", "ok", NULL);
 	transform_set_state(id, "ok", NULL, true);
 	dag_set_cause(node->slice->dag, id, NULL);
 }
@@ -359,8 +357,6 @@ record_not_published(SliceNode *node)
 		state = "failed";
 	else if (node->outcome == PUBLISH_REJECTED)
 		state = "rejected";
-	if (strcmp(node->transform->state, state) != 0)
-		event_record(target->id, "transform", state, node->run->reason);
 	transform_set_state(target->id, state, node->run->reason, false);
 	if (strcmp(state, "blocked") != 0 || node->outcome == PUBLISH_BROKEN)
 		dag_set_cause(node->slice->dag,

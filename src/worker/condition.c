@@ -224,6 +224,21 @@ next_of_load(const DagNode *node, const CatalogRows *rows, int row)
 	return statement("SELECT depipe.resync(%s)", node);
 }
 
+/* How far a copy is that is going on. */
+static char *
+copy_progress(const CatalogRows *rows, int row, char *reason)
+{
+	int64 copied = catalog_int8(rows, row, CONDITION_COPIED);
+
+	if (catalog_isnull(rows, row, CONDITION_COPIED))
+		return reason;
+	if (catalog_isnull(rows, row, CONDITION_COPY_ESTIMATE))
+		return psprintf(INT64_FORMAT " rows copied", copied);
+	return psprintf(INT64_FORMAT " of about " INT64_FORMAT " rows copied",
+					copied,
+					catalog_int8(rows, row, CONDITION_COPY_ESTIMATE));
+}
+
 static void
 set_load(Condition *condition, const CatalogRows *rows, int row)
 {
@@ -244,7 +259,7 @@ set_load(Condition *condition, const CatalogRows *rows, int row)
 		set_condition(condition,
 					  RANK_BEGINNING,
 					  state,
-					  reason,
+					  copy_progress(rows, row, reason),
 					  strcmp(state, "new") == 0 ? statement("CALL depipe.run(%s)", node) : NULL);
 	else if (catalog_bool(rows, row, CONDITION_PARKED))
 		set_condition(condition,
@@ -595,6 +610,7 @@ conditions_load(void)
 
 PG_FUNCTION_INFO_V1(depipe_blocked_targets);
 PG_FUNCTION_INFO_V1(depipe_conditions);
+PG_FUNCTION_INFO_V1(depipe_copies);
 PG_FUNCTION_INFO_V1(depipe_may_see);
 
 #define COLUMNS 13
@@ -656,6 +672,31 @@ depipe_conditions(PG_FUNCTION_ARGS)
 				 condition->rank == RANK_BLOCKED && condition->link != LINK_NONE
 					 ? path_from_root(condition)
 					 : NULL);
+		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+	}
+	return (Datum) 0;
+}
+
+/* copies(): of the targets that the current user may see. */
+Datum
+depipe_copies(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	CatalogRows *rows;
+
+	InitMaterializedSRF(fcinfo, 0);
+	rows = copies_select();
+	for (uint64 i = 0; i < rows->count; i++)
+	{
+		int32 id = catalog_int4(rows, i, 1);
+		Datum values[5];
+		bool nulls[5];
+		Target *target = target_find_id(id);
+
+		if (target == NULL || !identity_may_see(target->owner, target->relid))
+			continue;
+		for (int j = 0; j < lengthof(values); j++)
+			values[j] = catalog_datum(rows, i, j + 1, &nulls[j]);
 		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 	}
 	return (Datum) 0;

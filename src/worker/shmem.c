@@ -31,7 +31,6 @@
 
 #define START_TIMEOUT (30 * USECS_PER_SEC)
 #define LEAVE_ALONE (10 * USECS_PER_SEC)
-#define MISSED_LOOKS 5
 
 /* All fields of these under the lock. */
 typedef struct WorkerSlot
@@ -414,20 +413,23 @@ database_looking(Oid database, TimestampTz otherwise_at)
 	LWLockRelease(shared->lock);
 }
 
-/* One that was not looked at for some rounds has no launcher any more, or is not named. */
+/* A look that is long overdue does not come: there is no launcher, or the database is not named. */
 bool
 database_is_served(Oid database)
 {
-	TimestampTz oldest = GetCurrentTimestamp() - MISSED_LOOKS * depipe_naptime * INT64CONST(1000) -
-						 USECS_PER_MINUTE;
+	TimestampTz oldest = GetCurrentTimestamp() - USECS_PER_MINUTE;
 	bool served = false;
 
 	if (shared == NULL)
 		return false;
 	LWLockAcquire(shared->lock, LW_SHARED);
 	for (int i = 0; i < DATABASE_SLOTS; i++)
-		if (shared->databases[i].database == database)
-			served = shared->databases[i].has_extension && shared->databases[i].looked_at > oldest;
+	{
+		DatabaseSlot *slot = &shared->databases[i];
+
+		if (slot->database == database)
+			served = slot->has_extension && Max(slot->look_at, slot->looked_at) > oldest;
+	}
 	LWLockRelease(shared->lock);
 	return served;
 }

@@ -127,7 +127,7 @@ depipe_why(PG_FUNCTION_ARGS)
 Datum
 depipe_as_of(PG_FUNCTION_ARGS)
 {
-	TimestampTz as_of = target_data_as_of(visible_target(fcinfo)->id);
+	TimestampTz as_of = target_as_of(visible_target(fcinfo)->id);
 
 	if (as_of == 0)
 		PG_RETURN_NULL();
