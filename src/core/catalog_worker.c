@@ -48,7 +48,7 @@ wait_after(int32 failures)
 	return (int64) ((double) Min(wait, LONGEST_WAIT) * factor);
 }
 
-void
+TimestampTz
 attempt_begin(const char *unit)
 {
 	CatalogRows *rows = CATALOG_EXECUTE("SELECT failures FROM depipe.attempt"
@@ -56,6 +56,7 @@ attempt_begin(const char *unit)
 										ARG_TEXT(unit));
 	int32 failures = 1 + (rows->count == 0 ? 0 : catalog_int4(rows, 0, 1));
 	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz retry_at = now + wait_after(failures);
 
 	(void) CATALOG_EXECUTE("INSERT INTO depipe.attempt (unit, started_at, failures, retry_at)"
 						   " VALUES ($1, $2, $3, $4)"
@@ -64,7 +65,8 @@ attempt_begin(const char *unit)
 						   ARG_TEXT(unit),
 						   ARG_TIME(now),
 						   ARG_INT4(failures),
-						   ARG_TIME(now + wait_after(failures)));
+						   ARG_TIME(retry_at));
+	return retry_at;
 }
 
 void
@@ -83,6 +85,17 @@ attempt_held(const char *unit)
 						   " WHERE unit OPERATOR(pg_catalog.=) $1",
 						   ARG_TEXT(unit),
 						   ARG_TIME(GetCurrentTimestamp() + LONGEST_HELD));
+}
+
+CatalogRows *
+attempts_of_loads(const char *server_name)
+{
+	return CATALOG_EXECUTE("SELECT l.target_id, u.failures, u.retry_at"
+						   " FROM depipe.load l JOIN depipe.attempt u"
+						   " ON u.unit OPERATOR(pg_catalog.=) ('target ' || l.target_id)"
+						   " WHERE l.server_name OPERATOR(pg_catalog.=) $1::name"
+						   " AND u.failures OPERATOR(pg_catalog.>) 0",
+						   ARG_TEXT(server_name));
 }
 
 /* ---- what is due ---- */
@@ -220,13 +233,6 @@ loads_to_stream(const char *server_name, long *target_lag_ms)
 	return ids_of(rows);
 }
 
-List *
-servers_with_work_due(void)
-{
-	return names_of(CATALOG_EXECUTE0("SELECT DISTINCT l.server_name::text" LOADS_TO_RUN
-									 " AND " IS_DUE(WORK_AT) " ORDER BY 1"));
-}
-
 TimestampTz
 server_next_work(const char *server_name)
 {
@@ -241,8 +247,7 @@ CatalogRows *
 servers_next(void)
 {
 	return CATALOG_EXECUTE0("SELECT l.server_name::text, pg_catalog.min(LEAST(" LOAD_LAG_AT
-							", " WORK_AT ")), pg_catalog.min(" WORK_AT ")" LOADS_TO_RUN
-							" GROUP BY 1");
+							", " WORK_AT "))" LOADS_TO_RUN " GROUP BY 1");
 }
 
 /* ---- transforms ---- */

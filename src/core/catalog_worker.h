@@ -22,15 +22,23 @@ extern char *unit_of_checks(int32 target_id); /* what time alone brings to a tar
 
 /*
  * Begin an attempt: until it ends well, the next one is not before a wait
- * that doubles with each failure in a row.
+ * that doubles with each failure in a row.  Returns when that is over.
  */
-extern void attempt_begin(const char *unit);
+extern TimestampTz attempt_begin(const char *unit);
 
 /* It ended well, or what made it fail may have been repaired: no wait. */
 extern void attempt_end(const char *unit);
 
 /* It could not do anything, for a reason that lies elsewhere: wait a minute at most. */
 extern void attempt_held(const char *unit);
+
+/* columns of attempts_of_loads() */
+#define ATTEMPT_TARGET_ID 1
+#define ATTEMPT_FAILURES 2
+#define ATTEMPT_RETRY_AT 3
+
+/* Of those loads of a server that have failed. */
+extern CatalogRows *attempts_of_loads(const char *server_name);
 
 /* ---- what is due (ids of targets, in no order unless said) ---- */
 
@@ -77,19 +85,16 @@ extern List *servers_to_stream(void);
 extern List *loads_to_stream(const char *server_name, long *target_lag_ms);
 
 /*
- * Servers (names) in whose loads something is to be done now although the
- * source may send nothing: a copy, a probe, parked rows to be tried again.
- * And when that will be the case for one server; DT_NOEND: never.
+ * When something is to be done in the loads of a server although the source
+ * may send nothing: a copy, a probe, parked rows to be tried again.
  */
-extern List *servers_with_work_due(void);
 extern TimestampTz server_next_work(const char *server_name);
 
 /* ---- when something becomes due (a time that has come, or -infinity: now) ---- */
 
 /* columns of servers_next() */
 #define NEXT_SERVER 1
-#define NEXT_RUN 2  /* its loads are due, when no worker has its stream */
-#define NEXT_WORK 3 /* server_next_work() */
+#define NEXT_RUN 2 /* its loads are due, when no worker has its stream */
 extern CatalogRows *servers_next(void);
 
 /* Everything but loads: transforms, checks by time, housekeeping; DT_NOEND: nothing. */

@@ -426,6 +426,7 @@ finish_copy(Copy *copy)
 	if (item->status == PUBLISH_DONE || item->status == PUBLISH_NOTHING)
 	{
 		task->published = true;
+		session_succeeded(task);
 		task->run->status = RUN_RUNNING; /* a copy is something, also when nothing differs */
 		task->run->rows_in = copy->rows;
 		load_set_copied(task->load,
@@ -441,6 +442,8 @@ finish_copy(Copy *copy)
 	if (item->reason != NULL)
 		task->run->reason = MemoryContextStrdup(session->context, item->reason);
 	load_set_state(task->load, LOAD_NEW, item->reason, NULL);
+	if (item->status == PUBLISH_ERROR || item->status == PUBLISH_REJECTED)
+		session_failed(session, task, item->reason);
 }
 
 /* A breaker that is open keeps the copy from starting. */

@@ -19,10 +19,6 @@
 #include "publish/publish.h"
 #include "utils/memutils.h"
 
-/* A table whose batch was not published is tried again after a wait that doubles. */
-#define FIRST_WAIT USECS_PER_SEC
-#define LONGEST_WAIT USECS_PER_MINUTE
-
 /* A table that somebody has locked for so long is parked, so that the others go on. */
 #define LOCK_TIMEOUT_MS 3000
 
@@ -143,27 +139,6 @@ with_waiting(LoadSession *session, LoadTask *task, Delta *delta)
 
 /* ---- waits after batches that were not published ---- */
 
-/*
- * In a stream that goes on there is a batch every moment: what was rejected, or
- * failed, is not tried again with each.
- */
-static void
-wait_after_failure(LoadSession *session, LoadTask *task, const char *reason)
-{
-	int64 wait = FIRST_WAIT;
-
-	if (!session->following)
-		return;
-	for (int i = 0; i < task->failures && wait < LONGEST_WAIT; i++)
-		wait *= 2;
-	task->failures++;
-	task->retry_at = GetCurrentTimestamp() + Min(wait, LONGEST_WAIT);
-	if (task->retry_reason != NULL)
-		pfree(task->retry_reason);
-	task->retry_reason = MemoryContextStrdup(session->context,
-											 reason != NULL ? reason : "it was not published");
-}
-
 static bool
 is_waiting(const LoadTask *task)
 {
@@ -264,8 +239,7 @@ take_result(LoadSession *session, Delivery *delivery)
 		case PUBLISH_DONE:
 			task->published = true;
 			task->blocked = false;
-			task->failures = 0;
-			task->retry_at = 0;
+			session_succeeded(task);
 			run->status = RUN_RUNNING;
 			run->reason = run->error_sqlstate = run->error_message = run->error_hint = NULL;
 			load_set_state(task->load, LOAD_STREAMING, NULL, NULL);
@@ -273,7 +247,7 @@ take_result(LoadSession *session, Delivery *delivery)
 		case PUBLISH_NOTHING:
 			break;
 		case PUBLISH_REJECTED:
-			wait_after_failure(session, task, item->reason);
+			session_failed(session, task, item->reason);
 			/* FALLTHROUGH */
 		case PUBLISH_BROKEN:
 		case PUBLISH_BLOCKED:
@@ -281,7 +255,7 @@ take_result(LoadSession *session, Delivery *delivery)
 			run->reason = keep(task, item->reason);
 			break;
 		case PUBLISH_ERROR:
-			wait_after_failure(session, task, item->reason);
+			session_failed(session, task, item->reason);
 			task->blocked = session->following;
 			run->status = RUN_FAILED;
 			run->reason = keep(task, item->reason);

@@ -140,14 +140,15 @@ tell_moved(Following *following)
 static TimestampTz
 next_look(const Following *following)
 {
-	TimestampTz at = GetCurrentTimestamp() + LOOK_AFTER;
+	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz at = now + LOOK_AFTER;
 	ListCell *cell;
 
 	foreach(cell, following->session->tasks)
 	{
 		const LoadTask *task = lfirst(cell);
 
-		if (task->retry_at != 0 && !task->stopped)
+		if (task->retry_at > now && !task->stopped)
 			at = Min(at, task->retry_at);
 	}
 	return at;
@@ -339,12 +340,9 @@ follow_session(LoadSession *session, const char *fingerprint, const LoadFollower
 	return told ? FOLLOW_TOLD : FOLLOW_AGAIN;
 }
 
-/*
- * The runs of the catching up are over; those that follow are others.  What one
- * table could not do is that table's failure, not its server's.
- */
+/* The runs of the catching up are over; those that follow are others. */
 static void
-end_first_runs(LoadSession *session, bool server_failed)
+end_first_runs(LoadSession *session)
 {
 	ListCell *cell;
 
@@ -353,11 +351,8 @@ end_first_runs(LoadSession *session, bool server_failed)
 	{
 		LoadTask *task = lfirst(cell);
 
-		if (!server_failed && task->run != NULL && task->run->status == RUN_FAILED)
-			attempt_begin(unit_of_target(task->target->id));
-		else if (!server_failed && task->run != NULL && task->run->status == RUN_SUCCEEDED)
-			attempt_end(unit_of_target(task->target->id));
 		task->run = NULL;
+		task->counted = false;
 	}
 }
 
@@ -368,7 +363,7 @@ catch_up_and_follow(LoadSession *session, const char *fingerprint, const LoadFol
 	ErrorData *error = step_catch_up(session);
 	bool streaming = error == NULL && is_streaming(session);
 
-	end_first_runs(session, error != NULL);
+	end_first_runs(session);
 	if (error != NULL)
 		return FOLLOW_FAILED;
 	attempt_end(unit_of_server(session->server_name));

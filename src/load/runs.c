@@ -107,6 +107,7 @@ runs_begin_batch(LoadSession *session)
 		task->touched = false;
 		task->attempted = false;
 		task->published = false;
+		task->counted = false;
 		if (task->run == NULL)
 			continue;
 		task->run->status = RUN_RUNNING;
@@ -125,6 +126,7 @@ runs_forget_batch(LoadSession *session)
 
 		task->touched = false;
 		task->attempted = false;
+		task->counted = false;
 		if (task->run != NULL && task->folded)
 		{
 			*task->run = task->before;

@@ -21,6 +21,7 @@
 #include "access/xact.h"
 #include "access/xlog.h"
 #include "common/hashfn.h"
+#include "core/catalog_worker.h"
 #include "core/guarded.h"
 #include "core/message.h"
 #include "core/sqltext.h"
@@ -48,6 +49,30 @@ make_task(Load *load)
 	return task;
 }
 
+/* Of earlier sessions. */
+static void
+remember_failures(LoadSession *session)
+{
+	CatalogRows *rows = attempts_of_loads(session->server_name);
+
+	for (uint64 i = 0; i < rows->count; i++)
+	{
+		ListCell *cell;
+
+		foreach(cell, session->tasks)
+		{
+			LoadTask *task = lfirst(cell);
+
+			if (task->target->id != catalog_int4(rows, i, ATTEMPT_TARGET_ID))
+				continue;
+			task->failures = catalog_int4(rows, i, ATTEMPT_FAILURES);
+			task->retry_at = catalog_time(rows, i, ATTEMPT_RETRY_AT);
+			task->retry_reason = pstrdup(task->load->reason != NULL ? task->load->reason
+																	: "it has failed before");
+		}
+	}
+}
+
 LoadSession *
 session_begin(const char *server_name, const LoadRefreshOptions *options)
 {
@@ -70,6 +95,8 @@ session_begin(const char *server_name, const LoadRefreshOptions *options)
 	session->server_name = pstrdup(server_name);
 	foreach(cell, loads_of_server(server_name))
 		session->tasks = lappend(session->tasks, make_task(lfirst(cell)));
+	if (options->quiet)
+		remember_failures(session);
 	MemoryContextSwitchTo(old);
 	return session;
 }
@@ -240,6 +267,30 @@ session_task_error(LoadSession *session, LoadTask *task, ErrorData *error)
 	task->stopped = true;
 	set_run_failed(session, task, error->sqlerrcode, error->message, error->hint);
 	load_set_state(task->load, task->load->state, error->message, error->hint);
+	session_failed(session, task, error->message);
+}
+
+void
+session_failed(LoadSession *session, LoadTask *task, const char *reason)
+{
+	if (!session->options->quiet || task->counted)
+		return;
+	task->counted = true;
+	task->failures++;
+	task->retry_at = attempt_begin(unit_of_target(task->target->id));
+	if (task->retry_reason != NULL)
+		pfree(task->retry_reason);
+	task->retry_reason = MemoryContextStrdup(session->context,
+											 reason != NULL ? reason : "it was not published");
+}
+
+void
+session_succeeded(LoadTask *task)
+{
+	if (task->failures > 0)
+		attempt_end(unit_of_target(task->target->id));
+	task->failures = 0;
+	task->retry_at = 0;
 }
 
 /* Stop a task; session_record() says so where it is to be seen. */
@@ -870,5 +921,7 @@ session_record(LoadSession *session)
 						   task->problem,
 						   task->problem_hint);
 		load_set_state(task->load, task->problem_state, task->problem, task->problem_hint);
+		if (task->asked)
+			session_failed(session, task, task->problem);
 	}
 }

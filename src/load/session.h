@@ -43,9 +43,10 @@ typedef struct LoadTask
 	char *problem_hint;
 	LoadState problem_state;
 	int problem_sqlstate;
-	TimestampTz retry_at; /* after an error or a rejection: its changes are parked until then */
+	TimestampTz retry_at; /* after a failure: its changes are parked until then; 0: none */
 	int failures;         /* of them in a row */
 	char *retry_reason;
+	bool counted; /* the failure of this batch, or copy */
 	/* in a stream that goes on, where a run covers the batches of a minute (runs.c) */
 	MemoryContext run_context;
 	bool touched; /* the batch is one of the run's */
@@ -145,6 +146,14 @@ extern void session_stop_task(LoadSession *session, LoadTask *task, LoadState st
 
 /* Record an error of a task's own work; its state stays. */
 extern void session_task_error(LoadSession *session, LoadTask *task, ErrorData *error);
+
+/*
+ * For the scheduler's runs, of which there may be one every moment: a table
+ * that failed, or whose batch or copy was rejected, is not tried again before a
+ * wait that doubles; one that was published is.  Others try at once.
+ */
+extern void session_failed(LoadSession *session, LoadTask *task, const char *reason);
+extern void session_succeeded(LoadTask *task);
 
 /* "SELECT depipe.resync('raw.orders');" */
 extern char *session_resync_hint(const LoadTask *task);

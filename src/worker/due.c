@@ -230,7 +230,7 @@ begin_server_work(void *argument)
 	return true;
 }
 
-/* What one table could not do is that table's failure, not its server's. */
+/* What one table could not do is that table's failure (session_failed()), not its server's. */
 static void
 end_server(const ServerWork *work, bool server_failed)
 {
@@ -240,15 +240,7 @@ end_server(const ServerWork *work, bool server_failed)
 	if (server_failed)
 		return;
 	foreach(cell, work->runs)
-	{
-		const Run *run = lfirst(cell);
-
-		tried |= run->status != RUN_SKIPPED;
-		if (run->status == RUN_FAILED)
-			attempt_begin(unit_of_target(run->target->id));
-		else if (run->status == RUN_SUCCEEDED)
-			attempt_end(unit_of_target(run->target->id));
-	}
+		tried |= ((const Run *) lfirst(cell))->status != RUN_SKIPPED;
 	if (tried)
 		attempt_end(unit_of_server(work->server));
 	else
@@ -437,12 +429,10 @@ due_next(ServerIsServed is_served)
 
 	for (uint64 i = 0; i < rows->count; i++)
 	{
-		bool served = is_served != NULL && is_served(catalog_text(rows, i, NEXT_SERVER));
-		TimestampTz at = catalog_time(rows, i, NEXT_WORK);
+		TimestampTz at = catalog_time(rows, i, NEXT_RUN);
 
-		if (!served)
-			at = catalog_time(rows, i, NEXT_RUN);
-		next = Min(next, at);
+		if (is_served == NULL || !is_served(catalog_text(rows, i, NEXT_SERVER)))
+			next = Min(next, at);
 	}
 	return next;
 }

@@ -25,9 +25,8 @@ extern bool due_pass(const char *started_by, TimestampTz deadline, ServerIsServe
 
 /*
  * When the next thing becomes due in this database; a time that is not in the
- * future: now; DT_NOEND: nothing will.  Of servers that are served (is_served
- * may be NULL) only what their stream does not bring counts: see
- * servers_with_work_due() in core/catalog_worker.h.
+ * future: now; DT_NOEND: nothing will.  Servers that are served (is_served may
+ * be NULL) do not count: server_next_work() is for whoever has their stream.
  */
 extern TimestampTz due_next(ServerIsServed is_served);
 

@@ -270,6 +270,61 @@ is(waits_of($fails), 0, 'another definition ends the wait');
 at_warehouse(q{SELECT depipe.drop_transform('mart.fails')});
 rests('it is gone');
 
+# the rows of a load: parked until the wait is over
+foreach my $kind ('an error', 'a rejection')
+{
+	my $what = $kind eq 'an error' ? 'failed' : 'blocked';
+
+	at_warehouse($kind eq 'an error' ? 'ALTER TABLE raw.orders ADD CONSTRAINT local CHECK (amount < 5000)'
+		: q{SELECT depipe.add_constraint('raw.orders', depipe.satisfies('amount < 5000'), name => 'local', on_violation => 'reject')});
+	let_time_pass();
+	one_pass();
+	my $before = runs_of('raw.orders', $what);
+	at_source('UPDATE orders SET amount = 6000 WHERE id = 2');
+	let_time_pass();
+	rests($kind);
+	is(runs_of('raw.orders', $what), $before + 1, "$kind: $what");
+	is(waits_of(unit_of('orders')), 1, "$kind: it waits");
+	rests("$kind, nothing new");
+	at_source('UPDATE orders SET amount = 3 WHERE id = 3');
+	at_warehouse(q{UPDATE depipe.attempt SET started_at = started_at - interval '1 hour' WHERE unit LIKE 'server%'},
+		q{UPDATE depipe.attempt SET retry_at = now() + interval '1 hour' WHERE unit LIKE 'target%' AND failures > 0});
+	rests("$kind, something new");
+	is(waits_of(unit_of('orders')), 1, "$kind: not tried again with each batch");
+	cmp_ok(at_warehouse('SELECT count(*) FROM depipe.parked_item'), '>=', 2, "$kind: what comes is parked");
+	at_source('UPDATE orders SET amount = 2 WHERE id = 2');
+	let_time_pass();
+	rests("$kind, repaired");
+	is(waits_of(unit_of('orders')), 0, "$kind: repaired, no wait");
+	is_same($source, $warehouse, 'orders', "$kind: repaired", columns => 'id, amount');
+	at_warehouse($kind eq 'an error' ? 'ALTER TABLE raw.orders DROP CONSTRAINT local' : q{SELECT depipe.drop_constraint('raw.orders', 'local')});
+}
+at_warehouse(q{ALTER TABLE raw.orders ADD CONSTRAINT local CHECK (amount < 5000)});
+at_source('UPDATE orders SET amount = 6000 WHERE id = 2');
+let_time_pass();
+one_pass();
+at_warehouse(q{ALTER TABLE raw.orders DROP CONSTRAINT local}, q{SELECT depipe.refresh('raw.orders')});
+is_same($source, $warehouse, 'orders', 'a person does not wait', columns => 'id, amount');
+
+# a copy whose source is not there
+at_warehouse(q{SELECT depipe.create_load('raw.nothing', server => 'shop', source => 'public.nothing', target_lag => '1 hour')});
+rests('a source table that is not there');
+my $tries = runs_of('raw.nothing', 'failed');
+one_pass() for 1 .. 5;
+cmp_ok(runs_of('raw.nothing', 'failed'), '<=', $tries + 2, 'is not looked for at each pass');
+at_source('CREATE TABLE nothing (id int PRIMARY KEY)', 'INSERT INTO nothing VALUES (1)');
+let_time_pass();
+rests('it has come');
+is_same($source, $warehouse, 'nothing', 'it has come');
+
+# the slot of a source that changes other tables only
+my $confirmed = q{SELECT min(confirmed_flush_lsn) >= '%s' FROM pg_replication_slots WHERE slot_name LIKE 'depipe%%'};
+at_source('CREATE TABLE others (id int)', 'INSERT INTO others SELECT generate_series(1, 1000)');
+my $position = at_source('SELECT pg_current_wal_lsn()');
+let_time_pass();
+rests('changes of other tables');
+is_value($source, sprintf($confirmed, $position), 't', 'the slot of an idle source advances');
+
 my $port = $source->port;
 foreach my $repair ("ALTER SERVER shop OPTIONS (SET port '$port')", "ALTER USER MAPPING FOR CURRENT_USER SERVER shop OPTIONS (DROP user)",
 	q{DROP USER MAPPING FOR CURRENT_USER SERVER shop; CREATE USER MAPPING FOR CURRENT_USER SERVER shop}, q{SELECT depipe.resume('raw.*')})
