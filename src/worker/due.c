@@ -464,12 +464,6 @@ due_pass(const char *started_by, TimestampTz deadline, ServerIsServed is_served)
 
 PG_FUNCTION_INFO_V1(depipe_run_due);
 
-static const char *
-time_text(TimestampTz time)
-{
-	return time <= GetCurrentTimestamp() ? "once" : timestamptz_to_str(time);
-}
-
 /* run_due(max_duration) */
 Datum
 depipe_run_due(PG_FUNCTION_ARGS)
@@ -483,7 +477,8 @@ depipe_run_due(PG_FUNCTION_ARGS)
 	else if (!due_pass("run_due", deadline, NULL))
 		ereport(NOTICE, (errmsg("another pass runs, nothing to do")));
 	else if (message_level_is_interesting(DEBUG1))
-		ereport(DEBUG1, (errmsg_internal("something is due at %s", time_text(due_next(NULL)))));
+		ereport(DEBUG1,
+				(errmsg_internal("something is due at %s", timestamptz_to_str(due_next(NULL)))));
 	transaction_end_procedure();
 	PG_RETURN_VOID();
 }

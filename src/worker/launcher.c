@@ -112,15 +112,21 @@ start_schedulers(MemoryContext context)
 		TimestampTz at = database_look_at(id.database, depipe_naptime);
 
 		if (at > now)
-			next = Min(next, at);
-		else if (worker_start(&id))
-			database_looking(id.database, now + LONGEST_SLEEP);
-		else
 		{
+			next = Min(next, at);
+			continue;
+		}
+		/* one that is about to end has said already when to look again */
+		if (!worker_is_running(&id))
+		{
+			/* before it starts: what it says is not to be overwritten */
+			database_looking(id.database, now + LONGEST_SLEEP);
+			if (worker_start(&id))
+				continue;
 			/* as many as may be: not at once again */
 			database_looking(id.database, now + USECS_PER_SEC);
-			next = Min(next, now + USECS_PER_SEC);
 		}
+		next = Min(next, now + USECS_PER_SEC);
 	}
 	return next;
 }

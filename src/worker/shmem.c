@@ -331,10 +331,8 @@ detach(int code, Datum argument)
 	{
 		slot->used = false;
 		if (slot->id.kind != WORKER_SCHEDULER)
-		{
 			find_database(slot->id.database)->look_now = true;
-			wake_launcher();
-		}
+		wake_launcher();
 	}
 	LWLockRelease(shared->lock);
 	ConditionVariableBroadcast(&shared->moved);
