@@ -104,6 +104,22 @@ my %checks = (
 		}
 	},
 
+	# Every SQL function checks the version first (CHECKED_FUNCTION), but for those that the server
+	# calls by itself, and what is needed to see what is wrong.
+	handshake => sub {
+		my ($file, $text) = @_;
+		my %without = map { ("depipe_$_" => 1) } qw(local_identity foreign_streams validator
+		  server_dropped extension_dropped server_altered names_changed refuse_dml may_see may_read
+		  may_inspect conditions copies blocked_targets stream_workers);
+
+		$text = without_comments($text);
+		while ($text =~ /^PG_FUNCTION_INFO_V1\((\w+)\)/gm)
+		{
+			finding($file, $text, $-[0], "$1 does not check the version: use CHECKED_FUNCTION")
+			  unless $without{$1};
+		}
+	},
+
 	# What a person can read: functions of 100 lines, files of 1,200, lines of 100 columns.
 	length => sub {
 		my ($file, $text) = @_;

@@ -20,6 +20,7 @@
 #include "depipe.h"
 #include "access/htup.h"
 #include "catalog/pg_type.h"
+#include "fmgr.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/pg_lsn.h"
@@ -87,8 +88,7 @@ extern List *catalog_text_list(const CatalogRows *rows, uint64 row, int column);
 
 /*
  * Why this library does not serve the SQL version of the database, and what
- * to do; NULL when it does.  catalog_check_version() raises it as 55000: first
- * of all in each SQL function, as the arguments of another version are others.
+ * to do; NULL when it does.  catalog_check_version() raises it as 55000.
  */
 extern char *catalog_version_problem(char **hint);
 
@@ -98,6 +98,21 @@ extern char *catalog_version_problem(char **hint);
  */
 extern char *catalog_idle_reason(char **next);
 extern void catalog_check_version(void);
+
+/*
+ * In place of PG_FUNCTION_INFO_V1: the version is checked before anything
+ * else, for the arguments in another version's script may be others.  The
+ * function itself is a static one, name_checked.
+ */
+#define CHECKED_FUNCTION(name)                     \
+	PG_FUNCTION_INFO_V1(name);                     \
+	static Datum name##_checked(PG_FUNCTION_ARGS); \
+	Datum name(PG_FUNCTION_ARGS)                   \
+	{                                              \
+		catalog_check_version();                   \
+		return name##_checked(fcinfo);             \
+	}                                              \
+	extern Datum name(PG_FUNCTION_ARGS)
 
 /* ---- targets ---- */
 

@@ -23,7 +23,7 @@
 #include "core/sqltext.h"
 #include "miscadmin.h"
 
-PG_FUNCTION_INFO_V1(depipe_adopt);
+CHECKED_FUNCTION(depipe_adopt);
 
 typedef enum AdoptResync
 {
@@ -189,14 +189,13 @@ take_over(Adoption *adoption)
  * slot of their own.  A stream that looks like ours can be that of the
  * original of a copied disk: who says so has switched depipe off before.
  */
-Datum
-depipe_adopt(PG_FUNCTION_ARGS)
+static Datum
+depipe_adopt_checked(PG_FUNCTION_ARGS)
 {
 	Adoption adoption = {0};
 	bool another;
 	int count;
 
-	catalog_check_version();
 	argument_not_null(fcinfo, 0, "server");
 	adoption.resync = resync_argument(fcinfo);
 	begin_adoption(&adoption, NameStr(*PG_GETARG_NAME(0)));

@@ -32,12 +32,12 @@
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
 
-PG_FUNCTION_INFO_V1(depipe_create_load);
-PG_FUNCTION_INFO_V1(depipe_drop_load);
-PG_FUNCTION_INFO_V1(depipe_pause);
-PG_FUNCTION_INFO_V1(depipe_resume);
-PG_FUNCTION_INFO_V1(depipe_resync);
-PG_FUNCTION_INFO_V1(depipe_detach_source);
+CHECKED_FUNCTION(depipe_create_load);
+CHECKED_FUNCTION(depipe_drop_load);
+CHECKED_FUNCTION(depipe_pause);
+CHECKED_FUNCTION(depipe_resume);
+CHECKED_FUNCTION(depipe_resync);
+CHECKED_FUNCTION(depipe_detach_source);
 PG_FUNCTION_INFO_V1(depipe_server_dropped);
 PG_FUNCTION_INFO_V1(depipe_server_altered);
 PG_FUNCTION_INFO_V1(depipe_extension_dropped);
@@ -382,8 +382,8 @@ provide_target(const char *schema_name, const char *table_name, Oid owner, Oid r
 	return target;
 }
 
-Datum
-depipe_create_load(PG_FUNCTION_ARGS)
+static Datum
+depipe_create_load_checked(PG_FUNCTION_ARGS)
 {
 	Load *load = palloc0(sizeof(Load));
 	Target name = {0};
@@ -392,7 +392,6 @@ depipe_create_load(PG_FUNCTION_ARGS)
 	Oid owner;
 	Oid server;
 
-	catalog_check_version();
 	parse_table_name(required_text(fcinfo, 0, "target"), &name.schema_name, &name.table_name);
 	load->target = &name;
 	read_definition(fcinfo, load);
@@ -452,15 +451,14 @@ drop_target_table(Target *target)
 	SPI_finish();
 }
 
-Datum
-depipe_drop_load(PG_FUNCTION_ARGS)
+static Datum
+depipe_drop_load_checked(PG_FUNCTION_ARGS)
 {
 	Load *load = find_load(required_text(fcinfo, 0, "target"));
 	bool drop_table;
 
 	refuse_null(fcinfo, 1, "drop_table");
 	drop_table = PG_GETARG_BOOL(1);
-	catalog_check_version();
 	check_load_owner(load);
 	/* before any row is locked that whoever reads the stream may wait for */
 	if (list_length(loads_of_server(load->server_name)) == 1)
@@ -508,8 +506,8 @@ matching_targets(const char *pattern, const char *server)
 	return matching;
 }
 
-Datum
-depipe_pause(PG_FUNCTION_ARGS)
+static Datum
+depipe_pause_checked(PG_FUNCTION_ARGS)
 {
 	char *reason = required_text(fcinfo, 0, "reason");
 	char *pattern = required_text(fcinfo, 1, "pattern");
@@ -518,7 +516,6 @@ depipe_pause(PG_FUNCTION_ARGS)
 	List *targets;
 	ListCell *cell;
 
-	catalog_check_version();
 	if (strspn(reason, " \t\r\n") == strlen(reason))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -542,14 +539,13 @@ depipe_pause(PG_FUNCTION_ARGS)
 	PG_RETURN_INT32(list_length(targets));
 }
 
-Datum
-depipe_resume(PG_FUNCTION_ARGS)
+static Datum
+depipe_resume_checked(PG_FUNCTION_ARGS)
 {
 	List *targets;
 	ListCell *cell;
 	int resumed = 0;
 
-	catalog_check_version();
 	targets = matching_targets(required_text(fcinfo, 0, "pattern"), NULL);
 	foreach(cell, targets)
 	{
@@ -573,13 +569,12 @@ depipe_resume(PG_FUNCTION_ARGS)
 	PG_RETURN_INT32(resumed);
 }
 
-Datum
-depipe_resync(PG_FUNCTION_ARGS)
+static Datum
+depipe_resync_checked(PG_FUNCTION_ARGS)
 {
 	Load *load = find_load(required_text(fcinfo, 0, "target"));
 	Oid server;
 
-	catalog_check_version();
 	identity_check_operate(load->target->owner, load->target->display);
 	adopt_check_attached(load);
 	server = source_server_find(load->server_name)->serverid;
@@ -589,14 +584,13 @@ depipe_resync(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-Datum
-depipe_detach_source(PG_FUNCTION_ARGS)
+static Datum
+depipe_detach_source_checked(PG_FUNCTION_ARGS)
 {
 	ForeignServer *server;
 	Stream *stream;
 
 	refuse_null(fcinfo, 0, "server");
-	catalog_check_version();
 	server = source_server_find(NameStr(*PG_GETARG_NAME(0)));
 	if (!server_ownercheck_compat(server->serverid, GetUserId()))
 		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_FOREIGN_SERVER, server->servername);

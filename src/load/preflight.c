@@ -23,7 +23,7 @@
 #include "utils/builtins.h"
 #include "utils/tuplestore.h"
 
-PG_FUNCTION_INFO_V1(depipe_check_source);
+CHECKED_FUNCTION(depipe_check_source);
 
 #define OLDEST_SOURCE 120000
 
@@ -341,8 +341,8 @@ check_work(void *argument)
 	return true;
 }
 
-Datum
-depipe_check_source(PG_FUNCTION_ARGS)
+static Datum
+depipe_check_source_checked(PG_FUNCTION_ARGS)
 {
 	Preflight preflight = {0};
 	ForeignServer *server;
@@ -353,7 +353,6 @@ depipe_check_source(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("argument \"server\" must not be null")));
-	catalog_check_version();
 	preflight.server_name = NameStr(*PG_GETARG_NAME(0));
 	server = source_server_find(preflight.server_name);
 	allowed = server_aclcheck_compat(server->serverid, GetUserId(), ACL_USAGE);

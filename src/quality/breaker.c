@@ -276,10 +276,10 @@ breaker_blocks(int32 target_id, char **reason)
 
 /* ---- SQL functions ---- */
 
-PG_FUNCTION_INFO_V1(depipe_trip);
-PG_FUNCTION_INFO_V1(depipe_reset);
-PG_FUNCTION_INFO_V1(depipe_override);
-PG_FUNCTION_INFO_V1(depipe_configure_breaker);
+CHECKED_FUNCTION(depipe_trip);
+CHECKED_FUNCTION(depipe_reset);
+CHECKED_FUNCTION(depipe_override);
+CHECKED_FUNCTION(depipe_configure_breaker);
 
 /* The target of a function by which a person overrides the machine. */
 static Target *
@@ -301,8 +301,8 @@ check_future(TimestampTz until)
 }
 
 /* trip(target, reason, until): forced_open; at its time half_open. */
-Datum
-depipe_trip(PG_FUNCTION_ARGS)
+static Datum
+depipe_trip_checked(PG_FUNCTION_ARGS)
 {
 	Target *target = operated_target(fcinfo);
 	char *reason = argument_reason(fcinfo, 1);
@@ -319,8 +319,8 @@ depipe_trip(PG_FUNCTION_ARGS)
 }
 
 /* reset(target, reason): the next run is a probe. */
-Datum
-depipe_reset(PG_FUNCTION_ARGS)
+static Datum
+depipe_reset_checked(PG_FUNCTION_ARGS)
 {
 	Target *target = operated_target(fcinfo);
 	char *reason = argument_reason(fcinfo, 1);
@@ -344,8 +344,8 @@ depipe_reset(PG_FUNCTION_ARGS)
 }
 
 /* override(target, reason, until): published, whatever the gate says. */
-Datum
-depipe_override(PG_FUNCTION_ARGS)
+static Datum
+depipe_override_checked(PG_FUNCTION_ARGS)
 {
 	Target *target = operated_target(fcinfo);
 	char *reason = argument_reason(fcinfo, 1);
@@ -404,8 +404,8 @@ take_modes(FunctionCallInfo fcinfo, BreakerSetting *setting)
 }
 
 /* configure_breaker(target, ...): only what is given changes. */
-Datum
-depipe_configure_breaker(PG_FUNCTION_ARGS)
+static Datum
+depipe_configure_breaker_checked(PG_FUNCTION_ARGS)
 {
 	Target *target = target_find(argument_text(fcinfo, 0, "target"), false);
 	BreakerSetting *setting = breaker_setting(target->id);

@@ -597,13 +597,13 @@ settle(Target *target, ConstraintRow *row, const CheckRule *rule)
 
 /* ---- SQL functions ---- */
 
-PG_FUNCTION_INFO_V1(depipe_add_constraint);
-PG_FUNCTION_INFO_V1(depipe_alter_constraint);
-PG_FUNCTION_INFO_V1(depipe_drop_constraint);
+CHECKED_FUNCTION(depipe_add_constraint);
+CHECKED_FUNCTION(depipe_alter_constraint);
+CHECKED_FUNCTION(depipe_drop_constraint);
 
 /* add_constraint(target, rule, ...) returns the constraint's name */
-Datum
-depipe_add_constraint(PG_FUNCTION_ARGS)
+static Datum
+depipe_add_constraint_checked(PG_FUNCTION_ARGS)
 {
 	Target *target;
 	ConstraintRow *row = palloc0(sizeof(ConstraintRow));
@@ -661,8 +661,8 @@ constraint_of(const Target *target, const char *name, bool missing_ok)
 }
 
 /* alter_constraint(target, name, ...): only what is given changes */
-Datum
-depipe_alter_constraint(PG_FUNCTION_ARGS)
+static Datum
+depipe_alter_constraint_checked(PG_FUNCTION_ARGS)
 {
 	Target *target = declared_target(argument_text(fcinfo, 0, "target"));
 	ConstraintRow *row = constraint_of(target, argument_text(fcinfo, 1, "name"), false);
@@ -688,8 +688,8 @@ depipe_alter_constraint(PG_FUNCTION_ARGS)
 }
 
 /* drop_constraint(target, name, missing_ok) */
-Datum
-depipe_drop_constraint(PG_FUNCTION_ARGS)
+static Datum
+depipe_drop_constraint_checked(PG_FUNCTION_ARGS)
 {
 	Target *target = declared_target(argument_text(fcinfo, 0, "target"));
 	char *name = argument_text(fcinfo, 1, "name");

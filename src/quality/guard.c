@@ -87,11 +87,11 @@ guard_check(Target *target)
 
 /* ---- SQL functions ---- */
 
-PG_FUNCTION_INFO_V1(depipe_guard);
+CHECKED_FUNCTION(depipe_guard);
 
 /* guard(VARIADIC targets) */
-Datum
-depipe_guard(PG_FUNCTION_ARGS)
+static Datum
+depipe_guard_checked(PG_FUNCTION_ARGS)
 {
 	List *names;
 	ListCell *cell;

@@ -29,9 +29,9 @@
 #include "utils/relcache.h"
 #include "utils/rls.h"
 
-PG_FUNCTION_INFO_V1(depipe_check_table);
-PG_FUNCTION_INFO_V1(depipe_violations);
-PG_FUNCTION_INFO_V1(depipe_quarantined);
+CHECKED_FUNCTION(depipe_check_table);
+CHECKED_FUNCTION(depipe_violations);
+CHECKED_FUNCTION(depipe_quarantined);
 
 /* ---- rights ---- */
 
@@ -128,8 +128,8 @@ measure_all(Target *target)
 }
 
 /* check_table(target): everything on the whole table now. */
-Datum
-depipe_check_table(PG_FUNCTION_ARGS)
+static Datum
+depipe_check_table_checked(PG_FUNCTION_ARGS)
 {
 	Target *target = readable_target(fcinfo);
 	List *time_verdicts = NIL;
@@ -289,8 +289,8 @@ violations_of(Search *search, const DataConstraint *constraint)
 }
 
 /* violations(target, constraint_name, max_rows) */
-Datum
-depipe_violations(PG_FUNCTION_ARGS)
+static Datum
+depipe_violations_checked(PG_FUNCTION_ARGS)
 {
 	Target *target = readable_target(fcinfo);
 	char *name = argument_text_or_null(fcinfo, 1);
@@ -361,8 +361,8 @@ put_quarantined(ReturnSetInfo *result)
 }
 
 /* quarantined(NULL::schema.table): its rows in quarantine, typed. */
-Datum
-depipe_quarantined(PG_FUNCTION_ARGS)
+static Datum
+depipe_quarantined_checked(PG_FUNCTION_ARGS)
 {
 	Oid relid = table_of_argument(fcinfo);
 	char *display = sql_relation(relid);

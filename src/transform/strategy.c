@@ -27,7 +27,7 @@
 #include "transform/table.h"
 #include "utils/snapmgr.h"
 
-PG_FUNCTION_INFO_V1(depipe_explain_transform);
+CHECKED_FUNCTION(depipe_explain_transform);
 
 #define INCOMING "_depipe_incoming"
 
@@ -288,8 +288,8 @@ return_offers(ReturnSetInfo *result, Transform *transform)
 }
 
 /* explain_transform(target): how the next refresh would make its delta, and why. */
-Datum
-depipe_explain_transform(PG_FUNCTION_ARGS)
+static Datum
+depipe_explain_transform_checked(PG_FUNCTION_ARGS)
 {
 	MemoryContext context = CurrentMemoryContext;
 	Identity identity;

@@ -34,9 +34,9 @@
 #include "utils/syscache.h"
 #include "utils/typcache.h"
 
-PG_FUNCTION_INFO_V1(depipe_alter_transform);
-PG_FUNCTION_INFO_V1(depipe_create_transform);
-PG_FUNCTION_INFO_V1(depipe_drop_transform);
+CHECKED_FUNCTION(depipe_alter_transform);
+CHECKED_FUNCTION(depipe_create_transform);
+CHECKED_FUNCTION(depipe_drop_transform);
 
 /* ---- reading ---- */
 
@@ -666,13 +666,12 @@ declare(const CreateArguments *arguments, Target *target)
 	return target;
 }
 
-Datum
-depipe_create_transform(PG_FUNCTION_ARGS)
+static Datum
+depipe_create_transform_checked(PG_FUNCTION_ARGS)
 {
 	CreateArguments arguments = {0};
 	Target *target;
 
-	catalog_check_version();
 	read_arguments(fcinfo, &arguments);
 	check_name(&arguments);
 	analyse_declaration(&arguments, InvalidOid);
@@ -729,15 +728,14 @@ name_alteration(const Transform *declared, const CreateArguments *arguments)
 }
 
 /* alter_transform(target, ...): returns what it did, or with dry_run would do. */
-Datum
-depipe_alter_transform(PG_FUNCTION_ARGS)
+static Datum
+depipe_alter_transform_checked(PG_FUNCTION_ARGS)
 {
 	CreateArguments arguments = {0};
 	Transform *declared;
 	const char *alteration;
 	bool dry_run;
 
-	catalog_check_version();
 	declared = transform_get(target_find(required_text(fcinfo, 0, "target"), false)->id);
 	transform_check_owner(declared->target);
 	read_alterations(fcinfo, declared, &arguments);
@@ -754,14 +752,13 @@ depipe_alter_transform(PG_FUNCTION_ARGS)
 
 /* ---- drop_transform ---- */
 
-Datum
-depipe_drop_transform(PG_FUNCTION_ARGS)
+static Datum
+depipe_drop_transform_checked(PG_FUNCTION_ARGS)
 {
 	Target *target = target_find(required_text(fcinfo, 0, "target"), false);
 	bool drop_table = DatumGetBool(required(fcinfo, 1, "drop_table"));
 	List *readers;
 
-	catalog_check_version();
 	(void) transform_get(target->id);
 	transform_check_owner(target);
 	readers = dag_readers(target->id);

@@ -37,7 +37,7 @@
 #include "utils/snapmgr.h"
 #include "utils/typcache.h"
 
-PG_FUNCTION_INFO_V1(depipe_verify);
+CHECKED_FUNCTION(depipe_verify);
 
 #define EXPECTED "_depipe_expected"
 
@@ -403,14 +403,13 @@ compare_counts(Verification *verification)
  * verify(target, depth, condition, max_rows): the differences; no row means
  * that the target holds what it shall hold.
  */
-Datum
-depipe_verify(PG_FUNCTION_ARGS)
+static Datum
+depipe_verify_checked(PG_FUNCTION_ARGS)
 {
 	Verification verification = {0};
 	MemoryContext context = CurrentMemoryContext;
 	Identity identity;
 
-	catalog_check_version();
 	read_arguments(fcinfo, &verification);
 	check_target(verification.target);
 	InitMaterializedSRF(fcinfo, 0);

@@ -462,16 +462,15 @@ due_pass(const char *started_by, TimestampTz deadline, ServerIsServed is_served)
 
 /* ---- SQL functions ---- */
 
-PG_FUNCTION_INFO_V1(depipe_run_due);
+CHECKED_FUNCTION(depipe_run_due);
 
 /* run_due(max_duration) */
-Datum
-depipe_run_due(PG_FUNCTION_ARGS)
+static Datum
+depipe_run_due_checked(PG_FUNCTION_ARGS)
 {
 	TimestampTz deadline = argument_deadline(fcinfo, 0, "max_duration", false);
 
 	(void) transaction_begin_procedure(fcinfo, "depipe.run_due");
-	catalog_check_version();
 	if (!depipe_enabled)
 		ereport(NOTICE, (errmsg("depipe is disabled"), errhint("Set depipe.enabled to on.")));
 	else if (!due_pass("run_due", deadline, NULL))

@@ -35,9 +35,9 @@
 #include "utils/snapmgr.h"
 #include "worker/await.h"
 
-PG_FUNCTION_INFO_V1(depipe_refresh);
-PG_FUNCTION_INFO_V1(depipe_run);
-PG_FUNCTION_INFO_V1(depipe_assert_ok);
+CHECKED_FUNCTION(depipe_refresh);
+CHECKED_FUNCTION(depipe_run);
+CHECKED_FUNCTION(depipe_assert_ok);
 
 /* A target to be brought up to date, and its run. */
 typedef struct RefreshItem
@@ -232,13 +232,6 @@ refresh_transforms(List *items)
 	return runs;
 }
 
-static void
-check_enabled(void)
-{
-	catalog_check_version();
-	run_check_enabled();
-}
-
 /* ---- results ---- */
 
 static const char *
@@ -287,8 +280,8 @@ return_item(ReturnSetInfo *result, RefreshItem *item)
  * refresh(target, upstream, wait): one row per target that was named, and with
  * upstream per target above it.
  */
-Datum
-depipe_refresh(PG_FUNCTION_ARGS)
+static Datum
+depipe_refresh_checked(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 	char *pattern = text_argument(fcinfo, 0, "target");
@@ -299,7 +292,7 @@ depipe_refresh(PG_FUNCTION_ARGS)
 	ListCell *cell;
 
 	InitMaterializedSRF(fcinfo, 0);
-	check_enabled();
+	run_check_enabled();
 	items = make_items(wanted_targets(pattern), upstream, "refresh");
 	refresh_loads(items, options, deadline);
 	(void) refresh_transforms(items);
@@ -337,8 +330,8 @@ raise_problem(RefreshItem *item)
 /*
  * run(target, upstream, wait): the work of a cron job.
  */
-Datum
-depipe_run(PG_FUNCTION_ARGS)
+static Datum
+depipe_run_checked(PG_FUNCTION_ARGS)
 {
 	char *pattern = text_argument(fcinfo, 0, "target");
 	bool upstream = PG_ARGISNULL(1) ? false : PG_GETARG_BOOL(1);
@@ -348,7 +341,7 @@ depipe_run(PG_FUNCTION_ARGS)
 	ListCell *cell;
 
 	(void) transaction_begin_procedure(fcinfo, "depipe.run");
-	check_enabled();
+	run_check_enabled();
 	items = make_items(wanted_targets(pattern), upstream, "run");
 	foreach(cell, items)
 		run_insert(((RefreshItem *) lfirst(cell))->run);
@@ -364,8 +357,8 @@ depipe_run(PG_FUNCTION_ARGS)
 }
 
 /* assert_ok(target): for dbt and scripts, after the transaction of the run. */
-Datum
-depipe_assert_ok(PG_FUNCTION_ARGS)
+static Datum
+depipe_assert_ok_checked(PG_FUNCTION_ARGS)
 {
 	char *name = text_argument(fcinfo, 0, "target");
 	Target *target = target_find(name, false);

@@ -12,6 +12,8 @@
 #include "worker/shmem.h"
 
 #include "commands/dbcommands.h"
+#include "commands/extension.h"
+#include "common/hashfn.h"
 #include "core/catalog_worker.h"
 #include "postmaster/bgworker.h"
 #include "storage/ipc.h"
@@ -53,6 +55,15 @@ look(Oid database)
 	return worker_start(&run) ? now + LOOK_WHILE_RUNNING : now + USECS_PER_SEC;
 }
 
+/* That the extension is not there, or switched off, is nothing to tell of each database. */
+static uint32
+reason_to_tell(const char *reason)
+{
+	if (reason == NULL || !depipe_enabled || !OidIsValid(get_extension_oid("depipe", true)))
+		return 0;
+	return DatumGetUInt32(hash_any((const unsigned char *) reason, strlen(reason)));
+}
+
 void
 depipe_scheduler_main(Datum argument)
 {
@@ -66,7 +77,7 @@ depipe_scheduler_main(Datum argument)
 	may_work = worker_may_work(&reason);
 	if (may_work)
 		next = look(id.database);
-	if (database_note(id.database, may_work, next))
+	if (database_note(id.database, may_work, reason_to_tell(reason), next))
 		ereport(LOG,
 				(errmsg("depipe: %s database \"%s\"%s%s",
 						may_work ? "serving" : "leaving",

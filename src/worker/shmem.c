@@ -48,6 +48,7 @@ typedef struct DatabaseSlot
 {
 	Oid database; /* InvalidOid: free */
 	bool has_extension;
+	uint32 reason;         /* hash of why it is not served, as told; 0: nothing to tell */
 	TimestampTz looked_at; /* when a scheduler was last started */
 	TimestampTz look_at;   /* when the next one is to be */
 	bool look_now;         /* something has changed since */
@@ -433,15 +434,16 @@ database_is_served(Oid database)
 }
 
 bool
-database_note(Oid database, bool has_extension, TimestampTz look_at)
+database_note(Oid database, bool has_extension, uint32 reason, TimestampTz look_at)
 {
 	DatabaseSlot *slot;
 	bool changed;
 
 	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
 	slot = find_database(database);
-	changed = slot->has_extension != has_extension;
+	changed = slot->has_extension != has_extension || (reason != 0 && slot->reason != reason);
 	slot->has_extension = has_extension;
+	slot->reason = reason;
 	slot->look_at = look_at;
 	wake_launcher();
 	LWLockRelease(shared->lock);

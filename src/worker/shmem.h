@@ -61,8 +61,11 @@ extern bool database_is_served(Oid database);
 /* It looks now; unless it says when to look again: otherwise_at. */
 extern void database_looking(Oid database, TimestampTz otherwise_at);
 
-/* A scheduler has looked; returns whether has_extension is other than before. */
-extern bool database_note(Oid database, bool has_extension, TimestampTz look_at);
+/*
+ * A scheduler has looked; returns whether has_extension is other than before,
+ * or there is another reason (its hash) that is to be told, 0: none.
+ */
+extern bool database_note(Oid database, bool has_extension, uint32 reason, TimestampTz look_at);
 
 /* Something of the definitions or states in it has changed: wake who may care. */
 extern void database_changed(Oid database);

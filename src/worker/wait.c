@@ -18,7 +18,7 @@
 #include "utils/memutils.h"
 #include "worker/condition.h"
 
-PG_FUNCTION_INFO_V1(depipe_wait);
+CHECKED_FUNCTION(depipe_wait);
 
 #define FIRST_NAP_MS 10
 #define LONGEST_NAP_MS 500
@@ -224,8 +224,8 @@ raise_timeout(const Waiting *waiting, List *missing)
 /* ---- SQL procedure ---- */
 
 /* wait(pattern, until_state, timeout) */
-Datum
-depipe_wait(PG_FUNCTION_ARGS)
+static Datum
+depipe_wait_checked(PG_FUNCTION_ARGS)
 {
 	Waiting waiting = {0};
 	long nap = FIRST_NAP_MS;

@@ -14,8 +14,8 @@
 #include "utils/builtins.h"
 #include "worker/condition.h"
 
-PG_FUNCTION_INFO_V1(depipe_why);
-PG_FUNCTION_INFO_V1(depipe_as_of);
+CHECKED_FUNCTION(depipe_why);
+CHECKED_FUNCTION(depipe_as_of);
 
 /* The target that a reader asks about; raises 42704 or 42501. */
 static Target *
@@ -101,8 +101,8 @@ return_step(ReturnSetInfo *result, int depth, const Condition *condition, Link l
 }
 
 /* why(target): itself first, the root cause last. */
-Datum
-depipe_why(PG_FUNCTION_ARGS)
+static Datum
+depipe_why_checked(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 	Target *target = visible_target(fcinfo);
@@ -124,8 +124,8 @@ depipe_why(PG_FUNCTION_ARGS)
 }
 
 /* as_of(target) */
-Datum
-depipe_as_of(PG_FUNCTION_ARGS)
+static Datum
+depipe_as_of_checked(PG_FUNCTION_ARGS)
 {
 	TimestampTz as_of = target_as_of(visible_target(fcinfo)->id);
 

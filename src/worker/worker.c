@@ -173,7 +173,16 @@ must_end(void)
 	return !depipe_enabled || stream_is_asked_for();
 }
 
-static const LoadFollower follower = {must_end, have_changed, hold_extension, stream_moved};
+/* In each transaction: another script may have come with the last one. */
+static bool
+may_go_on(void)
+{
+	char *hint;
+
+	return hold_extension() && catalog_version_problem(&hint) == NULL;
+}
+
+static const LoadFollower follower = {must_end, have_changed, may_go_on, stream_moved};
 
 /* Follow until there is a reason not to; a reason to end the process, or NULL. */
 static const char *
