@@ -55,6 +55,13 @@ TABLE screen;
 SELECT * FROM steps('look_mart.report');
 SELECT target, state, timeless(reason) AS reason FROM depipe.transforms ORDER BY target;
 SELECT bool_and(since = (SELECT since FROM depipe.breaker_state)) AS since_the_cause FROM depipe.why('look_mart.report');
+-- of a long way the ends are told
+SELECT depipe.create_transform('look_mart.far', 'SELECT amount FROM look_mart.report');
+SELECT depipe.create_transform('look_mart.farther', 'SELECT amount FROM look_mart.far');
+SELECT target, reason FROM depipe.status WHERE target LIKE 'look_mart.far%';
+SELECT count(*) FROM depipe.why('look_mart.farther');
+SELECT depipe.drop_transform('look_mart.farther', true);
+SELECT depipe.drop_transform('look_mart.far', true);
 -- held by hand, overridden, on trial; what has expired counts as half_open
 UPDATE depipe.breaker_state SET state = 'forced_open', reason = 'migration';
 TABLE screen;

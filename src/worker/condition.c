@@ -29,6 +29,9 @@
 
 #define HIDDEN "(hidden)"
 
+/* Steps from which on a path is not told in full. */
+#define LONG_WAY 3
+
 static char *
 statement(const char *format, const DagNode *node)
 {
@@ -458,16 +461,27 @@ condition_root(Condition *condition)
 	return root;
 }
 
-/* "raw.orders -> mart.sales -> mart.report", from the root cause. */
+/*
+ * "raw.orders -> mart.sales -> mart.report", from the root cause; of a long way
+ * the ends: why() shows all of it.
+ */
 static char *
 path_from_root(const Condition *condition)
 {
 	char *path = pstrdup(condition_name(condition));
 	Link link = condition->link;
+	const Condition *last = condition;
+	int steps = 0;
 
 	while ((condition = condition_step(condition, &link)) != NULL)
-		path = psprintf("%s -> %s", condition_name(condition), path);
-	return path;
+	{
+		if (++steps < LONG_WAY)
+			path = psprintf("%s -> %s", condition_name(condition), path);
+		last = condition;
+	}
+	if (steps < LONG_WAY)
+		return path;
+	return psprintf("%s -> %s%s", condition_name(last), steps > LONG_WAY ? "... -> " : "", path);
 }
 
 /* A consequence: why, by way of what, and the statement that tells more. */
