@@ -159,14 +159,16 @@ load_set_state(Load *load, LoadState state, const char *reason, const char *hint
 		" ON CONFLICT (target_id) DO UPDATE SET state = EXCLUDED.state,"
 		" reason = EXCLUDED.reason, hint = EXCLUDED.hint,"
 		" since = CASE WHEN depipe.load_state.state OPERATOR(pg_catalog.=) EXCLUDED.state"
-		" THEN depipe.load_state.since ELSE pg_catalog.clock_timestamp() END RETURNING state)"
+		" THEN depipe.load_state.since ELSE pg_catalog.clock_timestamp() END"
+		" WHERE $5 OR depipe.load_state.state OPERATOR(pg_catalog.<>) 'new' RETURNING state)"
 		" SELECT was.state FROM is_now LEFT JOIN was ON true",
 		ARG_INT4(load->target->id),
 		ARG_TEXT(load_state_name(state)),
 		ARG_TEXT(reason),
-		ARG_TEXT(hint));
-	was = catalog_text(rows, 0, 1);
-	if (was == NULL || strcmp(was, load_state_name(state)) != 0)
+		ARG_TEXT(hint),
+		ARG_BOOL(load->state == LOAD_NEW));
+	was = rows->count == 0 ? NULL : catalog_text(rows, 0, 1);
+	if (rows->count > 0 && (was == NULL || strcmp(was, load_state_name(state)) != 0))
 		event_record(load->target->id, "load", load_state_name(state), reason);
 	load->state = state;
 	load->reason = reason == NULL ? NULL : MemoryContextStrdup(GetMemoryChunkContext(load), reason);

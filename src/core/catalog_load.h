@@ -77,7 +77,11 @@ extern void load_insert(const Load *load, Oid server);
 extern void load_update(const Load *load, Oid server);
 extern void load_delete(int32 target_id);
 
-/* Set the state with its reason and the statement to type; records an event when it changes. */
+/*
+ * Set the state with its reason and the statement to type; records an event
+ * when it changes.  When somebody has asked for a resync since the load was
+ * read, that stands.
+ */
 extern void load_set_state(Load *load, LoadState state, const char *reason, const char *hint);
 
 /* After a copy: position, and what the source looked like. */
