@@ -15,8 +15,9 @@
  * here, at most every CONFIRM_AFTER, after a look at the publication.
  *
  * Every LOOK_AFTER, and when definitions change, it looks whether the loads
- * are still the same (else the session is made anew), asks the source where it
- * is, and publishes what waits.  Between these looks an idle stream costs nothing.
+ * and their source tables are still the same (else the session is made anew),
+ * asks the source where it is, and publishes what waits.  Between these looks
+ * an idle stream costs nothing.
  *
  * That a table without changes is complete as of a moment is not written, but
  * told to the caller, who keeps it in shared memory.
@@ -170,6 +171,9 @@ look_work(void *argument)
 		ereport(ERROR,
 				(errcode(ERRCODE_CONNECTION_FAILURE),
 				 errmsg("server \"%s\" does not answer", session->server->name)));
+	following->again = !session_tables_are_there(session);
+	if (following->again)
+		return true;
 	if (!server_has_waiting(session->server_name))
 		return true;
 	runs_begin_batch(session);

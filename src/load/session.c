@@ -693,6 +693,26 @@ check_own_publication(LoadSession *session)
 	}
 }
 
+bool
+session_tables_are_there(LoadSession *session)
+{
+	List *relids = NIL;
+	ListCell *cell;
+
+	foreach(cell, session->tasks)
+	{
+		LoadTask *task = lfirst(cell);
+
+		if (is_active(task) && task->load->state == LOAD_STREAMING)
+			relids = list_append_unique_oid(relids, task->source->relid);
+	}
+	return relids == NIL || list_length(source_tables_there(session->control,
+															relids,
+															session->stream->publication_managed
+																? session->stream->publication
+																: NULL)) == list_length(relids);
+}
+
 /* Columns that came while the source was asked to leave others out. */
 static void
 check_missed_columns(LoadSession *session)

@@ -114,6 +114,12 @@ extern bool session_lock_to_follow(const char *server_name);
 extern void session_unlock_to_follow(const char *server_name);
 
 /*
+ * Is each source table whose changes are awaited still there, and published?
+ * That it is dropped, or made again, is not in the stream.
+ */
+extern bool session_tables_are_there(LoadSession *session);
+
+/*
  * Connect, look at the source and its tables, make publication and slot where
  * they are missing, check that the stream goes on where it ended.  Raises what
  * concerns the whole server; tables that cannot go on are stopped.  Writes

@@ -446,21 +446,48 @@ source_publication_oid(Connection *connection, const char *name)
 	return rows->count == 0 ? InvalidOid : strtoul(rows->values[0][0], NULL, 10);
 }
 
+/* The OIDs that a query returns. */
+static List *
+query_oids(Connection *connection, const char *sql, const char *doing)
+{
+	SourceRows *rows = source_query(connection, 1, sql, doing);
+	List *oids = NIL;
+
+	for (int i = 0; i < rows->count; i++)
+		oids = lappend_oid(oids, strtoul(rows->values[i][0], NULL, 10));
+	return oids;
+}
+
 List *
 source_publication_relids(Connection *connection, const char *name)
 {
-	SourceRows *rows = source_query(connection,
-									1,
-									psprintf("SELECT r.prrelid FROM pg_catalog.pg_publication p"
-											 " JOIN pg_catalog.pg_publication_rel r"
-											 " ON r.prpubid = p.oid WHERE p.pubname = %s",
-											 sql_literal(name)),
-									"look at the publication");
-	List *relids = NIL;
+	return query_oids(connection,
+					  psprintf("SELECT r.prrelid FROM pg_catalog.pg_publication p"
+							   " JOIN pg_catalog.pg_publication_rel r"
+							   " ON r.prpubid = p.oid WHERE p.pubname = %s",
+							   sql_literal(name)),
+					  "look at the publication");
+}
 
-	for (int i = 0; i < rows->count; i++)
-		relids = lappend_oid(relids, strtoul(rows->values[i][0], NULL, 10));
-	return relids;
+List *
+source_tables_there(Connection *connection, List *relids, const char *publication)
+{
+	StringInfoData sql;
+	ListCell *cell;
+
+	initStringInfo(&sql);
+	appendStringInfoString(&sql, "SELECT c.oid FROM pg_catalog.pg_class c");
+	if (publication != NULL)
+		appendStringInfo(
+			&sql,
+			" JOIN pg_catalog.pg_publication_rel r ON r.prrelid = c.oid"
+			" JOIN pg_catalog.pg_publication p ON p.oid = r.prpubid AND p.pubname = %s",
+			sql_literal(publication));
+	appendStringInfoString(&sql, " WHERE c.oid = ANY ('{");
+	foreach(cell, relids)
+		appendStringInfo(&sql, "%s%u", cell == list_head(relids) ? "" : ",", lfirst_oid(cell));
+	appendStringInfoString(&sql, "}')");
+	return query_oids(connection, sql.data, "look at the tables");
 }
 
 /* A table of the publication, as column_list() and ALTER PUBLICATION write it. */

@@ -78,10 +78,10 @@ at_source(
 	'ALTER TABLE orders OWNER TO replicator', 'ALTER TABLE marker OWNER TO replicator');
 my @timeouts = split /\n/, at_source(
 	q{SELECT name FROM pg_settings WHERE name IN ('statement_timeout', 'idle_in_transaction_session_timeout', 'idle_session_timeout', 'transaction_timeout')});
-at_source(map { "ALTER ROLE replicator SET $_ = '5ms'" } @timeouts);
+at_source(map { "ALTER ROLE replicator SET $_ = '" . (/idle/ ? '500ms' : '20ms') . "'" } @timeouts);
 at_warehouse(q{ALTER USER MAPPING FOR CURRENT_USER SERVER shop OPTIONS (ADD user 'replicator', ADD password 'right')},
 	(map { "SELECT depipe.create_load('raw.$_', server => 'shop', source => 'public.$_', target_lag => '100 ms')" } qw(orders marker)));
-wait_until($warehouse, q{SELECT count(*) = 2 FROM depipe.loads WHERE state = 'streaming'}, join(', ', @timeouts) . ' of 5 ms: copied');
+wait_until($warehouse, q{SELECT count(*) = 2 FROM depipe.loads WHERE state = 'streaming'}, 'short ' . join(', ', @timeouts) . ': copied');
 heals('short timeouts');
 at_source(map { "ALTER ROLE replicator RESET $_" } @timeouts);
 
