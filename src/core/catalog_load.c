@@ -158,6 +158,10 @@ load_set_state(Load *load, LoadState state, const char *reason, const char *hint
 		"INSERT INTO depipe.load_state (target_id, state, reason, hint) VALUES ($1, $2, $3, $4)"
 		" ON CONFLICT (target_id) DO UPDATE SET state = EXCLUDED.state,"
 		" reason = EXCLUDED.reason, hint = EXCLUDED.hint,"
+		/* what was to be copied again has no position to go on from */
+		" applied_lsn = CASE WHEN EXCLUDED.state OPERATOR(pg_catalog.=) 'detached'"
+		" AND depipe.load_state.state IN ('new', 'copying') THEN NULL"
+		" ELSE depipe.load_state.applied_lsn END,"
 		" since = CASE WHEN depipe.load_state.state OPERATOR(pg_catalog.=) EXCLUDED.state"
 		" THEN depipe.load_state.since ELSE pg_catalog.clock_timestamp() END"
 		" WHERE $5 OR depipe.load_state.state OPERATOR(pg_catalog.<>) 'new' RETURNING state)"
