@@ -1031,10 +1031,24 @@ COMMENT ON PROCEDURE depipe.wait(text, text, interval) IS
 -- Definitions and reasons name other tables.
 CREATE FUNCTION depipe.may_inspect(owner regrole)
 RETURNS boolean
-LANGUAGE C STABLE STRICT
+LANGUAGE C STABLE
 AS 'MODULE_PATHNAME', 'depipe_may_inspect';
 COMMENT ON FUNCTION depipe.may_inspect(regrole) IS
 'may the current user see why, and by which definition: the owner, operators and monitors';
+
+CREATE FUNCTION depipe.may_see_definition(target text)
+RETURNS boolean
+LANGUAGE C STABLE STRICT
+AS 'MODULE_PATHNAME', 'depipe_may_see_definition';
+COMMENT ON FUNCTION depipe.may_see_definition(text) IS
+'may the current user see the definition of this target: as may_inspect, by name';
+
+CREATE FUNCTION depipe.reason_for_reader(owner regrole, reason text)
+RETURNS text
+LANGUAGE C STABLE
+AS 'MODULE_PATHNAME', 'depipe_reason_for_reader';
+COMMENT ON FUNCTION depipe.reason_for_reader(regrole, text) IS
+'what of a reason the current user may know: all, what is about constraints of the table itself, or nothing';
 
 -- The metric of an aggregate may be a value of a row.
 CREATE FUNCTION depipe.may_read(schema_name name, table_name name)
@@ -1064,10 +1078,12 @@ COMMENT ON VIEW depipe.live_load IS 'loads that a worker keeps complete, and as 
 
 CREATE VIEW depipe.runs WITH (security_barrier) AS
 SELECT pg_catalog.format('%I.%I', t.schema_name, t.table_name) AS target,
-	r.status, r.reason, r.run_id, r.started_by, r.role_name, r.pid, r.started_at, r.finished_at,
+	r.status, depipe.reason_for_reader(t.owner, r.reason) AS reason, r.run_id, r.started_by, r.role_name, r.pid, r.started_at, r.finished_at,
 	r.finished_at OPERATOR(pg_catalog.-) r.started_at AS elapsed,
 	r.strategy, r.rows_in, r.inserted, r.updated, r.deleted, r.quarantined,
-	r.read_ms, r.gate_ms, r.apply_ms, r.error_sqlstate, r.error_message, r.error_hint
+	r.read_ms, r.gate_ms, r.apply_ms, r.error_sqlstate,
+	CASE WHEN depipe.may_inspect(t.owner) THEN r.error_message END AS error_message,
+	CASE WHEN depipe.may_inspect(t.owner) THEN r.error_hint END AS error_hint
 FROM depipe.run r
 JOIN depipe.target t USING (target_id)
 WHERE depipe.may_see(t.schema_name, t.table_name, t.owner);
@@ -1076,8 +1092,12 @@ GRANT SELECT ON depipe.runs TO PUBLIC;
 
 -- A table that is forgotten is nobody's any more, but operators and monitors may look.
 CREATE VIEW depipe.events WITH (security_barrier) AS
-SELECT e.target, e.state, e.reason, e.event_id, e.happened_at, e.event, e.role_name,
-	e.server_name AS server
+SELECT e.target, e.state,
+	CASE WHEN e.server_name IS NULL THEN depipe.reason_for_reader(t.owner, e.reason)
+		WHEN depipe.may_inspect(NULL) OR EXISTS (SELECT FROM depipe.load l JOIN depipe.target u USING (target_id)
+			WHERE l.server_name OPERATOR(pg_catalog.=) e.server_name AND depipe.may_inspect(u.owner))
+		THEN e.reason END AS reason,
+	e.event_id, e.happened_at, e.event, e.role_name, e.server_name AS server
 FROM depipe.event e
 LEFT JOIN depipe.target t USING (target_id)
 WHERE CASE WHEN e.server_name IS NULL THEN depipe.may_see(t.schema_name, t.table_name, t.owner)
@@ -1091,11 +1111,13 @@ GRANT SELECT ON depipe.events TO PUBLIC;
 CREATE VIEW depipe.transforms WITH (security_barrier) AS
 SELECT c.target COLLATE "C" AS target, c.state, c.reason, c.since, c.data_as_of, f.key_columns, f.mode, f.target_lag,
 	f.on_incomplete, f.on_stale, COALESCE(x.populated, false) AS populated, t.owner,
-	ARRAY(SELECT pg_catalog.format('%I.%I', i.schema_name, i.table_name)
+	ARRAY(SELECT CASE WHEN depipe.may_inspect(t.owner) OR depipe.may_read(i.schema_name, i.table_name)
+				THEN pg_catalog.format('%I.%I', i.schema_name, i.table_name) ELSE '(hidden)' END
 		FROM depipe.transform_input i
 		WHERE i.target_id OPERATOR(pg_catalog.=) t.target_id AND i.direct
 		ORDER BY i.schema_name, i.table_name) AS inputs,
-	f.query_text, f.query_sql
+	CASE WHEN depipe.may_inspect(t.owner) THEN f.query_text END AS query_text,
+	CASE WHEN depipe.may_inspect(t.owner) THEN f.query_sql END AS query_sql
 FROM depipe.conditions() c
 JOIN depipe.target t USING (target_id)
 JOIN depipe.transform f USING (target_id)
@@ -1105,7 +1127,8 @@ GRANT SELECT ON depipe.transforms TO PUBLIC;
 
 CREATE VIEW depipe.lineage WITH (security_barrier) AS
 SELECT pg_catalog.format('%I.%I', t.schema_name, t.table_name) AS target,
-	pg_catalog.format('%I.%I', i.schema_name, i.table_name) AS input,
+	CASE WHEN depipe.may_inspect(t.owner) OR depipe.may_read(i.schema_name, i.table_name)
+		THEN pg_catalog.format('%I.%I', i.schema_name, i.table_name) ELSE '(hidden)' END AS input,
 	CASE WHEN i.direct THEN 'query' ELSE 'view or partition' END AS through,
 	CASE r.kind WHEN 'l' THEN 'load' WHEN 'f' THEN 'transform' WHEN 't' THEN 'table' END AS input_kind
 FROM depipe.transform_input i
@@ -1143,8 +1166,10 @@ SELECT pg_catalog.format('%I.%I', t.schema_name, t.table_name) AS target,
 	CASE WHEN s.outcome OPERATOR(pg_catalog.=) ANY (ARRAY['warn', 'fail']) THEN
 		pg_catalog.format('%s of %s', COALESCE(s.violations::text, '?'), COALESCE(s.evaluated::text, '?'))
 	END AS reason,
-	c.name, c.rule OPERATOR(pg_catalog.->>) 'kind' AS kind, c.rule, c.on_violation, c.warn_if, c.fail_if,
-	c.scope, c.min_rows, c.filter, c.on_null, c.on_no_data, c.on_error, c.grace, c.existing,
+	c.name, c.rule OPERATOR(pg_catalog.->>) 'kind' AS kind,
+	CASE WHEN c.reference_table IS NULL OR depipe.may_inspect(t.owner)
+		OR depipe.may_read(c.reference_schema, c.reference_table) THEN c.rule END AS rule,
+	c.on_violation, c.warn_if, c.fail_if, c.scope, c.min_rows, c.filter, c.on_null, c.on_no_data, c.on_error, c.grace, c.existing,
 	c.enforce_from, c.check_every, c.owner, c.description,
 	s.outcome_since AS since, s.evaluated_at, s.evaluated, s.violations,
 	CASE WHEN depipe.may_read(t.schema_name, t.table_name) THEN s.metric END AS metric, s.baseline,
@@ -1161,7 +1186,7 @@ SELECT pg_catalog.format('%I.%I', t.schema_name, t.table_name) AS target,
 	CASE WHEN b.state OPERATOR(pg_catalog.=) ANY (ARRAY['forced_open', 'disabled'])
 		AND b.until OPERATOR(pg_catalog.<=) pg_catalog.now() THEN 'half_open'
 		ELSE COALESCE(b.state, 'closed') END AS state,
-	b.reason, b.since, b.until, b.retry_at, b.set_by,
+	depipe.reason_for_reader(t.owner, b.reason) AS reason, b.since, b.until, b.retry_at, b.set_by,
 	COALESCE(s.mode, 'normal') AS mode,
 	COALESCE(s.on_open, 'serve_last_good') AS on_open,
 	COALESCE(s.bad_runs, 1) AS bad_runs,
@@ -1237,13 +1262,15 @@ SELECT pg_catalog.format('%I.%I', t.schema_name, t.table_name) AS target,
 			THEN 'restored from a dump or detached by hand: it has no slot of its own'
 		WHEN p.paused AND (p.paused_until IS NULL OR p.paused_until OPERATOR(pg_catalog.>) pg_catalog.now())
 			THEN p.pause_reason
-		ELSE s.reason END AS reason,
+		ELSE depipe.reason_for_reader(t.owner, s.reason) END AS reason,
 	CASE WHEN s.target_id IS NULL OR z.server_name IS NOT NULL
 			THEN pg_catalog.format('SELECT depipe.adopt(%L);', l.server_name)
-		ELSE s.hint END AS hint,
+		WHEN depipe.may_inspect(t.owner) THEN s.hint END AS hint,
 	s.since, GREATEST(p.data_as_of, v.as_of) AS data_as_of, l.server_name AS server,
 	pg_catalog.format('%I.%I', l.source_schema, l.source_table) AS source, l.mode,
-	COALESCE(s.key_columns, l.key_columns) AS key, l.columns, l.row_filter, l.schema_change,
+	COALESCE(s.key_columns, l.key_columns) AS key,
+	CASE WHEN depipe.may_inspect(t.owner) THEN l.columns END AS columns,
+	CASE WHEN depipe.may_inspect(t.owner) THEN l.row_filter END AS row_filter, l.schema_change,
 	l.new_columns, l.on_truncate, l.target_lag, s.applied_lsn,
 	COALESCE(w.rows_copied, s.rows_copied) AS rows_copied, w.rows_estimated,
 	k.items AS parked, t.owner
@@ -1272,7 +1299,7 @@ SELECT r.server_name AS server,
 		WHEN g.copying OPERATOR(pg_catalog.>) 0 THEN 'copying'
 		WHEN x.taken_lsn OPERATOR(pg_catalog.<) x.source_lsn THEN 'catching up'
 		ELSE 'streaming' END AS phase,
-	COALESCE(z.reason, r.reason) AS reason, r.slot_name, r.publication, r.applied_lsn, x.source_lsn,
+	CASE WHEN g.may_inspect THEN COALESCE(z.reason, r.reason) END AS reason, r.slot_name, r.publication, r.applied_lsn, x.source_lsn,
 	GREATEST(pg_catalog.pg_wal_lsn_diff(x.source_lsn, x.taken_lsn), 0) AS lag_bytes,
 	GREATEST(pg_catalog.date_part('epoch', pg_catalog.clock_timestamp()
 		OPERATOR(pg_catalog.-) g.data_as_of), 0) AS lag_seconds,
@@ -1291,7 +1318,8 @@ CROSS JOIN LATERAL (
 		pg_catalog.sum(COALESCE(c.rows_copied, s.rows_copied)) AS rows_copied,
 		pg_catalog.sum(COALESCE(c.rows_estimated, s.rows_copied)) AS rows_estimated,
 		pg_catalog.min(GREATEST(p.data_as_of, v.as_of)) AS data_as_of,
-		pg_catalog.bool_or(depipe.may_see(t.schema_name, t.table_name, t.owner)) AS may_see
+		pg_catalog.bool_or(depipe.may_see(t.schema_name, t.table_name, t.owner)) AS may_see,
+		pg_catalog.bool_or(depipe.may_inspect(t.owner)) AS may_inspect
 	FROM depipe.load l
 	JOIN depipe.target t USING (target_id)
 	LEFT JOIN depipe.load_state s USING (target_id)
@@ -1377,7 +1405,7 @@ AS $$
 				'10 minutes'::interval)
 	)
 	SELECT statement FROM part
-	WHERE target ~ ('^(' || replace(replace(
+	WHERE depipe.may_see_definition(target) AND target ~ ('^(' || replace(replace(
 		regexp_replace(CASE WHEN strpos(pattern, '.') > 0 THEN pattern ELSE '*.' || pattern END,
 			'([.\\+^$()\[\]{}|])', '\\\1', 'g'), '*', '.*'), '?', '.') || ')$')
 	ORDER BY kind, depth, target, name

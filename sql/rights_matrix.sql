@@ -44,6 +44,8 @@ INSERT INTO matrix.function VALUES
 	('definition', $$depipe.definition('*')$$, 'sropm'),
 	('may_see', $$depipe.may_see('matrix', 'made', 'regress_owner')$$, 'sropm'),
 	('may_inspect', $$depipe.may_inspect('regress_owner')$$, 'sropm'),
+	('reason_for_reader', $$depipe.reason_for_reader('regress_owner', 'because')$$, 'sropm'),
+	('may_see_definition', $$depipe.may_see_definition('matrix.made')$$, 'sropm'),
 	('may_read', $$depipe.may_read('matrix', 'made')$$, 'sropm'),
 	('validator', $$depipe.validator('{}', 'pg_catalog.pg_foreign_server'::regclass)$$, 'sropm'),
 	-- triggers: refused by the server to be called at all

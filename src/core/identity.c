@@ -158,14 +158,20 @@ identity_check_login(Oid role)
 				 errhint("Give the role LOGIN, or define this as another role.")));
 }
 
-bool
-identity_may_operate(Oid owner)
+static bool
+role_may_operate(Oid role, Oid owner)
 {
 	Oid operator_role = get_role_oid(OPERATOR_ROLE, true);
 
-	if (superuser() || has_privs_of_role(GetUserId(), owner))
+	if (superuser_arg(role) || has_privs_of_role(role, owner))
 		return true;
-	return OidIsValid(operator_role) && has_privs_of_role(GetUserId(), operator_role);
+	return OidIsValid(operator_role) && has_privs_of_role(role, operator_role);
+}
+
+bool
+identity_may_operate(Oid owner)
+{
+	return role_may_operate(GetUserId(), owner);
 }
 
 static Oid
@@ -183,18 +189,48 @@ table_owner_or_none(Oid relid)
 }
 
 bool
+identity_role_may_inspect(Oid role, Oid owner)
+{
+	return role_may_operate(role, owner) || has_privs_of_role(role, ROLE_PG_MONITOR);
+}
+
+bool
 identity_may_inspect(Oid owner)
 {
-	return identity_may_operate(owner) || has_privs_of_role(GetUserId(), ROLE_PG_MONITOR);
+	return identity_role_may_inspect(GetUserId(), owner);
+}
+
+bool
+identity_role_may_see(Oid role, Oid owner, Oid relid)
+{
+	if (identity_role_may_inspect(role, owner))
+		return true;
+	return OidIsValid(relid) && table_owner_or_none(relid) == owner &&
+		   pg_class_aclcheck(relid, role, ACL_SELECT) == ACLCHECK_OK;
 }
 
 bool
 identity_may_see(Oid owner, Oid relid)
 {
-	if (identity_may_inspect(owner))
-		return true;
-	return OidIsValid(relid) && table_owner_or_none(relid) == owner &&
-		   pg_class_aclcheck(relid, GetUserId(), ACL_SELECT) == ACLCHECK_OK;
+	return identity_role_may_see(GetUserId(), owner, relid);
+}
+
+/* "breaker is open: why" tells no more than "why" does. */
+const char *
+identity_reason_for_reader(Oid owner, const char *reason)
+{
+	const char *why;
+
+	if (reason == NULL || identity_may_inspect(owner))
+		return reason;
+	if (strncmp(reason, "constraint \"", strlen("constraint \"")) == 0)
+		return reason;
+	if (strncmp(reason, "breaker is ", strlen("breaker is ")) != 0)
+		return NULL;
+	why = strstr(reason, ": ");
+	if (why == NULL || identity_reason_for_reader(owner, why + 2) != NULL)
+		return reason;
+	return pnstrdup(reason, why - reason);
 }
 
 void

@@ -81,6 +81,7 @@ extern bool identity_may_operate(Oid owner);
  * a reader of the target may not know.
  */
 extern bool identity_may_inspect(Oid owner);
+extern bool identity_role_may_inspect(Oid role, Oid owner);
 
 /*
  * May the current user see what state a target is in?  Likewise, and whoever
@@ -88,6 +89,14 @@ extern bool identity_may_inspect(Oid owner);
  * belongs to another role than the definition opens nothing to its readers.
  */
 extern bool identity_may_see(Oid owner, Oid relid);
+extern bool identity_role_may_see(Oid role, Oid owner, Oid relid);
+
+/*
+ * What of a reason the current user may know who sees the state of what this
+ * role owns: all of it who may inspect it, else what is about a constraint of
+ * the table itself.  NULL: nothing.
+ */
+extern const char *identity_reason_for_reader(Oid owner, const char *reason);
 
 /* The same as identity_may_operate, raising 42501 "permission denied for target ...". */
 extern void identity_check_operate(Oid owner, const char *display_name);

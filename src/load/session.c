@@ -664,7 +664,8 @@ check_partitions(LoadSession *session)
 				ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
 				psprintf("changes of the source table arrive as those of %s, which %s loads",
 						 sql_table(root->source->schema_name, root->source->table_name),
-						 root->target->display),
+						 root->target->owner == task->target->owner ? root->target->display
+																	: "another"),
 				psprintf("Load the one or the other: SELECT depipe.drop_load(%s);",
 						 sql_literal(task->target->display)));
 		}

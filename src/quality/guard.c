@@ -29,6 +29,15 @@ may_see(const Target *target)
 	return identity_may_see(target->owner, target->relid);
 }
 
+/* For the detail of an error; always a number. */
+static int
+detail_for_reader(const Target *target, const char *reason)
+{
+	const char *told = may_see(target) ? identity_reason_for_reader(target->owner, reason) : NULL;
+
+	return told != NULL ? errdetail_internal("%s", told) : 0;
+}
+
 static const char *
 name_for_reader(const Target *target)
 {
@@ -50,7 +59,7 @@ check_breaker(Target *target, Target *asked)
 									 : errmsg("%s must not be relied on, because of %s",
 											  asked->display,
 											  name_for_reader(target)),
-			 may_see(target) ? errdetail_internal("%s", reason) : 0,
+			 detail_for_reader(target, reason),
 			 may_see(target) ? errhint("See SELECT * FROM depipe.breakers WHERE target = %s.",
 									   sql_literal(target->display))
 							 : 0));
@@ -68,7 +77,7 @@ check_time(Target *target, Target *asked)
 			 target->id == asked->id
 				 ? errmsg("%s is stale", asked->display)
 				 : errmsg("%s is stale, because of %s", asked->display, name_for_reader(target)),
-			 may_see(target) ? errdetail_internal("%s", reason) : 0));
+			 detail_for_reader(target, reason)));
 }
 
 void

@@ -13,6 +13,7 @@
 
 #include "catalog/namespace.h"
 #include "core/catalog_transform.h"
+#include "core/identity.h"
 #include "core/sqltext.h"
 #include "transform/shape.h"
 #include "utils/lsyscache.h"
@@ -271,6 +272,24 @@ dag_downstream(List *targets)
 	return result;
 }
 
+/* ---- what a role may know ---- */
+
+static const char *
+name_for(const DagNode *node, Oid reader)
+{
+	return identity_role_may_see(reader, node->owner, node->relid) ? node->display : DAG_HIDDEN;
+}
+
+static char *
+cause_for(const DagNode *node, Oid reader)
+{
+	if (identity_role_may_inspect(reader, node->owner))
+		return node->cause;
+	if (!identity_role_may_see(reader, node->owner, node->relid))
+		return pstrdup(DAG_HIDDEN);
+	return pnstrdup(node->cause, strcspn(node->cause, ":"));
+}
+
 List *
 dag_readers(int32 target_id)
 {
@@ -279,7 +298,7 @@ dag_readers(int32 target_id)
 	ListCell *cell;
 
 	foreach(cell, node->read_by)
-		names = lappend(names, ((DagNode *) lfirst(cell))->display);
+		names = lappend(names, (char *) name_for(lfirst(cell), GetUserId()));
 	return names;
 }
 
@@ -287,7 +306,7 @@ dag_readers(int32 target_id)
 
 /* The blocking node that is farthest upstream names the path. */
 static bool
-find_block(DagNode *node, char **path, char **reason)
+find_block(DagNode *node, Oid reader, char **path, char **reason)
 {
 	ListCell *cell;
 
@@ -298,15 +317,15 @@ find_block(DagNode *node, char **path, char **reason)
 
 		if (input->visited)
 			continue;
-		if (find_block(input, path, reason))
+		if (find_block(input, reader, path, reason))
 		{
-			*path = psprintf("%s -> %s", *path, node->display);
+			*path = psprintf("%s -> %s", *path, name_for(node, reader));
 			return true;
 		}
 		if (input->cause != NULL)
 		{
-			*path = psprintf("%s -> %s", input->display, node->display);
-			*reason = input->cause;
+			*path = psprintf("%s -> %s", name_for(input, reader), name_for(node, reader));
+			*reason = cause_for(input, reader);
 			return true;
 		}
 	}
@@ -316,8 +335,10 @@ find_block(DagNode *node, char **path, char **reason)
 bool
 dag_find_block(Dag *dag, int32 target_id, char **path, char **reason)
 {
+	DagNode *node = dag_node(dag, target_id);
+
 	clear_visited(dag);
-	return find_block(dag_node(dag, target_id), path, reason);
+	return find_block(node, node->owner, path, reason);
 }
 
 bool
@@ -330,21 +351,21 @@ dag_blocked(Target *target, char **path, char **reason)
 
 /* A path from this node down to the goal, as "a -> b -> goal"; NULL: none. */
 static char *
-path_to(DagNode *node, DagNode *goal)
+path_to(DagNode *node, DagNode *goal, Oid reader)
 {
 	ListCell *cell;
 
 	if (node == goal)
-		return pstrdup(node->display);
+		return pstrdup(name_for(node, reader));
 	if (node->visited)
 		return NULL;
 	node->visited = true;
 	foreach(cell, node->read_by)
 	{
-		char *rest = path_to(lfirst(cell), goal);
+		char *rest = path_to(lfirst(cell), goal, reader);
 
 		if (rest != NULL)
-			return psprintf("%s -> %s", node->display, rest);
+			return psprintf("%s -> %s", name_for(node, reader), rest);
 	}
 	return NULL;
 }
@@ -352,8 +373,10 @@ path_to(DagNode *node, DagNode *goal)
 char *
 dag_path(Dag *dag, int32 from_id, int32 to_id)
 {
+	DagNode *goal = dag_node(dag, to_id);
+
 	clear_visited(dag);
-	return path_to(dag_node(dag, from_id), dag_node(dag, to_id));
+	return path_to(dag_node(dag, from_id), goal, goal->owner);
 }
 
 void
@@ -380,7 +403,7 @@ dag_check_cycle(const char *schema_name, const char *table_name, List *inputs)
 			continue;
 		read = target_find_named(input->schema_name, input->table_name);
 		if (read != NULL)
-			path = path_to(dag_node(dag, target->id), dag_node(dag, read->id));
+			path = path_to(dag_node(dag, target->id), dag_node(dag, read->id), GetUserId());
 		if (path != NULL)
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),

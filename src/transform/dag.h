@@ -13,6 +13,9 @@
 #include "core/catalog.h"
 #include "transform/transform.h"
 
+/* In place of what a reader may not know. */
+#define DAG_HIDDEN "(hidden)"
+
 typedef struct DagNode
 {
 	int32 id;
@@ -49,7 +52,10 @@ extern DagNode *dag_node(Dag *dag, int32 target_id);
  */
 extern void dag_set_cause(Dag *dag, int32 target_id, const char *cause);
 
-/* As dag_blocked(), on a loaded graph. */
+/*
+ * As dag_blocked(), on a loaded graph.  The texts are kept: they name what the
+ * owner of the target may see.
+ */
 extern bool dag_find_block(Dag *dag, int32 target_id, char **path, char **reason);
 
 /* The given targets (ids) in the order in which they are to be refreshed. */
@@ -58,7 +64,7 @@ extern List *dag_order(Dag *dag, List *target_ids);
 /* All that the target reads, at any depth (ids, itself not included). */
 extern List *dag_upstream_ids(Dag *dag, int32 target_id);
 
-/* "a -> b -> c" from a target down to one that reads it, at any depth. */
+/* "a -> b -> c" from a target down to one that reads it, at any depth, for that one's owner. */
 extern char *dag_path(Dag *dag, int32 from_id, int32 to_id);
 
 /*
@@ -67,7 +73,7 @@ extern char *dag_path(Dag *dag, int32 from_id, int32 to_id);
  */
 extern void dag_check_cycle(const char *schema_name, const char *table_name, List *inputs);
 
-/* Names of the transforms that read this target directly, quoted; NIL: none. */
+/* Names of the transforms that read this target directly, quoted, for the current user. */
 extern List *dag_readers(int32 target_id);
 
 #endif /* DEPIPE_DAG_H */

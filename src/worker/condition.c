@@ -27,7 +27,6 @@
 #include "utils/lsyscache.h"
 #include "worker/shmem.h"
 
-#define HIDDEN "(hidden)"
 
 /* Steps from which on a path is not told in full. */
 #define LONG_WAY 3
@@ -47,7 +46,16 @@ time_for_reader(TimestampTz time)
 const char *
 condition_name(const Condition *condition)
 {
-	return condition->visible ? condition->node->display : HIDDEN;
+	return condition->visible ? condition->node->display : DAG_HIDDEN;
+}
+
+/* What is stored says more than a mere reader of the table may know. */
+static char *
+told(const Condition *condition, const char *reason)
+{
+	const char *what = identity_reason_for_reader(condition->node->owner, reason);
+
+	return what == NULL ? NULL : pstrdup(what);
 }
 
 static void
@@ -108,7 +116,7 @@ set_breaker(Condition *condition, const CatalogRows *rows, int row)
 {
 	const DagNode *node = condition->node;
 	char *state = catalog_text(rows, row, CONDITION_BREAKER);
-	char *reason = catalog_text(rows, row, NODE_BREAKER_REASON);
+	char *reason = told(condition, catalog_text(rows, row, NODE_BREAKER_REASON));
 	TimestampTz until = catalog_time(rows, row, CONDITION_BREAKER_UNTIL);
 
 	if (state == NULL)
@@ -152,7 +160,7 @@ with_tries(const CatalogRows *rows, int row, const char *reason)
 {
 	int32 tries = catalog_int4(rows, row, CONDITION_TRIES);
 	TimestampTz retry_at = catalog_time(rows, row, CONDITION_RETRY_AT);
-	const char *what = reason == NULL ? "no reason given" : reason;
+	const char *what = reason == NULL ? "its last run failed" : reason;
 
 	if (tries == 0)
 		return pstrdup(what);
@@ -177,13 +185,14 @@ set_failing(Condition *condition, const CatalogRows *rows, int row)
 	if (!catalog_bool(rows, row, CONDITION_FAILING))
 		return false;
 	condition->since = catalog_time(rows, row, CONDITION_RUN_AT);
-	set_condition(condition,
-				  RANK_BROKEN,
-				  "failed",
-				  with_tries(rows, row, catalog_text(rows, row, CONDITION_RUN_REASON)),
-				  server != NULL && catalog_bool(rows, row, CONDITION_SERVER_FAILING)
-					  ? psprintf("SELECT * FROM depipe.check_source(%s)", sql_literal(server))
-					  : last_run_statement(condition->node));
+	set_condition(
+		condition,
+		RANK_BROKEN,
+		"failed",
+		with_tries(rows, row, told(condition, catalog_text(rows, row, CONDITION_RUN_REASON))),
+		server != NULL && catalog_bool(rows, row, CONDITION_SERVER_FAILING)
+			? psprintf("SELECT * FROM depipe.check_source(%s)", sql_literal(server))
+			: last_run_statement(condition->node));
 	return true;
 }
 
@@ -222,7 +231,7 @@ next_of_load(const DagNode *node, const CatalogRows *rows, int row)
 	if (strcmp(catalog_text(rows, row, NODE_LOAD_STATE), "detached") == 0)
 		return psprintf("SELECT depipe.adopt(%s)",
 						sql_literal(catalog_text(rows, row, CONDITION_SERVER)));
-	if (!catalog_isnull(rows, row, CONDITION_HINT))
+	if (!catalog_isnull(rows, row, CONDITION_HINT) && identity_may_inspect(node->owner))
 		return catalog_text(rows, row, CONDITION_HINT);
 	return statement("SELECT depipe.resync(%s)", node);
 }
@@ -247,7 +256,7 @@ set_load(Condition *condition, const CatalogRows *rows, int row)
 {
 	const DagNode *node = condition->node;
 	char *state = catalog_text(rows, row, NODE_LOAD_STATE);
-	char *reason = catalog_text(rows, row, NODE_REASON);
+	char *reason = told(condition, catalog_text(rows, row, NODE_REASON));
 	bool streams = strcmp(state, "streaming") == 0;
 
 	condition->since = catalog_time(rows, row, CONDITION_LOAD_SINCE);
@@ -279,7 +288,7 @@ set_transform(Condition *condition, const CatalogRows *rows, int row)
 {
 	const DagNode *node = condition->node;
 	char *state = catalog_text(rows, row, NODE_TRANSFORM_STATE);
-	char *reason = catalog_text(rows, row, NODE_REASON);
+	char *reason = told(condition, catalog_text(rows, row, NODE_REASON));
 
 	if (!catalog_isnull(rows, row, CONDITION_TRANSFORM_SINCE))
 		condition->since = catalog_time(rows, row, CONDITION_TRANSFORM_SINCE);
@@ -312,12 +321,14 @@ set_transform(Condition *condition, const CatalogRows *rows, int row)
 	if (!catalog_isnull(rows, row, CONDITION_MISSING_INPUT))
 	{
 		condition->needs_person = true;
-		set_condition(
-			condition,
-			RANK_BROKEN,
-			"blocked",
-			psprintf("input %s does not exist", catalog_text(rows, row, CONDITION_MISSING_INPUT)),
-			NULL);
+		set_condition(condition,
+					  RANK_BROKEN,
+					  "blocked",
+					  identity_may_inspect(node->owner)
+						  ? psprintf("input %s does not exist",
+									 catalog_text(rows, row, CONDITION_MISSING_INPUT))
+						  : pstrdup("an input does not exist"),
+					  NULL);
 	}
 }
 
@@ -494,7 +505,7 @@ set_consequence(const Conditions *conditions, Condition *condition, Link link, c
 
 	condition->link = link;
 	root = condition_root(condition);
-	reason = psprintf("%s: %s", path_from_root(condition), root->visible ? what : HIDDEN);
+	reason = psprintf("%s: %s", path_from_root(condition), root->visible ? what : DAG_HIDDEN);
 	if (conditions->idle != NULL && !root->late)
 		reason = psprintf("%s; %s", conditions->idle, reason);
 	set_condition(condition,
@@ -508,7 +519,7 @@ set_consequence(const Conditions *conditions, Condition *condition, Link link, c
 static const char *
 state_and_reason(const Condition *condition)
 {
-	if (condition->node->cause != NULL)
+	if (condition->node->cause != NULL && identity_may_inspect(condition->node->owner))
 		return condition->node->cause;
 	if (condition->reason == NULL)
 		return condition->state;
