@@ -82,9 +82,27 @@ void
 attempt_held(const char *unit)
 {
 	(void) CATALOG_EXECUTE("UPDATE depipe.attempt SET retry_at = LEAST(retry_at, $2)"
-						   " WHERE unit OPERATOR(pg_catalog.=) $1",
+						   " WHERE unit OPERATOR(pg_catalog.=) $1"
+						   " AND retry_at IS NOT NULL",
 						   ARG_TEXT(unit),
 						   ARG_TIME(GetCurrentTimestamp() + LONGEST_HELD));
+}
+
+void
+attempts_end_of_readers(int32 target_id)
+{
+	CatalogRows *rows = CATALOG_EXECUTE(
+		"WITH RECURSIVE reader (target_id) AS (SELECT $1 UNION"
+		" SELECT i.target_id FROM reader r JOIN depipe.target t USING (target_id)"
+		" JOIN depipe.transform_input i ON i.schema_name OPERATOR(pg_catalog.=) t.schema_name"
+		" AND i.table_name OPERATOR(pg_catalog.=) t.table_name)"
+		" UPDATE depipe.attempt SET failures = 0, retry_at = NULL WHERE retry_at IS NOT NULL"
+		" AND unit IN (SELECT 'target ' || r.target_id FROM reader r"
+		" WHERE r.target_id OPERATOR(pg_catalog.<>) $1)",
+		ARG_INT4(target_id));
+
+	if (rows->processed > 0)
+		catalog_changed(); /* they may be due now */
 }
 
 CatalogRows *

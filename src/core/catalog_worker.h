@@ -29,8 +29,14 @@ extern TimestampTz attempt_begin(const char *unit);
 /* It ended well, or what made it fail may have been repaired: no wait. */
 extern void attempt_end(const char *unit);
 
-/* It could not do anything, for a reason that lies elsewhere: wait a minute at most. */
+/*
+ * It could not do anything, for a reason that lies elsewhere: wait a minute at
+ * most, or not at all when the wait was ended meanwhile.
+ */
 extern void attempt_held(const char *unit);
+
+/* What held back the transforms that read the target, at any depth, is over: no wait. */
+extern void attempts_end_of_readers(int32 target_id);
 
 /* columns of attempts_of_loads() */
 #define ATTEMPT_TARGET_ID 1

@@ -83,8 +83,8 @@ close_run(LoadTask *task)
 {
 	if (task->run == NULL)
 		return;
-	if (task->folded)
-		run_log(task->run);
+	if (task->folded) /* of a batch that has not come to its end the row says nothing */
+		run_log(task->run->status == RUN_RUNNING ? &task->before : task->run);
 	task->run = NULL;
 	task->folded = false;
 	if (task->run_context != NULL)

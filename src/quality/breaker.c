@@ -84,6 +84,8 @@ transition(Target *target, BreakerRow *row, BreakerState to, const char *reason)
 	row->probe_started = 0;
 	breaker_row_put(target->id, row);
 	event_record(target->id, "breaker", row->state, reason);
+	if (to == BREAKER_CLOSED || to == BREAKER_DISABLED)
+		attempts_end_of_readers(target->id);
 }
 
 static int64

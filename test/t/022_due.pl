@@ -101,7 +101,10 @@ at_warehouse(q{UPDATE depipe.attempt SET started_at = started_at - interval '1 h
 rests('data comes while the breaker waits');
 is(breaker_of($warehouse, 'raw.orders'), 'open', 'it waits');
 let_time_pass();
+at_warehouse(qq{UPDATE depipe.attempt SET failures = 9, retry_at = now() + interval '1 minute' WHERE unit = '${\ unit_of('sales')}'});
+is(waits_of(unit_of('sales')), 9, 'a reader was held back often');
 rests('a probe of its own accord');
+is_value($warehouse, 'SELECT amount FROM mart.sales', at_source('SELECT sum(amount) FROM orders'), 'what read it does not wait any longer');
 is(breaker_of($warehouse, 'raw.orders'), 'closed', 'a load is probed when the wait is over and something has changed');
 is_same($source, $warehouse, 'orders', 'after the probe');
 
