@@ -388,7 +388,12 @@ load_follow(List *targets, List *runs, const char *fingerprint, const LoadFollow
 	LoadFollowEnd end;
 
 	if (!session_lock_to_follow(server))
+	{
+		/* no failure: it is lent, to verify for example */
+		runs_skip(runs, "another run reads the stream of the server", true);
+		attempt_end(unit_of_server(server));
 		return FOLLOW_LOCKED;
+	}
 	session = session_begin(server, &options);
 	MemoryContextSwitchTo(session->context);
 	session_attach(session, targets, runs);

@@ -24,22 +24,6 @@
 
 /* ---- the run of a session ---- */
 
-static void
-skip_all(List *runs, const char *reason, bool quiet)
-{
-	ListCell *cell;
-
-	foreach(cell, runs)
-	{
-		Run *run = lfirst(cell);
-
-		run->status = RUN_SKIPPED;
-		run->reason = pstrdup(reason);
-		if (!quiet || run->id != 0)
-			run_finish(run);
-	}
-}
-
 static LoadTask *
 find_task(LoadSession *session, int32 target_id)
 {
@@ -115,7 +99,7 @@ load_refresh(List *targets, List *runs, const LoadRefreshOptions *options)
 
 	if (!session_lock(server, options->wait))
 	{
-		skip_all(runs, "another run reads the stream of the server", options->quiet);
+		runs_skip(runs, "another run reads the stream of the server", options->quiet);
 		return;
 	}
 	session = session_begin(server, options);

@@ -42,6 +42,22 @@ runs_fail(LoadSession *session, const ErrorData *error)
 		fail_run(session, lfirst(cell), error);
 }
 
+void
+runs_skip(List *runs, const char *reason, bool quiet)
+{
+	ListCell *cell;
+
+	foreach(cell, runs)
+	{
+		Run *run = lfirst(cell);
+
+		run->status = RUN_SKIPPED;
+		run->reason = pstrdup(reason);
+		if (!quiet || run->id != 0)
+			run_finish(run);
+	}
+}
+
 /* The status of a run from what its batches did. */
 static void
 settle(LoadTask *task)

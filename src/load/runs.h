@@ -13,6 +13,9 @@
 /* Every task that was asked for and has not failed by itself fails with this. */
 extern void runs_fail(LoadSession *session, const ErrorData *error);
 
+/* Runs of a stream that somebody else reads; quiet: those without a row get none. */
+extern void runs_skip(List *runs, const char *reason, bool quiet);
+
 /* Finish the runs of all tasks. */
 extern void runs_finish(LoadSession *session);
 
