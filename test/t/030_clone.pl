@@ -327,6 +327,26 @@ at($warehouse, 'cloned', q{SELECT depipe.detach_source('shop')});
 $warehouse->safe_psql('postgres', 'DROP DATABASE cloned');
 is(slots(), $original_slot, 'template: gone with its slot');
 
+# a template that has the extension only: what is declared in its copies is theirs
+$warehouse->safe_psql('postgres', 'CREATE DATABASE bare');
+$warehouse->safe_psql('bare', 'CREATE EXTENSION depipe; CREATE SCHEMA raw');
+$warehouse->safe_psql('postgres', 'CREATE DATABASE made TEMPLATE bare');
+my ($host, $port) = ($source->host, $source->port);
+at($warehouse, 'made',
+	qq{CREATE SERVER shop FOREIGN DATA WRAPPER depipe OPTIONS (host '$host', port '$port', dbname 'postgres')},
+	'CREATE USER MAPPING FOR CURRENT_USER SERVER shop',
+	q{SELECT depipe.create_load('raw.a', server => 'shop', source => 'public.a')});
+foreach my $run ('first', 'second')
+{
+	change_all("bare template, $run");
+	is(at($warehouse, 'made', q{SELECT status FROM depipe.refresh('raw.a')}),
+		'succeeded', "bare template: the $run run");
+	same_rows($warehouse, 'made', 'a', "bare template, $run run");
+}
+goes_on('the original beside it');
+at($warehouse, 'made', q{SELECT depipe.drop_load('raw.a')});
+is(slots(), $original_slot, 'bare template: gone with its slot');
+
 # ---- a copied data directory: the same system identifier, the same database, the same progress
 
 # a second server, to see that each is adopted by itself
