@@ -44,7 +44,10 @@
 /* A rest lasts as long as the batch, a longer one after a longer batch. */
 #define LONG_BATCH (20 * INT64CONST(1000))
 #define REST_AFTER_LONG 3
-#define REST_MOST (250 * INT64CONST(1000))
+#define REST_MOST (200 * INT64CONST(1000))
+
+/* Further behind than at best by so much: no rest. */
+#define BEHIND (300 * INT64CONST(1000))
 
 typedef enum Wake
 {
@@ -63,6 +66,7 @@ typedef struct Following
 	TimestampTz look_at;      /* the next look */
 	TimestampTz confirmed_at; /* the source was told */
 	TimestampTz rest_until;
+	int64 least_lag;        /* from commit there to commit here by both clocks, since the last look */
 	XLogRecPtr unconfirmed; /* applied and committed, not yet told; 0: all is */
 	XLogRecPtr commit_end;  /* when this much of our own log is on disk it may be told */
 	LoadPosition position;
@@ -199,16 +203,33 @@ look(Following *following)
 	return error;
 }
 
+/*
+ * That nothing more was there says little: the source may wait for room in the
+ * connection.  By how far the clocks differ does not matter.
+ */
+static bool
+is_behind(Following *following, TimestampTz now)
+{
+	TimestampTz commit_time;
+	int64 lag;
+
+	(void) stream_batch_end(following->session, &commit_time);
+	if (stream_has_input(following->session) || commit_time == 0)
+		return stream_has_input(following->session);
+	lag = now - commit_time;
+	following->least_lag = Min(following->least_lag, lag);
+	return lag - following->least_lag > BEHIND;
+}
+
 static void
 rest_after(Following *following, TimestampTz begun)
 {
 	TimestampTz now = GetCurrentTimestamp();
 	int64 took = now - begun;
 
-	/* behind: no rest */
-	if (stream_has_input(following->session))
-		return;
-	following->rest_until = now + Min(took > LONG_BATCH ? took * REST_AFTER_LONG : took, REST_MOST);
+	if (!is_behind(following, now))
+		following->rest_until =
+			now + Min(took > LONG_BATCH ? took * REST_AFTER_LONG : took, REST_MOST);
 }
 
 static ErrorData *
@@ -328,6 +349,7 @@ follow_session(LoadSession *session, const char *fingerprint, const LoadFollower
 	bool told = false;
 
 	following.look_at = GetCurrentTimestamp() + LOOK_AFTER;
+	following.least_lag = PG_INT64_MAX;
 	following.position.source = session->stop;
 	following.source_time = session->stop_time;
 	following.position.retained_bytes = following.position.safe_wal_size = -1;
