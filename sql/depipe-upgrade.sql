@@ -16,6 +16,10 @@ ALTER TABLE depipe.stream ADD COLUMN instance_id uuid;
 ALTER TABLE depipe.target_state ADD COLUMN paused_at timestamptz;
 ALTER TABLE depipe.event ADD COLUMN server_name name;
 
+-- Finds the last verdict of a constraint in a run.
+DROP INDEX depipe.verdict_run_idx;
+CREATE INDEX verdict_run_idx ON depipe.verdict (run_id, constraint_id, verdict_id);
+
 -- @changes@
 
 -- Streams that were made here are this instance's; others were copied with their database.

@@ -368,7 +368,7 @@ CREATE TABLE depipe.verdict (
 	CONSTRAINT verdict_target_fkey FOREIGN KEY (target_id) REFERENCES depipe.target ON DELETE CASCADE
 );
 CREATE INDEX verdict_target_idx ON depipe.verdict (target_id, verdict_id);
-CREATE INDEX verdict_run_idx ON depipe.verdict (run_id);
+CREATE INDEX verdict_run_idx ON depipe.verdict (run_id, constraint_id, verdict_id);
 
 CREATE TABLE depipe.incident (
 	incident_id bigint NOT NULL GENERATED ALWAYS AS IDENTITY,

@@ -280,41 +280,62 @@ pending_keys_count(int32 constraint_id)
 
 /* ---- verdicts ---- */
 
-static char *
-put_state(const VerdictRow *row)
+KnownVerdict *
+verdicts_known(int64 run_id, List *constraint_ids)
 {
+	int count = Max(list_length(constraint_ids), 1);
+	KnownVerdict *known = palloc0(sizeof(KnownVerdict) * count);
 	CatalogRows *rows = CATALOG_EXECUTE(
-		"WITH before AS MATERIALIZED (SELECT outcome FROM depipe.constraint_state"
-		" WHERE constraint_id OPERATOR(pg_catalog.=) $1)"
-		" INSERT INTO depipe.constraint_state AS s (constraint_id, outcome,"
-		" outcome_since, evaluated_at, evaluated, violations, metric,"
-		" would_have_blocked) VALUES ($1, $2, pg_catalog.clock_timestamp(),"
-		" pg_catalog.clock_timestamp(), $3, $4, $5, $6::integer)"
-		" ON CONFLICT (constraint_id) DO UPDATE SET outcome = EXCLUDED.outcome,"
-		" outcome_since = CASE WHEN s.outcome IS DISTINCT FROM EXCLUDED.outcome"
-		" THEN EXCLUDED.outcome_since ELSE s.outcome_since END,"
-		" evaluated_at = EXCLUDED.evaluated_at, evaluated = EXCLUDED.evaluated,"
-		" violations = EXCLUDED.violations, metric = EXCLUDED.metric,"
-		" would_have_blocked = s.would_have_blocked OPERATOR(pg_catalog.+)"
-		" EXCLUDED.would_have_blocked"
-		" RETURNING (SELECT outcome FROM before)",
-		ARG_INT4(row->constraint_id),
-		ARG_TEXT(row->outcome),
-		ARG_KNOWN(row->evaluated),
-		ARG_KNOWN(row->violations),
-		ARG_TEXT(row->metric),
-		ARG_INT4(row->would_have_blocked ? 1 : 0));
+		"SELECT u.n, s.outcome, v.verdict_id, v.outcome, EXISTS (SELECT FROM depipe.incident i"
+		" WHERE i.target_id OPERATOR(pg_catalog.=) c.target_id"
+		" AND i.constraint_name OPERATOR(pg_catalog.=) c.name AND i.closed_at IS NULL)"
+		" FROM pg_catalog.unnest($2) WITH ORDINALITY u (constraint_id, n)"
+		" JOIN depipe.constraint_definition c USING (constraint_id)"
+		" LEFT JOIN depipe.constraint_state s USING (constraint_id)"
+		" LEFT JOIN LATERAL (SELECT verdict_id, outcome FROM depipe.verdict"
+		" WHERE run_id OPERATOR(pg_catalog.=) $1"
+		" AND constraint_id OPERATOR(pg_catalog.=) u.constraint_id"
+		" ORDER BY verdict_id DESC LIMIT 1) v ON true",
+		ARG_INT8(run_id),
+		ARG_INT4_ARRAY(constraint_ids));
 
-	return catalog_text(rows, 0, 1);
+	for (uint64 i = 0; i < rows->count; i++)
+	{
+		KnownVerdict *one = &known[catalog_int8(rows, i, 1) - 1];
+
+		one->outcome = catalog_text(rows, i, 2);
+		one->verdict_id = catalog_int8(rows, i, 3);
+		one->run_outcome = catalog_text(rows, i, 4);
+		one->open_incident = catalog_bool(rows, i, 5);
+	}
+	return known;
 }
 
-char *
-verdict_put(const VerdictRow *row)
+void
+verdict_put_state(const VerdictRow *row)
 {
-	char *before = put_state(row);
+	(void) CATALOG_EXECUTE("INSERT INTO depipe.constraint_state AS s (constraint_id, outcome,"
+						   " outcome_since, evaluated_at, evaluated, violations, metric,"
+						   " would_have_blocked) VALUES ($1, $2, pg_catalog.clock_timestamp(),"
+						   " pg_catalog.clock_timestamp(), $3, $4, $5, $6::integer)"
+						   " ON CONFLICT (constraint_id) DO UPDATE SET outcome = EXCLUDED.outcome,"
+						   " outcome_since = CASE WHEN s.outcome IS DISTINCT FROM EXCLUDED.outcome"
+						   " THEN EXCLUDED.outcome_since ELSE s.outcome_since END,"
+						   " evaluated_at = EXCLUDED.evaluated_at, evaluated = EXCLUDED.evaluated,"
+						   " violations = EXCLUDED.violations, metric = EXCLUDED.metric,"
+						   " would_have_blocked = s.would_have_blocked OPERATOR(pg_catalog.+)"
+						   " EXCLUDED.would_have_blocked",
+						   ARG_INT4(row->constraint_id),
+						   ARG_TEXT(row->outcome),
+						   ARG_KNOWN(row->evaluated),
+						   ARG_KNOWN(row->violations),
+						   ARG_TEXT(row->metric),
+						   ARG_INT4(row->would_have_blocked ? 1 : 0));
+}
 
-	if (row->run_id == 0 && before != NULL && strcmp(before, row->outcome) == 0)
-		return before;
+void
+verdict_insert(const VerdictRow *row)
+{
 	(void) CATALOG_EXECUTE("INSERT INTO depipe.verdict (run_id, target_id, constraint_id,"
 						   " constraint_name, check_kind, outcome, action, evaluated, violations,"
 						   " metric, warn_if, fail_if, would_have_blocked, strategy, elapsed_ms,"
@@ -336,7 +357,28 @@ verdict_put(const VerdictRow *row)
 						   ARG_TEXT(row->strategy),
 						   ARG_FLOAT8(row->elapsed_ms),
 						   ARG_JSONB(row->detail));
-	return before;
+}
+
+/* Counts of batches add up; those of the whole table are the last ones. */
+void
+verdict_add(int64 verdict_id, const VerdictRow *row)
+{
+	(void) CATALOG_EXECUTE(
+		"UPDATE depipe.verdict SET action = $2,"
+		" evaluated = CASE WHEN $6 THEN $3 ELSE evaluated OPERATOR(pg_catalog.+) $3 END,"
+		" violations = CASE WHEN $6 THEN $4 ELSE violations OPERATOR(pg_catalog.+) $4 END,"
+		" metric = $5, elapsed_ms = elapsed_ms OPERATOR(pg_catalog.+) $7, detail = $8,"
+		" would_have_blocked = would_have_blocked OR $9"
+		" WHERE verdict_id OPERATOR(pg_catalog.=) $1",
+		ARG_INT8(verdict_id),
+		ARG_TEXT(row->action),
+		ARG_KNOWN(row->evaluated),
+		ARG_KNOWN(row->violations),
+		ARG_TEXT(row->metric),
+		ARG_BOOL(row->whole_table),
+		ARG_FLOAT8(row->elapsed_ms),
+		ARG_JSONB(row->detail),
+		ARG_BOOL(row->would_have_blocked));
 }
 
 bool

@@ -110,13 +110,24 @@ typedef struct VerdictRow
 	const char *strategy;
 	double elapsed_ms;
 	const char *detail;
+	bool whole_table; /* the counts are of the table, not of a batch */
 } VerdictRow;
 
-/*
- * Store it as the constraint's state; returns the outcome before (NULL:
- * none).  A row in the history when the outcome changed or there is a run.
- */
-extern char *verdict_put(const VerdictRow *row);
+/* What is recorded of constraints already: verdict_known() says it of many at once. */
+typedef struct KnownVerdict
+{
+	char *outcome;     /* its state; NULL: none */
+	int64 verdict_id;  /* of the run's newest row of it; 0: none */
+	char *run_outcome; /* of that row */
+	bool open_incident;
+} KnownVerdict;
+
+extern KnownVerdict *verdicts_known(int64 run_id, List *constraint_ids);
+
+/* Store it as the constraint's state, as a row of the history, or add it to such a row. */
+extern void verdict_put_state(const VerdictRow *row);
+extern void verdict_insert(const VerdictRow *row);
+extern void verdict_add(int64 verdict_id, const VerdictRow *row);
 
 /* Open the constraint's incident (returns true), or count one more of it. */
 extern bool incident_seen(const VerdictRow *row);

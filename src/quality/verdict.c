@@ -246,14 +246,44 @@ row_of(const Verdict *verdict, int64 run_id)
 	row.strategy = verdict->strategy;
 	row.elapsed_ms = verdict->elapsed_ms;
 	row.detail = verdict->detail;
+	row.whole_table = verdict->counted >= 0;
 	return row;
 }
 
+static bool
+same_outcome(const char *before, const VerdictRow *row)
+{
+	return before != NULL && strcmp(before, row->outcome) == 0;
+}
+
+/*
+ * A row of the history for each run, and when the outcome changes.  A run may
+ * have many batches: those in which nothing is found write nothing.
+ */
 static void
-keep_incident(const Verdict *verdict, const VerdictRow *row)
+keep_verdict(const VerdictRow *row, const KnownVerdict *known)
+{
+	bool folds = known->verdict_id != 0 && same_outcome(known->run_outcome, row);
+
+	if (!folds || !same_outcome(known->outcome, row) || row->violations > 0 ||
+		row->metric != NULL || row->whole_table || row->would_have_blocked)
+		verdict_put_state(row);
+	else
+		return;
+	if (folds)
+		verdict_add(known->verdict_id, row);
+	else if (row->run_id != 0 || !same_outcome(known->outcome, row))
+		verdict_insert(row);
+}
+
+static void
+keep_incident(const Verdict *verdict, const VerdictRow *row, const KnownVerdict *known)
 {
 	bool closed = false;
 
+	if (!known->open_incident &&
+		(verdict->outcome == OUTCOME_PASS || verdict->outcome == OUTCOME_NOT_EVALUATED))
+		return;
 	switch (verdict->outcome)
 	{
 		case OUTCOME_WARN:
@@ -307,16 +337,32 @@ is_replaced(List *verdicts, int position)
 	return false;
 }
 
+static List *
+constraint_ids(List *verdicts)
+{
+	List *ids = NIL;
+	ListCell *cell;
+
+	foreach(cell, verdicts)
+		ids = lappend_int(ids, ((Verdict *) lfirst(cell))->constraint_id);
+	return ids;
+}
+
 void
 verdicts_record(int64 run_id, Target *target, List *verdicts)
 {
 	bool asked = asks_to_block(verdicts);
 	bool blocked = asked && breaker_enforce(target, ACTION_REJECT) >= ACTION_REJECT;
+	KnownVerdict *known;
 	ListCell *cell;
 
+	if (verdicts == NIL)
+		return;
+	known = verdicts_known(run_id, constraint_ids(verdicts));
 	foreach(cell, verdicts)
 	{
 		Verdict *verdict = lfirst(cell);
+		const KnownVerdict *before = &known[foreach_current_index(cell)];
 		VerdictRow row;
 
 		if (is_replaced(verdicts, foreach_current_index(cell)))
@@ -324,8 +370,8 @@ verdicts_record(int64 run_id, Target *target, List *verdicts)
 		if (verdict->action >= ACTION_REJECT && !blocked)
 			verdict->would_have_blocked = true;
 		row = row_of(verdict, run_id);
-		(void) verdict_put(&row);
-		keep_incident(verdict, &row);
+		keep_verdict(&row, before);
+		keep_incident(verdict, &row, before);
 		/* the counts of a batch that was held are of a table that was rolled back */
 		if (verdict->counted >= 0 && !blocked)
 			constraint_shrink_baseline(verdict->constraint_id, verdict->counted);
