@@ -171,7 +171,9 @@ finish_create(Delta *delta, List *key_names, FoldMode fold)
 {
 	static uint32 counter = 0;
 
-	delta->name = psprintf("_depipe_delta_%u", ++counter);
+	/* the same for each batch of a table, so that texts of statements are the same */
+	delta->name = OidIsValid(delta->relid) ? psprintf("_depipe_delta_%u", delta->relid)
+										   : psprintf("_depipe_delta_s%u", ++counter);
 	delta->desc = make_desc(delta->columns);
 	find_keys(delta, key_names);
 	delta->rows = begin_rows(delta);

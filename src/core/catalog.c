@@ -58,6 +58,19 @@ catalog_text_array_arg(List *strings)
 }
 
 CatalogArg
+catalog_int4_array_arg(List *numbers)
+{
+	int count = list_length(numbers);
+	Datum *values = palloc(sizeof(Datum) * Max(count, 1));
+
+	for (int i = 0; i < count; i++)
+		values[i] = Int32GetDatum(list_nth_int(numbers, i));
+	return ARG_DATUM(
+		INT4ARRAYOID,
+		PointerGetDatum(construct_array(values, count, INT4OID, 4, true, TYPALIGN_INT)));
+}
+
+CatalogArg
 catalog_jsonb_arg(const char *json_text)
 {
 	if (json_text == NULL)
@@ -91,7 +104,8 @@ plan_for(const char *sql, int nargs, const CatalogArg *args)
 
 	for (int i = 0; i < nargs; i++)
 		types[i] = args[i].type;
-	plan = SPI_prepare(sql, nargs, types);
+	/* rows are found by keys: what a plan costs does not depend on the values */
+	plan = SPI_prepare_cursor(sql, nargs, types, CURSOR_OPT_GENERIC_PLAN);
 	if (plan == NULL)
 		elog(ERROR,
 			 "could not prepare statement on the catalog: %s",
@@ -369,6 +383,7 @@ remember_table(Target *target, Oid relid)
 						   " ON CONFLICT (target_id) DO UPDATE SET relid = EXCLUDED.relid",
 						   ARG_INT4(target->id),
 						   ARG_OID(relid));
+	target->bound = relid;
 }
 
 /*
@@ -413,7 +428,8 @@ target_from_row(const CatalogRows *rows, uint64 row)
 	target->owner = catalog_oid(rows, row, 5);
 	target->display = sql_table(target->schema_name, target->table_name);
 	target->relid = find_table(target->schema_name, target->table_name);
-	check_same_owner(target, catalog_oid(rows, row, 6));
+	target->bound = catalog_oid(rows, row, 6);
+	check_same_owner(target, target->bound);
 	return target;
 }
 
@@ -592,7 +608,8 @@ target_bind(Target *target)
 
 	target->relid = find_table(target->schema_name, target->table_name);
 	check_same_owner(target, bound);
-	remember_table(target, target->relid);
+	if (target->relid != target->bound)
+		remember_table(target, target->relid);
 	return target->relid;
 }
 

@@ -47,10 +47,12 @@ typedef struct CatalogArg
 #define ARG_LSN(v) ((CatalogArg){PG_LSNOID, LSNGetDatum(v), (v) == InvalidXLogRecPtr})
 #define ARG_TIME(v) ((CatalogArg){TIMESTAMPTZOID, TimestampTzGetDatum(v), (v) == 0})
 #define ARG_TEXT_ARRAY(list) catalog_text_array_arg(list)
+#define ARG_INT4_ARRAY(list) catalog_int4_array_arg(list)
 #define ARG_JSONB(s) catalog_jsonb_arg(s)
 
 extern CatalogArg catalog_text_arg(const char *string);
 extern CatalogArg catalog_text_array_arg(List *strings);
+extern CatalogArg catalog_int4_array_arg(List *numbers); /* an integer list */
 extern CatalogArg catalog_jsonb_arg(const char *json_text);
 
 typedef struct CatalogRows
@@ -132,6 +134,7 @@ typedef struct Target
 	TargetKind kind;
 	Oid owner;  /* the role its work is done as; InvalidOid: dropped */
 	Oid relid;  /* InvalidOid while there is no such table */
+	Oid bound;  /* the table that is remembered for it */
 	bool taken; /* there is one, but another role made it: as if it were missing */
 } Target;
 

@@ -14,6 +14,45 @@
 
 #define TARGET_IS " WHERE target_id OPERATOR(pg_catalog.=) $1"
 
+/* ---- what there is about targets ---- */
+
+#define MARK_IF(condition, mark) "CASE WHEN EXISTS (" condition ") THEN " mark " ELSE 0 END"
+#define PLUS " OPERATOR(pg_catalog.+) "
+#define OF_TARGET " WHERE x.target_id OPERATOR(pg_catalog.=) t.target_id"
+
+uint32 *
+targets_marks(List *targets)
+{
+	List *ids = NIL;
+	uint32 *marks;
+	CatalogRows *rows;
+	ListCell *cell;
+
+	if (targets == NIL)
+		return NULL;
+	foreach(cell, targets)
+		ids = lappend_int(ids, ((Target *) lfirst(cell))->id);
+	rows = CATALOG_EXECUTE(
+		"SELECT u.n, " MARK_IF("SELECT FROM depipe.breaker_state x" OF_TARGET
+							   " AND x.state OPERATOR(pg_catalog.<>) 'closed'"
+							   " UNION ALL SELECT FROM depipe.breaker_setting x" OF_TARGET
+							   " AND x.of_runs OPERATOR(pg_catalog.>) 1",
+							   "1") PLUS MARK_IF("SELECT FROM depipe.parked_item x" OF_TARGET, "2")
+			PLUS MARK_IF("SELECT FROM depipe.quarantined_row x" OF_TARGET, "4") PLUS MARK_IF(
+				"SELECT FROM depipe.quarantined_row x" OF_TARGET " AND x.retry",
+				"8") PLUS MARK_IF("SELECT FROM depipe.constraint_definition x" OF_TARGET, "16")
+				PLUS MARK_IF("SELECT FROM depipe.constraint_definition x"
+							 " WHERE x.reference_schema OPERATOR(pg_catalog.=) t.schema_name"
+							 " AND x.reference_table OPERATOR(pg_catalog.=) t.table_name",
+							 "32") " FROM pg_catalog.unnest($1) WITH ORDINALITY u (target_id, n)"
+								   " JOIN depipe.target t USING (target_id)",
+		ARG_INT4_ARRAY(ids));
+	marks = palloc0(sizeof(uint32) * list_length(targets));
+	for (uint64 i = 0; i < rows->count; i++)
+		marks[catalog_int8(rows, i, 1) - 1] = (uint32) catalog_int4(rows, i, 2);
+	return marks;
+}
+
 int64
 catalog_layout_id(int32 target_id, Delta *delta)
 {

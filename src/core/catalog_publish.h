@@ -10,6 +10,17 @@
 
 #include "core/batch.h"
 
+/* What of a target is not as it mostly is. */
+#define MARK_BREAKER 1u     /* not closed, or it counts bad runs */
+#define MARK_PARKED 2u      /* deltas wait */
+#define MARK_QUARANTINED 4u /* rows are in quarantine */
+#define MARK_RETRIES 8u     /* of which some are to be tried again */
+#define MARK_CONSTRAINED 16u
+#define MARK_REFERENCED 32u /* constraints of other targets look at it */
+
+/* Of each target (a list of Target), in one statement; NULL for none. */
+extern uint32 *targets_marks(List *targets);
+
 /* The layout (column names and types) of text images of this delta's rows. */
 extern int64 catalog_layout_id(int32 target_id, Delta *delta);
 

@@ -138,19 +138,6 @@ names_of(const CatalogRows *rows)
 	return names;
 }
 
-static CatalogArg
-id_array(List *ids)
-{
-	int count = list_length(ids);
-	Datum *values = palloc(sizeof(Datum) * Max(count, 1));
-
-	for (int i = 0; i < count; i++)
-		values[i] = Int32GetDatum(list_nth_int(ids, i));
-	return ARG_DATUM(
-		INT4ARRAYOID,
-		PointerGetDatum(construct_array(values, count, INT4OID, 4, true, TYPALIGN_INT)));
-}
-
 /*
  * When something becomes due is one expression: what is due now is compared
  * with the clock, and the next time is the minimum, so that they agree.
@@ -226,7 +213,7 @@ due_loads(List *target_ids)
 							   LOAD_AT) " AND l.target_id OPERATOR(pg_catalog.=) ANY ($1)))"
 										" ORDER BY v.started_at NULLS FIRST, l.server_name,"
 										" l.target_id",
-						   id_array(target_ids));
+						   ARG_INT4_ARRAY(target_ids));
 }
 
 List *

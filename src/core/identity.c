@@ -134,6 +134,19 @@ identity_pin_timezone(void)
 }
 
 void
+identity_without_jit(void)
+{
+	(void) set_config_option("jit",
+							 "off",
+							 PGC_USERSET,
+							 PGC_S_SESSION,
+							 GUC_ACTION_SAVE,
+							 true,
+							 0,
+							 false);
+}
+
+void
 identity_check_table_owner(Oid relid, const char *display_name)
 {
 	if (!table_ownercheck_compat(relid, GetUserId()))

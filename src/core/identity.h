@@ -58,6 +58,12 @@ extern void identity_pin_output(void);
 extern void identity_pin_timezone(void);
 
 /*
+ * Statements about a delta are planned without statistics: compiling them
+ * costs more than it saves.  In the nest level of an identity.
+ */
+extern void identity_without_jit(void);
+
+/*
  * depipe itself is writing to a target: the trigger that refuses direct DML
  * on targets lets it pass.  Set and reset by publish; reset at abort.
  */

@@ -14,6 +14,7 @@
  */
 #include "load/session.h"
 
+#include "core/catalog_publish.h"
 #include "core/catalog_quality.h"
 #include "core/sqltext.h"
 #include "publish/publish.h"
@@ -114,13 +115,24 @@ make_delivery(LoadSession *session, LoadTask *task, Delta *delta, Admission admi
 	return delivery;
 }
 
+static uint32 *
+tasks_marks(List *tasks)
+{
+	List *targets = NIL;
+	ListCell *cell;
+
+	foreach(cell, tasks)
+		targets = lappend(targets, ((LoadTask *) lfirst(cell))->target);
+	return targets_marks(targets);
+}
+
 /* What waits for the table, then the new changes (NULL: none), in one delta. */
 static Delta *
-with_waiting(LoadSession *session, LoadTask *task, Delta *delta)
+with_waiting(LoadSession *session, LoadTask *task, uint32 marks, Delta *delta)
 {
 	Delta *all;
 
-	if (park_count(task->target->id) == 0 && !quarantine_has_retries(task->target->id))
+	if ((marks & (MARK_PARKED | MARK_RETRIES)) == 0)
 		return delta;
 	all = delta_create(task->target->relid, task->columns, task->key, FOLD_BATCH, session->batch);
 	/* what cannot be read back is this table's failure */
@@ -146,10 +158,10 @@ is_waiting(const LoadTask *task)
 }
 
 static Admission
-admit(LoadTask *task, bool changed, char **reason)
+admit(LoadTask *task, uint32 marks, bool changed, char **reason)
 {
 	if (!is_waiting(task))
-		return breaker_admit(task->target, changed, reason);
+		return (marks & MARK_BREAKER) == 0 ? ADMIT : breaker_admit(task->target, changed, reason);
 	*reason = pstrdup(task->retry_reason);
 	return ADMIT_NOT;
 }
@@ -172,9 +184,9 @@ park_by_hand(LoadSession *session, LoadTask *task, Delta *delta)
 	delta_destroy(delta);
 }
 
-/* NULL when there is nothing to publish. */
+/* NULL when there is nothing to publish.  marks: of the target. */
 static Delivery *
-deliver_task(LoadSession *session, LoadTask *task)
+deliver_task(LoadSession *session, LoadTask *task, uint32 marks)
 {
 	Delta *delta = task->delta;
 	Admission admission;
@@ -195,9 +207,9 @@ deliver_task(LoadSession *session, LoadTask *task)
 		park_by_hand(session, task, delta);
 		return NULL;
 	}
-	admission = admit(task, true, &reason);
+	admission = admit(task, marks, true, &reason);
 	if (admission != ADMIT_NOT)
-		delta = with_waiting(session, task, delta);
+		delta = with_waiting(session, task, marks, delta);
 	else
 		breaker_note_change(task->target->id); /* worth a probe when its wait is over */
 	return make_delivery(session, task, delta, admission, reason);
@@ -307,13 +319,13 @@ can_take_waiting(const LoadTask *task)
 
 /* A probe that nothing waits for: an empty delta through the gate decides it. */
 static Delivery *
-empty_probe(LoadSession *session, LoadTask *task)
+empty_probe(LoadSession *session, LoadTask *task, uint32 marks)
 {
 	Delta *delta;
 	Delivery *delivery;
 	char *reason = NULL;
 
-	if (breaker_state(task->target->id) == BREAKER_CLOSED ||
+	if ((marks & MARK_BREAKER) == 0 || breaker_state(task->target->id) == BREAKER_CLOSED ||
 		breaker_admit(task->target, false, &reason) != ADMIT_PROBE)
 		return NULL;
 	delta = delta_create(task->target->relid, task->columns, task->key, FOLD_BATCH, session->batch);
@@ -327,27 +339,28 @@ empty_probe(LoadSession *session, LoadTask *task)
 static List *
 waiting_deliveries(LoadSession *session, bool again)
 {
+	uint32 *all_marks = tasks_marks(session->tasks);
 	List *deliveries = NIL;
 	ListCell *cell;
 
 	foreach(cell, session->tasks)
 	{
 		LoadTask *task = lfirst(cell);
+		uint32 marks = all_marks[foreach_current_index(cell)];
 		Admission admission;
 		char *reason = NULL;
 
 		if (!can_take_waiting(task) || (task->attempted && !again))
 			continue;
-		if (!quarantine_has_retries(task->target->id) &&
-			(again || park_count(task->target->id) == 0))
+		if ((marks & (again ? MARK_RETRIES : MARK_RETRIES | MARK_PARKED)) == 0)
 		{
-			Delivery *probe = again ? NULL : empty_probe(session, task);
+			Delivery *probe = again ? NULL : empty_probe(session, task, marks);
 
 			if (probe != NULL)
 				deliveries = lappend(deliveries, probe);
 			continue;
 		}
-		admission = admit(task, false, &reason);
+		admission = admit(task, marks, false, &reason);
 		if (admission == ADMIT_NOT)
 		{
 			task->blocked = true;
@@ -355,9 +368,12 @@ waiting_deliveries(LoadSession *session, bool again)
 				task->run->reason = keep(task, reason);
 			continue;
 		}
-		deliveries = lappend(
-			deliveries,
-			make_delivery(session, task, with_waiting(session, task, NULL), admission, reason));
+		deliveries = lappend(deliveries,
+							 make_delivery(session,
+										   task,
+										   with_waiting(session, task, marks, NULL),
+										   admission,
+										   reason));
 	}
 	return deliveries;
 }
@@ -405,19 +421,23 @@ void
 deliver(LoadSession *session)
 {
 	MemoryContext old = MemoryContextSwitchTo(session->batch);
+	List *changed = NIL;
 	List *deliveries = NIL;
+	uint32 *marks;
 	ListCell *cell;
 
 	look_at_pauses(session);
 
 	foreach(cell, session->tasks)
+		if (((LoadTask *) lfirst(cell))->delta != NULL)
+			changed = lappend(changed, lfirst(cell));
+	marks = tasks_marks(changed);
+	foreach(cell, changed)
 	{
-		LoadTask *task = lfirst(cell);
-		Delivery *delivery;
+		Delivery *delivery = deliver_task(session,
+										  lfirst(cell),
+										  marks[foreach_current_index(cell)]);
 
-		if (task->delta == NULL)
-			continue;
-		delivery = deliver_task(session, task);
 		if (delivery != NULL)
 			deliveries = lappend(deliveries, delivery);
 	}

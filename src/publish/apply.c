@@ -36,12 +36,12 @@
 #include "catalog/pg_inherits.h"
 #include "commands/trigger.h"
 #include "core/identity.h"
+#include "core/plans.h"
 #include "core/sqltext.h"
 #include "executor/spi.h"
 #include "pgstat.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
-#include "utils/plancache.h"
 #include "utils/rel.h"
 #include "utils/relcache.h"
 #include "utils/snapmgr.h"
@@ -57,45 +57,29 @@ set_locally(const char *name, const char *value)
 		set_config_option(name, value, PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 }
 
-/*
- * Plan the statement: with the settings below, which hold for the planning
- * only, so that triggers of the target are planned with the user's own.
- */
-static void
-plan_statement(SPIPlanPtr plan, bool by_index)
+/* How to plan a statement about the delta and its target. */
+static PlanStyle
+plan_style(const ApplyTable *table)
 {
-	int level = NewGUCNestLevel();
-	CachedPlan *cached;
-
-	set_locally("jit", "off");
-	if (by_index)
-	{
-		set_locally("enable_hashjoin", "off");
-		/* neighbours in the order of the key share their pages */
-		set_locally("random_page_cost", "1");
-	}
-	cached = SPI_plan_get_cached_plan(plan);
-	AtEOXact_GUC(false, level);
-	if (cached != NULL)
-		ReleaseCachedPlan(cached, NULL);
+	if (table->key_order == NIL)
+		return PLAN_ONCE;
+	return table->delta->nrows <= PLAN_SMALL_ROWS && !table->delta->clear ? PLAN_KEPT
+																		  : PLAN_ONCE_BY_INDEX;
 }
 
 static void
-execute(const char *sql, bool by_index, Snapshot snapshot)
+execute(const ApplyTable *table, const char *sql, Snapshot snapshot)
 {
-	SPIPlanPtr plan = SPI_prepare(sql, 0, NULL);
+	SPIPlanPtr plan = plan_statement(sql, table->delta->desc, plan_style(table));
 	int result;
 
-	if (plan == NULL)
-		elog(ERROR, "could not prepare statement: %s", SPI_result_code_string(SPI_result));
-	plan_statement(plan, by_index);
 	if (snapshot != NULL)
 		result = SPI_execute_snapshot(plan, NULL, NULL, snapshot, InvalidSnapshot, false, true, 0);
 	else
 		result = SPI_execute_plan(plan, NULL, NULL, false, 0);
 	if (result < 0)
 		elog(ERROR, "statement failed: %s", SPI_result_code_string(result));
-	SPI_freeplan(plan);
+	plan_release(plan);
 }
 
 typedef struct Counts
@@ -139,7 +123,7 @@ execute_counted(ApplyTable *table, const char *sql, Snapshot snapshot)
 	identity_pin_output();
 	before = written_so_far(table->target->relid);
 	depipe_is_writing = true;
-	execute(sql, table->key_order != NIL, snapshot);
+	execute(table, sql, snapshot);
 	depipe_is_writing = false;
 	after = written_so_far(table->target->relid);
 	identity_restore(&identity);

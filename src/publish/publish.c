@@ -18,8 +18,11 @@
  */
 #include "publish/apply.h"
 
+#include "access/table.h"
 #include "access/xact.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "core/catalog_publish.h"
 #include "core/guarded.h"
 #include "core/identity.h"
 #include "core/sqltext.h"
@@ -29,6 +32,8 @@
 #include "storage/lmgr.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/reltrigger.h"
 #include "utils/snapmgr.h"
 
 /* Passes after which a batch whose rows keep falling out is given up. */
@@ -37,6 +42,7 @@
 typedef struct ItemState
 {
 	PublishItem *item;
+	uint32 marks;     /* of the target: what has to be asked for */
 	ApplyTable table; /* its delta is the item's */
 	Gate *gate;
 	bool decided;
@@ -123,6 +129,20 @@ execute_utility(const char *sql)
 		elog(ERROR, "could not execute \"%s\"", sql);
 }
 
+/* A plain table whose constraints can be deferred has triggers that can be; others may. */
+static bool
+may_have_deferrable(Oid relid)
+{
+	Relation rel = table_open(relid, NoLock);
+	TriggerDesc *triggers = rel->trigdesc;
+	bool found = rel->rd_rel->relkind != RELKIND_RELATION;
+
+	for (int i = 0; !found && triggers != NULL && i < triggers->numtriggers; i++)
+		found = triggers->triggers[i].tgdeferrable;
+	table_close(rel, NoLock);
+	return found;
+}
+
 /*
  * Constraints of the target, and foreign keys that point at it, are checked at
  * the end of each statement: a restricted operation cannot queue deferred
@@ -135,6 +155,8 @@ make_constraints_immediate(ItemState *state)
 	StringInfoData names;
 	StringInfoData deferred;
 
+	if (!may_have_deferrable(state->item->target->relid))
+		return;
 	initStringInfo(&names);
 	initStringInfo(&deferred);
 	if (SPI_execute_with_args("SELECT pg_catalog.format('%I.%I', n.nspname, c.conname),"
@@ -325,15 +347,18 @@ prepare_work(void *argument)
 {
 	Preparation *work = argument;
 	PublishItem *item = work->state->item;
+	uint32 marks = work->state->marks;
 
 	work->complete = delta_complete(item->target, item->delta, &work->reason);
-	if (work->complete && gate_wants_old_images(item->target))
+	if (work->complete && (marks & (MARK_CONSTRAINED | MARK_REFERENCED)) != 0 &&
+		gate_wants_old_images(item->target))
 	{
 		delta_register(item->delta);
 		delta_complete_old(item->target, item->delta);
 		delta_unregister(item->delta);
 	}
-	work->state->gate = gate_open(item->target);
+	if ((marks & MARK_CONSTRAINED) != 0)
+		work->state->gate = gate_open(item->target);
 	return true;
 }
 
@@ -348,7 +373,7 @@ prepare_item(ItemState *state)
 	if (item->delta->nkeys == 0 && item->delta->nrows > item->delta->new_images)
 	{
 		net_bag(state);
-		if (quarantine_cancel(item->target, item->delta))
+		if ((state->marks & MARK_QUARANTINED) != 0 && quarantine_cancel(item->target, item->delta))
 			net_bag(state);
 	}
 	error = guarded_run(prepare_work, &work);
@@ -364,7 +389,7 @@ prepare_item(ItemState *state)
 	}
 	delta_register(item->delta);
 	gate_item_rows(state);
-	if (!state->decided)
+	if (!state->decided && (state->marks & MARK_QUARANTINED) != 0)
 	{
 		delta_unregister(item->delta);
 		quarantine_supersede(item->target, item->delta);
@@ -677,7 +702,8 @@ record(ItemState *state)
 
 	if (item->status == PUBLISH_NOTHING)
 	{
-		time_checks_follow(item->target, 0);
+		if ((state->marks & MARK_CONSTRAINED) != 0)
+			time_checks_follow(item->target, 0);
 		finish_run(state);
 		return false;
 	}
@@ -686,12 +712,15 @@ record(ItemState *state)
 		verdicts_record(item->run->id,
 						item->target,
 						list_concat(state->row_verdicts, state->table_verdicts));
-		(void) breaker_record(item->target, item->admission, state->action, item->reason);
+		/* a closed breaker that counts nothing has nothing to record of a good run */
+		if ((state->marks & MARK_BREAKER) != 0 || item->admission == ADMIT_PROBE ||
+			state->action == ACTION_BREAK)
+			(void) breaker_record(item->target, item->admission, state->action, item->reason);
 	}
 	if (item->status == PUBLISH_DONE)
 	{
 		store_quarantine(state);
-		if (state->gate != NULL)
+		if (state->gate != NULL && gate_has_time_checks(state->gate))
 			time_checks_follow(item->target, item->run->id);
 	}
 	else
@@ -712,7 +741,8 @@ record_all(List *states)
 	{
 		ItemState *state = lfirst(cell);
 
-		if (state->item->status == PUBLISH_DONE && state->apply_done)
+		if (state->item->status == PUBLISH_DONE && state->apply_done &&
+			(state->marks & MARK_REFERENCED) != 0)
 			retries |= gate_references(state->item->target, state->item->delta);
 		restore_constraints(state);
 	}
@@ -783,6 +813,21 @@ admit_item(ItemState *state)
 		lock_item(state);
 }
 
+/* After the locks: a constraint that was declared before is one of this batch. */
+static void
+mark_states(List *states)
+{
+	List *targets = NIL;
+	uint32 *marks;
+	ListCell *cell;
+
+	foreach(cell, states)
+		targets = lappend(targets, ((ItemState *) lfirst(cell))->item->target);
+	marks = targets_marks(targets);
+	foreach(cell, states)
+		((ItemState *) lfirst(cell))->marks = marks[foreach_current_index(cell)];
+}
+
 /*
  * Locks first, then the snapshot: what is read here (old images, bases) must
  * not be older than the lock.
@@ -795,6 +840,7 @@ publish_states(List *states, Snapshot snapshot)
 
 	foreach(cell, states)
 		admit_item(lfirst(cell));
+	mark_states(states);
 	PushActiveSnapshot(snapshot != NULL ? snapshot : GetTransactionSnapshot());
 	foreach(cell, states)
 	{

@@ -105,6 +105,17 @@ gate_has_row_checks(const Gate *gate)
 	return false;
 }
 
+bool
+gate_has_time_checks(const Gate *gate)
+{
+	ListCell *cell;
+
+	foreach(cell, gate->constraints)
+		if (((DataConstraint *) lfirst(cell))->family == FAMILY_TIME)
+			return true;
+	return false;
+}
+
 /*
  * Whether a row check has to wait for the table depends on the columns of
  * the delta, so any constraint may turn out to be a table check.

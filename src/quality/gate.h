@@ -95,6 +95,7 @@ typedef struct Gate Gate;
 extern Gate *gate_open(Target *target);
 extern bool gate_has_row_checks(const Gate *gate);
 extern bool gate_has_table_checks(const Gate *gate);
+extern bool gate_has_time_checks(const Gate *gate); /* no part of the gate: time_checks.h */
 
 /*
  * Does a check of this target, or one of another target that looks at it,

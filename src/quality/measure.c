@@ -20,6 +20,7 @@
 
 #include "core/guarded.h"
 #include "core/identity.h"
+#include "core/plans.h"
 #include "core/sqltext.h"
 #include "executor/spi.h"
 #include "portability/instr_time.h"
@@ -74,6 +75,8 @@ pass_as_owner(void *arg)
 
 	identity_become(pass->target->owner, &identity);
 	identity_pin_output();
+	if (pass->delta != NULL)
+		identity_without_jit();
 	pass->body(pass);
 	identity_restore(&identity);
 	return true;
@@ -230,20 +233,37 @@ receiver_end(DestReceiver *self)
  * rows just applied.
  */
 static void
-execute_query(const char *sql, DestReceiver *receiver)
+execute_query(const char *sql)
 {
-	SPIExecuteOptions options = {0};
 	MemoryContext context = CurrentMemoryContext;
 	int level = identity_begin_statement();
-	int result;
+	int result = SPI_execute(sql, false, 0);
 
-	options.must_return_tuples = true;
-	options.dest = receiver;
-	result = SPI_execute_extended(sql, &options);
 	identity_end_statement(level);
 	MemoryContextSwitchTo(context); /* SPI leaves us in its own, which ends with it */
 	if (result < 0)
 		elog(ERROR, "evaluation of checks failed: %s", SPI_result_code_string(result));
+}
+
+/* A query whose cost is that of the delta's rows; its plan is kept when they are few. */
+static void
+execute_on_delta(const Delta *delta, const char *sql, DestReceiver *receiver)
+{
+	PlanStyle style = delta->nrows <= PLAN_SMALL_ROWS ? PLAN_KEPT : PLAN_ONCE;
+	MemoryContext context = CurrentMemoryContext;
+	int level = identity_begin_statement();
+	SPIPlanPtr plan = plan_statement(sql, delta->desc, style);
+	SPIExecuteOptions options = {0};
+	int result;
+
+	options.must_return_tuples = true;
+	options.dest = receiver;
+	result = SPI_execute_plan_extended(plan, &options);
+	identity_end_statement(level);
+	MemoryContextSwitchTo(context);
+	if (result < 0)
+		elog(ERROR, "evaluation of checks failed: %s", SPI_result_code_string(result));
+	plan_release(plan);
 }
 
 static bool
@@ -343,7 +363,7 @@ count_evaluated(Pass *pass)
 		appendStringInfo(&sql,
 						 " FROM %s WHERE t._depipe_weight OPERATOR(pg_catalog.>) 0",
 						 delta_rows_text(pass));
-		execute_query(sql.data, NULL);
+		execute_on_delta(pass->delta, sql.data, NULL);
 	}
 	foreach(cell, pass->measured)
 	{
@@ -373,7 +393,7 @@ delta_pass(Pass *pass)
 	}
 	if (pass->delta->new_images == 0)
 		return;
-	execute_query(failing_query(pass), &receiver.pub);
+	execute_on_delta(pass->delta, failing_query(pass), &receiver.pub);
 	count_evaluated(pass);
 }
 
@@ -423,8 +443,7 @@ delta_new_keys(Target *target, Delta *delta)
 		psprintf("SELECT pg_catalog.array_agg(ARRAY[%s]::pg_catalog.text) FROM %s " CHECK_ROW
 				 " WHERE " CHECK_ROW "._depipe_weight OPERATOR(pg_catalog.>) 0",
 				 list.data,
-				 sql_identifier(delta->name)),
-		NULL);
+				 sql_identifier(delta->name)));
 	identity_restore(&identity);
 	keys = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
 	return isnull ? NULL : DatumGetArrayTypePCopy(keys);
@@ -474,7 +493,7 @@ table_pass(Pass *pass)
 	appendStringInfo(&sql, " FROM %s " CHECK_ROW, pass->target->display);
 	if (first->row->is_aggregate && first->row->filter_expression != NULL)
 		appendStringInfo(&sql, " WHERE %s", first->row->filter_expression);
-	execute_query(sql.data, NULL);
+	execute_query(sql.data);
 	foreach(cell, pass->measured)
 	{
 		Measure *measure = &((Measured *) lfirst(cell))->measure;

@@ -151,6 +151,7 @@ find_missing_work(void *arg)
 
 	identity_become(work->target->owner, &identity);
 	identity_pin_output();
+	identity_without_jit();
 	result =
 		SPI_execute_with_args(work->sql, work->keys != NULL ? 1 : 0, types, values, NULL, false, 0);
 	if (result < 0)

@@ -1,0 +1,219 @@
+/*-------------------------------------------------------------------------
+ *
+ * plans.c
+ *		Plans of statements whose text is made at run time.
+ *
+ * Small batches come often, and what is done with one of them takes less time
+ * than planning it.  So plans for them are kept for the session, by text, user
+ * and columns of the batch; the server makes them anew when a table or a
+ * function in them changes, but knows nothing of changes of a batch's columns.
+ *
+ * A kept plan outlives the size that the tables had when it was made.  It is
+ * made so that this does not matter: few rows meet a table row by row, through
+ * an index wherever there is one.
+ *
+ * Invariant: at most KEPT_MOST plans; the one that was not used for the
+ * longest time makes room.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "core/plans.h"
+
+#include "common/hashfn.h"
+#include "miscadmin.h"
+#include "utils/guc.h"
+#include "utils/hsearch.h"
+#include "utils/memutils.h"
+#include "utils/plancache.h"
+#include "utils/resowner.h"
+
+#define KEPT_MOST 1000
+
+typedef struct KeptPlan
+{
+	uint64 hash; /* key: of text, user and columns */
+	char *sql;
+	Oid user;
+	SPIPlanPtr plan;
+	uint64 used; /* by the clock */
+} KeptPlan;
+
+static HTAB *kept_plans = NULL;
+static uint64 use_clock = 0;
+
+/* ---- planning ---- */
+
+static void
+set_locally(const char *name, const char *value)
+{
+	(void)
+		set_config_option(name, value, PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+}
+
+static CachedPlanSource *
+source_of(SPIPlanPtr plan)
+{
+	return linitial(SPI_plan_get_plan_sources(plan));
+}
+
+static void
+plan_now(SPIPlanPtr plan, PlanStyle style)
+{
+	int level = NewGUCNestLevel();
+	CachedPlan *cached;
+
+	set_locally("jit", "off");
+	if (style != PLAN_ONCE)
+	{
+		set_locally("enable_hashjoin", "off");
+		/* neighbours in the order of the key share their pages */
+		set_locally("random_page_cost", "1");
+	}
+	if (style == PLAN_KEPT)
+	{
+		set_locally("enable_mergejoin", "off");
+		set_locally("enable_seqscan", "off");
+	}
+	cached = SPI_plan_get_cached_plan(plan);
+	AtEOXact_GUC(false, level);
+	if (cached != NULL)
+		ReleaseCachedPlan(cached, source_of(plan)->is_saved ? CurrentResourceOwner : NULL);
+}
+
+static SPIPlanPtr
+prepare(const char *sql)
+{
+	SPIPlanPtr plan = SPI_prepare(sql, 0, NULL);
+
+	if (plan == NULL)
+		elog(ERROR, "could not prepare statement: %s", SPI_result_code_string(SPI_result));
+	return plan;
+}
+
+/* ---- plans that are kept ---- */
+
+static bool
+is_planned(SPIPlanPtr plan)
+{
+	const CachedPlanSource *source = source_of(plan);
+
+	return source->is_valid && source->gplan != NULL && source->gplan->is_valid;
+}
+
+static void
+forget(KeptPlan *kept)
+{
+	SPIPlanPtr plan = kept->plan;
+	char *sql = kept->sql;
+
+	(void) hash_search(kept_plans, &kept->hash, HASH_REMOVE, NULL);
+	SPI_freeplan(plan);
+	pfree(sql);
+}
+
+static void
+make_room(void)
+{
+	HASH_SEQ_STATUS scan;
+	KeptPlan *kept;
+	KeptPlan *oldest = NULL;
+
+	if (hash_get_num_entries(kept_plans) < KEPT_MOST)
+		return;
+	hash_seq_init(&scan, kept_plans);
+	while ((kept = hash_seq_search(&scan)) != NULL)
+		if (oldest == NULL || kept->used < oldest->used)
+			oldest = kept;
+	forget(oldest);
+}
+
+static void
+make_table(void)
+{
+	HASHCTL control = {0};
+
+	control.keysize = sizeof(uint64);
+	control.entrysize = sizeof(KeptPlan);
+	control.hcxt = TopMemoryContext;
+	kept_plans =
+		hash_create("depipe kept plans", 64, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+}
+
+static KeptPlan *
+keep(uint64 hash, const char *sql)
+{
+	SPIPlanPtr plan = prepare(sql);
+	char *copy = MemoryContextStrdup(TopMemoryContext, sql);
+	KeptPlan *kept;
+
+	make_room();
+	kept = hash_search(kept_plans, &hash, HASH_ENTER, NULL);
+	kept->sql = copy;
+	kept->user = GetUserId();
+	kept->plan = plan;
+	/* saved last: it cannot fail after this */
+	SPI_keepplan(plan);
+	return kept;
+}
+
+/* The names of the columns are in the text. */
+static uint64
+hash_columns(TupleDesc columns)
+{
+	uint64 hash = columns->natts;
+
+	for (int i = 0; i < columns->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(columns, i);
+
+		hash = hash_combine64(hash, att->atttypid);
+		hash = hash_combine64(hash, (uint32) att->atttypmod);
+		hash = hash_combine64(hash, att->attcollation);
+	}
+	return hash;
+}
+
+static SPIPlanPtr
+kept_plan(const char *sql, TupleDesc columns)
+{
+	uint64 hash = hash_bytes_extended((const unsigned char *) sql,
+									  strlen(sql),
+									  hash_combine64(hash_columns(columns), GetUserId()));
+	KeptPlan *kept;
+
+	if (kept_plans == NULL)
+		make_table();
+	kept = hash_search(kept_plans, &hash, HASH_FIND, NULL);
+	if (kept != NULL && (kept->user != GetUserId() || strcmp(kept->sql, sql) != 0))
+	{
+		forget(kept);
+		kept = NULL;
+	}
+	if (kept == NULL)
+		kept = keep(hash, sql);
+	kept->used = ++use_clock;
+	if (!is_planned(kept->plan))
+		plan_now(kept->plan, PLAN_KEPT);
+	return kept->plan;
+}
+
+/* ---- for others ---- */
+
+SPIPlanPtr
+plan_statement(const char *sql, TupleDesc columns, PlanStyle style)
+{
+	SPIPlanPtr plan;
+
+	if (style == PLAN_KEPT)
+		return kept_plan(sql, columns);
+	plan = prepare(sql);
+	plan_now(plan, style);
+	return plan;
+}
+
+void
+plan_release(SPIPlanPtr plan)
+{
+	if (!source_of(plan)->is_saved)
+		(void) SPI_freeplan(plan);
+}

@@ -1,0 +1,36 @@
+/*-------------------------------------------------------------------------
+ *
+ * plans.h
+ *		Plans of statements whose text is made at run time.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DEPIPE_PLANS_H
+#define DEPIPE_PLANS_H
+
+#include "depipe.h"
+#include "access/tupdesc.h"
+#include "executor/spi.h"
+
+/* Deltas up to so many rows are handled by plans that are kept. */
+#define PLAN_SMALL_ROWS 64
+
+typedef enum PlanStyle
+{
+	PLAN_ONCE,          /* for this execution */
+	PLAN_ONCE_BY_INDEX, /* the same; rows meet a table in the order of its index */
+	PLAN_KEPT           /* for any execution with few rows: they meet tables by their indexes */
+} PlanStyle;
+
+/*
+ * The plan of a statement without parameters, as the current user, inside an
+ * SPI connection that has the one ephemeral relation that it reads, of these
+ * columns.  Settings that bend the planner hold for the planning only.  Raises
+ * what analysing the statement raises.
+ */
+extern SPIPlanPtr plan_statement(const char *sql, TupleDesc columns, PlanStyle style);
+
+/* After the execution. */
+extern void plan_release(SPIPlanPtr plan);
+
+#endif /* DEPIPE_PLANS_H */
