@@ -1,4 +1,4 @@
-# test/tap.pl: runs the TAP files named as arguments, two at a time, prints a line for each and
+# test/tap.pl: runs the TAP files named as arguments, three at a time (they wait more than they work), prints a line for each and
 # at the end "tests N passed, N failed". A file that dies, or whose plan is not met, is a failure.
 
 use strict;
@@ -10,7 +10,7 @@ use TAP::Harness;
 my ($passed, $failed) = (0, 0);
 my $harness = TAP::Harness->new(
 	{
-		jobs => $ENV{DEPIPE_JOBS} || 2,
+		jobs => $ENV{DEPIPE_JOBS} || 3,
 		lib => [ split /:/, $ENV{DEPIPE_PERL_LIB} ],
 		verbosity => -3,
 	});
