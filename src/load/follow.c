@@ -66,7 +66,7 @@ typedef struct Following
 	TimestampTz look_at;      /* the next look */
 	TimestampTz confirmed_at; /* the source was told */
 	TimestampTz rest_until;
-	int64 least_lag;        /* from commit there to commit here by both clocks, since the last look */
+	int64 least_lag; /* from commit there to commit here by both clocks, since the last look */
 	XLogRecPtr unconfirmed; /* applied and committed, not yet told; 0: all is */
 	XLogRecPtr commit_end;  /* when this much of our own log is on disk it may be told */
 	LoadPosition position;
@@ -228,8 +228,8 @@ rest_after(Following *following, TimestampTz begun)
 	int64 took = now - begun;
 
 	if (!is_behind(following, now))
-		following->rest_until =
-			now + Min(took > LONG_BATCH ? took * REST_AFTER_LONG : took, REST_MOST);
+		following->rest_until = now +
+								Min(took > LONG_BATCH ? took * REST_AFTER_LONG : took, REST_MOST);
 }
 
 static ErrorData *
