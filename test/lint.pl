@@ -110,7 +110,8 @@ my %checks = (
 		my ($file, $text) = @_;
 		my %without = map { ("depipe_$_" => 1) } qw(local_identity foreign_streams validator
 		  server_dropped extension_dropped server_altered names_changed refuse_dml may_see may_read
-		  may_inspect conditions copies blocked_targets stream_workers);
+		  may_inspect may_see_definition reason_for_reader conditions copies blocked_targets
+		  stream_workers);
 
 		$text = without_comments($text);
 		while ($text =~ /^PG_FUNCTION_INFO_V1\((\w+)\)/gm)

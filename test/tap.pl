@@ -1,5 +1,6 @@
 # test/tap.pl: runs the TAP files named as arguments, three at a time (they wait more than they
-# work), prints a line for each and at the end "tests N passed, N failed". A file that dies, or whose plan is not met, is a failure.
+# work), prints a line for each and at the end "tests N passed, N failed". A file that dies, or
+# whose plan is not met, is a failure.
 
 use strict;
 use warnings;
