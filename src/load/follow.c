@@ -33,6 +33,7 @@
 #include "load/source.h"
 #include "load/step.h"
 #include "pgstat.h"
+#include "utils/inval.h"
 #include "utils/memutils.h"
 #include "utils/portal.h"
 
@@ -416,6 +417,12 @@ load_follow(List *targets, List *runs, const char *fingerprint, const LoadFollow
 		attempt_end(unit_of_server(server));
 		return FOLLOW_LOCKED;
 	}
+	/*
+	 * A commit can be seen, and wakes us, a moment before its invalidations
+	 * arrive: the caches may hold a server older than the fingerprint, and
+	 * nothing would tell us later.
+	 */
+	InvalidateSystemCaches();
 	session = session_begin(server, &options);
 	MemoryContextSwitchTo(session->context);
 	session_attach(session, targets, runs);

@@ -136,6 +136,26 @@ $locker->quit;
 wait_until($warehouse, q{SELECT count(*) = 2 FROM raw.a WHERE id IN (3000, 3001)}, 'and it catches up');
 is_same($source, $warehouse, 'a', 'after the lock');
 
+# ---- who the worker is at the source changes: seen by it before its caches know
+
+my $mapping = 'USER MAPPING FOR CURRENT_USER SERVER shop';
+my $unchanged = 0;
+
+$source->safe_psql('postgres', 'CREATE ROLE one SUPERUSER LOGIN; CREATE ROLE two SUPERUSER LOGIN');
+at_warehouse("ALTER $mapping OPTIONS (ADD user 'one')");
+foreach my $user (('two', 'one') x 10)
+{
+	at_warehouse("ALTER $mapping OPTIONS (SET user '$user')");
+	$unchanged++
+	  unless $source->poll_query_until('postgres',
+		"SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'walsender' AND state = 'active' AND usename = '$user'");
+	last if $unchanged;
+}
+is($unchanged, 0, 'each change of the user mapping is followed');
+at_warehouse("ALTER $mapping OPTIONS (DROP user)");
+$source->safe_psql('postgres', 'INSERT INTO a VALUES (3002, 1)');
+wait_until($warehouse, q{SELECT EXISTS (SELECT FROM raw.a WHERE id = 3002)}, 'and the stream goes on');
+
 # ---- the slot of an idle source moves
 
 my $slot = q{SELECT confirmed_flush_lsn FROM pg_replication_slots};
