@@ -225,7 +225,9 @@ loads_set_applied(List *target_ids, XLogRecPtr applied_lsn)
 {
 	if (target_ids == NIL)
 		return;
-	(void) CATALOG_EXECUTE("UPDATE depipe.load_state SET applied_lsn = $2"
+	/* a table that was copied is ahead of the stream until that has caught up */
+	(void) CATALOG_EXECUTE("UPDATE depipe.load_state"
+						   " SET applied_lsn = GREATEST(applied_lsn, $2)"
 						   " WHERE target_id OPERATOR(pg_catalog.=) ANY ($1)",
 						   id_array(target_ids),
 						   ARG_LSN(applied_lsn));

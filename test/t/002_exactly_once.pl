@@ -184,4 +184,48 @@ is_value($warehouse,
 is_value($source, q{SELECT count(*) FROM pg_replication_slots},
 	1, 'one slot, however often the first copy was cut off');
 
+# A run is cut off between a copy and the position of that copy in the stream, after a batch of
+# changes that the copy had seen: they are not taken once more.
+
+$source->safe_psql(
+	'postgres', q{
+	CREATE TABLE waits (v int);
+	CREATE TABLE late (v int);
+	ALTER TABLE waits REPLICA IDENTITY FULL;
+	ALTER TABLE late REPLICA IDENTITY FULL});
+$warehouse->safe_psql(
+	'postgres', q{
+	SELECT depipe.create_load('raw.' || t, server => 'shop', source => 'public.' || t)
+	FROM unnest('{waits, late}'::text[]) t;
+	CREATE FUNCTION public.wait(int) RETURNS bool STABLE LANGUAGE plpgsql
+		AS 'BEGIN PERFORM pg_advisory_xact_lock_shared($1); RETURN true; END';
+	CALL depipe.run('raw.waits');
+	SELECT depipe.add_constraint('raw.waits', depipe.satisfies('public.wait(v)'))});
+$source->safe_psql('postgres', 'INSERT INTO late SELECT 1 FROM generate_series(1, 60)');
+$source->safe_psql('postgres', "INSERT INTO late VALUES ($_)") foreach 1 .. 30;
+$source->safe_psql('postgres', 'INSERT INTO waits VALUES (7)');
+$source->safe_psql('postgres', "INSERT INTO late VALUES ($_)") foreach 1 .. 30;
+
+my $holder = $warehouse->background_psql('postgres');
+session_ok($holder, 'SELECT pg_advisory_lock(7)');
+my $runner = IPC::Run::start(
+	[
+		$warehouse->installed_command('psql'), '-XAtq', '-d', $warehouse->connstr('postgres'),
+		'-c', 'SET depipe.batch_rows = 5', '-c', q{CALL depipe.run('raw.late')}
+	],
+	'<', '/dev/null', '>', '/dev/null', '2>', "$scripts/runner.err");
+wait_until($warehouse,
+	q{SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event = 'advisory' AND query LIKE 'CALL%')},
+	'it is between the copy and its position');
+$warehouse->safe_psql('postgres',
+	q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'CALL depipe.run%'
+	AND pid <> pg_backend_pid()});
+$runner->finish;
+session_ok($holder, 'SELECT pg_advisory_unlock_all()');
+$holder->quit;
+is($warehouse->safe_psql('postgres', q{SELECT state FROM depipe.loads WHERE target = 'raw.late'}),
+	'streaming', 'the copy is there');
+ok(converge($warehouse, 'raw.*'), 'converges');
+is_same($source, $warehouse, $_, 'cut off after a copy') foreach qw(late waits);
+
 done_testing();
