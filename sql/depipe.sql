@@ -1058,7 +1058,8 @@ AS 'MODULE_PATHNAME', 'depipe_may_read';
 COMMENT ON FUNCTION depipe.may_read(name, name) IS 'may the current user read all rows of this table';
 
 CREATE FUNCTION depipe.stream_workers(OUT server name, OUT pid integer, OUT applied_lsn pg_lsn,
-	OUT source_lsn pg_lsn, OUT as_of timestamptz, OUT retained_bytes bigint, OUT safe_wal_size bigint)
+	OUT source_lsn pg_lsn, OUT as_of timestamptz, OUT retained_bytes bigint, OUT safe_wal_size bigint,
+	OUT reason text)
 RETURNS SETOF record
 LANGUAGE c
 AS 'MODULE_PATHNAME', 'depipe_stream_workers';
@@ -1299,7 +1300,7 @@ SELECT r.server_name AS server,
 		WHEN g.copying OPERATOR(pg_catalog.>) 0 THEN 'copying'
 		WHEN x.taken_lsn OPERATOR(pg_catalog.<) x.source_lsn THEN 'catching up'
 		ELSE 'streaming' END AS phase,
-	CASE WHEN g.may_inspect THEN COALESCE(z.reason, r.reason) END AS reason, r.slot_name, r.publication, r.applied_lsn, x.source_lsn,
+	CASE WHEN g.may_inspect THEN COALESCE(z.reason, r.reason, w.reason) END AS reason, r.slot_name, r.publication, r.applied_lsn, x.source_lsn,
 	GREATEST(pg_catalog.pg_wal_lsn_diff(x.source_lsn, x.taken_lsn), 0) AS lag_bytes,
 	GREATEST(pg_catalog.date_part('epoch', pg_catalog.clock_timestamp()
 		OPERATOR(pg_catalog.-) g.data_as_of), 0) AS lag_seconds,

@@ -1,21 +1,32 @@
 /*-------------------------------------------------------------------------
  *
  * transaction.c
- *		Procedures that commit between steps.
+ *		Procedures and workers that commit between steps, and when what they
+ *		committed cannot be lost any more.
  *
  *-------------------------------------------------------------------------
  */
 #include "core/transaction.h"
 
 #include "access/xact.h"
+#include "access/xlog.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
 #include "pgstat.h"
+#include "replication/syncrep.h"
+#include "replication/walsender.h"
+#include "replication/walsender_private.h"
 #include "storage/latch.h"
+#include "storage/lwlock.h"
+#include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/portal.h"
 #include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+/* Milliseconds between two looks at what the standbys have. */
+#define SAFE_WAIT_STEP 10
 
 MemoryContext
 transaction_begin_procedure(FunctionCallInfo fcinfo, const char *name)
@@ -91,4 +102,68 @@ transaction_end_worker(void)
 	SPI_finish();
 	CommitTransactionCommand();
 	PortalContext = NULL;
+}
+
+/* ---- what cannot be lost ---- */
+
+/*
+ * What a commit waits for from synchronous standbys, SYNC_REP_NO_WAIT: nothing.
+ * As configured: that a worker or a session does without for itself does not
+ * count, since the position at the source is not a matter of this session.
+ */
+static int
+standby_wait_mode(void)
+{
+	const char *level;
+
+	if (max_wal_senders == 0 || SyncRepStandbyNames == NULL || SyncRepStandbyNames[0] == '\0')
+		return SYNC_REP_NO_WAIT;
+	level = GetConfigOptionResetString("synchronous_commit");
+	if (strcmp(level, "off") == 0 || strcmp(level, "local") == 0)
+		return SYNC_REP_NO_WAIT;
+	if (strcmp(level, "remote_write") == 0)
+		return SYNC_REP_WAIT_WRITE;
+	if (strcmp(level, "remote_apply") == 0)
+		return SYNC_REP_WAIT_APPLY;
+	return SYNC_REP_WAIT_FLUSH;
+}
+
+/* The sender processes keep it, for FIRST and for ANY: see SyncRepWaitForLSN. */
+static bool
+standbys_have(XLogRecPtr end)
+{
+	int mode = standby_wait_mode();
+	XLogRecPtr position;
+
+	if (mode == SYNC_REP_NO_WAIT)
+		return true;
+	LWLockAcquire(SyncRepLock, LW_SHARED);
+	position = WalSndCtl->lsn[mode];
+	LWLockRelease(SyncRepLock);
+	return end <= position;
+}
+
+bool
+transaction_is_safe(XLogRecPtr end)
+{
+	return end <= GetFlushRecPtr(NULL) && standbys_have(end);
+}
+
+bool
+transaction_is_safe_within(XLogRecPtr end, long milliseconds)
+{
+	TimestampTz until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), milliseconds);
+
+	while (!transaction_is_safe(end))
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (GetCurrentTimestamp() >= until)
+			return false;
+		(void) WaitLatch(MyLatch,
+						 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+						 SAFE_WAIT_STEP,
+						 PG_WAIT_EXTENSION);
+		ResetLatch(MyLatch);
+	}
+	return true;
 }

@@ -9,6 +9,7 @@
 #define DEPIPE_TRANSACTION_H
 
 #include "depipe.h"
+#include "access/xlogdefs.h"
 #include "fmgr.h"
 
 /*
@@ -40,5 +41,15 @@ extern void transaction_commit_and_wait(long milliseconds);
  */
 extern void transaction_begin_worker(MemoryContext context);
 extern void transaction_end_worker(void);
+
+/*
+ * Can this much of our own log not be lost any more?  It is on disk, and with
+ * as many synchronous standbys as a commit would wait for: one of them may be
+ * promoted.  Does not wait.
+ */
+extern bool transaction_is_safe(XLogRecPtr end);
+
+/* The same, when it is within so many milliseconds. */
+extern bool transaction_is_safe_within(XLogRecPtr end, long milliseconds);
 
 #endif /* DEPIPE_TRANSACTION_H */

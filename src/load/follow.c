@@ -12,7 +12,8 @@
  *
  * Commits need not be on disk at once: after a crash the source sends again
  * what was lost.  The source is told what it may forget when it is on disk
- * here, at most every CONFIRM_AFTER, after a look at the publication.
+ * here, and with the synchronous standbys if there are any, at most every
+ * CONFIRM_AFTER, after a look at the publication.
  *
  * Every LOOK_AFTER, and when definitions change, it looks whether the loads
  * and their source tables are still the same (else the session is made anew),
@@ -68,8 +69,12 @@ typedef struct Following
 	TimestampTz confirmed_at; /* the source was told */
 	TimestampTz rest_until;
 	int64 least_lag; /* from commit there to commit here by both clocks, since the last look */
-	XLogRecPtr unconfirmed; /* applied and committed, not yet told; 0: all is */
-	XLogRecPtr commit_end;  /* when this much of our own log is on disk it may be told */
+	XLogRecPtr unconfirmed;  /* to be told next; 0: all that is committed has been told */
+	XLogRecPtr commit_end;   /* when this much of our own log is safe it may be told */
+	TimestampTz waits_since; /* to be told */
+	XLogRecPtr told;         /* as far as was told */
+	XLogRecPtr latest;       /* applied and committed last, and the end of that commit */
+	XLogRecPtr latest_end;
 	LoadPosition position;
 	TimestampTz source_time; /* the source was at position.source */
 	bool again;              /* the loads are others than before */
@@ -81,7 +86,14 @@ static bool
 may_confirm(const Following *following, TimestampTz now)
 {
 	return following->unconfirmed != 0 && following->confirmed_at + CONFIRM_AFTER <= now &&
-		   following->commit_end <= GetFlushRecPtr(NULL);
+		   transaction_is_safe(following->commit_end);
+}
+
+/* For so long that a standby must be missing. */
+static bool
+is_held(const Following *following, TimestampTz now)
+{
+	return following->unconfirmed != 0 && following->waits_since + LOOK_AFTER <= now;
 }
 
 static long
@@ -98,9 +110,11 @@ patience(const Following *following, TimestampTz now)
 
 	if (following->rest_until > now)
 		until = Min(until, following->rest_until);
-	/* the log writer needs three rounds at most */
+	/* the log writer needs three rounds at most, a standby may need for ever */
 	if (following->unconfirmed != 0)
-		until = Min(until, Max(following->confirmed_at + CONFIRM_AFTER, now + CONFIRM_AFTER / 4));
+		until = Min(until,
+					Max(following->confirmed_at + CONFIRM_AFTER,
+						now + (is_held(following, now) ? CONFIRM_AFTER : CONFIRM_AFTER / 4)));
 	return milliseconds_until(until, now);
 }
 
@@ -134,6 +148,9 @@ tell_moved(Following *following)
 	XLogRecPtr position = stream_batch_end(following->session, &commit_time);
 
 	following->position.applied = position;
+	following->position.held_since = is_held(following, GetCurrentTimestamp())
+										 ? following->waits_since
+										 : 0;
 	if (position >= following->position.source)
 		commit_time = Max(commit_time, following->source_time);
 	following->position.as_of = Max(following->position.as_of, commit_time);
@@ -249,6 +266,7 @@ confirm(Following *following)
 {
 	ErrorData *error = step_confirm(following->session, following->unconfirmed);
 
+	following->told = following->unconfirmed;
 	following->unconfirmed = 0;
 	following->confirmed_at = GetCurrentTimestamp();
 	return error;
@@ -275,6 +293,17 @@ act(Following *following, Wake wake)
 
 /* ---- the loop ---- */
 
+/* One that waits to be told is not put off by those that come after it. */
+static void
+next_to_tell(Following *following)
+{
+	if (following->unconfirmed != 0 || following->latest <= following->told)
+		return;
+	following->unconfirmed = following->latest;
+	following->commit_end = following->latest_end;
+	following->waits_since = GetCurrentTimestamp();
+}
+
 /* Outside of a transaction until there is something to do. */
 static Wake
 pause_until_wake(Following *following)
@@ -285,10 +314,11 @@ pause_until_wake(Following *following)
 	transaction_end_worker();
 	if (session->advanced)
 	{
-		following->unconfirmed = session->stream->applied_lsn;
-		following->commit_end = XactLastCommitEnd;
+		following->latest = session->stream->applied_lsn;
+		following->latest_end = XactLastCommitEnd;
 		session->advanced = false;
 	}
+	next_to_tell(following);
 	tell_moved(following);
 	pgstat_report_stat(false);
 	pgstat_report_activity(STATE_IDLE, NULL);
@@ -351,6 +381,9 @@ follow_session(LoadSession *session, const char *fingerprint, const LoadFollower
 
 	following.look_at = GetCurrentTimestamp() + LOOK_AFTER;
 	following.least_lag = PG_INT64_MAX;
+	/* what was committed before may not have been told, either */
+	following.latest = session->stream->applied_lsn;
+	following.latest_end = Max(XactLastCommitEnd, GetFlushRecPtr(NULL));
 	following.position.source = session->stop;
 	following.source_time = session->stop_time;
 	following.position.retained_bytes = following.position.safe_wal_size = -1;

@@ -66,6 +66,8 @@ typedef struct LoadPosition
 	TimestampTz as_of;  /* its clock when the loads that are not held were complete; 0: not known */
 	int64 retained_bytes; /* of the source's log, by the slot; -1: not known */
 	int64 safe_wal_size;  /* so much more may be written; -1: no limit */
+	/* no synchronous standby has what was committed then: the source is told nothing; 0: it is */
+	TimestampTz held_since;
 } LoadPosition;
 
 typedef struct LoadFollower

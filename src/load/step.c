@@ -15,6 +15,7 @@
 
 #include "access/xlog.h"
 #include "core/guarded.h"
+#include "core/transaction.h"
 #include "load/step.h"
 #include "utils/memutils.h"
 
@@ -311,6 +312,8 @@ step_commit(LoadSession *session)
 	if (session->overtaken || !session->advanced)
 		return NULL;
 	XLogFlush(XactLastCommitEnd);
+	if (!transaction_is_safe(XactLastCommitEnd))
+		return NULL; /* a later one tells it */
 	return step_confirm(session, session->stream->applied_lsn);
 }
 

@@ -32,6 +32,7 @@
 #include "access/xlog.h"
 #include "core/identity.h"
 #include "core/sqltext.h"
+#include "core/transaction.h"
 #include "lib/stringinfo.h"
 #include "libpq/pqformat.h"
 #include "load/rowreader.h"
@@ -50,6 +51,7 @@
 /* Bytes of the source's log: from here on in bulk, and at most so much in one bite. */
 #define BULK_LEAST (4 * 1024 * 1024)
 #define BULK_MOST (256 * 1024 * 1024)
+#define STANDBY_WAIT 300       /* ms; a standby that is there needs less */
 #define SENDER_TIMEOUT "30min" /* of the source: it waits while a batch is applied */
 
 /* A stream that goes on is read for so long at most before a batch is published. */
@@ -100,8 +102,9 @@ typedef struct StreamState
 	TimestampTz commit_time;
 	XLogRecPtr batch_end;
 	TimestampTz batch_time;
-	int64 changes;  /* of the batch */
-	int run_length; /* messages since we last waited */
+	int64 changes;      /* of the batch */
+	int run_length;     /* messages since we last waited */
+	XLogRecPtr flushed; /* the end of our own log when we began */
 	XLogRecPtr confirmed;
 	bool acting; /* as the owner of a target */
 	Oid acting_as;
@@ -186,10 +189,13 @@ binary_possible(LoadSession *session)
 }
 
 /* What a commit wrote must be on disk here before the source may forget it. */
-static void
+static XLogRecPtr
 flush_local(void)
 {
-	XLogFlush(log_logical_message_compat("depipe", "", 0));
+	XLogRecPtr end = log_logical_message_compat("depipe", "", 0);
+
+	XLogFlush(end);
+	return end;
 }
 
 /*
@@ -206,6 +212,9 @@ bulk_is_better(LoadSession *session)
 
 	if (session->exact || session->stream->own_write || session->streaming->version < 140000 ||
 		session->stop < from + BULK_LEAST)
+		return false;
+	/* it begins with what the slot has not been told, and standbys may not have it yet */
+	if (!transaction_is_safe_within(Max(XactLastCommitEnd, session->state->flushed), STANDBY_WAIT))
 		return false;
 	/* a bite is kept there in a temporary file */
 	if (strcmp(source_query(session->streaming,
@@ -295,9 +304,10 @@ stream_start(LoadSession *session)
 					   "set the timeout");
 	state->batch_end = session->stream->applied_lsn;
 	if (!session->stream->own_write)
-		flush_local();
+		state->flushed = flush_local();
 	start_reading(session);
-	if (!session->stream->own_write && state->reading == READING_STREAM)
+	if (!session->stream->own_write && state->reading == READING_STREAM &&
+		transaction_is_safe(state->flushed))
 		stream_confirm(session, session->stream->applied_lsn);
 	MemoryContextSwitchTo(old);
 }

@@ -343,10 +343,29 @@ set_stale(Condition *condition, const CatalogRows *rows, int row)
 	condition->since = catalog_time(rows, row, CONDITION_STALE_SINCE);
 }
 
-static void
-set_remark(Condition *condition)
+/* Only a look at shared memory. */
+static char *
+held_reason(const CatalogRows *rows, int row)
 {
-	if (condition->quarantine)
+	char *server = catalog_text(rows, row, CONDITION_SERVER);
+	LoadPosition position;
+
+	if (server == NULL || !stream_position(server, &position))
+		return NULL;
+	return stream_held_reason(&position);
+}
+
+static void
+set_remark(Condition *condition, const CatalogRows *rows, int row)
+{
+	char *held = held_reason(rows, row);
+
+	if (held != NULL)
+	{
+		condition->reason = held;
+		condition->next = pstrdup("SELECT * FROM pg_catalog.pg_stat_replication");
+	}
+	else if (condition->quarantine)
 	{
 		condition->reason = pstrdup("rows are in quarantine");
 		condition->next = statement("SELECT * FROM depipe.quarantine WHERE target = %s",
@@ -393,7 +412,7 @@ look_at_itself(Condition *condition, const CatalogRows *rows, int row)
 			 catalog_bool(rows, row, CONDITION_LATE))
 		set_late(condition, rows, row);
 	else if (condition->rank == RANK_FINE)
-		set_remark(condition);
+		set_remark(condition, rows, row);
 }
 
 static void

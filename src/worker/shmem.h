@@ -94,6 +94,9 @@ extern void stream_moved(const LoadPosition *position);
 /* How far a stream's worker is; false when there is none. */
 extern bool stream_position(const char *server, LoadPosition *position);
 
+/* Why the source is told nothing, for a reader; NULL: it is. */
+extern char *stream_held_reason(const LoadPosition *position);
+
 typedef struct StreamWorker
 {
 	NameData server;

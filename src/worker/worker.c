@@ -240,8 +240,11 @@ depipe_stream_worker_main(Datum argument)
 	WorkerId id;
 
 	worker_begin(&id, argument);
-	/* as long as the source keeps what is not on disk here, nothing can be lost */
-	SetConfigOption("synchronous_commit", "off", PGC_SUSET, PGC_S_OVERRIDE);
+	/*
+	 * As long as the source keeps what is not safe here, nothing can be lost.
+	 * Set as in a session: what is configured stays known, see transaction.c.
+	 */
+	SetConfigOption("synchronous_commit", "off", PGC_SUSET, PGC_S_SESSION);
 	for (;;)
 	{
 		LoadFollowEnd end = FOLLOW_AGAIN;

@@ -217,6 +217,11 @@ is($stuck, 0, 'something is published after every round');
 is($inconsistent, 0, 'every state consists of whole source transactions');
 cmp_ok(scalar(keys %done), '>=', 5, 'many kinds of kills');
 
+# ---- the source may forget what is published, also while it never comes to rest
+
+my $written = at_source('SELECT pg_current_wal_lsn()');
+wait_until($source, "SELECT confirmed_flush_lsn >= '$written' FROM pg_replication_slots", 'the slot advances under load');
+
 # ---- the end
 
 finish_pgbench($writers, 'after the last round', stop => 1);

@@ -98,8 +98,65 @@ wait_until($warehouse, q{SELECT sync_state = 'sync' FROM pg_stat_replication}, '
 my $writers = write_at_source();
 wait_until($warehouse, 'SELECT count(*) > 200 FROM raw.ledger', 'the primary publishes under load');
 usleep(int(rand(400_000)));
-my $position = log_position($standby);
+
+# the standby receives nothing for a while: the primary goes on, and what it publishes stays at the source
+my $confirmed = q{SELECT confirmed_flush_lsn FROM pg_replication_slots};
+
+sub slot_advances
+{
+	my ($name) = @_;
+	my $written = at_source('SELECT pg_current_wal_lsn()');
+
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	wait_until($source, "SELECT confirmed_flush_lsn > '$written' FROM pg_replication_slots", "$name: the slot advances under load");
+	return;
+}
+
+sub goes_on
+{
+	my ($name, $times) = @_;
+
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	foreach my $round (1 .. $times)
+	{
+		my $count = $warehouse->safe_psql('postgres', 'SELECT max(id) FROM raw.ledger');
+
+		wait_until($warehouse, "SELECT max(id) > $count + 300 FROM raw.ledger", "$name: the primary goes on ($round)");
+	}
+	return;
+}
+
+sub reload_with
+{
+	$warehouse->safe_psql('postgres', $_) foreach @_, 'SELECT pg_reload_conf()';
+	return;
+}
+
+slot_advances('with a standby');
+my $receiver = $standby->safe_psql('postgres', 'SELECT pid FROM pg_stat_wal_receiver');
+kill 'STOP', $receiver;
+goes_on('the standby hangs', 1);
+my $kept = at_source($confirmed);
+my $held = q{reason LIKE 'the source keeps its log: since % no synchronous standby%'};
+wait_until($warehouse, "SELECT $held AND next LIKE '%pg_stat_replication' AND state = 'streaming' FROM depipe.status WHERE target = 'raw.ledger'", 'the screen says what is kept');
+is_value($warehouse, "SELECT $held FROM depipe.why('raw.ledger')", 't', 'and so does why');
+is_value($warehouse, "SELECT $held FROM depipe.stat_streams", 't', 'and the view of streams');
+goes_on('the standby hangs', 1);
+is(at_source($confirmed), $kept, 'nothing is confirmed without the standby');
+reload_with(q{ALTER SYSTEM SET synchronous_commit = 'local'});
+slot_advances('who does not wait for standbys');
+wait_until($warehouse, "SELECT reason IS NULL FROM depipe.status WHERE target = 'raw.ledger'", 'the screen says no more of it');
+reload_with('ALTER SYSTEM RESET synchronous_commit');
+kill 'CONT', $receiver;
+slot_advances('the standby is back');
+
+# again, and now the standby never gets what it has not
+kill 'STOP', $receiver;
+goes_on('the standby hangs again', 4);
 $warehouse->stop('immediate');
+my $position = log_position($standby);
+kill 'KILL', $receiver; # with what it has not read; the standby begins again
+$standby->wait_for_log(qr/ready to accept read-only connections/, $position);
 my $copies = $standby->safe_psql('postgres', q{SELECT sum(rows_copied) FROM depipe.loads});
 $standby->promote;
 wait_until($standby, q{SELECT EXISTS (SELECT FROM pg_stat_activity WHERE backend_type = 'depipe stream worker')}, 'promoted: workers start');
