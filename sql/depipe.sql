@@ -41,6 +41,28 @@ $$;
 -- 2. definitions (dumped)
 -- ---------------------------------------------------------------------
 
+-- A role by OID, dumped by name.  One that was dropped is '-', and a dump with a
+-- role that is not there can be restored: regrole can do neither.
+CREATE TYPE depipe.role;
+
+CREATE FUNCTION depipe.role_in(cstring)
+RETURNS depipe.role
+LANGUAGE C STABLE STRICT
+AS 'MODULE_PATHNAME', 'depipe_role_in';
+COMMENT ON FUNCTION depipe.role_in(cstring) IS 'a role by its name; one that does not exist is nobody, with a warning';
+
+CREATE FUNCTION depipe.role_out(depipe.role)
+RETURNS cstring
+LANGUAGE C STABLE STRICT
+AS 'MODULE_PATHNAME', 'depipe_role_out';
+COMMENT ON FUNCTION depipe.role_out(depipe.role) IS 'the name of a role, quoted where it has to be; - for one that was dropped';
+
+CREATE TYPE depipe.role (INPUT = depipe.role_in, OUTPUT = depipe.role_out, LIKE = pg_catalog.oid);
+COMMENT ON TYPE depipe.role IS 'a role; - is one that was dropped';
+
+CREATE CAST (depipe.role AS oid) WITHOUT FUNCTION AS IMPLICIT;
+CREATE CAST (oid AS depipe.role) WITHOUT FUNCTION AS ASSIGNMENT;
+
 CREATE SEQUENCE depipe.target_id_seq AS integer;
 
 CREATE TABLE depipe.target (
@@ -54,6 +76,8 @@ CREATE TABLE depipe.target (
 	CONSTRAINT target_name_key UNIQUE (schema_name, table_name),
 	CONSTRAINT target_kind_check CHECK (kind IN ('t', 'l', 'f'))
 );
+-- a statement of its own: an upgrade takes it over
+ALTER TABLE depipe.target ALTER COLUMN owner TYPE depipe.role USING owner::oid::depipe.role;
 COMMENT ON TABLE depipe.target IS 'tables known to depipe: maintained by a load (l) or a transform (f), or with constraints only (t)';
 
 CREATE TABLE depipe.load (
@@ -980,11 +1004,11 @@ COMMENT ON FUNCTION depipe.assert_ok(text) IS
 -- ---------------------------------------------------------------------
 
 -- Views run as their owner: this is what decides which rows a reader gets.
-CREATE FUNCTION depipe.may_see(schema_name name, table_name name, owner regrole)
+CREATE FUNCTION depipe.may_see(schema_name name, table_name name, owner depipe.role)
 RETURNS boolean
 LANGUAGE C STABLE
 AS 'MODULE_PATHNAME', 'depipe_may_see';
-COMMENT ON FUNCTION depipe.may_see(name, name, regrole) IS
+COMMENT ON FUNCTION depipe.may_see(name, name, depipe.role) IS
 'may the current user see what depipe knows about this table: its owner, its readers, operators and monitors';
 
 -- What each target is, and why: of those that the reader may see.
@@ -1028,12 +1052,19 @@ AS 'MODULE_PATHNAME', 'depipe_wait';
 COMMENT ON PROCEDURE depipe.wait(text, text, interval) IS
 'waits until targets are in a state, by default up to date; raises an error when that takes too long or a person is needed';
 
+CREATE FUNCTION depipe.owner_problem(owner depipe.role, server name)
+RETURNS text
+LANGUAGE C STABLE
+AS 'MODULE_PATHNAME', 'depipe_owner_problem';
+COMMENT ON FUNCTION depipe.owner_problem(depipe.role, name) IS
+'why loads and transforms of this role are ownerless, or NULL; server: that a load uses';
+
 -- Definitions and reasons name other tables.
-CREATE FUNCTION depipe.may_inspect(owner regrole)
+CREATE FUNCTION depipe.may_inspect(owner depipe.role)
 RETURNS boolean
 LANGUAGE C STABLE
 AS 'MODULE_PATHNAME', 'depipe_may_inspect';
-COMMENT ON FUNCTION depipe.may_inspect(regrole) IS
+COMMENT ON FUNCTION depipe.may_inspect(depipe.role) IS
 'may the current user see why, and by which definition: the owner, operators and monitors';
 
 CREATE FUNCTION depipe.may_see_definition(target text)
@@ -1043,11 +1074,11 @@ AS 'MODULE_PATHNAME', 'depipe_may_see_definition';
 COMMENT ON FUNCTION depipe.may_see_definition(text) IS
 'may the current user see the definition of this target: as may_inspect, by name';
 
-CREATE FUNCTION depipe.reason_for_reader(owner regrole, reason text)
+CREATE FUNCTION depipe.reason_for_reader(owner depipe.role, reason text)
 RETURNS text
 LANGUAGE C STABLE
 AS 'MODULE_PATHNAME', 'depipe_reason_for_reader';
-COMMENT ON FUNCTION depipe.reason_for_reader(regrole, text) IS
+COMMENT ON FUNCTION depipe.reason_for_reader(depipe.role, text) IS
 'what of a reason the current user may know: all, what is about constraints of the table itself, or nothing';
 
 -- The metric of an aggregate may be a value of a row.
@@ -1072,8 +1103,10 @@ SELECT l.target_id, w.as_of, w.applied_lsn, w.source_lsn
 FROM depipe.stream_workers() w
 JOIN depipe.load l ON l.server_name OPERATOR(pg_catalog.=) w.server
 JOIN depipe.load_state s USING (target_id)
+JOIN depipe.target t USING (target_id)
 LEFT JOIN depipe.target_state g USING (target_id)
 WHERE s.state OPERATOR(pg_catalog.=) 'streaming' AND g.paused IS NOT TRUE AND w.as_of IS NOT NULL
+	AND depipe.owner_problem(t.owner, l.server_name) IS NULL
 	AND NOT EXISTS (SELECT FROM depipe.parked_item p WHERE p.target_id OPERATOR(pg_catalog.=) l.target_id);
 COMMENT ON VIEW depipe.live_load IS 'loads that a worker keeps complete, and as of when';
 
@@ -1253,6 +1286,7 @@ GRANT SELECT ON depipe.incidents TO PUBLIC;
 CREATE VIEW depipe.loads WITH (security_barrier) AS
 SELECT pg_catalog.format('%I.%I', t.schema_name, t.table_name) AS target,
 	CASE WHEN s.target_id IS NULL OR z.server_name IS NOT NULL THEN 'detached'
+		WHEN o.problem IS NOT NULL THEN 'ownerless'
 		WHEN p.paused AND (p.paused_until IS NULL OR p.paused_until OPERATOR(pg_catalog.>) pg_catalog.now())
 			THEN 'paused'
 		WHEN c.oid IS NULL AND s.state IN ('streaming', 'needs_resync') THEN 'missing'
@@ -1261,6 +1295,7 @@ SELECT pg_catalog.format('%I.%I', t.schema_name, t.table_name) AS target,
 	CASE WHEN z.server_name IS NOT NULL THEN z.reason
 		WHEN s.target_id IS NULL
 			THEN 'restored from a dump or detached by hand: it has no slot of its own'
+		WHEN o.problem IS NOT NULL THEN depipe.reason_for_reader(t.owner, o.problem)
 		WHEN p.paused AND (p.paused_until IS NULL OR p.paused_until OPERATOR(pg_catalog.>) pg_catalog.now())
 			THEN p.pause_reason
 		ELSE depipe.reason_for_reader(t.owner, s.reason) END AS reason,
@@ -1285,6 +1320,7 @@ LEFT JOIN depipe.copies() w USING (target_id)
 LEFT JOIN pg_catalog.pg_namespace n ON n.nspname OPERATOR(pg_catalog.=) t.schema_name
 LEFT JOIN pg_catalog.pg_class c ON c.relnamespace OPERATOR(pg_catalog.=) n.oid
 	AND c.relname OPERATOR(pg_catalog.=) t.table_name
+CROSS JOIN LATERAL depipe.owner_problem(t.owner, l.server_name) o (problem)
 CROSS JOIN LATERAL (SELECT pg_catalog.count(*) AS items FROM depipe.parked_item i
 	WHERE i.target_id OPERATOR(pg_catalog.=) t.target_id) k
 WHERE depipe.may_see(t.schema_name, t.table_name, t.owner);
@@ -1331,6 +1367,13 @@ CROSS JOIN LATERAL (
 WHERE g.may_see;
 COMMENT ON VIEW depipe.stat_streams IS 'the stream of each server: slot, lag, retained WAL, its worker, progress of copies';
 GRANT SELECT ON depipe.stat_streams TO PUBLIC;
+
+CREATE FUNCTION depipe.set_owner(target text, owner name)
+RETURNS void
+LANGUAGE C
+AS 'MODULE_PATHNAME', 'depipe_set_owner';
+COMMENT ON FUNCTION depipe.set_owner(text, name) IS
+'give the definitions of a table that is missing to a role; those of a table that is there follow ALTER TABLE ... OWNER TO';
 
 -- What a reader may not see in the views is not in the statements either.
 CREATE FUNCTION depipe.definition(pattern text DEFAULT '*', OUT statement text)

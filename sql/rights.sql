@@ -2,7 +2,7 @@
 -- Who may do what, and as whom a user's expressions are evaluated.
 --
 CREATE ROLE regress_owner LOGIN;
-CREATE ROLE regress_reader;
+CREATE ROLE regress_reader LOGIN;
 CREATE ROLE regress_stranger;
 CREATE ROLE regress_operator IN ROLE depipe_operator;
 CREATE SCHEMA rights_raw AUTHORIZATION regress_owner;

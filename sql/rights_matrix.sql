@@ -44,6 +44,9 @@ INSERT INTO matrix.function VALUES
 	('definition', $$depipe.definition('*')$$, 'sropm'),
 	('may_see', $$depipe.may_see('matrix', 'made', 'regress_owner')$$, 'sropm'),
 	('may_inspect', $$depipe.may_inspect('regress_owner')$$, 'sropm'),
+	('role_in', $$depipe.role_in('regress_owner')$$, 'sropm'),
+	('role_out', $$depipe.role_out('regress_owner')$$, 'sropm'),
+	('owner_problem', $$depipe.owner_problem('regress_owner', NULL)$$, 'sropm'),
 	('reason_for_reader', $$depipe.reason_for_reader('regress_owner', 'because')$$, 'sropm'),
 	('may_see_definition', $$depipe.may_see_definition('matrix.made')$$, 'sropm'),
 	('may_read', $$depipe.may_read('matrix', 'made')$$, 'sropm'),
@@ -75,6 +78,7 @@ INSERT INTO matrix.function VALUES
 	('add_constraint', $$depipe.add_constraint('matrix.free', depipe.not_null('id'))$$, 'o'),
 	('alter_constraint', $$depipe.alter_constraint('matrix.made', 'c', on_violation => 'warn')$$, 'o'),
 	('drop_constraint', $$depipe.drop_constraint('matrix.made', 'c')$$, 'o'),
+	('set_owner', $$depipe.set_owner('matrix.loaded', 'regress_owner')$$, 'o'),
 	('configure_breaker', $$depipe.configure_breaker('matrix.made', mode => 'metrics_only')$$, 'o'),
 	-- rows
 	('check_table', $$depipe.check_table('matrix.made')$$, 'ro'),

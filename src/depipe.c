@@ -13,6 +13,8 @@
 #include <limits.h>
 
 #include "fmgr.h"
+#include "tcop/utility.h"
+#include "transform/transform.h"
 #include "utils/guc.h"
 #include "utils/timestamp.h"
 #include "worker/launcher.h"
@@ -170,6 +172,30 @@ define_worker_settings(void)
 								NULL);
 }
 
+static ProcessUtility_hook_type previous_utility = NULL;
+
+static void
+utility(PlannedStmt *statement, const char *query, bool read_only_tree,
+		ProcessUtilityContext context, ParamListInfo parameters, QueryEnvironment *environment,
+		DestReceiver *receiver, QueryCompletion *completion)
+{
+	/* a ROLLBACK frees its own statement */
+	ReassignOwnedStmt *reassign = IsA(statement->utilityStmt, ReassignOwnedStmt)
+									  ? (ReassignOwnedStmt *) statement->utilityStmt
+									  : NULL;
+
+	(previous_utility != NULL ? previous_utility : standard_ProcessUtility)(statement,
+																			query,
+																			read_only_tree,
+																			context,
+																			parameters,
+																			environment,
+																			receiver,
+																			completion);
+	if (reassign != NULL)
+		names_follow_reassign(reassign);
+}
+
 void
 _PG_init(void)
 {
@@ -200,6 +226,8 @@ _PG_init(void)
 	define_worker_settings();
 	MarkGUCPrefixReserved("depipe");
 	depipe_is_preloaded = process_shared_preload_libraries_in_progress;
+	previous_utility = ProcessUtility_hook;
+	ProcessUtility_hook = utility;
 	/* pg_upgrade runs the server on catalogs that are half made */
 	if (depipe_is_preloaded && !IsBinaryUpgrade)
 		launcher_init();

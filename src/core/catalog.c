@@ -539,7 +539,7 @@ target_create(const char *schema_name, const char *table_name, TargetKind kind, 
 	Target *target;
 
 	(void) CATALOG_EXECUTE("INSERT INTO depipe.target (schema_name, table_name, kind, owner)"
-						   " VALUES ($1::name, $2::name, $3::\"char\", $4::oid::regrole)",
+						   " VALUES ($1::name, $2::name, $3::\"char\", $4::oid::depipe.role)",
 						   ARG_TEXT(schema_name),
 						   ARG_TEXT(table_name),
 						   ARG_TEXT(kind_text),
@@ -572,7 +572,7 @@ void
 targets_follow_owners(void)
 {
 	(void) CATALOG_EXECUTE0(
-		"UPDATE depipe.target t SET owner = c.relowner::regrole"
+		"UPDATE depipe.target t SET owner = c.relowner::depipe.role"
 		" FROM depipe.target_state s, pg_catalog.pg_class c, pg_catalog.pg_namespace n"
 		" WHERE s.target_id OPERATOR(pg_catalog.=) t.target_id"
 		" AND c.oid OPERATOR(pg_catalog.=) s.relid"
@@ -583,9 +583,18 @@ targets_follow_owners(void)
 }
 
 void
+targets_reassign(Oid from, Oid to)
+{
+	(void) CATALOG_EXECUTE("UPDATE depipe.target SET owner = $2::oid::depipe.role"
+						   " WHERE owner::oid OPERATOR(pg_catalog.=) $1",
+						   ARG_OID(from),
+						   ARG_OID(to));
+}
+
+void
 target_set_owner(Target *target, Oid owner)
 {
-	(void) CATALOG_EXECUTE("UPDATE depipe.target SET owner = $2::oid::regrole"
+	(void) CATALOG_EXECUTE("UPDATE depipe.target SET owner = $2::oid::depipe.role"
 						   " WHERE target_id OPERATOR(pg_catalog.=) $1",
 						   ARG_INT4(target->id),
 						   ARG_OID(owner));

@@ -165,6 +165,9 @@ extern void target_delete(int32 target_id);
 /* Give definitions to the roles that their tables were given to (ALTER TABLE, REASSIGN OWNED). */
 extern void targets_follow_owners(void);
 
+/* Give all definitions of a role to another: REASSIGN OWNED has done so with its tables. */
+extern void targets_reassign(Oid from, Oid to);
+
 /* Make a role the owner of a definition: that of its table, after checks of the caller's rights. */
 extern void target_set_owner(Target *target, Oid owner);
 

@@ -268,6 +268,7 @@ loads_fingerprint(const char *server_name)
 		" l.target_id, l.xmin, t.xmin, s.state, g.relid,"
 		" g.paused AND (g.paused_until IS NULL"
 		" OR g.paused_until OPERATOR(pg_catalog.>) pg_catalog.clock_timestamp()),"
+		" depipe.owner_problem(t.owner, l.server_name),"
 		" CASE WHEN s.state IN ('new', 'copying') THEN pg_catalog.concat(b.state, b.changed,"
 		" b.retry_at OPERATOR(pg_catalog.<=) pg_catalog.clock_timestamp(),"
 		" u.retry_at OPERATOR(pg_catalog.<=) pg_catalog.clock_timestamp()) END), ';'"

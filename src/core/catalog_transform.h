@@ -128,7 +128,7 @@ extern void transform_forget_quarantine(int32 target_id, int64 run_id);
 	" THEN COALESCE(l.state, 'detached') ELSE 'detached' END END,"                   \
 	" CASE WHEN e.state IN ('open', 'half_open', 'forced_open')"                     \
 	" AND COALESCE(g.mode, 'normal') OPERATOR(pg_catalog.=) 'normal'"                \
-	" THEN e.state END, b.reason"
+	" THEN e.state END, b.reason, ld.server_name::text"
 #define NODE_TABLES                                                             \
 	" FROM depipe.target t LEFT JOIN depipe.target_state s USING (target_id)"   \
 	" LEFT JOIN depipe.transform_state f USING (target_id)"                     \
@@ -157,7 +157,8 @@ extern void transform_forget_quarantine(int32 target_id, int64 run_id);
 #define NODE_LOAD_STATE 11
 #define NODE_BREAKER_STATE 12 /* NULL unless it blocks */
 #define NODE_BREAKER_REASON 13
-#define NODE_COUNT 13
+#define NODE_SERVER 14 /* of a load */
+#define NODE_COUNT 14
 
 /* Every target, and what it is by itself. */
 extern CatalogRows *dag_select_nodes(void);

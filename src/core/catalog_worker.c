@@ -152,7 +152,13 @@ names_of(const CatalogRows *rows)
 #define ATTEMPT_OF_CHECKS \
 	" LEFT JOIN depipe.attempt k ON k.unit OPERATOR(pg_catalog.=) ('checks ' || c.target_id)"
 
-#define END_OF_PAUSE "CASE WHEN p.paused THEN COALESCE(p.paused_until, 'infinity') END"
+/* What cannot be run as its owner waits until it can. */
+#define HELD_UNTIL(server)                                         \
+	"CASE WHEN p.paused THEN COALESCE(p.paused_until, 'infinity')" \
+	" WHEN depipe.owner_problem(t.owner, " server ") IS NOT NULL"  \
+	" THEN 'infinity' END"
+#define LOAD_HELD_UNTIL HELD_UNTIL("l.server_name")
+#define TRANSFORM_HELD_UNTIL HELD_UNTIL("NULL")
 
 /* ---- loads ---- */
 
@@ -167,9 +173,9 @@ names_of(const CatalogRows *rows)
  * A load that streams goes on, whatever its table waits for: its rows are
  * parked.  A copy is not begun for nothing.
  */
-#define LOAD_WAITS_UNTIL                                                     \
-	"CASE WHEN s.state OPERATOR(pg_catalog.<>) 'streaming' THEN GREATEST("   \
-	"u.retry_at, " END_OF_PAUSE ", CASE b.state WHEN 'open' THEN b.retry_at" \
+#define LOAD_WAITS_UNTIL                                                        \
+	"CASE WHEN s.state OPERATOR(pg_catalog.<>) 'streaming' THEN GREATEST("      \
+	"u.retry_at, " LOAD_HELD_UNTIL ", CASE b.state WHEN 'open' THEN b.retry_at" \
 	" WHEN 'forced_open' THEN COALESCE(b.until, 'infinity') END) END"
 
 #define LOAD_AT "COALESCE(GREATEST(v.retry_at, " LOAD_WAITS_UNTIL "), '-infinity')"
@@ -195,7 +201,7 @@ names_of(const CatalogRows *rows)
 	" AND r.status OPERATOR(pg_catalog.=) 'running')"
 
 #define WORK_AT                                                                                 \
-	"GREATEST(v.retry_at, u.retry_at, " END_OF_PAUSE ", CASE"                                   \
+	"GREATEST(v.retry_at, u.retry_at, " LOAD_HELD_UNTIL ", CASE"                                \
 	" WHEN b.state OPERATOR(pg_catalog.=) 'forced_open' THEN 'infinity'"                        \
 	" WHEN s.state OPERATOR(pg_catalog.<>) 'streaming' AND " IS_BEING_COPIED " THEN 'infinity'" \
 	" WHEN b.state OPERATOR(pg_catalog.=) 'half_open' THEN '-infinity'"                         \
@@ -295,9 +301,9 @@ servers_next(void)
 	" THEN u.started_at OPERATOR(pg_catalog.+) interval '1 second' END" \
 	" ELSE GREATEST(u.started_at, p.data_as_of) OPERATOR(pg_catalog.+) f.target_lag END"
 
-#define TRANSFORM_AT                                                                               \
-	"COALESCE(GREATEST(u.retry_at, " TRANSFORM_AGAIN_AT ", " END_OF_PAUSE ", " BREAKER_WAITS_UNTIL \
-	"), '-infinity')"
+#define TRANSFORM_AT                                                              \
+	"COALESCE(GREATEST(u.retry_at, " TRANSFORM_AGAIN_AT ", " TRANSFORM_HELD_UNTIL \
+	", " BREAKER_WAITS_UNTIL "), '-infinity')"
 
 #define TRANSFORMS_TO_RUN                                             \
 	" FROM depipe.target t JOIN depipe.transform f USING (target_id)" \

@@ -69,7 +69,7 @@ identity_become(Oid role, Identity *saved)
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("role with OID %u does not exist", role),
 				 errdetail("It owned the definition."),
-				 errhint("Declare the definition again as another role.")));
+				 errhint("Give it to another role with depipe.set_owner.")));
 	become(role, SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION, saved);
 }
 
@@ -168,7 +168,7 @@ identity_check_login(Oid role)
 				(errcode(ERRCODE_INVALID_ROLE_SPECIFICATION),
 				 errmsg("role \"%s\" cannot log in", GetUserNameFromId(role, false)),
 				 errdetail("Loads and transforms are run as the owner of their table."),
-				 errhint("Give the role LOGIN, or define this as another role.")));
+				 errhint("Give the role LOGIN, or the table to a role that has it.")));
 }
 
 static bool
@@ -187,8 +187,8 @@ identity_may_operate(Oid owner)
 	return role_may_operate(GetUserId(), owner);
 }
 
-static Oid
-table_owner_or_none(Oid relid)
+Oid
+identity_table_owner(Oid relid)
 {
 	HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
 	Oid owner = InvalidOid;
@@ -218,7 +218,7 @@ identity_role_may_see(Oid role, Oid owner, Oid relid)
 {
 	if (identity_role_may_inspect(role, owner))
 		return true;
-	return OidIsValid(relid) && table_owner_or_none(relid) == owner &&
+	return OidIsValid(relid) && identity_table_owner(relid) == owner &&
 		   pg_class_aclcheck(relid, role, ACL_SELECT) == ACLCHECK_OK;
 }
 

@@ -72,6 +72,9 @@ extern bool depipe_is_writing;
 /* Raise 42501 unless the current user owns the relation (or is superuser). */
 extern void identity_check_table_owner(Oid relid, const char *display_name);
 
+/* InvalidOid when there is no such relation. */
+extern Oid identity_table_owner(Oid relid);
+
 /* Raise 0P000 unless the role may log in: workers act as owners of definitions. */
 extern void identity_check_login(Oid role);
 

@@ -414,6 +414,7 @@ look_at_pauses(LoadSession *session)
 			task->paused = true;
 			set_pause_reason(session, task, catalog_text(rows, i, 2));
 		}
+		task_look_at_owner(task, session->context);
 	}
 }
 
@@ -452,6 +453,7 @@ deliver_waiting(LoadSession *session)
 {
 	MemoryContext old = MemoryContextSwitchTo(session->batch);
 
+	look_at_pauses(session);
 	publish_with_retries(session, waiting_deliveries(session, false));
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(session->batch);

@@ -13,6 +13,7 @@
  */
 #include "load/runs.h"
 
+#include "core/owner.h"
 #include "utils/memutils.h"
 
 /* ---- ends ---- */
@@ -67,7 +68,9 @@ settle(LoadTask *task)
 	if (run->status != RUN_RUNNING)
 		return;
 	if (task->paused && run->reason == NULL)
-		run->reason = psprintf("paused: %s", task->pause_reason != NULL ? task->pause_reason : "");
+		run->reason = psprintf("%s: %s",
+							   task->ownerless ? OWNERLESS : "paused",
+							   task->pause_reason != NULL ? task->pause_reason : "");
 	if (task->blocked || task->paused)
 		run->status = RUN_BLOCKED;
 	else if (task->published || run->rows_in > 0)

@@ -24,6 +24,7 @@
 #include "core/catalog_worker.h"
 #include "core/guarded.h"
 #include "core/message.h"
+#include "core/owner.h"
 #include "core/sqltext.h"
 #include "core/transaction.h"
 #include "load/publication.h"
@@ -38,6 +39,20 @@
 
 /* ---- begin and end ---- */
 
+/* Nobody as whom it may be run: held as in a pause. */
+void
+task_look_at_owner(LoadTask *task, MemoryContext context)
+{
+	char *problem = owner_problem(task->target->owner, task->load->server_name);
+
+	task->ownerless = problem != NULL && !task->paused;
+	if (!task->ownerless)
+		return;
+	task->paused = true;
+	if (task->pause_reason == NULL || strcmp(task->pause_reason, problem) != 0)
+		task->pause_reason = MemoryContextStrdup(context, problem);
+}
+
 static LoadTask *
 make_task(Load *load)
 {
@@ -46,6 +61,7 @@ make_task(Load *load)
 	task->load = load;
 	task->target = load->target;
 	task->paused = target_is_paused(load->target->id, &task->pause_reason);
+	task_look_at_owner(task, CurrentMemoryContext);
 	return task;
 }
 

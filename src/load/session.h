@@ -30,6 +30,7 @@ typedef struct LoadTask
 	bool stopped;   /* takes no changes in this run */
 	bool paused;    /* by hand: its changes are parked */
 	char *pause_reason;
+	bool ownerless;         /* it cannot be run as its owner: paused */
 	SourceTable *source;    /* NULL: there is none */
 	List *key;              /* names; NIL: a bag */
 	List *columns;          /* names of the target's columns that it owns */
@@ -92,6 +93,9 @@ typedef struct LoadSession
 	struct RowReader *reader;    /* what is being read, to name the column in it */
 	struct StreamState *state;
 } LoadSession;
+
+/* Hold the task while it cannot be run as its owner; texts go into the context. */
+extern void task_look_at_owner(LoadTask *task, MemoryContext context);
 
 /*
  * Make a session with a task for each load of the server.  Writes nothing.

@@ -14,6 +14,7 @@
 #include "catalog/namespace.h"
 #include "core/catalog_transform.h"
 #include "core/identity.h"
+#include "core/owner.h"
 #include "core/sqltext.h"
 #include "transform/shape.h"
 #include "utils/lsyscache.h"
@@ -61,8 +62,13 @@ find_own_cause(CatalogRows *rows, uint64 row, DagNode *node)
 	char *load_state = catalog_text(rows, row, NODE_LOAD_STATE);
 	char *transform_state = catalog_text(rows, row, NODE_TRANSFORM_STATE);
 	char *breaker = catalog_text(rows, row, NODE_BREAKER_STATE);
+	char *problem = node->kind == TARGET_TABLE
+						? NULL
+						: owner_problem(node->owner, catalog_text(rows, row, NODE_SERVER));
 
-	if (!OidIsValid(node->relid) && !is_one_of(load_state, makes_table, lengthof(makes_table)))
+	if (problem != NULL)
+		set_blocking(node, OWNERLESS, problem);
+	else if (!OidIsValid(node->relid) && !is_one_of(load_state, makes_table, lengthof(makes_table)))
 		set_blocking(node, "missing", NULL);
 	else if (catalog_bool(rows, row, NODE_PAUSED))
 		set_blocking(node, "paused", catalog_text(rows, row, NODE_PAUSE_REASON));
@@ -128,6 +134,9 @@ dag_from_rows(CatalogRows *rows)
 		DagNode *reader = dag_node(dag, catalog_int4(edges, i, 1));
 		DagNode *input = dag_node(dag, catalog_int4(edges, i, 2));
 
+		/* made since the nodes were read */
+		if (reader == NULL || input == NULL)
+			continue;
 		reader->reads = lappend(reader->reads, input);
 		input->read_by = lappend(input->read_by, reader);
 	}
@@ -164,7 +173,8 @@ append_upstream_first(DagNode *node, List **ordered)
 {
 	ListCell *cell;
 
-	if (node->visited)
+	/* NULL: dropped since it was looked up */
+	if (node == NULL || node->visited)
 		return;
 	node->visited = true;
 	foreach(cell, node->reads)
@@ -177,6 +187,8 @@ mark_downstream(DagNode *node)
 {
 	ListCell *cell;
 
+	if (node == NULL)
+		return;
 	foreach(cell, node->read_by)
 	{
 		DagNode *reader = lfirst(cell);
@@ -261,7 +273,12 @@ dag_downstream(List *targets)
 	for (int i = 0; i < dag->nnodes; i++)
 		append_upstream_first(&dag->nodes[i], &ordered);
 	foreach(cell, targets)
-		dag_node(dag, ((Target *) lfirst(cell))->id)->reached = false;
+	{
+		DagNode *node = dag_node(dag, ((Target *) lfirst(cell))->id);
+
+		if (node != NULL)
+			node->reached = false;
+	}
 	foreach(cell, ordered)
 	{
 		DagNode *node = lfirst(cell);
@@ -297,6 +314,8 @@ dag_readers(int32 target_id)
 	List *names = NIL;
 	ListCell *cell;
 
+	if (node == NULL)
+		return NIL;
 	foreach(cell, node->read_by)
 		names = lappend(names, (char *) name_for(lfirst(cell), GetUserId()));
 	return names;
@@ -337,6 +356,8 @@ dag_find_block(Dag *dag, int32 target_id, char **path, char **reason)
 {
 	DagNode *node = dag_node(dag, target_id);
 
+	if (node == NULL)
+		return false;
 	clear_visited(dag);
 	return find_block(node, node->owner, path, reason);
 }
@@ -373,10 +394,13 @@ path_to(DagNode *node, DagNode *goal, Oid reader)
 char *
 dag_path(Dag *dag, int32 from_id, int32 to_id)
 {
+	DagNode *from = dag_node(dag, from_id);
 	DagNode *goal = dag_node(dag, to_id);
 
+	if (from == NULL || goal == NULL)
+		return NULL;
 	clear_visited(dag);
-	return path_to(dag_node(dag, from_id), goal, goal->owner);
+	return path_to(from, goal, goal->owner);
 }
 
 void

@@ -37,6 +37,7 @@
 #include "fmgr.h"
 #include "transform/shape.h"
 #include "transform/transform.h"
+#include "utils/acl.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
@@ -271,6 +272,54 @@ at_transaction_end(XactEvent event, void *argument)
 	}
 }
 
+static void
+note_names_changed(void)
+{
+	static bool registered = false;
+
+	if (!registered)
+	{
+		RegisterXactCallback(at_transaction_end, NULL);
+		registered = true;
+	}
+	names_changed = true;
+}
+
+/* ---- REASSIGN OWNED ---- */
+
+static bool
+reassign_work(void *argument)
+{
+	ReassignOwnedStmt *statement = argument;
+	Oid to = get_rolespec_oid(statement->newrole, false);
+	ListCell *cell;
+
+	foreach(cell, statement->roles)
+		targets_reassign(get_rolespec_oid(lfirst(cell), false), to);
+	return true;
+}
+
+/*
+ * Owners of tables are followed at commit.  Definitions whose table is missing
+ * go with the role's tables; there is no event trigger for the command.
+ */
+void
+names_follow_reassign(ReassignOwnedStmt *statement)
+{
+	char *hint;
+	ErrorData *error;
+
+	if (!extension_is_here() || catalog_version_problem(&hint) != NULL)
+		return;
+	note_names_changed();
+	error = guarded_run(reassign_work, statement);
+	if (error != NULL)
+		ereport(WARNING,
+				(errcode(error->sqlerrcode),
+				 errmsg("depipe could not follow a change of owners"),
+				 superuser() ? errdetail_internal("%s", error->message) : 0));
+}
+
 /* ---- event trigger ---- */
 
 /* The relations that the command altered. */
@@ -303,7 +352,6 @@ note_altered(void)
 Datum
 depipe_names_changed(PG_FUNCTION_ARGS)
 {
-	static bool registered = false;
 	EventTriggerData *trigger = (EventTriggerData *) fcinfo->context;
 	const char *tag;
 
@@ -312,12 +360,7 @@ depipe_names_changed(PG_FUNCTION_ARGS)
 			ERROR,
 			(errcode(ERRCODE_E_R_I_E_EVENT_TRIGGER_PROTOCOL_VIOLATED),
 			 errmsg("function \"%s\" was not called by event trigger manager", "names_changed")));
-	if (!registered)
-	{
-		RegisterXactCallback(at_transaction_end, NULL);
-		registered = true;
-	}
-	names_changed = true;
+	note_names_changed();
 	tag = GetCommandTagName(trigger->tag);
 	if (strcmp(tag, "ALTER SCHEMA") == 0)
 		every_name_changed = true;

@@ -29,6 +29,7 @@
 #include "core/guarded.h"
 #include "core/catalog_load.h"
 #include "core/identity.h"
+#include "core/owner.h"
 #include "core/sqltext.h"
 #include "executor/spi.h"
 #include "portability/instr_time.h"
@@ -199,6 +200,8 @@ is_held_back(SliceNode *node)
 		return set_aside(node->run,
 						 RUN_BLOCKED,
 						 reason == NULL ? pstrdup("paused") : psprintf("paused: %s", reason));
+	if ((reason = owner_problem(target->owner, NULL)) != NULL)
+		return set_aside(node->run, RUN_BLOCKED, psprintf(OWNERLESS ": %s", reason));
 	if (table_is_missing(node) || is_blocked_upstream(node) || waits_for_inputs(node))
 		return true;
 	node->admission = breaker_admit(target, true, &reason);

@@ -76,4 +76,7 @@ extern List *dag_downstream(List *targets);
  */
 extern bool dag_blocked(Target *target, char **path, char **reason);
 
+/* REASSIGN OWNED has been executed: definitions whose table is missing go along. */
+extern void names_follow_reassign(struct ReassignOwnedStmt *statement);
+
 #endif /* DEPIPE_TRANSFORM_H */

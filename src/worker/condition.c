@@ -20,6 +20,7 @@
 
 #include "catalog/namespace.h"
 #include "core/identity.h"
+#include "core/owner.h"
 #include "core/sqltext.h"
 #include "fmgr.h"
 #include "funcapi.h"
@@ -94,6 +95,23 @@ set_missing(Condition *condition)
 				  "missing",
 				  psprintf("table %s does not exist", node->display),
 				  next);
+	condition->needs_person = true;
+}
+
+/* There is nobody as whom it may be run. */
+static void
+set_ownerless(Condition *condition, const CatalogRows *rows, int row)
+{
+	const DagNode *node = condition->node;
+	char *server = catalog_text(rows, row, NODE_SERVER);
+
+	set_condition(condition,
+				  RANK_BROKEN,
+				  OWNERLESS,
+				  told(condition, node->reason),
+				  identity_may_inspect(node->owner)
+					  ? owner_next(node->owner, server, node->display, node->relid)
+					  : NULL);
 	condition->needs_person = true;
 }
 
@@ -392,7 +410,9 @@ look_at_itself(Condition *condition, const CatalogRows *rows, int row)
 	const DagNode *node = condition->node;
 
 	condition->settled = true;
-	if (is_missing(node, rows, row))
+	if (node->state != NULL && strcmp(node->state, OWNERLESS) == 0)
+		set_ownerless(condition, rows, row);
+	else if (is_missing(node, rows, row))
 		set_missing(condition);
 	else if (catalog_bool(rows, row, NODE_PAUSED))
 		set_paused(condition, rows, row);

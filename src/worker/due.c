@@ -114,6 +114,7 @@ due_housekeeping(void)
 
 	if (orphans > 0)
 		ereport(LOG, (errmsg("depipe: " INT64_FORMAT " runs had crashed", orphans)));
+	targets_follow_owners();
 	transaction_commit();
 	log_error("ending pauses", guarded_run(end_pauses_work, NULL));
 	foreach(cell, due_breakers())
