@@ -186,6 +186,10 @@ ON CONFLICT (constraint_id) DO UPDATE SET outcome = 'fail', outcome_since = now(
 TABLE screen;
 SELECT * FROM steps('look_mart.fresh');
 SELECT * FROM steps('look_mart.report');
+UPDATE depipe.constraint_state SET outcome = 'error';
+SELECT target, state, reason FROM screen WHERE target = 'look_raw.orders';
+UPDATE depipe.constraint_definition SET on_error = 'pass';
+SELECT target, state, reason FROM screen WHERE target = 'look_raw.orders';
 SELECT depipe.drop_constraint('look_raw.orders', 'arrives');
 
 -- missing

@@ -31,6 +31,23 @@ TABLE due.sales;
 SELECT target, status, started_by FROM depipe.runs WHERE target = 'due.sales' ORDER BY run_id;
 SELECT failures, retry_at FROM depipe.attempt WHERE unit LIKE 'target %';
 
+-- what waited for a pause does not wait on when it is over
+SELECT depipe.create_transform('due.report', 'SELECT amount FROM due.sales', target_lag => '1 second');
+SELECT depipe.pause('a look', 'due.sales');
+UPDATE depipe.target_state SET data_as_of = data_as_of - interval '2 hours';
+CALL depipe.run_due();
+SELECT status, reason FROM depipe.runs WHERE target = 'due.report' ORDER BY run_id DESC LIMIT 1;
+SELECT a.failures, a.retry_at IS NOT NULL AS waits FROM depipe.attempt a JOIN depipe.target t ON a.unit = 'target ' || t.target_id
+WHERE t.table_name = 'report';
+SELECT depipe.resume('due.sales');
+SELECT a.failures, a.retry_at IS NOT NULL AS waits FROM depipe.attempt a JOIN depipe.target t ON a.unit = 'target ' || t.target_id
+WHERE t.table_name = 'report';
+SELECT depipe.pause('a look', 'due.sales', until => now() + interval '1 hour');
+CALL depipe.run_due();
+UPDATE depipe.target_state SET paused_until = now() - interval '1 second', data_as_of = data_as_of - interval '2 hours' WHERE paused;
+CALL depipe.run_due();
+SELECT target, state FROM depipe.status WHERE target LIKE 'due.%' ORDER BY 1;
+
 -- settings
 -- the wording of the range is the server's
 \set VERBOSITY sqlstate

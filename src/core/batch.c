@@ -196,6 +196,26 @@ delta_create(Oid relid, List *column_names, List *key_names, FoldMode fold, Memo
 	return delta;
 }
 
+/* The catalogs are read as they are committed, whoever changes the table now. */
+Delta *
+delta_create_to_park(Oid relid, List *column_names, List *key_names, FoldMode fold,
+					 MemoryContext parent)
+{
+	Delta *delta = begin_delta(parent);
+	MemoryContext old = MemoryContextSwitchTo(delta->context);
+	Relation rel = RelationIdGetRelation(relid);
+
+	if (!RelationIsValid(rel))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE), errmsg("the target table does not exist")));
+	delta->relid = relid;
+	delta->columns = table_columns(rel, column_names, &delta->attnums);
+	RelationClose(rel);
+	finish_create(delta, key_names, fold);
+	MemoryContextSwitchTo(old);
+	return delta;
+}
+
 Delta *
 delta_create_for_columns(TupleDesc columns, List *key_names, FoldMode fold, MemoryContext parent)
 {

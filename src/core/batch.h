@@ -129,6 +129,13 @@ typedef enum FoldMode
 extern Delta *delta_create(Oid relid, List *column_names, List *key_names, FoldMode fold,
 						   MemoryContext parent);
 
+/*
+ * The same without a lock, for one who cannot have it: the table may change
+ * before the delta is used, so that it is good for the park only.
+ */
+extern Delta *delta_create_to_park(Oid relid, List *column_names, List *key_names, FoldMode fold,
+								   MemoryContext parent);
+
 /* The same for a column list that is no table here (a source's layout). */
 extern Delta *delta_create_for_columns(TupleDesc columns, List *key_names, FoldMode fold,
 									   MemoryContext parent);

@@ -149,7 +149,7 @@ load_set_state(Load *load, LoadState state, const char *reason, const char *hint
 	CatalogRows *rows;
 	char *was;
 
-	if (load->state == state && state == LOAD_STREAMING && load->reason == NULL)
+	if (load->state == state && state == LOAD_STREAMING && load->reason == NULL && reason == NULL)
 		return;
 	/* what is stored counts: the caller's may be of before a rollback */
 	rows = CATALOG_EXECUTE(

@@ -63,36 +63,38 @@
 	" WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database())"            \
 	" AND p.param19 OPERATOR(pg_catalog.>) 0)"
 
-#define CONDITION_TABLES                                                                       \
-	" LEFT JOIN depipe.transform tr USING (target_id)"                                         \
-	" LEFT JOIN depipe.live_load lv USING (target_id)"                                         \
-	" LEFT JOIN LATERAL (SELECT COALESCE(ld.target_lag, tr.target_lag)) d(target_lag) ON true" \
-	" LEFT JOIN depipe.attempt v"                                                              \
-	" ON v.unit OPERATOR(pg_catalog.=) ('server ' || ld.server_name)"                          \
-	" LEFT JOIN depipe.attempt u"                                                              \
-	" ON u.unit OPERATOR(pg_catalog.=) ('target ' || t.target_id)"                             \
-	" LEFT JOIN LATERAL (SELECT o.status, o.reason, o.finished_at FROM depipe.run o"           \
-	" WHERE o.target_id OPERATOR(pg_catalog.=) t.target_id"                                    \
-	" AND o.status NOT IN ('running', 'skipped') ORDER BY o.run_id DESC LIMIT 1) r ON true"    \
-	" LEFT JOIN (SELECT DISTINCT ON (c.target_id) c.target_id, c.name, a.outcome_since"        \
-	" FROM depipe.constraint_definition c"                                                     \
-	" JOIN depipe.constraint_state a USING (constraint_id)"                                    \
-	" WHERE (c.rule OPERATOR(pg_catalog.->>) 'kind') OPERATOR(pg_catalog.=) 'freshness'"       \
-	" AND a.outcome IN ('fail', 'error') ORDER BY c.target_id, a.outcome_since, c.name) k"     \
-	" USING (target_id)"                                                                       \
-	" LEFT JOIN (SELECT o.target_id, pg_catalog.count(*) AS open FROM depipe.incident o"       \
-	" WHERE o.closed_at IS NULL GROUP BY o.target_id) i USING (target_id)"                     \
-	" LEFT JOIN (SELECT DISTINCT ON (x.target_id) x.target_id,"                                \
-	" pg_catalog.format('%I.%I', x.schema_name, x.table_name) AS input"                        \
-	" FROM depipe.transform_input x WHERE x.direct"                                            \
-	" AND NOT EXISTS (SELECT FROM depipe.target n"                                             \
-	" WHERE n.schema_name OPERATOR(pg_catalog.=) x.schema_name"                                \
-	" AND n.table_name OPERATOR(pg_catalog.=) x.table_name)"                                   \
-	" AND NOT EXISTS (SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n"        \
-	" ON n.oid OPERATOR(pg_catalog.=) c.relnamespace"                                          \
-	" WHERE n.nspname OPERATOR(pg_catalog.=) x.schema_name"                                    \
-	" AND c.relname OPERATOR(pg_catalog.=) x.table_name)"                                      \
-	" ORDER BY x.target_id, x.schema_name, x.table_name) m USING (target_id)"                  \
+#define CONDITION_TABLES                                                                        \
+	" LEFT JOIN depipe.transform tr USING (target_id)"                                          \
+	" LEFT JOIN depipe.live_load lv USING (target_id)"                                          \
+	" LEFT JOIN LATERAL (SELECT COALESCE(ld.target_lag, tr.target_lag)) d(target_lag) ON true"  \
+	" LEFT JOIN depipe.attempt v"                                                               \
+	" ON v.unit OPERATOR(pg_catalog.=) ('server ' || ld.server_name)"                           \
+	" LEFT JOIN depipe.attempt u"                                                               \
+	" ON u.unit OPERATOR(pg_catalog.=) ('target ' || t.target_id)"                              \
+	" LEFT JOIN LATERAL (SELECT o.status, o.reason, o.finished_at FROM depipe.run o"            \
+	" WHERE o.target_id OPERATOR(pg_catalog.=) t.target_id"                                     \
+	" AND o.status NOT IN ('running', 'skipped') ORDER BY o.run_id DESC LIMIT 1) r ON true"     \
+	" LEFT JOIN (SELECT DISTINCT ON (c.target_id) c.target_id, c.name, a.outcome_since"         \
+	" FROM depipe.constraint_definition c"                                                      \
+	" JOIN depipe.constraint_state a USING (constraint_id)"                                     \
+	" WHERE (c.rule OPERATOR(pg_catalog.->>) 'kind') OPERATOR(pg_catalog.=) 'freshness'"        \
+	" AND (a.outcome OPERATOR(pg_catalog.=) 'fail' OR a.outcome OPERATOR(pg_catalog.=) 'error'" \
+	" AND c.on_error OPERATOR(pg_catalog.<>) 'pass')"                                           \
+	" ORDER BY c.target_id, a.outcome_since, c.name) k"                                         \
+	" USING (target_id)"                                                                        \
+	" LEFT JOIN (SELECT o.target_id, pg_catalog.count(*) AS open FROM depipe.incident o"        \
+	" WHERE o.closed_at IS NULL GROUP BY o.target_id) i USING (target_id)"                      \
+	" LEFT JOIN (SELECT DISTINCT ON (x.target_id) x.target_id,"                                 \
+	" pg_catalog.format('%I.%I', x.schema_name, x.table_name) AS input"                         \
+	" FROM depipe.transform_input x WHERE x.direct"                                             \
+	" AND NOT EXISTS (SELECT FROM depipe.target n"                                              \
+	" WHERE n.schema_name OPERATOR(pg_catalog.=) x.schema_name"                                 \
+	" AND n.table_name OPERATOR(pg_catalog.=) x.table_name)"                                    \
+	" AND NOT EXISTS (SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n"         \
+	" ON n.oid OPERATOR(pg_catalog.=) c.relnamespace"                                           \
+	" WHERE n.nspname OPERATOR(pg_catalog.=) x.schema_name"                                     \
+	" AND c.relname OPERATOR(pg_catalog.=) x.table_name)"                                       \
+	" ORDER BY x.target_id, x.schema_name, x.table_name) m USING (target_id)"                   \
 	" LEFT JOIN " COPIES " w USING (target_id)"
 
 CatalogRows *

@@ -79,6 +79,13 @@ attempt_end(const char *unit)
 }
 
 void
+attempt_forget(const char *unit)
+{
+	(void) CATALOG_EXECUTE("DELETE FROM depipe.attempt WHERE unit OPERATOR(pg_catalog.=) $1",
+						   ARG_TEXT(unit));
+}
+
+void
 attempt_held(const char *unit)
 {
 	(void) CATALOG_EXECUTE("UPDATE depipe.attempt SET retry_at = LEAST(retry_at, $2)"
@@ -96,7 +103,7 @@ attempts_end_of_readers(int32 target_id)
 		" SELECT i.target_id FROM reader r JOIN depipe.target t USING (target_id)"
 		" JOIN depipe.transform_input i ON i.schema_name OPERATOR(pg_catalog.=) t.schema_name"
 		" AND i.table_name OPERATOR(pg_catalog.=) t.table_name)"
-		" UPDATE depipe.attempt SET failures = 0, retry_at = NULL WHERE retry_at IS NOT NULL"
+		" DELETE FROM depipe.attempt WHERE retry_at IS NOT NULL"
 		" AND unit IN (SELECT 'target ' || r.target_id FROM reader r"
 		" WHERE r.target_id OPERATOR(pg_catalog.<>) $1)",
 		ARG_INT4(target_id));

@@ -35,7 +35,10 @@ extern void attempt_end(const char *unit);
  */
 extern void attempt_held(const char *unit);
 
-/* What held back the transforms that read the target, at any depth, is over: no wait. */
+/* It was held back, and is not any more: due as if nothing had been tried since. */
+extern void attempt_forget(const char *unit);
+
+/* The same for the transforms that read the target, at any depth, and wait. */
 extern void attempts_end_of_readers(int32 target_id);
 
 /* columns of attempts_of_loads() */

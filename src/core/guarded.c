@@ -9,6 +9,7 @@
 
 #include "access/xact.h"
 #include "core/identity.h"
+#include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
 
@@ -61,4 +62,40 @@ guarded_run(GuardedWork work, void *argument)
 	MemoryContextSwitchTo(context);
 	CurrentResourceOwner = owner;
 	return error;
+}
+
+typedef struct WaitingWork
+{
+	GuardedWork work;
+	void *argument;
+	int lock_timeout_ms;
+} WaitingWork;
+
+/* An error takes the setting back with the subtransaction. */
+static bool
+waiting_work(void *argument)
+{
+	WaitingWork *waiting = argument;
+	int nest_level = NewGUCNestLevel();
+	bool keep;
+
+	(void) set_config_option("lock_timeout",
+							 psprintf("%d", waiting->lock_timeout_ms),
+							 PGC_USERSET,
+							 PGC_S_SESSION,
+							 GUC_ACTION_SAVE,
+							 true,
+							 0,
+							 false);
+	keep = waiting->work(waiting->argument);
+	AtEOXact_GUC(false, nest_level);
+	return keep;
+}
+
+ErrorData *
+guarded_run_waiting(GuardedWork work, void *argument, int lock_timeout_ms)
+{
+	WaitingWork waiting = {work, argument, lock_timeout_ms};
+
+	return lock_timeout_ms == 0 ? guarded_run(work, argument) : guarded_run(waiting_work, &waiting);
 }

@@ -25,6 +25,12 @@ typedef bool (*GuardedWork)(void *argument);
  */
 extern ErrorData *guarded_run(GuardedWork work, void *argument);
 
+/*
+ * The same, but a lock that is not to be had for so long (milliseconds, 0: no
+ * limit) is an error of work, 55P03.
+ */
+extern ErrorData *guarded_run_waiting(GuardedWork work, void *argument, int lock_timeout_ms);
+
 /* Does the error concern the whole transaction, so that it must not be caught? */
 extern bool guarded_must_rethrow(const ErrorData *error);
 

@@ -29,7 +29,7 @@
 #define SAFE_WAIT_STEP 10
 
 MemoryContext
-transaction_begin_procedure(FunctionCallInfo fcinfo, const char *name)
+transaction_begin_procedure(FunctionCallInfo fcinfo, const char *name, const char *hint)
 {
 	MemoryContext context;
 
@@ -38,7 +38,7 @@ transaction_begin_procedure(FunctionCallInfo fcinfo, const char *name)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_TRANSACTION_TERMINATION),
 				 errmsg("procedure %s cannot run inside a transaction block or a function", name),
-				 errhint("Use the function depipe.refresh there.")));
+				 errhint("%s", hint)));
 	if (SPI_connect_ext(SPI_OPT_NONATOMIC) != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	PushActiveSnapshot(GetTransactionSnapshot());

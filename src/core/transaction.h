@@ -16,9 +16,11 @@
  * Begin and end of a procedure that commits: a non-atomic SPI connection with
  * an active snapshot.  Returns a memory context that lives until the end of
  * the procedure, and makes it current.  Raises 2D000 when the procedure was
- * called where it cannot commit (inside a transaction block or a function).
+ * called where it cannot commit (inside a transaction block or a function), with
+ * the hint.
  */
-extern MemoryContext transaction_begin_procedure(FunctionCallInfo fcinfo, const char *name);
+extern MemoryContext transaction_begin_procedure(FunctionCallInfo fcinfo, const char *name,
+												 const char *hint);
 extern void transaction_end_procedure(void);
 
 /*

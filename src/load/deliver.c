@@ -16,12 +16,15 @@
 
 #include "core/catalog_publish.h"
 #include "core/catalog_quality.h"
+#include "core/guarded.h"
 #include "core/sqltext.h"
 #include "publish/publish.h"
+#include "storage/lmgr.h"
 #include "utils/memutils.h"
 
 /* A table that somebody has locked for so long is parked, so that the others go on. */
 #define LOCK_TIMEOUT_MS 3000
+#define LOCKED_REASON "another session has locked the table"
 
 /* Rounds of rows that become worth another try by publishing others. */
 #define MAX_RETRY_ROUNDS 5
@@ -32,19 +35,58 @@ typedef struct Delivery
 	PublishItem *item;
 } Delivery;
 
+/* ---- tables that another session has locked ---- */
+
+static bool
+is_waiting(const LoadTask *task)
+{
+	return task->retry_at != 0 && task->retry_at > GetCurrentTimestamp();
+}
+
+static bool
+lock_work(void *argument)
+{
+	LockRelationOid(*(Oid *) argument, AccessShareLock);
+	return true;
+}
+
+/*
+ * One table that is locked against reading does not stop the others of its
+ * server.  It is waited for, since most locks are short and an autovacuum gives
+ * way to who waits, but not with each batch again.
+ */
+static bool
+lock_to_read(LoadSession *session, LoadTask *task)
+{
+	Oid relid = task->target->relid;
+
+	if (!session->options->quiet || ConditionalLockRelationOid(relid, AccessShareLock))
+		return true;
+	return !is_waiting(task) && guarded_run_waiting(lock_work, &relid, LOCK_TIMEOUT_MS) == NULL;
+}
+
+/* A delta of the target's own columns. */
+static Delta *
+target_delta(LoadSession *session, LoadTask *task, List *key, FoldMode fold)
+{
+	return (task->locked
+				? delta_create_to_park
+				: delta_create)(task->target->relid, task->columns, key, fold, session->batch);
+}
+
 Delta *
 deliver_delta(LoadSession *session, LoadTask *task)
 {
 	if (task->delta != NULL)
 		return task->delta;
+	task->locked = !lock_to_read(session, task);
 	if (task->projection != NULL)
 		task->delta = delta_create_for_columns(projection_source(task->projection),
 											   task->key,
 											   FOLD_BATCH,
 											   session->batch);
 	else
-		task->delta =
-			delta_create(task->target->relid, task->columns, task->key, FOLD_BATCH, session->batch);
+		task->delta = target_delta(session, task, task->key, FOLD_BATCH);
 	return task->delta;
 }
 
@@ -69,7 +111,7 @@ projected(LoadSession *session, LoadTask *task, Delta *delta)
 
 	if (task->projection == NULL)
 		return delta;
-	into = delta_create(task->target->relid, task->columns, task->key, FOLD_NONE, session->batch);
+	into = target_delta(session, task, task->key, FOLD_NONE);
 	session->current = task;
 	session->projecting = true;
 	done = projection_apply(task->projection, task->target, delta, into, &reason);
@@ -108,7 +150,7 @@ make_delivery(LoadSession *session, LoadTask *task, Delta *delta, Admission admi
 	item->admission = admission;
 	item->reason = reason;
 	item->park = true;
-	item->lock_timeout_ms = session->following ? LOCK_TIMEOUT_MS : 0;
+	item->lock_timeout_ms = session->options->quiet ? LOCK_TIMEOUT_MS : 0;
 	delivery->task = task;
 	delivery->item = item;
 	task->attempted = true;
@@ -151,15 +193,14 @@ with_waiting(LoadSession *session, LoadTask *task, uint32 marks, Delta *delta)
 
 /* ---- waits after batches that were not published ---- */
 
-static bool
-is_waiting(const LoadTask *task)
-{
-	return task->retry_at != 0 && task->retry_at > GetCurrentTimestamp();
-}
-
 static Admission
 admit(LoadTask *task, uint32 marks, bool changed, char **reason)
 {
+	if (task->locked)
+	{
+		*reason = pstrdup(LOCKED_REASON);
+		return ADMIT_NOT;
+	}
 	if (!is_waiting(task))
 		return (marks & MARK_BREAKER) == 0 ? ADMIT : breaker_admit(task->target, changed, reason);
 	*reason = pstrdup(task->retry_reason);
@@ -237,6 +278,13 @@ add_counts(Run *run, const Run *batch)
 }
 
 static void
+note_locked(LoadSession *session, LoadTask *task)
+{
+	session_failed(session, task, LOCKED_REASON);
+	load_set_state(task->load, task->load->state, LOCKED_REASON, NULL);
+}
+
+static void
 take_result(LoadSession *session, Delivery *delivery)
 {
 	LoadTask *task = delivery->task;
@@ -263,6 +311,8 @@ take_result(LoadSession *session, Delivery *delivery)
 			/* FALLTHROUGH */
 		case PUBLISH_BROKEN:
 		case PUBLISH_BLOCKED:
+			if (task->locked && !is_waiting(task))
+				note_locked(session, task);
 			task->blocked = true;
 			run->reason = keep(task, item->reason);
 			break;
@@ -326,7 +376,7 @@ empty_probe(LoadSession *session, LoadTask *task, uint32 marks)
 	char *reason = NULL;
 
 	if ((marks & MARK_BREAKER) == 0 || breaker_state(task->target->id) == BREAKER_CLOSED ||
-		breaker_admit(task->target, false, &reason) != ADMIT_PROBE)
+		breaker_admit(task->target, false, &reason) != ADMIT_PROBE || !lock_to_read(session, task))
 		return NULL;
 	delta = delta_create(task->target->relid, task->columns, task->key, FOLD_BATCH, session->batch);
 	delta_finish(delta);
@@ -360,6 +410,9 @@ waiting_deliveries(LoadSession *session, bool again)
 				deliveries = lappend(deliveries, probe);
 			continue;
 		}
+		task->locked = !is_waiting(task) && !lock_to_read(session, task);
+		if (task->locked)
+			note_locked(session, task);
 		admission = admit(task, marks, false, &reason);
 		if (admission == ADMIT_NOT)
 		{

@@ -195,25 +195,26 @@ add_column(LoadSession *session, LoadTask *task, const char *column_name)
 			psprintf("ALTER TABLE %s ALTER COLUMN %s DROP DEFAULT", task->target->display, name));
 }
 
-/* The columns that source and target share; without generated ones. */
+/*
+ * The columns that source and target share; without generated ones.  No lock:
+ * a session begins also while somebody has locked one of its tables.
+ */
 static List *
 shared_columns(LoadTask *task)
 {
-	Relation rel = table_open(task->target->relid, AccessShareLock);
-	TupleDesc desc = RelationGetDescr(rel);
 	List *names = NIL;
 	ListCell *cell;
 
 	foreach(cell, task->columns)
-		for (int i = 0; i < desc->natts; i++)
-		{
-			Form_pg_attribute att = TupleDescAttr(desc, i);
+	{
+		HeapTuple tuple = SearchSysCacheAttName(task->target->relid, lfirst(cell));
 
-			if (!att->attisdropped && att->attgenerated == '\0' &&
-				strcmp(NameStr(att->attname), lfirst(cell)) == 0)
-				names = lappend(names, lfirst(cell));
-		}
-	table_close(rel, NoLock);
+		if (!HeapTupleIsValid(tuple))
+			continue;
+		if (((Form_pg_attribute) GETSTRUCT(tuple))->attgenerated == '\0')
+			names = lappend(names, lfirst(cell));
+		ReleaseSysCache(tuple);
+	}
 	return names;
 }
 

@@ -552,7 +552,7 @@ depipe_resume_checked(PG_FUNCTION_ARGS)
 		Target *target = lfirst(cell);
 		Load *load = target->kind == TARGET_LOAD ? load_get(target->id) : NULL;
 
-		attempt_end(unit_of_target(target->id));
+		attempt_forget(unit_of_target(target->id));
 		if (load != NULL)
 			attempt_end(unit_of_server(load->server_name));
 
@@ -563,6 +563,7 @@ depipe_resume_checked(PG_FUNCTION_ARGS)
 		if (!target_is_paused(target->id, NULL))
 			continue;
 		target_set_pause(target->id, false, NULL, 0);
+		attempts_end_of_readers(target->id);
 		event_record(target->id, "pause", "resumed", NULL);
 		resumed++;
 	}

@@ -19,6 +19,7 @@
 #include "load/projection.h"
 
 #include "access/sysattr.h"
+#include "core/fold.h"
 #include "core/identity.h"
 #include "core/sqltext.h"
 #include "executor/spi.h"
@@ -647,15 +648,12 @@ project_partial(const Projection *projection, Target *target, Delta *from, Delta
 				char **reason)
 {
 	Delta *rows = partial_rows(from);
-	Delta *projected = delta_create(into->relid,
-									delta_column_names(into),
-									NIL,
-									FOLD_NONE,
-									MemoryContextGetParent(into->context));
+	Delta *projected = delta_create_like(into);
 	TupleTableSlot *slot = MakeSingleTupleTableSlot(into->desc, &TTSOpsMinimalTuple);
 	MemoryContext old = MemoryContextSwitchTo(into->context);
 	bool done = true;
 
+	projected->next_sequence = 1; /* numbers of partial rows */
 	project(projection, target, rows, projected);
 	delta_rewind(projected);
 	while (done && delta_next(projected, slot))

@@ -39,6 +39,7 @@ typedef struct LoadTask
 	Delta *delta;           /* of the batch; NULL: no change yet */
 	bool published;         /* something was, in this run */
 	bool blocked;           /* not published by its gate or breaker */
+	bool locked;            /* by another session: what the batch brings is parked */
 	bool attempted;         /* given to publish in this run */
 	char *problem;          /* why it is stopped, found but not yet recorded */
 	char *problem_hint;

@@ -320,7 +320,7 @@ gate_item_rows(ItemState *state)
 	if (state->gate == NULL || !gate_has_row_checks(state->gate) ||
 		state->item->delta->new_images == 0)
 		return;
-	error = guarded_run(gate_rows_work, &work);
+	error = guarded_run_waiting(gate_rows_work, &work, state->item->lock_timeout_ms);
 	if (error != NULL)
 	{
 		decide_error(state, error);
@@ -376,7 +376,7 @@ prepare_item(ItemState *state)
 		if ((state->marks & MARK_QUARANTINED) != 0 && quarantine_cancel(item->target, item->delta))
 			net_bag(state);
 	}
-	error = guarded_run(prepare_work, &work);
+	error = guarded_run_waiting(prepare_work, &work, item->lock_timeout_ms);
 	if (error != NULL)
 	{
 		decide_error(state, error);
@@ -589,7 +589,10 @@ run_passes(List *states, Snapshot snapshot)
 			return;
 		}
 		reset_counts(pass.states);
-		error = guarded_run(pass_work, &pass);
+		/* all items of a session have the same */
+		error = guarded_run_waiting(pass_work,
+									&pass,
+									((ItemState *) linitial(pass.states))->item->lock_timeout_ms);
 		if (error != NULL)
 		{
 			reset_counts(pass.states);
@@ -759,34 +762,18 @@ static bool
 lock_work(void *argument)
 {
 	Locking *locking = argument;
-	int timeout = locking->item->lock_timeout_ms;
-	int nest_level = NewGUCNestLevel();
 
-	if (timeout > 0)
-		(void) set_config_option("lock_timeout",
-								 psprintf("%d", timeout),
-								 PGC_USERSET,
-								 PGC_S_SESSION,
-								 GUC_ACTION_SAVE,
-								 true,
-								 0,
-								 false);
 	locking->there = lock_target(locking->item->target, false);
-	AtEOXact_GUC(false, nest_level);
 	return true;
 }
 
-/*
- * A stream does not wait for ever for one table that somebody has locked: the
- * others of its server would, too.  Not at once either, for an autovacuum gives
- * way to who waits.
- */
+/* A stream does not wait for ever for one table that somebody has locked. */
 static void
 lock_item(ItemState *state)
 {
 	PublishItem *item = state->item;
 	Locking locking = {item, false};
-	ErrorData *error = guarded_run(lock_work, &locking);
+	ErrorData *error = guarded_run_waiting(lock_work, &locking, item->lock_timeout_ms);
 
 	if (error != NULL)
 		decide_error(state, error);

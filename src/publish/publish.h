@@ -54,7 +54,7 @@ typedef struct PublishItem
 								 * ADMIT_NOT the delta is parked (or dropped) at once */
 	bool park;           /* keep what is not published (loads), else drop it (transforms) */
 	bool always_gate;    /* evaluate table checks although the delta is empty */
-	int lock_timeout_ms; /* give up when the target is locked for so long: PUBLISH_ERROR; 0: wait */
+	int lock_timeout_ms; /* give up when a table is locked for so long: PUBLISH_ERROR; 0: wait */
 	/* results */
 	PublishStatus status;
 	char *reason;

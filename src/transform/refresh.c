@@ -43,10 +43,18 @@
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
+/* The inputs of a target could not be locked in time. */
+typedef struct LockFailure
+{
+	int32 target_id;
+	ErrorData *error;
+} LockFailure;
+
 typedef struct Slice
 {
 	Dag *dag;
-	List *held; /* targets (ids) that another transaction holds */
+	List *held;          /* targets (ids) that another transaction holds */
+	List *lock_failures; /* of LockFailure */
 	Snapshot snapshot;
 	TimestampTz taken_at;     /* not after the snapshot */
 	CatalogRows *loads_as_of; /* as of when loads were complete, not after it */
@@ -67,21 +75,55 @@ typedef struct SliceNode
 
 /* ---- before the snapshot ---- */
 
-/* The relations that transforms read; those that are gone are noticed later. */
-static void
-lock_inputs(List *transforms)
+/* The relations that a transform reads; those that are gone are noticed later. */
+static bool
+lock_inputs_work(void *argument)
 {
 	ListCell *cell;
-	ListCell *input_cell;
+
+	foreach(cell, ((Transform *) argument)->inputs)
+	{
+		Oid relid = transform_input_relid(lfirst(cell));
+
+		if (OidIsValid(relid))
+			LockRelationOid(relid, AccessShareLock);
+	}
+	return true;
+}
+
+static void
+lock_inputs(Slice *slice, List *transforms)
+{
+	ListCell *cell;
 
 	foreach(cell, transforms)
-		foreach(input_cell, ((Transform *) lfirst(cell))->inputs)
-		{
-			Oid relid = transform_input_relid(lfirst(input_cell));
+	{
+		ErrorData *error = guarded_run(lock_inputs_work, lfirst(cell));
+		LockFailure *failure;
 
-			if (OidIsValid(relid))
-				LockRelationOid(relid, AccessShareLock);
-		}
+		if (error == NULL)
+			continue;
+		failure = palloc(sizeof(LockFailure));
+		failure->target_id = ((Transform *) lfirst(cell))->target->id;
+		failure->error = error;
+		slice->lock_failures = lappend(slice->lock_failures, failure);
+	}
+}
+
+/* NULL when the inputs of the target are locked. */
+static ErrorData *
+lock_failure(const Slice *slice, int32 target_id)
+{
+	ListCell *cell;
+
+	foreach(cell, slice->lock_failures)
+	{
+		const LockFailure *failure = lfirst(cell);
+
+		if (failure->target_id == target_id)
+			return failure->error;
+	}
+	return NULL;
 }
 
 static List *
@@ -100,7 +142,7 @@ begin_slice(Slice *slice, List *targets, List *transforms)
 {
 	slice->dag = dag_load();
 	slice->held = target_ids(publish_lock(targets, true));
-	lock_inputs(transforms);
+	lock_inputs(slice, transforms);
 	/* what a worker tells of its loads may be newer than the transaction's own snapshot */
 	slice->loads_as_of = loads_as_of(!IsolationUsesXactSnapshot());
 	slice->taken_at = IsolationUsesXactSnapshot() ? GetCurrentTransactionStartTimestamp()
@@ -381,7 +423,9 @@ refresh_node(Slice *slice, Target *target, Run *run)
 		run_finish(run);
 		return;
 	}
-	error = guarded_run(make_and_publish, &node);
+	error = lock_failure(slice, target->id);
+	if (error == NULL)
+		error = guarded_run(make_and_publish, &node);
 	if (error != NULL)
 	{
 		run_set_error(run, error);

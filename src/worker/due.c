@@ -85,7 +85,11 @@ end_pauses_work(void *argument)
 	ListCell *cell;
 
 	foreach(cell, pauses_expire())
+	{
+		attempt_forget(unit_of_target(lfirst_int(cell)));
+		attempts_end_of_readers(lfirst_int(cell));
 		event_record(lfirst_int(cell), "pause", "resumed", NULL);
+	}
 	return true;
 }
 
@@ -471,7 +475,9 @@ depipe_run_due_checked(PG_FUNCTION_ARGS)
 {
 	TimestampTz deadline = argument_deadline(fcinfo, 0, "max_duration", false);
 
-	(void) transaction_begin_procedure(fcinfo, "depipe.run_due");
+	(void) transaction_begin_procedure(fcinfo,
+									   "depipe.run_due",
+									   "Call it as a statement of its own.");
 	if (!depipe_enabled)
 		ereport(NOTICE, (errmsg("depipe is disabled"), errhint("Set depipe.enabled to on.")));
 	else if (!due_pass("run_due", deadline, NULL))

@@ -340,7 +340,9 @@ depipe_run_checked(PG_FUNCTION_ARGS)
 	List *items;
 	ListCell *cell;
 
-	(void) transaction_begin_procedure(fcinfo, "depipe.run");
+	(void) transaction_begin_procedure(fcinfo,
+									   "depipe.run",
+									   "Use the function depipe.refresh there.");
 	run_check_enabled();
 	items = make_items(wanted_targets(pattern), upstream, "run");
 	foreach(cell, items)

@@ -234,7 +234,7 @@ depipe_wait_checked(PG_FUNCTION_ARGS)
 	waiting.pattern = argument_text(fcinfo, 0, "pattern");
 	waiting.until_state = state_argument(fcinfo);
 	waiting.deadline = deadline_argument(fcinfo);
-	(void) transaction_begin_procedure(fcinfo, "depipe.wait");
+	(void) transaction_begin_procedure(fcinfo, "depipe.wait", "Call it as a statement of its own.");
 	look = AllocSetContextCreate(CurrentMemoryContext, "depipe wait", ALLOCSET_DEFAULT_SIZES);
 	for (;;)
 	{

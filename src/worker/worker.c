@@ -32,6 +32,7 @@
 #include "storage/ipc.h"
 #include "storage/latch.h"
 #include "storage/lmgr.h"
+#include "storage/proc.h"
 #include "tcop/tcopprot.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
@@ -40,6 +41,9 @@
 
 /* Nothing new is begun by one run worker after so long. */
 #define PASS_DURATION USECS_PER_MINUTE
+
+/* A run worker does not wait longer for a table that somebody has locked: others are due, too. */
+#define LOCK_TIMEOUT "10s"
 
 /* A stream worker tries again after so long when nothing happens. */
 #define NOTHING_WAIT USECS_PER_MINUTE
@@ -138,6 +142,8 @@ depipe_run_worker_main(Datum argument)
 	const char *reason;
 
 	worker_begin(&id, argument);
+	if (LockTimeout == 0)
+		SetConfigOption("lock_timeout", LOCK_TIMEOUT, PGC_SUSET, PGC_S_OVERRIDE);
 	worker_transaction_begin();
 	if (worker_may_work(&reason))
 		(void) due_pass("worker", GetCurrentTimestamp() + PASS_DURATION, has_stream_worker);

@@ -99,6 +99,22 @@ wait_until($warehouse, q{SELECT EXISTS (SELECT FROM depipe.runs WHERE target = '
 is_value($warehouse, q{SELECT count(*) FROM depipe.runs WHERE target = 'mart.waits' AND reason = 'crashed'}, 1, 'it crashed once');
 at_warehouse(q{SELECT depipe.drop_transform('mart.waits')});
 
+# ---- a table that somebody has locked is not waited for by all the others
+
+at_warehouse('CREATE TABLE public.other (x int)',
+	q{SELECT depipe.create_transform('mart.other', 'SELECT count(*) AS n FROM public.other', target_lag => '1 second')});
+my $locker = $warehouse->background_psql('postgres');
+session_ok($locker, 'BEGIN');
+session_ok($locker, 'LOCK raw.orders IN ACCESS EXCLUSIVE MODE');
+wait_until($warehouse, q{SELECT EXISTS (SELECT FROM depipe.runs WHERE target = 'mart.sales' AND error_sqlstate = '55P03')},
+	'a transform gives up for now');
+at_warehouse('INSERT INTO public.other VALUES (1)');
+wait_until($warehouse, q{SELECT n = 1 FROM mart.other}, 'another one is refreshed');
+session_ok($locker, 'ROLLBACK');
+$locker->quit;
+$source->safe_psql('postgres', 'INSERT INTO orders SELECT max(id) + 1, 7 FROM orders');
+arrives('after the lock');
+
 # ---- a source that refuses us
 
 my $port = $source->port;

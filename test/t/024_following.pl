@@ -136,6 +136,31 @@ $locker->quit;
 wait_until($warehouse, q{SELECT count(*) = 2 FROM raw.a WHERE id IN (3000, 3001)}, 'and it catches up');
 is_same($source, $warehouse, 'a', 'after the lock');
 
+# ---- nor does one that nobody can even read, also when the session begins anew meanwhile
+
+$source->safe_psql('postgres', 'CREATE TABLE p (id int PRIMARY KEY, v int, note text); CREATE TABLE q (id int PRIMARY KEY)');
+at_warehouse(q{SELECT depipe.create_load('raw.p', server => 'shop', source => 'public.p', columns => '{"v": "v * 10"}')});
+$source->safe_psql('postgres', q{INSERT INTO p SELECT 1, 1, repeat(md5('x'), 300)});
+wait_until($warehouse, q{SELECT EXISTS (SELECT FROM raw.p)}, 'one with an expression');
+my $changer = $warehouse->background_psql('postgres');
+session_ok($changer, 'BEGIN');
+session_ok($changer, 'ALTER TABLE raw.a ADD COLUMN here text; ALTER TABLE raw.p ALTER COLUMN note SET STORAGE EXTERNAL');
+$source->safe_psql('postgres', 'INSERT INTO a VALUES (4000, 1); UPDATE p SET v = 2; INSERT INTO p VALUES (2, 2); INSERT INTO b VALUES (4000, 1)');
+wait_until($warehouse, q{SELECT EXISTS (SELECT FROM raw.b WHERE id = 4000)}, 'the others go on');
+is_value($warehouse, q{SELECT string_agg(target || ' ' || reason, ', ' ORDER BY target) FROM depipe.loads WHERE reason IS NOT NULL},
+	'raw.a another session has locked the table, raw.p another session has locked the table', 'it is said which wait');
+at_warehouse(q{SELECT depipe.create_load('raw.q', server => 'shop', source => 'public.q')});
+$source->safe_psql('postgres', 'INSERT INTO q VALUES (1); UPDATE a SET v = 2 WHERE id = 4000; UPDATE p SET v = 3; INSERT INTO b VALUES (4001, 1)');
+wait_until($warehouse, q{SELECT EXISTS (SELECT FROM raw.q) AND EXISTS (SELECT FROM raw.b WHERE id = 4001)}, 'a new load is copied');
+session_ok($changer, 'COMMIT');
+$changer->quit;
+wait_until($warehouse, q{SELECT EXISTS (SELECT FROM raw.a WHERE id = 4000 AND v = 2)}, 'what was parked is published');
+wait_until($warehouse, q{SELECT (SELECT string_agg(concat_ws(' ', id, v, length(note)), ', ' ORDER BY id) FROM raw.p) = '1 30 9600, 2 30'}, 'computed');
+is_value($warehouse, q{SELECT count(*) FROM depipe.loads WHERE reason IS NOT NULL OR state <> 'streaming'}, 0, 'nothing is left of it');
+is_value($warehouse, q{SELECT count(*) FROM raw.a WHERE here IS NOT NULL}, 0, 'a column of our own is left alone');
+at_warehouse('ALTER TABLE raw.a DROP COLUMN here');
+is_same($source, $warehouse, 'a', 'after the change');
+
 # ---- who the worker is at the source changes: seen by it before its caches know
 
 my $mapping = 'USER MAPPING FOR CURRENT_USER SERVER shop';
