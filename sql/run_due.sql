@@ -47,6 +47,7 @@ CALL depipe.run_due();
 UPDATE depipe.target_state SET paused_until = now() - interval '1 second', data_as_of = data_as_of - interval '2 hours' WHERE paused;
 CALL depipe.run_due();
 SELECT target, state FROM depipe.status WHERE target LIKE 'due.%' ORDER BY 1;
+SELECT depipe.drop_transform('due.report', drop_table => true);
 
 -- settings
 -- the wording of the range is the server's
