@@ -214,6 +214,27 @@ set_failing(Condition *condition, const CatalogRows *rows, int row)
 	return true;
 }
 
+/*
+ * What ends the process leaves no run: a full disk, a crash.  Only that it was
+ * tried is known.
+ */
+static bool
+set_ending(Condition *condition, const CatalogRows *rows, int row)
+{
+	if (!catalog_bool(rows, row, CONDITION_SERVER_FAILING))
+		return false;
+	condition->since = catalog_time(rows, row, CONDITION_TRIED_AT);
+	set_condition(condition,
+				  RANK_BROKEN,
+				  "failed",
+				  with_tries(rows,
+							 row,
+							 "its worker or session ended before it could say why: see the log of"
+							 " the server"),
+				  last_run_statement(condition->node));
+	return true;
+}
+
 /* Why nothing has brought it up to date. */
 static void
 set_late(Condition *condition, const CatalogRows *rows, int row)
@@ -283,7 +304,7 @@ set_load(Condition *condition, const CatalogRows *rows, int row)
 		condition->needs_person = true;
 		set_condition(condition, RANK_BROKEN, state, reason, next_of_load(node, rows, row));
 	}
-	else if (set_failing(condition, rows, row))
+	else if (set_failing(condition, rows, row) || set_ending(condition, rows, row))
 		return;
 	else if (!streams)
 		set_condition(condition,

@@ -62,10 +62,58 @@ is_named(List *names, const char *name)
 	return false;
 }
 
+/* Once for each name, until the setting is another one. */
+static void
+tell_unserved(List *names)
+{
+	static MemoryContext told_context = NULL;
+	static char *setting = NULL;
+	static List *told = NIL;
+	MemoryContext old;
+	ListCell *cell;
+
+	if (told_context == NULL)
+		told_context = AllocSetContextCreate(TopMemoryContext,
+											 "depipe unserved databases",
+											 ALLOCSET_SMALL_SIZES);
+	old = MemoryContextSwitchTo(told_context);
+	if (setting == NULL || strcmp(setting, depipe_databases) != 0)
+	{
+		MemoryContextReset(told_context);
+		setting = pstrdup(depipe_databases);
+		told = NIL;
+	}
+	foreach(cell, names)
+	{
+		const char *name = lfirst(cell);
+
+		if (is_named(told, name))
+			continue;
+		told = lappend(told, pstrdup(name));
+		ereport(WARNING,
+				(errcode(ERRCODE_UNDEFINED_DATABASE),
+				 errmsg("database \"%s\", named by depipe.databases, is not served", name),
+				 errdetail("It does not exist, is a template, or does not allow connections.")));
+	}
+	MemoryContextSwitchTo(old);
+}
+
+static List *
+without_name(List *names, const char *name)
+{
+	ListCell *cell;
+
+	foreach(cell, names)
+		if (strcmp(lfirst(cell), name) == 0)
+			return list_delete_cell(names, cell);
+	return names;
+}
+
 /* Oids of databases that allow connections, and are named if any is. */
 static List *
 databases_to_serve(MemoryContext context, bool *named)
 {
+	List *unserved;
 	Relation relation;
 	TableScanDesc scan;
 	HeapTuple tuple;
@@ -77,6 +125,7 @@ databases_to_serve(MemoryContext context, bool *named)
 	if (!SplitIdentifierString(pstrdup(depipe_databases), ',', &names))
 		names = NIL;
 	*named = names != NIL;
+	unserved = list_copy(names);
 	relation = table_open(DatabaseRelationId, AccessShareLock);
 	scan = table_beginscan_catalog(relation, 0, NULL);
 	while ((tuple = heap_getnext(scan, ForwardScanDirection)) != NULL)
@@ -87,12 +136,14 @@ databases_to_serve(MemoryContext context, bool *named)
 		if (database->datistemplate || !database->datallowconn ||
 			(*named && !is_named(names, NameStr(database->datname))))
 			continue;
+		unserved = without_name(unserved, NameStr(database->datname));
 		old = MemoryContextSwitchTo(context);
 		databases = lappend_oid(databases, database->oid);
 		MemoryContextSwitchTo(old);
 	}
 	table_endscan(scan);
 	table_close(relation, AccessShareLock);
+	tell_unserved(unserved);
 	CommitTransactionCommand();
 	return databases;
 }
@@ -155,6 +206,7 @@ depipe_launcher_main(Datum argument)
 		{
 			ConfigReloadPending = false;
 			ProcessConfigFile(PGC_SIGHUP);
+			databases_look_now();
 		}
 		next = depipe_enabled ? start_schedulers(context) : GetCurrentTimestamp() + LONGEST_SLEEP;
 		MemoryContextReset(context);
@@ -199,6 +251,7 @@ concerns_workers(Node *statement)
 	{
 		case T_CreateExtensionStmt:
 		case T_AlterExtensionStmt:
+		case T_AlterDatabaseSetStmt:
 		case T_CreateForeignServerStmt:
 		case T_AlterForeignServerStmt:
 		case T_CreateUserMappingStmt:

@@ -400,6 +400,16 @@ database_look_at(Oid database, int naptime_ms)
 }
 
 void
+databases_look_now(void)
+{
+	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+	for (int i = 0; i < DATABASE_SLOTS; i++)
+		if (OidIsValid(shared->databases[i].database))
+			shared->databases[i].look_now = true;
+	LWLockRelease(shared->lock);
+}
+
+void
 database_looking(Oid database, TimestampTz otherwise_at)
 {
 	DatabaseSlot *slot;

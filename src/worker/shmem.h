@@ -58,6 +58,9 @@ extern TimestampTz database_look_at(Oid database, int naptime_ms);
 /* Do workers look after this database?  False without shared_preload_libraries. */
 extern bool database_is_served(Oid database);
 
+/* Something has changed that may matter for any of them. */
+extern void databases_look_now(void);
+
 /* It looks now; unless it says when to look again: otherwise_at. */
 extern void database_looking(Oid database, TimestampTz otherwise_at);
 

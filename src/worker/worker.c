@@ -109,6 +109,8 @@ worker_may_work(const char **reason)
 		*reason = "depipe.enabled is off";
 	else if (!hold_extension())
 		*reason = "the extension is not there";
+	else if (XactReadOnly)
+		*reason = "default_transaction_read_only is on";
 	else
 	{
 		error = guarded_run(check_version_work, NULL);
