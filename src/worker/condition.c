@@ -248,7 +248,14 @@ set_late(Condition *condition, const CatalogRows *rows, int row)
 	condition->rank = RANK_DEGRADED;
 	if (condition->data_as_of != 0)
 		condition->since = condition->data_as_of;
-	if (!database_is_served(MyDatabaseId))
+	if (workers_out_of_processes())
+	{
+		condition->reason = psprintf("late: %s: the server has no free process for a background"
+									 " worker",
+									 since);
+		condition->next = pstrdup("SHOW max_worker_processes");
+	}
+	else if (!database_is_served(MyDatabaseId))
 	{
 		condition->reason = psprintf("%s: no background worker serves this database, and nobody"
 									 " calls depipe.run_due",

@@ -59,7 +59,8 @@ typedef struct DatabaseSlot
 typedef struct WorkerShared
 {
 	LWLock *lock;
-	pid_t launcher; /* 0: there is none */
+	pid_t launcher;        /* 0: there is none */
+	bool out_of_processes; /* the server had none for us when we last tried */
 	TimestampTz complained_at;
 	ConditionVariable moved; /* a stream worker has committed something */
 	WorkerSlot workers[WORKER_SLOTS];
@@ -232,11 +233,14 @@ kind_function(WorkerKind kind)
 	pg_unreachable();
 }
 
-/* Once a minute: what was not started is tried again in any case. */
+/* Once until one is free again, and once a minute at most; it is tried again in any case. */
 static void
 complain(TimestampTz now)
 {
-	if (now - shared->complained_at < USECS_PER_MINUTE)
+	bool again = shared->out_of_processes;
+
+	shared->out_of_processes = true;
+	if (again || now - shared->complained_at < USECS_PER_MINUTE)
 		return;
 	shared->complained_at = now;
 	ereport(WARNING,
@@ -294,11 +298,26 @@ worker_start(const WorkerId *id)
 		memset(&slot->position, 0, sizeof(LoadPosition));
 		there = register_worker(id, slot - shared->workers, slot->generation);
 		slot->used = there;
-		if (!there)
+		if (there)
+			shared->out_of_processes = false;
+		else
 			complain(now);
 	}
 	LWLockRelease(shared->lock);
 	return there;
+}
+
+bool
+workers_out_of_processes(void)
+{
+	bool result;
+
+	if (shared == NULL)
+		return false;
+	LWLockAcquire(shared->lock, LW_SHARED);
+	result = shared->out_of_processes;
+	LWLockRelease(shared->lock);
+	return result;
 }
 
 bool

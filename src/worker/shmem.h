@@ -42,6 +42,9 @@ extern bool worker_start(const WorkerId *id);
 
 extern bool worker_is_running(const WorkerId *id);
 
+/* Was there no process of the cluster for the worker that was to be started last? */
+extern bool workers_out_of_processes(void);
+
 /* In the worker: take the slot that it was started for, and give it back at exit. */
 extern WorkerId worker_attach(Datum argument);
 
