@@ -646,10 +646,19 @@ drops_extension(FunctionCallInfo fcinfo)
 	return false;
 }
 
+/* The slots of a script that this library does not serve: whose they are is not known here. */
+static bool
+is_left_behind(const char *server_name, bool served)
+{
+	return !served || adopt_owns_stream(stream_get(server_name));
+}
+
 Datum
 depipe_extension_dropped(PG_FUNCTION_ARGS)
 {
 	CatalogRows *streams;
+	char *hint;
+	bool served;
 
 	if (!CALLED_AS_EVENT_TRIGGER(fcinfo))
 		ereport(ERROR,
@@ -657,20 +666,20 @@ depipe_extension_dropped(PG_FUNCTION_ARGS)
 				 errmsg("function must be called by an event trigger")));
 	if (!drops_extension(fcinfo))
 		PG_RETURN_NULL();
+	served = catalog_version_problem(&hint) == NULL;
 	streams = streams_select();
 	for (uint64 i = 0; i < streams->count; i++)
 	{
-		Stream *stream = stream_get(catalog_text(streams, i, 1));
+		char *server = catalog_text(streams, i, 1);
+		char *slot = catalog_text(streams, i, 2);
 
-		if (adopt_owns_stream(stream))
+		if (is_left_behind(server, served))
 			ereport(WARNING,
 					(errcode(ERRCODE_WARNING),
-					 errmsg("slot \"%s\" is left at server \"%s\"",
-							stream->slot_name,
-							stream->server_name),
+					 errmsg("slot \"%s\" is left at server \"%s\"", slot, server),
 					 errhint("The slot retains WAL. Unless another database reads it, at the"
 							 " source: SELECT pg_drop_replication_slot(%s);",
-							 sql_literal(stream->slot_name))));
+							 sql_literal(slot))));
 	}
 	PG_RETURN_NULL();
 }

@@ -142,4 +142,22 @@ is($warehouse->safe_psql('lived', 'SELECT count(*) FROM a'), 10, 'tables stay');
 $warehouse->safe_psql('lived', q{SELECT depipe.add_constraint('a', depipe.not_null('id'))});
 is($warehouse->safe_psql('lived', 'SELECT count(*) FROM depipe.check_table(\'a\')'), 1, 'and it works');
 
+# ---- an old script that is not to be updated, but dropped
+
+$warehouse->safe_psql('postgres', 'CREATE DATABASE left_behind');
+$warehouse->safe_psql('left_behind', q{CREATE EXTENSION depipe VERSION '0.1.0'});
+$warehouse->safe_psql('left_behind', q{
+	CREATE SERVER shop FOREIGN DATA WRAPPER depipe OPTIONS (dbname 'postgres');
+	CREATE TABLE a (id int PRIMARY KEY);
+	INSERT INTO depipe.target (schema_name, table_name, kind, owner) VALUES ('public', 'a', 'l', current_user::regrole);
+	INSERT INTO depipe.load (target_id, server_name, source_schema, source_table, mode)
+		VALUES (1, 'shop', 'public', 'a', 'cdc');
+	INSERT INTO depipe.stream (server_name, slot_name, publication, publication_managed, system_identifier,
+		timeline, local_system_identifier, local_database, applied_lsn, state)
+	VALUES ('shop', 'kept', 'kept', true, '1', 1, '1', 1, '1/1', 'streaming')});
+my ($status, $stdout, $stderr) = $warehouse->psql('left_behind', 'DROP EXTENSION depipe CASCADE');
+is($status, 0, 'the script of 0.1.0 can be dropped') || diag($stderr);
+like($stderr, qr/WARNING:  slot "kept" is left at server "shop"/, 'and what it leaves behind is named');
+is($warehouse->safe_psql('left_behind', q{SELECT count(*) FROM pg_namespace WHERE nspname = 'depipe'}), 0, 'nothing is left');
+
 done_testing();
