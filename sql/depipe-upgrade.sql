@@ -14,6 +14,8 @@ SET LOCAL search_path TO pg_catalog, pg_temp;
 
 ALTER TABLE depipe.stream ADD COLUMN instance_id uuid;
 ALTER TABLE depipe.target_state ADD COLUMN paused_at timestamptz;
+ALTER TABLE depipe.target_state ADD COLUMN owner_problem text;
+ALTER TABLE depipe.target_state ADD COLUMN owner_problem_since timestamptz;
 ALTER TABLE depipe.event ADD COLUMN server_name name;
 
 -- Finds the last verdict of a constraint in a run.

@@ -194,7 +194,9 @@ SELECT pg_catalog.pg_extension_config_dump('depipe.breaker_setting', '');
 -- ---------------------------------------------------------------------
 
 -- relid is the table that a target was last bound to: it lets a rename be
--- followed when no table of the old name is left.
+-- followed when no table of the old name is left.  owner_problem is what
+-- depipe.owner_problem said when it was last asked: changes of roles and of
+-- their rights tell nobody.
 CREATE TABLE depipe.target_state (
 	target_id integer NOT NULL,
 	relid oid,
@@ -203,6 +205,8 @@ CREATE TABLE depipe.target_state (
 	paused_until timestamptz,
 	paused_at timestamptz,
 	data_as_of timestamptz,
+	owner_problem text,
+	owner_problem_since timestamptz,
 	CONSTRAINT target_state_pkey PRIMARY KEY (target_id),
 	CONSTRAINT target_state_target_fkey FOREIGN KEY (target_id) REFERENCES depipe.target ON DELETE CASCADE
 );

@@ -97,6 +97,9 @@ SELECT depth, target, state, reason, next FROM depipe.why('ownerless.made');
 SELECT target, status, reason FROM depipe.refresh('ownerless.made');
 SELECT target, state, reason, hint FROM depipe.loads WHERE target LIKE 'ownerless.%';
 CALL depipe.run_due();
+SELECT target, event, state, reason FROM depipe.events WHERE event = 'owner' AND target LIKE 'ownerless.%' ORDER BY target;
+CALL depipe.run_due();
+SELECT count(*) FROM depipe.events WHERE event = 'owner' AND target LIKE 'ownerless.%';
 SELECT target, status, reason FROM depipe.runs WHERE target = 'ownerless.loaded';
 SELECT depipe.definition('ownerless.made');
 -- not to be taken over by whoever makes the table
@@ -122,6 +125,8 @@ SELECT depipe.set_owner('ownerless.made', 'regress_second');
 SELECT target, status FROM depipe.refresh('ownerless.made');
 SELECT depipe.set_owner('ownerless.loaded', 'regress_second');
 SELECT * FROM ownerless.seen;
+CALL depipe.run_due();
+SELECT target, state, reason FROM depipe.events WHERE event = 'owner' AND target LIKE 'ownerless.%' ORDER BY target, event_id;
 -- of one's own, to a role that one can be
 SET ROLE regress_second;
 SELECT depipe.set_owner('ownerless.loaded', 'regress_third');

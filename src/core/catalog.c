@@ -571,7 +571,7 @@ target_delete(int32 target_id)
 void
 targets_follow_owners(void)
 {
-	(void) CATALOG_EXECUTE0(
+	CatalogRows *rows = CATALOG_EXECUTE0(
 		"UPDATE depipe.target t SET owner = c.relowner::depipe.role"
 		" FROM depipe.target_state s, pg_catalog.pg_class c, pg_catalog.pg_namespace n"
 		" WHERE s.target_id OPERATOR(pg_catalog.=) t.target_id"
@@ -580,6 +580,9 @@ targets_follow_owners(void)
 		" AND n.nspname OPERATOR(pg_catalog.=) t.schema_name"
 		" AND c.relname OPERATOR(pg_catalog.=) t.table_name"
 		" AND c.relowner OPERATOR(pg_catalog.<>) t.owner::oid");
+
+	if (rows->processed > 0)
+		catalog_changed(); /* it may be ownerless now, or not any more */
 }
 
 void

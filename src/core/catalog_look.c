@@ -52,7 +52,7 @@
 	" EXISTS (SELECT FROM depipe.quarantined_row h"                            \
 	" WHERE h.target_id OPERATOR(pg_catalog.=) t.target_id),"                  \
 	" k.name, k.outcome_since, COALESCE(i.open, 0), m.input, s.paused_until,"  \
-	" w.rows, w.estimated"
+	" w.rows, w.estimated, s.owner_problem_since"
 
 /* The server counts parameters from 1 here. */
 #define COPIES                                                                          \

@@ -41,6 +41,7 @@
 #define CONDITION_PAUSED_UNTIL (NODE_COUNT + 28)
 #define CONDITION_COPIED (NODE_COUNT + 29) /* rows so far; NULL: no copy is going on */
 #define CONDITION_COPY_ESTIMATE (NODE_COUNT + 30)
+#define CONDITION_OWNERLESS_SINCE (NODE_COUNT + 31) /* NULL: not put down yet */
 
 /* The time through which a target is complete, as is known now; 0: unknown. */
 extern TimestampTz target_as_of(int32 target_id);

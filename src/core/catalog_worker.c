@@ -417,6 +417,28 @@ pauses_expire(void)
 						 " RETURNING target_id"));
 }
 
+/* Nobody tells of roles that are dropped, or of rights that are lost. */
+#define OWNERS_TO_NOTE                                                                   \
+	" FROM (SELECT t.target_id, depipe.owner_problem(t.owner, l.server_name) AS problem" \
+	" FROM depipe.target t LEFT JOIN depipe.load l USING (target_id)"                    \
+	" WHERE t.kind OPERATOR(pg_catalog.<>) 't') o"                                       \
+	" LEFT JOIN depipe.target_state s USING (target_id)"                                 \
+	" WHERE s.owner_problem IS DISTINCT FROM o.problem"
+
+CatalogRows *
+owners_note(void)
+{
+	return CATALOG_EXECUTE0(
+		"INSERT INTO depipe.target_state AS n (target_id, owner_problem,"
+		" owner_problem_since) SELECT o.target_id, o.problem,"
+		" CASE WHEN o.problem IS NOT NULL THEN pg_catalog.clock_timestamp() END" OWNERS_TO_NOTE
+		" ON CONFLICT (target_id) DO UPDATE"
+		" SET owner_problem = EXCLUDED.owner_problem, owner_problem_since ="
+		" CASE WHEN EXCLUDED.owner_problem IS NOT NULL THEN"
+		" COALESCE(n.owner_problem_since, EXCLUDED.owner_problem_since) END"
+		" RETURNING target_id, owner_problem");
+}
+
 #define IS_ORPHAN                                                \
 	" r.status OPERATOR(pg_catalog.=) 'running'"                 \
 	" AND NOT EXISTS (SELECT FROM pg_catalog.pg_stat_activity a" \
@@ -428,10 +450,11 @@ pauses_expire(void)
 
 #define LOOK_AT_HISTORY_EVERY "interval '1 hour'"
 #define LOOK_AT_RUNNING_EVERY "interval '1 minute'"
+#define LOOK_AT_OWNERS_EVERY "interval '10 seconds'"
 
 /*
  * Nobody says when a session ends in the middle of a run, so those that go on
- * are looked at now and then.
+ * are looked at now and then; as are those who own what is ownerless.
  */
 #define HOUSEKEEPING_AT                                                                       \
 	"SELECT paused_until FROM depipe.target_state WHERE paused"                               \
@@ -442,7 +465,10 @@ pauses_expire(void)
 	" WHERE unit OPERATOR(pg_catalog.=) 'history'), '-infinity')"                             \
 	" UNION ALL SELECT CASE WHEN" IS_ORPHAN " THEN '-infinity'"                               \
 	" ELSE pg_catalog.clock_timestamp() OPERATOR(pg_catalog.+) " LOOK_AT_RUNNING_EVERY " END" \
-	" FROM depipe.run r WHERE r.status OPERATOR(pg_catalog.=) 'running'"
+	" FROM depipe.run r WHERE r.status OPERATOR(pg_catalog.=) 'running'"                      \
+	" UNION ALL SELECT '-infinity'" OWNERS_TO_NOTE                                            \
+	" UNION ALL SELECT pg_catalog.clock_timestamp() OPERATOR(pg_catalog.+)"                   \
+	" " LOOK_AT_OWNERS_EVERY " FROM depipe.target_state WHERE owner_problem IS NOT NULL"
 
 bool
 housekeeping_is_due(void)

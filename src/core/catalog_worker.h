@@ -117,6 +117,13 @@ extern bool housekeeping_is_due(void);
 /* End pauses whose time has come; the targets. */
 extern List *pauses_expire(void);
 
+/* columns of owners_note() */
+#define OWNER_TARGET_ID 1
+#define OWNER_PROBLEM 2 /* NULL: it can be run as its owner again */
+
+/* Put down what is ownerless now, and what is not any more; those that have changed. */
+extern CatalogRows *owners_note(void);
+
 /*
  * Runs that say 'running' although the session that began them is gone, idle,
  * or at another statement: they failed.  Returns how many.

@@ -113,6 +113,9 @@ set_ownerless(Condition *condition, const CatalogRows *rows, int row)
 					  ? owner_next(node->owner, server, node->display, node->relid)
 					  : NULL);
 	condition->needs_person = true;
+	condition->since = catalog_isnull(rows, row, CONDITION_OWNERLESS_SINCE)
+						   ? GetCurrentTimestamp()
+						   : catalog_time(rows, row, CONDITION_OWNERLESS_SINCE);
 }
 
 static void

@@ -22,6 +22,7 @@
 #include "core/catalog_worker.h"
 #include "core/guarded.h"
 #include "core/identity.h"
+#include "core/owner.h"
 #include "core/run.h"
 #include "core/transaction.h"
 #include "load/load.h"
@@ -93,6 +94,26 @@ end_pauses_work(void *argument)
 	return true;
 }
 
+/* The definitions of a role, and what it may, change elsewhere. */
+static bool
+note_owners_work(void *argument)
+{
+	CatalogRows *rows;
+
+	targets_follow_owners();
+	rows = owners_note();
+	for (uint64 i = 0; i < rows->count; i++)
+	{
+		char *problem = catalog_text(rows, i, OWNER_PROBLEM);
+
+		event_record(catalog_int4(rows, i, OWNER_TARGET_ID),
+					 "owner",
+					 problem == NULL ? "owned" : OWNERLESS,
+					 problem);
+	}
+	return true;
+}
+
 static bool
 expire_breaker_work(void *argument)
 {
@@ -118,7 +139,7 @@ due_housekeeping(void)
 
 	if (orphans > 0)
 		ereport(LOG, (errmsg("depipe: " INT64_FORMAT " runs had crashed", orphans)));
-	targets_follow_owners();
+	log_error("looking at owners", guarded_run(note_owners_work, NULL));
 	transaction_commit();
 	log_error("ending pauses", guarded_run(end_pauses_work, NULL));
 	foreach(cell, due_breakers())

@@ -144,6 +144,8 @@ wait_until($warehouse, q{SELECT bool_and(state = 'ownerless') FROM depipe.status
 wait_until($warehouse, q{SELECT parked > 0 FROM depipe.loads WHERE target = 'lake.orders'}, 'and the stream goes on');
 $warehouse->safe_psql('postgres', 'ALTER ROLE etl LOGIN');
 arrives('lake.orders', 'id = 6', 'let in again');
+wait_until($warehouse, q{SELECT state = 'owned' FROM depipe.events WHERE target = 'lake.orders' AND event = 'owner'
+	ORDER BY event_id DESC LIMIT 1}, 'put down, too');
 arrives('mart.totals', 'total = 111', 'and its transforms');
 
 # ---- REASSIGN OWNED
@@ -205,6 +207,8 @@ by('leaver', q{SELECT depipe.create_transform('mart.leftover', 'SELECT id FROM l
 	'DROP TABLE mart.leftover');
 $warehouse->safe_psql('postgres', q{DROP OWNED BY leaver; DROP ROLE leaver});
 is_value($warehouse, q{SELECT state FROM depipe.status WHERE target = 'mart.leftover'}, 'ownerless', 'its definition stays');
+wait_until($warehouse, q{SELECT EXISTS (SELECT FROM depipe.events WHERE target = 'mart.leftover' AND event = 'owner'
+	AND state = 'ownerless' AND reason = 'its owner was dropped')}, 'and it is put down');
 my $log_before = -s $warehouse->logfile;
 $source->safe_psql('postgres', q{INSERT INTO app.orders VALUES (8, 1, 8)});
 arrives('mart.gone', 'id = 8', 'everything else goes on');
