@@ -137,6 +137,18 @@ has_stream_worker(const char *server)
 	return worker_is_running(&id);
 }
 
+/*
+ * A standby that is missing would hold up everything that is due.  What is lost
+ * when another one is promoted is made again: how far everything is goes with it.
+ * Set as in a session: what is configured stays known, see transaction.c.
+ */
+static void
+wait_for_no_standby(void)
+{
+	if (synchronous_commit > SYNCHRONOUS_COMMIT_LOCAL_FLUSH)
+		SetConfigOption("synchronous_commit", "local", PGC_SUSET, PGC_S_SESSION);
+}
+
 void
 depipe_run_worker_main(Datum argument)
 {
@@ -146,6 +158,7 @@ depipe_run_worker_main(Datum argument)
 	worker_begin(&id, argument);
 	if (LockTimeout == 0)
 		SetConfigOption("lock_timeout", LOCK_TIMEOUT, PGC_SUSET, PGC_S_OVERRIDE);
+	wait_for_no_standby();
 	worker_transaction_begin();
 	if (worker_may_work(&reason))
 		(void) due_pass("worker", GetCurrentTimestamp() + PASS_DURATION, has_stream_worker);

@@ -6,6 +6,7 @@ use warnings;
 use FindBin;
 use lib $FindBin::Bin;
 use DepipeTest;
+use PostgreSQL::Test::Utils;
 use Test::More;
 
 my ($source, $warehouse) = source_and_warehouse(
@@ -92,6 +93,10 @@ session_ok($holder, 'ROLLBACK');
 $holder->quit;
 $source->safe_psql('postgres', 'INSERT INTO a VALUES (1001, 1)');
 wait_until($warehouse, q{SELECT EXISTS (SELECT FROM raw.a WHERE id = 1001)}, 'nobody is waited for');
+my $log = slurp_file($warehouse->logfile);
+unlike($log, qr/stream worker of server .* ends/, 'a worker that has lent its stream does not end');
+like($log, qr/target=raw\.b status=succeeded strategy=stream/, 'what it had done is logged');
+unlike($log, qr/status=running/, 'as it was recorded');
 
 # ---- definitions change while it streams
 

@@ -204,7 +204,7 @@ SKIP:
 	ok($warehouse->poll_query_until('crowded', q{SELECT state = 'failed' AND reason LIKE '%see the log of the server (tried 3 times, next try at %' FROM depipe.status WHERE target = 'raw.bulky'}),
 		'the screen says that it is tried, and where to look')
 	  || diag($warehouse->safe_psql('crowded', q{SELECT target, state, reason, next FROM depipe.status}));
-	my $times = count_in_log($warehouse, $position, qr/ERROR: .*could not extend file/);
+	my $times = count_in_log($warehouse, $position, qr/"depipe stream worker" \(PID \d+\) exited with exit code 1/);
 	my $tries = $warehouse->safe_psql('crowded', q{SELECT failures FROM depipe.attempt WHERE unit = 'server shop'});
 	cmp_ok($times, '<=', $tries + 1, "it is tried less and less often: $times times");
 	unlink "$disk/filler";
