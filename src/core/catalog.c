@@ -379,11 +379,20 @@ find_table(const char *schema_name, const char *table_name)
 static void
 remember_table(Target *target, Oid relid)
 {
-	(void) CATALOG_EXECUTE("INSERT INTO depipe.target_state (target_id, relid) VALUES ($1, $2)"
+	target->bound = relid;
+	if (CATALOG_EXECUTE("UPDATE depipe.target_state SET relid = $2"
+						" WHERE target_id OPERATOR(pg_catalog.=) $1",
+						ARG_INT4(target->id),
+						ARG_OID(relid))
+			->processed > 0)
+		return;
+	/* it may have been dropped meanwhile */
+	(void) CATALOG_EXECUTE("INSERT INTO depipe.target_state (target_id, relid)"
+						   " SELECT target_id, $2 FROM depipe.target"
+						   " WHERE target_id OPERATOR(pg_catalog.=) $1 FOR KEY SHARE"
 						   " ON CONFLICT (target_id) DO UPDATE SET relid = EXCLUDED.relid",
 						   ARG_INT4(target->id),
 						   ARG_OID(relid));
-	target->bound = relid;
 }
 
 /*
@@ -629,7 +638,8 @@ void
 target_set_data_as_of(int32 target_id, TimestampTz data_as_of)
 {
 	(void) CATALOG_EXECUTE(
-		"INSERT INTO depipe.target_state (target_id, data_as_of) VALUES ($1, $2)"
+		"INSERT INTO depipe.target_state (target_id, data_as_of)"
+		" SELECT target_id, $2 FROM depipe.target WHERE target_id OPERATOR(pg_catalog.=) $1"
 		" ON CONFLICT (target_id) DO UPDATE SET data_as_of = EXCLUDED.data_as_of",
 		ARG_INT4(target_id),
 		ARG_TIME(data_as_of));

@@ -155,7 +155,9 @@ load_set_state(Load *load, LoadState state, const char *reason, const char *hint
 	rows = CATALOG_EXECUTE(
 		"WITH was AS (SELECT state FROM depipe.load_state"
 		" WHERE target_id OPERATOR(pg_catalog.=) $1), is_now AS ("
-		"INSERT INTO depipe.load_state (target_id, state, reason, hint) VALUES ($1, $2, $3, $4)"
+		/* it may have been dropped meanwhile */
+		"INSERT INTO depipe.load_state (target_id, state, reason, hint)"
+		" SELECT target_id, $2, $3, $4 FROM depipe.target WHERE target_id OPERATOR(pg_catalog.=) $1"
 		" ON CONFLICT (target_id) DO UPDATE SET state = EXCLUDED.state,"
 		" reason = EXCLUDED.reason, hint = EXCLUDED.hint,"
 		/* what was to be copied again has no position to go on from */
@@ -246,13 +248,20 @@ loads_set_data_as_of(List *target_ids, TimestampTz data_as_of)
 {
 	if (target_ids == NIL || data_as_of == 0)
 		return;
-	(void) CATALOG_EXECUTE(
-		"INSERT INTO depipe.target_state (target_id, data_as_of)"
-		" SELECT t, $2 FROM pg_catalog.unnest($1) t"
-		" ON CONFLICT (target_id) DO UPDATE"
-		" SET data_as_of = GREATEST(depipe.target_state.data_as_of, EXCLUDED.data_as_of)",
-		id_array(target_ids),
-		ARG_TIME(data_as_of));
+	if (CATALOG_EXECUTE("UPDATE depipe.target_state"
+						" SET data_as_of = GREATEST(data_as_of, $2)"
+						" WHERE target_id OPERATOR(pg_catalog.=) ANY ($1)",
+						id_array(target_ids),
+						ARG_TIME(data_as_of))
+			->processed == list_length(target_ids))
+		return;
+	/* of a database that was restored, or a load that is dropped meanwhile */
+	(void) CATALOG_EXECUTE("INSERT INTO depipe.target_state (target_id, data_as_of)"
+						   " SELECT t.target_id, $2 FROM depipe.target t"
+						   " WHERE t.target_id OPERATOR(pg_catalog.=) ANY ($1) FOR KEY SHARE"
+						   " ON CONFLICT (target_id) DO NOTHING",
+						   id_array(target_ids),
+						   ARG_TIME(data_as_of));
 }
 
 /*

@@ -205,8 +205,9 @@ transform_set_state(int32 target_id, const char *state, const char *reason, bool
 	CatalogRows *rows = CATALOG_EXECUTE(
 		"WITH was AS (SELECT state FROM depipe.transform_state"
 		" WHERE target_id OPERATOR(pg_catalog.=) $1), is_now AS ("
+		/* it may have been dropped meanwhile */
 		"INSERT INTO depipe.transform_state AS s (target_id, state, reason, populated)"
-		" VALUES ($1, $2, $3, $4)"
+		" SELECT target_id, $2, $3, $4 FROM depipe.target WHERE target_id OPERATOR(pg_catalog.=) $1"
 		" ON CONFLICT (target_id) DO UPDATE SET state = EXCLUDED.state, reason = EXCLUDED.reason,"
 		" populated = s.populated OR EXCLUDED.populated,"
 		" rebuild = s.rebuild AND NOT EXCLUDED.populated,"
@@ -217,8 +218,11 @@ transform_set_state(int32 target_id, const char *state, const char *reason, bool
 		ARG_TEXT(state),
 		ARG_TEXT(reason),
 		ARG_BOOL(populated));
-	char *was = catalog_text(rows, 0, 1);
+	char *was;
 
+	if (rows->count == 0)
+		return;
+	was = catalog_text(rows, 0, 1);
 	if (was == NULL || strcmp(was, state) != 0)
 		event_record(target_id, "transform", state, reason);
 }

@@ -59,22 +59,37 @@ run_create(Target *target, const char *started_by)
 	return run;
 }
 
-void
+/* The row lock is that of the foreign key's check, which would raise an error. */
+bool
 run_insert(Run *run)
 {
 	CatalogRows *rows;
 
 	if (run->id != 0)
-		return;
+		return true;
 	rows = CATALOG_EXECUTE("INSERT INTO depipe.run"
 						   " (target_id, started_by, role_name, pid, started_at, status)"
-						   " VALUES ($1, $2, $3::name, $4, $5, 'running') RETURNING run_id",
+						   " SELECT target_id, $2, $3::name, $4, $5, 'running'"
+						   " FROM depipe.target WHERE target_id OPERATOR(pg_catalog.=) $1"
+						   " FOR KEY SHARE RETURNING run_id",
 						   ARG_INT4(run->target->id),
 						   ARG_TEXT(run->started_by),
 						   ARG_TEXT(GetUserNameFromId(GetSessionUserId(), false)),
 						   ARG_INT4(MyProcPid),
 						   ARG_TIME(run->started_at));
+	if (rows->count == 0)
+		return false;
 	run->id = catalog_int8(rows, 0, 1);
+	return true;
+}
+
+void
+run_insert_or_fail(Run *run)
+{
+	if (!run_insert(run))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("target %s was dropped", run->target->display)));
 }
 
 Run *
@@ -82,7 +97,7 @@ run_begin(Target *target, const char *started_by)
 {
 	Run *run = run_create(target, started_by);
 
-	run_insert(run);
+	run_insert_or_fail(run);
 	return run;
 }
 
@@ -115,7 +130,8 @@ void
 run_finish(Run *run)
 {
 	Assert(run->status != RUN_RUNNING);
-	run_insert(run);
+	if (!run_insert(run))
+		return; /* nobody will ask for it */
 	run->finished_at = GetCurrentTimestamp();
 	(void) CATALOG_EXECUTE("UPDATE depipe.run SET finished_at = $2, status = $3, strategy = $4,"
 						   " reason = $5, rows_in = $6, inserted = $7, updated = $8, deleted = $9,"

@@ -53,13 +53,22 @@ typedef struct Run
  */
 extern Run *run_create(Target *target, const char *started_by);
 
-/* Insert the row as 'running', unless it was already. */
-extern void run_insert(Run *run);
+/*
+ * Insert the row as 'running', unless it was already.  Returns false, and the
+ * run stays without a row, when its target was dropped meanwhile.
+ */
+extern bool run_insert(Run *run);
 
-/* Both. */
+/* The same; raises 42704 when the target was dropped. */
+extern void run_insert_or_fail(Run *run);
+
+/* Make a run and insert it; raises 42704 when the target was dropped. */
 extern Run *run_begin(Target *target, const char *started_by);
 
-/* Update the row from the struct; the status must not be RUN_RUNNING. */
+/*
+ * Update the row from the struct; the status must not be RUN_RUNNING.  Nothing
+ * when it has no row yet and its target was dropped.
+ */
 extern void run_finish(Run *run);
 
 /*

@@ -132,6 +132,7 @@ projected(LoadSession *session, LoadTask *task, Delta *delta)
 
 /* ---- making items ---- */
 
+/* NULL, and the delta is freed, when the load was dropped. */
 static Delivery *
 make_delivery(LoadSession *session, LoadTask *task, Delta *delta, Admission admission, char *reason)
 {
@@ -140,6 +141,11 @@ make_delivery(LoadSession *session, LoadTask *task, Delta *delta, Admission admi
 	Run *run = palloc0(sizeof(Run));
 
 	run->id = session_run(session, task)->id;
+	if (task->stopped)
+	{
+		delta_destroy(delta);
+		return NULL;
+	}
 	run->target = task->target;
 	run->started_by = task->run->started_by;
 	run->started_at = task->run->started_at;
@@ -381,8 +387,38 @@ empty_probe(LoadSession *session, LoadTask *task, uint32 marks)
 	delta = delta_create(task->target->relid, task->columns, task->key, FOLD_BATCH, session->batch);
 	delta_finish(delta);
 	delivery = make_delivery(session, task, delta, ADMIT_PROBE, reason);
-	delivery->item->always_gate = true;
+	if (delivery != NULL)
+		delivery->item->always_gate = true;
 	return delivery;
+}
+
+/* NULL when nothing waits, or is to be tried now. */
+static Delivery *
+waiting_delivery(LoadSession *session, LoadTask *task, uint32 marks, bool again)
+{
+	Admission admission;
+	char *reason = NULL;
+
+	if (!can_take_waiting(task) || (task->attempted && !again))
+		return NULL;
+	if ((marks & (again ? MARK_RETRIES : MARK_RETRIES | MARK_PARKED)) == 0)
+		return again ? NULL : empty_probe(session, task, marks);
+	task->locked = !is_waiting(task) && !lock_to_read(session, task);
+	if (task->locked)
+		note_locked(session, task);
+	admission = admit(task, marks, false, &reason);
+	if (admission == ADMIT_NOT)
+	{
+		task->blocked = true;
+		if (task->run != NULL)
+			task->run->reason = keep(task, reason);
+		return NULL;
+	}
+	return make_delivery(session,
+						 task,
+						 with_waiting(session, task, marks, NULL),
+						 admission,
+						 reason);
 }
 
 /* Deliveries of what waits, for tables that the stream brought nothing to. */
@@ -395,38 +431,11 @@ waiting_deliveries(LoadSession *session, bool again)
 
 	foreach(cell, session->tasks)
 	{
-		LoadTask *task = lfirst(cell);
-		uint32 marks = all_marks[foreach_current_index(cell)];
-		Admission admission;
-		char *reason = NULL;
+		Delivery *delivery =
+			waiting_delivery(session, lfirst(cell), all_marks[foreach_current_index(cell)], again);
 
-		if (!can_take_waiting(task) || (task->attempted && !again))
-			continue;
-		if ((marks & (again ? MARK_RETRIES : MARK_RETRIES | MARK_PARKED)) == 0)
-		{
-			Delivery *probe = again ? NULL : empty_probe(session, task, marks);
-
-			if (probe != NULL)
-				deliveries = lappend(deliveries, probe);
-			continue;
-		}
-		task->locked = !is_waiting(task) && !lock_to_read(session, task);
-		if (task->locked)
-			note_locked(session, task);
-		admission = admit(task, marks, false, &reason);
-		if (admission == ADMIT_NOT)
-		{
-			task->blocked = true;
-			if (task->run != NULL)
-				task->run->reason = keep(task, reason);
-			continue;
-		}
-		deliveries = lappend(deliveries,
-							 make_delivery(session,
-										   task,
-										   with_waiting(session, task, marks, NULL),
-										   admission,
-										   reason));
+		if (delivery != NULL)
+			deliveries = lappend(deliveries, delivery);
 	}
 	return deliveries;
 }

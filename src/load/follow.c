@@ -275,8 +275,6 @@ confirm(Following *following)
 static ErrorData *
 act(Following *following, Wake wake)
 {
-	MemoryContextReset(following->session->turn);
-	MemoryContextSwitchTo(following->session->turn);
 	switch (wake)
 	{
 		case WAKE_INPUT:
@@ -325,6 +323,9 @@ pause_until_wake(Following *following)
 	wake = wait_for_something(following);
 	pgstat_report_activity(STATE_RUNNING, NULL);
 	transaction_begin_worker(following->context);
+	/* the process's context is not reset as long as the session lasts */
+	MemoryContextReset(session->turn);
+	MemoryContextSwitchTo(session->turn);
 	return wake;
 }
 

@@ -175,8 +175,8 @@ split_run(LoadTask *task)
 	run->quarantined -= before->quarantined;
 	run->gate_ms -= before->gate_ms;
 	run->apply_ms -= before->apply_ms;
-	run_insert(run);
-	run_move_details(before->id, run->id);
+	if (run_insert(run))
+		run_move_details(before->id, run->id);
 }
 
 void

@@ -204,8 +204,10 @@ session_run(LoadSession *session, LoadTask *task)
 
 	if (task->run == NULL)
 		task->run = run_create(task->target, "stream");
-	run_insert(task->run);
-	task->touched = true;
+	if (run_insert(task->run))
+		task->touched = true;
+	else
+		task->stopped = true; /* dropped: the next session is without it */
 	MemoryContextSwitchTo(old);
 	return task->run;
 }

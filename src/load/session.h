@@ -148,7 +148,7 @@ extern void session_commit(LoadSession *session);
 /* The error with the message made anew when it could carry a value of a row. */
 extern ErrorData *session_without_values(LoadSession *session, ErrorData *error);
 
-/* The run of a task, made when it has none. */
+/* The run of a task, made when it has none; stops the task if its load was dropped. */
 extern Run *session_run(LoadSession *session, LoadTask *task);
 
 /* Stop a task in this run, with a state, its reason and what to type. */

@@ -308,13 +308,19 @@ step_confirm(LoadSession *session, XLogRecPtr position)
 ErrorData *
 step_commit(LoadSession *session)
 {
+	MemoryContext old;
+	ErrorData *error;
+
 	session_commit(session);
 	if (session->overtaken || !session->advanced)
 		return NULL;
 	XLogFlush(XactLastCommitEnd);
 	if (!transaction_is_safe(XactLastCommitEnd))
 		return NULL; /* a later one tells it */
-	return step_confirm(session, session->stream->applied_lsn);
+	old = MemoryContextSwitchTo(session->turn);
+	error = step_confirm(session, session->stream->applied_lsn);
+	MemoryContextSwitchTo(old);
+	return error;
 }
 
 static bool

@@ -72,7 +72,8 @@ typedef struct Taker
 
 typedef struct SourceRelation
 {
-	LogicalRepRelId id; /* hash key */
+	LogicalRepRelId id;    /* hash key */
+	MemoryContext context; /* of the rest: the source sends it again now and then */
 	List *names;
 	List *types; /* OIDs at the source */
 	List *takers;
@@ -630,10 +631,18 @@ static void
 read_relation(LoadSession *session, StringInfo message)
 {
 	LogicalRepRelation *source = logicalrep_read_rel(message);
-	MemoryContext old = MemoryContextSwitchTo(session->context);
 	LogicalRepRelId id = source->remoteid;
-	SourceRelation *relation = hash_search(session->state->relations, &id, HASH_ENTER, NULL);
+	bool found;
+	SourceRelation *relation = hash_search(session->state->relations, &id, HASH_ENTER, &found);
+	MemoryContext old;
 
+	if (found)
+		MemoryContextReset(relation->context);
+	else
+		relation->context = AllocSetContextCreate(session->context,
+												  "depipe source relation",
+												  ALLOCSET_SMALL_SIZES);
+	old = MemoryContextSwitchTo(relation->context);
 	relation->names = NIL;
 	relation->types = NIL;
 	for (int i = 0; i < source->natts; i++)
@@ -642,10 +651,10 @@ read_relation(LoadSession *session, StringInfo message)
 		relation->types = lappend_oid(relation->types, source->atttyps[i]);
 	}
 	relation->takers = find_takers(session, source);
+	MemoryContextSwitchTo(old);
 	session->state->last = NULL;
 	act_as_self(session->state);
 	follow_layout(session, relation);
-	MemoryContextSwitchTo(old);
 }
 
 /* Returns false when the transaction belongs behind the stop. */

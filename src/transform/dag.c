@@ -269,7 +269,12 @@ dag_downstream(List *targets)
 	ListCell *cell;
 
 	foreach(cell, targets)
-		mark_downstream(dag_node(dag, ((Target *) lfirst(cell))->id));
+	{
+		DagNode *node = dag_node(dag, ((Target *) lfirst(cell))->id);
+
+		if (node != NULL)
+			mark_downstream(node);
+	}
 	for (int i = 0; i < dag->nnodes; i++)
 		append_upstream_first(&dag->nodes[i], &ordered);
 	foreach(cell, targets)
@@ -426,7 +431,7 @@ dag_check_cycle(const char *schema_name, const char *table_name, List *inputs)
 		if (target == NULL)
 			continue;
 		read = target_find_named(input->schema_name, input->table_name);
-		if (read != NULL)
+		if (read != NULL && dag_node(dag, target->id) != NULL && dag_node(dag, read->id) != NULL)
 			path = path_to(dag_node(dag, target->id), dag_node(dag, read->id), GetUserId());
 		if (path != NULL)
 			ereport(ERROR,

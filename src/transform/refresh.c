@@ -416,7 +416,12 @@ refresh_node(Slice *slice, Target *target, Run *run)
 	SliceNode node = {.slice = slice, .run = run, .outcome = PUBLISH_BLOCKED};
 	ErrorData *error;
 
-	node.transform = transform_get(target->id);
+	node.transform = transform_find(target->id);
+	if (node.transform == NULL)
+	{
+		(void) set_aside(run, RUN_SKIPPED, pstrdup("the transform was dropped"));
+		return;
+	}
 	if (is_held_back(&node))
 	{
 		record_not_published(&node);
@@ -447,7 +452,12 @@ transform_refresh(List *targets, List *runs)
 	ListCell *other;
 
 	foreach(cell, targets)
-		transforms = lappend(transforms, transform_get(((Target *) lfirst(cell))->id));
+	{
+		Transform *transform = transform_find(((Target *) lfirst(cell))->id);
+
+		if (transform != NULL)
+			transforms = lappend(transforms, transform);
+	}
 	begin_slice(&slice, targets, transforms);
 	foreach(cell, dag_order(slice.dag, target_ids(targets)))
 	{

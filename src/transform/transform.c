@@ -76,16 +76,16 @@ read_inputs(int32 target_id)
 }
 
 Transform *
-transform_get(int32 target_id)
+transform_find(int32 target_id)
 {
 	CatalogRows *rows = transform_select(target_id);
-	Transform *transform = palloc0(sizeof(Transform));
+	Target *target = target_find_id(target_id);
+	Transform *transform;
 
-	transform->target = target_get(target_id);
-	if (rows->count == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("%s is not maintained by a transform", transform->target->display)));
+	if (rows->count == 0 || target == NULL)
+		return NULL;
+	transform = palloc0(sizeof(Transform));
+	transform->target = target;
 	transform->query_text = catalog_text(rows, 0, TRANSFORM_QUERY_TEXT);
 	transform->query_sql = catalog_text(rows, 0, TRANSFORM_QUERY_SQL);
 	transform->key = catalog_text_list(rows, 0, TRANSFORM_KEY);
@@ -102,6 +102,18 @@ transform_get(int32 target_id)
 	if (!catalog_isnull(rows, 0, TRANSFORM_QUERY_TREE))
 		transform->relids = oid_list(rows, 0, TRANSFORM_INPUT_RELIDS);
 	transform->inputs = read_inputs(target_id);
+	return transform;
+}
+
+Transform *
+transform_get(int32 target_id)
+{
+	Transform *transform = transform_find(target_id);
+
+	if (transform == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("%s is not maintained by a transform", target_get(target_id)->display)));
 	return transform;
 }
 

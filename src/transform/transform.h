@@ -40,6 +40,9 @@ typedef struct TransformInput
 /* Raises 42704 when the target is not maintained by a transform. */
 extern Transform *transform_get(int32 target_id);
 
+/* The same, but NULL when there is none (it may have been dropped meanwhile). */
+extern Transform *transform_find(int32 target_id);
+
 /* Raise 42501 unless the current user may change what the target's owner owns. */
 extern void transform_check_owner(const Target *target);
 

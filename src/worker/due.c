@@ -246,8 +246,8 @@ begin_server_work(void *argument)
 		if (load == NULL || !identity_may_operate(load->target->owner))
 			continue;
 		run = run_create(load->target, work->started_by);
-		if (load->state != LOAD_STREAMING)
-			run_insert(run);
+		if (load->state != LOAD_STREAMING && !run_insert(run))
+			continue;
 		work->targets = lappend(work->targets, load->target);
 		work->runs = lappend(work->runs, run);
 	}
