@@ -233,7 +233,7 @@ is($warehouse->safe_psql('copy', q{SELECT state FROM depipe.status WHERE target 
 
 $warehouse->safe_psql('postgres', q{ALTER ROLE another RENAME TO other; SELECT depipe.drop_transform('mart.leftover')});
 by('other', q{SELECT depipe.drop_transform(target, true) FROM depipe.transforms WHERE target IN ('mart.gone', 'mart.totals')},
-	map { "SELECT depipe.drop_load('lake.$_', true)" } qw(customers orders later));
+	q{SELECT depipe.drop_load(target, true) FROM depipe.loads});
 is_value($source, q{SELECT count(*) FROM pg_replication_slots}, 0, 'the slot is gone');
 is_value($source, q{SELECT count(*) FROM pg_publication}, 0, 'the publication is gone');
 by('keeper', 'DROP SERVER shop CASCADE');
