@@ -18,6 +18,7 @@
 #include "core/sqltext.h"
 #include "transform/shape.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
 
 /* states of loads and transforms in which their table must not be built on */
 static const char *const blocking_load_states[] = {"new",
@@ -155,7 +156,7 @@ dag_set_cause(Dag *dag, int32 target_id, const char *cause)
 	DagNode *node = dag_node(dag, target_id);
 
 	if (node != NULL)
-		node->cause = cause == NULL ? NULL : pstrdup(cause);
+		node->cause = cause == NULL ? NULL : MemoryContextStrdup(GetMemoryChunkContext(dag), cause);
 }
 
 /* ---- walking ---- */

@@ -443,6 +443,30 @@ refresh_node(Slice *slice, Target *target, Run *run)
 	run_finish(run);
 }
 
+static char *
+copied(const char *text)
+{
+	return text == NULL ? NULL : pstrdup(text);
+}
+
+/* What is said of the run outlives what its transform has allocated: there may be many. */
+static void
+refresh_and_forget(Slice *slice, Target *target, Run *run)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
+												  "depipe transform",
+												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+
+	refresh_node(slice, target, run);
+	MemoryContextSwitchTo(old);
+	run->reason = copied(run->reason);
+	run->error_sqlstate = copied(run->error_sqlstate);
+	run->error_message = copied(run->error_message);
+	run->error_hint = copied(run->error_hint);
+	MemoryContextDelete(context);
+}
+
 void
 transform_refresh(List *targets, List *runs)
 {
@@ -468,7 +492,7 @@ transform_refresh(List *targets, List *runs)
 			Target *target = lfirst(other);
 
 			if (target->id == lfirst_int(cell))
-				refresh_node(&slice, target, lfirst(run_cell));
+				refresh_and_forget(&slice, target, lfirst(run_cell));
 		}
 	}
 	UnregisterSnapshot(slice.snapshot);

@@ -31,6 +31,7 @@
 #include "quality/time_checks.h"
 #include "storage/lock.h"
 #include "transform/transform.h"
+#include "utils/memutils.h"
 
 /* fourth field of the advisory lock, next to that of streams */
 #define PASS_LOCK_SPACE 0x6471
@@ -392,10 +393,13 @@ run_one_transform(int32 id, const char *started_by)
 	transaction_commit();
 }
 
-void
-due_run_transform(int32 target_id, const char *started_by, List **done, TimestampTz deadline)
+/* The transform, after those that it reads; done (in outer) gets the ids of what is tried. */
+static void
+run_with_upstream(int32 target_id, const char *started_by, List **done, MemoryContext outer,
+				  TimestampTz deadline)
 {
 	TransformWork work = {.id = target_id};
+	MemoryContext old;
 	ListCell *cell;
 
 	if (guarded_run(look_upstream_work, &work) != NULL)
@@ -415,33 +419,66 @@ due_run_transform(int32 target_id, const char *started_by, List **done, Timestam
 			continue;
 		if (is_over(deadline))
 			return;
+		old = MemoryContextSwitchTo(outer);
 		*done = lappend_int(*done, target->id);
+		MemoryContextSwitchTo(old);
 		run_one_transform(target->id, target->id == target_id ? started_by : "upstream");
 	}
+}
+
+/* Each one looks at the graph of all targets: with many of them that must not add up. */
+void
+due_run_transform(int32 target_id, const char *started_by, List **done, TimestampTz deadline)
+{
+	MemoryContext unit = AllocSetContextCreate(CurrentMemoryContext,
+											   "depipe due transform",
+											   ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(unit);
+
+	run_with_upstream(target_id, started_by, done, old, deadline);
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(unit);
+}
+
+static List *
+loads_read_by_one(int32 transform_id)
+{
+	TransformWork work = {.id = transform_id};
+	List *loads = NIL;
+	ListCell *cell;
+
+	if (guarded_run(look_upstream_work, &work) != NULL)
+		return NIL;
+	foreach(cell, work.upstream)
+	{
+		Target *target = lfirst(cell);
+
+		if (target->kind == TARGET_LOAD && due_for_reader(target->id, transform_id))
+			loads = lappend_int(loads, target->id);
+	}
+	return loads;
 }
 
 /* Ids of the loads that these transforms read, at any depth. */
 static List *
 loads_read_by(List *transforms)
 {
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
+												  "depipe due loads",
+												  ALLOCSET_DEFAULT_SIZES);
 	List *loads = NIL;
 	ListCell *cell;
-	ListCell *other;
 
 	foreach(cell, transforms)
 	{
-		TransformWork work = {.id = lfirst_int(cell)};
+		MemoryContext old = MemoryContextSwitchTo(context);
+		List *read = loads_read_by_one(lfirst_int(cell));
 
-		if (guarded_run(look_upstream_work, &work) != NULL)
-			continue;
-		foreach(other, work.upstream)
-		{
-			Target *target = lfirst(other);
-
-			if (target->kind == TARGET_LOAD && due_for_reader(target->id, work.id))
-				loads = list_append_unique_int(loads, target->id);
-		}
+		MemoryContextSwitchTo(old);
+		loads = list_concat_unique_int(loads, read);
+		MemoryContextReset(context);
 	}
+	MemoryContextDelete(context);
 	return loads;
 }
 
