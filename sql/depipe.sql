@@ -1289,17 +1289,17 @@ COMMENT ON VIEW depipe.incidents IS 'problems of constraints, from the first bad
 GRANT SELECT ON depipe.incidents TO PUBLIC;
 CREATE VIEW depipe.loads WITH (security_barrier) AS
 SELECT pg_catalog.format('%I.%I', t.schema_name, t.table_name) AS target,
-	CASE WHEN s.target_id IS NULL OR z.server_name IS NOT NULL THEN 'detached'
-		WHEN o.problem IS NOT NULL THEN 'ownerless'
+	CASE WHEN o.problem IS NOT NULL THEN 'ownerless'
+		WHEN s.target_id IS NULL OR z.server_name IS NOT NULL THEN 'detached'
 		WHEN p.paused AND (p.paused_until IS NULL OR p.paused_until OPERATOR(pg_catalog.>) pg_catalog.now())
 			THEN 'paused'
 		WHEN c.oid IS NULL AND s.state IN ('streaming', 'needs_resync') THEN 'missing'
 		WHEN k.items OPERATOR(pg_catalog.>) 0 AND s.state OPERATOR(pg_catalog.=) 'streaming' THEN 'parked'
 		ELSE s.state END AS state,
-	CASE WHEN z.server_name IS NOT NULL THEN z.reason
+	CASE WHEN o.problem IS NOT NULL THEN depipe.reason_for_reader(t.owner, o.problem)
+		WHEN z.server_name IS NOT NULL THEN z.reason
 		WHEN s.target_id IS NULL
 			THEN 'restored from a dump or detached by hand: it has no slot of its own'
-		WHEN o.problem IS NOT NULL THEN depipe.reason_for_reader(t.owner, o.problem)
 		WHEN p.paused AND (p.paused_until IS NULL OR p.paused_until OPERATOR(pg_catalog.>) pg_catalog.now())
 			THEN p.pause_reason
 		ELSE depipe.reason_for_reader(t.owner, s.reason) END AS reason,

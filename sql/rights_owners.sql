@@ -7,6 +7,7 @@ CREATE ROLE regress_first LOGIN;
 CREATE ROLE regress_second LOGIN;
 CREATE ROLE regress_third LOGIN;
 CREATE ROLE regress_group NOLOGIN;
+GRANT USAGE ON FOREIGN DATA WRAPPER depipe TO regress_third;
 GRANT regress_group TO regress_first;
 CREATE SCHEMA ownerless;
 GRANT CREATE, USAGE ON SCHEMA ownerless TO regress_first, regress_second, regress_group;
@@ -86,6 +87,11 @@ SELECT table_name, owner FROM depipe.target WHERE schema_name = 'ownerless' ORDE
 SELECT target, status FROM depipe.refresh('ownerless.made');
 REASSIGN OWNED BY regress_second TO regress_first;
 
+-- a server that loads use does not go with its owner
+ALTER SERVER ownerless_server OWNER TO regress_third;
+DROP OWNED BY regress_third CASCADE;
+SELECT count(*) FROM pg_foreign_server WHERE srvname = 'ownerless_server';
+ALTER SERVER ownerless_server OWNER TO CURRENT_USER;
 -- the role goes; what it owned stays, and says so
 SET ROLE regress_first;
 DROP TABLE ownerless.made;

@@ -10,6 +10,7 @@ CREATE ROLE regress_some_rows LOGIN;
 CREATE ROLE regress_some_columns LOGIN;
 CREATE ROLE regress_operator LOGIN IN ROLE depipe_operator;
 CREATE ROLE regress_monitor LOGIN IN ROLE pg_monitor;
+CREATE ROLE regress_locked NOLOGIN;
 CREATE SCHEMA hidden_far AUTHORIZATION regress_far;
 CREATE SCHEMA shared AUTHORIZATION regress_far;
 CREATE SCHEMA near AUTHORIZATION regress_near;
@@ -59,6 +60,8 @@ DECLARE
 	message text;
 	detail text;
 	hint text;
+	context text;
+	names text;
 	answers text[];
 BEGIN
 	FOREACH t IN ARRAY ARRAY['status', 'loads', 'transforms', 'constraints', 'breakers', 'verdicts', 'runs', 'quarantine',
@@ -66,6 +69,9 @@ BEGIN
 		'guard(''near.report'')', 'guard(''near.final'')', 'refresh(''near.*'')', 'refresh(''*'')', 'refresh(''hidden_far.clean'')',
 		'check_table(''near.report'')', 'violations(''near.report'')', 'quarantined(NULL::near.report)', 'verify(''near.report'')',
 		'assert_ok(''near.final'')', 'explain_transform(''near.report'')', 'conditions()',
+		'as_of(''near.report'')', 'as_of(''near.final'')', 'copies()', 'verify(''near.final'')', 'check_table(''near.final'')',
+		'why(''hidden_far.clean'')', 'as_of(''hidden_far.clean'')', 'definition(''hidden_far.clean'')', 'pause(''because'', ''hidden_far.clean'')',
+		'set_owner(''near.report'', ''regress_reader'')',
 		'drop_transform(''near.report'')', 'trip(''near.report'', '''')',
 		'create_transform(''near.report'', ''SELECT 1 AS one'')', 'add_constraint(''near.report'', depipe.not_null(''name''))']
 	LOOP
@@ -73,9 +79,10 @@ BEGIN
 			EXECUTE format('SELECT array_agg(x::text) FROM depipe.%s x', t) INTO answers;
 			RAISE EXCEPTION USING ERRCODE = 'MX000'; -- nothing is to be done
 		EXCEPTION WHEN OTHERS THEN
-			GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
+			GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT,
+				context = PG_EXCEPTION_CONTEXT, names = TABLE_NAME;
 			IF SQLSTATE <> 'MX000' THEN
-				answers := ARRAY[concat_ws(' | ', 'error', message, detail, hint)];
+				answers := ARRAY[concat_ws(' | ', 'error', message, detail, hint, context, names)];
 			END IF;
 		END;
 		RETURN QUERY SELECT t, a FROM unnest(answers) a;
@@ -148,6 +155,13 @@ SELECT depipe.pause('because', 'hidden_far.clean');
 SELECT target, status, reason FROM depipe.refresh('*');
 SELECT role, leak FROM asking.all_leaks;
 SELECT depipe.resume('hidden_far.clean');
+ALTER TABLE hidden_far.clean OWNER TO regress_locked;
+SELECT target, status, reason FROM depipe.refresh('*');
+CALL depipe.run_due();
+SELECT role, leak FROM asking.all_leaks;
+ALTER TABLE hidden_far.clean OWNER TO regress_far;
+CALL depipe.run_due();
+SELECT target, status, reason FROM depipe.refresh('*');
 SET ROLE regress_far;
 DROP TABLE hidden_far.people;
 RESET ROLE;
@@ -163,4 +177,5 @@ SELECT depipe.drop_transform(target, true) FROM (SELECT target FROM depipe.trans
 SELECT depipe.drop_transform(target, true) FROM (SELECT target FROM depipe.transforms WHERE target IN ('shared.part')) t;
 SELECT depipe.drop_transform('hidden_far.clean', true);
 DROP SCHEMA hidden_far, shared, near CASCADE;
-DROP ROLE regress_far, regress_near, regress_reader, regress_some_rows, regress_some_columns, regress_operator, regress_monitor;
+DROP ROLE regress_far, regress_near, regress_reader, regress_some_rows, regress_some_columns, regress_operator, regress_monitor,
+	regress_locked;

@@ -460,8 +460,8 @@ depipe_drop_load_checked(PG_FUNCTION_ARGS)
 	refuse_null(fcinfo, 1, "drop_table");
 	drop_table = PG_GETARG_BOOL(1);
 	check_load_owner(load);
-	/* before any row is locked that whoever reads the stream may wait for */
-	if (list_length(loads_of_server(load->server_name)) == 1)
+	/* before anything is locked that whoever reads the stream may wait for */
+	if (drop_table || list_length(loads_of_server(load->server_name)) == 1)
 		(void) session_lock(load->server_name, true);
 	event_record(load->target->id, "load", "dropped", NULL);
 	load_delete(load->target->id);

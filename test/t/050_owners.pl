@@ -225,6 +225,8 @@ like($stderr, qr/WARNING:  role "other" does not exist/, 'restore where a role i
 is($warehouse->safe_psql('copy', q{SELECT count(*) FROM depipe.target}), $warehouse->safe_psql('postgres', q{SELECT count(*) FROM depipe.target}),
 	'all definitions are there');
 is($warehouse->safe_psql('copy', q{SELECT DISTINCT state FROM depipe.status WHERE target = 'mart.totals'}), 'ownerless', 'and say that nobody owns them');
+is($warehouse->safe_psql('copy', q{SELECT string_agg(DISTINCT l.state || '|' || s.state, ' ') FROM depipe.loads l JOIN depipe.status s USING (target)}),
+	'ownerless|ownerless', 'so do its loads, everywhere');
 $warehouse->safe_psql('copy', q{GRANT ALL ON SCHEMA mart, lake TO heir; GRANT SELECT ON ALL TABLES IN SCHEMA lake TO heir;
 	ALTER TABLE mart.totals OWNER TO heir; SELECT depipe.set_owner('mart.totals', 'heir')});
 is($warehouse->safe_psql('copy', q{SELECT state FROM depipe.status WHERE target = 'mart.totals'}) eq 'ownerless' ? 'ownerless' : 'owned', 'owned', 'until they are given to one');
@@ -233,7 +235,7 @@ is($warehouse->safe_psql('copy', q{SELECT state FROM depipe.status WHERE target 
 
 $warehouse->safe_psql('postgres', q{ALTER ROLE another RENAME TO other; SELECT depipe.drop_transform('mart.leftover')});
 by('other', q{SELECT depipe.drop_transform(target, true) FROM depipe.transforms WHERE target IN ('mart.gone', 'mart.totals')},
-	map { "SELECT depipe.drop_load('lake.$_', true)" } qw(customers orders later));
+	q{SELECT depipe.drop_load(target, true) FROM depipe.loads});
 is_value($source, q{SELECT count(*) FROM pg_replication_slots}, 0, 'the slot is gone');
 is_value($source, q{SELECT count(*) FROM pg_publication}, 0, 'the publication is gone');
 by('keeper', 'DROP SERVER shop CASCADE');
