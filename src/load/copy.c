@@ -380,7 +380,7 @@ read_table(Copy *copy)
 {
 	LoadSession *session = copy->session;
 	LoadTask *task = copy->task;
-	ErrorData *error = guarded_run(target_work, copy);
+	ErrorData *error = guarded_run_waiting(target_work, copy, session_lock_timeout(session));
 
 	if (error == NULL)
 	{
@@ -410,6 +410,7 @@ make_item(Copy *copy)
 	item->admission = copy->admission;
 	item->reason = copy->admission_reason;
 	item->park = false;
+	item->lock_timeout_ms = session_lock_timeout(copy->session);
 	item->always_gate = true;
 	copy->task->attempted = true;
 	return item;

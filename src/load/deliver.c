@@ -22,8 +22,6 @@
 #include "storage/lmgr.h"
 #include "utils/memutils.h"
 
-/* A table that somebody has locked for so long is parked, so that the others go on. */
-#define LOCK_TIMEOUT_MS 3000
 #define LOCKED_REASON "another session has locked the table"
 
 /* Rounds of rows that become worth another try by publishing others. */
@@ -62,7 +60,8 @@ lock_to_read(LoadSession *session, LoadTask *task)
 
 	if (!session->options->quiet || ConditionalLockRelationOid(relid, AccessShareLock))
 		return true;
-	return !is_waiting(task) && guarded_run_waiting(lock_work, &relid, LOCK_TIMEOUT_MS) == NULL;
+	return !is_waiting(task) &&
+		   guarded_run_waiting(lock_work, &relid, session_lock_timeout(session)) == NULL;
 }
 
 /* A delta of the target's own columns. */
@@ -156,7 +155,7 @@ make_delivery(LoadSession *session, LoadTask *task, Delta *delta, Admission admi
 	item->admission = admission;
 	item->reason = reason;
 	item->park = true;
-	item->lock_timeout_ms = session->options->quiet ? LOCK_TIMEOUT_MS : 0;
+	item->lock_timeout_ms = session_lock_timeout(session);
 	delivery->task = task;
 	delivery->item = item;
 	task->attempted = true;

@@ -37,6 +37,8 @@
 /* fourth field of the advisory lock: server functions use 1 and 2 */
 #define STREAM_LOCK_SPACE 0x6470
 
+#define LOCK_TIMEOUT_MS 3000
+
 /* ---- begin and end ---- */
 
 /* Nobody as whom it may be run: held as in a pause. */
@@ -247,6 +249,12 @@ session_without_values(LoadSession *session, ErrorData *error)
 	session->reader = NULL;
 	session->projecting = false;
 	return error;
+}
+
+int
+session_lock_timeout(const LoadSession *session)
+{
+	return session->options->quiet ? LOCK_TIMEOUT_MS : 0;
 }
 
 char *

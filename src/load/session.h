@@ -166,6 +166,12 @@ extern void session_task_error(LoadSession *session, LoadTask *task, ErrorData *
 extern void session_failed(LoadSession *session, LoadTask *task, const char *reason);
 extern void session_succeeded(LoadTask *task);
 
+/*
+ * How long to wait for a table that somebody has locked, in milliseconds; 0: as
+ * long as it takes, for who calls by hand.  A scheduler's run has other tables.
+ */
+extern int session_lock_timeout(const LoadSession *session);
+
 /* "SELECT depipe.resync('raw.orders');" */
 extern char *session_resync_hint(const LoadTask *task);
 

@@ -157,6 +157,11 @@ is_value($warehouse, q{SELECT string_agg(target || ' ' || reason, ', ' ORDER BY 
 at_warehouse(q{SELECT depipe.create_load('raw.q', server => 'shop', source => 'public.q')});
 $source->safe_psql('postgres', 'INSERT INTO q VALUES (1); UPDATE a SET v = 2 WHERE id = 4000; UPDATE p SET v = 3; INSERT INTO b VALUES (4001, 1)');
 wait_until($warehouse, q{SELECT EXISTS (SELECT FROM raw.q) AND EXISTS (SELECT FROM raw.b WHERE id = 4001)}, 'a new load is copied');
+at_warehouse(q{SELECT depipe.resync('raw.p')});
+wait_until($warehouse, q{SELECT EXISTS (SELECT FROM depipe.runs WHERE target = 'raw.p' AND status = 'failed' AND error_sqlstate = '55P03' AND strategy IS NULL)},
+	'nor is a copy waited for');
+$source->safe_psql('postgres', 'INSERT INTO b VALUES (4002, 1)');
+wait_until($warehouse, q{SELECT EXISTS (SELECT FROM raw.b WHERE id = 4002)}, 'the stream goes on');
 session_ok($changer, 'COMMIT');
 $changer->quit;
 wait_until($warehouse, q{SELECT EXISTS (SELECT FROM raw.a WHERE id = 4000 AND v = 2)}, 'what was parked is published');
