@@ -20,10 +20,12 @@
 
 #include "access/table.h"
 #include "catalog/namespace.h"
+#include "core/guarded.h"
 #include "core/identity.h"
 #include "core/sqltext.h"
 #include "executor/spi.h"
 #include "parser/parse_type.h"
+#include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/json.h"
 #include "utils/jsonb.h"
@@ -725,6 +727,34 @@ follow_addition(LoadSession *session, LoadTask *task, const char *name)
 	return true;
 }
 
+static bool
+lock_work(void *argument)
+{
+	LockRelationOid(*(Oid *) argument, AccessExclusiveLock);
+	return true;
+}
+
+/*
+ * Who waits for this lock keeps all readers of the table waiting behind him.
+ * Changes that are to fill the column cannot be kept without it: the run fails,
+ * of all tables, and is tried again.
+ */
+static void
+lock_to_add(LoadSession *session, LoadTask *task)
+{
+	ErrorData *error = guarded_run_waiting(lock_work,
+										   &task->target->relid,
+										   session_lock_timeout(session));
+
+	if (error == NULL)
+		return;
+	session->current = NULL;
+	ereport(ERROR,
+			(errcode(error->sqlerrcode),
+			 errmsg("a column is to be added to %s, and another session has locked the table",
+					task->target->display)));
+}
+
 void
 evolve_follow(LoadSession *session, LoadTask *task, List *names, List *types)
 {
@@ -751,6 +781,8 @@ evolve_follow(LoadSession *session, LoadTask *task, List *names, List *types)
 		MemoryContextSwitchTo(old);
 		return;
 	}
+	if (added_columns(recorded, names) != NIL && OidIsValid(task->target->relid))
+		lock_to_add(session, task);
 	foreach(cell, added_columns(recorded, names))
 		if (!follow_addition(session, task, lfirst(cell)))
 		{

@@ -171,6 +171,20 @@ is_value($warehouse, q{SELECT count(*) FROM raw.a WHERE here IS NOT NULL}, 0, 'a
 at_warehouse('ALTER TABLE raw.a DROP COLUMN here');
 is_same($source, $warehouse, 'a', 'after the change');
 
+# ---- a column is added: readers of the table do not wait behind the worker
+
+my $reader = $warehouse->background_psql('postgres');
+session_ok($reader, 'BEGIN');
+session_ok($reader, 'SELECT count(*) FROM raw.b');
+$source->safe_psql('postgres', 'ALTER TABLE b ADD COLUMN w int; INSERT INTO b VALUES (5000, 1, 5)');
+wait_until($warehouse, q{SELECT EXISTS (SELECT FROM depipe.status WHERE target = 'raw.b' AND reason LIKE '%a column is to be added to raw.b, and another session has locked the table%')},
+	'it is said');
+is_value($warehouse, q{SELECT count(*) FROM raw.b WHERE id = 5000}, 0, 'another reader reads');
+session_ok($reader, 'COMMIT');
+$reader->quit;
+wait_until($warehouse, q{SELECT EXISTS (SELECT FROM raw.b WHERE id = 5000)}, 'then it is added');
+is_same($source, $warehouse, 'b', 'with its values');
+
 # ---- who the worker is at the source changes: seen by it before its caches know
 
 my $mapping = 'USER MAPPING FOR CURRENT_USER SERVER shop';
