@@ -139,6 +139,8 @@ $warehouse->safe_psql('lived', 'ALTER EXTENSION depipe UPDATE');
 is( $warehouse->safe_psql('lived', 'SELECT target, state, applied_lsn FROM depipe.loads ORDER BY target'),
 	"public.a|streaming|1/1\npublic.b|detached|1/1", 'a stream goes on, another one was copied with its database');
 is($warehouse->safe_psql('lived', 'SELECT count(*) FROM a'), 10, 'tables stay');
+is( $warehouse->safe_psql('lived', q{SELECT count(*) FROM depipe.loads WHERE owner::oid = current_user::regrole}),
+	2, 'and so do owners');
 $warehouse->safe_psql('lived', q{SELECT depipe.add_constraint('a', depipe.not_null('id'))});
 is($warehouse->safe_psql('lived', 'SELECT count(*) FROM depipe.check_table(\'a\')'), 1, 'and it works');
 
