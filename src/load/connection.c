@@ -657,8 +657,8 @@ source_receive(Connection *connection, char **buffer, long timeout_ms)
 		if (timeout_ms == 0)
 			return 0;
 		events = WaitLatchOrSocket(MyLatch,
-								   WL_LATCH_SET | WL_SOCKET_READABLE | WL_TIMEOUT |
-									   WL_EXIT_ON_PM_DEATH,
+								   WL_LATCH_SET | WL_SOCKET_READABLE | WL_EXIT_ON_PM_DEATH |
+									   (timeout_ms > 0 ? WL_TIMEOUT : 0),
 								   fd,
 								   timeout_ms,
 								   PG_WAIT_EXTENSION);
