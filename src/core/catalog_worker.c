@@ -152,12 +152,18 @@ names_of(const CatalogRows *rows)
  */
 #define IS_DUE(at) "(" at ") OPERATOR(pg_catalog.<=) pg_catalog.clock_timestamp()"
 
-#define ATTEMPT_OF_SERVER \
-	" LEFT JOIN depipe.attempt v ON v.unit OPERATOR(pg_catalog.=) ('server ' || l.server_name)"
-#define ATTEMPT_OF_TARGET \
-	" LEFT JOIN depipe.attempt u ON u.unit OPERATOR(pg_catalog.=) ('target ' || t.target_id)"
-#define ATTEMPT_OF_CHECKS \
-	" LEFT JOIN depipe.attempt k ON k.unit OPERATOR(pg_catalog.=) ('checks ' || c.target_id)"
+/* One that is still to come was before the clock was set back: nothing waits for it. */
+#define HAS_PASSED(time) "(" time " OPERATOR(pg_catalog.<=) pg_catalog.clock_timestamp())"
+
+#define ATTEMPT_OF_SERVER                                                                       \
+	" LEFT JOIN depipe.attempt v ON v.unit OPERATOR(pg_catalog.=) ('server ' || l.server_name)" \
+	" AND " HAS_PASSED("v.started_at")
+#define ATTEMPT_OF_TARGET                                                                     \
+	" LEFT JOIN depipe.attempt u ON u.unit OPERATOR(pg_catalog.=) ('target ' || t.target_id)" \
+	" AND " HAS_PASSED("u.started_at")
+#define ATTEMPT_OF_CHECKS                                                                     \
+	" LEFT JOIN depipe.attempt k ON k.unit OPERATOR(pg_catalog.=) ('checks ' || c.target_id)" \
+	" AND " HAS_PASSED("k.started_at")
 
 /* What cannot be run as its owner waits until it can. */
 #define HELD_UNTIL(server)                                         \
@@ -299,14 +305,16 @@ servers_next(void)
 	" THEN 'infinity' END"
 
 /*
- * Never published counts as older than anything.  A probe does not wait for
+ * Never published counts as older than anything, and what is of a time to come
+ * (the clock of the source is ahead) as nothing to go by.  A probe does not wait for
  * the lag, but for a second after one that ended without a decision.
  */
 #define TRANSFORM_AGAIN_AT                                              \
 	"CASE WHEN b.state OPERATOR(pg_catalog.=) 'half_open' THEN"         \
 	" CASE WHEN u.started_at OPERATOR(pg_catalog.>) b.since"            \
 	" THEN u.started_at OPERATOR(pg_catalog.+) interval '1 second' END" \
-	" ELSE GREATEST(u.started_at, p.data_as_of) OPERATOR(pg_catalog.+) f.target_lag END"
+	" ELSE GREATEST(u.started_at, CASE WHEN " HAS_PASSED(               \
+		"p.data_as_of") " THEN p.data_as_of END) OPERATOR(pg_catalog.+) f.target_lag END"
 
 #define TRANSFORM_AT                                                              \
 	"COALESCE(GREATEST(u.retry_at, " TRANSFORM_AGAIN_AT ", " TRANSFORM_HELD_UNTIL \
@@ -330,7 +338,8 @@ due_after_failures(int32 target_id)
 {
 	return CATALOG_EXECUTE("SELECT FROM depipe.attempt u"
 						   " WHERE u.unit OPERATOR(pg_catalog.=) $1"
-						   " AND u.retry_at OPERATOR(pg_catalog.>) pg_catalog.clock_timestamp()",
+						   " AND u.retry_at OPERATOR(pg_catalog.>) pg_catalog.clock_timestamp()"
+						   " AND " HAS_PASSED("u.started_at"),
 						   ARG_TEXT(unit_of_target(target_id)))
 			   ->count == 0;
 }
@@ -338,13 +347,15 @@ due_after_failures(int32 target_id)
 bool
 due_for_reader(int32 target_id, int32 reader_id)
 {
-	return CATALOG_EXECUTE("SELECT FROM depipe.target_state s, depipe.transform f"
-						   " WHERE s.target_id OPERATOR(pg_catalog.=) $1"
-						   " AND f.target_id OPERATOR(pg_catalog.=) $2"
-						   " AND s.data_as_of OPERATOR(pg_catalog.+) f.target_lag"
-						   " OPERATOR(pg_catalog.>) pg_catalog.clock_timestamp()",
-						   ARG_INT4(target_id),
-						   ARG_INT4(reader_id))
+	return CATALOG_EXECUTE(
+			   "SELECT FROM depipe.target_state s, depipe.transform f"
+			   " WHERE s.target_id OPERATOR(pg_catalog.=) $1"
+			   " AND f.target_id OPERATOR(pg_catalog.=) $2"
+			   " AND " HAS_PASSED(
+				   "s.data_as_of") " AND s.data_as_of OPERATOR(pg_catalog.+) f.target_lag"
+								   " OPERATOR(pg_catalog.>) pg_catalog.clock_timestamp()",
+			   ARG_INT4(target_id),
+			   ARG_INT4(reader_id))
 			   ->count == 0;
 }
 

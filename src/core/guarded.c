@@ -16,6 +16,9 @@
 bool
 guarded_must_rethrow(const ErrorData *error)
 {
+	/* may be of one table alone; if not, the failure cannot be recorded, either */
+	if (error->sqlerrcode == ERRCODE_DISK_FULL)
+		return error->elevel >= FATAL;
 	switch (ERRCODE_TO_CATEGORY(error->sqlerrcode))
 	{
 		case ERRCODE_OPERATOR_INTERVENTION:

@@ -5,7 +5,8 @@
  *
  * The only place where errors are caught.  Cancellation, shutdown, lost
  * connections to the client, serialization failures, deadlocks and exhausted
- * resources are never caught: they concern the whole transaction.
+ * resources (but for a full disk) are never caught: they concern the whole
+ * transaction.
  *
  *-------------------------------------------------------------------------
  */

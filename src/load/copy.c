@@ -440,8 +440,10 @@ finish_copy(Copy *copy)
 	}
 	task->stopped = true;
 	task->blocked = item->status != PUBLISH_ERROR;
-	if (item->reason != NULL)
-		task->run->reason = MemoryContextStrdup(session->context, item->reason);
+	task->run->reason = session_keep(task, item->reason);
+	task->run->error_sqlstate = session_keep(task, task->run->error_sqlstate);
+	task->run->error_message = session_keep(task, task->run->error_message);
+	task->run->error_hint = session_keep(task, task->run->error_hint);
 	load_set_state(task->load, LOAD_NEW, item->reason, NULL);
 	if (item->status == PUBLISH_ERROR || item->status == PUBLISH_REJECTED)
 		session_failed(session, task, item->reason);

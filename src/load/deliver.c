@@ -263,13 +263,6 @@ deliver_task(LoadSession *session, LoadTask *task, uint32 marks)
 
 /* ---- results ---- */
 
-/* A text for the task's run, which outlives the batch. */
-static char *
-keep(const LoadTask *task, const char *text)
-{
-	return text == NULL ? NULL : MemoryContextStrdup(GetMemoryChunkContext(task->run), text);
-}
-
 static void
 add_counts(Run *run, const Run *batch)
 {
@@ -319,16 +312,16 @@ take_result(LoadSession *session, Delivery *delivery)
 			if (task->locked && !is_waiting(task))
 				note_locked(session, task);
 			task->blocked = true;
-			run->reason = keep(task, item->reason);
+			run->reason = session_keep(task, item->reason);
 			break;
 		case PUBLISH_ERROR:
 			session_failed(session, task, item->reason);
 			task->blocked = session->following;
 			run->status = RUN_FAILED;
-			run->reason = keep(task, item->reason);
-			run->error_sqlstate = keep(task, item->run->error_sqlstate);
-			run->error_message = keep(task, item->run->error_message);
-			run->error_hint = keep(task, item->run->error_hint);
+			run->reason = session_keep(task, item->reason);
+			run->error_sqlstate = session_keep(task, item->run->error_sqlstate);
+			run->error_message = session_keep(task, item->run->error_message);
+			run->error_hint = session_keep(task, item->run->error_hint);
 			load_set_state(task->load, LOAD_STREAMING, item->reason, run->error_hint);
 			break;
 		case PUBLISH_BASE_LOST:
@@ -410,7 +403,7 @@ waiting_delivery(LoadSession *session, LoadTask *task, uint32 marks, bool again)
 	{
 		task->blocked = true;
 		if (task->run != NULL)
-			task->run->reason = keep(task, reason);
+			task->run->reason = session_keep(task, reason);
 		return NULL;
 	}
 	return make_delivery(session,

@@ -118,14 +118,27 @@ patience(const Following *following, TimestampTz now)
 	return milliseconds_until(until, now);
 }
 
+/* The clock may have been set back: nothing is waited for longer than was meant. */
+static void
+forget_times_to_come(Following *following, TimestampTz now)
+{
+	following->look_at = Min(following->look_at, now + LOOK_AFTER);
+	following->confirmed_at = Min(following->confirmed_at, now);
+	following->waits_since = Min(following->waits_since, now);
+	if (following->rest_until > now + REST_MOST)
+		following->rest_until = 0;
+}
+
 static Wake
 wait_for_something(Following *following)
 {
 	for (;;)
 	{
 		TimestampTz now = GetCurrentTimestamp();
-		bool resting = following->rest_until > now;
+		bool resting;
 
+		forget_times_to_come(following, now);
+		resting = following->rest_until > now;
 		CHECK_FOR_INTERRUPTS();
 		if (following->follower->must_end())
 			return WAKE_END;

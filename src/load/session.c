@@ -214,6 +214,12 @@ session_run(LoadSession *session, LoadTask *task)
 	return task->run;
 }
 
+char *
+session_keep(const LoadTask *task, const char *text)
+{
+	return text == NULL ? NULL : MemoryContextStrdup(GetMemoryChunkContext(task->run), text);
+}
+
 void
 session_commit(LoadSession *session)
 {

@@ -139,6 +139,9 @@ extern void session_describe(LoadSession *session, LoadTask *task, Connection *c
 /* Is there a slot to read from? */
 extern bool session_has_stream(const LoadSession *session);
 
+/* A copy of a text (or NULL) that lives as long as the task's run. */
+extern char *session_keep(const LoadTask *task, const char *text);
+
 /*
  * Commit and go on (in a procedure).  Another run may take the stream in
  * between: then session->overtaken is set, and this one must end.

@@ -406,6 +406,7 @@ launcher_attach(void)
 TimestampTz
 database_look_at(Oid database, int naptime_ms)
 {
+	TimestampTz now = GetCurrentTimestamp();
 	DatabaseSlot *slot;
 	TimestampTz at;
 
@@ -414,6 +415,9 @@ database_look_at(Oid database, int naptime_ms)
 	at = slot->look_now ? 0 : slot->look_at;
 	at = Max(at, slot->looked_at + naptime_ms * INT64CONST(1000));
 	at = Max(at, slot->left_alone_until);
+	/* of a time to come: the clock was set back */
+	if (slot->looked_at > now)
+		at = slot->left_alone_until = 0;
 	LWLockRelease(shared->lock);
 	return at;
 }

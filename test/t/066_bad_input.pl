@@ -184,11 +184,37 @@ SKIP:
 {
 	skip 'no small disk (DEPIPE_SMALL_DISK)', 1 if !defined $disk || !-w $disk;
 
-	# a database on it: depipe's own tables have no room, either
+	# one table on it: it is copied when there is room, and the others go on
 	mkdir "$disk/space" or die "$disk/space: $!";
 	$warehouse->safe_psql('postgres', "CREATE TABLESPACE small LOCATION '$disk/space'");
+	at_source('CREATE TABLE bulky (id int PRIMARY KEY, t text)', q{INSERT INTO bulky SELECT n, repeat(md5(n::text), 30) FROM generate_series(-1000, 0) n});
+	$warehouse->safe_psql('postgres', 'CREATE TABLE raw.bulky (id int PRIMARY KEY, t text) TABLESPACE small');
+	fill_disk();
+	$position = log_position($warehouse);
+	$warehouse->safe_psql('postgres', q{SELECT depipe.create_load('raw.bulky', server => 'shop', source => 'public.bulky', target_lag => '100 ms')});
+	wait_until($warehouse, q{SELECT count(*) > 1 AND bool_and(error_sqlstate = '53100' AND error_message LIKE 'could not extend file%')
+		FROM depipe.runs WHERE target = 'raw.bulky' AND status = 'failed'}, 'a copy without room: its runs say why');
+	wait_until($warehouse, q{SELECT state = 'failed' AND reason LIKE 'could not extend file%(tried %' FROM depipe.status WHERE target = 'raw.bulky'}, 'and so does the screen');
+	write_some();
+	arrives($source, $warehouse, 'beside a copy without room');
+	is_identical($source, $warehouse, 'orders', 'beside a copy without room');
+	unlink "$disk/filler";
+	heals('room for the copy');
+	is_identical($source, $warehouse, 'bulky', 'room for the copy');
+	fill_disk();
+	at_source(q{INSERT INTO bulky SELECT n, repeat(md5(n::text), 30) FROM generate_series(1, 1000) n});
+	wait_until($warehouse, q{SELECT state = 'failed' AND reason LIKE 'could not extend file%' FROM depipe.status WHERE target = 'raw.bulky'}, 'changes without room wait');
+	write_some();
+	arrives($source, $warehouse, 'beside changes without room');
+	is_identical($source, $warehouse, 'orders', 'beside changes without room');
+	unlink "$disk/filler";
+	heals('room for the changes');
+	is_identical($source, $warehouse, 'bulky', 'room for the changes');
+	told($warehouse, $position, qr/depipe stream worker.*exited with exit code/, 0, 'all that in the same process');
+	$warehouse->safe_psql('postgres', q{SELECT depipe.drop_load('raw.bulky', drop_table => true)});
+
+	# a database on it: depipe's own tables have no room, either
 	$warehouse->safe_psql('postgres', 'CREATE DATABASE crowded TABLESPACE small');
-	at_source('CREATE TABLE bulky (id int PRIMARY KEY, t text)', q{INSERT INTO bulky VALUES (0, 'first')});
 	my ($host, $port) = ($source->host, $source->port);
 	$warehouse->safe_psql('crowded', qq{CREATE EXTENSION depipe; CREATE SCHEMA raw;
 		CREATE SERVER shop FOREIGN DATA WRAPPER depipe OPTIONS (host '$host', port '$port', dbname 'postgres');
@@ -198,16 +224,17 @@ SKIP:
 	ok($warehouse->poll_query_until('crowded', q{SELECT count(*) = 2 FROM depipe.loads WHERE state = 'streaming'}), 'a database on a small disk');
 	fill_disk();
 	$position = log_position($warehouse);
-	at_source(q{INSERT INTO bulky SELECT n, repeat(md5(n::text), 30) FROM generate_series(1, 3000) n});
-	$warehouse->wait_for_log(qr/No space left on device/, $position);
+	at_source(q{UPDATE bulky SET t = t || t});
+	$warehouse->wait_for_log(qr/target=raw\.bulky status=failed .*sqlstate=53100/, $position);
 	heals('beside a full disk');
-	ok($warehouse->poll_query_until('crowded', q{SELECT state = 'failed' AND reason LIKE '%see the log of the server (tried 3 times, next try at %' FROM depipe.status WHERE target = 'raw.bulky'}),
+	ok($warehouse->poll_query_until('crowded', q{SELECT state = 'failed' AND reason ~ '(see the log of the server|could not).*tried [3-9] times, next try at ' FROM depipe.status WHERE target = 'raw.bulky'}),
 		'the screen says that it is tried, and where to look')
 	  || diag($warehouse->safe_psql('crowded', q{SELECT target, state, reason, next FROM depipe.status}));
-	my $times = count_in_log($warehouse, $position, qr/"depipe stream worker" \(PID \d+\) exited with exit code 1/);
+	my $times = count_in_log($warehouse, $position, qr/stream worker of server "shop" ends|depipe stream worker.*exited with exit code 1/);
 	my $tries = $warehouse->safe_psql('crowded', q{SELECT failures FROM depipe.attempt WHERE unit = 'server shop'});
 	cmp_ok($times, '<=', $tries + 1, "it is tried less and less often: $times times");
 	unlink "$disk/filler";
+	$warehouse->safe_psql('postgres', 'SELECT pg_reload_conf()'); # a scheduler that failed, too, is else started a minute later
 	arrives($source, $warehouse, 'there is room again', database => 'crowded');
 	is_identical($source, $warehouse, 'bulky', 'there is room again', database => 'crowded');
 	$warehouse->safe_psql('crowded', q{SELECT depipe.drop_load('raw.bulky'); SELECT depipe.drop_load('raw.marker')});
@@ -235,6 +262,81 @@ SKIP:
 	is_identical($source, $narrow, $_, 'room for the log') foreach qw(orders bulky);
 	is_value($narrow, q{SELECT count(*) FROM depipe.runs WHERE status = 'running'}, 0, 'no run was left open');
 	$narrow->stop;
+}
+
+# ---- a clock that is set back, and forth: a library before the C library says what time it is
+
+my $directory = PostgreSQL::Test::Utils::tempdir();
+
+append_to_file("$directory/clock.c", qq{
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+int
+gettimeofday(struct timeval *restrict now, void *restrict zone)
+{
+	static int (*real)(struct timeval *, void *);
+	static int file = -1;
+	char text[20] = {0};
+
+	if (real == NULL)
+		real = dlsym(RTLD_NEXT, "gettimeofday");
+	if (file < 0)
+		file = open("$directory/clock", O_RDONLY);
+	real(now, zone);
+	if (pread(file, text, sizeof(text) - 1, 0) > 0)
+		now->tv_sec += atol(text);
+	return 0;
+}
+});
+
+sub set_clock
+{
+	my ($seconds) = @_;
+
+	open(my $file, '+>', "$directory/clock") or die "clock: $!";
+	print $file "$seconds\n";
+	close($file);
+	return;
+}
+
+SKIP:
+{
+	skip 'no C compiler', 1 if system("cc -shared -fPIC -o '$directory/clock.so' '$directory/clock.c' -ldl 2>/dev/null") != 0;
+
+	my $clock = PostgreSQL::Test::Cluster->new('clock');
+	$clock->init(extra => [ '--no-locale', '--encoding=UTF8' ]);
+	$clock->append_conf('postgresql.conf', worker_settings());
+	set_clock(0);
+	{
+		local $ENV{LD_PRELOAD} = "$directory/clock.so";
+
+		$clock->start;
+	}
+	$clock->safe_psql('postgres', 'CREATE EXTENSION depipe; CREATE SCHEMA raw');
+	add_server($source, $clock, 'shop');
+	$clock->safe_psql('postgres', "SELECT depipe.create_load('raw.$_', server => 'shop', source => 'public.$_', target_lag => '100 ms')") foreach qw(orders marker);
+	wait_until($clock, q{SELECT count(*) = 2 FROM depipe.loads WHERE state = 'streaming'}, 'a server with a clock of its own');
+	my $total = 'SELECT count(*) AS n, sum(amount) AS amount FROM';
+	$clock->safe_psql('postgres', "SELECT depipe.create_transform('raw.total', '$total raw.orders', target_lag => '100 ms')");
+	foreach my $seconds (-7200, 7200)
+	{
+		set_clock($seconds);
+		cmp_ok(abs($clock->safe_psql('postgres', q{SELECT extract(epoch FROM clock_timestamp())}) - time() - $seconds), '<', 600, "the clock is set to $seconds");
+		write_some();
+		my $written = at_source('SELECT pg_current_wal_lsn()');
+		arrives($source, $clock, "clock $seconds");
+		is_identical($source, $clock, 'orders', "clock $seconds");
+		wait_until($clock, "SELECT NOT EXISTS (TABLE raw.total EXCEPT $total raw.orders)", "clock $seconds: transforms go on");
+		write_some();
+		ok($source->poll_query_until('postgres', "SELECT bool_and(confirmed_flush_lsn >= '$written') FROM pg_replication_slots WHERE slot_name = '"
+				. $clock->safe_psql('postgres', 'SELECT slot_name FROM depipe.stat_streams') . q{'}), "clock $seconds: the slot advances");
+	}
+	$clock->stop;
 }
 
 unlike(slurp_file($warehouse->logfile), qr/TRAP|PANIC|signal 11/, 'no process has crashed');
