@@ -255,7 +255,8 @@ try_batch(LoadSession *session)
 		error = guarded_run(batch_work, session);
 		if (error == NULL)
 			return NULL;
-		blamed = session->current;
+		/* that there is no room to read a change is not for its table to mend */
+		blamed = error->sqlerrcode == ERRCODE_DISK_FULL ? NULL : session->current;
 		session->stream->batch_number = batch_number;
 		session->stream->applied_lsn = applied;
 		forget_batch(session, without_run);

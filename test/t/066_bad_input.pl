@@ -210,6 +210,18 @@ SKIP:
 	unlink "$disk/filler";
 	heals('room for the changes');
 	is_identical($source, $warehouse, 'bulky', 'room for the changes');
+
+	# temporary files on it: nothing can be read, and no table is to blame
+	$warehouse->safe_psql('postgres', $_) foreach "ALTER SYSTEM SET temp_tablespaces = 'small'", q{ALTER SYSTEM SET work_mem = '64kB'}, 'SELECT pg_reload_conf()';
+	fill_disk();
+	at_source(q{UPDATE bulky SET t = md5(t) || t});
+	wait_until($warehouse, q{SELECT EXISTS (SELECT FROM depipe.runs WHERE status = 'failed' AND error_sqlstate = '53100' AND error_message LIKE 'could not write to file%')},
+		'no room for temporary files');
+	is_value($warehouse, q{SELECT count(*) FROM depipe.loads WHERE state <> 'streaming'}, 0, 'no load has to be copied again for that');
+	unlink "$disk/filler";
+	heals('room for temporary files');
+	is_identical($source, $warehouse, 'bulky', 'room for temporary files');
+	$warehouse->safe_psql('postgres', $_) foreach 'ALTER SYSTEM RESET temp_tablespaces', 'ALTER SYSTEM RESET work_mem', 'SELECT pg_reload_conf()';
 	told($warehouse, $position, qr/depipe stream worker.*exited with exit code/, 0, 'all that in the same process');
 	$warehouse->safe_psql('postgres', q{SELECT depipe.drop_load('raw.bulky', drop_table => true)});
 
