@@ -530,6 +530,13 @@ target_match(const char *pattern)
 	List *targets = NIL;
 	CatalogRows *rows;
 
+	/* written as an identifier, with or without characters that are wildcards else */
+	if (strchr(pattern, '"') != NULL)
+	{
+		Target *target = target_find(pattern, true);
+
+		return target == NULL ? NIL : list_make1(target);
+	}
 	rows = CATALOG_EXECUTE(TARGET_COLUMNS " WHERE t.schema_name::text OPERATOR(pg_catalog.~) $1"
 										  " AND t.table_name::text OPERATOR(pg_catalog.~) $2"
 										  " ORDER BY t.schema_name, t.table_name",

@@ -222,6 +222,21 @@ id_array(List *ids)
 		PointerGetDatum(construct_array(values, count, INT4OID, 4, true, TYPALIGN_INT)));
 }
 
+bool
+load_resync_table(int32 target_id)
+{
+	CatalogRows *rows = CATALOG_EXECUTE("UPDATE depipe.load_state SET state = 'new',"
+										" reason = 'the target table was replaced', hint = NULL,"
+										" since = pg_catalog.clock_timestamp()"
+										" WHERE target_id OPERATOR(pg_catalog.=) $1"
+										" AND state OPERATOR(pg_catalog.=) 'streaming'",
+										ARG_INT4(target_id));
+
+	if (rows->processed > 0)
+		catalog_changed();
+	return rows->processed > 0;
+}
+
 void
 loads_set_applied(List *target_ids, XLogRecPtr applied_lsn)
 {

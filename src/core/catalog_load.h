@@ -88,6 +88,12 @@ extern void load_set_state(Load *load, LoadState state, const char *reason, cons
 extern void load_set_copied(Load *load, XLogRecPtr applied_lsn, Oid source_relid,
 							const char *source_columns, List *key, int64 rows);
 extern void load_set_columns(Load *load, const char *source_columns);
+
+/*
+ * Another table has taken the name of the target of a load that streams: what
+ * it lacks is to be found by a resync.  Returns whether it was such a load.
+ */
+extern bool load_resync_table(int32 target_id);
 extern void loads_set_applied(List *target_ids, XLogRecPtr applied_lsn);
 extern void load_set_made_table(int32 target_id);
 

@@ -657,7 +657,8 @@ hold(ItemState *state)
 		if (item->status != PUBLISH_BASE_LOST &&
 			!park_append(item->target, ((SetAside *) lfirst(cell))->rows))
 			item->status = PUBLISH_BASE_LOST;
-	if (item->status == PUBLISH_BASE_LOST && item->reason == NULL)
+	/* whatever they were held for */
+	if (item->status == PUBLISH_BASE_LOST)
 		item->reason = pstrdup("more rows are held than depipe.max_parked allows");
 }
 

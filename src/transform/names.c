@@ -29,6 +29,7 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "commands/event_trigger.h"
+#include "core/catalog_load.h"
 #include "core/catalog_transform.h"
 #include "core/guarded.h"
 #include "core/identity.h"
@@ -95,6 +96,9 @@ settle_targets(void)
 		{
 			(void) target_bind(target);
 			record_event(id, "bound", NULL, NULL);
+			/* whether it has all rows of the old one nobody knows */
+			if (OidIsValid(was) && load_resync_table(id))
+				record_event(id, "load", "new", "the target table was replaced");
 		}
 		else if (OidIsValid(was) && get_rel_name(was) != NULL && !target->taken)
 			follow_target(id, target->schema_name, target->table_name, was);

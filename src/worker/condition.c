@@ -434,6 +434,14 @@ set_remark(Condition *condition, const CatalogRows *rows, int row)
 	condition->rank = RANK_REMARK;
 }
 
+static bool
+needs_resync(const CatalogRows *rows, int row)
+{
+	char *state = catalog_text(rows, row, NODE_LOAD_STATE);
+
+	return state != NULL && strcmp(state, "needs_resync") == 0;
+}
+
 /* What the target is, whatever its place. */
 static void
 look_at_itself(Condition *condition, const CatalogRows *rows, int row)
@@ -447,6 +455,8 @@ look_at_itself(Condition *condition, const CatalogRows *rows, int row)
 		set_missing(condition);
 	else if (catalog_bool(rows, row, NODE_PAUSED))
 		set_paused(condition, rows, row);
+	else if (needs_resync(rows, row))
+		set_load(condition, rows, row); /* no breaker that closes helps */
 	else if (!set_breaker(condition, rows, row))
 	{
 		if (node->kind == TARGET_LOAD)

@@ -96,6 +96,29 @@ $result = refresh($warehouse, 'other.*');
 is($result->{'other.renamed'}{status}, 'succeeded', 'another schema is followed');
 is_same($source, $warehouse, 'a', 'moved', target => 'SELECT * FROM other.renamed');
 
+# ---- a table that takes the place of another one is not complete
+
+foreach my $how ('ALTER TABLE raw.swapped RENAME TO old; CREATE TABLE raw.swapped (LIKE raw.old INCLUDING ALL)',
+	'DROP TABLE raw.swapped; CREATE TABLE raw.swapped (id int PRIMARY KEY, t text)')
+{
+	$source->safe_psql('postgres', q{DROP TABLE IF EXISTS swapped; CREATE TABLE swapped (id int PRIMARY KEY, t text); INSERT INTO swapped SELECT n, 'x' FROM generate_series(1, 20) n});
+	sql(q{SELECT depipe.create_load('raw.swapped', server => 'shop', source => 'public.swapped')}, q{CALL depipe.run('raw.swapped')});
+	sql("BEGIN; $how; COMMIT");
+	$source->safe_psql('postgres', q{UPDATE swapped SET t = 'y' WHERE id < 5});
+	is_value($warehouse, q{SELECT state || ': ' || reason FROM depipe.loads WHERE target = 'raw.swapped'}, 'new: the target table was replaced', $how);
+	refreshed('raw.swapped', 'replaced');
+	is_same($source, $warehouse, 'swapped', 'copied again');
+	sql(q{SELECT depipe.drop_load('raw.swapped', drop_table => true)}, 'DROP TABLE IF EXISTS raw.old');
+}
+
+# ---- names that have to be quoted are written so everywhere
+
+sql('CREATE TABLE raw."Odd? Name" (x int)', q{SELECT depipe.create_transform('mart."Odd? Name"', 'SELECT 1 AS x')},
+	q{SELECT depipe.pause('a look', 'mart."Odd? Name"')});
+is_value($warehouse, q{SELECT next FROM depipe.status WHERE target = 'mart."Odd? Name"'}, q{SELECT depipe.resume('mart."Odd? Name"')}, 'what to type');
+is_value($warehouse, q{SELECT depipe.resume('mart."Odd? Name"')}, 1, 'and it works');
+sql(q{CALL depipe.wait('mart."Odd? Name"')}, q{SELECT depipe.drop_transform('mart."Odd? Name"', drop_table => true)}, 'DROP TABLE raw."Odd? Name"');
+
 # ---- a transform's own table
 
 sql('ALTER TABLE mart.total RENAME TO sums');

@@ -217,7 +217,7 @@ SKIP:
 	at_source(q{UPDATE bulky SET t = md5(t) || t});
 	wait_until($warehouse, q{SELECT EXISTS (SELECT FROM depipe.runs WHERE status = 'failed' AND error_sqlstate = '53100' AND error_message LIKE 'could not write to file%')},
 		'no room for temporary files');
-	is_value($warehouse, q{SELECT count(*) FROM depipe.loads WHERE state <> 'streaming'}, 0, 'no load has to be copied again for that');
+	is_value($warehouse, q{SELECT count(*) FROM depipe.load_state WHERE state <> 'streaming'}, 0, 'no load has to be copied again for that');
 	unlink "$disk/filler";
 	heals('room for temporary files');
 	is_identical($source, $warehouse, 'bulky', 'room for temporary files');
