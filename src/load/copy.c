@@ -308,6 +308,7 @@ target_work(void *argument)
 						sql_table(task->load->source_schema, task->load->source_table))));
 	say_left_out(task);
 	evolve_prepare_target(copy->session, task);
+	evolve_check_types(task);
 	CommandCounterIncrement();
 	(void) publish_lock(list_make1(task->target), false);
 	delta_destroy(delta_create(task->target->relid,

@@ -20,10 +20,12 @@
 
 #include "access/table.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_type.h"
 #include "core/guarded.h"
 #include "core/identity.h"
 #include "core/sqltext.h"
 #include "executor/spi.h"
+#include "load/narrowing.h"
 #include "parser/parse_type.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
@@ -364,6 +366,64 @@ evolve_prepare_target(LoadSession *session, LoadTask *task)
 	take_shared_columns(session, task);
 }
 
+/* ---- types of the target ---- */
+
+/*
+ * Would the target's column round or cut what the source's has?  Says so, with
+ * the source's type for a statement; NULL when it holds it, or there is none.
+ * A type that is not here is not resolved: nothing is known of it.
+ */
+static char *
+column_too_narrow(LoadTask *task, const char *name, char **source_type)
+{
+	SourceColumn *column = source_table_column(task->source, name);
+	AttrNumber attnum = get_attnum(task->target->relid, name);
+	Oid from;
+	int32 from_typmod;
+	Oid into;
+	int32 into_typmod;
+	Oid collation;
+
+	if (column == NULL || attnum == InvalidAttrNumber || projection_computes(task->load, name))
+		return NULL;
+	get_atttypetypmodcoll(task->target->relid, attnum, &into, &into_typmod, &collation);
+	if (into == TEXTOID || !type_exists(column->type_name))
+		return NULL;
+	parse_type_compat(column->type_name, &from, &from_typmod);
+	if (type_holds(from, from_typmod, into, into_typmod))
+		return NULL;
+	*source_type = format_type_extended(from, from_typmod, FORMAT_TYPE_TYPEMOD_GIVEN);
+	return psprintf("column \"%s\" of %s cannot hold what the source sends (%s into %s)",
+					name,
+					task->target->display,
+					*source_type,
+					format_type_extended(into, into_typmod, FORMAT_TYPE_TYPEMOD_GIVEN));
+}
+
+void
+evolve_check_types(LoadTask *task)
+{
+	Identity identity;
+	ListCell *cell;
+
+	become_owner(task, &identity);
+	foreach(cell, task->columns)
+	{
+		char *source_type;
+		char *problem = column_too_narrow(task, lfirst(cell), &source_type);
+
+		if (problem != NULL)
+			ereport(ERROR,
+					(errcode(ERRCODE_DATATYPE_MISMATCH),
+					 errmsg_internal("%s", problem),
+					 errhint("ALTER TABLE %s ALTER COLUMN %s TYPE %s;",
+							 task->target->display,
+							 sql_identifier(lfirst(cell)),
+							 source_type)));
+	}
+	restore_owner(&identity);
+}
+
 /* ---- changes of the source ---- */
 
 typedef struct RecordedColumn
@@ -493,6 +553,52 @@ evolve_replaced_column(const LoadTask *task)
 	return NULL;
 }
 
+/* "(10,2)" of a type's name; "" when it has none.  A name that is quoted ends with a quote. */
+static char *
+type_modifier(const char *type_name)
+{
+	char *name = pstrdup(type_name);
+	size_t length = strlen(name);
+
+	if (length > 2 && strcmp(name + length - 2, "[]") == 0)
+		name[length - 2] = '\0';
+	return name[0] == '\0' || name[strlen(name) - 1] != ')' ? "" : strrchr(name, '(');
+}
+
+/*
+ * A type that was renamed is the same.  What was recorded without its name, by
+ * an earlier version, is not known to have changed.
+ */
+static bool
+is_retyped(const RecordedColumn *column, const SourceColumn *now)
+{
+	if (column->type_name == NULL || now->generated)
+		return false;
+	if (now->type != column->type || !now->user_type)
+		return strcmp(now->type_name, column->type_name) != 0;
+	return strcmp(type_modifier(now->type_name), type_modifier(column->type_name)) != 0;
+}
+
+char *
+evolve_retyped_column(LoadTask *task)
+{
+	ListCell *cell;
+
+	foreach(cell, recorded_columns(task->load))
+	{
+		RecordedColumn *column = lfirst(cell);
+		SourceColumn *now = source_table_column(task->source, column->name);
+
+		if (now != NULL && contains_name(task->source_names, column->name) &&
+			is_retyped(column, now))
+			return psprintf("column \"%s\" of the source is %s now, it was %s",
+							column->name,
+							now->type_name,
+							column->type_name);
+	}
+	return NULL;
+}
+
 static List *
 added_columns(List *recorded, List *names)
 {
@@ -514,6 +620,14 @@ evolve_differs(LoadTask *task, List *names, List *types)
 		   added_columns(recorded, names) != NIL;
 }
 
+char *
+evolve_hint(const LoadTask *task)
+{
+	return psprintf("Make the columns of %s agree with the source, then: %s",
+					task->target->display,
+					session_resync_hint(task));
+}
+
 static void
 pause_for_person(LoadSession *session, LoadTask *task, const char *reason)
 {
@@ -522,9 +636,7 @@ pause_for_person(LoadSession *session, LoadTask *task, const char *reason)
 					  LOAD_PAUSED,
 					  ERRCODE_DEPIPE_SCHEMA_CHANGE,
 					  reason,
-					  psprintf("Make the columns of %s agree with the source, then: %s",
-							   task->target->display,
-							   session_resync_hint(task)));
+					  evolve_hint(task));
 }
 
 /* The name of a column's type: as the source says now, else as recorded. */
@@ -699,6 +811,8 @@ follow_addition(LoadSession *session, LoadTask *task, const char *name)
 {
 	SourceColumn *column = task->source == NULL ? NULL : source_table_column(task->source, name);
 	Identity identity;
+	char *problem;
+	char *source_type;
 
 	if (projection_leaves_out(task->load, name) || column == NULL || column->generated)
 		return true; /* not wanted, or dropped again: a later message says so */
@@ -717,14 +831,17 @@ follow_addition(LoadSession *session, LoadTask *task, const char *name)
 						 psprintf("the source filled its new column \"%s\" row by row", name));
 		return false;
 	}
-	if (get_attnum(task->target->relid, name) == InvalidAttrNumber)
-	{
-		become_owner(task, &identity);
+	become_owner(task, &identity);
+	problem = column_too_narrow(task, name, &source_type);
+	if (problem != NULL)
+		problem = MemoryContextStrdup(session->context, problem);
+	else if (get_attnum(task->target->relid, name) == InvalidAttrNumber)
 		add_column(session, task, name);
-		restore_owner(&identity);
-		CommandCounterIncrement();
-	}
-	return true;
+	restore_owner(&identity);
+	CommandCounterIncrement();
+	if (problem != NULL)
+		pause_for_person(session, task, problem);
+	return problem == NULL;
 }
 
 static bool
@@ -778,6 +895,12 @@ evolve_follow(LoadSession *session, LoadTask *task, List *names, List *types)
 						 task,
 						 psprintf("column \"%s\" of the source was dropped and made again",
 								  evolve_replaced_column(task)));
+		MemoryContextSwitchTo(old);
+		return;
+	}
+	if (task->source != NULL && (problem = evolve_retyped_column(task)) != NULL)
+	{
+		pause_for_person(session, task, problem);
 		MemoryContextSwitchTo(old);
 		return;
 	}

@@ -133,6 +133,12 @@ expression_text(const Load *load, const char *column)
 	return pnstrdup(value.val.string.val, value.val.string.len);
 }
 
+bool
+projection_computes(const Load *load, const char *column)
+{
+	return expression_text(load, column) != NULL;
+}
+
 static bool
 mentions(const char *text, const char *column)
 {

@@ -25,6 +25,8 @@ extern bool projection_needs(const Load *load, const char *column);
 /* Names of the columns that the load leaves out. */
 extern List *projection_left_out(const Load *load);
 
+/* Is this column of the target computed by an expression? */
+extern bool projection_computes(const Load *load, const char *column);
 
 /* Does the load compute columns or filter rows? */
 extern bool projection_wanted(const Load *load);

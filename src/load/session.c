@@ -507,6 +507,8 @@ find_problem(LoadTask *task)
 					ERRCODE_UNDEFINED_TABLE,
 					"the target table is gone",
 					hint);
+	else if (load->state == LOAD_STREAMING && (problem = evolve_retyped_column(task)) != NULL)
+		set_problem(task, LOAD_PAUSED, ERRCODE_DEPIPE_SCHEMA_CHANGE, problem, evolve_hint(task));
 	else
 	{
 		problem = source_table_problem(task->source, task->key, &hint);
@@ -729,7 +731,7 @@ check_own_publication(LoadSession *session)
 bool
 session_tables_are_there(LoadSession *session)
 {
-	List *relids = NIL;
+	List *tables = NIL;
 	ListCell *cell;
 
 	foreach(cell, session->tasks)
@@ -737,13 +739,12 @@ session_tables_are_there(LoadSession *session)
 		LoadTask *task = lfirst(cell);
 
 		if (is_active(task) && task->load->state == LOAD_STREAMING)
-			relids = list_append_unique_oid(relids, task->source->relid);
+			tables = lappend(tables, task->source);
 	}
-	return relids == NIL || list_length(source_tables_there(session->control,
-															relids,
-															session->stream->publication_managed
-																? session->stream->publication
-																: NULL)) == list_length(relids);
+	return source_tables_are_there(
+		session->control,
+		tables,
+		session->stream->publication_managed ? session->stream->publication : NULL);
 }
 
 /* Columns that came while the source was asked to leave others out. */

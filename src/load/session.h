@@ -119,8 +119,9 @@ extern bool session_lock_to_follow(const char *server_name);
 extern void session_unlock_to_follow(const char *server_name);
 
 /*
- * Is each source table whose changes are awaited still there, and published?
- * That it is dropped, or made again, is not in the stream.
+ * Is each source table whose changes are awaited still there, published, and
+ * of the columns that it had?  That it is dropped, or made again, or that the
+ * length of a column changes, is not in the stream.
  */
 extern bool session_tables_are_there(LoadSession *session);
 
@@ -270,8 +271,20 @@ extern List *evolve_recorded_names(const Load *load);
 /* A column of the load that the source has dropped and made again; NULL: none. */
 extern char *evolve_replaced_column(const LoadTask *task);
 
+/*
+ * Length, precision, scale, or type of a column of the load are others than
+ * recorded, as a sentence; NULL: none.  The first three are in no message.
+ */
+extern char *evolve_retyped_column(LoadTask *task);
+
+/* What to do about columns that differ, then "SELECT depipe.resync(...);" */
+extern char *evolve_hint(const LoadTask *task);
+
 /* Make the target of a load, or add what it lacks. */
 extern void evolve_prepare_target(LoadSession *session, LoadTask *task);
+
+/* Raise 42804 when a column of it would round or cut what the source sends. */
+extern void evolve_check_types(LoadTask *task);
 
 /*
  * The source sends a table in another layout than was recorded: add columns,

@@ -469,14 +469,36 @@ source_publication_relids(Connection *connection, const char *name)
 					  "look at the publication");
 }
 
-List *
-source_tables_there(Connection *connection, List *relids, const char *publication)
+/* Numbers and types of the columns, as layouts_sql() asks for them. */
+static char *
+table_layout(const SourceTable *table)
+{
+	StringInfoData layout;
+	ListCell *cell;
+
+	initStringInfo(&layout);
+	foreach(cell, table->columns)
+	{
+		SourceColumn *column = lfirst(cell);
+
+		appendStringInfo(&layout, "%d %s,", column->number, column->type_name);
+	}
+	return layout.data;
+}
+
+static char *
+layouts_sql(List *tables, const char *publication)
 {
 	StringInfoData sql;
 	ListCell *cell;
 
 	initStringInfo(&sql);
-	appendStringInfoString(&sql, "SELECT c.oid FROM pg_catalog.pg_class c");
+	appendStringInfoString(&sql,
+						   "SELECT c.oid, (SELECT pg_catalog.string_agg(a.attnum || ' ' ||"
+						   " pg_catalog.format_type(a.atttypid, a.atttypmod) || ',', ''"
+						   " ORDER BY a.attnum) FROM pg_catalog.pg_attribute a"
+						   " WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped)"
+						   " FROM pg_catalog.pg_class c");
 	if (publication != NULL)
 		appendStringInfo(
 			&sql,
@@ -484,10 +506,57 @@ source_tables_there(Connection *connection, List *relids, const char *publicatio
 			" JOIN pg_catalog.pg_publication p ON p.oid = r.prpubid AND p.pubname = %s",
 			sql_literal(publication));
 	appendStringInfoString(&sql, " WHERE c.oid = ANY ('{");
-	foreach(cell, relids)
-		appendStringInfo(&sql, "%s%u", cell == list_head(relids) ? "" : ",", lfirst_oid(cell));
-	appendStringInfoString(&sql, "}')");
-	return query_oids(connection, sql.data, "look at the tables");
+	foreach(cell, tables)
+		appendStringInfo(&sql,
+						 "%s%u",
+						 cell == list_head(tables) ? "" : ",",
+						 ((SourceTable *) lfirst(cell))->relid);
+	appendStringInfoString(&sql, "}') ORDER BY c.oid");
+	return sql.data;
+}
+
+/* Of rows in the order of their OIDs; NULL: it is not there. */
+static char *
+find_layout(const SourceRows *rows, Oid relid)
+{
+	int low = 0;
+	int high = rows->count;
+
+	while (low < high)
+	{
+		int middle = low + (high - low) / 2;
+		Oid found = strtoul(rows->values[middle][0], NULL, 10);
+
+		if (found == relid)
+			return rows->values[middle][1] == NULL ? "" : rows->values[middle][1];
+		if (found < relid)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return NULL;
+}
+
+bool
+source_tables_are_there(Connection *connection, List *tables, const char *publication)
+{
+	SourceRows *rows;
+	ListCell *cell;
+
+	if (tables == NIL)
+		return true;
+	rows = source_query(connection, 2, layouts_sql(tables, publication), "look at the tables");
+	foreach(cell, tables)
+	{
+		SourceTable *table = lfirst(cell);
+		char *now = find_layout(rows, table->relid);
+		char *described = table_layout(table);
+
+		/* columns that were added are behind the others */
+		if (now == NULL || strncmp(now, described, strlen(described)) != 0)
+			return false;
+	}
+	return true;
 }
 
 /* A table of the publication, as column_list() and ALTER PUBLICATION write it. */

@@ -93,8 +93,11 @@ extern Oid source_publication_oid(Connection *connection, const char *name);
 /* OIDs of its tables. */
 extern List *source_publication_relids(Connection *connection, const char *name);
 
-/* Those of the tables that are there; with a publication only those that are in it. */
-extern List *source_tables_there(Connection *connection, List *relids, const char *publication);
+/*
+ * Are all of these tables (of SourceTable) there, with a publication in it, and
+ * of the columns and types that were described?  Added columns do not count.
+ */
+extern bool source_tables_are_there(Connection *connection, List *tables, const char *publication);
 
 /* Names of the columns that the publication sends of a table; NIL: it is not in it. */
 extern List *source_publication_columns(Connection *connection, const char *name,

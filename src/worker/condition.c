@@ -198,11 +198,25 @@ last_run_statement(const DagNode *node)
 					 node);
 }
 
+/* What the error said about what to do, as far as it is about the table alone. */
+static char *
+next_of_failure(const DagNode *node, const CatalogRows *rows, int row)
+{
+	char *server = catalog_text(rows, row, CONDITION_SERVER);
+	char *of_load = catalog_text(rows, row, NODE_REASON);
+	char *of_run = catalog_text(rows, row, CONDITION_RUN_REASON);
+
+	if (server != NULL && catalog_bool(rows, row, CONDITION_SERVER_FAILING))
+		return psprintf("SELECT * FROM depipe.check_source(%s)", sql_literal(server));
+	if (!catalog_isnull(rows, row, CONDITION_HINT) && identity_may_inspect(node->owner) &&
+		of_load != NULL && of_run != NULL && strcmp(of_load, of_run) == 0)
+		return catalog_text(rows, row, CONDITION_HINT);
+	return last_run_statement(node);
+}
+
 static bool
 set_failing(Condition *condition, const CatalogRows *rows, int row)
 {
-	char *server = catalog_text(rows, row, CONDITION_SERVER);
-
 	if (!catalog_bool(rows, row, CONDITION_FAILING))
 		return false;
 	condition->since = catalog_time(rows, row, CONDITION_RUN_AT);
@@ -211,9 +225,7 @@ set_failing(Condition *condition, const CatalogRows *rows, int row)
 		RANK_BROKEN,
 		"failed",
 		with_tries(rows, row, told(condition, catalog_text(rows, row, CONDITION_RUN_REASON))),
-		server != NULL && catalog_bool(rows, row, CONDITION_SERVER_FAILING)
-			? psprintf("SELECT * FROM depipe.check_source(%s)", sql_literal(server))
-			: last_run_statement(condition->node));
+		next_of_failure(condition->node, rows, row));
 	return true;
 }
 

@@ -164,4 +164,131 @@ at_source('TRUNCATE a, other');
 refresh($warehouse, 'raw.*');
 is_value($warehouse, 'SELECT (SELECT count(*) FROM raw.a) + (SELECT count(*) FROM raw.other)', 0, 'TRUNCATE of two');
 
+# ---- a target of ours that cannot hold what the source sends: refused before the first row
+
+my %narrow = (
+	ty => ['timestamp', 'date', 'timestamp without time zone', 'date'],
+	tz => ['timestamptz', 'timestamp', 'timestamp with time zone', 'timestamp without time zone'],
+	local => ['timestamp', 'timestamptz', 'timestamp without time zone', 'timestamp with time zone'],
+	single => ['float8', 'real', 'double precision', 'real'],
+	whole => ['float8', 'bigint', 'double precision', 'bigint'],
+	small => ['bigint', 'int', 'bigint', 'integer'],
+	figure => ['text', 'int', 'text', 'integer'],
+	cents => ['numeric(10,4)', 'numeric(10,2)', 'numeric(10,4)', 'numeric(10,2)'],
+	free => ['numeric', 'numeric(10,2)', 'numeric', 'numeric(10,2)'],
+	digits => ['numeric(10,2)', 'numeric(10,4)', 'numeric(10,2)', 'numeric(10,4)'],
+	short => ['varchar(20)', 'varchar(5)', 'character varying(20)', 'character varying(5)'],
+	seconds => ['timestamp', 'timestamp(0)', 'timestamp without time zone', 'timestamp(0) without time zone'],
+	list => ['numeric(10,4)[]', 'numeric(10,2)[]', 'numeric(10,4)[]', 'numeric(10,2)[]'],
+	ours => ['numeric(10,4)', 'public.price', 'numeric(10,4)', 'public.price']);
+my %value = (date => q{'2024-05-06 07:08:09.123456'}, text => q{'12'}, list => q{'{1.2345}'});
+
+at_warehouse('CREATE DOMAIN public.price AS numeric(10,2)', 'CREATE DOMAIN public.amount AS numeric');
+foreach my $table (sort keys %narrow)
+{
+	my ($from, $into) = @{ $narrow{$table} };
+	my $some = $from =~ /\[/ ? $value{list} : $from =~ /timestamp/ ? $value{date} : $value{text};
+
+	at_warehouse("CREATE TABLE raw.$table (id int PRIMARY KEY, b $into)");
+	make_table($source, $warehouse, $table, "id int PRIMARY KEY, b $from");
+	at_source("INSERT INTO $table VALUES (1, $some)");
+}
+others_go_on('targets that cannot hold it');
+my $said = refresh($warehouse, 'raw.*');
+foreach my $table (sort keys %narrow)
+{
+	my (undef, undef, $from, $into) = @{ $narrow{$table} };
+	my $change = "ALTER TABLE raw.$table ALTER COLUMN b TYPE $from;";
+
+	is($said->{"raw.$table"}{status}, 'failed', "$from into $into: refused");
+	is($said->{"raw.$table"}{reason}, "column \"b\" of raw.$table cannot hold what the source sends ($from into $into)",
+		"$from into $into: says so");
+	is_value($warehouse, "SELECT error_sqlstate || ' ' || error_hint FROM depipe.runs WHERE target = 'raw.$table' ORDER BY run_id DESC LIMIT 1",
+		"42804 $change", "$from into $into: the run says what to do");
+	is_value($warehouse, "SELECT next FROM depipe.status WHERE target = 'raw.$table'", $change, "$from into $into: next");
+	is_value($warehouse, "SELECT count(*) FROM raw.$table", 0, "$from into $into: nothing is written");
+	at_warehouse($change);
+}
+$said = refresh($warehouse, 'raw.*');
+foreach my $table (sort keys %narrow)
+{
+	is($said->{"raw.$table"}{status}, 'succeeded', "$table: and after that statement");
+	is_same($source, $warehouse, $table, 'and after that statement');
+	at_warehouse("SELECT depipe.drop_load('raw.$table')");
+}
+
+# what holds every value is no reason to refuse
+make_types_match();
+
+sub make_types_match
+{
+	my @pairs = (
+		'int int8', 'int numeric', 'int2 numeric(5,0)', 'real float8', 'float8 numeric', 'numeric(10,2) numeric(12,4)',
+		'numeric(10,2) public.amount', 'varchar(5) varchar(9)', 'varchar(5) text', 'char(3) text', 'name text',
+		'timestamp(0) timestamp(3)', 'timestamp(3) timestamp', 'timestamp timestamp(6)', 'date timestamp', 'time(2) time',
+		'interval(3) interval', 'numeric(10,2)[] numeric[]', 'varchar(3)[] text[]', 'json jsonb', 'jsonb json',
+		'cidr inet', 'int text', 'timestamptz text', 'uuid varchar(40)', 'int4 float8', 'numeric(4,0) int2');
+	my @columns = map { [ "c$_", split / /, $pairs[$_] ] } 0 .. $#pairs;
+
+	at_warehouse('CREATE TABLE raw.wide (id int PRIMARY KEY, e text, f int, '
+		  . join(', ', map { "$_->[0] $_->[2]" } @columns) . ')');
+	make_table($source, $warehouse, 'wide', 'id int PRIMARY KEY, e float8, f float8, '
+		  . join(', ', map { "$_->[0] $_->[1]" } @columns), columns => q{'{"f": "round(f)::int"}'});
+	at_source('INSERT INTO wide VALUES (1, 1.5, 1.5)');
+	is_status($warehouse, 'raw.wide', 'succeeded', 'types that hold it, and a column that is computed');
+	is_value($warehouse, 'SELECT e, f FROM raw.wide', '1.5|2', 'types that hold it');
+	at_warehouse(q{SELECT depipe.drop_load('raw.wide', drop_table => true)});
+	return;
+}
+
+# ---- length, precision and scale change at the source: not in the stream's messages
+
+make_table($source, $warehouse, 'm', 'id int PRIMARY KEY, n numeric(10,2), t timestamp(0), s varchar(5)');
+at_source(q{INSERT INTO m VALUES (1, 1.25, '2024-01-01 00:00:01', 'a')});
+is_status($warehouse, 'raw.m', 'succeeded', 'm');
+foreach my $change (
+	[ 'n', 'numeric(10,4)', 'numeric(10,2)', 'numeric(10,4)', '1.2345' ],
+	[ 't', 'timestamp', 'timestamp(0) without time zone', 'timestamp without time zone', q{'2024-01-01 00:00:01.5'} ],
+	[ 's', 'varchar(20)', 'character varying(5)', 'character varying(20)', q{'longer than five'} ],
+	[ 'n', 'numeric(7,1)', 'numeric(10,4)', 'numeric(7,1)', '1.2' ])
+{
+	my ($column, $type, $was, $is, $new) = @$change;
+	my $name = "$was to $is";
+
+	at_source("ALTER TABLE m ALTER $column TYPE $type", "UPDATE m SET $column = $new", 'INSERT INTO m (id) SELECT max(id) + 1 FROM m');
+	isnt(refresh($warehouse, 'raw.*')->{'raw.m'}{status}, 'succeeded', "$name: not published");
+	is(state_of($warehouse, 'raw.m'), 'paused', "$name: paused");
+	is_value($warehouse, q{SELECT reason FROM depipe.loads WHERE target = 'raw.m'},
+		"column \"$column\" of the source is $is now, it was $was", "$name: reason");
+	is_value($warehouse, q{SELECT error_sqlstate FROM depipe.runs WHERE target = 'raw.m' ORDER BY run_id DESC LIMIT 1}, 'QD003',
+		"$name: SQLSTATE");
+	like(at_warehouse(q{SELECT next FROM depipe.status WHERE target = 'raw.m'}), qr/depipe\.resync/, "$name: what to type");
+	others_go_on($name);
+	at_warehouse(q{SELECT depipe.resync('raw.m')});
+	if ($type ne 'numeric(7,1)')
+	{
+		is_status($warehouse, 'raw.m', 'failed', "$name: the target cannot hold it");
+		my $next = at_warehouse(q{SELECT next FROM depipe.status WHERE target = 'raw.m'});
+		is($next, "ALTER TABLE raw.m ALTER COLUMN $column TYPE $is;", "$name: and then");
+		at_warehouse($next);
+	}
+	is_status($warehouse, 'raw.m', 'succeeded', "$name: resync");
+	is_value($warehouse, "SELECT $column = $new FROM raw.m WHERE id = 1", 't', "$name: equal");
+	is_status($warehouse, 'raw.m', 'nothing', "$name: after");
+	is(state_of($warehouse, 'raw.m'), 'streaming', "$name: streaming again");
+}
+
+# together with an addition, which is described anew
+at_source('ALTER TABLE m ADD x int, ALTER n TYPE numeric(8,3)', 'UPDATE m SET x = 1');
+refresh($warehouse, 'raw.*');
+is(state_of($warehouse, 'raw.m'), 'paused', 'with an added column: paused');
+at_warehouse(q{SELECT depipe.resync('raw.m')});
+is_status($warehouse, 'raw.m', 'succeeded', 'with an added column, resync');
+
+# what was recorded without the name of a type is not known to have changed
+at_warehouse(q{UPDATE depipe.load_state SET source_columns = (SELECT jsonb_agg(c - 'type_name') FROM jsonb_array_elements(source_columns) c)
+	WHERE target_id = (SELECT target_id FROM depipe.target WHERE table_name = 'm')});
+at_source('UPDATE m SET x = 2');
+is_status($warehouse, 'raw.m', 'succeeded', 'an old record');
+
 done_testing();

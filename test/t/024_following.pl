@@ -185,6 +185,20 @@ $reader->quit;
 wait_until($warehouse, q{SELECT EXISTS (SELECT FROM raw.b WHERE id = 5000)}, 'then it is added');
 is_same($source, $warehouse, 'b', 'with its values');
 
+# ---- the length of a column is in no message: seen by the look, before the next change
+
+at_warehouse('ALTER TABLE raw.q ADD COLUMN n numeric(10,2)');
+$source->safe_psql('postgres', 'ALTER TABLE q ADD COLUMN n numeric(10,2); INSERT INTO q VALUES (2, 1.25)');
+wait_until($warehouse, q{SELECT EXISTS (SELECT FROM raw.q WHERE n = 1.25)}, 'a column with a scale');
+$source->safe_psql('postgres', 'ALTER TABLE q ALTER COLUMN n TYPE numeric(10,4)');
+wait_until($warehouse, q{SELECT state = 'paused' AND reason = 'column "n" of the source is numeric(10,4) now, it was numeric(10,2)'
+	FROM depipe.loads WHERE target = 'raw.q'}, 'another scale pauses the table');
+$source->safe_psql('postgres', 'INSERT INTO q VALUES (3, 1.2345); INSERT INTO a VALUES (6000, 1)');
+wait_until($warehouse, q{SELECT EXISTS (SELECT FROM raw.a WHERE id = 6000)}, 'the others go on');
+is_value($warehouse, 'SELECT count(*) FROM raw.q WHERE id = 3', 0, 'nothing is rounded');
+at_warehouse('ALTER TABLE raw.q ALTER COLUMN n TYPE numeric(10,4)', q{SELECT depipe.resync('raw.q')});
+wait_until($warehouse, q{SELECT EXISTS (SELECT FROM raw.q WHERE n = 1.2345)}, 'and a resync brings it');
+
 # ---- who the worker is at the source changes: seen by it before its caches know
 
 my $mapping = 'USER MAPPING FOR CURRENT_USER SERVER shop';
