@@ -10,7 +10,9 @@
  *
  * Texts in a column of another kind lose how they were written: '007' is 7.
  * That is not so where the text is kept (json, xml), or is one of a list (an
- * enum).  Domains are looked through; arrays and ranges are what they are of.
+ * enum), or says the same however it is written (uuid, jsonb).  A length in the
+ * target where the source has none is meant so: what is longer is an error.
+ * Domains are looked through; arrays and ranges are what they are of.
  *
  *-------------------------------------------------------------------------
  */
@@ -183,11 +185,12 @@ text_holds(Oid from, int32 from_typmod, Oid into, int32 into_typmod)
 	int32 most = text_length(into, into_typmod);
 	int32 length = text_length(from, from_typmod);
 
+	if (into == NAMEOID || into == CHAROID)
+		return from == into; /* they cut without an error */
 	if (is_text(into))
-		return from == into && most == length ? true
-											  : into != NAMEOID && into != CHAROID &&
-													(most < 0 || (length >= 0 && length <= most));
-	return into == JSONOID || into == XMLOID || into >= FirstNormalObjectId || type_is_enum(into);
+		return most < 0 || length < 0 || length <= most;
+	return into == JSONOID || into == JSONBOID || into == UUIDOID || into == XMLOID ||
+		   into >= FirstNormalObjectId || type_is_enum(into);
 }
 
 /* ---- all ---- */

@@ -224,7 +224,7 @@ sub make_types_match
 {
 	my @pairs = (
 		'int int8', 'int numeric', 'int2 numeric(5,0)', 'real float8', 'float8 numeric', 'numeric(10,2) numeric(12,4)',
-		'numeric(10,2) public.amount', 'varchar(5) varchar(9)', 'varchar(5) text', 'char(3) text', 'name text',
+		'numeric(10,2) public.amount', 'varchar(5) varchar(9)', 'varchar(5) text', 'text varchar(9)', 'text uuid', 'text jsonb', 'char(3) text', 'name text',
 		'timestamp(0) timestamp(3)', 'timestamp(3) timestamp', 'timestamp timestamp(6)', 'date timestamp', 'time(2) time',
 		'interval(3) interval', 'numeric(10,2)[] numeric[]', 'varchar(3)[] text[]', 'json jsonb', 'jsonb json',
 		'cidr inet', 'int text', 'timestamptz text', 'uuid varchar(40)', 'int4 float8', 'numeric(4,0) int2');
