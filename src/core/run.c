@@ -83,6 +83,21 @@ run_insert(Run *run)
 	return true;
 }
 
+static char *
+copied(const char *text)
+{
+	return text == NULL ? NULL : pstrdup(text);
+}
+
+void
+run_copy_texts(Run *run)
+{
+	run->reason = copied(run->reason);
+	run->error_sqlstate = copied(run->error_sqlstate);
+	run->error_message = copied(run->error_message);
+	run->error_hint = copied(run->error_hint);
+}
+
 void
 run_insert_or_fail(Run *run)
 {

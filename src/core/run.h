@@ -62,6 +62,9 @@ extern bool run_insert(Run *run);
 /* The same; raises 42704 when the target was dropped. */
 extern void run_insert_or_fail(Run *run);
 
+/* Copy its texts into the current memory context: they outlive the one they were made in. */
+extern void run_copy_texts(Run *run);
+
 /* Make a run and insert it; raises 42704 when the target was dropped. */
 extern Run *run_begin(Target *target, const char *started_by);
 

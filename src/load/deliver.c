@@ -216,14 +216,16 @@ static void
 park_by_hand(LoadSession *session, LoadTask *task, Delta *delta)
 {
 	Run *run = session_run(session, task);
+	const char *problem;
 
 	run->rows_in += delta->changes;
-	if (!park_append(task->target, delta))
+	problem = park_append(task->target, delta);
+	if (problem != NULL)
 		session_stop_task(session,
 						  task,
 						  LOAD_NEEDS_RESYNC,
 						  ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-						  "more rows are held than depipe.max_parked allows",
+						  problem,
 						  session_resync_hint(task));
 	else
 		task->blocked = true;

@@ -91,7 +91,7 @@ parked_rows(Delta *delta, TupleDesc desc, uint64 *nrows)
 	return rows;
 }
 
-bool
+const char *
 park_append(Target *target, Delta *delta)
 {
 	int64 last = catalog_parked_last_item(target->id);
@@ -104,7 +104,7 @@ park_append(Target *target, Delta *delta)
 		if (((PartialRow *) lfirst(cell))->base_lost)
 		{
 			park_discard(target->id);
-			return false;
+			return "a value cannot be recovered";
 		}
 	if (delta->clear)
 		catalog_park_clear_item(target->id, ++last);
@@ -115,9 +115,9 @@ park_append(Target *target, Delta *delta)
 	if (catalog_parked_count(target->id) > depipe_max_parked)
 	{
 		park_discard(target->id);
-		return false;
+		return "more rows are held than depipe.max_parked allows";
 	}
-	return true;
+	return NULL;
 }
 
 int64

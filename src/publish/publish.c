@@ -642,6 +642,7 @@ static void
 hold(ItemState *state)
 {
 	PublishItem *item = state->item;
+	const char *problem;
 	ListCell *cell;
 
 	if (!item->park)
@@ -651,15 +652,14 @@ hold(ItemState *state)
 		park_discard(item->target->id);
 		return;
 	}
-	if (!park_append(item->target, item->delta))
-		item->status = PUBLISH_BASE_LOST;
+	problem = park_append(item->target, item->delta);
 	foreach(cell, state->set_aside)
-		if (item->status != PUBLISH_BASE_LOST &&
-			!park_append(item->target, ((SetAside *) lfirst(cell))->rows))
-			item->status = PUBLISH_BASE_LOST;
-	/* whatever they were held for */
-	if (item->status == PUBLISH_BASE_LOST)
-		item->reason = pstrdup("more rows are held than depipe.max_parked allows");
+		if (problem == NULL)
+			problem = park_append(item->target, ((SetAside *) lfirst(cell))->rows);
+	if (problem == NULL)
+		return;
+	item->status = PUBLISH_BASE_LOST;
+	item->reason = pstrdup(problem); /* whatever they were held for */
 }
 
 /* The gate was asked, but there was no row to write. */
@@ -843,12 +843,6 @@ publish_states(List *states, Snapshot snapshot)
 	return retries;
 }
 
-static char *
-copied(const char *text)
-{
-	return text == NULL ? NULL : pstrdup(text);
-}
-
 /* Every SPI call ends in SPI's own memory: what is said about an item outlives it. */
 static void
 keep_results(List *items, MemoryContext context)
@@ -860,11 +854,9 @@ keep_results(List *items, MemoryContext context)
 	{
 		PublishItem *item = lfirst(cell);
 
-		item->reason = copied(item->reason);
-		item->run->reason = copied(item->run->reason);
-		item->run->error_sqlstate = copied(item->run->error_sqlstate);
-		item->run->error_message = copied(item->run->error_message);
-		item->run->error_hint = copied(item->run->error_hint);
+		if (item->reason != NULL)
+			item->reason = pstrdup(item->reason);
+		run_copy_texts(item->run);
 	}
 	MemoryContextSwitchTo(old);
 }

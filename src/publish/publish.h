@@ -77,9 +77,9 @@ extern bool publish(List *items, Snapshot snapshot);
 
 /* ---- park.c: deltas that wait, in source order ---- */
 
-/* Store the delta behind what is parked already; false (and everything parked
- * of this target deleted) when depipe.max_parked is exceeded: needs a resync. */
-extern bool park_append(Target *target, Delta *delta);
+/* Store the delta behind what is parked already; NULL, or why that cannot be:
+ * then everything parked of this target is deleted, and it needs a resync. */
+extern const char *park_append(Target *target, Delta *delta);
 
 extern int64 park_count(int32 target_id);
 

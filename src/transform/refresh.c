@@ -443,12 +443,6 @@ refresh_node(Slice *slice, Target *target, Run *run)
 	run_finish(run);
 }
 
-static char *
-copied(const char *text)
-{
-	return text == NULL ? NULL : pstrdup(text);
-}
-
 /* What is said of the run outlives what its transform has allocated: there may be many. */
 static void
 refresh_and_forget(Slice *slice, Target *target, Run *run)
@@ -460,10 +454,7 @@ refresh_and_forget(Slice *slice, Target *target, Run *run)
 
 	refresh_node(slice, target, run);
 	MemoryContextSwitchTo(old);
-	run->reason = copied(run->reason);
-	run->error_sqlstate = copied(run->error_sqlstate);
-	run->error_message = copied(run->error_message);
-	run->error_hint = copied(run->error_hint);
+	run_copy_texts(run);
 	MemoryContextDelete(context);
 }
 

@@ -28,7 +28,6 @@
 #include "utils/lsyscache.h"
 #include "worker/shmem.h"
 
-
 /* Steps from which on a path is not told in full. */
 #define LONG_WAY 3
 
