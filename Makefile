@@ -33,7 +33,9 @@ override with_llvm = no
 
 PG_CONFIG ?= pg_config
 PGXS := $(wildcard $(shell $(PG_CONFIG) --pgxs 2>/dev/null))
-ifneq ($(PGXS),)
+# pg_config and pgxs.mk may come without headers: Debian's client package has both.
+HEADERS := $(wildcard $(shell $(PG_CONFIG) --includedir-server 2>/dev/null)/postgres.h)
+ifneq ($(and $(PGXS),$(HEADERS)),)
 include $(PGXS)
 else
 all install installcheck:

@@ -49,14 +49,16 @@ dp_run_at_exit()
 }
 
 # dp_usable_pg_config PG_CONFIG: is this a PostgreSQL 15 to 18 with server and server headers?
+# pg_config and pgxs.mk prove neither: Debian's client package has both. The headers are looked for.
 dp_usable_pg_config()
 {
-	local bindir version pgxs
+	local bindir version pgxs headers
 
 	version=$("$1" --version 2>/dev/null) || return 1
 	[[ $version =~ ^PostgreSQL\ (15|16|17|18)([^0-9]|$) ]] || return 1
-	bindir=$("$1" --bindir) && pgxs=$("$1" --pgxs) || return 1
-	[ -x "$bindir/postgres" ] && [ -x "$bindir/initdb" ] && [ -e "$pgxs" ]
+	bindir=$("$1" --bindir) && pgxs=$("$1" --pgxs) && headers=$("$1" --includedir-server) || return 1
+	[ -x "$bindir/postgres" ] && [ -x "$bindir/initdb" ] && [ -e "$pgxs" ] &&
+		[ -e "$headers/postgres.h" ]
 }
 
 # dp_find_pg_config: sets PG_CONFIG and PG_MAJOR; what the caller has set wins, then the PATH, then
