@@ -416,6 +416,7 @@ delta_unregister(Delta *delta)
 static void
 execute_into(const char *sql, Tuplestorestate *rows, MemoryContext context)
 {
+	MemoryContext caller = CurrentMemoryContext;
 	SPIExecuteOptions options = {0};
 	DestReceiver *receiver = CreateDestReceiver(DestTuplestore);
 	int level = identity_begin_statement();
@@ -428,6 +429,7 @@ execute_into(const char *sql, Tuplestorestate *rows, MemoryContext context)
 	options.must_return_tuples = true;
 	options.dest = receiver;
 	result = SPI_execute_extended(sql, &options);
+	MemoryContextSwitchTo(caller); /* SPI leaves us in its own, which ends with it */
 	if (result < 0)
 		elog(ERROR, "query failed: %s", SPI_result_code_string(result));
 	PopActiveSnapshot();
@@ -442,7 +444,7 @@ execute_into(const char *sql, Tuplestorestate *rows, MemoryContext context)
 Tuplestorestate *
 query_to_tuplestore(const char *sql, TupleDesc *desc, uint64 *nrows, MemoryContext context)
 {
-	MemoryContext old;
+	MemoryContext caller = CurrentMemoryContext;
 	int level = identity_begin_statement();
 	SPIPlanPtr plan = SPI_prepare(sql, 0, NULL);
 	Tuplestorestate *rows;
@@ -453,10 +455,10 @@ query_to_tuplestore(const char *sql, TupleDesc *desc, uint64 *nrows, MemoryConte
 	sources = SPI_plan_get_plan_sources(plan);
 	if (list_length(sources) != 1 || ((CachedPlanSource *) linitial(sources))->resultDesc == NULL)
 		ereport(ERROR, (errcode(ERRCODE_SYNTAX_ERROR), errmsg("query does not return rows")));
-	old = MemoryContextSwitchTo(context);
+	MemoryContextSwitchTo(context);
 	*desc = CreateTupleDescCopy(((CachedPlanSource *) linitial(sources))->resultDesc);
 	rows = tuplestore_begin_heap(true, false, work_mem);
-	MemoryContextSwitchTo(old);
+	MemoryContextSwitchTo(caller);
 	SPI_freeplan(plan);
 	identity_end_statement(level);
 	execute_into(sql, rows, context);

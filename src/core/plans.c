@@ -83,8 +83,10 @@ plan_now(SPIPlanPtr plan, PlanStyle style)
 static SPIPlanPtr
 prepare(const char *sql)
 {
+	MemoryContext caller = CurrentMemoryContext;
 	SPIPlanPtr plan = SPI_prepare(sql, 0, NULL);
 
+	MemoryContextSwitchTo(caller); /* SPI leaves us in its own, which ends with it */
 	if (plan == NULL)
 		elog(ERROR, "could not prepare statement: %s", SPI_result_code_string(SPI_result));
 	return plan;

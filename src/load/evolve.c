@@ -79,6 +79,17 @@ type_exists(const char *type_name)
 	return true;
 }
 
+/* SPI leaves us in its own memory context, which ends with it. */
+static void
+execute_here(const char *sql)
+{
+	MemoryContext caller = CurrentMemoryContext;
+
+	if (SPI_execute(sql, false, 0) != SPI_OK_UTILITY)
+		elog(ERROR, "could not execute \"%s\"", sql);
+	MemoryContextSwitchTo(caller);
+}
+
 /* The type as this database writes it; raises 42704 when it is not there. */
 static char *
 local_type(LoadSession *session, const SourceColumn *column)
@@ -98,8 +109,7 @@ local_type(LoadSession *session, const SourceColumn *column)
 							column->name),
 					 errhint("Create the type %s here, or leave the column out (\"columns\").",
 							 column->type_name)));
-		if (SPI_execute(create, false, 0) != SPI_OK_UTILITY)
-			elog(ERROR, "could not create type %s", column->type_name);
+		execute_here(create);
 	}
 	parse_type_compat(column->type_name, &type, &typmod);
 	return format_type_extended(type,
@@ -115,8 +125,7 @@ execute_as_owner(LoadTask *task, const char *sql)
 	int level = identity_begin_statement();
 
 	depipe_is_writing = true;
-	if (SPI_execute(sql, false, 0) != SPI_OK_UTILITY)
-		elog(ERROR, "could not execute \"%s\"", sql);
+	execute_here(sql);
 	depipe_is_writing = false;
 	identity_end_statement(level);
 }

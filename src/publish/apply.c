@@ -70,6 +70,7 @@ plan_style(const ApplyTable *table)
 static void
 execute(const ApplyTable *table, const char *sql, Snapshot snapshot)
 {
+	MemoryContext caller = CurrentMemoryContext;
 	SPIPlanPtr plan = plan_statement(sql, table->delta->desc, plan_style(table));
 	int result;
 
@@ -77,6 +78,7 @@ execute(const ApplyTable *table, const char *sql, Snapshot snapshot)
 		result = SPI_execute_snapshot(plan, NULL, NULL, snapshot, InvalidSnapshot, false, true, 0);
 	else
 		result = SPI_execute_plan(plan, NULL, NULL, false, 0);
+	MemoryContextSwitchTo(caller); /* SPI leaves us in its own, which ends with it */
 	if (result < 0)
 		elog(ERROR, "statement failed: %s", SPI_result_code_string(result));
 	plan_release(plan);

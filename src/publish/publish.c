@@ -125,8 +125,11 @@ publish_lock(List *targets, bool nowait)
 static void
 execute_utility(const char *sql)
 {
+	MemoryContext caller = CurrentMemoryContext;
+
 	if (SPI_execute(sql, false, 0) < 0)
 		elog(ERROR, "could not execute \"%s\"", sql);
+	MemoryContextSwitchTo(caller); /* SPI leaves us in its own, which ends with it */
 }
 
 /* A plain table whose constraints can be deferred has triggers that can be; others may. */
@@ -152,6 +155,7 @@ may_have_deferrable(Oid relid)
 static void
 make_constraints_immediate(ItemState *state)
 {
+	MemoryContext caller = CurrentMemoryContext;
 	StringInfoData names;
 	StringInfoData deferred;
 
@@ -172,6 +176,7 @@ make_constraints_immediate(ItemState *state)
 							  false,
 							  0) != SPI_OK_SELECT)
 		elog(ERROR, "could not read deferrable constraints");
+	MemoryContextSwitchTo(caller); /* SPI leaves us in its own, which ends with it */
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{
 		char *name = SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1);

@@ -96,12 +96,14 @@ freshness_query(const DataConstraint *constraint, const Target *target)
 void
 evaluate_freshness(const DataConstraint *constraint, const CheckScope *scope, Measure *measure)
 {
+	MemoryContext caller = CurrentMemoryContext;
 	char *query = freshness_query(constraint, scope->target);
 	bool isnull;
 	Datum old;
 
 	if (SPI_execute(query, false, 1) != SPI_OK_SELECT)
 		elog(ERROR, "evaluation of a time check failed");
+	MemoryContextSwitchTo(caller); /* SPI leaves us in its own, which ends with it */
 	old = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2, &isnull);
 	measure->evaluated = -1;
 	measure->no_data = isnull;

@@ -298,6 +298,7 @@ delta_fill_from_difference(Delta *delta, const char *incoming, const char *targe
 bool
 key_is_unique(Delta *delta, const char *relation)
 {
+	MemoryContext caller = CurrentMemoryContext;
 	StringInfoData sql;
 	int level = identity_begin_statement();
 	bool unique;
@@ -313,6 +314,7 @@ key_is_unique(Delta *delta, const char *relation)
 		elog(ERROR, "query failed: %s", SPI_result_code_string(result));
 	unique = SPI_processed == 0;
 	SPI_freetuptable(SPI_tuptable);
+	MemoryContextSwitchTo(caller); /* SPI leaves us in its own, which ends with it */
 	identity_end_statement(level);
 	return unique;
 }

@@ -77,6 +77,7 @@ refuse_duplicate_keys(const StrategyContext *context, Delta *delta, const char *
 static bool
 target_is_empty(const StrategyContext *context)
 {
+	MemoryContext caller = CurrentMemoryContext;
 	StringInfoData sql;
 	int level = identity_begin_statement();
 	bool empty;
@@ -87,6 +88,7 @@ target_is_empty(const StrategyContext *context)
 		elog(ERROR, "could not look into %s", context->transform->target->display);
 	empty = SPI_processed == 0;
 	SPI_freetuptable(SPI_tuptable);
+	MemoryContextSwitchTo(caller); /* SPI leaves us in its own, which ends with it */
 	identity_end_statement(level);
 	return empty;
 }

@@ -464,6 +464,9 @@ is_declared_already(Target *target, const CreateArguments *arguments, const char
 	difference = declared_difference(transform_get(target->id), arguments, query_sql);
 	if (difference[0] == '\0')
 	{
+		/* as declared but for its table, which is made again */
+		if (!OidIsValid(target->relid))
+			return false;
 		ereport(NOTICE,
 				(errcode(ERRCODE_DUPLICATE_OBJECT),
 				 errmsg("transform %s exists already, skipping", target->display)));
@@ -625,6 +628,9 @@ drop_other_key(Target *target, List *key)
 {
 	List *declared = transform_get(target->id)->key;
 
+	/* with its table the index has gone, too */
+	if (!OidIsValid(target->relid))
+		return;
 	if (strcmp(name_list(declared), name_list(key)) != 0)
 		table_drop_key(target, declared);
 }

@@ -361,6 +361,7 @@ compare_rows(Verification *verification)
 static int64
 count_rows(const char *relation, const char *condition)
 {
+	MemoryContext caller = CurrentMemoryContext;
 	StringInfoData sql;
 	int level = identity_begin_statement();
 	bool isnull;
@@ -371,6 +372,7 @@ count_rows(const char *relation, const char *condition)
 		appendStringInfo(&sql, " WHERE (%s\n)", condition);
 	if (SPI_execute(sql.data, true, 0) != SPI_OK_SELECT)
 		elog(ERROR, "could not count the rows of %s", relation);
+	MemoryContextSwitchTo(caller); /* SPI leaves us in its own, which ends with it */
 	identity_end_statement(level);
 	return DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
 }
