@@ -12,6 +12,8 @@
  */
 #include "core/catalog_publish.h"
 
+#include "core/sqltext.h"
+
 #define TARGET_IS " WHERE target_id OPERATOR(pg_catalog.=) $1"
 
 /* ---- what there is about targets ---- */
@@ -65,7 +67,7 @@ catalog_layout_id(int32 target_id, Delta *delta)
 		Form_pg_attribute att = TupleDescAttr(delta->columns, i);
 
 		columns = lappend(columns, NameStr(att->attname));
-		types = lappend(types, format_type_with_typemod(att->atttypid, att->atttypmod));
+		types = lappend(types, sql_type(att->atttypid, att->atttypmod));
 	}
 	rows = CATALOG_EXECUTE("INSERT INTO depipe.row_layout (target_id, columns, types)"
 						   " VALUES ($1, COALESCE($2, '{}'), COALESCE($3, '{}'))"

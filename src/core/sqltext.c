@@ -46,6 +46,14 @@ sql_literal(const char *value)
 	return quote_literal_cstr(value);
 }
 
+char *
+sql_type(Oid type, int32 typmod)
+{
+	return format_type_extended(type,
+								typmod,
+								FORMAT_TYPE_TYPEMOD_GIVEN | FORMAT_TYPE_FORCE_QUALIFY);
+}
+
 void
 sql_append_columns(StringInfo buf, TupleDesc desc, const char *prefix)
 {

@@ -28,6 +28,12 @@ extern char *sql_relation(Oid relid);
 extern char *sql_literal(const char *value);
 
 /*
+ * A type's qualified name.  typmod -1 means any length: "bit" and "character"
+ * without their quotes would mean a length of one.
+ */
+extern char *sql_type(Oid type, int32 typmod);
+
+/*
  * Append "prefix.col, prefix.col, ..." for the columns of a descriptor
  * (dropped ones left out); prefix may be NULL.
  */

@@ -112,9 +112,7 @@ local_type(LoadSession *session, const SourceColumn *column)
 		execute_here(create);
 	}
 	parse_type_compat(column->type_name, &type, &typmod);
-	return format_type_extended(type,
-								typmod,
-								FORMAT_TYPE_TYPEMOD_GIVEN | FORMAT_TYPE_FORCE_QUALIFY);
+	return sql_type(type, typmod);
 }
 
 /* ---- making and extending the target ---- */

@@ -422,20 +422,12 @@ find_column(const Projection *projection, const char *name)
 	elog(ERROR, "column \"%s\" is not projected", name);
 }
 
-static char *
-type_text(Oid type, int32 typmod)
-{
-	return format_type_extended(type,
-								typmod,
-								FORMAT_TYPE_TYPEMOD_GIVEN | FORMAT_TYPE_FORCE_QUALIFY);
-}
-
 char *
 projection_type(const Projection *projection, const char *name)
 {
 	const ProjectedColumn *column = find_column(projection, name);
 
-	return type_text(column->type, column->typmod);
+	return sql_type(column->type, column->typmod);
 }
 
 /* Without its modifier. */
@@ -463,7 +455,7 @@ append_columns(StringInfo sql, const Projection *projection, TupleDesc desc, con
 						 whole ? "" : psprintf("(CASE WHEN %s THEN ", guard),
 						 column->sql,
 						 whole ? "" : " END)",
-						 type_text(att->atttypid, att->atttypmod));
+						 sql_type(att->atttypid, att->atttypmod));
 	}
 }
 

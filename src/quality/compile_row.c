@@ -26,6 +26,7 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
+#include "utils/typcache.h"
 
 static void
 take_expression(CompiledCheck *check, Expression *expression)
@@ -127,25 +128,32 @@ comparison_type(Form_pg_attribute att, const CheckGiven *given, Oid before)
 }
 
 /*
- * A literal of the type.  Its input function runs here, so that a value that
- * does not cast is an error of the definition; without a type modifier, which
- * could cut the value.
+ * The value as one of the type.  Its input function runs here, so that a value
+ * that does not cast is an error of the definition; without a type modifier,
+ * which could cut the value.
  */
-static char *
-literal(const char *column_name, const char *argument, const CheckValue *value, Oid type)
+static Datum
+read_value(const char *column_name, const char *argument, const CheckValue *value, Oid type)
 {
 	ValueContext context = {column_name, argument};
 	ErrorContextCallback callback = {error_context_stack, show_value, &context};
 	Oid input;
 	Oid parameter;
+	Datum result;
 
 	error_context_stack = &callback;
 	getTypeInputInfo(type, &input, &parameter);
-	(void) OidInputFunctionCall(input, value->text, parameter, -1);
+	result = OidInputFunctionCall(input, value->text, parameter, -1);
 	error_context_stack = callback.previous;
-	return psprintf("%s::%s",
-					sql_literal(value->text),
-					format_type_extended(type, -1, FORMAT_TYPE_FORCE_QUALIFY));
+	return result;
+}
+
+/* A literal of the type; of any length. */
+static char *
+literal(const char *column_name, const char *argument, const CheckValue *value, Oid type)
+{
+	(void) read_value(column_name, argument, value, type);
+	return psprintf("%s::%s", sql_literal(value->text), sql_type(type, -1));
 }
 
 /* The column, cast where it is compared in another type than its own. */
@@ -156,7 +164,7 @@ column_as(Form_pg_attribute att, Oid type)
 
 	if (type == getBaseType(att->atttypid))
 		return pstrdup(name);
-	return psprintf("%s::%s", name, format_type_extended(type, -1, FORMAT_TYPE_FORCE_QUALIFY));
+	return psprintf("%s::%s", name, sql_type(type, -1));
 }
 
 /* ANY would take apart arrays of arrays: those are compared one by one. */
@@ -198,6 +206,34 @@ validate_in_range(CheckRule *rule)
 				 errmsg("check in_range needs a minimum or a maximum")));
 }
 
+/* Bounds between which nothing lies would hold back every row. */
+static void
+refuse_empty_range(const CheckRule *rule, Form_pg_attribute att, Oid type, bool strict)
+{
+	const char *column_name = NameStr(att->attname);
+	const CheckGiven *minimum = check_given(rule, "minimum");
+	const CheckGiven *maximum = check_given(rule, "maximum");
+	TypeCacheEntry *entry = lookup_type_cache(type, TYPECACHE_CMP_PROC_FINFO);
+	int32 order;
+
+	if (!minimum->given || !maximum->given || !OidIsValid(entry->cmp_proc_finfo.fn_oid))
+		return;
+	order = DatumGetInt32(
+		FunctionCall2Coll(&entry->cmp_proc_finfo,
+						  att->attcollation,
+						  read_value(column_name, "minimum", &minimum->values[0], type),
+						  read_value(column_name, "maximum", &maximum->values[0], type)));
+	if (order > 0 || (order == 0 && strict))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("minimum of check in_range must %s its maximum",
+						strict ? "be less than" : "not be greater than"),
+				 errdetail("No value of column \"%s\" could lie between %s and %s.",
+						   column_name,
+						   minimum->values[0].text,
+						   maximum->values[0].text)));
+}
+
 static void
 append_bound(StringInfo text, const CheckRule *rule, Form_pg_attribute att, Oid type,
 			 const char *argument, int strategy)
@@ -223,6 +259,7 @@ compile_in_range(const CheckRule *rule, Relation rel, CompiledCheck *check)
 	StringInfoData text;
 
 	type = comparison_type(att, check_given(rule, "maximum"), type);
+	refuse_empty_range(rule, att, type, strict);
 	initStringInfo(&text);
 	append_bound(&text,
 				 rule,
@@ -281,7 +318,7 @@ compile_matches(const CheckRule *rule, Relation rel, CompiledCheck *check)
 							   column,
 							   sql_identifier(schema),
 							   pattern,
-							   format_type_extended(type, -1, FORMAT_TYPE_FORCE_QUALIFY)));
+							   sql_type(type, -1)));
 		return;
 	}
 	if (!can_coerce_type(1, &type, &text_type, COERCION_IMPLICIT))

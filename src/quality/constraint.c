@@ -20,6 +20,7 @@
 #include "catalog/namespace.h"
 #include "core/guarded.h"
 #include "core/identity.h"
+#include "core/sqltext.h"
 #include "quality/expression.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
@@ -136,7 +137,7 @@ types_of(Oid relid, List *columns)
 			continue;
 		}
 		get_atttypetypmodcoll(relid, attnum, &type, &modifier, &collation);
-		types = lappend(types, format_type_extended(type, -1, FORMAT_TYPE_FORCE_QUALIFY));
+		types = lappend(types, sql_type(type, -1));
 	}
 	return types;
 }

@@ -168,15 +168,20 @@ take_choice(FunctionCallInfo fcinfo, int number, const char *name, const char *c
 	*value = given;
 }
 
-/* Thresholds and texts: NULL keeps, '' and 'none' remove. */
+/* Thresholds and texts: NULL keeps, 'none' removes. */
 static void
-take_removable(FunctionCallInfo fcinfo, int number, char **value)
+take_removable(FunctionCallInfo fcinfo, int number, const char *name, char **value)
 {
 	char *given = argument_text_or_null(fcinfo, number);
 
 	if (given == NULL)
 		return;
-	*value = (given[0] == '\0' || strcmp(given, "none") == 0) ? NULL : given;
+	if (given[strspn(given, " \t\r\n")] == '\0')
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("argument \"%s\" must not be empty", name),
+				 errhint("Leave it out, or use 'none' to take away what is declared.")));
+	*value = strcmp(given, "none") == 0 ? NULL : given;
 }
 
 static void
@@ -189,14 +194,14 @@ take_policies(FunctionCallInfo fcinfo, ConstraintRow *row)
 		row->on_violation = argument_text(fcinfo, ARG_ON_VIOLATION, "on_violation");
 		(void) action_from_name(row->on_violation);
 	}
-	take_removable(fcinfo, ARG_WARN_IF, &row->warn_if);
-	take_removable(fcinfo, ARG_FAIL_IF, &row->fail_if);
+	take_removable(fcinfo, ARG_WARN_IF, "warn_if", &row->warn_if);
+	take_removable(fcinfo, ARG_FAIL_IF, "fail_if", &row->fail_if);
 	(void) threshold_parse(row->warn_if, "warn_if");
 	(void) threshold_parse(row->fail_if, "fail_if");
 	take_choice(fcinfo, ARG_SCOPE, "scope", scopes, &row->scope);
 	if (!PG_ARGISNULL(ARG_MIN_ROWS))
 		row->min_rows = PG_GETARG_INT64(ARG_MIN_ROWS);
-	take_removable(fcinfo, ARG_FILTER, &row->filter);
+	take_removable(fcinfo, ARG_FILTER, "filter", &row->filter);
 	take_choice(fcinfo, ARG_ON_NULL, "on_null", null_policies, &row->on_null);
 	take_choice(fcinfo, ARG_ON_NO_DATA, "on_no_data", no_data_policies, &row->on_no_data);
 	take_choice(fcinfo, ARG_ON_ERROR, "on_error", error_policies, &row->on_error);
@@ -207,8 +212,8 @@ take_policies(FunctionCallInfo fcinfo, ConstraintRow *row)
 		row->enforce_from = argument_time(fcinfo, ARG_ENFORCE_FROM, "enforce_from");
 	if ((interval = argument_interval(fcinfo, ARG_CHECK_EVERY, "check_every")) != NULL)
 		row->check_every = interval;
-	take_removable(fcinfo, ARG_OWNER, &row->owner);
-	take_removable(fcinfo, ARG_DESCRIPTION, &row->description);
+	take_removable(fcinfo, ARG_OWNER, "owner", &row->owner);
+	take_removable(fcinfo, ARG_DESCRIPTION, "description", &row->description);
 }
 
 static void

@@ -93,16 +93,15 @@ rows_with_keys(const DataConstraint *constraint, Target *target)
 	{
 		Form_pg_attribute att = check_column(rel, lfirst(cell));
 
-		appendStringInfo(
-			&match,
-			"%s" CHECK_ROW ".%s %s (k.key)[%d]::%s",
-			match.len > 0 ? " AND " : "",
-			sql_identifier(NameStr(att->attname)),
-			check_operator(getBaseType(att->atttypid),
-						   BTEqualStrategyNumber,
-						   NameStr(att->attname)),
-			foreach_current_index(cell) + 1,
-			format_type_extended(getBaseType(att->atttypid), -1, FORMAT_TYPE_FORCE_QUALIFY));
+		appendStringInfo(&match,
+						 "%s" CHECK_ROW ".%s %s (k.key)[%d]::%s",
+						 match.len > 0 ? " AND " : "",
+						 sql_identifier(NameStr(att->attname)),
+						 check_operator(getBaseType(att->atttypid),
+										BTEqualStrategyNumber,
+										NameStr(att->attname)),
+						 foreach_current_index(cell) + 1,
+						 sql_type(getBaseType(att->atttypid), -1));
 	}
 	table_close(rel, NoLock);
 	return psprintf("(SELECT x::pg_catalog.text[] AS key FROM pg_catalog.unnest($1) x) k"

@@ -64,10 +64,9 @@ static char *
 freshness_query(const DataConstraint *constraint, const Target *target)
 {
 	const char *column = check_text(constraint->rule, "column_name");
-	const char *type = format_type_extended(
+	const char *type = sql_type(
 		getBaseType(get_atttype(target->relid, get_attnum(target->relid, column))),
-		-1,
-		FORMAT_TYPE_FORCE_QUALIFY);
+		-1);
 	const char *filter = constraint->row->filter_expression;
 
 	return psprintf("SELECT x.newest::pg_catalog.text,"

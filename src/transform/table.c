@@ -50,14 +50,6 @@ execute_as(Oid owner, const char *sql)
 /* ---- columns ---- */
 
 static char *
-type_text(Form_pg_attribute att)
-{
-	return format_type_extended(att->atttypid,
-								att->atttypmod,
-								FORMAT_TYPE_TYPEMOD_GIVEN | FORMAT_TYPE_FORCE_QUALIFY);
-}
-
-static char *
 collation_text(Oid collation)
 {
 	HeapTuple tuple = SearchSysCache1(COLLOID, ObjectIdGetDatum(collation));
@@ -76,7 +68,10 @@ collation_text(Oid collation)
 static void
 append_column_definition(StringInfo sql, Form_pg_attribute att)
 {
-	appendStringInfo(sql, "%s %s", sql_identifier(NameStr(att->attname)), type_text(att));
+	appendStringInfo(sql,
+					 "%s %s",
+					 sql_identifier(NameStr(att->attname)),
+					 sql_type(att->atttypid, att->atttypmod));
 	if (OidIsValid(att->attcollation) && att->attcollation != get_typcollation(att->atttypid))
 		appendStringInfo(sql, " COLLATE %s", collation_text(att->attcollation));
 }
@@ -138,8 +133,8 @@ table_difference(Oid relid, TupleDesc columns)
 		else if (!same_type(wanted, att))
 			difference = psprintf("Column \"%s\" is %s in the query, but %s in the table.",
 								  NameStr(wanted->attname),
-								  type_text(wanted),
-								  type_text(att));
+								  sql_type(wanted->atttypid, wanted->atttypmod),
+								  sql_type(att->atttypid, att->atttypmod));
 	}
 	for (int i = 0; i < present->natts && difference == NULL; i++)
 	{
