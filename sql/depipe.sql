@@ -235,7 +235,8 @@ INSERT INTO depipe.instance (system_identifier, database_oid, data_directory, ti
 SELECT i.system_identifier, i.database_oid, i.data_directory, i.timeline
 FROM depipe.local_identity() i;
 
--- One row per server: the slot, and how far its stream has been taken in.
+-- One row per server: the slot, and how far its stream has been taken in.  commit_*: the last
+-- transaction that came by it, which a source that was restarted must still have.
 CREATE TABLE depipe.stream (
 	server_name name NOT NULL,
 	server_oid oid,
@@ -249,6 +250,10 @@ CREATE TABLE depipe.stream (
 	instance_id uuid,
 	applied_lsn pg_lsn,
 	commit_time timestamptz,
+	commit_lsn pg_lsn,
+	commit_end pg_lsn,
+	commit_xid bigint,
+	source_started timestamptz,
 	batch_number bigint NOT NULL DEFAULT 0,
 	state text NOT NULL DEFAULT 'new',
 	reason text,

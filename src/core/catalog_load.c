@@ -433,7 +433,8 @@ stream_get(const char *server_name)
 	CatalogRows *rows = CATALOG_EXECUTE(
 		"SELECT server_name::text, slot_name::text, slot_incarnation, publication::text,"
 		" publication_oid, publication_managed, system_identifier, timeline,"
-		" instance_id::text, applied_lsn, batch_number, state, reason, xmin"
+		" instance_id::text, applied_lsn, batch_number, state, reason, xmin,"
+		" commit_lsn, commit_end, commit_xid, commit_time, source_started"
 		" FROM depipe.stream WHERE server_name OPERATOR(pg_catalog.=) $1::name",
 		ARG_TEXT(server_name));
 	Stream *stream;
@@ -457,6 +458,11 @@ stream_get(const char *server_name)
 	stream->reason = catalog_text(rows, 0, 13);
 	stream->own_write = TransactionIdIsCurrentTransactionId(
 		DatumGetTransactionId(catalog_datum(rows, 0, 14, &isnull)));
+	stream->commit.lsn = catalog_lsn(rows, 0, 15);
+	stream->commit.end = catalog_lsn(rows, 0, 16);
+	stream->commit.xid = catalog_isnull(rows, 0, 17) ? 0 : catalog_int8(rows, 0, 17);
+	stream->commit.time = catalog_time(rows, 0, 18);
+	stream->source_started = catalog_time(rows, 0, 19);
 	return stream;
 }
 
@@ -466,8 +472,8 @@ stream_insert(const Stream *stream, Oid server)
 	(void) CATALOG_EXECUTE(
 		"INSERT INTO depipe.stream (server_name, server_oid, slot_name, slot_incarnation,"
 		" publication, publication_oid, publication_managed, system_identifier, timeline,"
-		" instance_id, applied_lsn, state)"
-		" VALUES ($1::name, $2, $3::name, $4, $5::name, $6, $7, $8, $9, $10::uuid, $11,"
+		" instance_id, applied_lsn, source_started, state)"
+		" VALUES ($1::name, $2, $3::name, $4, $5::name, $6, $7, $8, $9, $10::uuid, $11, $12,"
 		" 'streaming')"
 		" ON CONFLICT (server_name) DO UPDATE SET slot_name = EXCLUDED.slot_name,"
 		" slot_incarnation = EXCLUDED.slot_incarnation, publication = EXCLUDED.publication,"
@@ -475,7 +481,8 @@ stream_insert(const Stream *stream, Oid server)
 		" publication_managed = EXCLUDED.publication_managed,"
 		" system_identifier = EXCLUDED.system_identifier, timeline = EXCLUDED.timeline,"
 		" instance_id = EXCLUDED.instance_id, applied_lsn = EXCLUDED.applied_lsn,"
-		" state = EXCLUDED.state, reason = NULL",
+		" source_started = EXCLUDED.source_started, commit_lsn = NULL, commit_end = NULL,"
+		" commit_xid = NULL, state = EXCLUDED.state, reason = NULL",
 		ARG_TEXT(stream->server_name),
 		ARG_OID(server),
 		ARG_TEXT(stream->slot_name),
@@ -486,7 +493,8 @@ stream_insert(const Stream *stream, Oid server)
 		ARG_TEXT(stream->system_identifier),
 		ARG_INT4(stream->timeline),
 		ARG_TEXT(stream->instance_id),
-		ARG_LSN(stream->applied_lsn));
+		ARG_LSN(stream->applied_lsn),
+		ARG_TIME(stream->source_started));
 	event_record_stream(stream->server_name, "streaming", "a slot was made");
 }
 
@@ -533,17 +541,22 @@ stream_set_publication(const char *server_name, Oid publication_oid)
 }
 
 void
-stream_advance(Stream *stream, XLogRecPtr applied_lsn, TimestampTz commit_time)
+stream_advance(Stream *stream, XLogRecPtr applied_lsn, const SourceCommit *commit)
 {
 	CatalogRows *rows = CATALOG_EXECUTE(
 		"UPDATE depipe.stream SET applied_lsn = $3, commit_time = COALESCE($4, commit_time),"
+		" commit_lsn = COALESCE($5, commit_lsn), commit_end = COALESCE($6, commit_end),"
+		" commit_xid = COALESCE($7, commit_xid),"
 		" batch_number = batch_number OPERATOR(pg_catalog.+) 1"
 		" WHERE server_name OPERATOR(pg_catalog.=) $1::name"
 		" AND batch_number OPERATOR(pg_catalog.=) $2",
 		ARG_TEXT(stream->server_name),
 		ARG_INT8(stream->batch_number),
 		ARG_LSN(applied_lsn),
-		ARG_TIME(commit_time));
+		ARG_TIME(commit->time),
+		ARG_LSN(commit->lsn),
+		ARG_LSN(commit->end),
+		commit->lsn == 0 ? ARG_NULL(INT8OID) : ARG_INT8(commit->xid));
 
 	if (rows->processed != 1)
 		ereport(ERROR,
@@ -551,6 +564,17 @@ stream_advance(Stream *stream, XLogRecPtr applied_lsn, TimestampTz commit_time)
 				 errmsg("another run moved the stream of server \"%s\"", stream->server_name)));
 	stream->batch_number++;
 	stream->applied_lsn = applied_lsn;
+	if (commit->lsn != 0)
+		stream->commit = *commit;
+}
+
+void
+stream_set_started(const char *server_name, TimestampTz source_started)
+{
+	(void) CATALOG_EXECUTE("UPDATE depipe.stream SET source_started = $2"
+						   " WHERE server_name OPERATOR(pg_catalog.=) $1::name",
+						   ARG_TEXT(server_name),
+						   ARG_TIME(source_started));
 }
 
 void

@@ -47,6 +47,15 @@ typedef struct Load
 	bool made_table;
 } Load;
 
+/* A transaction of the source, as its stream tells it. */
+typedef struct SourceCommit
+{
+	XLogRecPtr lsn; /* start of its commit record; 0: none has come yet */
+	XLogRecPtr end; /* of the record */
+	TransactionId xid;
+	TimestampTz time;
+} SourceCommit;
+
 typedef struct Stream
 {
 	char *server_name;
@@ -59,6 +68,8 @@ typedef struct Stream
 	int32 timeline;
 	char *instance_id; /* of the database that made it: core/catalog_instance */
 	XLogRecPtr applied_lsn;
+	SourceCommit commit;        /* the last one that is applied */
+	TimestampTz source_started; /* the source's postmaster, when the stream was last checked */
 	int64 batch_number;
 	char *state; /* 'streaming', 'needs_resync', 'detached' */
 	char *reason;
@@ -143,9 +154,12 @@ extern void stream_set_publication(const char *server_name, Oid publication_oid)
 
 /*
  * Progress of the stream: raises 40001 unless the batch number is still the
- * expected one.  Sets stream->batch_number and applied_lsn.
+ * expected one.  Sets stream->batch_number, applied_lsn and commit.
  */
-extern void stream_advance(Stream *stream, XLogRecPtr applied_lsn, TimestampTz commit_time);
+extern void stream_advance(Stream *stream, XLogRecPtr applied_lsn, const SourceCommit *commit);
+
+/* The stream goes on at a source that was started at this time. */
+extern void stream_set_started(const char *server_name, TimestampTz source_started);
 
 /* What was seen at the source, for depipe.stat_streams. */
 extern void stream_set_source(const char *server_name, XLogRecPtr received_lsn,

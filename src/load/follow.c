@@ -33,6 +33,7 @@
 #include "core/transaction.h"
 #include "load/source.h"
 #include "load/step.h"
+#include "load/witness.h"
 #include "pgstat.h"
 #include "utils/inval.h"
 #include "utils/memutils.h"
@@ -200,6 +201,7 @@ look_work(void *argument)
 	slot = source_slot_describe(session->control, session->stream->slot_name);
 	following->position.retained_bytes = slot->retained_bytes;
 	following->position.safe_wal_size = slot->safe_wal_size;
+	witness_mark(session);
 	following->position.source = source_position(session->control, &following->source_time);
 	stream_ping(session);
 	if (GetCurrentTimestamp() - stream_heard_at(session) > SILENCE_MOST)

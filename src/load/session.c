@@ -12,7 +12,8 @@
  *
  * A stream goes on only when nothing can have been missed: same system, same
  * timeline, same publication, the slot there and not ahead of what is
- * recorded here as applied.  Otherwise the loads say needs_resync.
+ * recorded here as applied, and the source's history the one that was read
+ * (witness.c).  Otherwise the loads say needs_resync.
  *
  *-------------------------------------------------------------------------
  */
@@ -29,6 +30,7 @@
 #include "core/transaction.h"
 #include "load/publication.h"
 #include "load/rowreader.h"
+#include "load/witness.h"
 #include "storage/lock.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
@@ -594,7 +596,7 @@ stream_problem(LoadSession *session)
 						stream->slot_name,
 						LSN_FORMAT_ARGS(slot->confirmed),
 						LSN_FORMAT_ARGS(stream->applied_lsn));
-	return NULL;
+	return witness_problem(session, slot);
 }
 
 static bool
@@ -827,6 +829,8 @@ make_stream(LoadSession *session)
 									 CRS_NOEXPORT_SNAPSHOT,
 									 &position);
 	stream->applied_lsn = position;
+	witness_begin(session);
+	stream->source_started = session->source_started;
 	stream->state = "streaming";
 	if (session->stream != NULL)
 		stream->batch_number = session->stream->batch_number;
@@ -956,6 +960,9 @@ session_record(LoadSession *session)
 	record_instance(session);
 	if (session->made_stream)
 		stream_insert(session->stream, session->server->oid);
+	else if (session_has_stream(session) &&
+			 session->source_started != session->stream->source_started)
+		stream_set_started(session->server->name, session->source_started);
 	else if (session->lost != NULL)
 		stream_set_state(session->server->name, "needs_resync", session->lost);
 	else if (session->foreign != NULL)

@@ -71,10 +71,11 @@ typedef struct LoadSession
 	Connection *streaming; /* NULL: not started */
 	char *system_identifier;
 	int timeline;
-	bool same_cluster; /* the source is a database of this cluster */
-	Stream *stream;    /* NULL until there is a slot */
-	bool made_stream;  /* by this run, not recorded yet */
-	char *lost;        /* why the stream cannot go on */
+	TimestampTz source_started; /* the source's postmaster */
+	bool same_cluster;          /* the source is a database of this cluster */
+	Stream *stream;             /* NULL until there is a slot */
+	bool made_stream;           /* by this run, not recorded yet */
+	char *lost;                 /* why the stream cannot go on */
 	List *tasks;
 	uint64 serial;               /* of the batch: what was made for another one is gone */
 	XLogRecPtr stop;             /* read the stream up to here */
@@ -247,6 +248,12 @@ extern TimestampTz stream_heard_at(const LoadSession *session);
 
 /* Tell the source that everything before this position is durable here. */
 extern void stream_confirm(LoadSession *session, XLogRecPtr position);
+
+/* The command that starts a stream behind this position. */
+extern char *stream_start_command(LoadSession *session, XLogRecPtr position, bool binary);
+
+/* The last transaction that came; its lsn is 0 when none has. */
+extern const SourceCommit *stream_last_commit(LoadSession *session);
 
 /* Where the batch ends, and the commit time of its last transaction (0: none). */
 extern XLogRecPtr stream_batch_end(LoadSession *session, TimestampTz *commit_time);

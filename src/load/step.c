@@ -17,6 +17,7 @@
 #include "core/guarded.h"
 #include "core/transaction.h"
 #include "load/step.h"
+#include "load/witness.h"
 #include "utils/memutils.h"
 
 /* An idle stream is recorded only when it has moved so far, or so long ago. */
@@ -38,7 +39,10 @@ start_work(void *argument)
 	LoadSession *session = argument;
 
 	if (!session->exact && !session->following)
+	{
+		witness_mark(session);
 		session->stop = source_position(session->control, &session->stop_time);
+	}
 	stream_start(session);
 	return true;
 }
@@ -114,12 +118,14 @@ record_progress(LoadSession *session, bool changed)
 {
 	TimestampTz time;
 	XLogRecPtr end = stream_batch_end(session, &time);
+	const SourceCommit *commit = stream_last_commit(session);
 	List *attempted = NIL;
 	ListCell *cell;
 
+	changed |= commit->end > session->stream->commit.end && witness_wanted(session);
 	if (end <= session->stream->applied_lsn || (!changed && !is_far(session, end)))
 		return;
-	stream_advance(session->stream, end, time);
+	stream_advance(session->stream, end, commit);
 	/* what the caller may still roll back must not be told to the source */
 	if (!session->options->commit)
 		session->stream->own_write = true;
@@ -132,7 +138,7 @@ record_progress(LoadSession *session, bool changed)
 		if (task->attempted && !task->stopped)
 			attempted = lappend_int(attempted, task->target->id);
 	}
-	loads_set_applied(attempted, end);
+	loads_set_applied(attempted, session->stream->commit.end);
 	loads_set_data_as_of(complete_targets(session, attempted), time);
 }
 
@@ -246,8 +252,7 @@ try_batch(LoadSession *session)
 	for (;;)
 	{
 		List *without_run = tasks_without_run(session);
-		int64 batch_number = session->stream->batch_number;
-		XLogRecPtr applied = session->stream->applied_lsn;
+		Stream before = *session->stream;
 		LoadTask *blamed;
 		ErrorData *error;
 
@@ -257,8 +262,7 @@ try_batch(LoadSession *session)
 			return NULL;
 		/* that there is no room to read a change is not for its table to mend */
 		blamed = error->sqlerrcode == ERRCODE_DISK_FULL ? NULL : session->current;
-		session->stream->batch_number = batch_number;
-		session->stream->applied_lsn = applied;
+		*session->stream = before;
 		forget_batch(session, without_run);
 		if (blamed == NULL)
 			return error;

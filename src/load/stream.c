@@ -101,6 +101,8 @@ typedef struct StreamState
 	TimestampTz heard_at;  /* when something came last */
 	XLogRecPtr commit_lsn; /* of the transaction being read */
 	TimestampTz commit_time;
+	TransactionId commit_xid;
+	SourceCommit last_commit; /* the last one that was read */
 	XLogRecPtr batch_end;
 	TimestampTz batch_time;
 	int64 changes;      /* of the batch */
@@ -130,8 +132,8 @@ send_feedback(LoadSession *session, bool ask_reply)
 	pfree(reply.data);
 }
 
-static char *
-start_command(LoadSession *session)
+char *
+stream_start_command(LoadSession *session, XLogRecPtr position, bool binary)
 {
 	StringInfoData sql;
 
@@ -140,10 +142,10 @@ start_command(LoadSession *session)
 					 "START_REPLICATION SLOT \"%s\" LOGICAL %X/%X (proto_version '1',"
 					 " publication_names %s",
 					 session->stream->slot_name,
-					 LSN_FORMAT_ARGS(session->stream->applied_lsn),
+					 LSN_FORMAT_ARGS(position),
 					 sql_literal(quote_identifier(session->stream->publication)));
-	if (session->streaming->version >= 140000)
-		appendStringInfo(&sql, ", messages 'true'%s", session->binary ? ", binary 'true'" : "");
+	if (session->control->version >= 140000)
+		appendStringInfo(&sql, ", messages 'true'%s", binary ? ", binary 'true'" : "");
 	appendStringInfoChar(&sql, ')');
 	return sql.data;
 }
@@ -268,7 +270,10 @@ start_bulk(LoadSession *session)
 static void
 start_stream(LoadSession *session)
 {
-	source_start_stream(session->streaming, start_command(session), START_TRIES);
+	source_start_stream(
+		session->streaming,
+		stream_start_command(session, session->stream->applied_lsn, session->binary),
+		START_TRIES);
 	session->state->reading = READING_STREAM;
 }
 
@@ -375,6 +380,12 @@ TimestampTz
 stream_heard_at(const LoadSession *session)
 {
 	return session->state->heard_at;
+}
+
+const SourceCommit *
+stream_last_commit(LoadSession *session)
+{
+	return &session->state->last_commit;
 }
 
 XLogRecPtr
@@ -669,6 +680,7 @@ read_begin(LoadSession *session, StringInfo message)
 	session->state->in_transaction = true;
 	session->state->commit_lsn = begin.final_lsn;
 	session->state->commit_time = begin.committime;
+	session->state->commit_xid = begin.xid;
 	return true;
 }
 
@@ -681,6 +693,10 @@ read_commit(LoadSession *session, StringInfo message)
 	session->state->in_transaction = false;
 	session->state->batch_end = commit.end_lsn;
 	session->state->batch_time = commit.committime;
+	session->state->last_commit = (SourceCommit){session->state->commit_lsn,
+												 commit.end_lsn,
+												 session->state->commit_xid,
+												 commit.committime};
 }
 
 static Size

@@ -1,0 +1,213 @@
+/*-------------------------------------------------------------------------
+ *
+ * witness.c
+ *		Is the source still the one whose changes were applied?
+ *
+ * A source that was put back from an older copy of its data directory has the
+ * same system identifier, timeline, slot and publication, and its log soon
+ * grows past the position that was applied here.  It cannot have the same
+ * transactions: the last one that its stream has brought is recorded, by
+ * position, transaction ID and time of its commit.
+ *
+ * Nothing can change while the source's postmaster lives.  When it was started
+ * again the slot proves that nothing is missing, if it was told of that
+ * transaction: it cannot know a position that its source has not had.  What a
+ * slot was told need not survive a restart, though.  Then the stream is started
+ * at that transaction, which must be the first to come.
+ *
+ * Between that transaction and the recorded position of the stream nothing had
+ * come.  A source put back to there may have other changes in it now, so the
+ * stream starts where the proof ends.
+ *
+ * A copy's position is that of a snapshot, and no transaction's.  So that there
+ * is one behind it, an empty message is written to the source's log.  Sources
+ * before 14, and standbys, cannot be asked to; there only the position tells.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "load/witness.h"
+
+#include "libpq/pqformat.h"
+#include "replication/logicalproto.h"
+#include "utils/timestamp.h"
+
+#define FIRST_WITH_MESSAGES 140000
+#define TRIES 50 /* times 0.1 s: our last connection may be just ending */
+#define WAIT_MS 1000
+
+/* ---- the source now ---- */
+
+typedef struct SourceNow
+{
+	bool standby;
+	XLogRecPtr flushed;
+	TimestampTz started;
+} SourceNow;
+
+static SourceNow
+look_at_source(LoadSession *session)
+{
+	SourceNow now;
+	SourceRows *rows = source_query(session->control,
+									2,
+									"SELECT pg_catalog.pg_is_in_recovery(),"
+									" (extract(epoch FROM pg_catalog.pg_postmaster_start_time())"
+									" * 1000000)::bigint",
+									"look at the source");
+
+	now.standby = rows->values[0][0][0] == 't';
+	now.started = (TimestampTz) (strtoll(rows->values[0][1], NULL, 10) -
+								 (int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY);
+	now.flushed = source_position(session->control, NULL);
+	return now;
+}
+
+void
+witness_begin(LoadSession *session)
+{
+	session->source_started = look_at_source(session).started;
+}
+
+/* As far as anything of the source is in a table here, or was passed over. */
+static XLogRecPtr
+newest_position(const LoadSession *session)
+{
+	XLogRecPtr newest = session->stream->applied_lsn;
+	ListCell *cell;
+
+	foreach(cell, session->tasks)
+	{
+		const Load *load = ((LoadTask *) lfirst(cell))->load;
+
+		if (load->state == LOAD_STREAMING)
+			newest = Max(newest, load->applied_lsn);
+	}
+	return newest;
+}
+
+/* ---- the last transaction, once more ---- */
+
+/* Returns true when the message decides; *same: it is the transaction. */
+static bool
+compare_message(const SourceCommit *commit, char *buffer, int length, bool *same)
+{
+	StringInfoData message = {.data = buffer, .len = length, .maxlen = -1};
+	LogicalRepBeginData begin;
+	char kind = pq_getmsgbyte(&message);
+
+	*same = false;
+	if (kind == 'k')
+		return pq_getmsgint64(&message) > (int64) commit->lsn;
+	if (kind != 'w')
+		return false;
+	message.cursor += 3 * sizeof(int64);
+	if (pq_getmsgbyte(&message) != LOGICAL_REP_MSG_BEGIN)
+		return false;
+	logicalrep_read_begin(&message, &begin);
+	*same = begin.final_lsn == commit->lsn && begin.xid == commit->xid &&
+			begin.committime == commit->time;
+	return true;
+}
+
+/* Ask for a keepalive; confirms nothing. */
+static void
+ask_for_position(Connection *connection)
+{
+	StringInfoData reply;
+
+	initStringInfo(&reply);
+	pq_sendbyte(&reply, 'r');
+	for (int i = 0; i < 3; i++)
+		pq_sendint64(&reply, InvalidXLogRecPtr);
+	pq_sendint64(&reply, GetCurrentTimestamp());
+	pq_sendbyte(&reply, 1);
+	walrcv_send(connection->walrcv, reply.data, reply.len);
+	pfree(reply.data);
+}
+
+static bool
+commit_is_there(LoadSession *session)
+{
+	const SourceCommit *commit = &session->stream->commit;
+	Connection *connection = connection_open(session->server);
+	bool same = false;
+	bool decided = false;
+
+	source_start_stream(connection, stream_start_command(session, commit->lsn, false), TRIES);
+	while (!decided)
+	{
+		char *buffer;
+		int length = source_receive(connection, &buffer, WAIT_MS);
+
+		if (length < 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_CONNECTION_FAILURE),
+					 errmsg("server \"%s\" ended the stream", session->server->name)));
+		if (length == 0)
+			ask_for_position(connection);
+		else
+			decided = compare_message(commit, buffer, length, &same);
+	}
+	connection_close(connection);
+	return same;
+}
+
+char *
+witness_problem(LoadSession *session, const SourceSlot *slot)
+{
+	Stream *stream = session->stream;
+	const SourceCommit *commit = &stream->commit;
+	SourceNow now = look_at_source(session);
+	XLogRecPtr newest = newest_position(session);
+
+	session->source_started = now.started;
+	/* a standby may replay again what it has replayed before */
+	if (!now.standby && now.flushed < newest)
+		return psprintf("server \"%s\" was put back to an earlier state:"
+						" it is at %X/%X, behind %X/%X as applied here",
+						session->server->name,
+						LSN_FORMAT_ARGS(now.flushed),
+						LSN_FORMAT_ARGS(newest));
+	if (now.started == stream->source_started || commit->lsn == InvalidXLogRecPtr)
+		return NULL;
+	if (slot->confirmed < commit->end && !commit_is_there(session))
+		return psprintf("server \"%s\" was put back to an earlier state:"
+						" transaction %u, which committed at %X/%X, is not there any more",
+						session->server->name,
+						commit->xid,
+						LSN_FORMAT_ARGS(commit->lsn));
+	stream->applied_lsn = Min(stream->applied_lsn, Max(slot->confirmed, commit->end));
+	return NULL;
+}
+
+/* ---- copies ---- */
+
+bool
+witness_wanted(const LoadSession *session)
+{
+	ListCell *cell;
+
+	foreach(cell, session->tasks)
+	{
+		const LoadTask *task = lfirst(cell);
+
+		if (task->load->state == LOAD_STREAMING && !task->stopped &&
+			task->load->applied_lsn > session->stream->commit.end)
+			return true;
+	}
+	return false;
+}
+
+void
+witness_mark(LoadSession *session)
+{
+	if (session->control->version < FIRST_WITH_MESSAGES || !witness_wanted(session))
+		return;
+	/* it is of no use to wait for a standby of the source */
+	(void) source_query(session->control,
+						2,
+						"SELECT pg_catalog.set_config('synchronous_commit', 'local', true),"
+						" CASE WHEN NOT pg_catalog.pg_is_in_recovery() THEN"
+						" pg_catalog.pg_logical_emit_message(true, 'depipe', '') END",
+						"write a message to the log");
+}
