@@ -23,6 +23,12 @@ ALTER TABLE depipe.event ADD COLUMN server_name name;
 DROP INDEX depipe.verdict_run_idx;
 CREATE INDEX verdict_run_idx ON depipe.verdict (run_id, constraint_id, verdict_id);
 
+-- Their indexes are over hashes now.
+ALTER TABLE depipe.pending_key DROP CONSTRAINT pending_key_pkey;
+ALTER TABLE depipe.pending_key ALTER COLUMN constraint_id SET NOT NULL, ALTER COLUMN reference_key SET NOT NULL;
+ALTER TABLE depipe.row_layout DROP CONSTRAINT row_layout_columns_key;
+ALTER TABLE depipe.quarantined_row DROP CONSTRAINT quarantined_row_key;
+
 -- @changes@
 
 -- Streams that were made here are this instance's; others were copied with their database.

@@ -193,6 +193,13 @@ SELECT pg_catalog.pg_extension_config_dump('depipe.breaker_setting', '');
 -- 3. state (never dumped: it means nothing elsewhere)
 -- ---------------------------------------------------------------------
 
+-- Texts of keys and names of columns can be longer than an index entry.
+CREATE FUNCTION depipe.key_hash(key text[])
+RETURNS bytea
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'depipe_key_hash';
+COMMENT ON FUNCTION depipe.key_hash(text[]) IS 'what stands for a key in the indexes of depipe: its SHA-256';
+
 -- relid is the table that a target was last bound to: it lets a rename be
 -- followed when no table of the old name is left.  owner_problem is what
 -- depipe.owner_problem said when it was last asked: changes of roles and of
@@ -325,10 +332,10 @@ CREATE TABLE depipe.pending_key (
 	constraint_id integer NOT NULL,
 	reference_key text[] NOT NULL,
 	since timestamptz NOT NULL,
-	CONSTRAINT pending_key_pkey PRIMARY KEY (constraint_id, reference_key),
 	CONSTRAINT pending_key_constraint_fkey FOREIGN KEY (constraint_id)
 		REFERENCES depipe.constraint_definition ON DELETE CASCADE
 );
+CREATE UNIQUE INDEX pending_key_key ON depipe.pending_key (constraint_id, depipe.key_hash(reference_key));
 
 -- passes: probes in a row that went well; outcomes: of the last runs, true is
 -- bad; wait: until the next probe, doubled by each that fails.
@@ -429,9 +436,9 @@ CREATE TABLE depipe.row_layout (
 	columns text[] NOT NULL,
 	types text[] NOT NULL,
 	CONSTRAINT row_layout_pkey PRIMARY KEY (layout_id),
-	CONSTRAINT row_layout_columns_key UNIQUE (target_id, columns, types),
 	CONSTRAINT row_layout_target_fkey FOREIGN KEY (target_id) REFERENCES depipe.target ON DELETE CASCADE
 );
+CREATE UNIQUE INDEX row_layout_columns_key ON depipe.row_layout (target_id, depipe.key_hash(columns), depipe.key_hash(types));
 
 -- Deltas that wait, in source order.  kind: 'row', or 'clear' (TRUNCATE);
 -- batch: items of one delta have the same; unknown: columns (by name) that the
@@ -471,10 +478,11 @@ CREATE TABLE depipe.quarantined_row (
 	retry boolean NOT NULL DEFAULT false,
 	quarantined_at timestamptz NOT NULL DEFAULT clock_timestamp(),
 	CONSTRAINT quarantined_row_pkey PRIMARY KEY (quarantine_id),
-	CONSTRAINT quarantined_row_key UNIQUE (target_id, row_key),
 	CONSTRAINT quarantined_row_target_fkey FOREIGN KEY (target_id) REFERENCES depipe.target ON DELETE CASCADE
 );
-
+CREATE UNIQUE INDEX quarantined_row_key ON depipe.quarantined_row (target_id, depipe.key_hash(row_key));
+CREATE INDEX quarantined_row_previous_idx ON depipe.quarantined_row (target_id, depipe.key_hash(previous_key))
+	WHERE previous_key IS NOT NULL;
 CREATE INDEX quarantined_row_retry_idx ON depipe.quarantined_row (target_id) WHERE retry;
 
 CREATE TABLE depipe.event (

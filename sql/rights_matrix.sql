@@ -45,6 +45,7 @@ INSERT INTO matrix.function VALUES
 	('may_see', $$depipe.may_see('matrix', 'made', 'regress_owner')$$, 'sropm'),
 	('may_inspect', $$depipe.may_inspect('regress_owner')$$, 'sropm'),
 	('role_in', $$depipe.role_in('regress_owner')$$, 'sropm'),
+	('key_hash', $$depipe.key_hash('{a}')$$, 'sropm'),
 	('role_out', $$depipe.role_out('regress_owner')$$, 'sropm'),
 	('owner_problem', $$depipe.owner_problem('regress_owner', NULL)$$, 'sropm'),
 	('reason_for_reader', $$depipe.reason_for_reader('regress_owner', 'because')$$, 'sropm'),

@@ -5,6 +5,7 @@
  *
  * Statements are constants.  Their plans are kept for the session in a table
  * keyed by the address of the text, and run as the owner of the extension.
+ * They are small, whatever the planner may estimate: without JIT.
  * A definition stays with its name; target_state.relid remembers the table it
  * was last bound to, so that a rename is followed when no table of the old
  * name is left.
@@ -153,6 +154,7 @@ catalog_execute_from(const char *sql, int nargs, const CatalogArg *args, const c
 		nulls[i] = args[i].isnull ? 'n' : ' ';
 	}
 	identity_become_extension(&identity);
+	identity_without_jit();
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	if (relation != NULL)

@@ -16,6 +16,16 @@
 
 #define TARGET_IS " WHERE target_id OPERATOR(pg_catalog.=) $1"
 
+/* Found by the hash, which is in an index, and compared. */
+#define SAME_KEY(a, b)                                                     \
+	"depipe.key_hash(" a ") OPERATOR(pg_catalog.=) depipe.key_hash(" b ")" \
+	" AND " a " OPERATOR(pg_catalog.=) " b
+#define ROW_IS_PREVIOUS SAME_KEY("q.row_key", "r.previous_key")
+#define PREVIOUS_IS_ROW SAME_KEY("q.previous_key", "r.row_key")
+#define ROW_IS_GIVEN SAME_KEY("q.row_key", "$2")
+#define ROW_IS_KEY SAME_KEY("q.row_key", "k.key")
+#define PREVIOUS_IS_KEY SAME_KEY("q.previous_key", "k.key")
+
 /* ---- what there is about targets ---- */
 
 #define MARK_IF(condition, mark) "CASE WHEN EXISTS (" condition ") THEN " mark " ELSE 0 END"
@@ -69,13 +79,14 @@ catalog_layout_id(int32 target_id, Delta *delta)
 		columns = lappend(columns, NameStr(att->attname));
 		types = lappend(types, sql_type(att->atttypid, att->atttypmod));
 	}
-	rows = CATALOG_EXECUTE("INSERT INTO depipe.row_layout (target_id, columns, types)"
-						   " VALUES ($1, COALESCE($2, '{}'), COALESCE($3, '{}'))"
-						   " ON CONFLICT ON CONSTRAINT row_layout_columns_key"
-						   " DO UPDATE SET columns = EXCLUDED.columns RETURNING layout_id",
-						   ARG_INT4(target_id),
-						   ARG_TEXT_ARRAY(columns),
-						   ARG_TEXT_ARRAY(types));
+	rows = CATALOG_EXECUTE(
+		"INSERT INTO depipe.row_layout (target_id, columns, types)"
+		" VALUES ($1, COALESCE($2, '{}'), COALESCE($3, '{}'))"
+		" ON CONFLICT (target_id, depipe.key_hash(columns), depipe.key_hash(types))"
+		" DO UPDATE SET columns = EXCLUDED.columns RETURNING layout_id",
+		ARG_INT4(target_id),
+		ARG_TEXT_ARRAY(columns),
+		ARG_TEXT_ARRAY(types));
 	return catalog_int8(rows, 0, 1);
 }
 
@@ -196,8 +207,7 @@ catalog_quarantine(int32 target_id, int64 layout_id, int64 run_id, TupleDesc des
 	(void) catalog_execute_from(
 		"WITH moved AS (DELETE FROM depipe.quarantined_row q USING _depipe_quarantined r"
 		" WHERE q.target_id OPERATOR(pg_catalog.=) $1"
-		" AND q.row_key OPERATOR(pg_catalog.=) r.previous_key"
-		" RETURNING q.row_key, q.previous_key)"
+		" AND " ROW_IS_PREVIOUS " RETURNING q.row_key, q.previous_key)"
 		" INSERT INTO depipe.quarantined_row AS q (target_id, layout_id, row_key, image,"
 		" constraint_ids, reasons, lsn, commit_time, previous_key, run_id)"
 		" SELECT $1, $2, r.row_key, r.image, r.constraint_ids,"
@@ -208,7 +218,7 @@ catalog_quarantine(int32 target_id, int64 layout_id, int64 run_id, TupleDesc des
 		" NULLIF($3, 0)"
 		" FROM _depipe_quarantined r LEFT JOIN moved m"
 		" ON m.row_key OPERATOR(pg_catalog.=) r.previous_key"
-		" ON CONFLICT ON CONSTRAINT quarantined_row_key DO UPDATE SET"
+		" ON CONFLICT (target_id, depipe.key_hash(row_key)) DO UPDATE SET"
 		" layout_id = EXCLUDED.layout_id, image = EXCLUDED.image,"
 		" constraint_ids = EXCLUDED.constraint_ids, reasons = EXCLUDED.reasons,"
 		" lsn = EXCLUDED.lsn, commit_time = EXCLUDED.commit_time,"
@@ -224,7 +234,7 @@ catalog_quarantine(int32 target_id, int64 layout_id, int64 run_id, TupleDesc des
 	(void) catalog_execute_from("UPDATE depipe.quarantined_row q SET previous_key = NULL"
 								" FROM _depipe_quarantined r"
 								" WHERE q.target_id OPERATOR(pg_catalog.=) $1"
-								" AND q.previous_key OPERATOR(pg_catalog.=) r.row_key",
+								" AND " PREVIOUS_IS_ROW,
 								1,
 								args,
 								"_depipe_quarantined",
@@ -249,7 +259,7 @@ catalog_quarantined_image(int32 target_id, ArrayType *key)
 	return CATALOG_EXECUTE("SELECT l.columns, q.image FROM depipe.quarantined_row q"
 						   " JOIN depipe.row_layout l USING (layout_id)"
 						   " WHERE q.target_id OPERATOR(pg_catalog.=) $1"
-						   " AND q.row_key OPERATOR(pg_catalog.=) $2",
+						   " AND " ROW_IS_GIVEN,
 						   ARG_INT4(target_id),
 						   ARG_DATUM(TEXTARRAYOID, PointerGetDatum(key)));
 }
@@ -272,7 +282,7 @@ catalog_quarantine_supersede(int32 target_id, TupleDesc desc, Tuplestorestate *r
 
 	previous = catalog_execute_from("DELETE FROM depipe.quarantined_row q USING _depipe_keys k"
 									" WHERE q.target_id OPERATOR(pg_catalog.=) $1"
-									" AND q.row_key OPERATOR(pg_catalog.=) k.key"
+									" AND " ROW_IS_KEY
 									" RETURNING CASE WHEN NOT EXISTS (SELECT FROM _depipe_keys o"
 									" WHERE o.key OPERATOR(pg_catalog.=) q.previous_key)"
 									" THEN q.previous_key END",
@@ -285,7 +295,7 @@ catalog_quarantine_supersede(int32 target_id, TupleDesc desc, Tuplestorestate *r
 	(void) catalog_execute_from("UPDATE depipe.quarantined_row q SET previous_key = NULL"
 								" FROM _depipe_keys k"
 								" WHERE q.target_id OPERATOR(pg_catalog.=) $1 AND k.present"
-								" AND q.previous_key OPERATOR(pg_catalog.=) k.key",
+								" AND " PREVIOUS_IS_KEY,
 								lengthof(args),
 								args,
 								"_depipe_keys",
