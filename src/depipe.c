@@ -13,6 +13,7 @@
 #include <limits.h>
 
 #include "fmgr.h"
+#include "publish/triggers.h"
 #include "tcop/utility.h"
 #include "transform/transform.h"
 #include "utils/guc.h"
@@ -228,6 +229,7 @@ _PG_init(void)
 	depipe_is_preloaded = process_shared_preload_libraries_in_progress;
 	previous_utility = ProcessUtility_hook;
 	ProcessUtility_hook = utility;
+	triggers_init();
 	/* pg_upgrade runs the server on catalogs that are half made */
 	if (depipe_is_preloaded && !IsBinaryUpgrade)
 		launcher_init();

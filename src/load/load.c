@@ -270,6 +270,7 @@ check_target(const char *schema_name, const char *table_name, Oid *relid)
 	if (kind != RELKIND_RELATION && kind != RELKIND_PARTITIONED_TABLE)
 		ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE), errmsg("%s is not a table", display)));
 	identity_check_table_owner(*relid, display);
+	publish_refuse_rules(*relid, display);
 	return table_owner(*relid);
 }
 

@@ -40,6 +40,8 @@
 #include "core/sqltext.h"
 #include "executor/spi.h"
 #include "pgstat.h"
+#include "publish/triggers.h"
+#include "rewrite/prs2lock.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -124,9 +126,11 @@ execute_counted(ApplyTable *table, const char *sql, Snapshot snapshot)
 		set_locally("work_mem", psprintf("%dkB", depipe_batch_memory));
 	identity_pin_output();
 	before = written_so_far(table->target->relid);
+	triggers_begin(sql, SKIP_NONE);
 	depipe_is_writing = true;
 	execute(table, sql, snapshot);
 	depipe_is_writing = false;
+	triggers_end();
 	after = written_so_far(table->target->relid);
 	identity_restore(&identity);
 	table->run->inserted += after.inserted - before.inserted;
@@ -329,20 +333,53 @@ delete_sql(Target *target, Delta *delta, bool all_keys)
 	return sql.data;
 }
 
+/* The new images, each as often as its weight says. */
 static char *
-insert_sql(Target *target, Delta *delta)
+new_images_sql(Delta *delta)
 {
 	StringInfoData sql;
 
 	initStringInfo(&sql);
-	appendStringInfo(&sql, "INSERT INTO %s ", target->display);
-	append_insert(&sql, delta);
 	appendStringInfoString(&sql, "SELECT ");
 	sql_append_columns(&sql, delta->columns, "d");
 	appendStringInfo(&sql, " FROM %s d", delta->name);
 	if (delta->nkeys == 0)
 		appendStringInfoString(&sql, ", LATERAL pg_catalog.generate_series(1, d._depipe_weight) n");
 	appendStringInfoString(&sql, " WHERE d._depipe_weight OPERATOR(pg_catalog.>) 0");
+	return sql.data;
+}
+
+/* An insertion that opens all partitions at its start: it joins with no row. */
+static char *
+merge_insert_sql(Target *target, Delta *delta)
+{
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	appendStringInfo(&sql,
+					 "MERGE INTO %s t USING (%s) d"
+					 " ON t.ctid OPERATOR(pg_catalog.=) '(0,0)'::pg_catalog.tid"
+					 " WHEN NOT MATCHED THEN INSERT ",
+					 target->display,
+					 new_images_sql(delta));
+	append_insert(&sql, delta);
+	appendStringInfoString(&sql, "VALUES (");
+	sql_append_columns(&sql, delta->columns, "d");
+	appendStringInfoChar(&sql, ')');
+	return sql.data;
+}
+
+static char *
+insert_sql(ApplyTable *table)
+{
+	StringInfoData sql;
+
+	if (table->open_partitions)
+		return merge_insert_sql(table->target, table->delta);
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "INSERT INTO %s ", table->target->display);
+	append_insert(&sql, table->delta);
+	appendStringInfoString(&sql, new_images_sql(table->delta));
 	return sql.data;
 }
 
@@ -419,17 +456,17 @@ write_new_images(ApplyTable *table, Snapshot snapshot)
 		if (delta->nrows > delta->new_images)
 			execute_counted(table, delete_copies_sql(table->target, delta), snapshot);
 		if (delta->new_images > 0)
-			execute_counted(table, insert_sql(table->target, delta), snapshot);
+			execute_counted(table, insert_sql(table), snapshot);
 	}
 	else if (delta->clear)
 	{
 		if (delta->new_images > 0)
-			execute_counted(table, insert_sql(table->target, delta), snapshot);
+			execute_counted(table, insert_sql(table), snapshot);
 	}
 	else if (table->mode == APPLY_REPLACE)
 	{
 		execute_counted(table, delete_sql(table->target, delta, true), snapshot);
-		execute_counted(table, insert_sql(table->target, delta), snapshot);
+		execute_counted(table, insert_sql(table), snapshot);
 	}
 	else if (!table->referenced)
 		execute_counted(table, merge_sql(table, delta->nrows > delta->new_images), snapshot);
@@ -530,10 +567,47 @@ has_all_columns(Delta *delta, Relation rel)
 }
 
 void
+publish_refuse_rules(Oid relid, const char *display)
+{
+	Relation rel = table_open(relid, AccessShareLock);
+	bool has_rules = rel->rd_rules != NULL && rel->rd_rules->numLocks > 0;
+
+	table_close(rel, NoLock);
+	if (has_rules)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("table %s has rules", display),
+				 errdetail("A rule could put something else in the place of what is written."),
+				 errhint("Drop its rules; pg_rules lists them.")));
+}
+
+/* Are there partitions whose triggers must be known before rows are routed to them? */
+static bool
+must_open_partitions(Relation rel)
+{
+	bool found = false;
+	ListCell *cell;
+
+	if (rel->rd_rel->relkind != RELKIND_PARTITIONED_TABLE)
+		return false;
+	foreach(cell, find_all_inheritors(RelationGetRelid(rel), RowExclusiveLock, NULL))
+	{
+		Relation leaf = table_open(lfirst_oid(cell), NoLock);
+
+		found |= triggers_matter(leaf, SKIP_NONE);
+		table_close(leaf, NoLock);
+	}
+	return found;
+}
+
+void
 apply_prepare(ApplyTable *table)
 {
-	Relation rel = table_open(table->target->relid, NoLock);
+	Relation rel;
 
+	publish_refuse_rules(table->target->relid, table->target->display);
+	rel = table_open(table->target->relid, NoLock);
+	table->open_partitions = must_open_partitions(rel);
 	/* cached: no scan per batch */
 	table->referenced = RelationGetFKeyList(rel) != NIL || rel->rd_rel->relhastriggers;
 	table->replaceable = !is_foreign_key_target(rel) && has_all_columns(table->delta, rel);

@@ -23,10 +23,11 @@ typedef struct ApplyTable
 	Delta *delta;
 	Run *run;
 	ApplyMode mode;
-	bool referenced;  /* it has or may have foreign keys or triggers: see apply_order */
-	bool replaceable; /* APPLY_REPLACE would lose nothing: no foreign key points at it, and the
+	bool referenced;      /* it has or may have foreign keys or triggers: see apply_order */
+	bool replaceable;     /* APPLY_REPLACE would lose nothing: no foreign key points at it, and the
 						* delta has all of its columns */
-	List *key_order;  /* numbers of the key's columns in the order of an index on them, or NIL */
+	bool open_partitions; /* rows must not be routed to partitions that nobody has looked at */
+	List *key_order; /* numbers of the key's columns in the order of an index on them, or NIL */
 } ApplyTable;
 
 /* Fill in referenced, replaceable and key_order. */

@@ -33,7 +33,6 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
-#include "utils/reltrigger.h"
 #include "utils/snapmgr.h"
 
 /* Passes after which a batch whose rows keep falling out is given up. */
@@ -50,7 +49,6 @@ typedef struct ItemState
 	List *row_verdicts;
 	List *table_verdicts;
 	List *set_aside; /* of SetAside */
-	char *deferred;  /* constraints to be set back to deferred, or NULL */
 	Action action;   /* the strongest, as enforced */
 } ItemState;
 
@@ -118,85 +116,6 @@ publish_lock(List *targets, bool nowait)
 		if (!lock_target(lfirst(cell), nowait))
 			failed = lappend(failed, lfirst(cell));
 	return failed;
-}
-
-/* ---- deferrable constraints ---- */
-
-static void
-execute_utility(const char *sql)
-{
-	MemoryContext caller = CurrentMemoryContext;
-
-	if (SPI_execute(sql, false, 0) < 0)
-		elog(ERROR, "could not execute \"%s\"", sql);
-	MemoryContextSwitchTo(caller); /* SPI leaves us in its own, which ends with it */
-}
-
-/* A plain table whose constraints can be deferred has triggers that can be; others may. */
-static bool
-may_have_deferrable(Oid relid)
-{
-	Relation rel = table_open(relid, NoLock);
-	TriggerDesc *triggers = rel->trigdesc;
-	bool found = rel->rd_rel->relkind != RELKIND_RELATION;
-
-	for (int i = 0; !found && triggers != NULL && i < triggers->numtriggers; i++)
-		found = triggers->triggers[i].tgdeferrable;
-	table_close(rel, NoLock);
-	return found;
-}
-
-/*
- * Constraints of the target, and foreign keys that point at it, are checked at
- * the end of each statement: a restricted operation cannot queue deferred
- * checks, and nothing may fire after the gate.  By name, never ALL, which
- * would run the caller's own pending checks.
- */
-static void
-make_constraints_immediate(ItemState *state)
-{
-	MemoryContext caller = CurrentMemoryContext;
-	StringInfoData names;
-	StringInfoData deferred;
-
-	if (!may_have_deferrable(state->item->target->relid))
-		return;
-	initStringInfo(&names);
-	initStringInfo(&deferred);
-	if (SPI_execute_with_args("SELECT pg_catalog.format('%I.%I', n.nspname, c.conname),"
-							  " c.condeferred FROM pg_catalog.pg_constraint c"
-							  " JOIN pg_catalog.pg_namespace n"
-							  " ON n.oid OPERATOR(pg_catalog.=) c.connamespace"
-							  " WHERE c.condeferrable AND (c.conrelid OPERATOR(pg_catalog.=) $1"
-							  " OR c.confrelid OPERATOR(pg_catalog.=) $1)",
-							  1,
-							  (Oid[]){OIDOID},
-							  (Datum[]){ObjectIdGetDatum(state->item->target->relid)},
-							  NULL,
-							  false,
-							  0) != SPI_OK_SELECT)
-		elog(ERROR, "could not read deferrable constraints");
-	MemoryContextSwitchTo(caller); /* SPI leaves us in its own, which ends with it */
-	for (uint64 i = 0; i < SPI_processed; i++)
-	{
-		char *name = SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1);
-		bool isnull;
-
-		appendStringInfo(&names, "%s%s", names.len > 0 ? ", " : "", name);
-		if (DatumGetBool(SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 2, &isnull)))
-			appendStringInfo(&deferred, "%s%s", deferred.len > 0 ? ", " : "", name);
-	}
-	if (names.len > 0)
-		execute_utility(psprintf("SET CONSTRAINTS %s IMMEDIATE", names.data));
-	if (deferred.len > 0)
-		state->deferred = deferred.data;
-}
-
-static void
-restore_constraints(ItemState *state)
-{
-	if (state->deferred != NULL)
-		execute_utility(psprintf("SET CONSTRAINTS %s DEFERRED", state->deferred));
 }
 
 /* ---- deciding ---- */
@@ -374,7 +293,6 @@ prepare_item(ItemState *state)
 	Preparation work = {state, false, NULL};
 	ErrorData *error;
 
-	make_constraints_immediate(state);
 	if (item->delta->nkeys == 0 && item->delta->nrows > item->delta->new_images)
 	{
 		net_bag(state);
@@ -405,7 +323,7 @@ prepare_item(ItemState *state)
 /* ---- a pass ---- */
 
 static List *
-apply_tables(List *states)
+apply_tables(List *states, ApplyTable **current)
 {
 	List *tables = NIL;
 	ListCell *cell;
@@ -417,9 +335,11 @@ apply_tables(List *states)
 		state->table.target = state->item->target;
 		state->table.delta = state->item->delta;
 		state->table.run = state->item->run;
+		*current = &state->table;
 		apply_prepare(&state->table);
 		tables = lappend(tables, &state->table);
 	}
+	*current = NULL;
 	return apply_order(tables);
 }
 
@@ -442,10 +362,12 @@ pass_work(void *argument)
 	Pass *pass = argument;
 	instr_time start;
 	instr_time end;
+	List *tables;
 	ListCell *cell;
 
 	INSTR_TIME_SET_CURRENT(start);
-	apply_all(apply_tables(pass->states), pass->snapshot, &pass->current);
+	tables = apply_tables(pass->states, &pass->current);
+	apply_all(tables, pass->snapshot, &pass->current);
 	CommandCounterIncrement();
 	INSTR_TIME_SET_CURRENT(end);
 	INSTR_TIME_SUBTRACT(end, start);
@@ -753,7 +675,6 @@ record_all(List *states)
 		if (state->item->status == PUBLISH_DONE && state->apply_done &&
 			(state->marks & MARK_REFERENCED) != 0)
 			retries |= gate_references(state->item->target, state->item->delta);
-		restore_constraints(state);
 	}
 	return retries;
 }

@@ -6,8 +6,7 @@
  * In one transaction, for all tables of a batch:
  *
  *		lock the targets (SHARE ROW EXCLUSIVE; publish_lock, before the
- *		snapshot is taken) and make their own deferrable constraints immediate
- *		by name
+ *		snapshot is taken)
  *		complete partial rows from the quarantine or the target
  *		internal subtransaction
  *			gate rows		violating rows are set aside (quarantine)
@@ -74,6 +73,9 @@ extern List *publish_lock(List *targets, bool nowait);
  * (see quarantine_take_retries).
  */
 extern bool publish(List *items, Snapshot snapshot);
+
+/* Raises 42809 when the table has rules: it cannot be a target. */
+extern void publish_refuse_rules(Oid relid, const char *display);
 
 /* ---- park.c: deltas that wait, in source order ---- */
 

@@ -500,6 +500,7 @@ provide_table(const CreateArguments *arguments, const Shape *shape, Target *decl
 	}
 	check_table_kind(relid, arguments->display);
 	identity_check_table_owner(relid, arguments->display);
+	publish_refuse_rules(relid, arguments->display);
 	difference = table_difference(relid, shape->columns);
 	if (difference != NULL && !(declared != NULL && declared->kind == TARGET_TRANSFORM))
 		ereport(ERROR,

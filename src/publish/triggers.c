@@ -1,0 +1,201 @@
+/*-------------------------------------------------------------------------
+ *
+ * triggers.c
+ *		Which triggers fire for rows that depipe writes.
+ *
+ * As with the server's own replication, a user's trigger fires for loaded rows
+ * only if it is ENABLE REPLICA or ENABLE ALWAYS; but foreign keys, whose
+ * triggers session_replication_role would leave out, too, stay enforced.  So
+ * the setting is not touched: a hook of the executor changes the statement's
+ * own copy of the triggers of the tables that it writes (ri_TrigDesc), before
+ * the first row.  Statements that foreign keys run in turn are the server's:
+ * the triggers of the tables that they reach fire as usual.
+ *
+ * In these copies nothing is deferrable, either: a restricted operation cannot
+ * queue deferred checks, and nothing may fire after the gate.  The state that
+ * the caller gave his constraints by SET CONSTRAINTS is not touched.
+ *
+ * Partitions that rows are routed to by an INSERT are opened when the first row
+ * arrives, with triggers that no hook has seen.  Whoever writes a partitioned
+ * table uses a MERGE, which opens them all at the start; that this was so is
+ * verified at the end.
+ *
+ * Invariant: the state below is looked at only while depipe_is_writing is set,
+ * which an error takes back.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "publish/triggers.h"
+
+#include "catalog/pg_trigger.h"
+#include "commands/trigger.h"
+#include "core/identity.h"
+#include "executor/executor.h"
+#include "nodes/execnodes.h"
+#include "utils/fmgroids.h"
+
+typedef struct Writing
+{
+	const char *sql;
+	int skip;
+	QueryDesc *query; /* NULL: not started */
+} Writing;
+
+static Writing writing = {0};
+static ExecutorStart_hook_type previous_start = NULL;
+static ExecutorFinish_hook_type previous_finish = NULL;
+
+void
+triggers_begin(const char *sql, int skip)
+{
+	writing.sql = sql;
+	writing.skip = skip;
+	writing.query = NULL;
+}
+
+void
+triggers_end(void)
+{
+	writing.sql = NULL;
+	writing.query = NULL;
+}
+
+/* ---- one trigger ---- */
+
+static bool
+restricts(Oid function)
+{
+	return function == F_RI_FKEY_NOACTION_DEL || function == F_RI_FKEY_NOACTION_UPD ||
+		   function == F_RI_FKEY_RESTRICT_DEL || function == F_RI_FKEY_RESTRICT_UPD;
+}
+
+static bool
+is_skipped(const Trigger *trigger, int skip)
+{
+	switch (RI_FKey_trigger_type(trigger->tgfoid))
+	{
+		case RI_TRIGGER_FK:
+			return (skip & SKIP_REFERENCING) != 0;
+		case RI_TRIGGER_PK:
+			return (skip & SKIP_REFERENCED) != 0 ||
+				   ((skip & SKIP_RESTRICTING) != 0 && restricts(trigger->tgfoid));
+		default:
+			return false;
+	}
+}
+
+/* Whether it fires for rows that depipe writes is other than for a user's. */
+static bool
+is_users(const Trigger *trigger)
+{
+	return !trigger->tgisinternal && (trigger->tgenabled == TRIGGER_FIRES_ON_ORIGIN ||
+									  trigger->tgenabled == TRIGGER_FIRES_ON_REPLICA);
+}
+
+static void
+change_trigger(Trigger *trigger, int skip)
+{
+	if (is_users(trigger))
+		trigger->tgenabled = trigger->tgenabled == TRIGGER_FIRES_ON_ORIGIN ? TRIGGER_DISABLED
+																		   : TRIGGER_FIRES_ALWAYS;
+	if (is_skipped(trigger, skip))
+		trigger->tgenabled = TRIGGER_DISABLED;
+}
+
+static bool
+matters(const TriggerDesc *triggers, int skip)
+{
+	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
+	{
+		const Trigger *trigger = &triggers->triggers[i];
+
+		if (trigger->tgenabled != TRIGGER_DISABLED &&
+			(is_users(trigger) || trigger->tgdeferrable || is_skipped(trigger, skip)))
+			return true;
+	}
+	return false;
+}
+
+bool
+triggers_matter(Relation rel, int skip)
+{
+	return matters(rel->trigdesc, skip);
+}
+
+/* ---- hooks ---- */
+
+/* ours: the statement of publish; else one that it has led to. */
+static void
+change_triggers(EState *estate, bool ours)
+{
+	ListCell *cell;
+
+	foreach(cell, estate->es_opened_result_relations)
+	{
+		TriggerDesc *triggers = ((ResultRelInfo *) lfirst(cell))->ri_TrigDesc;
+
+		for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
+		{
+			if (ours)
+				change_trigger(&triggers->triggers[i], writing.skip);
+			triggers->triggers[i].tgdeferrable = false;
+			triggers->triggers[i].tginitdeferred = false;
+		}
+	}
+}
+
+static void
+executor_start(QueryDesc *query, int flags)
+{
+	if (previous_start != NULL)
+		previous_start(query, flags);
+	else
+		standard_ExecutorStart(query, flags);
+	if (!depipe_is_writing || writing.sql == NULL)
+		return;
+	if (writing.query != NULL)
+		change_triggers(query->estate, false);
+	else if (strcmp(query->sourceText, writing.sql) == 0) /* not a function that planning ran */
+	{
+		writing.query = query;
+		change_triggers(query->estate, true);
+	}
+}
+
+/* Were there partitions whose triggers nobody has looked at? */
+static void
+check_routed(EState *estate)
+{
+	ListCell *cell;
+
+	foreach(cell, estate->es_tuple_routing_result_relations)
+	{
+		ResultRelInfo *routed = lfirst(cell);
+
+		if (matters(routed->ri_TrigDesc, writing.skip))
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("triggers of partition \"%s\" cannot be kept from firing",
+							RelationGetRelationName(routed->ri_RelationDesc))));
+	}
+}
+
+static void
+executor_finish(QueryDesc *query)
+{
+	if (depipe_is_writing && writing.query == query)
+		check_routed(query->estate);
+	if (previous_finish != NULL)
+		previous_finish(query);
+	else
+		standard_ExecutorFinish(query);
+}
+
+void
+triggers_init(void)
+{
+	previous_start = ExecutorStart_hook;
+	ExecutorStart_hook = executor_start;
+	previous_finish = ExecutorFinish_hook;
+	ExecutorFinish_hook = executor_finish;
+}

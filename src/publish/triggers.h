@@ -1,0 +1,33 @@
+/*-------------------------------------------------------------------------
+ *
+ * triggers.h
+ *		Which triggers fire for rows that depipe writes.  Private to publish.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DEPIPE_TRIGGERS_H
+#define DEPIPE_TRIGGERS_H
+
+#include "depipe.h"
+#include "utils/rel.h"
+
+/* Triggers of foreign keys that are left out, because the caller does their work. */
+#define SKIP_NONE 0x0
+#define SKIP_REFERENCING 0x1 /* checks of the table's own foreign keys */
+#define SKIP_RESTRICTING 0x2 /* NO ACTION and RESTRICT of those that point at it */
+#define SKIP_REFERENCED 0x4  /* everything of those that point at it */
+
+/*
+ * The next statement with this text writes a target.  The text must live until
+ * triggers_end(), which is to be called unless an error was raised.
+ */
+extern void triggers_begin(const char *sql, int skip);
+extern void triggers_end(void);
+
+/* Does the table have triggers that are not to fire as they are? */
+extern bool triggers_matter(Relation rel, int skip);
+
+/* Install the hooks of the executor (_PG_init). */
+extern void triggers_init(void);
+
+#endif /* DEPIPE_TRIGGERS_H */
