@@ -62,6 +62,19 @@ is_named(List *names, const char *name)
 	return false;
 }
 
+bool
+database_is_named(const char *name)
+{
+	char *setting = pstrdup(depipe_databases);
+	List *names = NIL;
+	bool named = !SplitIdentifierString(setting, ',', &names) || names == NIL ||
+				 is_named(names, name);
+
+	list_free(names);
+	pfree(setting);
+	return named;
+}
+
 /* Once for each name, until the setting is another one. */
 static void
 tell_unserved(List *names)
@@ -258,6 +271,9 @@ concerns_workers(Node *statement)
 		case T_AlterUserMappingStmt:
 		case T_DropUserMappingStmt:
 			return true;
+		case T_TransactionStmt:
+			/* what it has changed was said in a session that is over, perhaps before a crash */
+			return ((TransactionStmt *) statement)->kind == TRANS_STMT_COMMIT_PREPARED;
 		default:
 			return false;
 	}

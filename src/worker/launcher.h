@@ -33,6 +33,9 @@ extern void worker_transaction_end(void);
 /* Is the extension there, in the version of the library, and enabled? why not: a reason. */
 extern bool worker_may_work(const char **reason);
 
+/* Does depipe.databases name the database, or none at all? */
+extern bool database_is_named(const char *name);
+
 /* Is there a process that follows the stream of the server? */
 extern bool has_stream_worker(const char *server);
 

@@ -20,6 +20,7 @@
 
 #include "access/xact.h"
 #include "catalog/pg_extension.h"
+#include "commands/dbcommands.h"
 #include "commands/extension.h"
 #include "core/catalog_load.h"
 #include "core/catalog_worker.h"
@@ -50,6 +51,9 @@
 #define LOCKED_WAIT (200 * INT64CONST(1000))
 
 static MemoryContext worker_context = NULL;
+
+/* As of the last worker_may_work(): who renames a database ends its workers first. */
+static NameData database_name;
 
 /* ---- begin, transactions, end ---- */
 
@@ -105,8 +109,11 @@ worker_may_work(const char **reason)
 	ErrorData *error;
 
 	*reason = NULL;
+	namestrcpy(&database_name, get_database_name(MyDatabaseId));
 	if (!depipe_enabled)
 		*reason = "depipe.enabled is off";
+	else if (!database_is_named(NameStr(database_name)))
+		*reason = "depipe.databases does not name the database";
 	else if (!hold_extension())
 		*reason = "the extension is not there";
 	else if (XactReadOnly)
@@ -191,7 +198,7 @@ must_end(void)
 		ConfigReloadPending = false;
 		ProcessConfigFile(PGC_SIGHUP);
 	}
-	return !depipe_enabled || stream_is_asked_for();
+	return !depipe_enabled || !database_is_named(NameStr(database_name)) || stream_is_asked_for();
 }
 
 /* In each transaction: another script may have come with the last one. */
@@ -233,11 +240,10 @@ pause_stream(LoadFollowEnd end)
 {
 	TimestampTz until = GetCurrentTimestamp() + (end == FOLLOW_NONE ? NOTHING_WAIT : LOCKED_WAIT);
 
-	while (end != FOLLOW_AGAIN && GetCurrentTimestamp() < until && depipe_enabled &&
+	while (end != FOLLOW_AGAIN && GetCurrentTimestamp() < until && !must_end() &&
 		   !(end == FOLLOW_NONE && have_changed()))
 	{
 		CHECK_FOR_INTERRUPTS();
-		(void) must_end();
 		(void) WaitLatch(MyLatch,
 						 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
 						 TimestampDifferenceMilliseconds(GetCurrentTimestamp(), until) + 1,
