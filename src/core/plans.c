@@ -26,6 +26,7 @@
 #include "utils/memutils.h"
 #include "utils/plancache.h"
 #include "utils/resowner.h"
+#include "utils/snapmgr.h"
 
 #define KEPT_MOST 1000
 
@@ -218,4 +219,41 @@ plan_release(SPIPlanPtr plan)
 {
 	if (!source_of(plan)->is_saved)
 		(void) SPI_freeplan(plan);
+}
+
+/* ---- one state ---- */
+
+static void
+push_snapshot(void)
+{
+	PushCopiedSnapshot(ActiveSnapshotSet() ? GetActiveSnapshot() : GetTransactionSnapshot());
+	CommandCounterIncrement();
+	UpdateActiveSnapshotCommandId();
+}
+
+int
+read_query(const char *sql, int nparameters, Oid *types, Datum *values)
+{
+	int result;
+
+	push_snapshot();
+	result = nparameters > 0 ? SPI_execute_with_args(sql, nparameters, types, values, NULL, true, 0)
+							 : SPI_execute(sql, true, 0);
+	PopActiveSnapshot();
+	return result;
+}
+
+int
+read_plan(SPIPlanPtr plan, DestReceiver *receiver)
+{
+	SPIExecuteOptions options = {0};
+	int result;
+
+	options.must_return_tuples = true;
+	options.read_only = true;
+	options.dest = receiver;
+	push_snapshot();
+	result = SPI_execute_plan_extended(plan, &options);
+	PopActiveSnapshot();
+	return result;
 }

@@ -33,4 +33,14 @@ extern SPIPlanPtr plan_statement(const char *sql, TupleDesc columns, PlanStyle s
 /* After the execution. */
 extern void plan_release(SPIPlanPtr plan);
 
+/*
+ * Queries about one state of the database: they see what the active snapshot
+ * sees (without one: a fresh one), and what this transaction has done so far.
+ * SPI's read-only mode alone would not see the latter, and a fresh snapshot for
+ * each of them would see what others have committed since.  They return what
+ * SPI returns; receiver: gets the rows, NULL: SPI_tuptable has them.
+ */
+extern int read_query(const char *sql, int nparameters, Oid *types, Datum *values);
+extern int read_plan(SPIPlanPtr plan, DestReceiver *receiver);
+
 #endif /* DEPIPE_PLANS_H */

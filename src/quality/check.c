@@ -100,6 +100,7 @@ const CheckKind check_kinds[] = {
 					  {"reference_filter", ARGUMENT_TEXT, false, NULL}},
 		.validate = validate_relationships,
 		.compile = compile_relationships,
+		.failing = failing_relationships,
 	},
 	{
 		.name = "row_count",

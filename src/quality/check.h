@@ -143,7 +143,7 @@ typedef struct CheckKind
 	void (*evaluate)(const struct DataConstraint *constraint, const CheckScope *scope,
 					 Measure *measure);
 
-	/* rows that fail, as SQL over the whole table alias CHECK_ROW; with evaluate only */
+	/* rows that fail, as SQL on the alias CHECK_ROW, where it is not the row's expression */
 	char *(*failing)(const struct DataConstraint *constraint, Target *target);
 } CheckKind;
 
@@ -191,6 +191,10 @@ extern void evaluate_unique(const struct DataConstraint *constraint, const Check
 extern char *failing_unique(const struct DataConstraint *constraint, Target *target);
 extern void validate_relationships(CheckRule *rule);
 extern void compile_relationships(const CheckRule *rule, Relation rel, CompiledCheck *check);
+extern char *failing_relationships(const struct DataConstraint *constraint, Target *target);
+
+/* May few rows be looked up in the reference one by one? */
+extern bool relationships_by_index(const struct DataConstraint *constraint);
 
 /* ---- time_checks.c: kinds about time ---- */
 

@@ -18,6 +18,7 @@
 #include "catalog/pg_class.h"
 #include "core/arguments.h"
 #include "core/identity.h"
+#include "core/plans.h"
 #include "core/sqltext.h"
 #include "executor/spi.h"
 #include "funcapi.h"
@@ -240,18 +241,15 @@ find_violations(Search *search, const char *constraint_name, const char *conditi
 						" LATERAL pg_catalog.jsonb_populate_record(NULL::%s, x) r)",
 						target->display);
 	identity_become(target->owner, &identity);
-	result = SPI_execute_with_args(psprintf("SELECT %s, pg_catalog.to_jsonb(" CHECK_ROW
-											") FROM %s " CHECK_ROW " WHERE %s LIMIT " INT64_FORMAT,
-											key_text(target->relid),
-											from,
-											condition,
-											search->left),
-								   objects != NULL ? 1 : 0,
-								   types,
-								   values,
-								   NULL,
-								   false,
-								   0);
+	result = read_query(psprintf("SELECT %s, pg_catalog.to_jsonb(" CHECK_ROW ") FROM %s " CHECK_ROW
+								 " WHERE %s LIMIT " INT64_FORMAT,
+								 key_text(target->relid),
+								 from,
+								 condition,
+								 search->left),
+						objects != NULL ? 1 : 0,
+						types,
+						values);
 	if (result != SPI_OK_SELECT)
 		elog(ERROR, "search for violations failed: %s", SPI_result_code_string(result));
 	identity_restore(&identity);

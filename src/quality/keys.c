@@ -9,7 +9,8 @@
  *				columns, or on some of them, answers without any work.
  * relationships	a row expression with a subquery, evaluated after the whole
  *				batch is applied: the reference is read as it is then.  NULL
- *				when one of the columns is NULL.
+ *				when one of the columns is NULL.  Rows that fail are found by
+ *				an anti-join, of the delta or of the table.
  *
  * Values are compared by the equality of the columns' default btree operator
  * class, so that the planner finds the indexes that the primary keys have.
@@ -27,6 +28,7 @@
 #include "catalog/pg_index.h"
 #include "commands/defrem.h"
 #include "core/identity.h"
+#include "core/plans.h"
 #include "core/sqltext.h"
 #include "executor/spi.h"
 #include "nodes/makefuncs.h"
@@ -180,7 +182,7 @@ query(const char *sql)
 {
 	MemoryContext context = CurrentMemoryContext;
 	int level = identity_begin_statement();
-	int result = SPI_execute(sql, false, 0);
+	int result = read_query(sql, 0, NULL, NULL);
 
 	identity_end_statement(level);
 	MemoryContextSwitchTo(context); /* SPI leaves us in its own, which ends with it */
@@ -356,6 +358,75 @@ relationship_condition(const CheckRule *rule, Relation rel, Relation reference)
 	return buf.data;
 }
 
+/*
+ * The expression of compile_relationships is MATCH_BEFORE, the columns' test
+ * for NULL, MATCH_BETWEEN, the match and MATCH_AFTER.
+ */
+#define MATCH_BEFORE "CASE WHEN "
+#define MATCH_BETWEEN " THEN NULL ELSE "
+#define MATCH_AFTER " END"
+
+/* "EXISTS (...)" of the expression; NULL when it is not of that form. */
+static char *
+match_of(const char *expression, List *columns)
+{
+	char *before = psprintf(MATCH_BEFORE "%s" MATCH_BETWEEN, any_null(columns, CHECK_ROW));
+	size_t length = strlen(expression);
+	size_t start = strlen(before);
+
+	if (length < start + strlen(MATCH_AFTER) || strncmp(expression, before, start) != 0)
+		return NULL;
+	return pnstrdup(expression + start, length - start - strlen(MATCH_AFTER));
+}
+
+/*
+ * A conjunction, so that the planner joins the two tables: the CASE of the
+ * expression is a subplan for each row.  NULL matches nothing.
+ */
+char *
+failing_relationships(const DataConstraint *constraint, Target *target)
+{
+	List *columns = check_texts(constraint->rule, "columns");
+	char *match = match_of(constraint->row->expression, columns);
+
+	if (match == NULL)
+		return psprintf("(%s) AND (%s) %s",
+						filter_text(constraint),
+						constraint->row->expression,
+						constraint->on_null == NULL_FAILS ? "IS NOT TRUE" : "IS FALSE");
+	return psprintf("(%s)%s%s AND NOT %s",
+					filter_text(constraint),
+					constraint->on_null == NULL_FAILS ? "" : " AND NOT ",
+					constraint->on_null == NULL_FAILS ? "" : any_null(columns, CHECK_ROW),
+					match);
+}
+
+/* Does an index of the reference find its rows by one of the columns? */
+bool
+relationships_by_index(const DataConstraint *constraint)
+{
+	Relation reference = try_relation_open(constraint->reference, AccessShareLock);
+	bool found = false;
+	ListCell *cell;
+
+	if (reference == NULL)
+		return false;
+	foreach(cell, RelationGetIndexList(reference))
+	{
+		Relation index = index_open(lfirst_oid(cell), AccessShareLock);
+		AttrNumber first = index->rd_index->indkey.values[0];
+		ListCell *column;
+
+		foreach(column, check_texts(constraint->rule, "reference_columns"))
+			found = found || (index->rd_index->indisvalid && first > 0 &&
+							  RelationGetIndexPredicate(index) == NIL &&
+							  get_attnum(constraint->reference, lfirst(column)) == first);
+		index_close(index, NoLock);
+	}
+	relation_close(reference, NoLock);
+	return found;
+}
+
 /* The server's own analysis says whether the two sides can be compared. */
 static void
 check_comparable(Relation rel, const char *expression)
@@ -386,7 +457,7 @@ compile_relationships(const CheckRule *rule, Relation rel, CompiledCheck *check)
 	if (filter != NULL)
 		filter = expression_analyse(reference, filter, "reference_filter", false)->sql;
 	check->expression = psprintf(
-		"CASE WHEN %s THEN NULL ELSE EXISTS (SELECT FROM %s r WHERE %s%s%s%s) END",
+		MATCH_BEFORE "%s" MATCH_BETWEEN "EXISTS (SELECT FROM %s r WHERE %s%s%s%s)" MATCH_AFTER,
 		any_null(columns, CHECK_ROW),
 		sql_relation(RelationGetRelid(reference)),
 		relationship_condition(rule, rel, reference),

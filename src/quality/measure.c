@@ -3,13 +3,18 @@
  * measure.c
  *		Evaluating checks: one pass for all that can share it.
  *
- * The row checks of a delta become one SELECT: its WHERE clause finds rows
- * for which the conjunction of all checks does not hold, its target list says
- * which checks they are, so that attribution costs failing rows only.  Rows
- * go to a receiver one by one; nothing is materialised.
+ * The row checks of a delta, but those that need another table, become one
+ * SELECT: its WHERE clause finds rows for which the conjunction of all checks
+ * does not hold, its target list says which checks they are, so that attribution
+ * costs failing rows only.  Rows go to a receiver one by one; nothing is
+ * materialised.
  *
  * On the whole table the same expressions become FILTERs of counts, beside
- * the aggregates, in one scan.
+ * the aggregates, in one scan; in a second one where some of them cannot be
+ * evaluated in parallel.
+ *
+ * Everything is read under the active snapshot, which is publish's in a gate:
+ * a batch is judged by the state that it makes, never by a later one.
  *
  * A filter guards its expression by CASE: the order of a conjunction's
  * evaluation is not defined.
@@ -18,15 +23,28 @@
  */
 #include "quality/measure.h"
 
+#include "access/htup_details.h"
+#include "access/relation.h"
+#include "catalog/pg_aggregate.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_proc.h"
 #include "core/guarded.h"
 #include "core/identity.h"
 #include "core/plans.h"
 #include "core/sqltext.h"
 #include "executor/spi.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/cost.h"
+#include "optimizer/clauses.h"
+#include "optimizer/optimizer.h"
+#include "optimizer/paths.h"
 #include "portability/instr_time.h"
+#include "storage/bufmgr.h"
 #include "tcop/dest.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/plancache.h"
+#include "utils/syscache.h"
 
 /* ---- running ---- */
 
@@ -155,6 +173,13 @@ counted_text(const DataConstraint *constraint)
 					skip ? psprintf("(%s) IS NOT NULL", row->expression) : "true");
 }
 
+/* Are the rows that fail found by a join?  Such a check has a pass of its own. */
+static bool
+fails_as_set(const DataConstraint *constraint)
+{
+	return constraint_is_row(constraint) && constraint->rule->kind->failing != NULL;
+}
+
 char *
 violation_condition(const DataConstraint *constraint, Target *target)
 {
@@ -228,16 +253,12 @@ receiver_end(DestReceiver *self)
 {
 }
 
-/*
- * Not read-only: a fresh snapshot and command id, so that lookups see the
- * rows just applied.
- */
 static void
 execute_query(const char *sql)
 {
 	MemoryContext context = CurrentMemoryContext;
 	int level = identity_begin_statement();
-	int result = SPI_execute(sql, false, 0);
+	int result = read_query(sql, 0, NULL, NULL);
 
 	identity_end_statement(level);
 	MemoryContextSwitchTo(context); /* SPI leaves us in its own, which ends with it */
@@ -247,18 +268,14 @@ execute_query(const char *sql)
 
 /* A query whose cost is that of the delta's rows; its plan is kept when they are few. */
 static void
-execute_on_delta(const Delta *delta, const char *sql, DestReceiver *receiver)
+execute_on_delta(const Delta *delta, const char *sql, bool by_index, DestReceiver *receiver)
 {
-	PlanStyle style = delta->nrows <= PLAN_SMALL_ROWS ? PLAN_KEPT : PLAN_ONCE;
+	PlanStyle style = delta->nrows <= PLAN_SMALL_ROWS && by_index ? PLAN_KEPT : PLAN_ONCE;
 	MemoryContext context = CurrentMemoryContext;
 	int level = identity_begin_statement();
 	SPIPlanPtr plan = plan_statement(sql, delta->desc, style);
-	SPIExecuteOptions options = {0};
-	int result;
+	int result = read_plan(plan, receiver);
 
-	options.must_return_tuples = true;
-	options.dest = receiver;
-	result = SPI_execute_plan_extended(plan, &options);
 	identity_end_statement(level);
 	MemoryContextSwitchTo(context);
 	if (result < 0)
@@ -306,10 +323,17 @@ delta_rows_text(const Pass *pass)
 static char *
 failing_query(const Pass *pass)
 {
+	const DataConstraint *first = ((Measured *) linitial(pass->measured))->constraint;
 	StringInfoData list;
 	StringInfoData condition;
 	ListCell *cell;
 
+	if (fails_as_set(first))
+		return psprintf("SELECT " CHECK_ROW "._depipe_sequence, " CHECK_ROW "._depipe_weight, false"
+						" FROM %s WHERE " CHECK_ROW "._depipe_weight OPERATOR(pg_catalog.>) 0"
+						" AND %s",
+						delta_rows_text(pass),
+						violation_condition(first, pass->target));
 	initStringInfo(&list);
 	initStringInfo(&condition);
 	foreach(cell, pass->measured)
@@ -363,7 +387,7 @@ count_evaluated(Pass *pass)
 		appendStringInfo(&sql,
 						 " FROM %s WHERE t._depipe_weight OPERATOR(pg_catalog.>) 0",
 						 delta_rows_text(pass));
-		execute_on_delta(pass->delta, sql.data, NULL);
+		execute_on_delta(pass->delta, sql.data, true, NULL);
 	}
 	foreach(cell, pass->measured)
 	{
@@ -381,6 +405,7 @@ delta_pass(Pass *pass)
 	FailingReceiver receiver = {
 		{receive_failing, receiver_startup, receiver_end, receiver_end, DestNone},
 		pass};
+	const DataConstraint *first;
 	ListCell *cell;
 
 	foreach(cell, pass->measured)
@@ -393,7 +418,11 @@ delta_pass(Pass *pass)
 	}
 	if (pass->delta->new_images == 0)
 		return;
-	execute_on_delta(pass->delta, failing_query(pass), &receiver.pub);
+	first = ((Measured *) linitial(pass->measured))->constraint;
+	execute_on_delta(pass->delta,
+					 failing_query(pass),
+					 !fails_as_set(first) || relationships_by_index(first),
+					 &receiver.pub);
 	count_evaluated(pass);
 }
 
@@ -413,8 +442,21 @@ void
 measure_delta(Target *target, Delta *delta, List *measured, bool from_table, FailingRow failing,
 			  void *arg)
 {
-	Pass pass = {target, delta, without_errors(measured), from_table, failing, arg, delta_pass};
+	Pass pass = {target, delta, NIL, from_table, failing, arg, delta_pass};
+	List *shared = NIL;
+	ListCell *cell;
 
+	foreach(cell, without_errors(measured))
+	{
+		if (!fails_as_set(((Measured *) lfirst(cell))->constraint))
+		{
+			shared = lappend(shared, lfirst(cell));
+			continue;
+		}
+		pass.measured = list_make1(lfirst(cell));
+		run_pass(&pass);
+	}
+	pass.measured = shared;
 	run_pass(&pass);
 }
 
@@ -510,6 +552,25 @@ table_pass(Pass *pass)
 	}
 }
 
+/* Rows in the denominator, and those that an anti-join finds. */
+static void
+set_pass(Pass *pass)
+{
+	Measured *measured = linitial(pass->measured);
+	char *counted = counted_text(measured->constraint);
+
+	execute_query(psprintf("SELECT pg_catalog.count(*) FROM %s " CHECK_ROW "%s%s",
+						   pass->target->display,
+						   counted != NULL ? " WHERE " : "",
+						   counted != NULL ? counted : ""));
+	measured->measure.evaluated = result_int8(1);
+	execute_query(psprintf("SELECT pg_catalog.count(*) FROM %s " CHECK_ROW " WHERE %s",
+						   pass->target->display,
+						   violation_condition(measured->constraint, pass->target)));
+	measured->measure.violations = result_int8(1);
+	measured->measure.strategy = "anti-join";
+}
+
 static void
 alone_pass(Pass *pass)
 {
@@ -537,12 +598,102 @@ shares_scan(const DataConstraint *constraint)
 	return !row->is_aggregate || row->filter_expression == NULL;
 }
 
+/* Would the server scan the table in parallel? */
+static bool
+worth_parallel(const Target *target)
+{
+	Relation rel;
+	bool large;
+
+	if (max_parallel_workers_per_gather == 0)
+		return false;
+	rel = relation_open(target->relid, AccessShareLock);
+	large = rel->rd_rel->relkind != RELKIND_RELATION ||
+			RelationGetNumberOfBlocks(rel) >= (BlockNumber) min_parallel_table_scan_size;
+	relation_close(rel, NoLock);
+	return large;
+}
+
+static bool
+is_serial_aggregate(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, Aggref))
+	{
+		Aggref *aggregate = (Aggref *) node;
+		HeapTuple tuple = SearchSysCache1(AGGFNOID, ObjectIdGetDatum(aggregate->aggfnoid));
+		Form_pg_aggregate form;
+		bool serial;
+
+		if (!HeapTupleIsValid(tuple))
+			return true;
+		form = (Form_pg_aggregate) GETSTRUCT(tuple);
+		serial = aggregate->aggdistinct != NIL || aggregate->aggorder != NIL ||
+				 form->aggkind != AGGKIND_NORMAL || !OidIsValid(form->aggcombinefn) ||
+				 (form->aggtranstype == INTERNALOID && !OidIsValid(form->aggserialfn));
+		ReleaseSysCache(tuple);
+		return serial;
+	}
+	return expression_tree_walker(node, is_serial_aggregate, context);
+}
+
+typedef struct Question
+{
+	const Target *target;
+	const DataConstraint *constraint;
+	bool serial;
+} Question;
+
+static bool
+ask_serial(void *arg)
+{
+	Question *question = arg;
+	Identity identity;
+	StringInfoData sql;
+	SPIPlanPtr plan;
+	CachedPlanSource *source;
+	Query *query;
+
+	identity_become(question->target->owner, &identity);
+	initStringInfo(&sql);
+	appendStringInfoString(&sql, "SELECT 0");
+	append_table_columns(&sql, question->constraint);
+	appendStringInfo(&sql, " FROM %s " CHECK_ROW, question->target->display);
+	plan = SPI_prepare(sql.data, 0, NULL);
+	if (plan == NULL)
+		elog(ERROR, "SPI_prepare failed: %s", SPI_result_code_string(SPI_result));
+	source = linitial(SPI_plan_get_plan_sources(plan));
+	query = linitial_node(Query, source->query_list);
+	question->serial = max_parallel_hazard(query) != PROPARALLEL_SAFE ||
+					   is_serial_aggregate((Node *) query->targetList, NULL);
+	SPI_freeplan(plan);
+	identity_restore(&identity);
+	return true;
+}
+
+/*
+ * One that cannot be evaluated by several processes would hold up all that
+ * share its scan.  An error is met again, and charged, by the pass.
+ */
+static bool
+is_serial(const Target *target, const DataConstraint *constraint)
+{
+	Question question = {target, constraint, false};
+
+	(void) guarded_run(ask_serial, &question);
+	return question.serial;
+}
+
 void
 measure_table(Target *target, List *measured)
 {
 	List *shared = NIL;
+	List *serial = NIL;
 	ListCell *cell;
 	Pass pass = {target, NULL, NIL, false, NULL, NULL, table_pass};
+	Pass set = {target, NULL, NIL, false, NULL, NULL, set_pass};
+	bool splits = worth_parallel(target);
 
 	foreach(cell, without_errors(measured))
 	{
@@ -550,6 +701,13 @@ measure_table(Target *target, List *measured)
 
 		if (one->constraint->rule->kind->evaluate != NULL)
 			measure_alone(target, NULL, one);
+		else if (fails_as_set(one->constraint))
+		{
+			set.measured = list_make1(one);
+			run_pass(&set);
+		}
+		else if (shares_scan(one->constraint) && splits && is_serial(target, one->constraint))
+			serial = lappend(serial, one);
 		else if (shares_scan(one->constraint))
 			shared = lappend(shared, one);
 		else
@@ -559,5 +717,7 @@ measure_table(Target *target, List *measured)
 		}
 	}
 	pass.measured = shared;
+	run_pass(&pass);
+	pass.measured = serial;
 	run_pass(&pass);
 }

@@ -27,11 +27,13 @@
 #include "access/table.h"
 #include "core/guarded.h"
 #include "core/identity.h"
+#include "core/plans.h"
 #include "core/sqltext.h"
 #include "executor/spi.h"
 #include "quality/breaker.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
 /* Keys beyond this number are not remembered one by one: they count at once. */
@@ -151,8 +153,7 @@ find_missing_work(void *arg)
 	identity_become(work->target->owner, &identity);
 	identity_pin_output();
 	identity_without_jit();
-	result =
-		SPI_execute_with_args(work->sql, work->keys != NULL ? 1 : 0, types, values, NULL, false, 0);
+	result = read_query(work->sql, work->keys != NULL ? 1 : 0, types, values);
 	if (result < 0)
 		elog(ERROR, "lookup of references failed: %s", SPI_result_code_string(result));
 	take_missing(work);
@@ -372,6 +373,16 @@ delta_has_all(const Delta *delta, List *names, bool in_key)
 	return true;
 }
 
+/* Does the delta tell which keys of the reference it has touched? */
+static bool
+knows_touched(const ReferenceChange *change)
+{
+	const Delta *delta = change->delta;
+
+	return delta_has_all(delta, change->columns, !delta->old_images) &&
+		   (!delta->clear || delta->old_images);
+}
+
 /*
  * Rows of the child whose key the delta has touched: of old images where they
  * carry the columns.  "true" when the delta cannot say.
@@ -385,9 +396,8 @@ touched_condition(const ReferenceChange *change)
 	StringInfoData match;
 	ListCell *column;
 	ListCell *other;
-	bool known = delta_has_all(delta, change->columns, !delta->old_images);
 
-	if (!known || (delta->clear && !delta->old_images))
+	if (!knows_touched(change))
 		return pstrdup("true");
 	initStringInfo(&match);
 	rel = table_open(change->child->relid, AccessShareLock);
@@ -508,6 +518,18 @@ charge_child(const ReferenceChange *change, Measured *measured)
 								verdict->violations));
 }
 
+/*
+ * What is judged here is the child, whose rows may be newer than publish's
+ * snapshot: one that refers to a lost key must not be overlooked.  When it is not
+ * known which keys are lost, a newer child would be blamed for keys that the
+ * reference does not have yet.
+ */
+static Snapshot
+snapshot_of_child(const ReferenceChange *change)
+{
+	return knows_touched(change) ? GetTransactionSnapshot() : GetActiveSnapshot();
+}
+
 static bool
 reference_changed(ReferenceChange *change)
 {
@@ -573,7 +595,9 @@ gate_references(Target *reference, Delta *delta)
 		if (change.constraint->compile_sqlstate != 0)
 			continue;
 		change.columns = check_texts(change.constraint->rule, "reference_columns");
+		PushActiveSnapshot(snapshot_of_child(&change));
 		marked |= reference_changed(&change);
+		PopActiveSnapshot();
 	}
 	return marked;
 }

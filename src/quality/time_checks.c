@@ -16,6 +16,7 @@
 #include "quality/time_checks.h"
 
 #include "core/catalog_worker.h"
+#include "core/plans.h"
 #include "core/sqltext.h"
 #include "executor/spi.h"
 #include "quality/measure.h"
@@ -100,7 +101,7 @@ evaluate_freshness(const DataConstraint *constraint, const CheckScope *scope, Me
 	bool isnull;
 	Datum old;
 
-	if (SPI_execute(query, false, 1) != SPI_OK_SELECT)
+	if (read_query(query, 0, NULL, NULL) != SPI_OK_SELECT)
 		elog(ERROR, "evaluation of a time check failed");
 	MemoryContextSwitchTo(caller); /* SPI leaves us in its own, which ends with it */
 	old = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2, &isnull);
