@@ -18,6 +18,9 @@ ALTER TABLE depipe.target_state ADD COLUMN paused_at timestamptz;
 ALTER TABLE depipe.target_state ADD COLUMN owner_problem text;
 ALTER TABLE depipe.target_state ADD COLUMN owner_problem_since timestamptz;
 ALTER TABLE depipe.event ADD COLUMN server_name name;
+ALTER TABLE depipe.target_state ADD COLUMN parked bigint NOT NULL DEFAULT 0;
+ALTER TABLE depipe.target_state ADD COLUMN quarantined bigint NOT NULL DEFAULT 0;
+ALTER TABLE depipe.target_state ADD COLUMN retries bigint NOT NULL DEFAULT 0;
 
 -- Finds the last verdict of a constraint in a run.
 DROP INDEX depipe.verdict_run_idx;
@@ -38,3 +41,12 @@ WHERE s.local_system_identifier OPERATOR(pg_catalog.=) i.system_identifier
 	AND s.local_database OPERATOR(pg_catalog.=) i.database_oid;
 
 ALTER TABLE depipe.stream DROP COLUMN local_system_identifier, DROP COLUMN local_database;
+
+-- Rows that were kept before anybody counted.
+INSERT INTO depipe.target_state AS s (target_id, parked, quarantined, retries)
+SELECT k.target_id, pg_catalog.sum(k.parked), pg_catalog.sum(k.quarantined), pg_catalog.sum(k.retries)
+FROM (SELECT target_id, 1 AS parked, 0 AS quarantined, 0 AS retries FROM depipe.parked_item
+	UNION ALL SELECT target_id, 0, 1, retry::integer FROM depipe.quarantined_row) k
+GROUP BY k.target_id
+ON CONFLICT (target_id) DO UPDATE SET parked = EXCLUDED.parked, quarantined = EXCLUDED.quarantined,
+	retries = EXCLUDED.retries;

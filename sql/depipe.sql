@@ -203,7 +203,8 @@ COMMENT ON FUNCTION depipe.key_hash(text[]) IS 'what stands for a key in the ind
 -- relid is the table that a target was last bound to: it lets a rename be
 -- followed when no table of the old name is left.  owner_problem is what
 -- depipe.owner_problem said when it was last asked: changes of roles and of
--- their rights tell nobody.
+-- their rights tell nobody. parked, quarantined and retries count rows of
+-- parked_item and quarantined_row: triggers keep them.
 CREATE TABLE depipe.target_state (
 	target_id integer NOT NULL,
 	relid oid,
@@ -214,6 +215,9 @@ CREATE TABLE depipe.target_state (
 	data_as_of timestamptz,
 	owner_problem text,
 	owner_problem_since timestamptz,
+	parked bigint NOT NULL DEFAULT 0,
+	quarantined bigint NOT NULL DEFAULT 0,
+	retries bigint NOT NULL DEFAULT 0,
 	CONSTRAINT target_state_pkey PRIMARY KEY (target_id),
 	CONSTRAINT target_state_target_fkey FOREIGN KEY (target_id) REFERENCES depipe.target ON DELETE CASCADE
 );
@@ -484,6 +488,34 @@ CREATE UNIQUE INDEX quarantined_row_key ON depipe.quarantined_row (target_id, de
 CREATE INDEX quarantined_row_previous_idx ON depipe.quarantined_row (target_id, depipe.key_hash(previous_key))
 	WHERE previous_key IS NOT NULL;
 CREATE INDEX quarantined_row_retry_idx ON depipe.quarantined_row (target_id) WHERE retry;
+
+CREATE FUNCTION depipe.count_kept()
+RETURNS trigger
+LANGUAGE C
+AS 'MODULE_PATHNAME', 'depipe_count_kept';
+COMMENT ON FUNCTION depipe.count_kept() IS 'trigger of depipe''s own tables: keeps the numbers of parked and quarantined rows';
+
+CREATE TRIGGER parked_item_insert AFTER INSERT ON depipe.parked_item
+REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION depipe.count_kept();
+CREATE TRIGGER parked_item_delete AFTER DELETE ON depipe.parked_item
+REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION depipe.count_kept();
+CREATE TRIGGER parked_item_truncate AFTER TRUNCATE ON depipe.parked_item
+FOR EACH STATEMENT EXECUTE FUNCTION depipe.count_kept();
+CREATE TRIGGER quarantined_row_insert AFTER INSERT ON depipe.quarantined_row
+REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION depipe.count_kept();
+CREATE TRIGGER quarantined_row_update AFTER UPDATE ON depipe.quarantined_row
+REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION depipe.count_kept();
+CREATE TRIGGER quarantined_row_delete AFTER DELETE ON depipe.quarantined_row
+REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION depipe.count_kept();
+CREATE TRIGGER quarantined_row_truncate AFTER TRUNCATE ON depipe.quarantined_row
+FOR EACH STATEMENT EXECUTE FUNCTION depipe.count_kept();
+ALTER TABLE depipe.parked_item ENABLE ALWAYS TRIGGER parked_item_insert;
+ALTER TABLE depipe.parked_item ENABLE ALWAYS TRIGGER parked_item_delete;
+ALTER TABLE depipe.parked_item ENABLE ALWAYS TRIGGER parked_item_truncate;
+ALTER TABLE depipe.quarantined_row ENABLE ALWAYS TRIGGER quarantined_row_insert;
+ALTER TABLE depipe.quarantined_row ENABLE ALWAYS TRIGGER quarantined_row_update;
+ALTER TABLE depipe.quarantined_row ENABLE ALWAYS TRIGGER quarantined_row_delete;
+ALTER TABLE depipe.quarantined_row ENABLE ALWAYS TRIGGER quarantined_row_truncate;
 
 CREATE TABLE depipe.event (
 	event_id bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
@@ -1124,7 +1156,7 @@ JOIN depipe.target t USING (target_id)
 LEFT JOIN depipe.target_state g USING (target_id)
 WHERE s.state OPERATOR(pg_catalog.=) 'streaming' AND g.paused IS NOT TRUE AND w.as_of IS NOT NULL
 	AND depipe.owner_problem(t.owner, l.server_name) IS NULL
-	AND NOT EXISTS (SELECT FROM depipe.parked_item p WHERE p.target_id OPERATOR(pg_catalog.=) l.target_id);
+	AND COALESCE(g.parked, 0) OPERATOR(pg_catalog.=) 0;
 COMMENT ON VIEW depipe.live_load IS 'loads that a worker keeps complete, and as of when';
 
 CREATE VIEW depipe.runs WITH (security_barrier) AS
@@ -1246,9 +1278,9 @@ SELECT pg_catalog.format('%I.%I', t.schema_name, t.table_name) AS target,
 	COALESCE(s.retry_wait, '1 minute'::interval) AS retry_wait,
 	COALESCE(s.max_wait, '1 hour'::interval) AS max_wait,
 	COALESCE(s.probe_timeout, '10 minutes'::interval) AS probe_timeout,
-	(SELECT pg_catalog.count(*) FROM depipe.parked_item p
-		WHERE p.target_id OPERATOR(pg_catalog.=) t.target_id) AS parked
+	COALESCE(p.parked, 0) AS parked
 FROM depipe.target t
+LEFT JOIN depipe.target_state p USING (target_id)
 LEFT JOIN depipe.breaker_state b USING (target_id)
 LEFT JOIN depipe.breaker_setting s USING (target_id)
 WHERE depipe.may_see(t.schema_name, t.table_name, t.owner);
@@ -1307,7 +1339,7 @@ SELECT pg_catalog.format('%I.%I', t.schema_name, t.table_name) AS target,
 		WHEN p.paused AND (p.paused_until IS NULL OR p.paused_until OPERATOR(pg_catalog.>) pg_catalog.now())
 			THEN 'paused'
 		WHEN c.oid IS NULL AND s.state IN ('streaming', 'needs_resync') THEN 'missing'
-		WHEN k.items OPERATOR(pg_catalog.>) 0 AND s.state OPERATOR(pg_catalog.=) 'streaming' THEN 'parked'
+		WHEN p.parked OPERATOR(pg_catalog.>) 0 AND s.state OPERATOR(pg_catalog.=) 'streaming' THEN 'parked'
 		ELSE s.state END AS state,
 	CASE WHEN o.problem IS NOT NULL THEN depipe.reason_for_reader(t.owner, o.problem)
 		WHEN z.server_name IS NOT NULL THEN z.reason
@@ -1326,7 +1358,7 @@ SELECT pg_catalog.format('%I.%I', t.schema_name, t.table_name) AS target,
 	CASE WHEN depipe.may_inspect(t.owner) THEN l.row_filter END AS row_filter, l.schema_change,
 	l.new_columns, l.on_truncate, l.target_lag, s.applied_lsn,
 	COALESCE(w.rows_copied, s.rows_copied) AS rows_copied, w.rows_estimated,
-	k.items AS parked, t.owner
+	COALESCE(p.parked, 0) AS parked, t.owner
 FROM depipe.target t
 JOIN depipe.load l USING (target_id)
 LEFT JOIN depipe.load_state s USING (target_id)
@@ -1338,8 +1370,6 @@ LEFT JOIN pg_catalog.pg_namespace n ON n.nspname OPERATOR(pg_catalog.=) t.schema
 LEFT JOIN pg_catalog.pg_class c ON c.relnamespace OPERATOR(pg_catalog.=) n.oid
 	AND c.relname OPERATOR(pg_catalog.=) t.table_name
 CROSS JOIN LATERAL depipe.owner_problem(t.owner, l.server_name) o (problem)
-CROSS JOIN LATERAL (SELECT pg_catalog.count(*) AS items FROM depipe.parked_item i
-	WHERE i.target_id OPERATOR(pg_catalog.=) t.target_id) k
 WHERE depipe.may_see(t.schema_name, t.table_name, t.owner);
 COMMENT ON VIEW depipe.loads IS 'tables that are kept equal to tables of a source';
 GRANT SELECT ON depipe.loads TO PUBLIC;

@@ -54,6 +54,7 @@ INSERT INTO matrix.function VALUES
 	('validator', $$depipe.validator('{}', 'pg_catalog.pg_foreign_server'::regclass)$$, 'sropm'),
 	-- triggers: refused by the server to be called at all
 	('refuse_dml', NULL, NULL),
+	('count_kept', NULL, NULL),
 	('names_changed', NULL, NULL),
 	('server_altered', NULL, NULL),
 	('server_dropped', NULL, NULL),

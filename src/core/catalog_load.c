@@ -322,10 +322,9 @@ server_has_waiting(const char *server_name)
 	CatalogRows *rows = CATALOG_EXECUTE(
 		"SELECT EXISTS (SELECT FROM depipe.load l"
 		" WHERE l.server_name OPERATOR(pg_catalog.=) $1::name AND ("
-		" EXISTS (SELECT FROM depipe.parked_item p"
-		" WHERE p.target_id OPERATOR(pg_catalog.=) l.target_id)"
-		" OR EXISTS (SELECT FROM depipe.quarantined_row q"
-		" WHERE q.target_id OPERATOR(pg_catalog.=) l.target_id AND q.retry)"
+		" EXISTS (SELECT FROM depipe.target_state k"
+		" WHERE k.target_id OPERATOR(pg_catalog.=) l.target_id"
+		" AND (k.parked OPERATOR(pg_catalog.>) 0 OR k.retries OPERATOR(pg_catalog.>) 0))"
 		" OR EXISTS (SELECT FROM depipe.breaker_state b"
 		" WHERE b.target_id OPERATOR(pg_catalog.=) l.target_id"
 		" AND b.state OPERATOR(pg_catalog.<>) 'closed')))",

@@ -47,10 +47,8 @@
 	" NULLIF(e.state, 'closed'), b.since, b.until, " FAILING                   \
 	", r.reason, r.finished_at, " OF_SERVER ALL_TRIES                          \
 	"GREATEST(v.retry_at, u.retry_at), GREATEST(" TRIED_AT ", r.finished_at)," \
-	" EXISTS (SELECT FROM depipe.parked_item h"                                \
-	" WHERE h.target_id OPERATOR(pg_catalog.=) t.target_id),"                  \
-	" EXISTS (SELECT FROM depipe.quarantined_row h"                            \
-	" WHERE h.target_id OPERATOR(pg_catalog.=) t.target_id),"                  \
+	" COALESCE(s.parked OPERATOR(pg_catalog.>) 0, false),"                     \
+	" COALESCE(s.quarantined OPERATOR(pg_catalog.>) 0, false),"                \
 	" k.name, k.outcome_since, COALESCE(i.open, 0), m.input, s.paused_until,"  \
 	" w.rows, w.estimated, s.owner_problem_since"
 

@@ -28,9 +28,28 @@
 
 /* ---- what there is about targets ---- */
 
-#define MARK_IF(condition, mark) "CASE WHEN EXISTS (" condition ") THEN " mark " ELSE 0 END"
+#define MARK_IF(condition, mark) "CASE WHEN " condition " THEN " mark " ELSE 0 END"
+#define SOME(select) "EXISTS (" select ")"
 #define PLUS " OPERATOR(pg_catalog.+) "
 #define OF_TARGET " WHERE x.target_id OPERATOR(pg_catalog.=) t.target_id"
+#define HAS_BREAKER                                                  \
+	SOME("SELECT FROM depipe.breaker_state x" OF_TARGET              \
+		 " AND x.state OPERATOR(pg_catalog.<>) 'closed'"             \
+		 " UNION ALL SELECT FROM depipe.breaker_setting x" OF_TARGET \
+		 " AND x.of_runs OPERATOR(pg_catalog.>) 1")
+#define IS_CONSTRAINED SOME("SELECT FROM depipe.constraint_definition x" OF_TARGET)
+#define IS_REFERENCED                                                     \
+	SOME("SELECT FROM depipe.constraint_definition x"                     \
+		 " WHERE x.reference_schema OPERATOR(pg_catalog.=) t.schema_name" \
+		 " AND x.reference_table OPERATOR(pg_catalog.=) t.table_name")
+
+#define TARGET_MARKS                                                     \
+	MARK_IF(HAS_BREAKER, "1")                                            \
+	PLUS MARK_IF("s.parked OPERATOR(pg_catalog.>) 0", "2")               \
+		PLUS MARK_IF("s.quarantined OPERATOR(pg_catalog.>) 0", "4")      \
+			PLUS MARK_IF("s.retries OPERATOR(pg_catalog.>) 0", "8") PLUS \
+			MARK_IF(IS_CONSTRAINED, "16") PLUS                           \
+			MARK_IF(IS_REFERENCED, "32")
 
 uint32 *
 targets_marks(List *targets)
@@ -44,25 +63,22 @@ targets_marks(List *targets)
 		return NULL;
 	foreach(cell, targets)
 		ids = lappend_int(ids, ((Target *) lfirst(cell))->id);
-	rows = CATALOG_EXECUTE(
-		"SELECT u.n, " MARK_IF("SELECT FROM depipe.breaker_state x" OF_TARGET
-							   " AND x.state OPERATOR(pg_catalog.<>) 'closed'"
-							   " UNION ALL SELECT FROM depipe.breaker_setting x" OF_TARGET
-							   " AND x.of_runs OPERATOR(pg_catalog.>) 1",
-							   "1") PLUS MARK_IF("SELECT FROM depipe.parked_item x" OF_TARGET, "2")
-			PLUS MARK_IF("SELECT FROM depipe.quarantined_row x" OF_TARGET, "4") PLUS MARK_IF(
-				"SELECT FROM depipe.quarantined_row x" OF_TARGET " AND x.retry",
-				"8") PLUS MARK_IF("SELECT FROM depipe.constraint_definition x" OF_TARGET, "16")
-				PLUS MARK_IF("SELECT FROM depipe.constraint_definition x"
-							 " WHERE x.reference_schema OPERATOR(pg_catalog.=) t.schema_name"
-							 " AND x.reference_table OPERATOR(pg_catalog.=) t.table_name",
-							 "32") " FROM pg_catalog.unnest($1) WITH ORDINALITY u (target_id, n)"
-								   " JOIN depipe.target t USING (target_id)",
-		ARG_INT4_ARRAY(ids));
+	rows = CATALOG_EXECUTE("SELECT u.n, " TARGET_MARKS
+						   " FROM pg_catalog.unnest($1) WITH ORDINALITY u (target_id, n)"
+						   " JOIN depipe.target t USING (target_id)"
+						   " LEFT JOIN depipe.target_state s USING (target_id)",
+						   ARG_INT4_ARRAY(ids));
 	marks = palloc0(sizeof(uint32) * list_length(targets));
 	for (uint64 i = 0; i < rows->count; i++)
 		marks[catalog_int8(rows, i, 1) - 1] = (uint32) catalog_int4(rows, i, 2);
 	return marks;
+}
+
+/* A count that the triggers of catalog_kept.c keep; a target without state has no row. */
+static int64
+kept_rows(const CatalogRows *rows)
+{
+	return rows->count == 0 ? 0 : catalog_int8(rows, 0, 1);
 }
 
 int64
@@ -141,11 +157,8 @@ catalog_park_clear_item(int32 target_id, int64 item)
 int64
 catalog_parked_count(int32 target_id)
 {
-	return catalog_int8(CATALOG_EXECUTE("SELECT pg_catalog.count(*)"
-										" FROM depipe.parked_item" TARGET_IS,
-										ARG_INT4(target_id)),
-						0,
-						1);
+	return kept_rows(
+		CATALOG_EXECUTE("SELECT parked FROM depipe.target_state" TARGET_IS, ARG_INT4(target_id)));
 }
 
 int64
@@ -246,11 +259,8 @@ catalog_quarantine(int32 target_id, int64 layout_id, int64 run_id, TupleDesc des
 int64
 catalog_quarantine_count(int32 target_id)
 {
-	return catalog_int8(CATALOG_EXECUTE("SELECT pg_catalog.count(*)"
-										" FROM depipe.quarantined_row" TARGET_IS,
-										ARG_INT4(target_id)),
-						0,
-						1);
+	return kept_rows(CATALOG_EXECUTE("SELECT quarantined FROM depipe.target_state" TARGET_IS,
+									 ARG_INT4(target_id)));
 }
 
 CatalogRows *
@@ -354,11 +364,8 @@ catalog_quarantine_take_retries(int32 target_id)
 bool
 catalog_quarantine_has_retries(int32 target_id)
 {
-	return catalog_bool(
-		CATALOG_EXECUTE("SELECT EXISTS (SELECT FROM depipe.quarantined_row" TARGET_IS " AND retry)",
-						ARG_INT4(target_id)),
-		0,
-		1);
+	return kept_rows(CATALOG_EXECUTE("SELECT retries FROM depipe.target_state" TARGET_IS,
+									 ARG_INT4(target_id))) > 0;
 }
 
 void

@@ -466,8 +466,9 @@ quarantine_count_beside(int32 target_id, int32 constraint_id, ArrayType *keys)
 bool
 quarantine_has_rows(int32 target_id)
 {
-	CatalogRows *rows = CATALOG_EXECUTE("SELECT EXISTS (SELECT FROM depipe.quarantined_row"
-										" WHERE target_id OPERATOR(pg_catalog.=) $1)",
+	CatalogRows *rows = CATALOG_EXECUTE("SELECT EXISTS (SELECT FROM depipe.target_state"
+										" WHERE target_id OPERATOR(pg_catalog.=) $1"
+										" AND quarantined OPERATOR(pg_catalog.>) 0)",
 										ARG_INT4(target_id));
 
 	return catalog_bool(rows, 0, 1);
@@ -711,8 +712,9 @@ char *
 reference_unsettled(int32 target_id)
 {
 	CatalogRows *rows = CATALOG_EXECUTE(
-		"SELECT CASE WHEN EXISTS (SELECT FROM depipe.parked_item p"
-		" WHERE p.target_id OPERATOR(pg_catalog.=) $1) THEN 'parked'"
+		"SELECT CASE WHEN EXISTS (SELECT FROM depipe.target_state s"
+		" WHERE s.target_id OPERATOR(pg_catalog.=) $1"
+		" AND s.parked OPERATOR(pg_catalog.>) 0) THEN 'parked'"
 		" WHEN EXISTS (SELECT FROM depipe.target_state s"
 		" WHERE s.target_id OPERATOR(pg_catalog.=) $1 AND s.paused) THEN 'paused'"
 		" ELSE (SELECT l.state FROM depipe.load_state l"

@@ -190,8 +190,9 @@ target_has_trouble(int32 target_id)
 	CatalogRows *rows = CATALOG_EXECUTE("SELECT EXISTS (SELECT FROM depipe.incident"
 										" WHERE target_id OPERATOR(pg_catalog.=) $1"
 										" AND closed_at IS NULL) OR EXISTS ("
-										"SELECT FROM depipe.quarantined_row"
-										" WHERE target_id OPERATOR(pg_catalog.=) $1)",
+										"SELECT FROM depipe.target_state"
+										" WHERE target_id OPERATOR(pg_catalog.=) $1"
+										" AND quarantined OPERATOR(pg_catalog.>) 0)",
 										ARG_INT4(target_id));
 
 	return catalog_bool(rows, 0, 1);
@@ -334,11 +335,11 @@ verify_load_key(int32 target_id)
 int64
 verify_quarantined(int32 target_id)
 {
-	return catalog_int8(CATALOG_EXECUTE("SELECT pg_catalog.count(*) FROM depipe.quarantined_row"
+	CatalogRows *rows = CATALOG_EXECUTE("SELECT quarantined FROM depipe.target_state"
 										" WHERE target_id OPERATOR(pg_catalog.=) $1",
-										ARG_INT4(target_id)),
-						0,
-						1);
+										ARG_INT4(target_id));
+
+	return rows->count == 0 ? 0 : catalog_int8(rows, 0, 1);
 }
 
 char *

@@ -201,12 +201,7 @@ names_of(const CatalogRows *rows)
  * source: a copy that is to be tried (again), a probe of its breaker, rows
  * that are parked or to be tried again.  Most often there are no such rows.
  */
-#define HAS_WAITING_ROWS                                                                     \
-	"((EXISTS (SELECT FROM depipe.parked_item) AND EXISTS (SELECT FROM depipe.parked_item i" \
-	" WHERE i.target_id OPERATOR(pg_catalog.=) t.target_id))"                                \
-	" OR (EXISTS (SELECT FROM depipe.quarantined_row q WHERE q.retry)"                       \
-	" AND EXISTS (SELECT FROM depipe.quarantined_row q"                                      \
-	" WHERE q.target_id OPERATOR(pg_catalog.=) t.target_id AND q.retry)))"
+#define HAS_WAITING_ROWS "p.parked OPERATOR(pg_catalog.>) 0 OR p.retries OPERATOR(pg_catalog.>) 0"
 
 #define IS_BEING_COPIED                                     \
 	"EXISTS (SELECT FROM depipe.run r"                      \
