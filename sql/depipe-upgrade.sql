@@ -32,6 +32,16 @@ ALTER TABLE depipe.pending_key ALTER COLUMN constraint_id SET NOT NULL, ALTER CO
 ALTER TABLE depipe.row_layout DROP CONSTRAINT row_layout_columns_key;
 ALTER TABLE depipe.quarantined_row DROP CONSTRAINT quarantined_row_key;
 
+-- Queries follow renamed functions, types, operators and collations, too.
+DROP EVENT TRIGGER depipe_names_changed;
+CREATE EVENT TRIGGER depipe_names_changed ON ddl_command_end
+WHEN TAG IN ('ALTER AGGREGATE', 'ALTER COLLATION', 'ALTER DOMAIN', 'ALTER EXTENSION', 'ALTER FOREIGN TABLE',
+	'ALTER FUNCTION', 'ALTER MATERIALIZED VIEW', 'ALTER OPERATOR', 'ALTER PROCEDURE', 'ALTER ROUTINE',
+	'ALTER SCHEMA', 'ALTER TABLE', 'ALTER TYPE', 'ALTER VIEW', 'CREATE FOREIGN TABLE', 'CREATE SCHEMA',
+	'CREATE TABLE', 'CREATE TABLE AS', 'DROP FOREIGN TABLE', 'DROP OWNED', 'DROP SCHEMA', 'DROP TABLE',
+	'IMPORT FOREIGN SCHEMA', 'SELECT INTO')
+EXECUTE FUNCTION depipe.names_changed();
+
 -- @changes@
 
 -- Streams that were made here are this instance's; others were copied with their database.

@@ -139,4 +139,43 @@
 #define heap_copy_minimal_tuple_compat(tuple) heap_copy_minimal_tuple((tuple), 0)
 #endif
 
+/*
+ * 16 moved the privileges that a query needs out of its range table, and marks
+ * columns that outer joins can make null.
+ */
+#if PG_VERSION_NUM < 160000
+#define flatten_join_alias_vars_compat(query, node) flatten_join_alias_vars((query), (node))
+#define var_forget_nulling_compat(var) ((void) (var))
+#define query_forget_privileges_compat(query) ((void) (query))
+#define rte_forget_privileges_compat(entry)                                 \
+	((entry)->requiredPerms = 0,                                            \
+	 (entry)->checkAsUser = InvalidOid,                                     \
+	 (entry)->selectedCols = (entry)->insertedCols = (entry)->updatedCols = \
+		 (entry)->extraUpdatedCols = NULL)
+#else
+#define flatten_join_alias_vars_compat(query, node) flatten_join_alias_vars(NULL, (query), (node))
+#define var_forget_nulling_compat(var) ((var)->varnullingrels = NULL)
+#define query_forget_privileges_compat(query) ((query)->rteperminfos = NIL)
+#define rte_forget_privileges_compat(entry) ((entry)->perminfoindex = 0)
+#endif
+
+/* Since 18 what a query groups by is an entry of its range table, the last one. */
+#if PG_VERSION_NUM < 180000
+#define query_flatten_groups_compat(query) ((void) (query))
+#else
+#define query_flatten_groups_compat(query)                                                    \
+	do                                                                                        \
+	{                                                                                         \
+		if ((query)->hasGroupRTE)                                                             \
+		{                                                                                     \
+			(query)->targetList = (List *) flatten_group_exprs(NULL,                          \
+															   (query),                       \
+															   (Node *) (query)->targetList); \
+			(query)->havingQual = flatten_group_exprs(NULL, (query), (query)->havingQual);    \
+			(query)->rtable = list_delete_last((query)->rtable);                              \
+			(query)->hasGroupRTE = false;                                                     \
+		}                                                                                     \
+	} while (0)
+#endif
+
 #endif /* DEPIPE_COMPAT_H */

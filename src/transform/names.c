@@ -172,27 +172,62 @@ store_followed(const Transform *transform, const char *query_sql)
 	}
 }
 
+char *
+names_followed_query(const Transform *transform)
+{
+	if (transform->query_tree == NULL || transform->relids == NIL || name_was_taken(transform))
+		return NULL;
+	return shape_deparse_tree(transform->query_tree);
+}
+
+typedef struct QueryWork
+{
+	const Transform *transform;
+	char *query_sql;
+	Shape *shape;
+} QueryWork;
+
+/*
+ * What the tree means now, as the owner of the transform.  Where no text can
+ * be made of it (a column is gone, or is of another type) the text stays: it
+ * fails at the next refresh, or means something by its names.
+ */
+static bool
+follow_query(void *argument)
+{
+	QueryWork *work = argument;
+	Identity identity;
+
+	identity_become(work->transform->target->owner, &identity); /* for the pinned search_path */
+	work->query_sql = names_followed_query(work->transform);
+	if (work->query_sql == NULL)
+		work->query_sql = work->transform->query_sql;
+	work->shape = shape_analyse(work->query_sql);
+	identity_restore(&identity);
+	return true;
+}
+
 static void
 settle_query(int32 target_id)
 {
 	Transform *transform = transform_get(target_id);
-	CatalogRows *rows = transform_select(target_id);
-	char *tree = catalog_text(rows, 0, TRANSFORM_QUERY_TREE);
-	char *query_sql;
-	Identity identity;
+	QueryWork work = {.transform = transform};
+	char *tree;
 
-	if (tree == NULL || transform->relids == NIL)
+	if (transform->query_tree == NULL || transform->relids == NIL)
 		return;
 	if (name_was_taken(transform))
 	{
 		transform_set_binding(target_id, NULL, NIL);
 		return;
 	}
-	identity_become_extension(&identity); /* for the pinned search_path */
-	query_sql = shape_deparse_tree(tree);
-	identity_restore(&identity);
-	if (query_sql != NULL && strcmp(query_sql, transform->query_sql) != 0)
-		store_followed(transform, query_sql);
+	if (guarded_run(follow_query, &work) != NULL)
+		return;
+	if (strcmp(work.query_sql, transform->query_sql) != 0)
+		store_followed(transform, work.query_sql);
+	tree = shape_tree(work.shape);
+	if (strcmp(tree, transform->query_tree) != 0)
+		transform_set_binding(target_id, tree, shape_direct_relids(work.shape));
 }
 
 static void
@@ -352,6 +387,36 @@ note_altered(void)
 	SPI_finish();
 }
 
+/* Functions, types, operators and collations that got another name or schema. */
+static bool
+renames_no_relation(Node *statement)
+{
+	ObjectType type;
+
+	if (IsA(statement, RenameStmt))
+		type = ((RenameStmt *) statement)->renameType;
+	else if (IsA(statement, AlterObjectSchemaStmt))
+		type = ((AlterObjectSchemaStmt *) statement)->objectType;
+	else
+		return false;
+	switch (type)
+	{
+		case OBJECT_AGGREGATE:
+		case OBJECT_ATTRIBUTE:
+		case OBJECT_COLLATION:
+		case OBJECT_DOMAIN:
+		case OBJECT_EXTENSION:
+		case OBJECT_FUNCTION:
+		case OBJECT_OPERATOR:
+		case OBJECT_PROCEDURE:
+		case OBJECT_ROUTINE:
+		case OBJECT_TYPE:
+			return true;
+		default:
+			return false;
+	}
+}
+
 /* names_changed(): event trigger at the end of commands that can change names. */
 Datum
 depipe_names_changed(PG_FUNCTION_ARGS)
@@ -370,5 +435,7 @@ depipe_names_changed(PG_FUNCTION_ARGS)
 		every_name_changed = true;
 	else if (strncmp(tag, "ALTER ", 6) == 0)
 		note_altered();
+	if (renames_no_relation(trigger->parsetree))
+		every_name_changed = true; /* who uses the function or type nobody knows */
 	PG_RETURN_NULL();
 }

@@ -270,7 +270,7 @@ make_delta(SliceNode *node)
 	PushCopiedSnapshot(node->slice->snapshot);
 	UpdateActiveSnapshotCommandId();
 	identity_become(transform->target->owner, &identity);
-	context.shape = shape_analyse(transform->query_sql);
+	context.shape = transform_analyse(transform);
 	table_check_columns(transform, context.shape);
 	node->strategy = strategy_choose(&context, NULL);
 	node->strategy->offer(&context, &node->offer);

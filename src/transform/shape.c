@@ -19,6 +19,7 @@
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_inherits.h"
 #include "core/batch.h"
+#include "core/querytext.h"
 #include "core/sqltext.h"
 #include "executor/executor.h"
 #include "nodes/nodeFuncs.h"
@@ -378,19 +379,15 @@ shape_analyse(const char *sql)
 	return shape;
 }
 
-/* Deparsing changes the tree that it reads, and begins with a blank. */
-static char *
-deparse(Query *query)
-{
-	char *sql = pg_get_querydef(copyObject(query), false);
-
-	return sql + strspn(sql, " \n");
-}
-
 char *
 shape_query_sql(const Shape *shape)
 {
-	return deparse(shape->query);
+	char *problem;
+	char *sql = querytext_of_query(shape->query, &problem);
+
+	if (sql == NULL)
+		querytext_refuse("query of a transform", problem);
+	return sql;
 }
 
 char *
@@ -423,25 +420,56 @@ typedef struct TreeWalk
 	bool broken;
 } TreeWalk;
 
-static bool find_broken(Node *node, TreeWalk *walk);
-
-static void
-check_var(Var *var, TreeWalk *walk)
+/* The name that a column of a table had at the analysis; NULL when there was none. */
+static const char *
+known_name(const RangeTblEntry *entry, AttrNumber attnum)
 {
-	Query *query = list_nth(walk->queries, list_length(walk->queries) - 1 - var->varlevelsup);
-	RangeTblEntry *entry = rt_fetch(var->varno, query->rtable);
-
-	if (var->varattno <= 0)
-		return;
-	if (entry->rtekind == RTE_RELATION && get_attname(entry->relid, var->varattno, true) == NULL)
-		walk->broken = true;
-	else if (entry->rtekind == RTE_JOIN && var->varlevelsup == 0)
-		(void) find_broken(list_nth(entry->joinaliasvars, var->varattno - 1), walk);
+	if (entry->alias != NULL && entry->alias->colnames != NIL)
+		return NULL;
+	if (attnum > list_length(entry->eref->colnames))
+		return NULL;
+	return strVal(list_nth(entry->eref->colnames, attnum - 1));
 }
 
-/* Looks for relations and columns that are gone, which deparsing cannot bear. */
 static bool
-find_broken(Node *node, TreeWalk *walk)
+has_column(Oid relid, AttrNumber attnum)
+{
+	HeapTuple tuple = SearchSysCache2(ATTNUM, ObjectIdGetDatum(relid), Int16GetDatum(attnum));
+	bool dropped;
+
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	dropped = ((Form_pg_attribute) GETSTRUCT(tuple))->attisdropped;
+	ReleaseSysCache(tuple);
+	return !dropped;
+}
+
+/*
+ * As with tables: a name that leads to a column is that column's, whichever it
+ * is; else the column was renamed, or is gone.
+ */
+static void
+follow_column(Var *var, TreeWalk *walk)
+{
+	Query *query = list_nth(walk->queries, list_length(walk->queries) - 1 - (int) var->varlevelsup);
+	RangeTblEntry *entry = rt_fetch(var->varno, query->rtable);
+	const char *name;
+	AttrNumber attnum = InvalidAttrNumber;
+
+	if (var->varattno <= 0 || entry->rtekind != RTE_RELATION)
+		return;
+	name = known_name(entry, var->varattno);
+	if (name != NULL)
+		attnum = get_attnum(entry->relid, name);
+	if (attnum != InvalidAttrNumber)
+		var->varattno = var->varattnosyn = attnum;
+	else if (!has_column(entry->relid, var->varattno))
+		walk->broken = true;
+}
+
+/* Sets broken where relations or columns are gone, which deparsing cannot bear. */
+static bool
+follow_names(Node *node, TreeWalk *walk)
 {
 	if (node == NULL || walk->broken)
 		return walk->broken;
@@ -457,7 +485,7 @@ find_broken(Node *node, TreeWalk *walk)
 	{
 		walk->queries = lappend(walk->queries, node);
 		(void) query_tree_walker((Query *) node,
-								 find_broken,
+								 follow_names,
 								 walk,
 								 QTW_EXAMINE_RTES_BEFORE | QTW_IGNORE_JOINALIASES);
 		walk->queries = list_truncate(walk->queries, list_length(walk->queries) - 1);
@@ -465,10 +493,10 @@ find_broken(Node *node, TreeWalk *walk)
 	}
 	if (IsA(node, Var))
 	{
-		check_var((Var *) node, walk);
+		follow_column((Var *) node, walk);
 		return walk->broken;
 	}
-	return expression_tree_walker(node, find_broken, walk);
+	return expression_tree_walker(node, follow_names, walk);
 }
 
 char *
@@ -476,8 +504,9 @@ shape_deparse_tree(const char *tree)
 {
 	Query *query = (Query *) stringToNode(tree);
 	TreeWalk walk = {0};
+	char *problem;
 
-	if (find_broken((Node *) query, &walk))
+	if (follow_names((Node *) query, &walk))
 		return NULL;
-	return deparse(query);
+	return querytext_of_query(query, &problem);
 }

@@ -281,7 +281,7 @@ return_offers(ReturnSetInfo *result, Transform *transform)
 	StrategyOffer *offers = palloc0(sizeof(StrategyOffer) * lengthof(strategies));
 	const Strategy *chosen;
 
-	context.shape = shape_analyse(transform->query_sql);
+	context.shape = transform_analyse(transform);
 	table_check_columns(transform, context.shape);
 	context.snapshot = GetActiveSnapshot();
 	chosen = strategy_choose(&context, offers);

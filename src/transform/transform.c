@@ -99,7 +99,8 @@ transform_find(int32 target_id)
 	transform->state = catalog_text(rows, 0, TRANSFORM_STATE);
 	if (transform->state == NULL)
 		transform->state = pstrdup("new"); /* restored from a dump */
-	if (!catalog_isnull(rows, 0, TRANSFORM_QUERY_TREE))
+	transform->query_tree = catalog_text(rows, 0, TRANSFORM_QUERY_TREE);
+	if (transform->query_tree != NULL)
 		transform->relids = oid_list(rows, 0, TRANSFORM_INPUT_RELIDS);
 	transform->inputs = read_inputs(target_id);
 	return transform;
@@ -154,11 +155,28 @@ same_inputs(List *stored, List *found)
 	return true;
 }
 
+Shape *
+transform_analyse(Transform *transform)
+{
+	Shape *shape = shape_analyse(transform->query_sql);
+	char *followed;
+
+	if (transform->query_tree == NULL || strcmp(transform->query_tree, shape_tree(shape)) == 0)
+		return shape;
+	followed = names_followed_query(transform);
+	if (followed == NULL || strcmp(followed, transform->query_sql) == 0)
+		return shape;
+	transform->query_sql = followed;
+	transform->followed = true;
+	return shape_analyse(followed);
+}
+
 void
 transform_rebind(Transform *transform, const Shape *shape)
 {
 	Target *target = transform->target;
 	List *relids = shape_direct_relids(shape);
+	char *tree = shape_tree(shape);
 	ListCell *cell;
 
 	if (!same_inputs(transform->inputs, shape->inputs))
@@ -176,8 +194,11 @@ transform_rebind(Transform *transform, const Shape *shape)
 		}
 		transform->inputs = read_inputs(target->id);
 	}
-	if (transform->relids == NIL || !equal(transform->relids, relids))
-		transform_set_binding(target->id, shape_tree(shape), relids);
+	if (transform->followed)
+		transform_set_query_sql(target->id, transform->query_sql);
+	if (transform->query_tree == NULL || !equal(transform->relids, relids) ||
+		strcmp(transform->query_tree, tree) != 0)
+		transform_set_binding(target->id, tree, relids);
 }
 
 /* ---- create_transform: arguments ---- */
@@ -545,7 +566,7 @@ store_definition(Target *target, const CreateArguments *arguments, const Shape *
 	transform_store(&definition, made_table);
 	attempt_end(unit_of_target(target->id));
 	transform = transform_get(target->id);
-	transform->relids = NIL; /* the tree is new */
+	transform->query_tree = NULL; /* it is new */
 	transform_rebind(transform, shape);
 }
 
@@ -653,8 +674,9 @@ analyse_declaration(CreateArguments *arguments, Oid stored_owner)
 	identity_become(OidIsValid(stored_owner) ? stored_owner : GetUserId(), &identity);
 	if (OidIsValid(stored_owner))
 		arguments->shape = shape_analyse(arguments->query);
-	/* qualified as seen from the pinned path */
+	/* the same as seen from the pinned path; what is kept is bound to what runs */
 	arguments->query_sql = shape_query_sql(arguments->shape);
+	arguments->shape = shape_analyse(arguments->query_sql);
 	identity_restore(&identity);
 	if (!arguments->has_key)
 		arguments->key = arguments->shape->unique_key;

@@ -27,6 +27,8 @@ typedef struct Transform
 	bool rebuild;     /* what the table holds is to be replaced as a whole */
 	List *inputs;     /* of TransformInput */
 	List *relids;     /* what the query names, as of its last analysis; NIL: unknown */
+	char *query_tree; /* of that analysis; NULL: unknown */
+	bool followed;    /* query_sql is not yet stored */
 } Transform;
 
 typedef struct TransformInput
@@ -36,6 +38,8 @@ typedef struct TransformInput
 	int32 target_id; /* 0: no target of depipe's */
 	bool direct;     /* named by the query itself, not by a view that it reads */
 } TransformInput;
+
+struct Shape;
 
 /* Raises 42704 when the target is not maintained by a transform. */
 extern Transform *transform_get(int32 target_id);
@@ -50,10 +54,23 @@ extern void transform_check_owner(const Target *target);
 extern Oid transform_input_relid(const TransformInput *input);
 
 /*
+ * Analyse the query, as the owner of the transform.  Where something of
+ * another meaning has come under a name of it (a function that fits better),
+ * the query is written anew, in transform only.  Raises what shape_analyse()
+ * does.
+ */
+extern struct Shape *transform_analyse(Transform *transform);
+
+/*
+ * The text that the query has now, as the tree of its last analysis says; NULL
+ * when something is gone or was replaced under its name.  As the owner.
+ */
+extern char *names_followed_query(const Transform *transform);
+
+/*
  * After an analysis: store what the query is bound to, and its inputs when
  * they changed (a view was replaced).  Raises 42P17 for a cycle.
  */
-struct Shape;
 extern void transform_rebind(Transform *transform, const struct Shape *shape);
 
 /*

@@ -129,7 +129,7 @@ static void
 expect_query(Verification *verification)
 {
 	Transform *transform = transform_get(verification->target->id);
-	Shape *shape = shape_analyse(transform->query_sql); /* locks the inputs */
+	Shape *shape = transform_analyse(transform); /* locks the inputs */
 
 	table_check_columns(transform, shape);
 	if (shape->is_volatile)
