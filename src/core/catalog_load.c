@@ -38,6 +38,8 @@ state_from_name(const char *name)
 	return LOAD_DETACHED;
 }
 
+#define CATCHING_UP_REASON "copied, and catching up with the stream"
+
 /* ---- loads ---- */
 
 #define LOAD_COLUMNS                                                                         \
@@ -146,6 +148,8 @@ load_delete(int32 target_id)
 void
 load_set_state(Load *load, LoadState state, const char *reason, const char *hint)
 {
+	LoadState stored = load->beside && state == LOAD_STREAMING ? LOAD_COPYING : state;
+	const char *stored_reason = stored != state && reason == NULL ? CATCHING_UP_REASON : reason;
 	CatalogRows *rows;
 	char *was;
 
@@ -169,13 +173,13 @@ load_set_state(Load *load, LoadState state, const char *reason, const char *hint
 		" WHERE $5 OR depipe.load_state.state OPERATOR(pg_catalog.<>) 'new' RETURNING state)"
 		" SELECT was.state FROM is_now LEFT JOIN was ON true",
 		ARG_INT4(load->target->id),
-		ARG_TEXT(load_state_name(state)),
-		ARG_TEXT(reason),
+		ARG_TEXT(load_state_name(stored)),
+		ARG_TEXT(stored_reason),
 		ARG_TEXT(hint),
 		ARG_BOOL(load->state == LOAD_NEW));
 	was = rows->count == 0 ? NULL : catalog_text(rows, 0, 1);
-	if (rows->count > 0 && (was == NULL || strcmp(was, load_state_name(state)) != 0))
-		event_record(load->target->id, "load", load_state_name(state), reason);
+	if (rows->count > 0 && (was == NULL || strcmp(was, load_state_name(stored)) != 0))
+		event_record(load->target->id, "load", load_state_name(stored), reason);
 	load->state = state;
 	load->reason = reason == NULL ? NULL : MemoryContextStrdup(GetMemoryChunkContext(load), reason);
 }
@@ -293,7 +297,7 @@ loads_fingerprint(const char *server_name)
 		" g.paused AND (g.paused_until IS NULL"
 		" OR g.paused_until OPERATOR(pg_catalog.>) pg_catalog.clock_timestamp()),"
 		" depipe.owner_problem(t.owner, l.server_name),"
-		" CASE WHEN s.state IN ('new', 'copying') THEN pg_catalog.concat(b.state, b.changed,"
+		" CASE WHEN s.state OPERATOR(pg_catalog.=) 'new' THEN pg_catalog.concat(b.state, b.changed,"
 		" b.retry_at OPERATOR(pg_catalog.<=) pg_catalog.clock_timestamp(),"
 		" u.retry_at OPERATOR(pg_catalog.<=) pg_catalog.clock_timestamp()) END), ';'"
 		" ORDER BY l.target_id)"

@@ -45,6 +45,11 @@ typedef struct Load
 	char *source_columns; /* JSON array as text: the columns last seen */
 	List *copied_key;     /* names: the key in use since the copy */
 	bool made_table;
+	/*
+	 * It is being copied beside the stream: in memory it streams, in the table it
+	 * is 'copying' until it joins the stream.
+	 */
+	bool beside;
 } Load;
 
 /* A transaction of the source, as its stream tells it. */

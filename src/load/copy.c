@@ -6,8 +6,12 @@
  * A copy reads a table as of the consistent point of a temporary slot, in a
  * transaction of the source that uses the slot's snapshot: all transactions
  * that committed before that point are seen, the stream brings the others.
- * The permanent slot is older, so nothing is missed in between.  The tables of
- * one run are copied from one snapshot and published together.
+ * The permanent slot is older, so nothing is missed in between.
+ *
+ * A session that has the stream copies the tables one after the other (queue.c),
+ * in a procedure each in a transaction of its own: the stream stands still
+ * meanwhile, so that it has not passed the position of any copy.  Where somebody
+ * follows the stream, it goes on, and others copy beside it (beside.c).
  *
  * A table that has rows already (a resync) is not emptied: only the
  * differences are written, so that readers and whatever follows the target
@@ -20,6 +24,7 @@
 #include "load/session.h"
 
 #include "commands/progress.h"
+#include "core/catalog_copy.h"
 #include "core/catalog_look.h"
 #include "core/guarded.h"
 #include "core/identity.h"
@@ -29,6 +34,9 @@
 #include "load/rowreader.h"
 #include "miscadmin.h"
 #include "pgstat.h"
+#include "storage/lock.h"
+#include "utils/builtins.h"
+#include "utils/pg_lsn.h"
 #include "publish/publish.h"
 #include "transform/strategy.h"
 #include "utils/lsyscache.h"
@@ -38,30 +46,60 @@
 /* Rows after which progress is reported. */
 #define PROGRESS_EVERY 100
 
+/* Is the copy still wanted? */
+#define LOOK_EVERY USECS_PER_SEC
+
+/* A snapshot of the source is used for so long for one table after the other. */
+#define SNAPSHOT_MOST (10 * USECS_PER_SEC)
+
+/* Transactions of the source are waited for at most so long while others wait for us. */
+#define SLOT_WAIT_MS 10000
+
 /* ---- the source's side ---- */
 
+LOCKTAG
+copy_lock_tag(int32 target_id)
+{
+	LOCKTAG tag;
+
+	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, stream_class(), (uint32) target_id, COPY_LOCK_SPACE);
+	return tag;
+}
+
+/*
+ * A slot is consistent when all transactions have ended that ran when it was
+ * begun.  While they are waited for, the limit is lock_timeout.
+ */
 CopySource *
 copy_source_open(LoadSession *session)
 {
 	MemoryContext old = MemoryContextSwitchTo(session->context);
 	CopySource *source = palloc0(sizeof(CopySource));
 	const char *slot = session->stream->slot_name;
-	char *name = psprintf("depipe_copy_%s_%d", slot + Max((int) strlen(slot) - 8, 0), MyProcPid);
+	SourceRows *rows;
 
 	session_check_slot_possible(session);
+	source->name = psprintf("depipe_copy_%s_%d", slot + Max((int) strlen(slot) - 8, 0), MyProcPid);
 	source->connection = connection_open(session->server);
-	source_command(source->connection,
-				   "SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0;"
-				   " SET row_security = off",
-				   "set up a copy");
+	source->connection->keep = session->options->commit;
+	source_command(
+		source->connection,
+		psprintf("SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0;"
+				 " SET row_security = off; SET lock_timeout = %d",
+				 session->slot_wait_ms),
+		"set up a copy");
 	source_command(source->connection,
 				   "BEGIN READ ONLY ISOLATION LEVEL REPEATABLE READ",
 				   "start a copy");
-	(void) walrcv_create_slot_compat(source->connection->walrcv,
-									 name,
-									 true,
-									 CRS_USE_SNAPSHOT,
-									 &source->position);
+	rows = source_query(source->connection,
+						4,
+						psprintf("CREATE_REPLICATION_SLOT \"%s\" TEMPORARY LOGICAL pgoutput"
+								 " USE_SNAPSHOT",
+								 source->name),
+						"make a slot for a copy");
+	source->position = DatumGetLSN(
+		DirectFunctionCall1(pg_lsn_in, CStringGetDatum(rows->values[0][1])));
+	source->opened_at = GetCurrentTimestamp();
 	MemoryContextSwitchTo(old);
 	return source;
 }
@@ -70,6 +108,56 @@ void
 copy_source_close(CopySource *source)
 {
 	connection_close(source->connection);
+}
+
+/* Most often it is the oldest one; the others have not been there for so long. */
+char *
+copy_waits_for(LoadSession *session)
+{
+	SourceRows *rows = source_query(
+		session->control,
+		1,
+		"SELECT l.transactionid::text FROM pg_catalog.pg_locks l"
+		" WHERE l.locktype = 'transactionid' AND l.granted AND l.mode = 'ExclusiveLock'"
+		" ORDER BY pg_catalog.age(l.transactionid) DESC LIMIT 1",
+		"look for transactions");
+
+	return rows->count == 0
+			   ? pstrdup("waits for a transaction at the source")
+			   : psprintf("waits for transaction %s at the source", rows->values[0][0]);
+}
+
+/*
+ * Of a table that was truncated, or written anew, after the snapshot was made
+ * that snapshot sees nothing.  It is not any more once it is locked.
+ */
+static void
+check_storage(LoadTask *task, CopySource *source)
+{
+	const char *table = sql_table(task->source->schema_name, task->source->table_name);
+	bool partitioned = task->source->kind == RELKIND_PARTITIONED_TABLE;
+	SourceRows *rows;
+
+	source_command(
+		source->connection,
+		psprintf("LOCK TABLE %s%s IN ACCESS SHARE MODE", partitioned ? "" : "ONLY ", table),
+		"lock a table");
+	rows = source_query(
+		source->connection,
+		1,
+		psprintf("WITH RECURSIVE part (oid) AS (SELECT %u::pg_catalog.oid"
+				 " UNION ALL SELECT i.inhrelid FROM part p"
+				 " JOIN pg_catalog.pg_inherits i ON i.inhparent = p.oid WHERE %s)"
+				 " SELECT '' FROM part p JOIN pg_catalog.pg_class c ON c.oid = p.oid"
+				 " WHERE c.relfilenode <> 0 AND c.relfilenode IS DISTINCT FROM"
+				 " pg_catalog.pg_relation_filenode(c.oid) LIMIT 1",
+				 task->source->relid,
+				 partitioned ? "true" : "false"),
+		"look at a table");
+	if (rows->count > 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("table %s of the source was truncated or written anew meanwhile", table)));
 }
 
 static char *
@@ -153,11 +241,33 @@ progress_end(LoadSession *session)
 	session->copying = false;
 }
 
+/* Now and then, for the one who copies beside the stream: as nobody's owner. */
+static void
+check_wanted(LoadSession *session, LoadTask *task, TimestampTz *looked_at)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (session->copier == NULL || now - *looked_at < LOOK_EVERY)
+		return;
+	*looked_at = now;
+	if (session->copier->must_end())
+		session->unwanted = "its worker is to end";
+	else
+		session->unwanted = copy_unwanted(task->target->id);
+	if (session->unwanted == NULL)
+		return;
+	session->unwanted = MemoryContextStrdup(session->context, session->unwanted);
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("the copy is not wanted any more")));
+}
+
 /* Rows as the source has them. */
 static uint64
 copy_source_rows(LoadSession *session, LoadTask *task, CopySource *source, TupleDesc columns,
 				 Delta *delta, Tuplestorestate *rows)
 {
+	TimestampTz looked_at = GetCurrentTimestamp();
 	RowReader *reader = rowreader_create(task->source_names, columns);
 	bool binary = copy_in_binary(task, columns);
 	Datum *values = palloc0(sizeof(Datum) * Max(columns->natts, 1));
@@ -183,8 +293,12 @@ copy_source_rows(LoadSession *session, LoadTask *task, CopySource *source, Tuple
 		else
 			tuplestore_putvalues(rows, columns, values, nulls);
 		MemoryContextReset(session->row);
-		if (++count % PROGRESS_EVERY == 0)
-			progress_report(session, count, bytes);
+		if (++count % PROGRESS_EVERY != 0)
+			continue;
+		progress_report(session, count, bytes);
+		identity_restore(&identity);
+		check_wanted(session, task, &looked_at);
+		identity_become(task->target->owner, &identity);
 	}
 	progress_report(session, count, bytes);
 	MemoryContextSwitchTo(old);
@@ -264,6 +378,7 @@ typedef struct Copy
 	Admission admission;
 	char *admission_reason;
 	PublishItem *item;
+	bool in_middle; /* of reading: the source cannot be asked for more */
 } Copy;
 
 static bool
@@ -354,6 +469,7 @@ fill_work(void *argument)
 	Copy *copy = argument;
 	MemoryContext old = MemoryContextSwitchTo(copy->session->batch);
 
+	check_storage(copy->task, copy->source);
 	copy->delta->lsn = copy->source->position;
 	progress_start(copy->session,
 				   copy->task,
@@ -370,6 +486,19 @@ fill_work(void *argument)
 	delta_finish(copy->delta);
 	MemoryContextSwitchTo(old);
 	return true;
+}
+
+/* Not wanted any more is no failure. */
+static void
+give_up(Copy *copy)
+{
+	LoadTask *task = copy->task;
+
+	task->stopped = true;
+	task->blocked = true;
+	if (task->run != NULL)
+		task->run->reason = session_keep(task, copy->session->unwanted);
+	copy->session->unwanted = NULL;
 }
 
 /*
@@ -390,6 +519,14 @@ read_table(Copy *copy)
 		if (!copy->has_rows && task->projection == NULL)
 			delta_clear(copy->delta); /* nothing to join with: plain INSERT */
 		error = guarded_run(fill_work, copy);
+		copy->in_middle = error != NULL;
+	}
+	if (error == NULL && session->copier != NULL)
+		session->unwanted = copy_unwanted(task->target->id);
+	if (session->unwanted != NULL)
+	{
+		give_up(copy);
+		return false;
 	}
 	if (error == NULL)
 		return true;
@@ -445,7 +582,10 @@ finish_copy(Copy *copy)
 	task->run->error_sqlstate = session_keep(task, task->run->error_sqlstate);
 	task->run->error_message = session_keep(task, task->run->error_message);
 	task->run->error_hint = session_keep(task, task->run->error_hint);
-	load_set_state(task->load, LOAD_NEW, item->reason, NULL);
+	load_set_state(task->load,
+				   session->copier != NULL ? LOAD_COPYING : LOAD_NEW,
+				   item->reason,
+				   NULL);
 	if (item->status == PUBLISH_ERROR || item->status == PUBLISH_REJECTED)
 		session_failed(session, task, item->reason);
 }
@@ -498,6 +638,8 @@ publish_copies(LoadSession *session, List *copies)
 	}
 }
 
+/* ---- one transaction ---- */
+
 static bool
 is_wanted(const LoadTask *task)
 {
@@ -505,24 +647,26 @@ is_wanted(const LoadTask *task)
 		   (task->load->state == LOAD_NEW || task->load->state == LOAD_COPYING);
 }
 
-/* Seen by others while the copy is going on. */
-static void
-mark_copying(LoadSession *session)
+/*
+ * Nobody else copies the table, until this transaction ends.  Who copies beside
+ * the stream has made sure before, for longer.
+ */
+static bool
+claim(Copy *copy)
 {
-	bool any = false;
-	ListCell *cell;
+	LoadTask *task = copy->task;
+	LOCKTAG tag;
 
-	foreach(cell, session->tasks)
-	{
-		LoadTask *task = lfirst(cell);
-
-		if (!is_wanted(task) || task->paused)
-			continue;
-		load_set_state(task->load, LOAD_COPYING, NULL, NULL);
-		any = true;
-	}
-	if (any)
-		session_commit(session);
+	if (copy->session->copier != NULL)
+		return true;
+	tag = copy_lock_tag(task->target->id);
+	if (LockAcquire(&tag, ExclusiveLock, false, true) != LOCKACQUIRE_NOT_AVAIL)
+		return true;
+	task->blocked = true;
+	task->stopped = true;
+	if (task->run != NULL)
+		task->run->reason = "another session copies the table";
+	return false;
 }
 
 /* Open the source unless it is; false when it cannot be. */
@@ -535,6 +679,8 @@ open_source(Copy *copy, CopySource **source)
 
 		if (error != NULL)
 		{
+			if (error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE)
+				error->message = copy_waits_for(copy->session);
 			session_task_error(copy->session, copy->task, error);
 			return false;
 		}
@@ -545,37 +691,153 @@ open_source(Copy *copy, CopySource **source)
 }
 
 void
-copy_new_tables(LoadSession *session)
+copy_together(LoadSession *session, List *tasks, CopySource **source)
 {
 	MemoryContext old = MemoryContextSwitchTo(session->batch);
-	CopySource *source = NULL;
 	List *copies = NIL;
 	ListCell *cell;
 
-	if (session->options->commit)
-		mark_copying(session);
-	foreach(cell, session->tasks)
+	foreach(cell, tasks)
 	{
 		Copy *copy = palloc0(sizeof(Copy));
 
 		copy->session = session;
 		copy->task = lfirst(cell);
-		if (!is_wanted(copy->task) || !open_source(copy, &source) || !may_copy(copy))
+		if (!is_wanted(copy->task) || !claim(copy) || !open_source(copy, source) || !may_copy(copy))
 			continue;
 		if (read_table(copy))
 			copies = lappend(copies, copy);
-		else
+		else if (copy->in_middle)
 		{
-			copy_source_close(source);
-			source = NULL;
+			copy_source_close(*source);
+			*source = NULL;
 		}
 	}
 	if (copies != NIL)
 		publish_copies(session, copies);
 	progress_end(session);
-	if (source != NULL)
-		copy_source_close(source);
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(session->batch);
 	session->serial++;
+}
+
+/* ---- all that wait ---- */
+
+/* Seen by others while the copy is going on. */
+static bool
+mark_copying(LoadSession *session, bool again, const char *reason)
+{
+	bool any = false;
+	ListCell *cell;
+
+	foreach(cell, session->tasks)
+	{
+		LoadTask *task = lfirst(cell);
+
+		if (!is_wanted(task) || task->paused || (!again && task->load->state == LOAD_COPYING))
+			continue;
+		load_set_state(task->load, LOAD_COPYING, reason, NULL);
+		any = true;
+	}
+	return any;
+}
+
+void
+copy_mark_tables(LoadSession *session)
+{
+	(void) mark_copying(session, false, "waits for a free worker");
+}
+
+static List *
+waiting_groups(LoadSession *session)
+{
+	List *candidates = NIL;
+	ListCell *cell;
+
+	foreach(cell, session->tasks)
+	{
+		LoadTask *task = lfirst(cell);
+		CopyCandidate *candidate;
+
+		if (!is_wanted(task))
+			continue;
+		candidate = palloc0(sizeof(CopyCandidate));
+		candidate->task = task;
+		candidate->target_id = task->target->id;
+		candidate->relid = task->target->relid;
+		candidate->source_schema = task->load->source_schema;
+		candidate->source_table = task->load->source_table;
+		candidates = lappend(candidates, candidate);
+	}
+	if (list_length(candidates) > 1)
+		queue_ask_sizes(session, candidates);
+	return queue_groups(candidates);
+}
+
+static List *
+tasks_of(List *group)
+{
+	List *tasks = NIL;
+	ListCell *cell;
+
+	foreach(cell, group)
+		tasks = lappend(tasks, ((CopyCandidate *) lfirst(cell))->task);
+	return tasks;
+}
+
+static bool
+is_over(const LoadSession *session)
+{
+	return session->overtaken ||
+		   (session->options->deadline != 0 && session->options->deadline <= GetCurrentTimestamp());
+}
+
+/* Each in a transaction of its own; no snapshot of the source is kept for long. */
+static void
+copy_one_by_one(LoadSession *session, List *groups)
+{
+	CopySource *source = NULL;
+	ListCell *cell;
+
+	foreach(cell, groups)
+	{
+		if (source != NULL && GetCurrentTimestamp() - source->opened_at > SNAPSHOT_MOST)
+		{
+			copy_source_close(source);
+			source = NULL;
+		}
+		copy_together(session, tasks_of(lfirst(cell)), &source);
+		session_commit(session);
+		if (is_over(session))
+			break;
+	}
+	if (source != NULL)
+		copy_source_close(source);
+}
+
+void
+copy_new_tables(LoadSession *session)
+{
+	MemoryContext context = AllocSetContextCreate(session->context,
+												  "depipe load queue",
+												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	CopySource *source = NULL;
+
+	session->slot_wait_ms = session->options->quiet ? SLOT_WAIT_MS : 0;
+	if (!session->options->commit)
+	{
+		copy_together(session, session->tasks, &source);
+		if (source != NULL)
+			copy_source_close(source);
+	}
+	else
+	{
+		if (mark_copying(session, true, NULL))
+			session_commit(session);
+		if (!session->overtaken)
+			copy_one_by_one(session, waiting_groups(session));
+	}
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(context);
 }

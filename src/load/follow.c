@@ -446,14 +446,17 @@ catch_up_and_follow(LoadSession *session, const char *fingerprint, const LoadFol
 	if (strcmp(loads_fingerprint(session->server_name), fingerprint) != 0)
 		return FOLLOW_AGAIN;
 	if (!streaming)
-		return FOLLOW_NONE;
+		return follower->must_end() ? FOLLOW_TOLD : FOLLOW_NONE;
 	return follow_session(session, fingerprint, follower);
 }
 
 LoadFollowEnd
 load_follow(List *targets, List *runs, const char *fingerprint, const LoadFollower *follower)
 {
-	static const LoadRefreshOptions options = {.commit = true, .quiet = true};
+	LoadRefreshOptions options = {.commit = true,
+								  .quiet = true,
+								  .copied_beside = false,
+								  .must_end = follower->must_end};
 	char *server = load_server(((Target *) linitial(targets))->id);
 	MemoryContext old = CurrentMemoryContext;
 	LoadSession *session;

@@ -9,6 +9,8 @@
  *		source.c		server options, preflight, publication and slot
  *		stream.c		reading the stream into deltas, batch by batch
  *		copy.c			initial copy and resync of one table
+ *		queue.c			which table is next
+ *		beside.c		copies beside the stream
  *		evolve.c		changes of the source table's columns
  *		load.c			definitions and the SQL functions about them
  *
@@ -30,8 +32,10 @@ typedef struct LoadRefreshOptions
 	 * load; otherwise it ends as RUN_NOTHING, and nothing is written.
 	 */
 	bool quiet;
-	TimestampTz deadline; /* with commit: read no further batch after it; 0: none */
-	bool *server_failed;  /* NULL, or set when the source could not be read at all */
+	TimestampTz deadline;   /* with commit: read no further batch after it; 0: none */
+	bool *server_failed;    /* NULL, or set when the source could not be read at all */
+	bool copied_beside;     /* new tables are left to load_copy_beside() */
+	bool (*must_end)(void); /* NULL, or asked between batches: read no further one */
 } LoadRefreshOptions;
 
 /*
@@ -89,6 +93,20 @@ typedef struct LoadFollower
  */
 extern LoadFollowEnd load_follow(List *targets, List *runs, const char *fingerprint,
 								 const LoadFollower *follower);
+
+/*
+ * Copy some of the tables of a server that wait for it, beside the stream that
+ * somebody follows, and let them join it.  In a transaction of
+ * transaction_begin_worker(), which is committed on the way.  Returns false
+ * when there is nothing (more) to be done now.
+ */
+typedef struct LoadCopier
+{
+	bool (*must_end)(void); /* outside of any work on a table */
+	bool (*changed)(void);  /* may definitions or states have changed since the last call? */
+} LoadCopier;
+
+extern bool load_copy_beside(const char *server, const LoadCopier *copier);
 
 /*
  * Set by the workers: asks the one that follows a server's stream to let it go

@@ -94,7 +94,7 @@ remember_failures(LoadSession *session)
 }
 
 LoadSession *
-session_begin(const char *server_name, const LoadRefreshOptions *options)
+session_begin_empty(const char *server_name, const LoadRefreshOptions *options)
 {
 	MemoryContext parent = PortalContext != NULL ? PortalContext : TopMemoryContext;
 	MemoryContext context = AllocSetContextCreate(parent,
@@ -102,7 +102,6 @@ session_begin(const char *server_name, const LoadRefreshOptions *options)
 												  ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
 	LoadSession *session = palloc0(sizeof(LoadSession));
-	ListCell *cell;
 
 	session->context = context;
 	session->batch = AllocSetContextCreate(context, "depipe load batch", ALLOCSET_DEFAULT_SIZES);
@@ -113,12 +112,36 @@ session_begin(const char *server_name, const LoadRefreshOptions *options)
 	session->options = options;
 	session->serial = 1; /* 0: what was made for no batch yet */
 	session->server_name = pstrdup(server_name);
+	MemoryContextSwitchTo(old);
+	return session;
+}
+
+LoadSession *
+session_begin(const char *server_name, const LoadRefreshOptions *options)
+{
+	LoadSession *session = session_begin_empty(server_name, options);
+	MemoryContext old = MemoryContextSwitchTo(session->context);
+	ListCell *cell;
+
 	foreach(cell, loads_of_server(server_name))
 		session->tasks = lappend(session->tasks, make_task(lfirst(cell)));
 	if (options->quiet)
 		remember_failures(session);
 	MemoryContextSwitchTo(old);
 	return session;
+}
+
+LoadTask *
+session_add_task(LoadSession *session, int32 target_id)
+{
+	MemoryContext old = MemoryContextSwitchTo(session->context);
+	Load *load = load_get(target_id);
+	LoadTask *task = load == NULL ? NULL : make_task(load);
+
+	if (task != NULL)
+		session->tasks = lappend(session->tasks, task);
+	MemoryContextSwitchTo(old);
+	return task;
 }
 
 void
@@ -226,7 +249,7 @@ void
 session_commit(LoadSession *session)
 {
 	transaction_commit();
-	if (!session_lock(session->server_name, false))
+	if (session->copier == NULL && !session_lock(session->server_name, false))
 		session->overtaken = true;
 }
 
@@ -560,12 +583,11 @@ lose_stream(LoadSession *session, const char *reason)
 	}
 }
 
-/* Why the stream cannot go on where it ended; NULL when it can. */
+/* Is the source another one than the stream's, or the publication? */
 static char *
-stream_problem(LoadSession *session)
+source_problem(LoadSession *session)
 {
 	Stream *stream = session->stream;
-	SourceSlot *slot;
 
 	if (strcmp(stream->system_identifier, session->system_identifier) != 0)
 		return psprintf("server \"%s\" is another database system than before",
@@ -583,6 +605,19 @@ stream_problem(LoadSession *session)
 	if (source_publication_oid(session->control, stream->publication) != stream->publication_oid)
 		return psprintf("publication \"%s\" of the source was dropped or made again",
 						stream->publication);
+	return NULL;
+}
+
+/* Why the stream cannot go on where it ended; NULL when it can. */
+static char *
+stream_problem(LoadSession *session)
+{
+	Stream *stream = session->stream;
+	char *problem = source_problem(session);
+	SourceSlot *slot;
+
+	if (problem != NULL)
+		return problem;
 	slot = source_slot_describe(session->control, stream->slot_name);
 	if (!slot->exists)
 		return psprintf("slot \"%s\" of the source is gone", stream->slot_name);
@@ -933,6 +968,55 @@ session_prepare(LoadSession *session)
 			make_stream(session);
 	}
 	MemoryContextSwitchTo(old);
+}
+
+char *
+session_prepare_beside(LoadSession *session)
+{
+	MemoryContext old = MemoryContextSwitchTo(session->context);
+	char *problem;
+
+	session->instance = instance_get();
+	session->stream = stream_get(session->server_name);
+	if (session->stream == NULL || !session_has_stream(session) ||
+		instance_foreign_stream(session->instance, session->stream) != NULL)
+		problem = "there is no stream";
+	else
+	{
+		session->server = source_server_open(session->server_name);
+		connect_source(session);
+		/* whether its slot is where it was is for the one who has it to see */
+		problem = source_problem(session);
+	}
+	MemoryContextSwitchTo(old);
+	return problem;
+}
+
+/* The one who follows the stream has published it: a change of that is for that one to see. */
+bool
+session_check_task(LoadSession *session, LoadTask *task)
+{
+	MemoryContext old = MemoryContextSwitchTo(session->context);
+
+	session_describe(session, task, session->control);
+	find_problem(task);
+	if (task->problem != NULL)
+		session_stop_task(session,
+						  task,
+						  task->problem_state,
+						  task->problem_sqlstate,
+						  task->problem,
+						  task->problem_hint);
+	else if (session->stream->publication_managed &&
+			 !list_member_oid(
+				 source_publication_relids(session->control, session->stream->publication),
+				 task->source->relid))
+	{
+		task->stopped = true;
+		load_set_state(task->load, LOAD_NEW, "its source table is not published (yet)", NULL);
+	}
+	MemoryContextSwitchTo(old);
+	return !task->stopped;
 }
 
 /* A stream made here is this database's, whatever the row of the original says. */

@@ -19,6 +19,7 @@
 #include "load/load.h"
 #include "load/projection.h"
 #include "load/source.h"
+#include "storage/lock.h"
 
 /* One load of the server in this run. */
 typedef struct LoadTask
@@ -94,6 +95,10 @@ typedef struct LoadSession
 	bool projecting;             /* an expression of the current task is evaluated */
 	struct RowReader *reader;    /* what is being read, to name the column in it */
 	struct StreamState *state;
+	/* of a session that copies beside the stream: it has a slot of its own, but no lock */
+	const LoadCopier *copier; /* NULL: another session */
+	int slot_wait_ms;         /* for transactions of the source; 0: as long as it takes */
+	char *unwanted;           /* why the copy was given up */
 } LoadSession;
 
 /* Hold the task while it cannot be run as its owner; texts go into the context. */
@@ -105,6 +110,19 @@ extern void task_look_at_owner(LoadTask *task, MemoryContext context);
  */
 extern LoadSession *session_begin(const char *server_name, const LoadRefreshOptions *options);
 extern void session_end(LoadSession *session);
+
+/* A session without tasks, and a task for a load (NULL when there is none): for beside.c. */
+extern LoadSession *session_begin_empty(const char *server_name, const LoadRefreshOptions *options);
+extern LoadTask *session_add_task(LoadSession *session, int32 target_id);
+
+/*
+ * Connect beside a session that follows the stream: writes nothing there.
+ * Returns why that cannot be now, or NULL.
+ */
+extern char *session_prepare_beside(LoadSession *session);
+
+/* Look at the source table of an added task; false, and it is stopped, when it cannot be loaded. */
+extern bool session_check_task(LoadSession *session, LoadTask *task);
 
 /* Which of the tasks are asked for, with their runs (in the same order). */
 extern void session_attach(LoadSession *session, List *targets, List *runs);
@@ -202,8 +220,14 @@ extern bool adopt_owns_stream(const Stream *stream);
 
 /* ---- copy.c ---- */
 
-/* Copy all tables that are new; needs no xid when the source is this cluster. */
+/*
+ * Copy all tables that are new, small ones first; needs no xid when the source
+ * is this cluster.  In a procedure each is committed.
+ */
 extern void copy_new_tables(LoadSession *session);
+
+/* Mark them, for those who copy beside the stream. */
+extern void copy_mark_tables(LoadSession *session);
 
 /*
  * All rows of a task's table as of a consistent point of the source, through a
@@ -212,16 +236,55 @@ extern void copy_new_tables(LoadSession *session);
 typedef struct CopySource
 {
 	Connection *connection;
+	char *name;          /* of its slot */
 	XLogRecPtr position; /* transactions that committed before are seen */
+	TimestampTz opened_at;
 } CopySource;
 
+/* Who copies a table holds this lock: nobody else does then. */
+extern LOCKTAG copy_lock_tag(int32 target_id);
+
+/* Raises 55P03 when a transaction of the source has been waited for too long. */
 extern CopySource *copy_source_open(LoadSession *session);
+
+/*
+ * Copy and publish these tasks in this transaction, from one snapshot, which is
+ * made when source is NULL.  After an error in its middle the source is closed.
+ */
+extern void copy_together(LoadSession *session, List *tasks, CopySource **source);
+
+/* The transaction of the source that is waited for, as a reason. */
+extern char *copy_waits_for(LoadSession *session);
 extern void copy_source_close(CopySource *source);
 /* Into delta as new images, or (NULL) into rows; returns how many. */
 extern uint64 copy_rows(LoadSession *session, LoadTask *task, CopySource *source, TupleDesc columns,
 						Delta *delta, Tuplestorestate *rows);
 
+/* ---- queue.c ---- */
+
+/* A table that waits to be copied. */
+typedef struct CopyCandidate
+{
+	int32 target_id;
+	LoadTask *task; /* NULL: none yet */
+	Oid relid;      /* of the target; InvalidOid: not made yet */
+	char *source_schema;
+	char *source_table;
+	int failures; /* in a row */
+	int64 size;   /* at the source, in bytes */
+} CopyCandidate;
+
+/* Fill in the sizes, by the control connection. */
+extern void queue_ask_sizes(LoadSession *session, List *candidates);
+
+/* Lists of candidates that are to be copied together, the smallest first. */
+extern List *queue_groups(List *candidates);
+
 /* ---- stream.c ---- */
+
+/* Stream from a slot that the connection itself has made, and (again) up to session->stop. */
+extern void stream_start_own(LoadSession *session, Connection *connection);
+extern void stream_go_on(LoadSession *session);
 
 /*
  * Read whole source transactions into the tasks' deltas until the batch is

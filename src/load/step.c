@@ -122,8 +122,19 @@ record_progress(LoadSession *session, bool changed)
 	List *attempted = NIL;
 	ListCell *cell;
 
+	if (end <= session->stream->applied_lsn)
+		return;
+	if (session->copier != NULL)
+	{
+		/* the slot is its own: what is written is the position of the tables */
+		session->stream->applied_lsn = end;
+		session->advanced = true;
+		if (changed)
+			loads_set_applied(step_current_targets(session), end);
+		return;
+	}
 	changed |= commit->end > session->stream->commit.end && witness_wanted(session);
-	if (end <= session->stream->applied_lsn || (!changed && !is_far(session, end)))
+	if (!changed && !is_far(session, end))
 		return;
 	stream_advance(session->stream, end, commit);
 	/* what the caller may still roll back must not be told to the source */
@@ -266,6 +277,13 @@ try_batch(LoadSession *session)
 		forget_batch(session, without_run);
 		if (blamed == NULL)
 			return error;
+		if (session->copier != NULL)
+		{
+			/* it has no position to begin again from */
+			error = session_without_values(session, error);
+			session_task_error(session, blamed, error);
+			return error;
+		}
 		error = leave_out(session, blamed, error);
 		if (error != NULL)
 			return error;
@@ -334,13 +352,20 @@ is_late(const LoadSession *session)
 	return session->options->deadline != 0 && session->options->deadline <= GetCurrentTimestamp();
 }
 
+static bool
+is_told(const LoadSession *session)
+{
+	return session->options->must_end != NULL && session->options->must_end();
+}
+
 ErrorData *
 step_read(LoadSession *session)
 {
 	ErrorData *error = step_start(session);
 
 	session->at_stop = false;
-	while (error == NULL && !session->at_stop && !session->overtaken && !is_late(session))
+	while (error == NULL && !session->at_stop && !session->overtaken && !is_late(session) &&
+		   !is_told(session))
 	{
 		error = step_batch(session);
 		if (error == NULL && session->options->commit)
@@ -367,7 +392,10 @@ step_catch_up(LoadSession *session)
 		session_commit(session);
 	if (!session_has_stream(session) || session->overtaken)
 		return NULL;
-	copy_new_tables(session);
+	if (session->options->copied_beside)
+		copy_mark_tables(session);
+	else
+		copy_new_tables(session);
 	if (session->options->commit)
 		session_commit(session);
 	if (session->overtaken)

@@ -286,10 +286,9 @@ start_reading(LoadSession *session)
 		start_stream(session);
 }
 
-void
-stream_start(LoadSession *session)
+static void
+make_state(LoadSession *session)
 {
-	MemoryContext old = MemoryContextSwitchTo(session->context);
 	HASHCTL control = {0};
 	StreamState *state = palloc0(sizeof(StreamState));
 
@@ -300,6 +299,40 @@ stream_start(LoadSession *session)
 		hash_create("depipe source relations", 64, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	session->state = state;
 	session->binary = binary_possible(session);
+	state->batch_end = session->stream->applied_lsn;
+}
+
+void
+stream_start_own(LoadSession *session, Connection *connection)
+{
+	MemoryContext old = MemoryContextSwitchTo(session->context);
+
+	make_state(session);
+	session->streaming = connection;
+	if (connection->version >= 120000)
+		source_command(connection,
+					   "SET wal_sender_timeout = '" SENDER_TIMEOUT "'",
+					   "set the timeout");
+	start_stream(session);
+	MemoryContextSwitchTo(old);
+}
+
+void
+stream_go_on(LoadSession *session)
+{
+	session->state->finished = session->stream->applied_lsn >= session->stop;
+	if (!session->state->finished)
+		send_feedback(session, true);
+}
+
+void
+stream_start(LoadSession *session)
+{
+	MemoryContext old = MemoryContextSwitchTo(session->context);
+	StreamState *state;
+
+	make_state(session);
+	state = session->state;
 	session->streaming = connection_open(session->server);
 	session->streaming->keep = session->options->commit;
 	/* a bite may take long, and must not be cut off again and again */
@@ -308,7 +341,6 @@ stream_start(LoadSession *session)
 		source_command(session->streaming,
 					   "SET wal_sender_timeout = '" SENDER_TIMEOUT "'",
 					   "set the timeout");
-	state->batch_end = session->stream->applied_lsn;
 	if (!session->stream->own_write)
 		state->flushed = flush_local();
 	start_reading(session);

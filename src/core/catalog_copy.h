@@ -1,0 +1,42 @@
+/*-------------------------------------------------------------------------
+ *
+ * catalog_copy.h
+ *		Copies of tables in depipe's own tables.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DEPIPE_CATALOG_COPY_H
+#define DEPIPE_CATALOG_COPY_H
+
+#include "core/catalog.h"
+#include "nodes/pg_list.h"
+
+/* Fourth field of the advisory lock of a copy; the third is the target's id. */
+#define COPY_LOCK_SPACE 0x6472
+
+/* Pairs of relids, of these, that a foreign key joins. */
+extern CatalogRows *foreign_keys_between(List *relids);
+
+/* What loads (ids) that are being copied wait for; NULL: nothing. */
+extern void copies_set_reason(List *target_ids, const char *reason);
+
+/*
+ * Why a copy that goes on, in this transaction, is not wanted any more, or is
+ * to give way to somebody who waits for it; NULL: it is.
+ */
+extern char *copy_unwanted(int32 target_id);
+
+/* A load that was copied joins the stream at a position; false: it is not wanted any more. */
+extern bool copy_join_stream(int32 target_id, XLogRecPtr position);
+
+/*
+ * Columns of copies_waiting(): loads of a server that are due to be copied and
+ * that nobody copies.
+ */
+#define WAITING_TARGET_ID 1
+#define WAITING_SCHEMA 2
+#define WAITING_TABLE 3
+#define WAITING_RELID 4
+#define WAITING_FAILURES 5
+
+#endif /* DEPIPE_CATALOG_COPY_H */
