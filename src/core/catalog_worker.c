@@ -379,6 +379,16 @@ due_for_reader(int32 target_id, int32 reader_id)
 	" WHERE (s.evaluated_at IS NULL OR s.evaluated_at OPERATOR(pg_catalog.<)"      \
 	" (g.since OPERATOR(pg_catalog.+) c.grace))"
 
+/* A table that nothing publishes to is probed by looking at it. */
+#define PROBE_AT                                                        \
+	"COALESCE(GREATEST(CASE WHEN b.state OPERATOR(pg_catalog.=) 'open'" \
+	" THEN b.retry_at END, k.retry_at), '-infinity')"
+
+#define TABLES_TO_PROBE                                                                     \
+	" FROM depipe.breaker_state b JOIN depipe.target c USING (target_id)" ATTEMPT_OF_CHECKS \
+	" WHERE c.kind OPERATOR(pg_catalog.=) 't'"                                              \
+	" AND b.state IN ('open', 'half_open')"
+
 bool
 has_time_checks_to_follow(int32 target_id)
 {
@@ -401,6 +411,12 @@ due_pending_keys(void)
 {
 	return ids_of(
 		CATALOG_EXECUTE0("SELECT DISTINCT c.target_id" PENDING_KEYS " AND " IS_DUE(GRACE_AT)));
+}
+
+List *
+due_tables(void)
+{
+	return ids_of(CATALOG_EXECUTE0("SELECT b.target_id" TABLES_TO_PROBE " AND " IS_DUE(PROBE_AT)));
 }
 
 List *
@@ -491,7 +507,7 @@ other_work_next(void)
 	CatalogRows *rows = CATALOG_EXECUTE0(
 		"SELECT pg_catalog.min(x.at) FROM (SELECT " TRANSFORM_AT TRANSFORMS_TO_RUN
 		" UNION ALL SELECT " CHECK_AT TIME_CHECKS " UNION ALL SELECT " GRACE_AT PENDING_KEYS
-		" UNION ALL " HOUSEKEEPING_AT ") x (at)");
+		" UNION ALL SELECT " PROBE_AT TABLES_TO_PROBE " UNION ALL " HOUSEKEEPING_AT ") x (at)");
 
 	return catalog_isnull(rows, 0, 1) ? DT_NOEND : catalog_time(rows, 0, 1);
 }

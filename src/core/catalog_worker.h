@@ -84,6 +84,9 @@ extern bool has_time_checks_to_follow(int32 target_id);
 /* Targets that have keys whose grace has ended since anybody looked at them. */
 extern List *due_pending_keys(void);
 
+/* Tables that nothing publishes to, whose breaker waits for a look at them. */
+extern List *due_tables(void);
+
 /* Targets whose breaker is held by hand until a time that has come. */
 extern List *due_breakers(void);
 

@@ -84,6 +84,8 @@ transition(Target *target, BreakerRow *row, BreakerState to, const char *reason)
 	row->probe_started = 0;
 	breaker_row_put(target->id, row);
 	event_record(target->id, "breaker", row->state, reason);
+	if (to == BREAKER_CLOSED)
+		breaker_forget_outcomes(target->id); /* what was bad is over */
 	if (to == BREAKER_CLOSED || to == BREAKER_DISABLED)
 		attempts_end_of_readers(target->id);
 }
@@ -246,6 +248,24 @@ breaker_charge(Target *target, const char *reason)
 		record_normal_run(target, row, true, reason);
 	else if (state_of(row) == BREAKER_HALF_OPEN)
 		open_breaker(target, row, true, reason);
+}
+
+void
+breaker_judge_table(Target *target, Action action, const char *reason)
+{
+	BreakerRow *row = breaker_row(target->id, true);
+	bool bad;
+
+	action = breaker_enforce(target, action);
+	bad = action >= ACTION_REJECT;
+	if (effective_state(row) != state_of(row))
+		half_open(target, row, row->reason);
+	if (state_of(row) == BREAKER_OPEN && (!bad || row->retry_at <= GetCurrentTimestamp()))
+		half_open(target, row, row->reason);
+	if (state_of(row) == BREAKER_HALF_OPEN)
+		record_probe(target, row, bad, reason);
+	else if (state_of(row) == BREAKER_CLOSED)
+		record_normal_run(target, row, action == ACTION_BREAK, reason);
 }
 
 void

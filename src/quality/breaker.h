@@ -67,6 +67,13 @@ extern bool breaker_record(Target *target, Admission admission, Action action, c
  */
 extern void breaker_charge(Target *target, const char *reason);
 
+/*
+ * The whole of a table that nothing publishes to has been evaluated: action is
+ * the strongest that its constraints ask for.  Evaluating it is the probe: a good
+ * one closes the breaker, unless it is held open by hand.
+ */
+extern void breaker_judge_table(Target *target, Action action, const char *reason);
+
 /* End forced_open and disabled when their time has come: half_open. */
 extern void breaker_expire(Target *target);
 

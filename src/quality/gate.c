@@ -234,19 +234,6 @@ take_failed(Gate *gate, GateReport *report)
 
 /* ---- reports ---- */
 
-static char *
-reason_of(const Verdict *verdict)
-{
-	if (verdict->outcome == OUTCOME_ERROR)
-		return psprintf("constraint \"%s\" could not be evaluated", verdict->constraint_name);
-	if (verdict->violations <= 0 || verdict->metric != NULL || verdict->evaluated < 0)
-		return psprintf("constraint \"%s\" does not hold", verdict->constraint_name);
-	return psprintf("constraint \"%s\": " INT64_FORMAT " of " INT64_FORMAT " rows violate it",
-					verdict->constraint_name,
-					verdict->violations,
-					verdict->evaluated);
-}
-
 static void
 add_verdict(Gate *gate, GateReport *report, const Measured *measured, bool whole_table)
 {
@@ -258,7 +245,7 @@ add_verdict(Gate *gate, GateReport *report, const Measured *measured, bool whole
 	report->verdicts = lappend(report->verdicts, verdict);
 	report->elapsed_ms += verdict->elapsed_ms;
 	if (action > report->action && action >= ACTION_REJECT)
-		report->reason = reason_of(verdict);
+		report->reason = verdict_reason(verdict);
 	report->action = Max(report->action, action);
 }
 

@@ -121,13 +121,16 @@ extern void gate_note_held(Gate *gate, int32 target_id);
  */
 extern bool gate_references(Target *reference, Delta *delta);
 
+/* Which constraint, and how many rows. */
+extern char *verdict_reason(const Verdict *verdict);
+
 extern const char *outcome_name(Outcome outcome);
 extern const char *action_name(Action action);
 
 /*
  * Store verdicts of a run and open, refresh or close the incidents of their
  * constraints.  A verdict row is written when the outcome changed and once
- * per run.
+ * per run.  run_id: 0 when the whole table has been looked at, not a batch.
  */
 extern void verdicts_record(int64 run_id, Target *target, List *verdicts);
 

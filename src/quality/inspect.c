@@ -22,7 +22,7 @@
 #include "core/sqltext.h"
 #include "executor/spi.h"
 #include "funcapi.h"
-#include "quality/measure.h"
+#include "quality/table_checks.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/json.h"
@@ -111,44 +111,32 @@ show_error(const Target *target, Measure *measure)
 	measure->detail = buf.data;
 }
 
-static List *
-measure_all(Target *target)
-{
-	List *measured = NIL;
-	MemoryContext context = CurrentMemoryContext;
-	ListCell *cell;
-
-	foreach(cell, constraints_load(target))
-		measured = lappend(measured, measured_new(lfirst(cell)));
-	if (SPI_connect() != SPI_OK_CONNECT)
-		elog(ERROR, "SPI_connect failed");
-	MemoryContextSwitchTo(context); /* what is found outlives the connection */
-	measure_table(target, measured);
-	SPI_finish();
-	return measured;
-}
-
 /* check_table(target): everything on the whole table now. */
 static Datum
 depipe_check_table_checked(PG_FUNCTION_ARGS)
 {
 	Target *target = readable_target(fcinfo);
-	List *time_verdicts = NIL;
+	bool maintained = target->kind != TARGET_TABLE;
+	List *verdicts = NIL;
 	ListCell *cell;
 
 	InitMaterializedSRF(fcinfo, 0);
-	foreach(cell, measure_all(target))
+	foreach(cell, table_checks_measure(target))
 	{
 		Measured *measured = lfirst(cell);
-		Verdict *verdict = judge(measured, true);
 
-		if (measured->constraint->family == FAMILY_TIME)
-			time_verdicts = lappend(time_verdicts, verdict);
+		if (!maintained || measured->constraint->family == FAMILY_TIME)
+			verdicts = lappend(verdicts, judge(measured, true));
 		show_error(target, &measured->measure);
 		put_verdict((ReturnSetInfo *) fcinfo->resultinfo, judge(measured, true));
 	}
-	if (time_verdicts != NIL && !XactReadOnly)
-		verdicts_record(0, target, time_verdicts);
+	if (XactReadOnly)
+		return (Datum) 0;
+	/* a load or transform is judged by its batches, but for what time brings */
+	if (maintained)
+		verdicts_record(0, target, verdicts);
+	else
+		table_checks_record(target, verdicts);
 	return (Datum) 0;
 }
 

@@ -117,6 +117,7 @@ typedef struct MissingWork
 	Target *target;
 	const char *sql;
 	ArrayType *keys; /* of $1; NULL: no parameter */
+	bool before;     /* as the active snapshot has it, without what was done since */
 	List *missing;   /* result */
 	MemoryContext context;
 } MissingWork;
@@ -153,7 +154,10 @@ find_missing_work(void *arg)
 	identity_become(work->target->owner, &identity);
 	identity_pin_output();
 	identity_without_jit();
-	result = read_query(work->sql, work->keys != NULL ? 1 : 0, types, values);
+	if (work->before)
+		result = SPI_execute(work->sql, true, 0);
+	else
+		result = read_query(work->sql, work->keys != NULL ? 1 : 0, types, values);
 	if (result < 0)
 		elog(ERROR, "lookup of references failed: %s", SPI_result_code_string(result));
 	take_missing(work);
@@ -163,10 +167,9 @@ find_missing_work(void *arg)
 
 /* Run one of these queries as the owner; an error is charged to the check. */
 static List *
-find_missing(Target *target, const char *sql, ArrayType *keys, Measure *measure)
+run_missing(MissingWork *work, Measure *measure)
 {
-	MissingWork work = {target, sql, keys, NIL, CurrentMemoryContext};
-	ErrorData *error = guarded_run(find_missing_work, &work);
+	ErrorData *error = guarded_run(find_missing_work, work);
 
 	if (error != NULL)
 	{
@@ -174,7 +177,29 @@ find_missing(Target *target, const char *sql, ArrayType *keys, Measure *measure)
 		measure->error_message = error->message;
 		return NIL;
 	}
-	return work.missing;
+	return work->missing;
+}
+
+static List *
+find_missing(Target *target, const char *sql, ArrayType *keys, Measure *measure)
+{
+	MissingWork work = {.target = target,
+						.sql = sql,
+						.keys = keys,
+						.context = CurrentMemoryContext};
+
+	return run_missing(&work, measure);
+}
+
+static List *
+find_missing_before(Target *target, const char *sql, Measure *measure)
+{
+	MissingWork work = {.target = target,
+						.sql = sql,
+						.before = true,
+						.context = CurrentMemoryContext};
+
+	return run_missing(&work, measure);
 }
 
 /* ---- the state of the reference ---- */
@@ -292,6 +317,28 @@ missing_in_delta(Target *target, Delta *delta, Measured *measured)
 	return list_length(missing) > MAX_PENDING_KEYS ? NIL : missing;
 }
 
+/*
+ * The same of the whole table; NIL also where keys that were missing when the
+ * constraint was declared would be among them.
+ */
+static List *
+missing_in_table(Target *target, Measured *measured)
+{
+	List *missing;
+
+	if (measured->constraint->row->baseline > 0)
+		return NIL;
+	missing = find_missing(target,
+						   missing_query(measured->constraint,
+										 target,
+										 psprintf("%s " CHECK_ROW, target->display),
+										 "true",
+										 "pg_catalog.count(*)"),
+						   NULL,
+						   &measured->measure);
+	return list_length(missing) > MAX_PENDING_KEYS ? NIL : missing;
+}
+
 /* Is there a reason to look at keys one by one? */
 static bool
 may_be_pending(const DataConstraint *constraint, Target *reference, bool held)
@@ -319,9 +366,10 @@ settle_references(Target *target, Delta *delta, Measured *measured, bool whole_t
 	reference_held = is_held(reference, held);
 	if (!may_be_pending(constraint, reference, reference_held))
 		return;
-	if (found > 0 && delta_has_columns(delta, constraint))
+	if (found > 0 && (delta == NULL || delta_has_columns(delta, constraint)))
 	{
-		List *missing = missing_in_delta(target, delta, measured);
+		List *missing = delta == NULL ? missing_in_table(target, measured)
+									  : missing_in_delta(target, delta, measured);
 
 		pending_keys_add(constraint->row->id, key_arrays(missing));
 		/* they are counted below, among all that are remembered */
@@ -431,23 +479,53 @@ may_lose_keys(const ReferenceChange *change)
 		   check_text(change->constraint->rule, "reference_filter") != NULL;
 }
 
+/*
+ * Rows of the child that have been violating all along may be among those that
+ * the delta has touched: unless it says exactly which keys are lost.
+ */
+static bool
+may_touch_baseline(const ReferenceChange *change)
+{
+	return change->constraint->row->baseline > 0 &&
+		   (!knows_touched(change) ||
+			check_text(change->constraint->rule, "reference_filter") != NULL);
+}
+
+static List *
+without_keys(List *missing, List *others)
+{
+	List *left = NIL;
+	List *texts = NIL;
+	ListCell *cell;
+
+	foreach(cell, others)
+		texts = lappend(texts, ((MissingKey *) lfirst(cell))->text);
+	foreach(cell, missing)
+		if (!has_text(texts, ((MissingKey *) lfirst(cell))->text))
+			left = lappend(left, lfirst(cell));
+	return left;
+}
+
 /* Remember keys that rows of the child refer to and that are gone now. */
 static void
 remember_lost_keys(const ReferenceChange *change, Measured *measured)
 {
 	List *missing;
+	char *sql;
 
 	if (!may_lose_keys(change) || change->constraint->on_violation == ACTION_QUARANTINE)
 		return;
-	missing = find_missing(change->child,
-						   missing_query(change->constraint,
-										 change->child,
-										 psprintf("%s " CHECK_ROW, change->child->display),
-										 touched_condition(change),
-										 "pg_catalog.count(*)"),
-						   NULL,
-						   &measured->measure);
-	pending_keys_add(change->constraint->row->id, key_arrays(missing));
+	sql = missing_query(change->constraint,
+						change->child,
+						psprintf("%s " CHECK_ROW, change->child->display),
+						touched_condition(change),
+						"pg_catalog.count(*)");
+	missing = find_missing(change->child, sql, NULL, &measured->measure);
+	if (missing != NIL && may_touch_baseline(change))
+		missing = without_keys(missing,
+							   find_missing_before(change->child, sql, &measured->measure));
+	if (measured->measure.error_sqlstate == 0)
+		pending_keys_add(change->constraint->row->id, key_arrays(missing));
 }
 
 /* The reference's keys among the delta's new images; NULL: too many to tell. */
@@ -504,30 +582,60 @@ mark_retries(const ReferenceChange *change)
 
 /* Charge the constrained table; its next batch meets the breaker. */
 static void
-charge_child(const ReferenceChange *change, Measured *measured)
+charge_child(const ReferenceChange *change, Measured *measured, bool whole_table)
 {
-	Verdict *verdict = judge(measured, false);
+	Verdict *verdict = judge(measured, whole_table);
 
 	verdict->strategy = "reference";
 	verdicts_record(0, change->child, list_make1(verdict));
 	if (verdict->action == ACTION_BREAK)
 		breaker_charge(change->child,
-					   psprintf("constraint \"%s\": " INT64_FORMAT
-								" rows refer to keys that are gone",
+					   psprintf(verdict->violations == 1 ? "constraint \"%s\": " INT64_FORMAT
+														   " row refers to a key that is gone"
+														 : "constraint \"%s\": " INT64_FORMAT
+														   " rows refer to keys that are gone",
 								verdict->constraint_name,
 								verdict->violations));
+}
+
+/*
+ * Judge the child by its remembered keys.  A threshold is about the whole table:
+ * then all its rows are counted, but for those that are pending.
+ */
+static void
+judge_remembered(const ReferenceChange *change, Measured *measured, bool held)
+{
+	Measure *measure = &measured->measure;
+	bool whole_table = constraint_counts_table(change->constraint);
+
+	measure->evaluated = measure->violations = 0;
+	settle_pending(change->child, measured, held);
+	if (measure->error_sqlstate == 0 && whole_table)
+	{
+		int64 pending = measure->pending;
+
+		measure_table(change->child, list_make1(measured));
+		measure->pending = pending;
+		if (measure->error_sqlstate == 0)
+			measure->violations = Max(measure->violations - pending, 0);
+	}
+	else if (measure->error_sqlstate == 0)
+		/* all settled: there is something to say, though there are no rows */
+		measure->evaluated = Max(measure->violations + measure->pending, 1);
+	charge_child(change, measured, whole_table);
 }
 
 /*
  * What is judged here is the child, whose rows may be newer than publish's
  * snapshot: one that refers to a lost key must not be overlooked.  When it is not
  * known which keys are lost, a newer child would be blamed for keys that the
- * reference does not have yet.
+ * reference does not have yet, and what was missing before is not known of it.
  */
 static Snapshot
 snapshot_of_child(const ReferenceChange *change)
 {
-	return knows_touched(change) ? GetTransactionSnapshot() : GetActiveSnapshot();
+	return knows_touched(change) && !may_touch_baseline(change) ? GetTransactionSnapshot()
+																: GetActiveSnapshot();
 }
 
 static bool
@@ -535,19 +643,10 @@ reference_changed(ReferenceChange *change)
 {
 	Measured *measured = measured_new(change->constraint);
 
-	measured->measure.evaluated = 0;
-	measured->measure.violations = 0;
 	remember_lost_keys(change, measured);
 	if (measured->measure.error_sqlstate == 0 &&
 		pending_keys_count(change->constraint->row->id) > 0)
-	{
-		settle_pending(change->child, measured, false);
-		measured->measure.evaluated = measured->measure.violations + measured->measure.pending;
-		/* all settled: there is something to say, though there are no rows */
-		if (measured->measure.evaluated == 0)
-			measured->measure.evaluated = 1;
-		charge_child(change, measured);
-	}
+		judge_remembered(change, measured, false);
 	return mark_retries(change);
 }
 
@@ -568,11 +667,7 @@ settle_pending_keys(Target *child)
 			pending_keys_count(change.constraint->row->id) == 0)
 			continue;
 		measured = measured_new(change.constraint);
-		measured->measure.violations = 0;
-		settle_pending(child, measured, is_held(reference_target(change.constraint), NIL));
-		measured->measure.evaluated = Max(measured->measure.violations + measured->measure.pending,
-										  1);
-		charge_child(&change, measured);
+		judge_remembered(&change, measured, is_held(reference_target(change.constraint), NIL));
 	}
 	SPI_finish();
 }

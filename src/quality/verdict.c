@@ -223,6 +223,19 @@ judge(const Measured *measured, bool whole_table)
 	return verdict;
 }
 
+char *
+verdict_reason(const Verdict *verdict)
+{
+	if (verdict->outcome == OUTCOME_ERROR)
+		return psprintf("constraint \"%s\" could not be evaluated", verdict->constraint_name);
+	if (verdict->violations <= 0 || verdict->metric != NULL || verdict->evaluated < 0)
+		return psprintf("constraint \"%s\" does not hold", verdict->constraint_name);
+	return psprintf("constraint \"%s\": " INT64_FORMAT " of " INT64_FORMAT " rows violate it",
+					verdict->constraint_name,
+					verdict->violations,
+					verdict->evaluated);
+}
+
 /* ---- keeping ---- */
 
 static VerdictRow
@@ -351,8 +364,9 @@ constraint_ids(List *verdicts)
 void
 verdicts_record(int64 run_id, Target *target, List *verdicts)
 {
-	bool asked = asks_to_block(verdicts);
-	bool blocked = asked && breaker_enforce(target, ACTION_REJECT) >= ACTION_REJECT;
+	bool blocked = asks_to_block(verdicts) &&
+				   breaker_enforce(target, ACTION_REJECT) >= ACTION_REJECT;
+	bool held = blocked && run_id != 0; /* without a run it is about rows that are there */
 	KnownVerdict *known;
 	ListCell *cell;
 
@@ -373,7 +387,7 @@ verdicts_record(int64 run_id, Target *target, List *verdicts)
 		keep_verdict(&row, before);
 		keep_incident(verdict, &row, before);
 		/* the counts of a batch that was held are of a table that was rolled back */
-		if (verdict->counted >= 0 && !blocked)
+		if (verdict->counted >= 0 && !held)
 			constraint_shrink_baseline(verdict->constraint_id, verdict->counted);
 	}
 }

@@ -153,7 +153,9 @@ set_breaker(Condition *condition, const CatalogRows *rows, int row)
 					  RANK_DEGRADED,
 					  state,
 					  reason,
-					  statement("CALL depipe.run(%s)", node));
+					  node->kind == TARGET_TABLE
+						  ? statement("SELECT * FROM depipe.check_table(%s)", node)
+						  : statement("CALL depipe.run(%s)", node));
 	else if (strcmp(state, "forced_open") == 0)
 		set_condition(condition,
 					  RANK_HELD,

@@ -28,6 +28,7 @@
 #include "load/load.h"
 #include "quality/breaker.h"
 #include "quality/references.h"
+#include "quality/table_checks.h"
 #include "quality/time_checks.h"
 #include "storage/lock.h"
 #include "transform/transform.h"
@@ -216,6 +217,7 @@ due_checks(TimestampTz deadline)
 {
 	run_checks(due_time_checks(), check_times, "a time check", deadline);
 	run_checks(due_pending_keys(), settle_pending_keys, "looking at keys again", deadline);
+	run_checks(due_tables(), table_checks_probe, "a probe of a table", deadline);
 }
 
 /* ---- loads ---- */

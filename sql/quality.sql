@@ -1,0 +1,110 @@
+--
+-- Constraints over time: references that lose rows, breakers of ordinary tables,
+-- incidents, and where the rows are that violate.
+--
+SET client_min_messages = warning;
+SET timezone = 'UTC';
+CREATE SCHEMA q_raw;
+CREATE SCHEMA q_mart;
+CREATE FUNCTION q_raw.refreshed(name text) RETURNS SETOF text
+LANGUAGE sql AS $$
+	SELECT target || ' ' || status || CASE WHEN status IN ('blocked', 'failed') THEN ': ' || reason ELSE '' END
+	FROM depipe.refresh(name)
+$$;
+CREATE VIEW q_raw.b AS SELECT target, state, reason FROM depipe.breakers WHERE target LIKE 'q\_%' ORDER BY target;
+CREATE VIEW q_raw.v AS
+SELECT target, constraint_name, state, action, evaluated, violations
+FROM depipe.verdicts WHERE target LIKE 'q\_%' ORDER BY verdict_id;
+
+-- parents that are deleted: a threshold is asked, and what was missing before is not counted
+CREATE TABLE q_raw.customer (id int PRIMARY KEY, active bool NOT NULL DEFAULT true);
+CREATE TABLE q_raw.purchase (id int PRIMARY KEY, customer_id int);
+INSERT INTO q_raw.customer SELECT g FROM generate_series(1, 10) g;
+INSERT INTO q_raw.purchase SELECT g, g FROM generate_series(1, 12) g;
+SELECT depipe.create_transform('q_mart.customer', 'SELECT * FROM q_raw.customer', key => '{id}');
+SELECT depipe.create_transform('q_mart.purchase', 'SELECT * FROM q_raw.purchase', key => '{id}');
+SELECT q_raw.refreshed('q_mart.*');
+SELECT depipe.add_constraint('q_mart.purchase', depipe.relationships('customer_id', 'q_mart.customer', 'id'),
+	name => 'some', fail_if => '> 4', grace => '0', existing => 'ignore');
+DELETE FROM q_raw.customer WHERE id IN (1, 2);
+SELECT q_raw.refreshed('q_mart.customer');
+SELECT * FROM q_raw.b;
+DELETE FROM q_raw.customer WHERE id = 3;
+SELECT q_raw.refreshed('q_mart.customer');
+SELECT * FROM q_raw.b;
+SELECT * FROM q_raw.v WHERE constraint_name = 'some';
+INSERT INTO q_raw.customer VALUES (1), (2), (3);
+SELECT q_raw.refreshed('q_mart.customer');
+SELECT depipe.drop_constraint('q_mart.purchase', 'some');
+SELECT depipe.reset('q_mart.purchase', 'test');
+SELECT q_raw.refreshed('q_mart.purchase');
+SELECT * FROM q_raw.b;
+-- 11 and 12 have been missing all along
+SELECT depipe.add_constraint('q_mart.purchase', depipe.relationships('customer_id', 'q_mart.customer', 'id', 'active'),
+	name => 'active', grace => '0');
+INSERT INTO q_raw.customer VALUES (11, false);
+SELECT q_raw.refreshed('q_mart.customer');
+SELECT * FROM q_raw.b;
+SELECT count(*) FROM depipe.pending_key;
+UPDATE q_raw.customer SET active = false WHERE id = 4;
+SELECT q_raw.refreshed('q_mart.customer');
+SELECT * FROM q_raw.b;
+SELECT reference_key FROM depipe.pending_key;
+SELECT constraint_name, outcome, violations, detail->'baseline' AS baseline FROM depipe.check_table('q_mart.purchase');
+UPDATE q_raw.customer SET active = true WHERE id = 4;
+SELECT q_raw.refreshed('q_mart.customer');
+SELECT depipe.reset('q_mart.purchase', 'test');
+SELECT q_raw.refreshed('q_mart.purchase');
+SELECT * FROM q_raw.b;
+SELECT depipe.drop_constraint('q_mart.purchase', 'active');
+
+-- columns that are NULL, and the keys of two columns, of other types
+CREATE TABLE q_raw.place (country text, zip bigint, PRIMARY KEY (country, zip));
+CREATE TABLE q_raw.address (id int, country varchar(2), zip int);
+INSERT INTO q_raw.place VALUES ('de', 1), ('de', 2), ('fr', 1);
+INSERT INTO q_raw.address VALUES (1, 'de', 1), (2, 'fr', 2), (3, NULL, 1), (4, 'de', NULL), (5, 'fr', 1);
+SELECT depipe.add_constraint('q_raw.address', depipe.relationships(ARRAY['country', 'zip'], 'q_raw.place', ARRAY['country', 'zip']), name => 'passes', existing => 'ignore');
+SELECT depipe.add_constraint('q_raw.address', depipe.relationships(ARRAY['country', 'zip'], 'q_raw.place', ARRAY['country', 'zip'], 'zip < 2'), name => 'fails', on_null => 'fail', existing => 'ignore', filter => 'id < 4');
+SELECT depipe.add_constraint('q_raw.address', depipe.relationships(ARRAY['zip', 'country'], 'q_raw.place', ARRAY['zip', 'country']), name => 'skips', on_null => 'skip', existing => 'ignore');
+SELECT constraint_name, "row"->'id' AS id FROM depipe.violations('q_raw.address') ORDER BY 1, 2;
+SELECT constraint_name, outcome, evaluated, violations FROM depipe.check_table('q_raw.address') ORDER BY 1;
+
+-- the breaker of a table that nothing publishes to: looking at it is the probe
+SELECT * FROM q_raw.b;
+SELECT target, state, reason, next FROM depipe.status WHERE target = 'q_raw.address';
+SELECT depipe.reset('q_raw.address', 'somebody looked');
+SELECT target, state, next FROM depipe.status WHERE target = 'q_raw.address';
+SELECT count(*) FROM depipe.check_table('q_raw.address');
+SELECT state, wait FROM depipe.breaker_state WHERE target_id = (SELECT target_id FROM depipe.target WHERE table_name = 'address');
+UPDATE q_raw.address SET country = 'de', zip = 1;
+SELECT constraint_name, outcome FROM depipe.check_table('q_raw.address') ORDER BY 1;
+SELECT * FROM q_raw.b;
+SELECT depipe.trip('q_raw.address', 'maintenance');
+SELECT count(*) FROM depipe.check_table('q_raw.address');
+SELECT * FROM q_raw.b;
+SELECT depipe.reset('q_raw.address', 'done');
+SELECT depipe.guard('q_raw.address');
+CALL depipe.run_due();
+SELECT * FROM q_raw.b;
+SELECT depipe.trip('q_raw.address', 'again', now() + interval '1 hour');
+UPDATE depipe.breaker_state SET until = now() WHERE state = 'forced_open';
+CALL depipe.run_due();
+SELECT * FROM q_raw.b;
+SELECT depipe.guard('q_raw.address');
+-- k of n: what was bad before it closed is forgotten
+SELECT depipe.configure_breaker('q_raw.address', bad_runs => 2, of_runs => 3);
+UPDATE q_raw.address SET zip = 7 WHERE id = 1;
+SELECT count(*) FROM depipe.check_table('q_raw.address');
+SELECT * FROM q_raw.b;
+UPDATE q_raw.address SET zip = 1 WHERE id = 1;
+SELECT depipe.trip('q_raw.address', 'again');
+SELECT depipe.reset('q_raw.address', 'done');
+SELECT count(*) FROM depipe.check_table('q_raw.address');
+UPDATE q_raw.address SET zip = 7 WHERE id = 1;
+SELECT count(*) FROM depipe.check_table('q_raw.address');
+SELECT * FROM q_raw.b;
+SELECT count(*) FROM depipe.check_table('q_raw.address');
+SELECT * FROM q_raw.b;
+
+SELECT depipe.drop_transform(target, true) FROM unnest(ARRAY['q_mart.purchase', 'q_mart.customer']) target;
+DROP SCHEMA q_raw, q_mart CASCADE;
