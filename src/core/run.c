@@ -8,11 +8,16 @@
 #include "core/run.h"
 
 #include "catalog/pg_type.h"
+#include "core/catalog_load.h"
 #include "core/message.h"
 #include "core/sqltext.h"
 #include "miscadmin.h"
+#include "storage/lock.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+
+/* fourth field of the advisory lock, next to those of streams and passes */
+#define RUN_LOCK_SPACE 0x6472
 
 const char *
 run_status_name(RunStatus status)
@@ -81,6 +86,15 @@ run_insert(Run *run)
 		return false;
 	run->id = catalog_int8(rows, 0, 1);
 	return true;
+}
+
+bool
+run_take_target(int32 target_id, bool wait)
+{
+	LOCKTAG tag;
+
+	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, stream_class(), target_id, RUN_LOCK_SPACE);
+	return LockAcquire(&tag, ExclusiveLock, false, !wait) != LOCKACQUIRE_NOT_AVAIL;
 }
 
 static char *
@@ -381,7 +395,8 @@ run_last(Target *target)
 
 	rows = CATALOG_EXECUTE("SELECT run_id, status, reason FROM depipe.run"
 						   " WHERE target_id OPERATOR(pg_catalog.=) $1"
-						   " AND status NOT IN ('running', 'skipped')"
+						   " AND (status NOT IN ('running', 'skipped') OR status"
+						   " OPERATOR(pg_catalog.=) 'skipped' AND started_by IN ('refresh', 'run'))"
 						   " ORDER BY run_id DESC LIMIT 1",
 						   ARG_INT4(target->id));
 	if (rows->count == 0)

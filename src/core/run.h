@@ -84,7 +84,10 @@ extern void run_log(const Run *run);
 /* What this transaction has recorded with one run (verdicts and the like) belongs to another. */
 extern void run_move_details(int64 from, int64 to);
 
-/* The newest finished run that was not skipped (id, status, reason only); NULL: none. */
+/*
+ * The newest finished run (id, status, reason only), without those of workers
+ * that were skipped; NULL: none.
+ */
 extern Run *run_last(Target *target);
 
 /* The newest one that has finished since then, with its counts and error; NULL: none. */
@@ -97,6 +100,13 @@ extern const char *run_status_name(RunStatus status);
  * RUN_FAILED.  Details are left out, because they carry column values.
  */
 extern void run_set_error(Run *run, const ErrorData *error);
+
+/*
+ * One run at a time has a target, until the end of its transaction: a lock of
+ * depipe's own, which VACUUM and the like do not take.  Returns false when
+ * another run has it; with wait that is waited for, within lock_timeout.
+ */
+extern bool run_take_target(int32 target_id, bool wait);
 
 /* Raise 55000 with a hint while depipe.enabled is off. */
 extern void run_check_enabled(void);

@@ -425,7 +425,7 @@ target_work(void *argument)
 	evolve_prepare_target(copy->session, task);
 	evolve_check_types(task);
 	CommandCounterIncrement();
-	(void) publish_lock(list_make1(task->target), false);
+	(void) publish_lock_target(task->target);
 	delta_destroy(delta_create(task->target->relid,
 							   task->columns,
 							   task->key,

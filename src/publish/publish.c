@@ -23,6 +23,7 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "core/catalog_publish.h"
+#include "core/covered.h"
 #include "core/guarded.h"
 #include "core/identity.h"
 #include "core/sqltext.h"
@@ -81,8 +82,8 @@ compare_relids(const ListCell *a, const ListCell *b)
 }
 
 /* Is the name still that of the table we locked? */
-static bool
-lock_target(Target *target, bool nowait)
+bool
+publish_lock_target(Target *target)
 {
 	for (;;)
 	{
@@ -90,13 +91,7 @@ lock_target(Target *target, bool nowait)
 
 		if (!OidIsValid(relid))
 			return false;
-		if (nowait)
-		{
-			if (!ConditionalLockRelationOid(relid, ShareRowExclusiveLock))
-				return false;
-		}
-		else
-			LockRelationOid(relid, ShareRowExclusiveLock);
+		LockRelationOid(relid, ShareRowExclusiveLock);
 		if (target_bind(target) == relid)
 			return true;
 		UnlockRelationOid(relid, ShareRowExclusiveLock);
@@ -104,18 +99,12 @@ lock_target(Target *target, bool nowait)
 }
 
 List *
-publish_lock(List *targets, bool nowait)
+publish_in_order(List *targets)
 {
 	List *sorted = list_copy(targets);
-	List *failed = NIL;
-	ListCell *cell;
 
-	/* one order for everybody: no deadlock between two publishers */
 	list_sort(sorted, compare_relids);
-	foreach(cell, sorted)
-		if (!lock_target(lfirst(cell), nowait))
-			failed = lappend(failed, lfirst(cell));
-	return failed;
+	return sorted;
 }
 
 /* ---- deciding ---- */
@@ -690,7 +679,10 @@ lock_work(void *argument)
 {
 	Locking *locking = argument;
 
-	locking->there = lock_target(locking->item->target, false);
+	locking->there = publish_lock_target(locking->item->target);
+	/* the transaction's own snapshot may be older than what was done to the table */
+	if (locking->there)
+		covered_check_transaction(locking->item->target->relid);
 	return true;
 }
 

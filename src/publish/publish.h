@@ -5,8 +5,7 @@
  *
  * In one transaction, for all tables of a batch:
  *
- *		lock the targets (SHARE ROW EXCLUSIVE; publish_lock, before the
- *		snapshot is taken)
+ *		lock the targets (SHARE ROW EXCLUSIVE; before the snapshot is taken)
  *		complete partial rows from the quarantine or the target
  *		internal subtransaction
  *			gate rows		violating rows are set aside (quarantine)
@@ -60,11 +59,13 @@ typedef struct PublishItem
 } PublishItem;
 
 /*
- * Lock targets, in a fixed order, before the snapshot that a delta is
- * computed under.  Returns the targets that could not be locked: those whose
- * table is gone and, with nowait, those that another transaction holds.
+ * Lock a target before the snapshot that a delta is computed under, within
+ * lock_timeout.  Returns false when its table is gone.
  */
-extern List *publish_lock(List *targets, bool nowait);
+extern bool publish_lock_target(Target *target);
+
+/* The order in which everybody locks several: no deadlock between two publishers. */
+extern List *publish_in_order(List *targets);
 
 /*
  * Publish all items.  snapshot: what the statements of apply and gate see

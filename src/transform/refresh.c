@@ -17,7 +17,8 @@
  * In REPEATABLE READ and SERIALIZABLE S1 is the transaction's own snapshot,
  * which may be older than the lock.  The node's state row is locked first, so
  * that a refresh committed in between raises a serialization failure instead
- * of being done twice.
+ * of being done twice; and so does an input that was emptied, rewritten or got
+ * other partitions in between.
  *
  *-------------------------------------------------------------------------
  */
@@ -25,7 +26,9 @@
 
 #include "access/xact.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_inherits.h"
 #include "core/catalog_transform.h"
+#include "core/covered.h"
 #include "core/guarded.h"
 #include "core/catalog_load.h"
 #include "core/identity.h"
@@ -36,6 +39,7 @@
 #include "publish/publish.h"
 #include "quality/time_checks.h"
 #include "storage/lmgr.h"
+#include "storage/proc.h"
 #include "transform/dag.h"
 #include "transform/table.h"
 #include "transform/strategy.h"
@@ -43,17 +47,21 @@
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
-/* The inputs of a target could not be locked in time. */
+/* Unless lock_timeout says another time: for what others do to a target (VACUUM, ALTER TABLE). */
+#define LONGEST_WAIT_MS 10000
+
+/* A target, or its inputs, could not be locked in time. */
 typedef struct LockFailure
 {
 	int32 target_id;
+	bool of_target;
 	ErrorData *error;
 } LockFailure;
 
 typedef struct Slice
 {
 	Dag *dag;
-	List *held;          /* targets (ids) that another transaction holds */
+	List *held;          /* targets (ids) that another run holds */
 	List *lock_failures; /* of LockFailure */
 	Snapshot snapshot;
 	TimestampTz taken_at;     /* not after the snapshot */
@@ -75,7 +83,14 @@ typedef struct SliceNode
 
 /* ---- before the snapshot ---- */
 
-/* The relations that a transform reads; those that are gone are noticed later. */
+static bool
+lock_target_work(void *argument)
+{
+	(void) publish_lock_target(argument); /* that it is gone is noticed later */
+	return true;
+}
+
+/* The relations that a transform reads, with their partitions; those that are gone are noticed later. */
 static bool
 lock_inputs_work(void *argument)
 {
@@ -85,10 +100,51 @@ lock_inputs_work(void *argument)
 	{
 		Oid relid = transform_input_relid(lfirst(cell));
 
-		if (OidIsValid(relid))
-			LockRelationOid(relid, AccessShareLock);
+		if (!OidIsValid(relid))
+			continue;
+		LockRelationOid(relid, AccessShareLock);
+		(void) find_all_inheritors(relid, AccessShareLock, NULL);
 	}
 	return true;
+}
+
+static void
+note_lock_failure(Slice *slice, int32 target_id, bool of_target, ErrorData *error)
+{
+	LockFailure *failure;
+
+	if (error == NULL)
+		return;
+	failure = palloc(sizeof(LockFailure));
+	failure->target_id = target_id;
+	failure->of_target = of_target;
+	failure->error = error;
+	slice->lock_failures = lappend(slice->lock_failures, failure);
+}
+
+/*
+ * Another run has a target when it has taken it as a run does: then this one
+ * is skipped.  Any other lock on its table is waited for.
+ */
+static void
+lock_targets(Slice *slice, List *targets)
+{
+	ListCell *cell;
+
+	foreach(cell, publish_in_order(targets))
+	{
+		Target *target = lfirst(cell);
+
+		if (!run_take_target(target->id, false))
+			slice->held = lappend_int(slice->held, target->id);
+		else
+			note_lock_failure(slice,
+							  target->id,
+							  true,
+							  guarded_run_waiting(lock_target_work,
+												  target,
+												  LockTimeout > 0 ? LockTimeout : LONGEST_WAIT_MS));
+	}
 }
 
 static void
@@ -97,21 +153,14 @@ lock_inputs(Slice *slice, List *transforms)
 	ListCell *cell;
 
 	foreach(cell, transforms)
-	{
-		ErrorData *error = guarded_run(lock_inputs_work, lfirst(cell));
-		LockFailure *failure;
-
-		if (error == NULL)
-			continue;
-		failure = palloc(sizeof(LockFailure));
-		failure->target_id = ((Transform *) lfirst(cell))->target->id;
-		failure->error = error;
-		slice->lock_failures = lappend(slice->lock_failures, failure);
-	}
+		note_lock_failure(slice,
+						  ((Transform *) lfirst(cell))->target->id,
+						  false,
+						  guarded_run(lock_inputs_work, lfirst(cell)));
 }
 
-/* NULL when the inputs of the target are locked. */
-static ErrorData *
+/* NULL when the target and its inputs are locked. */
+static const LockFailure *
 lock_failure(const Slice *slice, int32 target_id)
 {
 	ListCell *cell;
@@ -121,7 +170,7 @@ lock_failure(const Slice *slice, int32 target_id)
 		const LockFailure *failure = lfirst(cell);
 
 		if (failure->target_id == target_id)
-			return failure->error;
+			return failure;
 	}
 	return NULL;
 }
@@ -141,7 +190,7 @@ static void
 begin_slice(Slice *slice, List *targets, List *transforms)
 {
 	slice->dag = dag_load();
-	slice->held = target_ids(publish_lock(targets, true));
+	lock_targets(slice, targets);
 	lock_inputs(slice, transforms);
 	/* what a worker tells of its loads may be newer than the transaction's own snapshot */
 	slice->loads_as_of = loads_as_of(!IsolationUsesXactSnapshot());
@@ -236,7 +285,7 @@ is_held_back(SliceNode *node)
 	Target *target = node->transform->target;
 	char *reason = NULL;
 
-	if (list_member_int(node->slice->held, target->id) && OidIsValid(target->relid))
+	if (list_member_int(node->slice->held, target->id))
 		return set_aside(node->run, RUN_SKIPPED, pstrdup("another run holds the target"));
 	if (target_is_paused(target->id, &reason))
 		return set_aside(node->run,
@@ -253,6 +302,17 @@ is_held_back(SliceNode *node)
 }
 
 /* ---- making and publishing ---- */
+
+/* S1 is active: does it see the inputs, and what the target holds, as they are? */
+static void
+check_covered(const Transform *transform, const Shape *shape)
+{
+	ListCell *cell;
+
+	foreach(cell, shape->inputs)
+		covered_check(((ShapeInput *) lfirst(cell))->relid, GetActiveSnapshot());
+	covered_check(transform->target->relid, GetActiveSnapshot());
+}
 
 /* The delta, made as the owner under S1; SPI is connected. */
 static Delta *
@@ -271,6 +331,7 @@ make_delta(SliceNode *node)
 	UpdateActiveSnapshotCommandId();
 	identity_become(transform->target->owner, &identity);
 	context.shape = transform_analyse(transform);
+	check_covered(transform, context.shape);
 	table_check_columns(transform, context.shape);
 	node->strategy = strategy_choose(&context, NULL);
 	node->strategy->offer(&context, &node->offer);
@@ -378,7 +439,7 @@ record_published(SliceNode *node)
 
 	if (node->run->status == RUN_RUNNING)
 		node->run->status = node->outcome == PUBLISH_NOTHING ? RUN_NOTHING : RUN_SUCCEEDED;
-	if (node->run->reason == NULL && node->offer.reason_code != NULL)
+	if (node->run->reason == NULL && node->offer.reason_code != NULL && !node->offer.routine)
 		node->run->reason = pstrdup(node->offer.reason_code);
 	/* the delta told everything: rows set aside by earlier runs are known again */
 	if (node->whole)
@@ -414,6 +475,7 @@ static void
 refresh_node(Slice *slice, Target *target, Run *run)
 {
 	SliceNode node = {.slice = slice, .run = run, .outcome = PUBLISH_BLOCKED};
+	const LockFailure *failure;
 	ErrorData *error;
 
 	node.transform = transform_find(target->id);
@@ -428,14 +490,16 @@ refresh_node(Slice *slice, Target *target, Run *run)
 		run_finish(run);
 		return;
 	}
-	error = lock_failure(slice, target->id);
-	if (error == NULL)
-		error = guarded_run(make_and_publish, &node);
+	failure = lock_failure(slice, target->id);
+	error = failure != NULL ? failure->error : guarded_run(make_and_publish, &node);
 	if (error != NULL)
 	{
 		run_set_error(run, error);
 		node.outcome = PUBLISH_ERROR;
 	}
+	if (failure != NULL && failure->of_target && error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE)
+		run->reason = run->error_message = psprintf("%s is locked, and was not free in time",
+													target->display);
 	if (node.outcome == PUBLISH_DONE || node.outcome == PUBLISH_NOTHING)
 		record_published(&node);
 	else

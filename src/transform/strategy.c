@@ -161,6 +161,7 @@ full_diff_offer(const StrategyContext *context, StrategyOffer *offer)
 
 	full_offer(context, &full);
 	offer->possible = !full.possible;
+	offer->routine = offer->possible;
 	offer->reason_code = full.possible ? full.reason_code : "not_incremental";
 	offer->detail = full.possible ? full.detail
 								  : "The query is evaluated, and what differs is written.";

@@ -25,6 +25,7 @@ typedef struct StrategyOffer
 	double cost;             /* planner units; compared between strategies */
 	const char *reason_code; /* short constant, e.g. 'volatile_function' */
 	char *detail;            /* a sentence for explain_transform, or NULL */
+	bool routine;            /* nothing that is worth telling of a run */
 } StrategyOffer;
 
 typedef struct StrategyContext

@@ -17,6 +17,7 @@
 #include "depipe.h"
 
 #include "access/htup_details.h"
+#include "core/covered.h"
 #include "core/catalog_transform.h"
 #include "core/identity.h"
 #include "core/reader.h"
@@ -130,6 +131,7 @@ expect_query(Verification *verification)
 {
 	Transform *transform = transform_get(verification->target->id);
 	Shape *shape = transform_analyse(transform); /* locks the inputs */
+	ListCell *cell;
 
 	table_check_columns(transform, shape);
 	if (shape->is_volatile)
@@ -140,6 +142,8 @@ expect_query(Verification *verification)
 	verification->key = transform->key;
 	take_snapshot(verification);
 	push_snapshot(verification);
+	foreach(cell, shape->inputs)
+		covered_check(((ShapeInput *) lfirst(cell))->relid, GetActiveSnapshot());
 	verification->expected = query_to_tuplestore(transform->query_sql,
 												 &verification->desc,
 												 &verification->nexpected,
@@ -427,6 +431,7 @@ depipe_verify_checked(PG_FUNCTION_ARGS)
 	if (verification.target->kind == TARGET_TRANSFORM)
 		expect_query(&verification);
 	push_snapshot(&verification);
+	covered_check(verification.target->relid, GetActiveSnapshot());
 	register_tuplestore(EXPECTED, verification.desc, verification.expected, verification.nexpected);
 	if (verification.rows)
 		compare_rows(&verification);

@@ -6,8 +6,8 @@
  * refresh() is a function: everything belongs to the caller's transaction, and
  * it never raises because a gate failed (the verdict would be lost with the
  * rollback).  run() is a procedure: it commits the 'running' rows first, then
- * each batch, and at the end raises when a target is blocked or failed, so
- * that a cron job shows it.
+ * each batch, and at the end raises when a target is blocked, failed or was
+ * skipped, so that a cron job shows it.
  *
  * A stream that a worker follows is not read here: the worker is waited for.
  *
@@ -21,6 +21,7 @@
 #include "access/xact.h"
 #include "core/arguments.h"
 #include "core/catalog_worker.h"
+#include "core/guarded.h"
 #include "core/identity.h"
 #include "core/run.h"
 #include "core/sqltext.h"
@@ -325,6 +326,41 @@ raise_problem(RefreshItem *item)
 						item->target->display,
 						run->reason ? run->reason : "no reason given"),
 				 run->error_hint ? errhint("%s", run->error_hint) : 0));
+	if (run->status == RUN_SKIPPED)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("refreshing %s was skipped: %s",
+						item->target->display,
+						run->reason ? run->reason : "another run is at it"),
+				 errhint("Call depipe.run again, or let it wait for longer.")));
+}
+
+typedef struct Taking
+{
+	int32 target_id;
+} Taking;
+
+static bool
+take_target_work(void *argument)
+{
+	return run_take_target(((Taking *) argument)->target_id, true);
+}
+
+/* Another run may have the target: a procedure waits for its end.  One that lasts is noticed later. */
+static void
+await_other_runs(List *items, TimestampTz deadline)
+{
+	ListCell *cell;
+
+	foreach(cell, items)
+	{
+		RefreshItem *item = lfirst(cell);
+		Taking taking = {item->target->id};
+		long left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), deadline);
+
+		if (item->target->kind == TARGET_TRANSFORM && left > 0)
+			(void) guarded_run_waiting(take_target_work, &taking, (int) Min(left, INT_MAX));
+	}
 }
 
 /*
@@ -350,6 +386,7 @@ depipe_run_checked(PG_FUNCTION_ARGS)
 	transaction_commit();
 	refresh_loads(items, options, deadline);
 	transaction_commit();
+	await_other_runs(items, deadline);
 	(void) end_attempts(refresh_transforms(items));
 	transaction_commit();
 	foreach(cell, items)
