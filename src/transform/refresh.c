@@ -90,7 +90,7 @@ lock_target_work(void *argument)
 	return true;
 }
 
-/* The relations that a transform reads, with their partitions; those that are gone are noticed later. */
+/* What a transform reads, with partitions; what is gone is noticed later. */
 static bool
 lock_inputs_work(void *argument)
 {

@@ -346,7 +346,7 @@ take_target_work(void *argument)
 	return run_take_target(((Taking *) argument)->target_id, true);
 }
 
-/* Another run may have the target: a procedure waits for its end.  One that lasts is noticed later. */
+/* A procedure waits for the end of another run.  One that lasts is noticed later. */
 static void
 await_other_runs(List *items, TimestampTz deadline)
 {
