@@ -279,6 +279,8 @@ COMMENT ON TABLE depipe.stream IS 'progress of the stream of each server, writte
 
 -- applied_lsn: changes of transactions that committed before it are in the
 -- table (or parked): the copy's position, then that of the last batch.
+-- published_as and source_leaves: how the publication has the source table, and
+-- its partitions, since the copy (load/basis.c).
 CREATE TABLE depipe.load_state (
 	target_id integer NOT NULL,
 	state text NOT NULL DEFAULT 'new',
@@ -292,6 +294,8 @@ CREATE TABLE depipe.load_state (
 	key_columns text[],
 	made_table boolean NOT NULL DEFAULT false,
 	rows_copied bigint,
+	published_as text,
+	source_leaves text[],
 	CONSTRAINT load_state_pkey PRIMARY KEY (target_id),
 	CONSTRAINT load_state_target_fkey FOREIGN KEY (target_id) REFERENCES depipe.target ON DELETE CASCADE
 );

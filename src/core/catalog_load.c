@@ -46,7 +46,7 @@ state_from_name(const char *name)
 	"SELECT l.target_id, l.server_name::text, l.source_schema::text, l.source_table::text,"  \
 	" l.mode, l.key_columns, l.columns::text, l.row_filter, l.schema_change, l.new_columns," \
 	" l.on_truncate, l.target_lag::text, s.state, s.reason, s.applied_lsn, s.source_relid,"  \
-	" s.source_columns::text, s.made_table, s.key_columns"                                   \
+	" s.source_columns::text, s.made_table, s.key_columns, s.published_as, s.source_leaves"  \
 	" FROM depipe.load l LEFT JOIN depipe.load_state s USING (target_id)"
 
 static Load *
@@ -73,6 +73,8 @@ load_from_row(const CatalogRows *rows, uint64 row)
 	load->source_columns = catalog_text(rows, row, 17);
 	load->made_table = catalog_bool(rows, row, 18);
 	load->copied_key = catalog_text_list(rows, row, 19);
+	load->published_as = catalog_text(rows, row, 20);
+	load->leaves = catalog_text_list(rows, row, 21);
 	return load;
 }
 
@@ -201,6 +203,27 @@ load_set_copied(Load *load, XLogRecPtr applied_lsn, Oid source_relid, const char
 	load->source_relid = source_relid;
 	load->source_columns = MemoryContextStrdup(GetMemoryChunkContext(load), source_columns);
 	load_set_state(load, LOAD_STREAMING, NULL, NULL);
+}
+
+void
+load_set_published(Load *load, const char *published_as)
+{
+	(void) CATALOG_EXECUTE("UPDATE depipe.load_state SET published_as = $2"
+						   " WHERE target_id OPERATOR(pg_catalog.=) $1",
+						   ARG_INT4(load->target->id),
+						   ARG_TEXT(published_as));
+	load->published_as = MemoryContextStrdup(GetMemoryChunkContext(load), published_as);
+}
+
+/* The list is the caller's, and must live as long as the load. */
+void
+load_set_leaves(Load *load, List *leaves)
+{
+	(void) CATALOG_EXECUTE("UPDATE depipe.load_state SET source_leaves = $2"
+						   " WHERE target_id OPERATOR(pg_catalog.=) $1",
+						   ARG_INT4(load->target->id),
+						   ARG_TEXT_ARRAY(leaves));
+	load->leaves = leaves;
 }
 
 void

@@ -50,6 +50,8 @@ typedef struct Load
 	 * is 'copying' until it joins the stream.
 	 */
 	bool beside;
+	char *published_as; /* how the publication has the source's table; NULL: not known */
+	List *leaves;       /* of a partitioned source, as source_leaves() has them; NIL: not known */
 } Load;
 
 /* A transaction of the source, as its stream tells it. */
@@ -103,6 +105,8 @@ extern void load_set_state(Load *load, LoadState state, const char *reason, cons
 /* After a copy: position, and what the source looked like. */
 extern void load_set_copied(Load *load, XLogRecPtr applied_lsn, Oid source_relid,
 							const char *source_columns, List *key, int64 rows);
+extern void load_set_published(Load *load, const char *published_as);
+extern void load_set_leaves(Load *load, List *leaves);
 extern void load_set_columns(Load *load, const char *source_columns);
 
 /*

@@ -574,6 +574,7 @@ finish_copy(Copy *copy)
 						source_columns_to_json(task->source),
 						task->key,
 						copy->rows);
+		load_set_leaves(task->load, task->source->leaves);
 		return;
 	}
 	task->stopped = true;

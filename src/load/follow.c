@@ -31,6 +31,7 @@
 #include "core/catalog_worker.h"
 #include "core/guarded.h"
 #include "core/transaction.h"
+#include "load/basis.h"
 #include "load/source.h"
 #include "load/step.h"
 #include "load/witness.h"
@@ -78,6 +79,7 @@ typedef struct Following
 	XLogRecPtr latest_end;
 	LoadPosition position;
 	TimestampTz source_time; /* the source was at position.source */
+	bool unjudged;           /* partitions of a source wait for the stream */
 	bool again;              /* the loads are others than before */
 } Following;
 
@@ -202,7 +204,11 @@ look_work(void *argument)
 	following->position.retained_bytes = slot->retained_bytes;
 	following->position.safe_wal_size = slot->safe_wal_size;
 	witness_mark(session);
+	if (!basis_leaves_differ(session))
+		basis_look_at_leaves(session, PG_UINT64_MAX);
 	following->position.source = source_position(session->control, &following->source_time);
+	if (session->leaves_position == PG_UINT64_MAX)
+		session->leaves_position = following->position.source;
 	stream_ping(session);
 	if (GetCurrentTimestamp() - stream_heard_at(session) > SILENCE_MOST)
 		ereport(ERROR,
@@ -211,9 +217,10 @@ look_work(void *argument)
 	following->again = !session_tables_are_there(session);
 	if (following->again)
 		return true;
-	if (!server_has_waiting(session->server_name))
+	if (!basis_leaves_differ(session) && !server_has_waiting(session->server_name))
 		return true;
 	runs_begin_batch(session);
+	following->unjudged = !basis_judge_leaves(session);
 	deliver_waiting(session);
 	runs_fold(session);
 	return true;
@@ -228,11 +235,14 @@ look(Following *following)
 	ErrorData *error = NULL;
 
 	following->again = strcmp(fingerprint, following->fingerprint) != 0;
+	following->unjudged = false;
 	if (!following->again)
 		error = guarded_run(look_work, following);
 	following->look_at = Min(
 		next_look(following),
 		Max(server_next_work(session->server_name), GetCurrentTimestamp() + LOOK_AGAIN_AFTER));
+	if (following->unjudged)
+		following->look_at = Min(following->look_at, GetCurrentTimestamp() + LOOK_AGAIN_AFTER);
 	return error;
 }
 

@@ -28,6 +28,7 @@
 #include "core/owner.h"
 #include "core/sqltext.h"
 #include "core/transaction.h"
+#include "load/basis.h"
 #include "load/publication.h"
 #include "load/rowreader.h"
 #include "load/witness.h"
@@ -519,6 +520,12 @@ find_problem(LoadTask *task)
 					ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
 					"the source table was dropped and made again",
 					hint);
+	else if (load->state == LOAD_STREAMING && task->key == NIL && !source_table_full(task->source))
+		set_problem(task,
+					LOAD_NEEDS_RESYNC,
+					ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+					IDENTITY_LOST,
+					hint);
 	else if (load->state == LOAD_STREAMING && evolve_replaced_column(task) != NULL)
 		set_problem(task,
 					LOAD_NEEDS_RESYNC,
@@ -765,23 +772,72 @@ check_own_publication(LoadSession *session)
 	}
 }
 
-bool
-session_tables_are_there(LoadSession *session)
+/* Those that take changes, or (not only) are to be copied. */
+static List *
+active_tasks(LoadSession *session, bool streaming)
 {
-	List *tables = NIL;
+	List *tasks = NIL;
 	ListCell *cell;
 
 	foreach(cell, session->tasks)
 	{
 		LoadTask *task = lfirst(cell);
 
-		if (is_active(task) && task->load->state == LOAD_STREAMING)
-			tables = lappend(tables, task->source);
+		if (is_active(task) && (!streaming || task->load->state == LOAD_STREAMING))
+			tasks = lappend(tasks, task);
 	}
-	return source_tables_are_there(
-		session->control,
-		tables,
-		session->stream->publication_managed ? session->stream->publication : NULL);
+	return tasks;
+}
+
+bool
+session_tables_are_there(LoadSession *session)
+{
+	List *tasks = active_tasks(session, true);
+	List *tables = NIL;
+	ListCell *cell;
+
+	foreach(cell, tasks)
+		tables = lappend(tables, ((LoadTask *) lfirst(cell))->source);
+	return basis_is_published(session, tasks) &&
+		   source_tables_are_there(
+			   session->control,
+			   tables,
+			   session->stream->publication_managed ? session->stream->publication : NULL);
+}
+
+/* A table, or the publication itself, that was changed for a while has missed changes. */
+static void
+check_published(LoadSession *session)
+{
+	List *tasks = active_tasks(session, true);
+	ListCell *cell;
+
+	basis_describe_published(session, tasks);
+	foreach(cell, tasks)
+	{
+		LoadTask *task = lfirst(cell);
+		char *problem = basis_published_problem(session, task);
+
+		if (problem != NULL)
+			set_problem(task,
+						LOAD_NEEDS_RESYNC,
+						ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+						problem,
+						session_resync_hint(task));
+	}
+}
+
+/* What is recorded from now on: what was changed here is known. */
+static void
+take_published(LoadSession *session)
+{
+	List *tasks = NIL;
+	ListCell *cell;
+
+	foreach(cell, active_tasks(session, false))
+		if (session->publication_changed || ((LoadTask *) lfirst(cell))->published_as == NULL)
+			tasks = lappend(tasks, lfirst(cell));
+	basis_describe_published(session, tasks);
 }
 
 /* Columns that came while the source was asked to leave others out. */
@@ -814,7 +870,10 @@ prepare_publication(LoadSession *session, const char *name, bool managed)
 	Oid oid;
 
 	if (managed)
-		return source_publication_set(session->control, name, published_tables(session));
+		return source_publication_set(session->control,
+									  name,
+									  published_tables(session),
+									  &session->publication_changed);
 	oid = source_publication_oid(session->control, name);
 	if (!OidIsValid(oid))
 		ereport(ERROR,
@@ -909,7 +968,9 @@ check_stream(LoadSession *session)
 
 	if (problem != NULL)
 		lose_stream(session, problem);
-	else if (session->stream->publication_managed)
+	else
+		check_published(session);
+	if (problem == NULL && session->stream->publication_managed)
 	{
 		check_own_publication(session);
 		check_missed_columns(session);
@@ -966,6 +1027,8 @@ session_prepare(LoadSession *session)
 			check_stream(session);
 		if (!session_has_stream(session) && want_stream(session))
 			make_stream(session);
+		if (session_has_stream(session))
+			take_published(session);
 	}
 	MemoryContextSwitchTo(old);
 }
@@ -1057,6 +1120,10 @@ session_record(LoadSession *session)
 
 		if (task->run != NULL)
 			(void) session_run(session, task);
+		if (task->problem == NULL && task->published_as != NULL &&
+			(task->load->published_as == NULL ||
+			 strcmp(task->load->published_as, task->published_as) != 0))
+			load_set_published(task->load, task->published_as);
 		if (task->problem == NULL)
 			continue;
 		if (task->run != NULL || task->problem_state != task->load->state)

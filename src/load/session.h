@@ -49,7 +49,11 @@ typedef struct LoadTask
 	TimestampTz retry_at; /* after a failure: its changes are parked until then; 0: none */
 	int failures;         /* of them in a row */
 	char *retry_reason;
-	bool counted; /* the failure of this batch, or copy */
+	char *published_as;         /* basis.c: how the publication has its table; NULL: not known */
+	List *seen_leaves;          /* the partitions of its source when they were looked at last */
+	bool leaves_seen;           /* they were */
+	TransactionId truncated_by; /* the transaction of its last TRUNCATE that came; 0: none */
+	bool counted;               /* the failure of this batch, or copy */
 	/* in a stream that goes on, where a run covers the batches of a minute (runs.c) */
 	MemoryContext run_context;
 	bool touched; /* the batch is one of the run's */
@@ -76,6 +80,9 @@ typedef struct LoadSession
 	bool same_cluster;          /* the source is a database of this cluster */
 	Stream *stream;             /* NULL until there is a slot */
 	bool made_stream;           /* by this run, not recorded yet */
+	bool publication_changed;   /* by this run */
+	MemoryContext leaves;       /* of the tasks' seen_leaves; NULL: none yet */
+	XLogRecPtr leaves_position; /* where the stream must be to judge them */
 	char *lost;                 /* why the stream cannot go on */
 	List *tasks;
 	uint64 serial;               /* of the batch: what was made for another one is gone */
@@ -317,6 +324,11 @@ extern char *stream_start_command(LoadSession *session, XLogRecPtr position, boo
 
 /* The last transaction that came; its lsn is 0 when none has. */
 extern const SourceCommit *stream_last_commit(LoadSession *session);
+
+/* Why a table that has no key here cannot follow a source without full images. */
+#define IDENTITY_LOST                                                \
+	"the source does not send whole old rows of the table any more," \
+	" and the load has no key"
 
 /* Where the batch ends, and the commit time of its last transaction (0: none). */
 extern XLogRecPtr stream_batch_end(LoadSession *session, TimestampTz *commit_time);

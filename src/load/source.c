@@ -130,7 +130,36 @@ source_table_describe(Connection *connection, const char *schema_name, const cha
 		column->missing = row[12];
 		table->columns = lappend(table->columns, column);
 	}
+	if (table->kind == RELKIND_PARTITIONED_TABLE)
+		table->leaves = source_leaves(connection, table->relid);
 	return table;
+}
+
+List *
+source_leaves(Connection *connection, Oid relid)
+{
+	SourceRows *rows = source_query(
+		connection,
+		1,
+		psprintf("WITH RECURSIVE part (oid) AS (SELECT %u::pg_catalog.oid UNION ALL"
+				 " SELECT i.inhrelid FROM part p JOIN pg_catalog.pg_inherits i"
+				 " ON i.inhparent = p.oid)"
+				 " SELECT pg_catalog.concat_ws(' ', c.oid,"
+				 " CASE WHEN c.oid = %u THEN 0 ELSE c.relfilenode END, c.xmin,"
+				 " pg_catalog.format('%%I.%%I', n.nspname, c.relname))"
+				 " FROM part p JOIN pg_catalog.pg_class c ON c.oid = p.oid"
+				 " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
+				 " WHERE c.relkind <> 'p' OR c.oid = %u ORDER BY c.oid <> %u, c.oid",
+				 relid,
+				 relid,
+				 relid,
+				 relid),
+		"look at the partitions");
+	List *leaves = NIL;
+
+	for (int i = 0; i < rows->count; i++)
+		leaves = lappend(leaves, rows->values[i][0]);
+	return leaves;
 }
 
 SourceColumn *
@@ -619,7 +648,7 @@ column_list(const SourceTable *table)
 }
 
 Oid
-source_publication_set(Connection *connection, const char *name, List *tables)
+source_publication_set(Connection *connection, const char *name, List *tables, bool *changed)
 {
 	List *sorted = list_copy(tables);
 	StringInfoData wanted;
@@ -638,6 +667,8 @@ source_publication_set(Connection *connection, const char *name, List *tables)
 						 sql_table(table->schema_name, table->table_name),
 						 column_list(table));
 	}
+	*changed = !OidIsValid(oid) ||
+			   (wanted.len > 0 && strcmp(published_tables(connection, name), wanted.data) != 0);
 	if (!OidIsValid(oid))
 	{
 		source_command(connection,
@@ -651,7 +682,7 @@ source_publication_set(Connection *connection, const char *name, List *tables)
 					   "create the publication");
 		return source_publication_oid(connection, name);
 	}
-	if (wanted.len > 0 && strcmp(published_tables(connection, name), wanted.data) != 0)
+	if (*changed)
 		source_command(
 			connection,
 			psprintf("ALTER PUBLICATION %s SET TABLE %s", sql_identifier(name), wanted.data),

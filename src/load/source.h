@@ -36,6 +36,7 @@ typedef struct SourceTable
 	char identity;    /* relreplident */
 	List *columns;    /* of SourceColumn, in their order */
 	List *sent;       /* names of the columns to be published; NIL: all */
+	List *leaves;     /* of a partitioned table: see source_leaves() */
 	List *ancestors;  /* OIDs of the partitioned tables that it is a partition of */
 	char *row_security_note;
 } SourceTable;
@@ -56,6 +57,14 @@ typedef struct SourceSlot
 extern SourceTable *source_table_describe(Connection *connection, const char *schema_name,
 										  const char *table_name);
 extern SourceColumn *source_table_column(const SourceTable *table, const char *name);
+
+/*
+ * The table and the partitions of it that hold rows, as texts "oid file
+ * transaction schema.name" in the order of their OIDs behind the table itself:
+ * the transaction is the one that has written its row of pg_class.  Takes no
+ * lock at the source.
+ */
+extern List *source_leaves(Connection *connection, Oid relid);
 
 /* Rows of a table and its partitions as the source's planner knows them; -1: unknown. */
 extern int64 source_table_estimate(Connection *connection, const SourceTable *table);
@@ -106,9 +115,11 @@ extern List *source_publication_columns(Connection *connection, const char *name
 /*
  * Make the publication of depipe hold exactly these tables, with the columns
  * in their sent (of SourceTable,
- * no duplicates); creates it when missing.  Returns its OID.
+ * no duplicates); creates it when missing.  Returns its OID, and whether
+ * it was made or changed.
  */
-extern Oid source_publication_set(Connection *connection, const char *name, List *tables);
+extern Oid source_publication_set(Connection *connection, const char *name, List *tables,
+								  bool *changed);
 
 /*
  * Why a publication that is not ours does not serve for these columns (names)

@@ -16,6 +16,7 @@
 #include "access/xlog.h"
 #include "core/guarded.h"
 #include "core/transaction.h"
+#include "load/basis.h"
 #include "load/step.h"
 #include "load/witness.h"
 #include "utils/memutils.h"
@@ -41,7 +42,9 @@ start_work(void *argument)
 	if (!session->exact && !session->following)
 	{
 		witness_mark(session);
+		basis_look_at_leaves(session, PG_UINT64_MAX);
 		session->stop = source_position(session->control, &session->stop_time);
+		session->leaves_position = session->stop;
 	}
 	stream_start(session);
 	return true;
@@ -188,6 +191,7 @@ end_work(void *argument)
 	SourceSlot *slot;
 
 	deliver_waiting(session);
+	(void) basis_judge_leaves(session);
 	loads_set_data_as_of(step_current_targets(session), session->stop_time);
 	slot = source_slot_describe(session->control, session->stream->slot_name);
 	stream_set_source(session->server->name,

@@ -57,6 +57,9 @@
 /* A stream that goes on is read for so long at most before a batch is published. */
 #define FOLLOW_BATCH (200 * INT64CONST(1000))
 
+/* A flag of a column in a relation message. */
+#define RELATION_COLUMN_IN_IDENTITY 1
+
 /* A load that takes a table of the stream. */
 typedef struct Taker
 {
@@ -75,7 +78,9 @@ typedef struct SourceRelation
 	LogicalRepRelId id;    /* hash key */
 	MemoryContext context; /* of the rest: the source sends it again now and then */
 	List *names;
-	List *types; /* OIDs at the source */
+	List *types;    /* OIDs at the source */
+	List *identity; /* names of the columns that old images have */
+	bool full;      /* they have all of them, as they were */
 	List *takers;
 } SourceRelation;
 
@@ -588,7 +593,10 @@ truncate_taker(LoadSession *session, SourceRelation *relation, Taker *taker)
 {
 	LoadTask *task = taker->task;
 
-	if (!takes(session, taker) || strcmp(task->load->on_truncate, "ignore") == 0)
+	if (!takes(session, taker))
+		return;
+	task->truncated_by = session->state->commit_xid;
+	if (strcmp(task->load->on_truncate, "ignore") == 0)
 		return;
 	if (strcmp(task->load->on_truncate, "pause") == 0)
 	{
@@ -631,7 +639,7 @@ read_truncate(LoadSession *session, StringInfo message)
 
 /* The loads of a table, by the name that the source gives it. */
 static List *
-find_takers(LoadSession *session, LogicalRepRelation *source)
+find_takers(LoadSession *session, const char *schema_name, const char *table_name)
 {
 	List *takers = NIL;
 	ListCell *cell;
@@ -641,14 +649,45 @@ find_takers(LoadSession *session, LogicalRepRelation *source)
 		LoadTask *task = lfirst(cell);
 		Taker *taker;
 
-		if (strcmp(task->load->source_schema, source->nspname) != 0 ||
-			strcmp(task->load->source_table, source->relname) != 0)
+		if (strcmp(task->load->source_schema, schema_name) != 0 ||
+			strcmp(task->load->source_table, table_name) != 0)
 			continue;
 		taker = palloc0(sizeof(Taker));
 		taker->task = task;
 		takers = lappend(takers, taker);
 	}
 	return takers;
+}
+
+/*
+ * What old images of the table have of its rows from here on; that the source
+ * has given it another replica identity is told with the next change.
+ */
+static void
+check_identity(LoadSession *session, const SourceRelation *relation, LoadTask *task)
+{
+	char *problem = task->key == NIL && !relation->full ? pstrdup(IDENTITY_LOST) : NULL;
+	ListCell *cell;
+	ListCell *other;
+
+	foreach(cell, task->key)
+	{
+		bool found = relation->full;
+
+		foreach(other, relation->identity)
+			found |= strcmp(lfirst(cell), lfirst(other)) == 0;
+		if (!found)
+			problem = psprintf("key column \"%s\" is not part of the replica identity"
+							   " of the source table any more",
+							   (char *) lfirst(cell));
+	}
+	if (problem != NULL)
+		session_stop_task(session,
+						  task,
+						  LOAD_NEEDS_RESYNC,
+						  ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+						  problem,
+						  session_resync_hint(task));
 }
 
 static void
@@ -661,7 +700,10 @@ follow_layout(LoadSession *session, SourceRelation *relation)
 		Taker *taker = lfirst(cell);
 		LoadTask *task = taker->task;
 
-		if (!takes(session, taker) || !evolve_differs(task, relation->names, relation->types))
+		if (!takes(session, taker))
+			continue;
+		check_identity(session, relation, task);
+		if (task->stopped || !evolve_differs(task, relation->names, relation->types))
 			continue;
 		deliver(session);
 		session->current = task;
@@ -670,13 +712,37 @@ follow_layout(LoadSession *session, SourceRelation *relation)
 	}
 }
 
+/* The columns of a relation message, as logicalrep_read_attrs() reads them. */
+static void
+read_columns(SourceRelation *relation, StringInfo message)
+{
+	int count = pq_getmsgint(message, 2);
+
+	relation->names = NIL;
+	relation->types = NIL;
+	relation->identity = NIL;
+	for (int i = 0; i < count; i++)
+	{
+		bool in_identity = (pq_getmsgbyte(message) & RELATION_COLUMN_IN_IDENTITY) != 0;
+		char *name = pstrdup(pq_getmsgrawstring(message));
+
+		relation->names = lappend(relation->names, name);
+		relation->types = lappend_oid(relation->types, pq_getmsgint(message, 4));
+		(void) pq_getmsgint(message, 4); /* typmod */
+		if (in_identity)
+			relation->identity = lappend(relation->identity, name);
+	}
+}
+
+/* The server's own function converts names from the encoding of this session's client. */
 static void
 read_relation(LoadSession *session, StringInfo message)
 {
-	LogicalRepRelation *source = logicalrep_read_rel(message);
-	LogicalRepRelId id = source->remoteid;
+	LogicalRepRelId id = pq_getmsgint(message, 4);
 	bool found;
 	SourceRelation *relation = hash_search(session->state->relations, &id, HASH_ENTER, &found);
+	const char *schema_name;
+	const char *table_name;
 	MemoryContext old;
 
 	if (found)
@@ -686,14 +752,13 @@ read_relation(LoadSession *session, StringInfo message)
 												  "depipe source relation",
 												  ALLOCSET_SMALL_SIZES);
 	old = MemoryContextSwitchTo(relation->context);
-	relation->names = NIL;
-	relation->types = NIL;
-	for (int i = 0; i < source->natts; i++)
-	{
-		relation->names = lappend(relation->names, pstrdup(source->attnames[i]));
-		relation->types = lappend_oid(relation->types, source->atttyps[i]);
-	}
-	relation->takers = find_takers(session, source);
+	schema_name = pq_getmsgrawstring(message);
+	table_name = pq_getmsgrawstring(message);
+	relation->full = pq_getmsgbyte(message) == REPLICA_IDENTITY_FULL;
+	read_columns(relation, message);
+	relation->takers = find_takers(session,
+								   schema_name[0] == '\0' ? "pg_catalog" : schema_name,
+								   table_name);
 	MemoryContextSwitchTo(old);
 	session->state->last = NULL;
 	act_as_self(session->state);

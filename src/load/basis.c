@@ -1,0 +1,402 @@
+/*-------------------------------------------------------------------------
+ *
+ * basis.c
+ *		What the stream of a table rests on and does not tell: publication, partitions.
+ *
+ * A table that is taken out of a publication and put back, or a publication
+ * that publishes less for a while, has left changes out, and looks as before.
+ * But the row of pg_publication_rel has another OID then, and that of
+ * pg_publication was written by another transaction.  Both are recorded when
+ * a table is copied, and compared when a session begins and at each look.
+ *
+ * A partition that is attached brings rows, one that is detached or dropped
+ * takes rows away, and one that is truncated by itself loses them: nothing of
+ * it is in a stream that is published via the root.  The partitions are
+ * recorded with their files.  A look at them is judged when the stream has come
+ * to where the source was then: a TRUNCATE of the whole table gives all of them
+ * new files, and is known by its transaction once it has come.
+ *
+ * A new partition is harmless when no row in it is older than its place in the
+ * tree.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "load/basis.h"
+
+#include "core/sqltext.h"
+#include "utils/memutils.h"
+
+#define FIRST_WITH_SCHEMAS 150000
+
+static char *
+relids_literal(List *tasks)
+{
+	StringInfoData text;
+	ListCell *cell;
+
+	initStringInfo(&text);
+	appendStringInfoString(&text, "'{");
+	foreach(cell, tasks)
+		appendStringInfo(&text,
+						 "%s%u",
+						 cell == list_head(tasks) ? "" : ",",
+						 ((LoadTask *) lfirst(cell))->source->relid);
+	appendStringInfoString(&text, "}'::pg_catalog.oid[]");
+	return text.data;
+}
+
+/* ---- publication ---- */
+
+/* "<the publication> <tables and schemas by which it has the table>": one row per table. */
+static SourceRows *
+published_rows(LoadSession *session, List *tasks)
+{
+	const char *schemas =
+		session->control->version < FIRST_WITH_SCHEMAS
+			? ""
+			: " UNION ALL SELECT 's' || s.oid FROM pg_catalog.pg_publication_namespace s"
+			  " JOIN pg_catalog.pg_class a ON a.relnamespace = s.pnnspid"
+			  " WHERE s.pnpubid = p.oid AND (a.oid = c.oid OR a.oid IN"
+			  " (SELECT relid FROM pg_catalog.pg_partition_ancestors(c.oid) t(relid)))";
+
+	return source_query(
+		session->control,
+		2,
+		psprintf("SELECT c.oid, p.oid || '/' || p.xmin || '/' || p.puballtables || ' '"
+				 " || COALESCE((SELECT pg_catalog.string_agg(e.entry, ',' ORDER BY e.entry)"
+				 " FROM (SELECT r.oid || '/' || pg_catalog.md5(pg_catalog.to_jsonb(r)::text)"
+				 " FROM pg_catalog.pg_publication_rel r"
+				 " WHERE r.prpubid = p.oid AND (r.prrelid = c.oid OR r.prrelid IN"
+				 " (SELECT relid FROM pg_catalog.pg_partition_ancestors(c.oid) t(relid)))%s"
+				 ") e(entry)), '')"
+				 " FROM pg_catalog.pg_class c, pg_catalog.pg_publication p"
+				 " WHERE p.pubname = %s AND c.oid = ANY (%s)",
+				 schemas,
+				 sql_literal(session->stream->publication),
+				 relids_literal(tasks)),
+		"look at the publication");
+}
+
+static char *
+find_published(const SourceRows *rows, const LoadTask *task)
+{
+	for (int i = 0; i < rows->count; i++)
+		if (strtoul(rows->values[i][0], NULL, 10) == task->source->relid)
+			return rows->values[i][1];
+	return NULL;
+}
+
+void
+basis_describe_published(LoadSession *session, List *tasks)
+{
+	SourceRows *rows;
+	ListCell *cell;
+
+	if (tasks == NIL)
+		return;
+	rows = published_rows(session, tasks);
+	foreach(cell, tasks)
+	{
+		LoadTask *task = lfirst(cell);
+
+		task->published_as = find_published(rows, task);
+	}
+}
+
+char *
+basis_published_problem(const LoadSession *session, const LoadTask *task)
+{
+	const char *publication = session->stream->publication;
+	const char *was = task->load->published_as;
+	const char *is = task->published_as;
+	size_t length;
+
+	if (was == NULL || (is != NULL && strcmp(was, is) == 0))
+		return NULL;
+	length = strcspn(was, " ");
+	if (is == NULL || strncmp(was, is, length + 1) != 0)
+		return psprintf("publication \"%s\" of the source was changed:"
+						" it may have left out changes meanwhile",
+						publication);
+	if (is[length + 1] == '\0')
+		return psprintf("the source table was taken out of publication \"%s\"", publication);
+	return psprintf("the source table was taken out of publication \"%s\" and put back,"
+					" or its columns or filter there are others",
+					publication);
+}
+
+bool
+basis_is_published(LoadSession *session, List *tasks)
+{
+	SourceRows *rows;
+	ListCell *cell;
+
+	if (tasks == NIL)
+		return true;
+	rows = published_rows(session, tasks);
+	foreach(cell, tasks)
+	{
+		LoadTask *task = lfirst(cell);
+		char *now = find_published(rows, task);
+
+		if (task->published_as != NULL && (now == NULL || strcmp(now, task->published_as) != 0))
+			return false;
+	}
+	return true;
+}
+
+/* ---- partitions ---- */
+
+/* A partition as source_leaves() writes it: "oid file transaction schema.name". */
+typedef struct Leaf
+{
+	Oid oid;
+	Oid file;
+	TransactionId xid; /* that has written its row of pg_class */
+	const char *name;
+} Leaf;
+
+static Leaf
+parse_leaf(const char *text)
+{
+	Leaf leaf;
+	char *end;
+
+	leaf.oid = strtoul(text, &end, 10);
+	leaf.file = strtoul(end, &end, 10);
+	leaf.xid = strtoul(end, &end, 10);
+	leaf.name = *end == ' ' ? end + 1 : end;
+	return leaf;
+}
+
+/* The place of a leaf in a list; NULL: it is not in it. */
+static const char *
+find_leaf(List *leaves, Oid oid)
+{
+	ListCell *cell;
+
+	foreach(cell, leaves)
+		if (strtoul(lfirst(cell), NULL, 10) == oid)
+			return lfirst(cell);
+	return NULL;
+}
+
+static bool
+same_leaves(List *a, List *b)
+{
+	ListCell *left;
+	ListCell *right;
+
+	if (list_length(a) != list_length(b))
+		return false;
+	forboth(left, a, right, b)
+	{
+		Leaf one = parse_leaf(lfirst(left));
+		Leaf other = parse_leaf(lfirst(right));
+
+		if (one.oid != other.oid || one.file != other.file)
+			return false;
+	}
+	return true;
+}
+
+/* Tasks whose source has partitions. */
+static List *
+partitioned_tasks(LoadSession *session)
+{
+	List *tasks = NIL;
+	ListCell *cell;
+
+	foreach(cell, session->tasks)
+	{
+		LoadTask *task = lfirst(cell);
+
+		if (!task->stopped && task->load->state == LOAD_STREAMING && task->source != NULL &&
+			task->source->kind == RELKIND_PARTITIONED_TABLE)
+			tasks = lappend(tasks, task);
+	}
+	return tasks;
+}
+
+void
+basis_look_at_leaves(LoadSession *session, XLogRecPtr position)
+{
+	List *tasks = partitioned_tasks(session);
+	MemoryContext old;
+	ListCell *cell;
+
+	session->leaves_position = position;
+	if (tasks == NIL)
+		return;
+	if (session->leaves == NULL)
+		session->leaves = AllocSetContextCreate(session->context,
+												"depipe source partitions",
+												ALLOCSET_SMALL_SIZES);
+	MemoryContextReset(session->leaves);
+	old = MemoryContextSwitchTo(session->leaves);
+	foreach(cell, tasks)
+	{
+		LoadTask *task = lfirst(cell);
+
+		task->seen_leaves = source_leaves(session->control, task->source->relid);
+		task->leaves_seen = true;
+	}
+	MemoryContextSwitchTo(old);
+}
+
+/*
+ * Has a new partition rows that were not published as rows of the root?  Those
+ * that were written before it had its place in the tree; in a partition that was
+ * made as one only its own transaction can have done that.
+ */
+static char *
+older_rows_sql(const SourceTable *root, const Leaf *leaf)
+{
+	return psprintf(
+		"WITH RECURSIVE place (oid, xid, cid, made) AS (SELECT %u::pg_catalog.oid,"
+		" NULL::pg_catalog.xid, NULL::pg_catalog.cid, NULL::boolean"
+		" UNION ALL SELECT i.inhparent,"
+		" CASE WHEN p.xid IS NULL OR pg_catalog.age(i.xmin) < pg_catalog.age(p.xid)"
+		" THEN i.xmin ELSE p.xid END,"
+		" CASE WHEN p.xid IS NULL OR pg_catalog.age(i.xmin) < pg_catalog.age(p.xid)"
+		" THEN i.cmin ELSE p.cid END,"
+		" CASE WHEN p.xid IS NULL THEN EXISTS (SELECT FROM pg_catalog.pg_attribute a"
+		"  WHERE a.attrelid = i.inhrelid AND a.attnum = -1 AND a.xmin = i.xmin)"
+		" ELSE p.made AND pg_catalog.age(i.xmin) >= pg_catalog.age(p.xid) END"
+		" FROM place p JOIN pg_catalog.pg_inherits i ON i.inhrelid = p.oid)"
+		" SELECT EXISTS (SELECT FROM ONLY %s x, place p WHERE p.oid = %u AND p.xid IS NOT NULL AND ("
+		" (x.xmin = p.xid AND x.cmin::text::bigint < p.cid::text::bigint)"
+		" OR (NOT p.made AND pg_catalog.age(x.xmin) > pg_catalog.age(p.xid))))",
+		leaf->oid,
+		leaf->name,
+		root->relid);
+}
+
+static bool
+may_be_read(LoadSession *session, const Leaf *leaf)
+{
+	SourceRows *rows = source_query(session->control,
+									1,
+									psprintf("SELECT pg_catalog.has_table_privilege(%u, 'SELECT')"
+											 " AND NOT pg_catalog.row_security_active(%u)",
+											 leaf->oid,
+											 leaf->oid),
+									"look at a partition");
+
+	return rows->values[0][0] != NULL && rows->values[0][0][0] == 't';
+}
+
+static bool
+has_older_rows(LoadSession *session, const LoadTask *task, const Leaf *leaf)
+{
+	SourceRows *rows;
+
+	if (!may_be_read(session, leaf))
+		return true;
+	rows = source_query(session->control,
+						1,
+						older_rows_sql(task->source, leaf),
+						"look at a partition");
+	return rows->values[0][0][0] == 't';
+}
+
+/*
+ * What has happened to the partitions, as a sentence; NULL: nothing that the
+ * stream does not tell.  Of a copy by an earlier version nothing is known.
+ */
+static char *
+leaves_problem(LoadSession *session, LoadTask *task)
+{
+	ListCell *cell;
+
+	foreach(cell, task->load->leaves)
+	{
+		Leaf was = parse_leaf(lfirst(cell));
+		const char *now = find_leaf(task->seen_leaves, was.oid);
+		Leaf is;
+
+		if (now == NULL)
+			return psprintf("partition %s of the source was detached or dropped", was.name);
+		is = parse_leaf(now);
+		if (is.file != was.file && is.xid != task->truncated_by)
+			return psprintf("partition %s of the source was truncated, or its file was rewritten",
+							is.name);
+	}
+	foreach(cell, task->seen_leaves)
+	{
+		Leaf is = parse_leaf(lfirst(cell));
+
+		if (task->load->leaves != NIL && find_leaf(task->load->leaves, is.oid) == NULL &&
+			has_older_rows(session, task, &is))
+			return psprintf("partition %s of the source was attached with rows in it", is.name);
+	}
+	return NULL;
+}
+
+static List *
+copy_texts(List *texts)
+{
+	List *copies = NIL;
+	ListCell *cell;
+
+	foreach(cell, texts)
+		copies = lappend(copies, pstrdup(lfirst(cell)));
+	return copies;
+}
+
+static void
+judge_task(LoadSession *session, LoadTask *task)
+{
+	char *problem = leaves_problem(session, task);
+	MemoryContext old;
+
+	if (problem != NULL)
+	{
+		session_stop_task(session,
+						  task,
+						  LOAD_NEEDS_RESYNC,
+						  ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+						  problem,
+						  session_resync_hint(task));
+		return;
+	}
+	old = MemoryContextSwitchTo(session->context);
+	load_set_leaves(task->load, copy_texts(task->seen_leaves));
+	MemoryContextSwitchTo(old);
+}
+
+bool
+basis_leaves_differ(LoadSession *session)
+{
+	ListCell *cell;
+
+	foreach(cell, partitioned_tasks(session))
+	{
+		const LoadTask *task = lfirst(cell);
+
+		if (task->leaves_seen && !same_leaves(task->load->leaves, task->seen_leaves))
+			return true;
+	}
+	return false;
+}
+
+bool
+basis_judge_leaves(LoadSession *session)
+{
+	TimestampTz time;
+	bool all = true;
+	ListCell *cell;
+
+	foreach(cell, partitioned_tasks(session))
+	{
+		LoadTask *task = lfirst(cell);
+
+		if (!task->leaves_seen || same_leaves(task->load->leaves, task->seen_leaves))
+			continue;
+		if (stream_batch_end(session, &time) < session->leaves_position)
+			all = false;
+		else
+			judge_task(session, task);
+	}
+	return all;
+}
