@@ -252,24 +252,24 @@ basis_look_at_leaves(LoadSession *session, XLogRecPtr position)
 static char *
 older_rows_sql(const SourceTable *root, const Leaf *leaf)
 {
-	return psprintf(
-		"WITH RECURSIVE place (oid, xid, cid, made) AS (SELECT %u::pg_catalog.oid,"
-		" NULL::pg_catalog.xid, NULL::pg_catalog.cid, NULL::boolean"
-		" UNION ALL SELECT i.inhparent,"
-		" CASE WHEN p.xid IS NULL OR pg_catalog.age(i.xmin) < pg_catalog.age(p.xid)"
-		" THEN i.xmin ELSE p.xid END,"
-		" CASE WHEN p.xid IS NULL OR pg_catalog.age(i.xmin) < pg_catalog.age(p.xid)"
-		" THEN i.cmin ELSE p.cid END,"
-		" CASE WHEN p.xid IS NULL THEN EXISTS (SELECT FROM pg_catalog.pg_attribute a"
-		"  WHERE a.attrelid = i.inhrelid AND a.attnum = -1 AND a.xmin = i.xmin)"
-		" ELSE p.made AND pg_catalog.age(i.xmin) >= pg_catalog.age(p.xid) END"
-		" FROM place p JOIN pg_catalog.pg_inherits i ON i.inhrelid = p.oid)"
-		" SELECT EXISTS (SELECT FROM ONLY %s x, place p WHERE p.oid = %u AND p.xid IS NOT NULL AND ("
-		" (x.xmin = p.xid AND x.cmin::text::bigint < p.cid::text::bigint)"
-		" OR (NOT p.made AND pg_catalog.age(x.xmin) > pg_catalog.age(p.xid))))",
-		leaf->oid,
-		leaf->name,
-		root->relid);
+	return psprintf("WITH RECURSIVE place (oid, xid, cid, made) AS (SELECT %u::pg_catalog.oid,"
+					" NULL::pg_catalog.xid, NULL::pg_catalog.cid, NULL::boolean"
+					" UNION ALL SELECT i.inhparent,"
+					" CASE WHEN p.xid IS NULL OR pg_catalog.age(i.xmin) < pg_catalog.age(p.xid)"
+					" THEN i.xmin ELSE p.xid END,"
+					" CASE WHEN p.xid IS NULL OR pg_catalog.age(i.xmin) < pg_catalog.age(p.xid)"
+					" THEN i.cmin ELSE p.cid END,"
+					" CASE WHEN p.xid IS NULL THEN EXISTS (SELECT FROM pg_catalog.pg_attribute a"
+					"  WHERE a.attrelid = i.inhrelid AND a.attnum = -1 AND a.xmin = i.xmin)"
+					" ELSE p.made AND pg_catalog.age(i.xmin) >= pg_catalog.age(p.xid) END"
+					" FROM place p JOIN pg_catalog.pg_inherits i ON i.inhrelid = p.oid)"
+					" SELECT EXISTS (SELECT FROM ONLY %s x, place p"
+					" WHERE p.oid = %u AND p.xid IS NOT NULL AND ("
+					" (x.xmin = p.xid AND x.cmin::text::bigint < p.cid::text::bigint)"
+					" OR (NOT p.made AND pg_catalog.age(x.xmin) > pg_catalog.age(p.xid))))",
+					leaf->oid,
+					leaf->name,
+					root->relid);
 }
 
 static bool

@@ -10,10 +10,10 @@
 
 #include "load/session.h"
 
-/* How the publication has the tables of the tasks: into task->published_as, NULL where it has not. */
+/* How the publication has the tables of the tasks: into task->published_as; NULL: not at all. */
 extern void basis_describe_published(LoadSession *session, List *tasks);
 
-/* Why what was published since the copy may not have been everything, as a sentence; NULL: it was. */
+/* Why not everything may have been published since the copy, as a sentence; NULL: it was. */
 extern char *basis_published_problem(const LoadSession *session, const LoadTask *task);
 
 /* Is what is published of the tasks (that stream) what was when they were described? */
