@@ -14,6 +14,9 @@
  * what would read other files of the server (service files, password files).
  * The list is kept here because asking libpq would mean to link it.
  *
+ * Texts come as the bytes that the source has, and are converted here: one that
+ * cannot be is then a matter of its row, and not the end of the connection.
+ *
  * A source may vanish without a word.  The walreceiver waits for ever for a
  * host that takes the connection and says nothing: connect_timeout is enforced
  * here.  Afterwards TCP keepalives tell a host that is gone.
@@ -28,10 +31,12 @@
 #include <dlfcn.h>
 
 #include "access/reloptions.h"
+#include "catalog/namespace.h"
 #include "catalog/pg_foreign_server.h"
 #include "catalog/pg_user_mapping.h"
 #include "commands/defrem.h"
 #include "funcapi.h"
+#include "mb/pg_wchar.h"
 #include "pgstat.h"
 #include "storage/latch.h"
 #include "utils/builtins.h"
@@ -442,6 +447,21 @@ lift_timeouts(Connection *connection)
 		"set timeouts");
 }
 
+/* From now on the source converts nothing. */
+static void
+take_bytes(Connection *connection)
+{
+	SourceRows *rows = source_query(connection,
+									2,
+									"SELECT pg_catalog.set_config('client_encoding', 'SQL_ASCII',"
+									" false), pg_catalog.getdatabaseencoding()",
+									"set the encoding");
+
+	connection->encoding = pg_char_to_encoding(rows->values[0][1]);
+	if (connection->encoding < 0)
+		connection->encoding = PG_SQL_ASCII;
+}
+
 Connection *
 connection_open(const SourceServer *server)
 {
@@ -470,7 +490,9 @@ connection_open(const SourceServer *server)
 	dlist_push_tail(&connections, &connection->node);
 	check_password(server, connection);
 	connection->version = walrcv_server_version(connection->walrcv);
+	connection->encoding = GetDatabaseEncoding();
 	lift_timeouts(connection);
+	take_bytes(connection);
 	return connection;
 }
 
@@ -481,6 +503,83 @@ connection_close(Connection *connection)
 	walrcv_disconnect(connection->walrcv);
 	pfree(connection->server_name);
 	pfree(connection);
+}
+
+/* ---- encodings ---- */
+
+bool
+connection_same_encoding(const Connection *connection)
+{
+	return connection->encoding == GetDatabaseEncoding();
+}
+
+static bool
+is_ascii(const char *text)
+{
+	for (; *text != '\0'; text++)
+		if (IS_HIGHBIT_SET(*text))
+			return false;
+	return true;
+}
+
+/* NULL when it is not valid, or has a character that is not here. */
+static char *
+convert(const char *text, int from, int to)
+{
+	int length = strlen(text);
+	Size size = (Size) length * MAX_CONVERSION_GROWTH + 1;
+	char *converted;
+	Oid function;
+
+	if (from == PG_SQL_ASCII || to == PG_SQL_ASCII)
+		return pg_verify_mbstr(to == PG_SQL_ASCII ? from : to, text, length, true) ? pstrdup(text)
+																				   : NULL;
+	function = FindDefaultConversionProc(from, to);
+	if (!OidIsValid(function))
+		return NULL;
+	converted = palloc(size);
+	if (pg_do_encoding_conversion_buf(function,
+									  from,
+									  to,
+									  (unsigned char *) unconstify(char *, text),
+									  length,
+									  (unsigned char *) converted,
+									  size,
+									  true) < length)
+		return NULL;
+	return converted;
+}
+
+char *
+connection_text(const Connection *connection, const char *text, bool *lossy)
+{
+	char *converted;
+
+	if (is_ascii(text))
+		return pstrdup(text);
+	if (connection_same_encoding(connection) && pg_verifymbstr(text, strlen(text), true))
+		return pstrdup(text);
+	converted = connection_same_encoding(connection)
+					? NULL
+					: convert(text, connection->encoding, GetDatabaseEncoding());
+	if (converted != NULL)
+		return converted;
+	if (lossy != NULL)
+		*lossy = true;
+	converted = pstrdup(text);
+	for (char *p = converted; *p != '\0'; p++)
+		if (IS_HIGHBIT_SET(*p))
+			*p = '?';
+	return converted;
+}
+
+/* A statement as the source reads it; raises 22P05 when a character is not there. */
+static const char *
+source_sql(const Connection *connection, const char *sql)
+{
+	return connection_same_encoding(connection) || is_ascii(sql)
+			   ? sql
+			   : pg_server_to_any(sql, strlen(sql), connection->encoding);
 }
 
 /* ---- talking ---- */
@@ -529,7 +628,10 @@ raise_source_error(Connection *connection, const WalRcvExecResult *result, const
 
 	ereport(ERROR,
 			(errcode(source_sqlstate(result)),
-			 errmsg("could not %s at server \"%s\": %s", doing, connection->server_name, reason)));
+			 errmsg("could not %s at server \"%s\": %s",
+					doing,
+					connection->server_name,
+					connection_text(connection, reason, NULL))));
 }
 
 static WalRcvExecResult *
@@ -542,7 +644,7 @@ execute(Connection *connection, const char *sql, int columns, WalRcvExecStatus e
 	Assert(columns <= lengthof(types));
 	for (int i = 0; i < columns; i++)
 		types[i] = TEXTOID;
-	result = walrcv_exec(connection->walrcv, sql, columns, types);
+	result = walrcv_exec(connection->walrcv, source_sql(connection, sql), columns, types);
 	if (result->status != expected)
 		raise_source_error(connection, result, doing);
 	return result;
@@ -567,7 +669,8 @@ source_query(Connection *connection, int columns, const char *sql, const char *d
 			bool isnull;
 			Datum value = slot_getattr(slot, i + 1, &isnull);
 
-			row[i] = isnull ? NULL : TextDatumGetCString(value);
+			row[i] = isnull ? NULL
+							: connection_text(connection, TextDatumGetCString(value), &rows->lossy);
 		}
 		if (rows->count == size)
 			rows->values = repalloc(rows->values, sizeof(char **) * (size *= 2));
@@ -600,7 +703,8 @@ execute_on_slot(Connection *connection, const char *sql, int columns, WalRcvExec
 	Assert(columns <= lengthof(types));
 	for (int i = 1;; i++)
 	{
-		WalRcvExecResult *result = walrcv_exec(connection->walrcv, sql, columns, types);
+		WalRcvExecResult *result =
+			walrcv_exec(connection->walrcv, source_sql(connection, sql), columns, types);
 
 		if (result->status == expected)
 		{

@@ -26,6 +26,7 @@ typedef struct Connection
 	bool keep;              /* not closed by a commit */
 	char *server_name;
 	int version;     /* of the source, as server_version_num */
+	int encoding;    /* of its database, in which it sends and takes texts */
 	pgsocket socket; /* of a COPY or a stream, when the last message was awaited in vain */
 } Connection;
 
@@ -34,6 +35,7 @@ typedef struct SourceRows
 {
 	int count;
 	int columns;
+	bool lossy; /* a text could not be converted: what was not ASCII is question marks */
 	char ***values;
 } SourceRows;
 
@@ -73,6 +75,15 @@ extern void connection_close(Connection *connection);
  */
 extern SourceRows *source_query(Connection *connection, int columns, const char *sql,
 								const char *doing);
+
+/*
+ * A text as the source sends it, in the encoding of this database.  What cannot
+ * be converted is replaced (and *lossy set, if that is not NULL): for names.
+ */
+extern char *connection_text(const Connection *connection, const char *text, bool *lossy);
+
+/* Are bytes of texts the same there and here? */
+extern bool connection_same_encoding(const Connection *connection);
 
 /* Run a command without a result. */
 extern void source_command(Connection *connection, const char *sql, const char *doing);

@@ -268,8 +268,8 @@ copy_source_rows(LoadSession *session, LoadTask *task, CopySource *source, Tuple
 				 Delta *delta, Tuplestorestate *rows)
 {
 	TimestampTz looked_at = GetCurrentTimestamp();
-	RowReader *reader = rowreader_create(task->source_names, columns);
-	bool binary = copy_in_binary(task, columns);
+	RowReader *reader = rowreader_create(task->source_names, columns, source->connection->encoding);
+	bool binary = connection_same_encoding(source->connection) && copy_in_binary(task, columns);
 	Datum *values = palloc0(sizeof(Datum) * Max(columns->natts, 1));
 	bool *nulls = palloc0(sizeof(bool) * Max(columns->natts, 1));
 	Identity identity;

@@ -831,6 +831,14 @@ follow_addition(LoadSession *session, LoadTask *task, const char *name)
 		pause_for_person(session, task, psprintf("the source has a new column \"%s\"", name));
 		return false;
 	}
+	if (column->has_missing && column->missing_lost)
+	{
+		pause_for_person(
+			session,
+			task,
+			psprintf("the default of the new column \"%s\" cannot be read here", name));
+		return false;
+	}
 	if (!column->has_missing && rows_were_filled(session, task, name))
 	{
 		pause_for_person(session,

@@ -9,9 +9,11 @@
  * which the buffers of libpq allow.  Values are allocated in the current
  * context, which callers reset for each row.
  *
- * Texts never go through receive functions: these convert from the encoding
- * of the session's client, which has nothing to do with the source (the
- * connection's encoding is that of this database).
+ * Texts come in the encoding of the source, and each is converted by itself, so
+ * that one that cannot be belongs to its column.  They never go through receive
+ * functions: these convert from the encoding of the session's client, which has
+ * nothing to do with the source.  Where the source has another encoding there
+ * are no values in binary form.
  *
  *-------------------------------------------------------------------------
  */
@@ -143,7 +145,7 @@ init_reader(RowReader *row, ColumnReader *reader, Form_pg_attribute att, int col
 }
 
 RowReader *
-rowreader_create(List *names, TupleDesc desc)
+rowreader_create(List *names, TupleDesc desc, int encoding)
 {
 	RowReader *row = palloc0(sizeof(RowReader));
 	ListCell *cell;
@@ -153,6 +155,7 @@ rowreader_create(List *names, TupleDesc desc)
 	row->readers = palloc0(sizeof(ColumnReader) * Max(row->nsource, 1));
 	row->names = palloc0(sizeof(char *) * Max(row->nsource, 1));
 	row->ncolumns = desc->natts;
+	row->encoding = encoding == GetDatabaseEncoding() ? -1 : encoding;
 	foreach(cell, names)
 	{
 		const char *name = lfirst(cell);
@@ -169,14 +172,26 @@ rowreader_create(List *names, TupleDesc desc)
 
 /* ---- values ---- */
 
+static bool
+is_ascii(const char *data, int length)
+{
+	for (int i = 0; i < length; i++)
+		if (IS_HIGHBIT_SET(data[i]))
+			return false;
+	return true;
+}
+
 static Datum
-read_text(ColumnReader *reader, char *data, int length)
+read_text(const RowReader *row, ColumnReader *reader, char *data, int length)
 {
 	char saved = data[length];
+	char *text = data;
 	Datum value;
 
 	data[length] = '\0';
-	value = InputFunctionCall(&reader->input, data, reader->type_parameter, reader->typmod);
+	if (row->encoding >= 0 && !is_ascii(data, length))
+		text = pg_any_to_server(data, length, row->encoding);
+	value = InputFunctionCall(&reader->input, text, reader->type_parameter, reader->typmod);
 	data[length] = saved;
 	return value;
 }
@@ -196,7 +211,7 @@ read_bytes(const char *data, int length, int expected)
 }
 
 static Datum
-read_binary(ColumnReader *reader, char *data, int length)
+read_binary(const RowReader *row, ColumnReader *reader, char *data, int length)
 {
 	StringInfoData buffer;
 
@@ -213,7 +228,7 @@ read_binary(ColumnReader *reader, char *data, int length)
 		case BINARY_VARLENA:
 			return PointerGetDatum(cstring_to_text_with_len(data, length));
 		case BINARY_TEXT:
-			return read_text(reader, data, length);
+			return read_text(row, reader, data, length);
 		case BINARY_FUNCTION:
 			break;
 	}
@@ -307,8 +322,8 @@ rowreader_replicated(RowReader *reader, char **data, const char *end, Datum *val
 		if (column->column < 0)
 			continue;
 		reader->reading = reader->names[i];
-		values[column->column] = kind == 'b' ? read_binary(column, value, length)
-											 : read_text(column, value, length);
+		values[column->column] = kind == 'b' ? read_binary(reader, column, value, length)
+											 : read_text(reader, column, value, length);
 		nulls[column->column] = false;
 	}
 	reader->reading = NULL;
@@ -344,7 +359,7 @@ copied_binary(RowReader *reader, char *data, int length, Datum *values, bool *nu
 		if (column->column < 0 || value == NULL)
 			continue;
 		reader->reading = reader->names[i];
-		values[column->column] = read_binary(column, value, value_length);
+		values[column->column] = read_binary(reader, column, value, value_length);
 		nulls[column->column] = false;
 	}
 	reader->reading = NULL;
@@ -400,7 +415,7 @@ copied_text(RowReader *reader, char *data, int length, Datum *values, bool *null
 		if (column->column >= 0 && !isnull)
 		{
 			reader->reading = reader->names[i];
-			values[column->column] = read_text(column, data, value_length);
+			values[column->column] = read_text(reader, column, data, value_length);
 			nulls[column->column] = false;
 		}
 		if (i < reader->nsource - 1 && after >= end)

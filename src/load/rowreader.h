@@ -38,6 +38,7 @@ typedef struct RowReader
 	int nsource; /* columns that the source sends */
 	ColumnReader *readers;
 	int ncolumns;    /* of the delta */
+	int encoding;    /* of texts that are to be converted; -1: they are as here */
 	bool user_types; /* input functions may run a user's code */
 	char *reading;   /* name of the column that is being read, for errors */
 	char **names;    /* of the source's columns */
@@ -45,10 +46,10 @@ typedef struct RowReader
 
 /*
  * Reads rows whose columns have these names (List of char *) into the columns
- * of desc; those that desc does not have are passed over.  Lives in the
- * current context.
+ * of desc; those that desc does not have are passed over.  Texts are in this
+ * encoding.  Lives in the current context.
  */
-extern RowReader *rowreader_create(List *names, TupleDesc desc);
+extern RowReader *rowreader_create(List *names, TupleDesc desc, int encoding);
 
 /* May values of this type come in binary form from any other server? */
 extern bool rowreader_binary_safe(Oid type);

@@ -128,6 +128,7 @@ source_table_describe(Connection *connection, const char *schema_name, const cha
 		column->identity = is_true(row[10]);
 		column->has_missing = is_true(row[11]);
 		column->missing = row[12];
+		column->missing_lost = column->has_missing && rows->lossy;
 		table->columns = lappend(table->columns, column);
 	}
 	if (table->kind == RELKIND_PARTITIONED_TABLE)

@@ -23,7 +23,8 @@ typedef struct SourceColumn
 	int primary_key; /* position in it, 0: not in it */
 	bool identity;   /* in the replica identity */
 	bool has_missing;
-	char *missing; /* value of rows older than the column, when has_missing */
+	bool missing_lost; /* it cannot be converted to the encoding here */
+	char *missing;     /* value of rows older than the column, when has_missing */
 } SourceColumn;
 
 typedef struct SourceTable

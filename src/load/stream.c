@@ -184,7 +184,7 @@ binary_possible(LoadSession *session)
 {
 	ListCell *cell;
 
-	if (!session->stream->publication_managed)
+	if (!session->stream->publication_managed || !connection_same_encoding(session->control))
 		return false;
 	foreach(cell, session->tasks)
 	{
@@ -478,7 +478,9 @@ ready(LoadSession *session, SourceRelation *relation, Taker *taker)
 	old = MemoryContextSwitchTo(session->batch);
 	taker->serial = session->serial;
 	taker->delta = deliver_delta(session, task);
-	taker->reader = rowreader_create(relation->names, taker->delta->columns);
+	taker->reader = rowreader_create(relation->names,
+									 taker->delta->columns,
+									 session->control->encoding);
 	natts = Max(taker->delta->columns->natts, 1);
 	taker->values = palloc0(sizeof(Datum) * natts);
 	taker->old_values = palloc0(sizeof(Datum) * natts);
@@ -714,7 +716,7 @@ follow_layout(LoadSession *session, SourceRelation *relation)
 
 /* The columns of a relation message, as logicalrep_read_attrs() reads them. */
 static void
-read_columns(SourceRelation *relation, StringInfo message)
+read_columns(const Connection *connection, SourceRelation *relation, StringInfo message)
 {
 	int count = pq_getmsgint(message, 2);
 
@@ -724,7 +726,7 @@ read_columns(SourceRelation *relation, StringInfo message)
 	for (int i = 0; i < count; i++)
 	{
 		bool in_identity = (pq_getmsgbyte(message) & RELATION_COLUMN_IN_IDENTITY) != 0;
-		char *name = pstrdup(pq_getmsgrawstring(message));
+		char *name = connection_text(connection, pq_getmsgrawstring(message), NULL);
 
 		relation->names = lappend(relation->names, name);
 		relation->types = lappend_oid(relation->types, pq_getmsgint(message, 4));
@@ -752,10 +754,10 @@ read_relation(LoadSession *session, StringInfo message)
 												  "depipe source relation",
 												  ALLOCSET_SMALL_SIZES);
 	old = MemoryContextSwitchTo(relation->context);
-	schema_name = pq_getmsgrawstring(message);
-	table_name = pq_getmsgrawstring(message);
+	schema_name = connection_text(session->control, pq_getmsgrawstring(message), NULL);
+	table_name = connection_text(session->control, pq_getmsgrawstring(message), NULL);
 	relation->full = pq_getmsgbyte(message) == REPLICA_IDENTITY_FULL;
-	read_columns(relation, message);
+	read_columns(session->control, relation, message);
 	relation->takers = find_takers(session,
 								   schema_name[0] == '\0' ? "pg_catalog" : schema_name,
 								   table_name);
