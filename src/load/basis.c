@@ -200,6 +200,22 @@ same_leaves(List *a, List *b)
 	return true;
 }
 
+bool
+basis_files_changed(const LoadTask *task)
+{
+	ListCell *cell;
+
+	foreach(cell, task->load->leaves)
+	{
+		Leaf was = parse_leaf(lfirst(cell));
+		const char *now = find_leaf(task->source->leaves, was.oid);
+
+		if (now != NULL && parse_leaf(now).file != was.file)
+			return true;
+	}
+	return task->load->leaves == NIL;
+}
+
 /* Tasks whose source has partitions. */
 static List *
 partitioned_tasks(LoadSession *session)

@@ -19,6 +19,9 @@ extern char *basis_published_problem(const LoadSession *session, const LoadTask 
 /* Is what is published of the tasks (that stream) what was when they were described? */
 extern bool basis_is_published(LoadSession *session, List *tasks);
 
+/* Has a file of the task's table been made anew since the copy, or is that not known? */
+extern bool basis_files_changed(const LoadTask *task);
+
 /*
  * The partitions of the tasks that stream as they are now, into
  * task->seen_leaves; they are judged when the stream has come to this position

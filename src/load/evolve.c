@@ -25,6 +25,7 @@
 #include "core/identity.h"
 #include "core/sqltext.h"
 #include "executor/spi.h"
+#include "load/basis.h"
 #include "load/narrowing.h"
 #include "parser/parse_type.h"
 #include "storage/lmgr.h"
@@ -67,8 +68,8 @@ enum_statement(LoadSession *session, const SourceColumn *column)
 	return sql.data;
 }
 
-static bool
-type_exists(const char *type_name)
+bool
+evolve_type_exists(const char *type_name)
 {
 	TypeName *parsed = type_string_to_name_compat(type_name);
 	HeapTuple tuple = LookupTypeName(NULL, parsed, NULL, true);
@@ -97,7 +98,7 @@ local_type(LoadSession *session, const SourceColumn *column)
 	Oid type;
 	int32 typmod;
 
-	if (column->user_type && !type_exists(column->type_name))
+	if (column->user_type && !evolve_type_exists(column->type_name))
 	{
 		char *create = enum_statement(session, column);
 
@@ -394,7 +395,7 @@ column_too_narrow(LoadTask *task, const char *name, char **source_type)
 	if (column == NULL || attnum == InvalidAttrNumber || projection_computes(task->load, name))
 		return NULL;
 	get_atttypetypmodcoll(task->target->relid, attnum, &into, &into_typmod, &collation);
-	if (into == TEXTOID || !type_exists(column->type_name))
+	if (into == TEXTOID || !evolve_type_exists(column->type_name))
 		return NULL;
 	parse_type_compat(column->type_name, &from, &from_typmod);
 	if (type_holds(from, from_typmod, into, into_typmod))
@@ -812,6 +813,37 @@ rows_were_filled(LoadSession *session, LoadTask *task, const char *name)
 	return rows->count > 0 && rows->values[0][0] != NULL && rows->values[0][0][0] == 't';
 }
 
+/*
+ * The default of a column that a partitioned table has got is kept with its
+ * partitions; returns false when they have several.
+ */
+static bool
+take_missing_of_partitions(LoadSession *session, LoadTask *task, SourceColumn *column)
+{
+	SourceRows *rows;
+
+	if (task->source->kind != RELKIND_PARTITIONED_TABLE || column->has_missing)
+		return true;
+	rows = source_query(session->control,
+						1,
+						psprintf("WITH RECURSIVE part (oid) AS (SELECT %u::pg_catalog.oid UNION ALL"
+								 " SELECT i.inhrelid FROM part p JOIN pg_catalog.pg_inherits i"
+								 " ON i.inhparent = p.oid)"
+								 " SELECT DISTINCT (a.attmissingval::text::text[])[1]"
+								 " FROM part p JOIN pg_catalog.pg_attribute a ON a.attrelid = p.oid"
+								 " WHERE a.attname = %s AND a.atthasmissing",
+								 task->source->relid,
+								 sql_literal(column->name)),
+						"look at a new column");
+	if (rows->count == 1)
+	{
+		column->has_missing = true;
+		column->missing = rows->values[0][0];
+		column->missing_lost = rows->lossy;
+	}
+	return rows->count <= 1;
+}
+
 /* Add one column; returns false when the table paused. */
 static bool
 follow_addition(LoadSession *session, LoadTask *task, const char *name)
@@ -831,19 +863,22 @@ follow_addition(LoadSession *session, LoadTask *task, const char *name)
 		pause_for_person(session, task, psprintf("the source has a new column \"%s\"", name));
 		return false;
 	}
+	/* without a new file since the copy no row was filled by the addition */
+	if (!take_missing_of_partitions(session, task, column) ||
+		(!column->has_missing && basis_files_changed(task) &&
+		 rows_were_filled(session, task, name)))
+	{
+		pause_for_person(session,
+						 task,
+						 psprintf("the source filled its new column \"%s\" row by row", name));
+		return false;
+	}
 	if (column->has_missing && column->missing_lost)
 	{
 		pause_for_person(
 			session,
 			task,
 			psprintf("the default of the new column \"%s\" cannot be read here", name));
-		return false;
-	}
-	if (!column->has_missing && rows_were_filled(session, task, name))
-	{
-		pause_for_person(session,
-						 task,
-						 psprintf("the source filled its new column \"%s\" row by row", name));
 		return false;
 	}
 	become_owner(task, &identity);

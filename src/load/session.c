@@ -260,7 +260,14 @@ session_without_values(LoadSession *session, ErrorData *error)
 	const char *reading = session->reader == NULL ? NULL : session->reader->reading;
 	const char *state = unpack_sql_state(error->sqlerrcode);
 
-	if (reading != NULL)
+	if (error->sqlerrcode == ERRCODE_UNSAFE_NEW_ENUM_VALUE_USAGE)
+	{
+		error->message = pstrdup("an enum type has got a label that the source has:"
+								 " it can be used after a commit");
+		error->hint = pstrdup("Commit, and run it again.");
+		error->domain = TEXTDOMAIN; /* the text is our own now */
+	}
+	else if (reading != NULL)
 	{
 		error->message = psprintf("a value of column \"%s\" of the source cannot be read here (%s)",
 								  reading,

@@ -362,6 +362,9 @@ extern char *evolve_retyped_column(LoadTask *task);
 /* What to do about columns that differ, then "SELECT depipe.resync(...);" */
 extern char *evolve_hint(const LoadTask *task);
 
+/* Is there a type of this name (as the source writes it) here? */
+extern bool evolve_type_exists(const char *type_name);
+
 /* Make the target of a load, or add what it lacks. */
 extern void evolve_prepare_target(LoadSession *session, LoadTask *task);
 

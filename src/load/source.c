@@ -59,7 +59,7 @@ describe_sql(Connection *connection, const char *schema_name, const char *table_
 		"     AND CASE c.relreplident WHEN 'd' THEN i.indisprimary ELSE i.indisreplident END"
 		"     AND a.attnum = ANY (i.indkey)) END,"
 		" a.atthasmissing,"
-		" (a.attmissingval::text::text[])[1], %s, a.attnum"
+		" (a.attmissingval::text::text[])[1], %s, a.attnum, c.relfilenode"
 		" FROM pg_catalog.pg_class c"
 		" JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
 		" LEFT JOIN pg_catalog.pg_attribute a"
@@ -94,7 +94,7 @@ SourceTable *
 source_table_describe(Connection *connection, const char *schema_name, const char *table_name)
 {
 	SourceRows *rows = source_query(connection,
-									15,
+									16,
 									describe_sql(connection, schema_name, table_name),
 									"describe a table");
 	SourceTable *table;
@@ -133,6 +133,11 @@ source_table_describe(Connection *connection, const char *schema_name, const cha
 	}
 	if (table->kind == RELKIND_PARTITIONED_TABLE)
 		table->leaves = source_leaves(connection, table->relid);
+	else
+		table->leaves = list_make1(psprintf("%u %s 0 %s",
+											table->relid,
+											rows->values[0][15],
+											sql_table(schema_name, table_name)));
 	return table;
 }
 

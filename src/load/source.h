@@ -37,7 +37,7 @@ typedef struct SourceTable
 	char identity;    /* relreplident */
 	List *columns;    /* of SourceColumn, in their order */
 	List *sent;       /* names of the columns to be published; NIL: all */
-	List *leaves;     /* of a partitioned table: see source_leaves() */
+	List *leaves;     /* see source_leaves(); of a table without partitions itself alone */
 	List *ancestors;  /* OIDs of the partitioned tables that it is a partition of */
 	char *row_security_note;
 } SourceTable;

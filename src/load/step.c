@@ -17,6 +17,7 @@
 #include "core/guarded.h"
 #include "core/transaction.h"
 #include "load/basis.h"
+#include "load/labels.h"
 #include "load/step.h"
 #include "load/witness.h"
 #include "utils/memutils.h"
@@ -261,6 +262,37 @@ leave_out(LoadSession *session, LoadTask *task, ErrorData *error)
 	return step_start(session);
 }
 
+/*
+ * Was it for a label that the source's enum type has got?  Then the batch can be
+ * read again, after a commit.  *error: why it cannot.
+ */
+static bool
+added_labels(LoadSession *session, LoadTask *task, ErrorData **error)
+{
+	ErrorData *failed = *error;
+	bool invalid = failed->sqlerrcode == ERRCODE_INVALID_TEXT_REPRESENTATION;
+
+	if (!invalid && failed->sqlerrcode != ERRCODE_UNSAFE_NEW_ENUM_VALUE_USAGE)
+		return false;
+	if (invalid && !labels_add(session, task, error))
+	{
+		if (*error == NULL)
+			*error = failed;
+		return false;
+	}
+	stream_stop(session);
+	if (session->options->commit)
+	{
+		session->reader = NULL;
+		session_commit(session);
+		*error = session->overtaken ? NULL : step_start(session);
+		return true;
+	}
+	failed->sqlerrcode = ERRCODE_UNSAFE_NEW_ENUM_VALUE_USAGE;
+	*error = session_without_values(session, failed);
+	return true;
+}
+
 static ErrorData *
 try_batch(LoadSession *session)
 {
@@ -283,10 +315,20 @@ try_batch(LoadSession *session)
 			return error;
 		if (session->copier != NULL)
 		{
+			ErrorData *labels = NULL;
+
 			/* it has no position to begin again from */
+			if (error->sqlerrcode == ERRCODE_INVALID_TEXT_REPRESENTATION)
+				(void) labels_add(session, blamed, &labels);
 			error = session_without_values(session, error);
 			session_task_error(session, blamed, error);
 			return error;
+		}
+		if (added_labels(session, blamed, &error))
+		{
+			if (error != NULL || session->overtaken)
+				return error;
+			continue;
 		}
 		error = leave_out(session, blamed, error);
 		if (error != NULL)
@@ -392,6 +434,8 @@ step_catch_up(LoadSession *session)
 		return error;
 	}
 	session_record(session);
+	if (session_has_stream(session))
+		labels_add_all(session);
 	if (session->options->commit)
 		session_commit(session);
 	if (!session_has_stream(session) || session->overtaken)

@@ -179,4 +179,44 @@ at_source(
 stopped_and_cured('p', qr/partition public\.p8 .* attached with rows/, 'a tree attached with a row');
 at_source('CREATE TABLE p9 PARTITION OF s8 FOR VALUES FROM (800) TO (900)', q{INSERT INTO p VALUES (801, 'new')});
 goes_on('p', 'a new partition of a partition');
+
+# ---- columns that are added
+
+at_source('ALTER TABLE p ADD c int DEFAULT 7', q{INSERT INTO p (id, t) VALUES (802, 'with a default')});
+goes_on('p', 'a default of a partitioned table');
+my $writer = $source->background_psql('postgres');
+session_ok($writer, 'BEGIN; SELECT pg_current_xact_id()');
+at_source('ALTER TABLE a ADD v int');
+session_ok($writer, q{INSERT INTO a VALUES (5000, 'older', 5100, 5); COMMIT});
+$writer->quit;
+goes_on('a', 'an older transaction that fills the new column');
+at_source('ALTER TABLE a ADD w int', 'UPDATE a SET w = id', 'ALTER TABLE a ALTER w SET NOT NULL');
+goes_on('a', 'filled and NOT NULL');
+at_source('ALTER TABLE a ADD x int DEFAULT 3', 'VACUUM FULL a', 'UPDATE a SET w = w + 1 WHERE id = 5000');
+refresh($warehouse, 'raw.a');
+is(state_of($warehouse, 'raw.a'), 'paused', 'a default that went into the rows');
+at_warehouse(q{SELECT depipe.resync('raw.a')});
+goes_on('a', 'a default that went into the rows, resync');
+
+# ---- labels
+
+at_source(q{CREATE TYPE mood AS ENUM ('b', 'd')}, 'CREATE TABLE e (id int PRIMARY KEY, m mood, ms mood[])',
+	q{INSERT INTO e VALUES (1, 'b', '{d}')});
+at_warehouse(q{SELECT depipe.create_load('raw.e', server => 'shop', source => 'public.e')});
+is_status($warehouse, 'raw.e', 'succeeded', 'an enum');
+at_source(q{ALTER TYPE mood ADD VALUE 'c' AFTER 'b'}, q{ALTER TYPE mood ADD VALUE 'a' BEFORE 'b'},
+	q{ALTER TYPE mood ADD VALUE 'e'}, q{INSERT INTO e VALUES (2, 'a', '{c,e}')}, q{UPDATE e SET m = 'c' WHERE id = 1});
+at_warehouse(q{CALL depipe.run('raw.e')});
+goes_on('e', 'new labels');
+is_value($warehouse, 'SELECT enum_range(NULL::public.mood)', '{a,b,c,d,e}', 'at their places');
+at_source(q{ALTER TYPE mood ADD VALUE 'f'}, q{INSERT INTO e VALUES (3, 'f', '{}')});
+like(is_status($warehouse, 'raw.e', 'failed', 'a new label in a function'), qr/after a commit/, 'says why');
+goes_on('e', 'a new label, after the commit');
+at_source(q{ALTER TYPE mood RENAME VALUE 'b' TO 'bb'}, q{INSERT INTO e VALUES (4, 'bb', '{bb}')});
+refresh($warehouse, 'raw.e');
+is(state_of($warehouse, 'raw.e'), 'needs_resync', 'a label renamed');
+like(at_warehouse(q{SELECT reason FROM depipe.loads WHERE target = 'raw.e'}), qr/renamed/, 'a label renamed: reason');
+at_warehouse(q{SELECT depipe.resync('raw.e')});
+at_warehouse(q{CALL depipe.run('raw.e')});
+goes_on('e', 'a label renamed, resync');
 done_testing();

@@ -61,6 +61,21 @@ is_value($warehouse, q{SELECT count(*) <= 4 AND sum(inserted) = 20 FROM depipe.r
 is_value($warehouse, q{SELECT count(*) FROM depipe.runs WHERE status = 'running'}, 0, 'no run is open');
 is_value($warehouse, q{SELECT status FROM depipe.refresh('raw.a')}, 'nothing', 'nothing to wait for');
 
+# ---- a label that comes while the stream is open
+
+$source->safe_psql('postgres', q{CREATE TYPE mood AS ENUM ('a'); CREATE TABLE e (id int PRIMARY KEY, m mood); INSERT INTO e VALUES (1, 'a')});
+at_warehouse(q{SELECT depipe.create_load('raw.e', server => 'shop', source => 'public.e')});
+wait_until($warehouse, q{SELECT state = 'streaming' FROM depipe.loads WHERE target = 'raw.e'}, 'an enum');
+wait_until($warehouse, q{SELECT count(*) = 3 FROM depipe.live_load}, 'it is followed');
+$source->safe_psql('postgres', q{ALTER TYPE mood ADD VALUE 'b'});
+$source->safe_psql('postgres', q{INSERT INTO e VALUES (2, 'b'); INSERT INTO b VALUES (50, 50)});
+wait_until($warehouse, q{SELECT count(*) = 1 FROM raw.e WHERE m::text = 'b'}, 'a new label arrives');
+is(state_of($warehouse, 'raw.e'), 'streaming', 'and nothing has stopped');
+is_same($source, $warehouse, 'b', 'the others');
+at_warehouse(q{SELECT depipe.drop_load('raw.e', drop_table => true)});
+wait_until($warehouse, q{SELECT count(*) = 2 FROM depipe.live_load}, 'as before');
+$pid = sender();
+
 # ---- where waiting could never end
 
 like(refresh_after('raw.a', 'BEGIN ISOLATION LEVEL REPEATABLE READ', 'SELECT 1'), qr/^skipped\|.*would not see/, 'repeatable read');
