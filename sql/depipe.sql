@@ -418,6 +418,10 @@ CREATE TABLE depipe.verdict (
 CREATE INDEX verdict_target_idx ON depipe.verdict (target_id, verdict_id);
 CREATE INDEX verdict_run_idx ON depipe.verdict (run_id, constraint_id, verdict_id);
 
+-- published: rows that violate went into the table; violations_now: how many are
+-- known; accepted, accepted_of: violations when it was good last, and of how many
+-- rows; known_keys: some of those that violate in the table, as array texts, when
+-- it was looked at last.
 CREATE TABLE depipe.incident (
 	incident_id bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
 	target_id integer NOT NULL,
@@ -431,6 +435,15 @@ CREATE TABLE depipe.incident (
 	violations bigint,
 	first_run_id bigint,
 	last_run_id bigint,
+	published boolean NOT NULL DEFAULT false,
+	violations_now bigint,
+	accepted bigint,
+	accepted_of bigint,
+	known_keys text[],
+	looked_at timestamptz,
+	look_ms double precision,
+	look_again boolean NOT NULL DEFAULT false,
+	closed_how text,
 	CONSTRAINT incident_pkey PRIMARY KEY (incident_id),
 	CONSTRAINT incident_target_fkey FOREIGN KEY (target_id) REFERENCES depipe.target ON DELETE CASCADE
 );
@@ -1330,13 +1343,14 @@ SELECT pg_catalog.format('%I.%I', t.schema_name, t.table_name) AS target,
 	CASE WHEN i.closed_at IS NULL THEN 'open' ELSE 'closed' END AS state,
 	pg_catalog.format('constraint %I: %s', i.constraint_name, i.outcome) AS reason,
 	i.constraint_name, i.outcome, i.action, i.violations, i.occurrences,
-	i.opened_at, i.last_seen, i.closed_at, i.first_run_id, i.last_run_id, c.owner, i.incident_id
+	i.opened_at, i.last_seen, i.closed_at, i.first_run_id, i.last_run_id, c.owner, i.incident_id,
+	i.opened_at AS first_seen, i.violations_now, i.closed_how
 FROM depipe.incident i
 JOIN depipe.target t USING (target_id)
 LEFT JOIN depipe.constraint_definition c
 	ON c.target_id OPERATOR(pg_catalog.=) i.target_id AND c.name OPERATOR(pg_catalog.=) i.constraint_name
 WHERE depipe.may_see(t.schema_name, t.table_name, t.owner);
-COMMENT ON VIEW depipe.incidents IS 'problems of constraints, from the first bad verdict to the first good one';
+COMMENT ON VIEW depipe.incidents IS 'problems of constraints, from the first bad verdict until nothing that violates is left and the last verdict is good';
 GRANT SELECT ON depipe.incidents TO PUBLIC;
 CREATE VIEW depipe.loads WITH (security_barrier) AS
 SELECT pg_catalog.format('%I.%I', t.schema_name, t.table_name) AS target,

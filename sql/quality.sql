@@ -106,5 +106,67 @@ SELECT * FROM q_raw.b;
 SELECT count(*) FROM depipe.check_table('q_raw.address');
 SELECT * FROM q_raw.b;
 
-SELECT depipe.drop_transform(target, true) FROM unnest(ARRAY['q_mart.purchase', 'q_mart.customer']) target;
+-- incidents: one cause is one incident, with one event at each end
+CREATE TABLE q_raw.item (id int PRIMARY KEY, x int);
+INSERT INTO q_raw.item SELECT g, 1 FROM generate_series(1, 5) g;
+SELECT depipe.create_transform('q_mart.item', 'SELECT * FROM q_raw.item', key => '{id}');
+SELECT depipe.create_transform('q_mart.bag', 'SELECT x FROM q_raw.item');
+SELECT q_raw.refreshed('q_mart.*');
+SELECT depipe.add_constraint('q_mart.item', depipe.satisfies('x NOT IN (-1, -6)'), on_violation => 'warn', name => 'rows');
+SELECT depipe.add_constraint('q_mart.item', depipe.satisfies('x <> -2'), fail_if => '> 1', name => 'tolerated');
+SELECT depipe.add_constraint('q_mart.item', depipe.satisfies('x <> -3'), warn_if => '> 0', scope => 'batch', name => 'batch');
+SELECT depipe.add_constraint('q_mart.item', depipe.satisfies('x <> -4'), name => 'held');
+SELECT depipe.add_constraint('q_mart.item', depipe.satisfies('x <> -5'), on_violation => 'quarantine', name => 'aside');
+SELECT depipe.add_constraint('q_mart.bag', depipe.satisfies('x NOT IN (-1, -6)'), on_violation => 'warn', name => 'rows');
+CREATE FUNCTION q_raw.change(statement text) RETURNS TABLE (constraint_name text, state text, occurrences bigint, now bigint, how text)
+LANGUAGE plpgsql AS $$
+BEGIN
+	EXECUTE statement;
+	PERFORM depipe.refresh('q_mart.item');
+	PERFORM depipe.refresh('q_mart.bag');
+	RETURN QUERY SELECT DISTINCT ON (i.constraint_name, i.target) CASE WHEN i.target = 'q_mart.bag' THEN 'bag.' ELSE '' END || i.constraint_name, i.state, i.occurrences, i.violations_now, i.closed_how
+	FROM depipe.incidents i WHERE i.target IN ('q_mart.item', 'q_mart.bag') 
+	ORDER BY i.constraint_name, i.target, i.incident_id DESC;
+END
+$$;
+-- it stays while the row does, whatever else comes
+SELECT * FROM q_raw.change('UPDATE q_raw.item SET x = -1 WHERE id IN (1, 2)');
+SELECT * FROM q_raw.change('UPDATE q_raw.item SET x = 2 WHERE id = 3');
+SELECT * FROM q_raw.change('UPDATE q_raw.item SET x = 3 WHERE id = 3');
+SELECT * FROM q_raw.change('UPDATE q_raw.item SET x = -6 WHERE id = 3');
+SELECT * FROM q_raw.change('UPDATE q_raw.item SET x = 1 WHERE id = 1');
+SELECT * FROM q_raw.change('DELETE FROM q_raw.item WHERE id = 2');
+SELECT * FROM q_raw.change('DELETE FROM q_raw.item WHERE id = 3');
+-- with a threshold: until the count is back at what it was
+SELECT * FROM q_raw.change('UPDATE q_raw.item SET x = -2 WHERE id = 4') WHERE constraint_name = 'tolerated';
+SELECT * FROM q_raw.change('UPDATE q_raw.item SET x = -2 WHERE id >= 4') WHERE constraint_name = 'tolerated';
+SELECT depipe.override('q_mart.item', 'test', now() + interval '1 hour');
+SELECT * FROM q_raw.change('INSERT INTO q_raw.item VALUES (6, -2)') WHERE constraint_name = 'tolerated';
+SELECT * FROM q_raw.change('UPDATE q_raw.item SET x = 1 WHERE id = 6') WHERE constraint_name = 'tolerated';
+SELECT * FROM q_raw.change('UPDATE q_raw.item SET x = 1 WHERE id = 5') WHERE constraint_name = 'tolerated';
+SELECT * FROM q_raw.change('DELETE FROM q_raw.item WHERE id = 4') WHERE constraint_name = 'tolerated';
+SELECT depipe.reset('q_mart.item', 'test');
+-- of a batch: it lingers
+SELECT * FROM q_raw.change('INSERT INTO q_raw.item VALUES (7, -3)') WHERE constraint_name = 'batch';
+SELECT * FROM q_raw.change('UPDATE q_raw.item SET x = 1 WHERE id = 7') WHERE constraint_name = 'batch';
+SELECT * FROM q_raw.change('INSERT INTO q_raw.item VALUES (8, -3)') WHERE constraint_name = 'batch';
+SELECT * FROM q_raw.change('UPDATE q_raw.item SET x = 1 WHERE id = 8') WHERE constraint_name = 'batch';
+CALL depipe.run_due();
+SELECT state FROM depipe.incidents WHERE constraint_name = 'batch';
+SET depipe.incident_linger = 0;
+CALL depipe.run_due();
+SELECT state, closed_how FROM depipe.incidents WHERE constraint_name = 'batch';
+RESET depipe.incident_linger;
+-- held: the table never had the row
+SELECT * FROM q_raw.change('INSERT INTO q_raw.item VALUES (9, -4)') WHERE constraint_name = 'held';
+SELECT depipe.reset('q_mart.item', 'test');
+SELECT * FROM q_raw.change('DELETE FROM q_raw.item WHERE id = 9') WHERE constraint_name = 'held';
+-- in quarantine
+SELECT * FROM q_raw.change('INSERT INTO q_raw.item VALUES (10, -5)') WHERE constraint_name = 'aside';
+SELECT * FROM q_raw.change('UPDATE q_raw.item SET x = 4 WHERE id = 1') WHERE constraint_name = 'aside';
+SELECT * FROM q_raw.change('UPDATE q_raw.item SET x = 4 WHERE id = 10') WHERE constraint_name = 'aside';
+SELECT e.target, i.constraint_name, e.state FROM depipe.events e, LATERAL (SELECT substring(e.reason FROM '"(.*)"')) i (constraint_name)
+WHERE e.event = 'incident' AND e.target IN ('q_mart.item', 'q_mart.bag') ORDER BY event_id;
+
+SELECT depipe.drop_transform(target, true) FROM unnest(ARRAY['q_mart.item', 'q_mart.bag', 'q_mart.purchase', 'q_mart.customer']) target;
 DROP SCHEMA q_raw, q_mart CASCADE;

@@ -30,6 +30,7 @@ int depipe_batch_rows = 100000;
 char *depipe_databases = NULL;
 bool depipe_enabled = true;
 int depipe_history_retention = 30 * SECS_PER_DAY;
+int depipe_incident_linger = 15 * 60;
 int depipe_max_override = 7 * 24 * 3600;
 int depipe_max_parked = 10000000;
 int depipe_max_workers = 8;
@@ -87,6 +88,13 @@ static const IntSetting int_settings[] = {
 	 &depipe_history_retention,
 	 30 * SECS_PER_DAY,
 	 -1,
+	 INT_MAX,
+	 GUC_UNIT_S},
+	{"depipe.incident_linger",
+	 "Time after the last bad batch in which another one continues the same incident.",
+	 &depipe_incident_linger,
+	 15 * 60,
+	 0,
 	 INT_MAX,
 	 GUC_UNIT_S},
 	{"depipe.max_override",

@@ -45,6 +45,7 @@ extern int depipe_batch_rows;   /* changes */
 extern char *depipe_databases;  /* names, empty: all that have the extension */
 extern bool depipe_enabled;
 extern int depipe_history_retention;    /* seconds, -1: for ever */
+extern int depipe_incident_linger;      /* seconds */
 extern int depipe_max_override;         /* seconds */
 extern int depipe_max_parked;           /* rows per table */
 extern int depipe_quarantine_retention; /* seconds, -1: for ever */

@@ -381,61 +381,6 @@ verdict_add(int64 verdict_id, const VerdictRow *row)
 		ARG_BOOL(row->would_have_blocked));
 }
 
-bool
-incident_seen(const VerdictRow *row)
-{
-	CatalogRows *rows = CATALOG_EXECUTE(
-		"INSERT INTO depipe.incident AS i (target_id, constraint_name, outcome,"
-		" action, violations, first_run_id, last_run_id)"
-		" VALUES ($1, $2::name, $3, $4, $5, NULLIF($6, 0), NULLIF($6, 0))"
-		" ON CONFLICT (target_id, constraint_name) WHERE closed_at IS NULL"
-		" DO UPDATE SET last_seen = EXCLUDED.last_seen,"
-		" outcome = EXCLUDED.outcome, action = EXCLUDED.action,"
-		" violations = EXCLUDED.violations,"
-		" occurrences = i.occurrences OPERATOR(pg_catalog.+) 1,"
-		" last_run_id = COALESCE(EXCLUDED.last_run_id, i.last_run_id)"
-		" RETURNING occurrences OPERATOR(pg_catalog.=) 1",
-		ARG_INT4(row->target_id),
-		ARG_TEXT(row->constraint_name),
-		ARG_TEXT(row->outcome),
-		ARG_TEXT(row->action),
-		ARG_KNOWN(row->violations),
-		ARG_INT8(row->run_id));
-
-	return catalog_bool(rows, 0, 1);
-}
-
-bool
-incident_close(int32 target_id, int32 constraint_id, const char *constraint_name)
-{
-	CatalogRows *rows = CATALOG_EXECUTE(
-		"UPDATE depipe.incident SET closed_at = pg_catalog.clock_timestamp()"
-		" WHERE target_id OPERATOR(pg_catalog.=) $1"
-		" AND constraint_name OPERATOR(pg_catalog.=) $3::name"
-		" AND closed_at IS NULL AND NOT EXISTS (SELECT"
-		" FROM depipe.quarantined_row q WHERE q.target_id OPERATOR(pg_catalog.=) $1"
-		" AND $2 OPERATOR(pg_catalog.=) ANY (q.constraint_ids))",
-		ARG_INT4(target_id),
-		ARG_INT4(constraint_id),
-		ARG_TEXT(constraint_name));
-
-	return rows->processed > 0;
-}
-
-bool
-incident_close_settled(int32 target_id, int32 constraint_id, const char *constraint_name)
-{
-	CatalogRows *rows = CATALOG_EXECUTE("SELECT FROM depipe.incident"
-										" WHERE target_id OPERATOR(pg_catalog.=) $1"
-										" AND constraint_name OPERATOR(pg_catalog.=) $2::name"
-										" AND closed_at IS NULL"
-										" AND action OPERATOR(pg_catalog.=) 'quarantine'",
-										ARG_INT4(target_id),
-										ARG_TEXT(constraint_name));
-
-	return rows->count > 0 && incident_close(target_id, constraint_id, constraint_name);
-}
-
 int64
 quarantine_count_of(int32 target_id, int32 constraint_id)
 {

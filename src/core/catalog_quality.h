@@ -129,16 +129,6 @@ extern void verdict_put_state(const VerdictRow *row);
 extern void verdict_insert(const VerdictRow *row);
 extern void verdict_add(int64 verdict_id, const VerdictRow *row);
 
-/* Open the constraint's incident (returns true), or count one more of it. */
-extern bool incident_seen(const VerdictRow *row);
-
-/* Close it when there is one (returns true) and none of its rows is in quarantine. */
-extern bool incident_close(int32 target_id, int32 constraint_id, const char *constraint_name);
-
-/* The same when all that was wrong were rows that are in quarantine no longer. */
-extern bool incident_close_settled(int32 target_id, int32 constraint_id,
-								   const char *constraint_name);
-
 /* Rows in quarantine that failed this constraint. */
 extern int64 quarantine_count_of(int32 target_id, int32 constraint_id);
 

@@ -29,6 +29,7 @@
 #include "core/sqltext.h"
 #include "executor/spi.h"
 #include "portability/instr_time.h"
+#include "quality/incident.h"
 #include "quality/time_checks.h"
 #include "storage/lmgr.h"
 #include "utils/lsyscache.h"
@@ -642,6 +643,8 @@ record(ItemState *state)
 		store_quarantine(state);
 		if (state->gate != NULL && gate_has_time_checks(state->gate))
 			time_checks_follow(item->target, item->run->id);
+		if (state->gate != NULL)
+			incidents_settle(item->target);
 	}
 	else
 		hold(state);

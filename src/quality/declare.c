@@ -25,6 +25,7 @@
 #include "core/sqltext.h"
 #include "executor/spi.h"
 #include "quality/expression.h"
+#include "quality/incident.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -709,11 +710,7 @@ depipe_drop_constraint_checked(PG_FUNCTION_ARGS)
 		catalog_changed();
 		PG_RETURN_VOID();
 	}
-	if (incident_close(target->id, 0, name))
-		event_record(target->id,
-					 "incident",
-					 "closed",
-					 psprintf("constraint \"%s\" was dropped", name));
+	incident_end(target->id, row->id);
 	(void) quarantine_mark_retries(target->id, row->id, NIL, NULL);
 	constraint_row_delete(row->id);
 	if (!target_forget_if_gone(target))

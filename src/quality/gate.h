@@ -52,6 +52,15 @@ typedef enum Action
 	ACTION_BREAK
 } Action;
 
+/* What a good verdict says about the rows that are in the table. */
+typedef enum VerdictScope
+{
+	VERDICT_OF_ROWS,  /* nothing: it is about rows of a batch */
+	VERDICT_OF_BATCH, /* nothing, and it does not matter */
+	VERDICT_OF_COUNT, /* how many of them violate; some are tolerated */
+	VERDICT_OF_TABLE  /* none violates, but for those of the baseline */
+} VerdictScope;
+
 typedef struct Verdict
 {
 	int32 constraint_id;
@@ -59,7 +68,9 @@ typedef struct Verdict
 	char *constraint_name;
 	char *check_kind; /* 'satisfies', 'unique', ... */
 	Outcome outcome;
-	Action action;    /* what it asks for now; ACTION_NONE when it passes */
+	Action action; /* what it asks for now; ACTION_NONE when it passes */
+	VerdictScope scope;
+	bool percent;     /* thresholds are shares */
 	int64 evaluated;  /* -1: unknown */
 	int64 violations; /* -1: unknown */
 	int64 counted;    /* violations over the whole table; -1: not counted */
@@ -128,9 +139,10 @@ extern const char *outcome_name(Outcome outcome);
 extern const char *action_name(Action action);
 
 /*
- * Store verdicts of a run and open, refresh or close the incidents of their
- * constraints.  A verdict row is written when the outcome changed and once
- * per run.  run_id: 0 when the whole table has been looked at, not a batch.
+ * Store verdicts of a run, and open, continue or close the incidents of their
+ * constraints (incidents_settle closes those that are about rows).  A verdict row
+ * is written when the outcome changed and once per run.  run_id: 0 when the whole
+ * table has been looked at, not a batch.
  */
 extern void verdicts_record(int64 run_id, Target *target, List *verdicts);
 

@@ -31,6 +31,7 @@
 #include "core/sqltext.h"
 #include "executor/spi.h"
 #include "quality/breaker.h"
+#include "quality/incident.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/snapmgr.h"
@@ -588,6 +589,7 @@ charge_child(const ReferenceChange *change, Measured *measured, bool whole_table
 
 	verdict->strategy = "reference";
 	verdicts_record(0, change->child, list_make1(verdict));
+	incidents_settle(change->child);
 	if (verdict->action == ACTION_BREAK)
 		breaker_charge(change->child,
 					   psprintf(verdict->violations == 1 ? "constraint \"%s\": " INT64_FORMAT

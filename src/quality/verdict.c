@@ -1,17 +1,15 @@
 /*-------------------------------------------------------------------------
  *
  * verdict.c
- *		Verdicts and incidents: what was found, judged and kept.
+ *		Verdicts: what was found, judged and kept.
  *
  * Judging is the one place that knows the policies: thresholds, baseline,
  * no data, errors, pending, and the date from which a constraint counts.
  *
- * An incident is open from the first bad verdict of a constraint to the first
- * good one; only its opening and closing are events.
- *
  *-------------------------------------------------------------------------
  */
 #include "quality/breaker.h"
+#include "quality/incident.h"
 #include "quality/measure.h"
 #include "utils/builtins.h"
 #include "utils/elog.h"
@@ -189,6 +187,18 @@ detail_text(const Measured *measured, bool whole_table)
 	return buf.len > 0 ? psprintf("{%s}", buf.data) : NULL;
 }
 
+static VerdictScope
+scope_of(const DataConstraint *constraint, bool whole_table)
+{
+	if (constraint->row->is_aggregate || constraint->family == FAMILY_TIME)
+		return VERDICT_OF_TABLE;
+	if (constraint->batch_scope && (constraint->warn_if.given || constraint->fail_if.given))
+		return VERDICT_OF_BATCH;
+	if (!whole_table)
+		return VERDICT_OF_ROWS;
+	return constraint_counts_table(constraint) ? VERDICT_OF_COUNT : VERDICT_OF_TABLE;
+}
+
 Verdict *
 judge(const Measured *measured, bool whole_table)
 {
@@ -196,6 +206,8 @@ judge(const Measured *measured, bool whole_table)
 	const Measure *measure = &measured->measure;
 	Verdict *verdict = palloc0(sizeof(Verdict));
 
+	verdict->scope = scope_of(constraint, whole_table);
+	verdict->percent = constraint->warn_if.percent || constraint->fail_if.percent;
 	verdict->constraint_id = constraint->row->id;
 	verdict->target_id = constraint->row->target_id;
 	verdict->constraint_name = constraint->row->name;
@@ -289,43 +301,6 @@ keep_verdict(const VerdictRow *row, const KnownVerdict *known)
 		verdict_insert(row);
 }
 
-static void
-keep_incident(const Verdict *verdict, const VerdictRow *row, const KnownVerdict *known)
-{
-	bool closed = false;
-
-	if (!known->open_incident &&
-		(verdict->outcome == OUTCOME_PASS || verdict->outcome == OUTCOME_NOT_EVALUATED))
-		return;
-	switch (verdict->outcome)
-	{
-		case OUTCOME_WARN:
-		case OUTCOME_FAIL:
-		case OUTCOME_ERROR:
-			if (incident_seen(row))
-				event_record(verdict->target_id,
-							 "incident",
-							 "open",
-							 psprintf("constraint \"%s\": %s", row->constraint_name, row->outcome));
-			return;
-		case OUTCOME_PASS:
-			closed = incident_close(row->target_id, row->constraint_id, row->constraint_name);
-			break;
-		case OUTCOME_NOT_EVALUATED:
-			closed = incident_close_settled(row->target_id,
-											row->constraint_id,
-											row->constraint_name);
-			break;
-		case OUTCOME_PENDING:
-			break;
-	}
-	if (closed)
-		event_record(verdict->target_id,
-					 "incident",
-					 "closed",
-					 psprintf("constraint \"%s\" passes", row->constraint_name));
-}
-
 static bool
 asks_to_block(List *verdicts)
 {
@@ -384,8 +359,8 @@ verdicts_record(int64 run_id, Target *target, List *verdicts)
 		if (verdict->action >= ACTION_REJECT && !blocked)
 			verdict->would_have_blocked = true;
 		row = row_of(verdict, run_id);
+		incident_note(verdict, &row, before->open_incident, held);
 		keep_verdict(&row, before);
-		keep_incident(verdict, &row, before);
 		/* the counts of a batch that was held are of a table that was rolled back */
 		if (verdict->counted >= 0 && !held)
 			constraint_shrink_baseline(verdict->constraint_id, verdict->counted);

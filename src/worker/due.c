@@ -28,6 +28,7 @@
 #include "load/load.h"
 #include "quality/breaker.h"
 #include "quality/references.h"
+#include "quality/incident.h"
 #include "quality/table_checks.h"
 #include "quality/time_checks.h"
 #include "storage/lock.h"
@@ -217,6 +218,10 @@ due_checks(TimestampTz deadline)
 {
 	run_checks(due_time_checks(), check_times, "a time check", deadline);
 	run_checks(due_pending_keys(), settle_pending_keys, "looking at keys again", deadline);
+	run_checks(due_incidents(depipe_incident_linger),
+			   incidents_settle,
+			   "looking at incidents again",
+			   deadline);
 	run_checks(due_tables(), table_checks_probe, "a probe of a table", deadline);
 }
 
@@ -489,7 +494,7 @@ loads_read_by(List *transforms)
 TimestampTz
 due_next(ServerIsServed is_served)
 {
-	TimestampTz next = other_work_next();
+	TimestampTz next = Min(other_work_next(), incidents_next(depipe_incident_linger));
 	CatalogRows *rows = servers_next();
 
 	for (uint64 i = 0; i < rows->count; i++)
