@@ -449,6 +449,19 @@ CREATE TABLE depipe.incident (
 );
 CREATE UNIQUE INDEX incident_open_key ON depipe.incident (target_id, constraint_name) WHERE closed_at IS NULL;
 
+-- Some of the rows for which the last batch of a target was not published.
+CREATE TABLE depipe.held_row (
+	held_row_id bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
+	target_id integer NOT NULL,
+	constraint_id integer NOT NULL,
+	row_key text,
+	image jsonb NOT NULL,
+	CONSTRAINT held_row_pkey PRIMARY KEY (held_row_id),
+	CONSTRAINT held_row_constraint_fkey FOREIGN KEY (constraint_id)
+		REFERENCES depipe.constraint_definition ON DELETE CASCADE
+);
+CREATE INDEX held_row_target_idx ON depipe.held_row (target_id, constraint_id);
+
 -- How the text images of parked and quarantined rows are to be read: images
 -- stay readable after the table has changed.
 CREATE TABLE depipe.row_layout (
@@ -979,7 +992,7 @@ RETURNS SETOF record
 LANGUAGE C
 AS 'MODULE_PATHNAME', 'depipe_violations';
 COMMENT ON FUNCTION depipe.violations(text, text, integer) IS
-'rows that violate constraints: in the table, parked, or in quarantine';
+'rows that violate constraints: in the table, in quarantine, parked, or those for which the last batch was held';
 
 CREATE FUNCTION depipe.quarantined(anyelement)
 RETURNS SETOF anyelement

@@ -168,5 +168,60 @@ SELECT * FROM q_raw.change('UPDATE q_raw.item SET x = 4 WHERE id = 10') WHERE co
 SELECT e.target, i.constraint_name, e.state FROM depipe.events e, LATERAL (SELECT substring(e.reason FROM '"(.*)"')) i (constraint_name)
 WHERE e.event = 'incident' AND e.target IN ('q_mart.item', 'q_mart.bag') ORDER BY event_id;
 
-SELECT depipe.drop_transform(target, true) FROM unnest(ARRAY['q_mart.item', 'q_mart.bag', 'q_mart.purchase', 'q_mart.customer']) target;
+-- where the rows are: of a transform that is held they are nowhere else
+CREATE TABLE q_raw.held (id int PRIMARY KEY, x int, y text);
+INSERT INTO q_raw.held SELECT g, g, 'a' || g FROM generate_series(1, 20) g;
+SELECT depipe.create_transform('q_mart.held', 'SELECT * FROM q_raw.held', key => '{id}');
+SELECT depipe.create_transform('q_mart.after', 'SELECT count(*) AS n FROM q_mart.held');
+SELECT depipe.add_constraint('q_mart.held', depipe.satisfies('x > 0'), name => 'positive', on_violation => 'reject');
+SELECT depipe.add_constraint('q_mart.held', depipe.unique('y'), name => 'once');
+SELECT depipe.add_constraint('q_mart.held', depipe.satisfies('100 / (x - 7) < 1000'), name => 'quotient', existing => 'ignore');
+SELECT depipe.add_constraint('q_mart.held', depipe.satisfies('x <> 99'), name => 'many', fail_if => '> 1');
+SELECT q_raw.refreshed('q_mart.held');
+SELECT * FROM depipe.violations('q_mart.held', 'quotient');
+UPDATE q_raw.held SET x = 8 WHERE id = 7;
+UPDATE q_raw.held SET x = -1 WHERE id = 3;
+SELECT depipe.reset('q_mart.held', 'test');
+SELECT q_raw.refreshed('q_mart.held');
+SELECT state, reason, next FROM depipe.status WHERE target = 'q_mart.held';
+SELECT * FROM depipe.violations('q_mart.held');
+SELECT state, target, reason FROM depipe.why('q_mart.after');
+SELECT state FROM depipe.breakers WHERE target = 'q_mart.held';
+UPDATE q_raw.held SET x = 3, y = 'a4' WHERE id = 3;
+SELECT depipe.reset('q_mart.held', 'test');
+SELECT q_raw.refreshed('q_mart.held');
+SELECT * FROM depipe.violations('q_mart.held') ORDER BY "row"->'id';
+UPDATE q_raw.held SET x = 99, y = 'a' || id WHERE id < 4;
+SELECT depipe.reset('q_mart.held', 'test');
+SELECT q_raw.refreshed('q_mart.held');
+SELECT constraint_name, place, key FROM depipe.violations('q_mart.held') ORDER BY key;
+UPDATE q_raw.held SET x = id + 20, y = 'a' || id;
+SELECT depipe.reset('q_mart.held', 'test');
+SELECT q_raw.refreshed('q_mart.*');
+SELECT * FROM depipe.violations('q_mart.held');
+SELECT depipe.guard('q_mart.after');
+UPDATE q_raw.held SET x = -1 WHERE id = 3;
+SELECT q_raw.refreshed('q_mart.held');
+SELECT state FROM depipe.breakers WHERE target = 'q_mart.held';
+SELECT depipe.guard('q_mart.after');
+SELECT depipe.guard('q_mart.held');
+
+-- rows on which a check raises an error are named, and set aside alone
+UPDATE q_raw.held SET x = 7 WHERE id IN (3, 11);
+SELECT q_raw.refreshed('q_mart.held');
+SELECT * FROM depipe.violations('q_mart.held');
+SELECT depipe.alter_constraint('q_mart.held', 'quotient', on_violation => 'quarantine');
+UPDATE q_raw.held SET x = x + 1 WHERE id = 12;
+SELECT depipe.reset('q_mart.held', 'test');
+SELECT q_raw.refreshed('q_mart.held');
+SELECT * FROM depipe.violations('q_mart.held');
+SELECT constraint_name, outcome, action, evaluated, violations, detail FROM depipe.verdict WHERE constraint_name = 'quotient' ORDER BY verdict_id DESC LIMIT 1;
+SELECT id, x FROM q_mart.held WHERE id IN (3, 11, 12) ORDER BY id;
+SELECT depipe.alter_constraint('q_mart.held', 'quotient', on_violation => 'break', on_error => 'pass');
+SELECT q_raw.refreshed('q_mart.held');
+SELECT constraint_name, outcome, action, evaluated, violations, detail FROM depipe.verdict WHERE constraint_name = 'quotient' ORDER BY verdict_id DESC LIMIT 1;
+SELECT id, x FROM q_mart.held WHERE id IN (3, 11, 12) ORDER BY id;
+SELECT count(*) FROM depipe.quarantined(NULL::q_mart.held);
+
+SELECT depipe.drop_transform(target, true) FROM unnest(ARRAY['q_mart.after', 'q_mart.held', 'q_mart.item', 'q_mart.bag', 'q_mart.purchase', 'q_mart.customer']) target;
 DROP SCHEMA q_raw, q_mart CASCADE;

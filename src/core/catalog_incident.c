@@ -135,6 +135,71 @@ incident_close(int64 incident_id, const char *how)
 						   ARG_TEXT(how));
 }
 
+char *
+rejecting_constraint(int32 target_id)
+{
+	CatalogRows *rows = CATALOG_EXECUTE(
+		"SELECT i.constraint_name::text FROM depipe.incident i"
+		" JOIN depipe.target t USING (target_id)"
+		" JOIN depipe.constraint_definition c"
+		" ON c.target_id OPERATOR(pg_catalog.=) i.target_id"
+		" AND c.name OPERATOR(pg_catalog.=) i.constraint_name"
+		" JOIN depipe.constraint_state s USING (constraint_id)"
+		" WHERE i.target_id OPERATOR(pg_catalog.=) $1 AND i.closed_at IS NULL"
+		" AND t.kind OPERATOR(pg_catalog.<>) 't' AND NOT i.published"
+		" AND i.action OPERATOR(pg_catalog.=) 'reject'"
+		" AND s.outcome IN ('fail', 'error') ORDER BY i.incident_id LIMIT 1",
+		ARG_INT4(target_id));
+
+	return rows->count == 0 ? NULL : catalog_text(rows, 0, 1);
+}
+
+/* ---- rows for which a batch was not published ---- */
+
+void
+held_rows_put(int32 target_id, List *rows)
+{
+	ListCell *cell;
+
+	(void) CATALOG_EXECUTE("DELETE FROM depipe.held_row WHERE target_id OPERATOR(pg_catalog.=) $1",
+						   ARG_INT4(target_id));
+	foreach(cell, rows)
+	{
+		HeldRow *row = lfirst(cell);
+
+		(void) CATALOG_EXECUTE(
+			"INSERT INTO depipe.held_row (target_id, constraint_id, row_key, image)"
+			" VALUES ($1, $2, $3, $4)",
+			ARG_INT4(target_id),
+			ARG_INT4(row->constraint_id),
+			ARG_TEXT(row->key),
+			ARG_JSONB(row->row));
+	}
+}
+
+List *
+held_rows(int32 target_id, int32 constraint_id)
+{
+	List *list = NIL;
+	CatalogRows *rows = CATALOG_EXECUTE(
+		"SELECT row_key, image::text FROM depipe.held_row"
+		" WHERE target_id OPERATOR(pg_catalog.=) $1"
+		" AND constraint_id OPERATOR(pg_catalog.=) $2 ORDER BY held_row_id",
+		ARG_INT4(target_id),
+		ARG_INT4(constraint_id));
+
+	for (uint64 i = 0; i < rows->count; i++)
+	{
+		HeldRow *row = palloc0(sizeof(HeldRow));
+
+		row->constraint_id = constraint_id;
+		row->key = catalog_text(rows, i, 1);
+		row->row = catalog_text(rows, i, 2);
+		list = lappend(list, row);
+	}
+	return list;
+}
+
 /* ---- what time brings ---- */
 
 #define INCIDENT_AT                                                                            \

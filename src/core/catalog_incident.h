@@ -55,4 +55,20 @@ extern List *due_incidents(int linger);
 /* When the first of them is due; DT_NOEND: never. */
 extern TimestampTz incidents_next(int linger);
 
+/* The constraint that rejects what the target's loads or transforms bring, or NULL. */
+extern char *rejecting_constraint(int32 target_id);
+
+/* ---- rows for which a batch was not published ---- */
+
+typedef struct HeldRow
+{
+	int32 constraint_id;
+	char *key; /* NULL: the table has none */
+	char *row; /* JSON object */
+} HeldRow;
+
+/* Put these in the place of what is there. */
+extern void held_rows_put(int32 target_id, List *rows);
+extern List *held_rows(int32 target_id, int32 constraint_id);
+
 #endif /* DEPIPE_CATALOG_INCIDENT_H */

@@ -308,6 +308,7 @@ take_result(LoadSession *session, Delivery *delivery)
 			break;
 		case PUBLISH_REJECTED:
 			session_failed(session, task, item->reason);
+			load_set_state(task->load, LOAD_STREAMING, item->reason, NULL);
 			/* FALLTHROUGH */
 		case PUBLISH_BROKEN:
 		case PUBLISH_BLOCKED:

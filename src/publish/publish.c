@@ -50,6 +50,7 @@ typedef struct ItemState
 	bool apply_done; /* published, to be recorded */
 	List *row_verdicts;
 	List *table_verdicts;
+	List *held;      /* of HeldRow: rows for which it is not published */
 	List *set_aside; /* of SetAside */
 	Action action;   /* the strongest, as enforced */
 } ItemState;
@@ -147,6 +148,7 @@ decide_report(ItemState *state, GateReport *report)
 	}
 	if (action < ACTION_REJECT)
 		return false;
+	state->held = report->held;
 	decide(state, action == ACTION_BREAK ? PUBLISH_BROKEN : PUBLISH_REJECTED, report->reason);
 	return true;
 }
@@ -644,10 +646,17 @@ record(ItemState *state)
 		if (state->gate != NULL && gate_has_time_checks(state->gate))
 			time_checks_follow(item->target, item->run->id);
 		if (state->gate != NULL)
+		{
+			held_rows_put(item->target->id, NIL);
 			incidents_settle(item->target);
+		}
 	}
 	else
+	{
+		if (state->held != NIL)
+			held_rows_put(item->target->id, state->held);
 		hold(state);
+	}
 	finish_run(state);
 	return item->status == PUBLISH_DONE;
 }

@@ -22,6 +22,7 @@
  *
  *-------------------------------------------------------------------------
  */
+#include "quality/held.h"
 #include "quality/references.h"
 
 #include "utils/hsearch.h"
@@ -235,13 +236,17 @@ take_failed(Gate *gate, GateReport *report)
 /* ---- reports ---- */
 
 static void
-add_verdict(Gate *gate, GateReport *report, const Measured *measured, bool whole_table)
+add_verdict(Gate *gate, GateReport *report, Delta *delta, const Measured *measured,
+			bool whole_table)
 {
 	Verdict *verdict = judge(measured, whole_table);
 	Action action = verdict->action == ACTION_QUARANTINE ? ACTION_WARN : verdict->action;
 
 	if (measured->measure.error_sqlstate != 0)
 		forget_failing(gate, verdict->constraint_id);
+	if (action >= ACTION_REJECT)
+		report->held = list_concat(report->held,
+								   held_find(gate->target, delta, measured, whole_table));
 	report->verdicts = lappend(report->verdicts, verdict);
 	report->elapsed_ms += verdict->elapsed_ms;
 	if (action > report->action && action >= ACTION_REJECT)
@@ -280,6 +285,51 @@ belongs_to_rows(const DataConstraint *constraint, const Delta *delta)
 		   (sets_aside(constraint) || !constraint_counts_table(constraint));
 }
 
+/*
+ * A check has raised an error.  Where that is a matter of some rows, the others
+ * are evaluated without them: quarantine sets those rows aside, and on_error =>
+ * 'pass' lets them through.
+ */
+static void
+measure_without_errors(Gate *gate, Delta *delta, Measured *measured)
+{
+	Measured again = {.constraint = measured->constraint};
+	StringInfoData left_out;
+	bool complete;
+	List *sequences;
+	ListCell *cell;
+
+	if (measured->measure.error_sqlstate == 0 || delta->nkeys == 0 ||
+		(!sets_aside(measured->constraint) && !measured->constraint->error_passes))
+		return;
+	sequences = held_find_errors(gate->target, delta, measured, &complete);
+	if (sequences == NIL || !complete)
+		return;
+	initStringInfo(&left_out);
+	foreach(cell, sequences)
+		appendStringInfo(&left_out,
+						 "%s" INT64_FORMAT,
+						 left_out.len > 0 ? "," : "",
+						 *(int64 *) lfirst(cell));
+	again.left_out = psprintf("{%s}", left_out.data);
+	forget_failing(gate, measured->constraint->row->id);
+	measure_delta(gate->target, delta, list_make1(&again), false, note_failing, gate);
+	if (again.measure.error_sqlstate != 0)
+		return;
+	again.measure.detail = psprintf("\"errors\": %d", list_length(sequences));
+	/* what was not evaluated never reads as passed */
+	if (measured->constraint->error_passes && again.measure.violations == 0)
+		again.measure.error_sqlstate = measured->measure.error_sqlstate;
+	foreach(cell, sequences)
+	{
+		if (measured->constraint->error_passes)
+			break;
+		again.measure.violations++;
+		note_failing(gate, &again, *(int64 *) lfirst(cell), 1);
+	}
+	*measured = again;
+}
+
 GateReport *
 gate_rows(Gate *gate, Delta *delta)
 {
@@ -295,7 +345,9 @@ gate_rows(Gate *gate, Delta *delta)
 	gate->failed = NIL;
 	measure_delta(gate->target, delta, measured, false, note_failing, gate);
 	foreach(cell, measured)
-		add_verdict(gate, report, lfirst(cell), false);
+		measure_without_errors(gate, delta, lfirst(cell));
+	foreach(cell, measured)
+		add_verdict(gate, report, delta, lfirst(cell), false);
 	take_failed(gate, report);
 	return report;
 }
@@ -396,7 +448,7 @@ report_batch(Gate *gate, GateReport *report, Delta *delta, List *measured)
 	{
 		settle_references(gate->target, delta, lfirst(cell), false, gate->held);
 		add_set_aside(gate, lfirst(cell), false);
-		add_verdict(gate, report, lfirst(cell), false);
+		add_verdict(gate, report, delta, lfirst(cell), false);
 	}
 }
 
@@ -409,12 +461,12 @@ report_table(Gate *gate, GateReport *report, Delta *delta, List *measured)
 	{
 		settle_references(gate->target, delta, lfirst(cell), true, gate->held);
 		add_set_aside(gate, lfirst(cell), true);
-		add_verdict(gate, report, lfirst(cell), true);
+		add_verdict(gate, report, delta, lfirst(cell), true);
 	}
 }
 
 static void
-report_unfit(Gate *gate, GateReport *report, List *measured)
+report_unfit(Gate *gate, GateReport *report, Delta *delta, List *measured)
 {
 	ListCell *cell;
 
@@ -428,7 +480,7 @@ report_unfit(Gate *gate, GateReport *report, List *measured)
 			one->measure.pending = 1;
 			one->measure.detail = pstrdup("\"reference\": \"missing\"");
 		}
-		add_verdict(gate, report, one, false);
+		add_verdict(gate, report, delta, one, false);
 	}
 }
 
@@ -452,7 +504,7 @@ report_unseen(Gate *gate, GateReport *report, Delta *delta)
 		measured = measured_new(constraint);
 		measured->measure.evaluated = 0;
 		measured->measure.violations = 0;
-		add_verdict(gate, report, measured, false);
+		add_verdict(gate, report, delta, measured, false);
 	}
 }
 
@@ -475,7 +527,7 @@ gate_table(Gate *gate, Delta *delta)
 	report_batch(gate, report, delta, work.on_table_rows);
 	report_batch(gate, report, delta, work.alone);
 	report_table(gate, report, delta, work.on_table);
-	report_unfit(gate, report, work.unfit);
+	report_unfit(gate, report, delta, work.unfit);
 	if (!gate->rows_done)
 		report_unseen(gate, report, delta);
 	take_failed(gate, report);

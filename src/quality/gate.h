@@ -97,6 +97,7 @@ typedef struct GateReport
 	char *reason;           /* for REJECT and BREAK: which constraint and how many */
 	FailedRow *failed_rows; /* sorted by sequence */
 	int nfailed_rows;
+	List *held; /* of HeldRow: some of those that REJECT and BREAK are about */
 	double elapsed_ms;
 } GateReport;
 

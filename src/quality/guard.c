@@ -13,7 +13,7 @@
 
 #include "catalog/objectaddress.h"
 #include "core/arguments.h"
-#include "core/catalog_quality.h"
+#include "core/catalog_incident.h"
 #include "core/identity.h"
 #include "core/sqltext.h"
 #include "quality/breaker.h"
@@ -65,6 +65,26 @@ check_breaker(Target *target, Target *asked)
 							 : 0));
 }
 
+/* Its breaker is closed, and yet it is not what its source or query says. */
+static void
+check_rejected(Target *target, Target *asked)
+{
+	char *name = rejecting_constraint(target->id);
+
+	if (name == NULL)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_DEPIPE_BLOCKED),
+			 target->id == asked->id ? errmsg("%s must not be relied on", asked->display)
+									 : errmsg("%s must not be relied on, because of %s",
+											  asked->display,
+											  name_for_reader(target)),
+			 detail_for_reader(target, psprintf("constraint \"%s\" rejects its newest rows", name)),
+			 may_see(target)
+				 ? errhint("See SELECT * FROM depipe.violations(%s).", sql_literal(target->display))
+				 : 0));
+}
+
 static void
 check_time(Target *target, Target *asked)
 {
@@ -90,6 +110,8 @@ guard_check(Target *target)
 		upstream = lappend(upstream, target_get(lfirst_int(cell)));
 	foreach(cell, upstream)
 		check_breaker(lfirst(cell), target);
+	foreach(cell, upstream)
+		check_rejected(lfirst(cell), target);
 	foreach(cell, upstream)
 		check_time(lfirst(cell), target);
 }

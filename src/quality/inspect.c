@@ -17,11 +17,14 @@
 #include "catalog/objectaddress.h"
 #include "catalog/pg_class.h"
 #include "core/arguments.h"
+#include "core/catalog_incident.h"
+#include "core/guarded.h"
 #include "core/identity.h"
 #include "core/plans.h"
 #include "core/sqltext.h"
 #include "executor/spi.h"
 #include "funcapi.h"
+#include "quality/held.h"
 #include "quality/table_checks.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
@@ -142,48 +145,6 @@ depipe_check_table_checked(PG_FUNCTION_ARGS)
 
 /* ---- violations ---- */
 
-/* The columns of some unique index, when there is no primary key. */
-static int
-unique_attributes(Oid relid, AttrNumber *attnums)
-{
-	Relation rel = table_open(relid, AccessShareLock);
-	int count = 0;
-	ListCell *cell;
-
-	foreach(cell, RelationGetIndexList(rel))
-	{
-		Relation index = index_open(lfirst_oid(cell), AccessShareLock);
-
-		if (count == 0 && index->rd_index->indisunique && index->rd_index->indisvalid &&
-			RelationGetIndexPredicate(index) == NIL && RelationGetIndexExpressions(index) == NIL)
-			for (int i = 0; i < index->rd_index->indnkeyatts; i++)
-				attnums[count++] = index->rd_index->indkey.values[i];
-		index_close(index, NoLock);
-	}
-	table_close(rel, NoLock);
-	return count;
-}
-
-/* "a, b" of the table's key as one text; NULL without one. */
-static char *
-key_text(Oid relid)
-{
-	AttrNumber *attnums;
-	int count = delta_key_attributes(relid, NIL, &attnums);
-	StringInfoData buf;
-
-	if (count == 0)
-		count = unique_attributes(relid, attnums);
-	if (count == 0)
-		return pstrdup("NULL::pg_catalog.text");
-	initStringInfo(&buf);
-	for (int i = 0; i < count; i++)
-		appendStringInfo(&buf,
-						 ", " CHECK_ROW ".%s",
-						 sql_identifier(get_attname(relid, attnums[i], false)));
-	return psprintf("pg_catalog.concat_ws(', '%s)", buf.data);
-}
-
 typedef struct Search
 {
 	Target *target;
@@ -231,7 +192,7 @@ find_violations(Search *search, const char *constraint_name, const char *conditi
 	identity_become(target->owner, &identity);
 	result = read_query(psprintf("SELECT %s, pg_catalog.to_jsonb(" CHECK_ROW ") FROM %s " CHECK_ROW
 								 " WHERE %s LIMIT " INT64_FORMAT,
-								 key_text(target->relid),
+								 held_key_text(target->relid),
 								 from,
 								 condition,
 								 search->left),
@@ -244,10 +205,74 @@ find_violations(Search *search, const char *constraint_name, const char *conditi
 	put_violations(search, constraint_name, place);
 }
 
+/* Rows for which the last batch was not published. */
+static void
+put_held(Search *search, const DataConstraint *constraint)
+{
+	ListCell *cell;
+
+	foreach(cell, held_rows(search->target->id, constraint->row->id))
+	{
+		HeldRow *row = lfirst(cell);
+		Datum values[4];
+		bool nulls[4] = {false};
+
+		if (search->left <= 0)
+			return;
+		values[0] = CStringGetTextDatum(constraint->row->name);
+		values[1] = CStringGetTextDatum("held");
+		nulls[2] = row->key == NULL;
+		values[2] = nulls[2] ? 0 : CStringGetTextDatum(row->key);
+		values[3] = DirectFunctionCall1(jsonb_in, CStringGetDatum(row->row));
+		tuplestore_putvalues(search->result->setResult, search->result->setDesc, values, nulls);
+		search->left--;
+	}
+}
+
+typedef struct Finding
+{
+	Search *search;
+	const DataConstraint *constraint;
+	const char *condition;
+	const char *place;
+	ArrayType *objects;
+} Finding;
+
+static bool
+find_work(void *argument)
+{
+	Finding *finding = argument;
+
+	find_violations(finding->search,
+					finding->constraint->row->name,
+					finding->condition,
+					finding->place,
+					finding->objects);
+	return true;
+}
+
+/* One that cannot be evaluated does not hide what others find. */
+static bool
+find_guarded(Finding *finding)
+{
+	ErrorData *error = guarded_run(find_work, finding);
+
+	if (error != NULL)
+		ereport(WARNING,
+				(errcode(error->sqlerrcode),
+				 errmsg("constraint \"%s\" cannot be evaluated on all rows of %s",
+						finding->constraint->row->name,
+						finding->search->target->display),
+				 has_privs_of_role(GetUserId(), finding->search->target->owner)
+					 ? errdetail_internal("%s", error->message)
+					 : 0));
+	return error == NULL;
+}
+
 static void
 violations_of(Search *search, const DataConstraint *constraint)
 {
-	char *condition;
+	Finding finding = {.search = search, .constraint = constraint, .place = "table"};
 	ArrayType *quarantined = quarantined_images(search->target->id, constraint->row->id);
 
 	if (quarantined != NULL)
@@ -261,17 +286,15 @@ violations_of(Search *search, const DataConstraint *constraint)
 				 has_privs_of_role(GetUserId(), search->target->owner)
 					 ? errdetail_internal("%s", constraint->compile_message)
 					 : 0));
-	condition = violation_condition(constraint, search->target);
-	if (condition == NULL)
+	finding.condition = violation_condition(constraint, search->target);
+	if (finding.condition == NULL)
 		return;
-	find_violations(search, constraint->row->name, condition, "table", NULL);
-	if (constraint_is_row(constraint))
-	{
-		ArrayType *parked = parked_images(search->target->id);
-
-		if (parked != NULL)
-			find_violations(search, constraint->row->name, condition, "parked", parked);
-	}
+	(void) find_guarded(&finding);
+	finding.place = "parked";
+	finding.objects = constraint_is_row(constraint) ? parked_images(search->target->id) : NULL;
+	/* what is parked says it better than what was kept of it */
+	if (finding.objects == NULL || !find_guarded(&finding))
+		put_held(search, constraint);
 }
 
 /* violations(target, constraint_name, max_rows) */

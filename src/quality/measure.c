@@ -173,6 +173,18 @@ counted_text(const DataConstraint *constraint)
 					skip ? psprintf("(%s) IS NOT NULL", row->expression) : "true");
 }
 
+/* The same of one row of a delta, but for those that are left out. */
+static char *
+without_left_out(const Measured *measured, char *text)
+{
+	if (measured->left_out == NULL || text == NULL)
+		return text;
+	return psprintf("CASE WHEN " CHECK_ROW "._depipe_sequence OPERATOR(pg_catalog.=)"
+					" ANY (%s::pg_catalog.int8[]) THEN true ELSE %s END",
+					sql_literal(measured->left_out),
+					text);
+}
+
 /* Are the rows that fail found by a join?  Such a check has a pass of its own. */
 static bool
 fails_as_set(const DataConstraint *constraint)
@@ -338,7 +350,8 @@ failing_query(const Pass *pass)
 	initStringInfo(&condition);
 	foreach(cell, pass->measured)
 	{
-		char *holds = holds_text(((Measured *) lfirst(cell))->constraint);
+		const Measured *measured = lfirst(cell);
+		char *holds = without_left_out(measured, holds_text(measured->constraint));
 
 		appendStringInfo(&list, ", %s", holds);
 		appendStringInfo(&condition, "%s%s", condition.len > 0 ? " AND " : "", holds);
@@ -373,7 +386,8 @@ count_evaluated(Pass *pass)
 	appendStringInfoString(&sql, "SELECT pg_catalog.sum(t._depipe_weight)::pg_catalog.int8");
 	foreach(cell, pass->measured)
 	{
-		char *counted = counted_text(((Measured *) lfirst(cell))->constraint);
+		const Measured *measured = lfirst(cell);
+		char *counted = without_left_out(measured, counted_text(measured->constraint));
 
 		if (counted == NULL)
 			continue;

@@ -21,6 +21,7 @@ typedef struct Measured
 	DataConstraint *constraint;
 	Measure measure;
 	int64 set_aside; /* rows of this batch that are not in the table, but count */
+	char *left_out;  /* sequence numbers of rows that are not evaluated, as text of an int8[] */
 } Measured;
 
 /* Called for each failing row: with its sequence number and its weight. */

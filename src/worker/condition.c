@@ -340,7 +340,9 @@ set_load(Condition *condition, const CatalogRows *rows, int row)
 					  RANK_DEGRADED,
 					  "parked",
 					  reason != NULL ? reason : pstrdup("changes wait for the next run"),
-					  statement("CALL depipe.run(%s)", node));
+					  reason != NULL && strncmp(reason, "constraint ", strlen("constraint ")) == 0
+						  ? statement("SELECT * FROM depipe.violations(%s)", node)
+						  : statement("CALL depipe.run(%s)", node));
 	else
 		set_condition(condition, RANK_FINE, state, reason, NULL);
 }

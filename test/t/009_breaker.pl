@@ -147,6 +147,11 @@ $result = refresh($warehouse, 'raw.*');
 is($result->{'raw.orders'}{status}, 'blocked', 'reject: not published');
 is(breaker_of($warehouse, 'raw.orders') || 'closed', 'closed', 'reject: the breaker stays closed');
 is_value($warehouse, 'SELECT count(*) FROM raw.orders WHERE id >= 70', 0, 'reject: the whole batch waits');
+is_value($warehouse, q{SELECT state, reason ~ '^constraint "rejecting": ', next FROM depipe.status WHERE target = 'raw.orders'},
+	q{parked|t|SELECT * FROM depipe.violations('raw.orders')}, 'reject: status names the constraint and shows where the rows are');
+is_value($warehouse, q{SELECT count(*) > 0 AND bool_and(place = 'parked') FROM depipe.violations('raw.orders', 'rejecting')}, 't',
+	'reject: there they are');
+fails_like($warehouse, q{SELECT depipe.guard('raw.orders')}, 'QD001', qr/must not be relied on/, 'reject, guard');
 at_source('INSERT INTO orders VALUES (72, 7, $$good$$)', 'INSERT INTO other VALUES (7, $$c$$)');
 $result = refresh($warehouse, 'raw.*');
 is($result->{'raw.orders'}{status}, 'blocked', 'reject: tried again with what is new');
