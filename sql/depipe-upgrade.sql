@@ -31,6 +31,7 @@ ALTER TABLE depipe.incident ADD COLUMN closed_how text;
 ALTER TABLE depipe.target_state ADD COLUMN parked bigint NOT NULL DEFAULT 0;
 ALTER TABLE depipe.target_state ADD COLUMN quarantined bigint NOT NULL DEFAULT 0;
 ALTER TABLE depipe.target_state ADD COLUMN retries bigint NOT NULL DEFAULT 0;
+ALTER TABLE depipe.transform_state ADD COLUMN inputs_seen text;
 
 -- Finds the last verdict of a constraint in a run.
 DROP INDEX depipe.verdict_run_idx;

@@ -314,8 +314,17 @@ CREATE TABLE depipe.transform_state (
 	query_tree text,
 	tree_version integer,
 	input_relids oid[],
+	inputs_seen text,
 	CONSTRAINT transform_state_pkey PRIMARY KEY (target_id),
 	CONSTRAINT transform_state_target_fkey FOREIGN KEY (target_id) REFERENCES depipe.target ON DELETE CASCADE
+);
+
+-- How many batches depipe has written to a target: whether the inputs of a transform have changed.
+CREATE TABLE depipe.published (
+	target_id integer NOT NULL,
+	changes bigint NOT NULL,
+	CONSTRAINT published_pkey PRIMARY KEY (target_id),
+	CONSTRAINT published_target_fkey FOREIGN KEY (target_id) REFERENCES depipe.target ON DELETE CASCADE
 );
 
 -- baseline: violations that were there when the constraint was declared.

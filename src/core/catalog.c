@@ -136,9 +136,9 @@ copy_result(MemoryContext context)
 	return rows;
 }
 
-CatalogRows *
-catalog_execute_from(const char *sql, int nargs, const CatalogArg *args, const char *relation,
-					 TupleDesc desc, struct Tuplestorestate *input, uint64 ninput)
+static CatalogRows *
+execute(const char *sql, int nargs, const CatalogArg *args, bool read_only, const char *relation,
+		TupleDesc desc, struct Tuplestorestate *input, uint64 ninput)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	Identity identity;
@@ -159,7 +159,7 @@ catalog_execute_from(const char *sql, int nargs, const CatalogArg *args, const c
 		elog(ERROR, "SPI_connect failed");
 	if (relation != NULL)
 		register_tuplestore(relation, desc, input, ninput);
-	result = SPI_execute_plan(plan_for(sql, nargs, args), values, nulls, false, 0);
+	result = SPI_execute_plan(plan_for(sql, nargs, args), values, nulls, read_only, 0);
 	if (result < 0)
 		elog(ERROR, "statement on the catalog failed: %s", SPI_result_code_string(result));
 	rows = copy_result(caller);
@@ -169,9 +169,22 @@ catalog_execute_from(const char *sql, int nargs, const CatalogArg *args, const c
 }
 
 CatalogRows *
+catalog_execute_from(const char *sql, int nargs, const CatalogArg *args, const char *relation,
+					 TupleDesc desc, struct Tuplestorestate *input, uint64 ninput)
+{
+	return execute(sql, nargs, args, false, relation, desc, input, ninput);
+}
+
+CatalogRows *
 catalog_execute(const char *sql, int nargs, const CatalogArg *args)
 {
-	return catalog_execute_from(sql, nargs, args, NULL, NULL, NULL, 0);
+	return execute(sql, nargs, args, false, NULL, NULL, NULL, 0);
+}
+
+CatalogRows *
+catalog_look(const char *sql, int nargs, const CatalogArg *args)
+{
+	return execute(sql, nargs, args, true, NULL, NULL, NULL, 0);
 }
 
 /* ---- values of a result ---- */

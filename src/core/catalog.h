@@ -70,6 +70,9 @@ extern CatalogRows *catalog_execute(const char *sql, int nargs, const CatalogArg
 	catalog_execute((sql), lengthof(((CatalogArg[]){__VA_ARGS__})), (CatalogArg[]){__VA_ARGS__})
 #define CATALOG_EXECUTE0(sql) catalog_execute((sql), 0, NULL)
 
+/* A query that sees what the active snapshot sees, not what is committed by now. */
+extern CatalogRows *catalog_look(const char *sql, int nargs, const CatalogArg *args);
+
 /* The same with an ephemeral named relation that the statement reads. */
 extern CatalogRows *catalog_execute_from(const char *sql, int nargs, const CatalogArg *args,
 										 const char *relation, TupleDesc desc,

@@ -22,6 +22,7 @@
 #include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
+#include "core/catalog_idle.h"
 #include "core/catalog_publish.h"
 #include "core/covered.h"
 #include "core/guarded.h"
@@ -661,6 +662,24 @@ record(ItemState *state)
 	return item->status == PUBLISH_DONE;
 }
 
+/* Those who read these tables have something new to read. */
+static void
+note_published(List *states)
+{
+	List *ids = NIL;
+	ListCell *cell;
+
+	foreach(cell, states)
+	{
+		const PublishItem *item = ((ItemState *) lfirst(cell))->item;
+		const Run *run = item->run;
+
+		if (item->status == PUBLISH_DONE && run->inserted + run->updated + run->deleted > 0)
+			ids = lappend_int(ids, item->target->id);
+	}
+	published_note(ids);
+}
+
 static bool
 record_all(List *states)
 {
@@ -669,6 +688,7 @@ record_all(List *states)
 
 	foreach(cell, states)
 		(void) record(lfirst(cell));
+	note_published(states);
 	foreach(cell, states)
 	{
 		ItemState *state = lfirst(cell);

@@ -27,6 +27,7 @@
 #include "access/xact.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
+#include "core/catalog_idle.h"
 #include "core/catalog_transform.h"
 #include "core/covered.h"
 #include "core/guarded.h"
@@ -41,6 +42,7 @@
 #include "storage/lmgr.h"
 #include "storage/proc.h"
 #include "transform/dag.h"
+#include "transform/idle.h"
 #include "transform/table.h"
 #include "transform/strategy.h"
 #include "utils/lsyscache.h"
@@ -79,6 +81,7 @@ typedef struct SliceNode
 	StrategyOffer offer;
 	PublishStatus outcome;
 	bool whole; /* the outcome covers the whole target */
+	char *seen; /* what the delta was made of; NULL: nobody tells of its changes */
 } SliceNode;
 
 /* ---- before the snapshot ---- */
@@ -329,6 +332,7 @@ make_delta(SliceNode *node)
 	CommandCounterIncrement();
 	PushCopiedSnapshot(node->slice->snapshot);
 	UpdateActiveSnapshotCommandId();
+	node->seen = transform_inputs_seen(transform->target->id);
 	identity_become(transform->target->owner, &identity);
 	context.shape = transform_analyse(transform);
 	check_covered(transform, context.shape);
@@ -339,7 +343,8 @@ make_delta(SliceNode *node)
 	delta = node->strategy->make_delta(&context);
 	identity_restore(&identity);
 	PopActiveSnapshot();
-	transform_rebind(transform, context.shape);
+	if (transform_rebind(transform, context.shape) || !idle_query_is_pure(context.shape))
+		node->seen = NULL;
 	return delta;
 }
 
@@ -409,21 +414,21 @@ load_as_of(const Slice *slice, int32 target_id)
 
 /* The time through which the target is complete: the oldest of its inputs. */
 static TimestampTz
-inputs_as_of(SliceNode *node)
+inputs_as_of(const Slice *slice, const Transform *transform)
 {
-	TimestampTz oldest = node->slice->taken_at;
+	TimestampTz oldest = slice->taken_at;
 	ListCell *cell;
 
-	foreach(cell, node->transform->inputs)
+	foreach(cell, transform->inputs)
 	{
 		TransformInput *input = lfirst(cell);
 		TimestampTz as_of;
-		DagNode *read = input->target_id == 0 ? NULL : dag_node(node->slice->dag, input->target_id);
+		DagNode *read = input->target_id == 0 ? NULL : dag_node(slice->dag, input->target_id);
 
 		/* ordinary tables are complete as of the snapshot */
 		if (read == NULL || read->kind == TARGET_TABLE)
 			continue;
-		as_of = read->kind == TARGET_LOAD ? load_as_of(node->slice, read->id)
+		as_of = read->kind == TARGET_LOAD ? load_as_of(slice, read->id)
 										  : target_data_as_of(read->id);
 		if (as_of == 0)
 			return 0;
@@ -444,8 +449,9 @@ record_published(SliceNode *node)
 	/* the delta told everything: rows set aside by earlier runs are known again */
 	if (node->whole)
 		transform_forget_quarantine(id, node->run->id);
-	target_set_data_as_of(id, inputs_as_of(node));
+	target_set_data_as_of(id, inputs_as_of(node->slice, node->transform));
 	transform_set_state(id, "ok", NULL, true);
+	transform_set_seen(id, node->seen);
 	dag_set_cause(node->slice->dag, id, NULL);
 }
 
@@ -520,6 +526,24 @@ refresh_and_forget(Slice *slice, Target *target, Run *run)
 	MemoryContextSwitchTo(old);
 	run_copy_texts(run);
 	MemoryContextDelete(context);
+}
+
+/* As of when its inputs are complete is looked at first: they are not older than that. */
+bool
+transform_rest(Target *target)
+{
+	Slice slice = {.dag = dag_load(),
+				   .loads_as_of = loads_as_of(!IsolationUsesXactSnapshot()),
+				   .taken_at = GetCurrentTimestamp()};
+	Transform *transform = transform_find(target->id);
+	char *path;
+	char *reason;
+
+	if (transform == NULL || !OidIsValid(target->relid) ||
+		dag_find_block(slice.dag, target->id, &path, &reason) || !transform_is_settled(target->id))
+		return false;
+	target_set_data_as_of(target->id, inputs_as_of(&slice, transform));
+	return true;
 }
 
 void

@@ -19,6 +19,7 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_collation.h"
 #include "commands/trigger.h"
+#include "core/catalog_idle.h"
 #include "core/identity.h"
 #include "core/sqltext.h"
 #include "executor/spi.h"
@@ -365,8 +366,13 @@ depipe_refuse_dml(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("function \"%s\" was not called by trigger manager", "refuse_dml")));
-	if (depipe_is_writing || depipe_allow_target_dml)
+	if (depipe_is_writing)
 		return PointerGetDatum(NULL);
+	if (depipe_allow_target_dml)
+	{
+		published_note_table(RelationGetRelid(trigger->tg_relation));
+		return PointerGetDatum(NULL);
+	}
 	display = sql_relation(RelationGetRelid(trigger->tg_relation));
 	ereport(ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),

@@ -171,15 +171,16 @@ transform_analyse(Transform *transform)
 	return shape_analyse(followed);
 }
 
-void
+bool
 transform_rebind(Transform *transform, const Shape *shape)
 {
 	Target *target = transform->target;
 	List *relids = shape_direct_relids(shape);
 	char *tree = shape_tree(shape);
+	bool changed = !same_inputs(transform->inputs, shape->inputs);
 	ListCell *cell;
 
-	if (!same_inputs(transform->inputs, shape->inputs))
+	if (changed)
 	{
 		dag_check_cycle(target->schema_name, target->table_name, shape->inputs);
 		transform_delete_inputs(target->id);
@@ -199,6 +200,7 @@ transform_rebind(Transform *transform, const Shape *shape)
 	if (transform->query_tree == NULL || !equal(transform->relids, relids) ||
 		strcmp(transform->query_tree, tree) != 0)
 		transform_set_binding(target->id, tree, relids);
+	return changed;
 }
 
 /* ---- create_transform: arguments ---- */
@@ -567,7 +569,7 @@ store_definition(Target *target, const CreateArguments *arguments, const Shape *
 	attempt_end(unit_of_target(target->id));
 	transform = transform_get(target->id);
 	transform->query_tree = NULL; /* it is new */
-	transform_rebind(transform, shape);
+	(void) transform_rebind(transform, shape);
 }
 
 /* An error of the query is the caller's. */

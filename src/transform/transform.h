@@ -69,9 +69,10 @@ extern char *names_followed_query(const Transform *transform);
 
 /*
  * After an analysis: store what the query is bound to, and its inputs when
- * they changed (a view was replaced).  Raises 42P17 for a cycle.
+ * they changed (a view was replaced): returns whether they did.  Raises 42P17
+ * for a cycle.
  */
-extern void transform_rebind(Transform *transform, const struct Shape *shape);
+extern bool transform_rebind(Transform *transform, const struct Shape *shape);
 
 /*
  * Refresh transforms, in DAG order, as one slice: lock all targets, take one
@@ -80,6 +81,13 @@ extern void transform_rebind(Transform *transform, const struct Shape *shape);
  * are filled and finished here.  Does not commit.
  */
 extern void transform_refresh(List *targets, List *runs);
+
+/*
+ * Nothing that the transform is made of, at any depth that depipe keeps, has
+ * changed since it was last published: then the time through which it is
+ * complete moves on, and true is returned: there is nothing to run.
+ */
+extern bool transform_rest(Target *target);
 
 /*
  * Targets (transforms and loads) that these targets read, at any depth, in DAG

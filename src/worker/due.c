@@ -369,7 +369,8 @@ begin_transform_work(void *argument)
 	TransformWork *work = argument;
 	Target *target = target_get(work->id);
 
-	if (!identity_may_operate(target->owner) || !due_after_failures(work->id))
+	if (!identity_may_operate(target->owner) || !due_after_failures(work->id) ||
+		transform_rest(target))
 		return true;
 	work->target = target;
 	work->run = run_begin(target, work->started_by);

@@ -1,0 +1,69 @@
+/*-------------------------------------------------------------------------
+ *
+ * idle.c
+ *		Transforms whose inputs have not changed.
+ *
+ * When the inputs are the same as under the snapshot of the last refresh, the
+ * result is, too, as long as it depends on nothing else.  Functions that are
+ * made by users can be replaced without anybody being told: a query that calls
+ * one is always run.  Those of extensions do not change by themselves.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "transform/idle.h"
+
+#include "access/relation.h"
+#include "access/transam.h"
+#include "catalog/dependency.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_proc.h"
+#include "nodes/nodeFuncs.h"
+#include "rewrite/rewriteHandler.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+
+static bool
+is_users_function(Oid function, void *context)
+{
+	return function >= FirstNormalObjectId &&
+		   !OidIsValid(getExtensionOfObject(ProcedureRelationId, function));
+}
+
+static bool
+calls_users_function(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (check_functions_in_node(node, is_users_function, context))
+		return true;
+	if (IsA(node, Query))
+		return query_tree_walker((Query *) node, calls_users_function, context, 0);
+	return expression_tree_walker(node, calls_users_function, context);
+}
+
+static bool
+view_is_pure(Oid relid)
+{
+	Relation rel = relation_open(relid, AccessShareLock);
+	bool pure = !calls_users_function((Node *) get_view_query(rel), NULL);
+
+	relation_close(rel, NoLock);
+	return pure;
+}
+
+bool
+idle_query_is_pure(const Shape *shape)
+{
+	ListCell *cell;
+
+	if (shape->is_volatile || shape->is_stable || calls_users_function((Node *) shape->query, NULL))
+		return false;
+	foreach(cell, shape->inputs)
+	{
+		Oid relid = ((ShapeInput *) lfirst(cell))->relid;
+
+		if (get_rel_relkind(relid) == RELKIND_VIEW && !view_is_pure(relid))
+			return false;
+	}
+	return true;
+}
