@@ -79,6 +79,16 @@ attempt_end(const char *unit)
 }
 
 void
+attempt_rested(const char *unit)
+{
+	(void) CATALOG_EXECUTE("INSERT INTO depipe.attempt (unit, started_at, failures)"
+						   " VALUES ($1, $2, 0) ON CONFLICT (unit) DO UPDATE"
+						   " SET started_at = EXCLUDED.started_at, failures = 0, retry_at = NULL",
+						   ARG_TEXT(unit),
+						   ARG_TIME(GetCurrentTimestamp()));
+}
+
+void
 attempt_forget(const char *unit)
 {
 	(void) CATALOG_EXECUTE("DELETE FROM depipe.attempt WHERE unit OPERATOR(pg_catalog.=) $1",

@@ -35,6 +35,9 @@ extern void attempt_end(const char *unit);
  */
 extern void attempt_held(const char *unit);
 
+/* It was looked at, and there was nothing to try. */
+extern void attempt_rested(const char *unit);
+
 /* It was held back, and is not any more: due as if nothing had been tried since. */
 extern void attempt_forget(const char *unit);
 

@@ -30,6 +30,7 @@
 #include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
+#include "access/transam.h"
 #include "catalog/pg_am.h"
 #include "catalog/pg_attribute.h"
 #include "catalog/pg_collation.h"
@@ -37,6 +38,7 @@
 #include "commands/trigger.h"
 #include "core/identity.h"
 #include "core/plans.h"
+#include "core/record_image.h"
 #include "core/sqltext.h"
 #include "executor/spi.h"
 #include "pgstat.h"
@@ -383,51 +385,67 @@ insert_sql(ApplyTable *table)
 	return sql.data;
 }
 
+/* Rows of the target that are the same image as a deleted one.  by: how the columns are met. */
 static void
-append_text_row(StringInfo sql, Delta *delta, const char *side)
+append_same_images(StringInfo sql, const ApplyTable *table, const char *by)
 {
-	appendStringInfoString(sql, "ROW(");
-	for (int i = 0; i < delta->columns->natts; i++)
-		appendStringInfo(sql,
-						 "%s%s.%s::text",
-						 i > 0 ? ", " : "",
-						 side,
-						 sql_identifier(NameStr(TupleDescAttr(delta->columns, i)->attname)));
-	/* the cast keeps the parser from comparing column by column */
-	appendStringInfoString(sql, ")::pg_catalog.record");
+	Delta *delta = table->delta;
+
+	appendStringInfo(sql,
+					 "SELECT t.tableoid AS leaf, t.ctid AS place, d._depipe_weight AS weight,"
+					 " d._depipe_sequence AS sequence FROM %s d JOIN %s t ON %s",
+					 delta->name,
+					 table->target->display,
+					 by);
+	image_append_hash(sql, delta->columns, "t");
+	appendStringInfoString(sql, " OPERATOR(pg_catalog.=) ");
+	image_append_hash(sql, delta->columns, "d");
+	appendStringInfoString(sql, " AND ");
+	image_append_row(sql, delta->columns, "t");
+	appendStringInfoString(sql, " OPERATOR(pg_catalog.*=) ");
+	image_append_row(sql, delta->columns, "d");
+	appendStringInfoString(sql, " WHERE d._depipe_weight OPERATOR(pg_catalog.<) 0");
 }
 
-/*
- * Of a bag, so many copies of an image as the weight says, whichever they are.
- * Images are compared as texts: types without equality are bags' members, too.
- */
+/* With an index on one of the columns few rows are looked at; NULLs are met apart. */
+static void
+append_victims(StringInfo sql, const ApplyTable *table)
+{
+	const char *name;
+
+	if (table->bag_column == 0)
+	{
+		append_same_images(sql, table, "");
+		return;
+	}
+	name = sql_identifier(
+		NameStr(TupleDescAttr(table->delta->columns, table->bag_column - 1)->attname));
+	append_same_images(sql, table, psprintf("t.%s OPERATOR(pg_catalog.=) d.%s AND ", name, name));
+	appendStringInfoString(sql, " UNION ALL ");
+	append_same_images(sql, table, psprintf("t.%s IS NULL AND d.%s IS NULL AND ", name, name));
+}
+
+/* Of a bag, so many copies of an image as the weight says, whichever they are. */
 static char *
-delete_copies_sql(Target *target, Delta *delta)
+delete_copies_sql(const ApplyTable *table)
 {
 	StringInfoData sql;
 
 	initStringInfo(&sql);
+	appendStringInfoString(&sql,
+						   "WITH victims AS MATERIALIZED (SELECT x.leaf, x.place FROM (SELECT s.*,"
+						   " pg_catalog.row_number() OVER (PARTITION BY s.sequence) AS n FROM (");
+	append_victims(&sql, table);
 	appendStringInfo(&sql,
-					 "WITH victims AS MATERIALIZED (SELECT x.leaf, x.place FROM"
-					 " (SELECT t.tableoid AS leaf, t.ctid AS place, d._depipe_weight AS weight,"
-					 " pg_catalog.row_number() OVER (PARTITION BY d._depipe_sequence) AS n"
-					 " FROM %s d JOIN %s t ON pg_catalog.hash_record_extended(",
-					 delta->name,
-					 target->display);
-	append_text_row(&sql, delta, "t");
-	appendStringInfoString(&sql, ", 0) OPERATOR(pg_catalog.=) pg_catalog.hash_record_extended(");
-	append_text_row(&sql, delta, "d");
-	appendStringInfoString(&sql, ", 0) AND ");
-	append_text_row(&sql, delta, "t");
-	appendStringInfoString(&sql, " OPERATOR(pg_catalog.*=) ");
-	append_text_row(&sql, delta, "d");
-	appendStringInfo(&sql,
-					 " WHERE d._depipe_weight OPERATOR(pg_catalog.<) 0) x"
-					 " WHERE x.n OPERATOR(pg_catalog.<=) (OPERATOR(pg_catalog.-) x.weight))"
-					 " DELETE FROM %s t USING victims v WHERE"
-					 " t.ctid OPERATOR(pg_catalog.=) v.place"
-					 " AND t.tableoid OPERATOR(pg_catalog.=) v.leaf",
-					 target->display);
+					 ") s) x WHERE x.n OPERATOR(pg_catalog.<=) (OPERATOR(pg_catalog.-) x.weight))"
+					 " DELETE FROM %s t WHERE t.ctid OPERATOR(pg_catalog.=)"
+					 " ANY (ARRAY(SELECT v.place FROM victims v))",
+					 table->target->display);
+	if (table->has_children)
+		appendStringInfoString(&sql,
+							   " AND EXISTS (SELECT FROM victims v"
+							   " WHERE v.leaf OPERATOR(pg_catalog.=) t.tableoid"
+							   " AND v.place OPERATOR(pg_catalog.=) t.ctid)");
 	return sql.data;
 }
 
@@ -454,7 +472,7 @@ write_new_images(ApplyTable *table, Snapshot snapshot)
 	if (delta->nkeys == 0)
 	{
 		if (delta->nrows > delta->new_images)
-			execute_counted(table, delete_copies_sql(table->target, delta), snapshot);
+			execute_counted(table, delete_copies_sql(table), snapshot);
 		if (delta->new_images > 0)
 			execute_counted(table, insert_sql(table), snapshot);
 	}
@@ -539,6 +557,36 @@ find_key_order(Relation rel, Delta *delta)
 	return order;
 }
 
+/* The number in delta->columns of a column that leads an index, and is met by "="; or 0. */
+static int
+find_bag_column(Relation rel, Delta *delta)
+{
+	int found = 0;
+	ListCell *cell;
+
+	if (delta->nkeys > 0)
+		return 0;
+	foreach(cell, RelationGetIndexList(rel))
+	{
+		Relation index = index_open(lfirst_oid(cell), AccessShareLock);
+		AttrNumber attnum = index->rd_index->indkey.values[0];
+
+		for (int i = 0; found == 0 && i < delta->columns->natts; i++)
+		{
+			Form_pg_attribute att = TupleDescAttr(delta->columns, i);
+
+			/* types of the server only: their "=" holds for images that are the same */
+			if (delta->attnums[i] == attnum && index->rd_rel->relam == BTREE_AM_OID &&
+				index->rd_index->indisvalid && RelationGetIndexPredicate(index) == NIL &&
+				att->atttypid < FirstNormalObjectId &&
+				OidIsValid(lookup_type_cache(att->atttypid, TYPECACHE_EQ_OPR)->eq_opr))
+				found = i + 1;
+		}
+		index_close(index, AccessShareLock);
+	}
+	return found;
+}
+
 /* Does a foreign key point at the table? */
 static bool
 is_foreign_key_target(Relation rel)
@@ -612,6 +660,8 @@ apply_prepare(ApplyTable *table)
 	table->referenced = RelationGetFKeyList(rel) != NIL || rel->rd_rel->relhastriggers;
 	table->replaceable = !is_foreign_key_target(rel) && has_all_columns(table->delta, rel);
 	table->key_order = find_key_order(rel, table->delta);
+	table->bag_column = find_bag_column(rel, table->delta);
+	table->has_children = rel->rd_rel->relhassubclass;
 	table_close(rel, NoLock);
 }
 

@@ -27,10 +27,12 @@ typedef struct ApplyTable
 	bool replaceable;     /* APPLY_REPLACE would lose nothing: no foreign key points at it, and the
 						* delta has all of its columns */
 	bool open_partitions; /* rows must not be routed to partitions that nobody has looked at */
+	bool has_children;    /* partitions or others that inherit from it */
+	int bag_column;       /* of a bag: number of a column that leads an index, or 0 */
 	List *key_order; /* numbers of the key's columns in the order of an index on them, or NIL */
 } ApplyTable;
 
-/* Fill in referenced, replaceable and key_order. */
+/* Fill in everything from referenced on. */
 extern void apply_prepare(ApplyTable *table);
 
 /*

@@ -27,6 +27,7 @@
 #include "core/covered.h"
 #include "core/guarded.h"
 #include "core/identity.h"
+#include "core/record_image.h"
 #include "core/sqltext.h"
 #include "executor/spi.h"
 #include "portability/instr_time.h"
@@ -170,26 +171,25 @@ net_bag(ItemState *state)
 						   "SELECT x._depipe_net::pg_catalog.int8, x._depipe_sequence,"
 						   " x._depipe_lsn, x._depipe_time, NULL::pg_catalog.int8, false, ");
 	sql_append_columns(&sql, delta->columns, "x");
+	appendStringInfoString(&sql, " FROM (SELECT v.*, pg_catalog.sum(v._depipe_weight) ");
+	image_append_same(&sql, "v._depipe_hash", "v._depipe_row");
+	appendStringInfoString(&sql, " AS _depipe_net, pg_catalog.max(v._depipe_sequence) ");
+	image_append_same(&sql, "v._depipe_hash", "v._depipe_row");
+	appendStringInfoString(&sql, " AS _depipe_last FROM (SELECT d.*, ");
+	image_append_hash(&sql, delta->columns, "d");
+	appendStringInfoString(&sql, " AS _depipe_hash, ");
+	image_append_row(&sql, delta->columns, "d");
 	appendStringInfo(&sql,
-					 " FROM (SELECT d.*, pg_catalog.sum(d._depipe_weight) OVER p AS _depipe_net,"
-					 " pg_catalog.row_number() OVER (p ORDER BY d._depipe_sequence DESC)"
-					 " AS _depipe_n FROM %s d WHERE NOT d._depipe_replaced"
-					 " WINDOW p AS (PARTITION BY 1::pg_catalog.int4",
+					 " AS _depipe_row FROM %s d WHERE NOT d._depipe_replaced) v) x"
+					 " WHERE x._depipe_sequence OPERATOR(pg_catalog.=) x._depipe_last"
+					 " AND x._depipe_net OPERATOR(pg_catalog.<>) 0",
 					 delta->name);
-	for (int i = 0; i < delta->columns->natts; i++)
-		appendStringInfo(&sql,
-						 ", d.%s::text",
-						 sql_identifier(NameStr(TupleDescAttr(delta->columns, i)->attname)));
-	appendStringInfoString(&sql,
-						   ")) x WHERE x._depipe_n OPERATOR(pg_catalog.=) 1"
-						   " AND x._depipe_net OPERATOR(pg_catalog.<>) 0");
 	netted = delta_create(delta->relid,
 						  delta_column_names(delta),
 						  NIL,
 						  FOLD_NONE,
 						  MemoryContextGetParent(delta->context));
 	identity_become(state->item->target->owner, &identity);
-	identity_pin_output();
 	delta_register(delta);
 	delta_fill_from_query(netted, sql.data);
 	delta_unregister(delta);

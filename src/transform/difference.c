@@ -11,9 +11,9 @@
  *			go through a second join, on the record of the key columns, in
  *			which nulls are equal.
  * bag		Both sides are counted with signs: incoming +1, present -1; what is
- *			left over is the difference.  Columns whose equality is not
- *			equality of images (numeric, json, arrays, ...) are counted by
- *			their text; then one row of each group stands for all.
+ *			left over is the difference.  Where some column's equality is not
+ *			equality of images (numeric, json, arrays, ...) rows are sorted as
+ *			images; then one row of each group stands for all.
  *
  * Old and new image of one key follow each other in the delta.
  *
@@ -23,13 +23,15 @@
 
 #include "access/nbtree.h"
 #include "access/table.h"
+#include "access/transam.h"
 #include "catalog/pg_am.h"
 #include "catalog/pg_opclass.h"
+#include "catalog/pg_type.h"
 #include "commands/defrem.h"
 #include "core/identity.h"
+#include "core/record_image.h"
 #include "core/sqltext.h"
 #include "executor/spi.h"
-#include "utils/guc.h"
 #include "utils/lsyscache.h"
 
 /* the fixed columns after the weight and the sequence: local rows have no position */
@@ -166,10 +168,14 @@ static bool
 equality_is_image(Form_pg_attribute att)
 {
 	Oid type = getBaseType(att->atttypid);
-	Oid opclass = GetDefaultOpClass(type, BTREE_AM_OID);
+	Oid opclass;
 	Oid input_type;
 	Oid procedure;
 
+	/* blanks at the end do not count in char(n); functions of users are not asked */
+	if (type == BPCHAROID || (type >= FirstNormalObjectId && !type_is_enum(type)))
+		return false;
+	opclass = GetDefaultOpClass(type, BTREE_AM_OID);
 	if (!OidIsValid(opclass))
 		return false;
 	input_type = get_opclass_input_type(opclass);
@@ -199,22 +205,6 @@ append_union(StringInfo sql, Delta *delta, const char *incoming, const char *tar
 	appendStringInfo(sql, " FROM %s UNION ALL SELECT -1, ", incoming);
 	sql_append_columns(sql, delta->columns, NULL);
 	appendStringInfo(sql, " FROM %s) u", target);
-}
-
-/* What to group a column by: itself, or its text. */
-static void
-append_image(StringInfo sql, Delta *delta, int i)
-{
-	const char *name = column_name(delta, i);
-
-	if (equality_is_image(TupleDescAttr(delta->columns, i)))
-		appendStringInfo(sql, "u.%s", name);
-	else
-		appendStringInfo(sql,
-						 "CASE WHEN u.%s IS DISTINCT FROM NULL"
-						 " THEN pg_catalog.concat(u.%s) COLLATE pg_catalog.\"C\" END",
-						 name,
-						 name);
 }
 
 static void
@@ -252,22 +242,22 @@ bag_difference_by_images(Delta *delta, const char *incoming, const char *target)
 
 	initStringInfo(&sql);
 	append_bag_head(&sql, delta);
-	appendStringInfoString(&sql,
-						   " FROM (SELECT pg_catalog.sum(u._depipe_weight) OVER same"
-						   " AS _depipe_weight, pg_catalog.row_number() OVER same"
-						   " AS _depipe_number, ");
-	sql_append_columns(&sql, delta->columns, "u");
-	appendStringInfoString(&sql, " FROM ");
+	appendStringInfoString(&sql, " FROM (SELECT pg_catalog.sum(v._depipe_weight) ");
+	image_append_same(&sql, "v._depipe_hash", "v._depipe_row");
+	appendStringInfoString(&sql, " AS _depipe_weight, pg_catalog.row_number() ");
+	image_append_same(&sql, "v._depipe_hash", "v._depipe_row");
+	appendStringInfoString(&sql, " OPERATOR(pg_catalog.=) pg_catalog.rank() ");
+	image_append_same(&sql, "v._depipe_hash", "v._depipe_row");
+	appendStringInfoString(&sql, " AS _depipe_first, ");
+	sql_append_columns(&sql, delta->columns, "v");
+	appendStringInfoString(&sql, " FROM (SELECT u.*, ");
+	image_append_hash(&sql, delta->columns, "u");
+	appendStringInfoString(&sql, " AS _depipe_hash, ");
+	image_append_row(&sql, delta->columns, "u");
+	appendStringInfoString(&sql, " AS _depipe_row FROM ");
 	append_union(&sql, delta, incoming, target);
-	appendStringInfoString(&sql, " WINDOW same AS (PARTITION BY ");
-	for (int i = 0; i < delta->columns->natts; i++)
-	{
-		if (i > 0)
-			appendStringInfoString(&sql, ", ");
-		append_image(&sql, delta, i);
-	}
 	appendStringInfoString(&sql,
-						   ")) g WHERE g._depipe_number OPERATOR(pg_catalog.=) 1"
+						   ") v) g WHERE g._depipe_first"
 						   " AND g._depipe_weight OPERATOR(pg_catalog.<>) 0");
 	return sql.data;
 }
@@ -287,11 +277,7 @@ difference_sql(Delta *delta, const char *incoming, const char *target)
 void
 delta_fill_from_difference(Delta *delta, const char *incoming, const char *target)
 {
-	int level = NewGUCNestLevel();
-
-	identity_pin_output(); /* texts stand for images */
 	delta_fill_from_query(delta, difference_sql(delta, incoming, target));
-	AtEOXact_GUC(false, level);
 	delta->old_images = true;
 }
 

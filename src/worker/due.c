@@ -369,9 +369,13 @@ begin_transform_work(void *argument)
 	TransformWork *work = argument;
 	Target *target = target_get(work->id);
 
-	if (!identity_may_operate(target->owner) || !due_after_failures(work->id) ||
-		transform_rest(target))
+	if (!identity_may_operate(target->owner) || !due_after_failures(work->id))
 		return true;
+	if (transform_rest(target))
+	{
+		attempt_rested(unit_of_target(work->id));
+		return true;
+	}
 	work->target = target;
 	work->run = run_begin(target, work->started_by);
 	attempt_begin(unit_of_target(work->id));
@@ -386,13 +390,10 @@ run_one_transform(int32 id, const char *started_by)
 
 	log_error("beginning the run of a transform", error);
 	if (error != NULL)
-	{
 		attempt_begin(unit_of_target(id));
-		transaction_commit();
-	}
+	transaction_commit();
 	if (error != NULL || work.target == NULL)
 		return;
-	transaction_commit();
 	transform_refresh(list_make1(work.target), list_make1(work.run));
 	if (work.run->status == RUN_BLOCKED || work.run->status == RUN_SKIPPED)
 		attempt_held(unit_of_target(id));
