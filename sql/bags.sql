@@ -24,7 +24,7 @@ UPDATE bag.source SET j = '{"a": 1}' WHERE j::text = '{"a":1}';
 SELECT status, inserted, deleted FROM depipe.refresh('bag.rows');
 CREATE OR REPLACE VIEW bag.blanks AS SELECT number, rpad(c, 3)::bpchar AS c, n, j, price, d, a FROM bag.source;
 SELECT status, inserted, deleted FROM depipe.refresh('bag.rows');
-SELECT number, octet_length(c::bytea), n, (price).amount, d, a FROM bag.rows ORDER BY 1, 3;
+SELECT number, octet_length(c::bytea), n, (price).amount, d, a FROM bag.rows ORDER BY 1, n::text;
 SELECT * FROM depipe.verify('bag.rows');
 -- so many copies as there are, with an index on a column and without
 DELETE FROM bag.source WHERE ctid = (SELECT min(ctid) FROM bag.source WHERE number = 2);
@@ -45,9 +45,9 @@ SELECT depipe.create_transform('bag.parts', 'SELECT number, n FROM bag.source WH
 DELETE FROM bag.source WHERE number = 1 AND ctid IN (SELECT min(ctid) FROM bag.source WHERE number = 1);
 SELECT status, inserted, deleted FROM depipe.refresh('bag.parts');
 SELECT * FROM depipe.verify('bag.parts');
-SELECT depipe.image_hash(ROW(1.5, 'x')) = depipe.image_hash(ROW(1.50, 'x')) AS numbers,
-	depipe.image_hash(ROW(repeat('x', 10000))) = depipe.image_hash(ROW((SELECT repeat('x', 10000)))) AS long,
-	depipe.image_hash(ROW(NULL::text, 'x')) = depipe.image_hash(ROW('x', NULL::text)) AS nulls;
+SELECT depipe.row_image(ROW(1.5, 'x')) = depipe.row_image(ROW(1.50, 'x')) AS numbers,
+	depipe.row_image(ROW(repeat('x', 10000))) = depipe.row_image(ROW((SELECT repeat('x', 10000)))) AS long,
+	depipe.row_image(ROW(NULL::text, 'x')) = depipe.row_image(ROW('x', NULL::text)) AS nulls;
 SET client_min_messages = warning;
 SELECT count(depipe.drop_transform(target, true)) FROM unnest(ARRAY['bag.rows', 'bag.parts']) AS target;
 DROP SCHEMA bag CASCADE;

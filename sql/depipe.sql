@@ -222,12 +222,12 @@ CREATE TABLE depipe.target_state (
 	CONSTRAINT target_state_target_fkey FOREIGN KEY (target_id) REFERENCES depipe.target ON DELETE CASCADE
 );
 
-CREATE FUNCTION depipe.image_hash(record)
-RETURNS bigint
+CREATE FUNCTION depipe.row_image(record)
+RETURNS bytea
 LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
-AS 'MODULE_PATHNAME', 'depipe_image_hash';
-COMMENT ON FUNCTION depipe.image_hash(record) IS
-'hash of the bytes of a row: the same for rows that are equal by the operator *=';
+AS 'MODULE_PATHNAME', 'depipe_row_image';
+COMMENT ON FUNCTION depipe.row_image(record) IS
+'the bytes of the values of a row: the same for rows that are equal by the operator *=, for them alone';
 
 CREATE FUNCTION depipe.local_identity(OUT system_identifier text, OUT database_oid oid,
 	OUT data_directory bigint, OUT timeline integer)

@@ -5,58 +5,66 @@
  *
  * 1.50 and 1.5, and 'x' and 'x  ' of char(n), are equal and yet two images.
  * The text of a value is no image: trailing blanks go, and a cast to text may
- * be a function of a user's.  The server compares images (OPERATOR *=, and *<
- * for sorting) but has no hash of them: that is here.  No function of a type is
- * called.
+ * be a function of a user's.  The server compares images (OPERATOR *=), but
+ * has nothing to group or hash them by.  Here the bytes of the values stand in
+ * a bytea, two of which are equal exactly when the rows are by that operator.
+ * No function of a type is called.
  *
  *-------------------------------------------------------------------------
  */
 #include "core/record_image.h"
 
 #include "access/htup_details.h"
-#include "common/hashfn.h"
 #include "core/sqltext.h"
 #include "fmgr.h"
-#include "utils/datum.h"
 #include "utils/typcache.h"
 
-PG_FUNCTION_INFO_V1(depipe_image_hash);
+PG_FUNCTION_INFO_V1(depipe_row_image);
 
 void
-image_append_row(StringInfo sql, TupleDesc columns, const char *alias)
+image_append(StringInfo sql, TupleDesc columns, const char *alias)
 {
-	appendStringInfoString(sql, "ROW(");
+	appendStringInfoString(sql, "depipe.row_image(ROW(");
 	for (int i = 0; i < columns->natts; i++)
 		appendStringInfo(sql,
 						 "%s%s.%s",
 						 i > 0 ? ", " : "",
 						 alias,
 						 sql_identifier(NameStr(TupleDescAttr(columns, i)->attname)));
-	/* the cast keeps the parser from comparing column by column */
-	appendStringInfoString(sql, ")::pg_catalog.record");
+	appendStringInfoString(sql, "))");
 }
 
-void
-image_append_hash(StringInfo sql, TupleDesc columns, const char *alias)
+/* Length and bytes: no two rows of values have the same. */
+static void
+append_bytes(StringInfo image, const void *bytes, uint32 length)
 {
-	appendStringInfoString(sql, "depipe.image_hash(");
-	image_append_row(sql, columns, alias);
-	appendStringInfoChar(sql, ')');
+	appendBinaryStringInfo(image, (const char *) &length, sizeof(length));
+	appendBinaryStringInfo(image, bytes, length);
 }
 
-void
-image_append_same(StringInfo sql, const char *hash, const char *row)
+static void
+append_value(StringInfo image, Form_pg_attribute att, Datum value)
 {
-	appendStringInfo(sql,
-					 "OVER (PARTITION BY %s ORDER BY %s USING OPERATOR(pg_catalog.*<)"
-					 " GROUPS BETWEEN CURRENT ROW AND CURRENT ROW)",
-					 hash,
-					 row);
+	struct varlena *whole;
+
+	if (att->attbyval)
+		append_bytes(image, (const char *) &value, sizeof(value));
+	else if (att->attlen > 0)
+		append_bytes(image, DatumGetPointer(value), att->attlen);
+	else if (att->attlen == -2)
+		append_bytes(image, DatumGetCString(value), strlen(DatumGetCString(value)));
+	else
+	{
+		whole = PG_DETOAST_DATUM_PACKED(value);
+		append_bytes(image, VARDATA_ANY(whole), VARSIZE_ANY_EXHDR(whole));
+		if ((Pointer) whole != DatumGetPointer(value))
+			pfree(whole);
+	}
 }
 
-/* image_hash(record) */
+/* row_image(record) */
 Datum
-depipe_image_hash(PG_FUNCTION_ARGS)
+depipe_row_image(PG_FUNCTION_ARGS)
 {
 	HeapTupleHeader header = PG_GETARG_HEAPTUPLEHEADER(0);
 	TupleDesc desc = lookup_rowtype_tupdesc(HeapTupleHeaderGetTypeId(header),
@@ -64,24 +72,28 @@ depipe_image_hash(PG_FUNCTION_ARGS)
 	Datum *values = palloc(sizeof(Datum) * Max(desc->natts, 1));
 	bool *nulls = palloc(sizeof(bool) * Max(desc->natts, 1));
 	HeapTupleData tuple = {0};
-	uint64 hash = 0;
+	StringInfoData image;
 
 	tuple.t_len = HeapTupleHeaderGetDatumLength(header);
 	ItemPointerSetInvalid(&tuple.t_self);
 	tuple.t_data = header;
 	heap_deform_tuple(&tuple, desc, values, nulls);
+	initStringInfo(&image);
+	appendStringInfoSpaces(&image, VARHDRSZ);
 	for (int i = 0; i < desc->natts; i++)
 	{
 		Form_pg_attribute att = TupleDescAttr(desc, i);
-		uint64 one = 0;
 
-		if (!nulls[i] && !att->attisdropped)
-			one = murmurhash32(datum_image_hash(values[i], att->attbyval, att->attlen)) + 1;
-		hash = hash_combine64(hash, one);
+		if (att->attisdropped)
+			continue;
+		appendStringInfoChar(&image, nulls[i] ? 'n' : 'v');
+		if (!nulls[i])
+			append_value(&image, att, values[i]);
 	}
+	SET_VARSIZE(image.data, image.len);
 	ReleaseTupleDesc(desc);
 	pfree(values);
 	pfree(nulls);
 	PG_FREE_IF_COPY(header, 0);
-	PG_RETURN_INT64((int64) hash);
+	PG_RETURN_BYTEA_P((bytea *) image.data);
 }

@@ -397,13 +397,9 @@ append_same_images(StringInfo sql, const ApplyTable *table, const char *by)
 					 delta->name,
 					 table->target->display,
 					 by);
-	image_append_hash(sql, delta->columns, "t");
+	image_append(sql, delta->columns, "t");
 	appendStringInfoString(sql, " OPERATOR(pg_catalog.=) ");
-	image_append_hash(sql, delta->columns, "d");
-	appendStringInfoString(sql, " AND ");
-	image_append_row(sql, delta->columns, "t");
-	appendStringInfoString(sql, " OPERATOR(pg_catalog.*=) ");
-	image_append_row(sql, delta->columns, "d");
+	image_append(sql, delta->columns, "d");
 	appendStringInfoString(sql, " WHERE d._depipe_weight OPERATOR(pg_catalog.<) 0");
 }
 

@@ -171,19 +171,16 @@ net_bag(ItemState *state)
 						   "SELECT x._depipe_net::pg_catalog.int8, x._depipe_sequence,"
 						   " x._depipe_lsn, x._depipe_time, NULL::pg_catalog.int8, false, ");
 	sql_append_columns(&sql, delta->columns, "x");
-	appendStringInfoString(&sql, " FROM (SELECT v.*, pg_catalog.sum(v._depipe_weight) ");
-	image_append_same(&sql, "v._depipe_hash", "v._depipe_row");
-	appendStringInfoString(&sql, " AS _depipe_net, pg_catalog.max(v._depipe_sequence) ");
-	image_append_same(&sql, "v._depipe_hash", "v._depipe_row");
-	appendStringInfoString(&sql, " AS _depipe_last FROM (SELECT d.*, ");
-	image_append_hash(&sql, delta->columns, "d");
-	appendStringInfoString(&sql, " AS _depipe_hash, ");
-	image_append_row(&sql, delta->columns, "d");
 	appendStringInfo(&sql,
-					 " AS _depipe_row FROM %s d WHERE NOT d._depipe_replaced) v) x"
-					 " WHERE x._depipe_sequence OPERATOR(pg_catalog.=) x._depipe_last"
-					 " AND x._depipe_net OPERATOR(pg_catalog.<>) 0",
+					 " FROM (SELECT d.*, pg_catalog.sum(d._depipe_weight) OVER p AS _depipe_net,"
+					 " pg_catalog.row_number() OVER (p ORDER BY d._depipe_sequence DESC)"
+					 " AS _depipe_n FROM %s d WHERE NOT d._depipe_replaced"
+					 " WINDOW p AS (PARTITION BY ",
 					 delta->name);
+	image_append(&sql, delta->columns, "d");
+	appendStringInfoString(&sql,
+						   ")) x WHERE x._depipe_n OPERATOR(pg_catalog.=) 1"
+						   " AND x._depipe_net OPERATOR(pg_catalog.<>) 0");
 	netted = delta_create(delta->relid,
 						  delta_column_names(delta),
 						  NIL,

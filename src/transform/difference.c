@@ -11,9 +11,9 @@
  *			go through a second join, on the record of the key columns, in
  *			which nulls are equal.
  * bag		Both sides are counted with signs: incoming +1, present -1; what is
- *			left over is the difference.  Where some column's equality is not
- *			equality of images (numeric, json, arrays, ...) rows are sorted as
- *			images; then one row of each group stands for all.
+ *			left over is the difference.  Columns whose equality is not
+ *			equality of images (numeric, json, arrays, ...) are counted by the
+ *			image of them; then one row of each group stands for all.
  *
  * Old and new image of one key follow each other in the delta.
  *
@@ -235,6 +235,20 @@ bag_difference_by_values(Delta *delta, const char *incoming, const char *target)
 	return sql.data;
 }
 
+/* The columns whose values must be compared as images. */
+static TupleDesc
+image_columns(Delta *delta)
+{
+	TupleDesc columns = CreateTemplateTupleDesc(delta->columns->natts);
+	int count = 0;
+
+	for (int i = 0; i < delta->columns->natts; i++)
+		if (!equality_is_image(TupleDescAttr(delta->columns, i)))
+			TupleDescCopyEntry(columns, ++count, delta->columns, i + 1);
+	columns->natts = count;
+	return columns;
+}
+
 static char *
 bag_difference_by_images(Delta *delta, const char *incoming, const char *target)
 {
@@ -242,22 +256,20 @@ bag_difference_by_images(Delta *delta, const char *incoming, const char *target)
 
 	initStringInfo(&sql);
 	append_bag_head(&sql, delta);
-	appendStringInfoString(&sql, " FROM (SELECT pg_catalog.sum(v._depipe_weight) ");
-	image_append_same(&sql, "v._depipe_hash", "v._depipe_row");
-	appendStringInfoString(&sql, " AS _depipe_weight, pg_catalog.row_number() ");
-	image_append_same(&sql, "v._depipe_hash", "v._depipe_row");
-	appendStringInfoString(&sql, " OPERATOR(pg_catalog.=) pg_catalog.rank() ");
-	image_append_same(&sql, "v._depipe_hash", "v._depipe_row");
-	appendStringInfoString(&sql, " AS _depipe_first, ");
-	sql_append_columns(&sql, delta->columns, "v");
-	appendStringInfoString(&sql, " FROM (SELECT u.*, ");
-	image_append_hash(&sql, delta->columns, "u");
-	appendStringInfoString(&sql, " AS _depipe_hash, ");
-	image_append_row(&sql, delta->columns, "u");
-	appendStringInfoString(&sql, " AS _depipe_row FROM ");
-	append_union(&sql, delta, incoming, target);
 	appendStringInfoString(&sql,
-						   ") v) g WHERE g._depipe_first"
+						   " FROM (SELECT pg_catalog.sum(u._depipe_weight) OVER same"
+						   " AS _depipe_weight, pg_catalog.row_number() OVER same"
+						   " AS _depipe_number, ");
+	sql_append_columns(&sql, delta->columns, "u");
+	appendStringInfoString(&sql, " FROM ");
+	append_union(&sql, delta, incoming, target);
+	appendStringInfoString(&sql, " WINDOW same AS (PARTITION BY ");
+	for (int i = 0; i < delta->columns->natts; i++)
+		if (equality_is_image(TupleDescAttr(delta->columns, i)))
+			appendStringInfo(&sql, "u.%s, ", column_name(delta, i));
+	image_append(&sql, image_columns(delta), "u");
+	appendStringInfoString(&sql,
+						   ")) g WHERE g._depipe_number OPERATOR(pg_catalog.=) 1"
 						   " AND g._depipe_weight OPERATOR(pg_catalog.<>) 0");
 	return sql.data;
 }
