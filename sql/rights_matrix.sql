@@ -46,6 +46,7 @@ INSERT INTO matrix.function VALUES
 	('may_inspect', $$depipe.may_inspect('regress_owner')$$, 'sropm'),
 	('role_in', $$depipe.role_in('regress_owner')$$, 'sropm'),
 	('key_hash', $$depipe.key_hash('{a}')$$, 'sropm'),
+	('row_image', $$depipe.row_image(ROW(1))$$, 'sropm'),
 	('role_out', $$depipe.role_out('regress_owner')$$, 'sropm'),
 	('owner_problem', $$depipe.owner_problem('regress_owner', NULL)$$, 'sropm'),
 	('reason_for_reader', $$depipe.reason_for_reader('regress_owner', 'because')$$, 'sropm'),
