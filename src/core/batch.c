@@ -374,6 +374,32 @@ delta_clear(Delta *delta)
 		fold_reset(delta);
 }
 
+Size
+delta_memory(Delta *delta)
+{
+	return delta->fold == NULL ? 0 : fold_memory(delta);
+}
+
+bool
+delta_is_spilled(const Delta *delta)
+{
+	return delta->fold != NULL && fold_is_spilled(delta);
+}
+
+void
+delta_spill(Delta *delta)
+{
+	if (delta->fold != NULL)
+		fold_spill(delta);
+}
+
+void
+delta_make_room(Delta *delta)
+{
+	if (delta->fold != NULL && fold_memory(delta) > (Size) depipe_batch_memory * 1024)
+		fold_spill(delta);
+}
+
 void
 delta_finish(Delta *delta)
 {

@@ -96,7 +96,6 @@ typedef struct Delta
 	int64 nrows;      /* in rows */
 	int64 changes;    /* taken in, before folding */
 	int64 new_images; /* rows with a weight > 0 */
-	Size memory;      /* bytes held by the fold, roughly */
 	XLogRecPtr lsn;   /* of the rows given next: set by the filler per source */
 	TimestampTz time; /* transaction, 0 when local */
 	List *partial;    /* of PartialRow, after delta_finish */
@@ -163,6 +162,19 @@ extern void delta_delete(Delta *delta, const Datum *values, const bool *nulls);
 
 /* The table was emptied: drops what was folded so far and sets clear. */
 extern void delta_clear(Delta *delta);
+
+/*
+ * Bytes that folding holds in memory and delta_spill would free; is some of it on disk?
+ * The end of filling then compares keys, as the current user.
+ */
+extern Size delta_memory(Delta *delta);
+extern bool delta_is_spilled(const Delta *delta);
+
+/* Move what was folded so far to disk. */
+extern void delta_spill(Delta *delta);
+
+/* Once more than depipe.batch_memory (kB) is folded; for fillers of a single delta. */
+extern void delta_make_room(Delta *delta);
 
 /* End of filling: writes folded rows to the tuplestore and lists partial ones. */
 extern void delta_finish(Delta *delta);

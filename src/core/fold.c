@@ -21,28 +21,13 @@
  */
 #include "core/fold.h"
 
-#include "access/htup_details.h"
 #include "common/hashfn.h"
-#include "fmgr.h"
+#include "core/fold_table.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
 #include "utils/memutils.h"
 #include "utils/typcache.h"
-
-typedef struct FoldEntry
-{
-	uint32 hash;
-	bool present; /* the key has a row after the batch */
-	bool base_lost;
-	Datum *keys;
-	bool *key_nulls;
-	MinimalTuple tuple; /* in the layout of delta->desc */
-	int64 sequence;
-	int64 pair;
-	Bitmapset *unknown;
-	Datum *base_keys; /* when unknown is not empty */
-	bool *base_nulls;
-} FoldEntry;
 
 typedef struct FoldSlot
 {
@@ -51,38 +36,12 @@ typedef struct FoldSlot
 	char status;
 } FoldSlot;
 
-typedef struct FoldKey
-{
-	FmgrInfo hash;
-	FmgrInfo equal;
-	Oid collation;
-	int16 length;
-	bool by_value;
-} FoldKey;
-
-typedef struct DeltaFold
-{
-	struct foldtable_hash *table;
-	MemoryContext context;
-	int nkeys;
-	FoldKey *keys;
-	FoldEntry **order; /* in order of first appearance */
-	int norder;
-	int max_order;
-	bool cleared; /* rows of before the batch are gone */
-	FoldEntry probe;
-	Datum *row; /* scratch: fixed columns and values */
-	bool *row_nulls;
-} DeltaFold;
-
-static bool keys_equal(const DeltaFold *fold, const FoldEntry *a, const FoldEntry *b);
-
 #define SH_PREFIX foldtable
 #define SH_ELEMENT_TYPE FoldSlot
 #define SH_KEY_TYPE FoldEntry *
 #define SH_KEY entry
 #define SH_HASH_KEY(tb, key) ((key)->hash)
-#define SH_EQUAL(tb, a, b) keys_equal((tb)->private_data, (a), (b))
+#define SH_EQUAL(tb, a, b) fold_keys_equal((tb)->private_data, (a), (b))
 #define SH_STORE_HASH
 #define SH_GET_HASH(tb, a) ((a)->hash)
 #define SH_SCOPE static inline
@@ -90,8 +49,8 @@ static bool keys_equal(const DeltaFold *fold, const FoldEntry *a, const FoldEntr
 #define SH_DEFINE
 #include "lib/simplehash.h"
 
-static bool
-keys_equal(const DeltaFold *fold, const FoldEntry *a, const FoldEntry *b)
+bool
+fold_keys_equal(const DeltaFold *fold, const FoldEntry *a, const FoldEntry *b)
 {
 	for (int i = 0; i < fold->nkeys; i++)
 	{
@@ -143,7 +102,24 @@ fold_create(Delta *delta)
 	fold->row_nulls = palloc(sizeof(bool) * natts);
 	fold->max_order = 1024;
 	fold->order = palloc(sizeof(FoldEntry *) * fold->max_order);
+	fold->kept = MemoryContextMemAllocated(fold->context, true);
 	return fold;
+}
+
+uint32
+fold_hash_key(DeltaFold *fold, const FoldEntry *entry)
+{
+	uint32 hash = 0;
+
+	for (int i = 0; i < fold->nkeys; i++)
+	{
+		FoldKey *key = &fold->keys[i];
+
+		hash = pg_rotate_left32(hash, 1);
+		if (!entry->key_nulls[i])
+			hash ^= DatumGetUInt32(FunctionCall1Coll(&key->hash, key->collation, entry->keys[i]));
+	}
+	return murmurhash32(hash);
 }
 
 /* Set the probe to the key of a row; returns it. */
@@ -152,33 +128,28 @@ probe_for(Delta *delta, const Datum *values, const bool *nulls)
 {
 	DeltaFold *fold = delta->fold;
 	FoldEntry *probe = &fold->probe;
-	uint32 hash = 0;
 
 	for (int i = 0; i < fold->nkeys; i++)
 	{
 		int column = delta->keys[i] - 1;
-		FoldKey *key = &fold->keys[i];
 
 		probe->keys[i] = values[column];
 		probe->key_nulls[i] = nulls[column];
-		hash = pg_rotate_left32(hash, 1);
-		if (!nulls[column])
-			hash ^= DatumGetUInt32(FunctionCall1Coll(&key->hash, key->collation, values[column]));
 	}
-	probe->hash = murmurhash32(hash);
+	probe->hash = fold_hash_key(fold, probe);
 	return probe;
 }
 
-static FoldEntry *
-find_entry(DeltaFold *fold, FoldEntry *probe)
+FoldEntry *
+fold_find(DeltaFold *fold, FoldEntry *probe)
 {
 	FoldSlot *slot = foldtable_lookup(fold->table, probe);
 
 	return slot == NULL ? NULL : slot->entry;
 }
 
-static void
-copy_keys(DeltaFold *fold, const FoldEntry *from, Datum **keys, bool **nulls)
+void
+fold_copy_keys(DeltaFold *fold, const FoldEntry *from, Datum **keys, bool **nulls)
 {
 	*keys = palloc(sizeof(Datum) * fold->nkeys);
 	*nulls = palloc(sizeof(bool) * fold->nkeys);
@@ -195,7 +166,7 @@ static FoldEntry *
 enter(Delta *delta, FoldEntry *probe)
 {
 	DeltaFold *fold = delta->fold;
-	FoldEntry *entry = find_entry(fold, probe);
+	FoldEntry *entry = fold_find(fold, probe);
 	MemoryContext old;
 	bool found;
 
@@ -204,7 +175,7 @@ enter(Delta *delta, FoldEntry *probe)
 	old = MemoryContextSwitchTo(fold->context);
 	entry = palloc0(sizeof(FoldEntry));
 	entry->hash = probe->hash;
-	copy_keys(fold, probe, &entry->keys, &entry->key_nulls);
+	fold_copy_keys(fold, probe, &entry->keys, &entry->key_nulls);
 	MemoryContextSwitchTo(old);
 	foldtable_insert(fold->table, entry, &found)->entry = entry;
 	if (fold->norder == fold->max_order)
@@ -213,7 +184,6 @@ enter(Delta *delta, FoldEntry *probe)
 		fold->order = repalloc_huge(fold->order, sizeof(FoldEntry *) * fold->max_order);
 	}
 	fold->order[fold->norder++] = entry;
-	delta->memory += sizeof(FoldEntry) + sizeof(FoldSlot) + sizeof(FoldEntry *) + 64;
 	return entry;
 }
 
@@ -250,16 +220,12 @@ set_image(Delta *delta, FoldEntry *entry, bool present, const Datum *values, con
 	old = MemoryContextSwitchTo(fold->context);
 	entry->tuple = heap_form_minimal_tuple_compat(delta->desc, row, row_nulls);
 	MemoryContextSwitchTo(old);
-	delta->memory += entry->tuple->t_len;
 	if (earlier != NULL)
-	{
-		delta->memory -= earlier->t_len;
 		pfree(earlier);
-	}
 }
 
-static void
-deform(Delta *delta, MinimalTuple tuple, Datum *values, bool *nulls)
+void
+fold_deform(Delta *delta, MinimalTuple tuple, Datum *values, bool *nulls)
 {
 	HeapTupleData heap;
 
@@ -268,17 +234,16 @@ deform(Delta *delta, MinimalTuple tuple, Datum *values, bool *nulls)
 	heap_deform_tuple(&heap, delta->desc, values, nulls);
 }
 
-/* Columns of the base's image, but those that it does not know either, which are left. */
-static Bitmapset *
-take_columns(Delta *delta, const FoldEntry *base, const Bitmapset *unknown, Datum *values,
-			 bool *nulls, bool copy)
+Bitmapset *
+fold_take_columns(Delta *delta, const FoldEntry *base, const Bitmapset *unknown, Datum *values,
+				  bool *nulls, bool copy)
 {
 	Datum *from = palloc(sizeof(Datum) * delta->desc->natts);
 	bool *from_nulls = palloc(sizeof(bool) * delta->desc->natts);
 	Bitmapset *left = NULL;
 	int column = -1;
 
-	deform(delta, base->tuple, from, from_nulls);
+	fold_deform(delta, base->tuple, from, from_nulls);
 	while ((column = bms_next_member(unknown, column)) >= 0)
 	{
 		Form_pg_attribute att = TupleDescAttr(delta->columns, column);
@@ -300,15 +265,16 @@ take_columns(Delta *delta, const FoldEntry *base, const Bitmapset *unknown, Datu
 
 /*
  * Fill unknown columns of a row from the base entry of the batch, and leave in
- * *entry what is still unknown with its base.  With copy, the values live in
- * the current context, else they are those of the base's image.
+ * *entry what is still unknown with its base, allocated in context.  With copy,
+ * the values live in the current context, else they are those of the base's image.
  */
 static void
 resolve_unknown(Delta *delta, FoldEntry *entry, const FoldEntry *base, const FoldEntry *base_key,
-				const Bitmapset *unknown, Datum *values, bool *nulls, bool copy)
+				const Bitmapset *unknown, Datum *values, bool *nulls, bool copy,
+				MemoryContext context)
 {
 	DeltaFold *fold = delta->fold;
-	Bitmapset *left = NULL;
+	Bitmapset *left = (Bitmapset *) unknown;
 	MemoryContext old;
 
 	entry->unknown = NULL;
@@ -317,22 +283,27 @@ resolve_unknown(Delta *delta, FoldEntry *entry, const FoldEntry *base, const Fol
 	entry->base_lost = false;
 	if (base != NULL && base->present)
 	{
-		left = take_columns(delta, base, unknown, values, nulls, copy);
+		FoldEntry further = {0};
+
+		left = fold_take_columns(delta, base, unknown, values, nulls, copy);
 		if (left == NULL)
 			return;
-		entry->base_keys = base->base_keys;
-		entry->base_nulls = base->base_nulls;
 		entry->base_lost = base->base_lost;
-		old = MemoryContextSwitchTo(fold->context);
+		entry->base_before = base->base_before;
+		further.keys = base->base_keys;
+		further.key_nulls = base->base_nulls;
+		old = MemoryContextSwitchTo(context);
+		if (!entry->base_lost)
+			fold_copy_keys(fold, &further, &entry->base_keys, &entry->base_nulls);
 	}
 	else
 	{
-		old = MemoryContextSwitchTo(fold->context);
 		/* no row of before the batch has the value, when it was deleted or cleared */
-		entry->base_lost = (base != NULL || fold->cleared);
+		entry->base_lost = base != NULL || (fold->cleared && fold->spilled == NULL);
+		entry->base_before = delta->next_sequence;
+		old = MemoryContextSwitchTo(context);
 		if (!entry->base_lost)
-			copy_keys(fold, base_key, &entry->base_keys, &entry->base_nulls);
-		left = (Bitmapset *) unknown;
+			fold_copy_keys(fold, base_key, &entry->base_keys, &entry->base_nulls);
 	}
 	entry->unknown = bms_copy(left);
 	MemoryContextSwitchTo(old);
@@ -406,6 +377,7 @@ put_upsert(Delta *delta, FoldEntry *resolved, const Datum *old_values, const boo
 	entry->base_keys = resolved->base_keys;
 	entry->base_nulls = resolved->base_nulls;
 	entry->base_lost = resolved->base_lost;
+	entry->base_before = resolved->base_before;
 	set_image(delta, entry, true, row, row_nulls);
 }
 
@@ -453,12 +425,13 @@ fold_upsert(Delta *delta, const Datum *values, const bool *nulls, const Bitmapse
 
 		resolve_unknown(delta,
 						&resolved,
-						find_entry(fold, probe),
+						fold_find(fold, probe),
 						probe,
 						unknown,
 						row,
 						row_nulls,
-						moved);
+						moved,
+						fold->context);
 	}
 	put_upsert(delta, &resolved, moved ? old_values : NULL, old_nulls);
 }
@@ -484,23 +457,40 @@ fold_base(Delta *delta, const Bitmapset *unknown, const Datum *base_values, cons
 
 		resolve_unknown(delta,
 						&base->resolved,
-						find_entry(delta->fold, probe),
+						fold_find(delta->fold, probe),
 						probe,
 						unknown,
 						base->values,
 						base->nulls,
-						true);
+						true,
+						CurrentMemoryContext);
 	}
 	else
 	{
-		MemoryContext old = MemoryContextSwitchTo(delta->fold->context);
-
 		base->resolved.unknown = bms_copy(unknown);
 		base->resolved.base_lost = true;
-		MemoryContextSwitchTo(old);
 	}
 	base->given = bms_difference(unknown, base->resolved.unknown);
 	return base;
+}
+
+/* Into the fold's own memory: the entry lives longer than the base that was looked for. */
+static FoldEntry
+own_base(DeltaFold *fold, const FoldEntry *resolved)
+{
+	MemoryContext old = MemoryContextSwitchTo(fold->context);
+	FoldEntry own = *resolved;
+	FoldEntry base = {0};
+
+	own.unknown = bms_copy(resolved->unknown);
+	if (own.unknown != NULL && !own.base_lost)
+	{
+		base.keys = resolved->base_keys;
+		base.key_nulls = resolved->base_nulls;
+		fold_copy_keys(fold, &base, &own.base_keys, &own.base_nulls);
+	}
+	MemoryContextSwitchTo(old);
+	return own;
 }
 
 void
@@ -511,6 +501,7 @@ fold_upsert_based(Delta *delta, const Datum *values, const bool *nulls, FoldBase
 	Datum *row = fold->row + DELTA_FIXED;
 	bool *row_nulls = fold->row_nulls + DELTA_FIXED;
 	bool moved = old_values != NULL && key_changed(delta, values, nulls, old_values, old_nulls);
+	FoldEntry resolved = own_base(fold, &base->resolved);
 	int column = -1;
 
 	delta->changes++;
@@ -521,7 +512,7 @@ fold_upsert_based(Delta *delta, const Datum *values, const bool *nulls, FoldBase
 		row[column] = base->values[column];
 		row_nulls[column] = base->nulls[column];
 	}
-	put_upsert(delta, &base->resolved, moved ? old_values : NULL, old_nulls);
+	put_upsert(delta, &resolved, moved ? old_values : NULL, old_nulls);
 }
 
 void
@@ -535,17 +526,56 @@ fold_delete(Delta *delta, const Datum *values, const bool *nulls)
 	set_image(delta, entry, false, values, nulls);
 }
 
+static void
+begin_table(DeltaFold *fold)
+{
+	fold->table = foldtable_create(fold->context, 1024, fold);
+	fold->norder = 0;
+}
+
 void
 fold_reset(Delta *delta)
 {
 	DeltaFold *fold = delta->fold;
 
+	fold_drop_spilled(delta);
 	foldtable_destroy(fold->table);
 	MemoryContextReset(fold->context);
-	fold->table = foldtable_create(fold->context, 1024, fold);
-	fold->norder = 0;
+	begin_table(fold);
+	fold->kept = MemoryContextMemAllocated(fold->context, true);
 	fold->cleared = true;
-	delta->memory = 0;
+}
+
+void
+fold_replace(Delta *delta, MemoryContext context, FoldEntry **entries, int count)
+{
+	DeltaFold *fold = delta->fold;
+
+	MemoryContextDelete(fold->context);
+	fold->context = context;
+	begin_table(fold);
+	for (int i = 0; i < count; i++)
+	{
+		bool found;
+
+		foldtable_insert(fold->table, entries[i], &found)->entry = entries[i];
+		fold->order[fold->norder++] = entries[i];
+	}
+	fold->kept = MemoryContextMemAllocated(fold->context, true);
+}
+
+Size
+fold_memory(Delta *delta)
+{
+	Size all = MemoryContextMemAllocated(delta->fold->context, true);
+
+	return all > delta->fold->kept ? all - delta->fold->kept : 0;
+}
+
+bool
+fold_is_spilled(const Delta *delta)
+{
+	return delta->fold->spilled != NULL;
 }
 
 /* In the delta's context, current. */
@@ -558,7 +588,7 @@ make_partial(Delta *delta, FoldEntry *entry)
 	bool *nulls = palloc(sizeof(bool) * delta->desc->natts);
 	MinimalTuple tuple = heap_copy_minimal_tuple_compat(entry->tuple);
 
-	deform(delta, tuple, row, nulls);
+	fold_deform(delta, tuple, row, nulls);
 	partial->sequence = entry->sequence;
 	partial->lsn = nulls[DELTA_LSN - 1] ? InvalidXLogRecPtr : DatumGetLSN(row[DELTA_LSN - 1]);
 	partial->time = nulls[DELTA_TIME - 1] ? 0 : DatumGetTimestampTz(row[DELTA_TIME - 1]);
@@ -584,19 +614,26 @@ make_partial(Delta *delta, FoldEntry *entry)
 }
 
 void
-fold_finish(Delta *delta)
+fold_put_partial(Delta *delta, FoldEntry *entry)
+{
+	delta->partial = lappend(delta->partial, make_partial(delta, entry));
+}
+
+/* All are in memory: in order of first appearance. */
+static void
+write_entries(Delta *delta)
 {
 	DeltaFold *fold = delta->fold;
-	MemoryContext old = MemoryContextSwitchTo(delta->context);
 	TupleTableSlot *slot = MakeSingleTupleTableSlot(delta->desc, &TTSOpsMinimalTuple);
 
 	for (int i = 0; i < fold->norder; i++)
 	{
 		FoldEntry *entry = fold->order[i];
 
+		CHECK_FOR_INTERRUPTS();
 		if (entry->unknown != NULL)
 		{
-			delta->partial = lappend(delta->partial, make_partial(delta, entry));
+			fold_put_partial(delta, entry);
 			continue;
 		}
 		ExecStoreMinimalTuple(entry->tuple, slot, false);
@@ -606,10 +643,20 @@ fold_finish(Delta *delta)
 			delta->new_images++;
 	}
 	ExecDropSingleTupleTableSlot(slot);
-	foldtable_destroy(fold->table);
+}
+
+void
+fold_finish(Delta *delta)
+{
+	DeltaFold *fold = delta->fold;
+	MemoryContext old = MemoryContextSwitchTo(delta->context);
+
+	if (fold->spilled != NULL)
+		fold_merge(delta);
+	else
+		write_entries(delta);
 	MemoryContextDelete(fold->context);
 	pfree(fold->order);
 	delta->fold = NULL;
-	delta->memory = 0;
 	MemoryContextSwitchTo(old);
 }

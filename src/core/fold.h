@@ -36,6 +36,13 @@ extern void fold_upsert_based(Delta *delta, const Datum *values, const bool *nul
 /* Forget everything folded so far (TRUNCATE): what follows has no base. */
 extern void fold_reset(Delta *delta);
 
+/* Bytes that fold_spill could free, roughly; and has it been called since the last fold_reset? */
+extern Size fold_memory(Delta *delta);
+extern bool fold_is_spilled(const Delta *delta);
+
+/* Move what is folded to disk; folding goes on as if it had not been. */
+extern void fold_spill(Delta *delta);
+
 /* Write the folded rows to the delta, list the partial ones; frees the fold. */
 extern void fold_finish(Delta *delta);
 

@@ -17,6 +17,7 @@
 #include "core/catalog_publish.h"
 #include "core/catalog_quality.h"
 #include "core/guarded.h"
+#include "core/identity.h"
 #include "core/sqltext.h"
 #include "publish/publish.h"
 #include "storage/lmgr.h"
@@ -129,6 +130,22 @@ projected(LoadSession *session, LoadTask *task, Delta *delta)
 	return NULL;
 }
 
+/* What is on disk is put together by operators of the key's types, which may be a user's. */
+static void
+finish_delta(LoadTask *task, Delta *delta)
+{
+	Identity identity;
+
+	if (!delta_is_spilled(delta))
+	{
+		delta_finish(delta);
+		return;
+	}
+	identity_become(task->target->owner, &identity);
+	delta_finish(delta);
+	identity_restore(&identity);
+}
+
 /* ---- making items ---- */
 
 /* NULL, and the delta is freed, when the load was dropped. */
@@ -192,7 +209,7 @@ with_waiting(LoadSession *session, LoadTask *task, uint32 marks, Delta *delta)
 		delta_fold_onto(delta, all);
 		delta_destroy(delta);
 	}
-	delta_finish(all);
+	finish_delta(task, all);
 	return all;
 }
 
@@ -246,7 +263,7 @@ deliver_task(LoadSession *session, LoadTask *task, uint32 marks)
 		delta_destroy(delta);
 		return NULL;
 	}
-	delta_finish(delta);
+	finish_delta(task, delta);
 	delta = projected(session, task, delta);
 	if (delta == NULL)
 		return NULL;

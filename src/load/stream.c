@@ -48,6 +48,9 @@
 #define START_TRIES 50         /* times 0.1 s: our last connection may be just ending */
 #define MEMORY_CHECK_EVERY 256 /* changes */
 
+/* A batch is spilled so many bytes past depipe.batch_memory, or half of that if it is less. */
+#define SPILL_LATE ((Size) 32 * 1024 * 1024)
+
 /* Bytes of the source's log: from here on in bulk, and at most so much in one bite. */
 #define BULK_LEAST (4 * 1024 * 1024)
 #define BULK_MOST (256 * 1024 * 1024)
@@ -111,6 +114,8 @@ typedef struct StreamState
 	XLogRecPtr batch_end;
 	TimestampTz batch_time;
 	int64 changes;      /* of the batch */
+	int unchecked;      /* of them, since memory was looked at */
+	bool full;          /* it has taken depipe.batch_memory */
 	int run_length;     /* messages since we last waited */
 	XLogRecPtr flushed; /* the end of our own log when we began */
 	XLogRecPtr confirmed;
@@ -508,6 +513,54 @@ end_reading(LoadSession *session)
 	session->reader = NULL;
 }
 
+/* ---- memory ---- */
+
+static Size
+batch_memory(LoadSession *session)
+{
+	Size memory = 0;
+	ListCell *cell;
+
+	foreach(cell, session->tasks)
+	{
+		LoadTask *task = lfirst(cell);
+
+		if (task->delta != NULL)
+			memory += delta_memory(task->delta);
+	}
+	return memory;
+}
+
+/*
+ * A batch is whole transactions, and one of them may be larger than memory.
+ * Most only end the batch a little late.
+ */
+static void
+look_at_memory(LoadSession *session)
+{
+	Size limit = (Size) depipe_batch_memory * 1024;
+	Size memory = batch_memory(session);
+	int deltas = 0;
+	ListCell *cell;
+
+	session->state->unchecked = 0;
+	if (memory >= limit)
+		session->state->full = true;
+	if (memory < limit + Min(limit / 2, SPILL_LATE))
+		return;
+	foreach(cell, session->tasks)
+		if (((LoadTask *) lfirst(cell))->delta != NULL)
+			deltas++;
+	foreach(cell, session->tasks)
+	{
+		LoadTask *task = lfirst(cell);
+
+		/* those that are worth it: at least the largest one */
+		if (task->delta != NULL && delta_memory(task->delta) * deltas >= memory)
+			delta_spill(task->delta);
+	}
+}
+
 /* ---- messages ---- */
 
 static SourceRelation *
@@ -571,6 +624,8 @@ read_change(LoadSession *session, char action, StringInfo message)
 	if (relation == NULL)
 		return;
 	session->state->changes++;
+	if (++session->state->unchecked >= MEMORY_CHECK_EVERY)
+		look_at_memory(session);
 	foreach(cell, relation->takers)
 	{
 		Taker *taker = lfirst(cell);
@@ -798,22 +853,6 @@ read_commit(LoadSession *session, StringInfo message)
 												 commit.committime};
 }
 
-static Size
-batch_memory(LoadSession *session)
-{
-	Size memory = 0;
-	ListCell *cell;
-
-	foreach(cell, session->tasks)
-	{
-		LoadTask *task = lfirst(cell);
-
-		if (task->delta != NULL)
-			memory += task->delta->memory;
-	}
-	return memory;
-}
-
 static bool
 batch_full(LoadSession *session)
 {
@@ -823,8 +862,7 @@ batch_full(LoadSession *session)
 		return true;
 	if (session->following && GetCurrentTimestamp() - state->begun_at > FOLLOW_BATCH)
 		return true;
-	return state->changes % MEMORY_CHECK_EVERY == 0 &&
-		   batch_memory(session) >= (Size) depipe_batch_memory * 1024;
+	return state->full;
 }
 
 /* One message of pgoutput; returns true when the batch ends with it. */
@@ -1009,6 +1047,8 @@ stream_read_batch(LoadSession *session)
 	bool done = false;
 
 	state->changes = 0;
+	state->unchecked = 0;
+	state->full = false;
 	state->batch_time = 0;
 	state->begun_at = GetCurrentTimestamp();
 	while (!done && !state->finished)
