@@ -31,7 +31,7 @@ extern char *querytext_prove(Node *tree, const TextMethods *methods, void *argum
 extern char *querytext_of_query(const Query *query, char **problem);
 
 /* Raise 0A000: what ("query of a transform") has no text that means the same. */
-extern void querytext_refuse(const char *what, const char *problem) PG_ATTRIBUTE_NORETURN_COMPAT;
+PG_ATTRIBUTE_NORETURN_COMPAT extern void querytext_refuse(const char *what, const char *problem);
 
 /* Do two trees mean the same, whatever their names of tables and columns are? */
 extern bool querytext_same(const Node *one, const Node *other);
