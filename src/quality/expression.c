@@ -16,6 +16,7 @@
 #include "access/relation.h"
 #include "catalog/pg_type.h"
 #include "core/identity.h"
+#include "core/querytext.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/clauses.h"
@@ -189,12 +190,69 @@ check_analysed(ParseState *pstate, Node *expr, Walk *walk)
 			   "A check must give the same answer for the same rows within a statement.");
 }
 
-static char *
-deparse(Relation rel, Node *expr)
-{
-	List *context = deparse_context_for(RelationGetRelationName(rel), RelationGetRelid(rel));
+/* ---- the text that is kept ---- */
 
-	return deparse_expression(expr, context, false, false);
+typedef struct KeptText
+{
+	Relation rel;
+	const char *what;
+	const char *alias; /* columns are written with it; NULL: plain names */
+	ParseExprKind kind;
+	bool boolean;
+} KeptText;
+
+static Node *
+transform_text(ParseState *pstate, const char *text, const KeptText *kept)
+{
+	ParseNamespaceItem *item;
+	Node *expr;
+
+	pstate->p_sourcetext = text;
+	item = addRangeTableEntryForRelation(pstate,
+										 kept->rel,
+										 AccessShareLock,
+										 kept->alias == NULL ? NULL : makeAlias(kept->alias, NIL),
+										 false,
+										 true);
+	addNSItemToQuery(pstate, item, true, true, true);
+	expr = transformExpr(pstate, parse_text(text, kept->what), kept->kind);
+	if (kept->boolean)
+		expr = coerce_to_boolean(pstate, expr, kept->what);
+	assign_expr_collations(pstate, expr);
+	return expr;
+}
+
+static char *
+deparse_kept(Node *expr, bool prefixed, void *argument)
+{
+	KeptText *kept = argument;
+	List *context = deparse_context_for(kept->alias == NULL ? RelationGetRelationName(kept->rel)
+															: kept->alias,
+										RelationGetRelid(kept->rel));
+
+	return deparse_expression(expr, context, kept->alias != NULL, false);
+}
+
+static Node *
+analyse_kept(const char *sql, void *argument)
+{
+	ParseState *pstate = make_parsestate(NULL);
+	Node *expr = transform_text(pstate, sql, argument);
+
+	free_parsestate(pstate);
+	return expr;
+}
+
+static char *
+deparse(Node *expr, KeptText *kept)
+{
+	static const TextMethods methods = {deparse_kept, analyse_kept};
+	char *problem;
+	char *sql = querytext_prove(expr, &methods, kept, &problem);
+
+	if (sql == NULL)
+		querytext_refuse(psprintf("%s of a check", kept->what), problem);
+	return sql;
 }
 
 /* Of "aggregate <op> constant" the side with the aggregate is worth showing. */
@@ -217,7 +275,7 @@ metric_side(Node *expr)
 }
 
 static Expression *
-deparse_pinned(Relation rel, Node *expr, const Walk *walk)
+deparse_pinned(Node *expr, const Walk *walk, KeptText *kept)
 {
 	Expression *expression = palloc0(sizeof(Expression));
 	int level = NewGUCNestLevel();
@@ -231,36 +289,52 @@ deparse_pinned(Relation rel, Node *expr, const Walk *walk)
 							 0,
 							 false);
 	identity_pin_output(); /* for the literals */
-	expression->sql = deparse(rel, expr);
+	expression->sql = deparse(expr, kept);
 	expression->is_aggregate = walk->is_aggregate;
 	expression->columns = walk->columns;
+	kept->boolean = false;
 	if (walk->is_aggregate && metric_side(expr) != NULL)
-		expression->metric = deparse(rel, metric_side(expr));
+		expression->metric = deparse(metric_side(expr), kept);
 	AtEOXact_GUC(false, level);
 	return expression;
+}
+
+static Expression *
+analyse(const char *text, KeptText *kept)
+{
+	SourceText source = {text, kept->what};
+	ErrorContextCallback callback = {error_context_stack, show_expression, &source};
+	ParseState *pstate = make_parsestate(NULL);
+	Walk walk = {kept->rel, kept->what, false, false, NIL};
+	Node *expr;
+
+	error_context_stack = &callback;
+	expr = transform_text(pstate, text, kept);
+	check_analysed(pstate, expr, &walk);
+	error_context_stack = callback.previous;
+	free_parsestate(pstate);
+	return deparse_pinned(expr, &walk, kept);
 }
 
 Expression *
 expression_analyse(Relation rel, const char *text, const char *what, bool allow_aggregate)
 {
-	SourceText source = {text, what};
-	ErrorContextCallback callback = {error_context_stack, show_expression, &source};
-	ParseState *pstate = make_parsestate(NULL);
-	ParseNamespaceItem *item;
-	Walk walk = {rel, what, false, false, NIL};
-	Node *expr;
+	KeptText kept = {.rel = rel,
+					 .what = what,
+					 .kind = allow_aggregate ? EXPR_KIND_SELECT_TARGET : EXPR_KIND_WHERE,
+					 .boolean = true};
 
-	error_context_stack = &callback;
-	pstate->p_sourcetext = text;
-	item = addRangeTableEntryForRelation(pstate, rel, AccessShareLock, NULL, false, true);
-	addNSItemToQuery(pstate, item, true, true, true);
-	expr = transformExpr(pstate,
-						 parse_text(text, what),
-						 allow_aggregate ? EXPR_KIND_SELECT_TARGET : EXPR_KIND_WHERE);
-	expr = coerce_to_boolean(pstate, expr, what);
-	assign_expr_collations(pstate, expr);
-	check_analysed(pstate, expr, &walk);
-	error_context_stack = callback.previous;
-	free_parsestate(pstate);
-	return deparse_pinned(rel, expr, &walk);
+	return analyse(text, &kept);
+}
+
+Expression *
+expression_analyse_as(Relation rel, const char *alias, const char *text, const char *what)
+{
+	KeptText kept = {.rel = rel,
+					 .alias = alias,
+					 .what = what,
+					 .kind = EXPR_KIND_WHERE,
+					 .boolean = true};
+
+	return analyse(text, &kept);
 }

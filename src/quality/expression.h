@@ -5,9 +5,10 @@
  *
  * Expressions come from users (satisfies, filters) or are built from checked
  * parts (values of a column's type, column names).  They are analysed once,
- * at definition, and stored deparsed: every function, operator and type is
- * qualified, columns are plain names, so that the text means the same on any
- * relation that has these columns (the table, a delta) under any search_path.
+ * at definition, and stored deparsed and proved (core/querytext): every
+ * function, operator and type is qualified, columns are plain names, so that
+ * the text means the same on any relation that has these columns (the table, a
+ * delta) under any search_path.
  *
  *-------------------------------------------------------------------------
  */
@@ -33,11 +34,19 @@ typedef struct Expression
  * Raises 42601 when it is not one expression, 42804 when it is not boolean,
  * 42P17 for volatile functions, 0A000 for set-returning functions, subqueries
  * and whole-row references, 42P20 for window functions, 42P10 for system
- * columns, 42803 for a column beside an aggregate, and what the server's
+ * columns, 42803 for a column beside an aggregate, 0A000 when there is no text
+ * that means the same under the pinned search_path, and what the server's
  * analysis raises (42703, 42883, ...).
  */
 extern Expression *expression_analyse(Relation rel, const char *text, const char *what,
 									  bool allow_aggregate);
+
+/*
+ * The same without aggregates; columns are written with an alias of the
+ * relation, for texts that stand where those of another are seen, too.
+ */
+extern Expression *expression_analyse_as(Relation rel, const char *alias, const char *text,
+										 const char *what);
 
 /* Only the grammar: for a table that does not exist yet.  Raises 42601. */
 extern void expression_check_syntax(const char *text, const char *what);

@@ -455,7 +455,7 @@ compile_relationships(const CheckRule *rule, Relation rel, CompiledCheck *check)
 	Relation reference = open_reference(check_text(rule, "reference"));
 
 	if (filter != NULL)
-		filter = expression_analyse(reference, filter, "reference_filter", false)->sql;
+		filter = expression_analyse_as(reference, "r", filter, "reference_filter")->sql;
 	check->expression = psprintf(
 		MATCH_BEFORE "%s" MATCH_BETWEEN "EXISTS (SELECT FROM %s r WHERE %s%s%s%s)" MATCH_AFTER,
 		any_null(columns, CHECK_ROW),
