@@ -71,5 +71,6 @@ SELECT outcome, violations FROM depipe.check_table('ct.t');
 ALTER TABLE t ADD COLUMN a integer DEFAULT 1;
 SELECT outcome, violations FROM depipe.check_table('ct.t');
 
+SELECT depipe.drop_constraint('ct.t', 'it');
 RESET search_path;
 DROP SCHEMA ct, "Ext" CASCADE;

@@ -101,6 +101,75 @@ SELECT same('SELECT id, CASE c WHEN ''X'' THEN 1 END AS k FROM t', 'qt, "Ext"');
 SELECT same('SELECT id FROM t WHERE (a, c) IN (SELECT n, c FROM u)', 'qt, "Ext"');
 SET search_path = qt, "Ext", public;
 
+-- what is common has a text
+CREATE TYPE pair AS (f integer, g text);
+CREATE TYPE colour AS ENUM ('red', 'green');
+CREATE DOMAIN code AS text CHECK (VALUE <> '');
+CREATE TABLE k (id bigint PRIMARY KEY, v varchar(10), f char(3), nm name, s smallint, r real, n numeric(10,2), dt date,
+	ts timestamp, tz timestamptz, iv interval, bo boolean, j jsonb, ar text[], ai integer[], p pair, co colour, cd code,
+	by bytea, bt bit(3), u uuid);
+INSERT INTO k VALUES (1, 'a', 'b', 'c', 1, 1.5, 2.25, '2026-01-01', '2026-01-01 10:00', '2026-01-01 10:00+00', '1 day',
+	true, '{"a": 1}', '{a,b}', '{1,2}', '(1,x)', 'red', 'c', '\x01', '101', '00000000-0000-0000-0000-000000000001');
+CREATE FUNCTION tried(query text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	detail text;
+BEGIN
+	RETURN same(query);
+EXCEPTION WHEN OTHERS THEN
+	GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL;
+	RETURN sqlerrm || ': ' || detail;
+END $$;
+SELECT tried(q), count(*), CASE WHEN tried(q) <> 'same' THEN q END AS query FROM unnest(ARRAY[
+	$$SELECT id FROM k WHERE v IN ('a', 'b') AND f IN ('b', 'c') AND nm IN ('c', 'd') AND s IN (1, 2) AND id IN (1, 2)$$,
+	$$SELECT id FROM k WHERE v = ANY (ARRAY['a', 'b']) AND v <> ALL ('{x,y}') AND n IN (2.25, 3) AND s IN (1, 1.5)$$,
+	$$SELECT id FROM k WHERE v = 'a' AND f = 'b' AND nm = 'c' AND r > 1 AND n > 1 AND co = 'red' AND cd = 'c' AND cd IN ('c', 'd')$$,
+	$$SELECT id FROM k WHERE co IN ('red', 'green') AND dt IN ('2026-01-01', '2026-01-02') AND u IN ('00000000-0000-0000-0000-000000000001')$$,
+	$$SELECT v || 'x' AS a, v || f AS b, nm || 'x' AS c, upper(v) AS d, left(f, 1) AS e, v::varchar(1) AS g, f::char(1) AS h FROM k$$,
+	$$SELECT n::numeric(5,1) AS a, '1.55'::numeric(3,1) AS b, 'abc'::varchar(2) AS c, 'abc'::char(2) AS d, '101'::bit(2) AS e, B'1' AS g, X'1F' AS h FROM k$$,
+	$$SELECT ts::timestamp(0) AS a, interval '1' hour AS b, interval '1 day' AS c, iv * 2 AS d, iv::interval(0) AS e FROM k$$,
+	$$SELECT extract(epoch FROM ts) AS a, date_trunc('day', tz AT TIME ZONE 'UTC') AS b, ts + '1 day' AS c, dt - 1 AS d, (dt, dt) OVERLAPS (dt, dt) AS e FROM k$$,
+	$$SELECT substring(v FROM 1 FOR 2) AS a, position('a' IN v) AS b, trim(both 'x' FROM v) AS c, overlay(v PLACING 'q' FROM 1) AS d, v LIKE 'a%' ESCAPE '!' AS e, v SIMILAR TO 'a|b' AS g FROM k$$,
+	$$SELECT dt FROM k WHERE dt >= date '2026-01-01' AND tz > '2025-01-01' AND ts BETWEEN '2025-01-01' AND '2027-01-01' AND tz < timestamptz '2027-01-01 00:00+09'$$,
+	$$SELECT j->>'a' AS a, j->'a' AS b, (j->>'a')::int AS c, j @> '{"a": 1}' AS d, j ? 'a' AS e, j #>> '{a}' AS g, jsonb_build_object('k', v) AS h FROM k$$,
+	$$SELECT ar[1] AS a, ar[1:1] AS b, ai || 3 AS c, ARRAY[1,2] AS d, ARRAY[[1,2],[3,4]] AS e, ARRAY[]::text[] AS g, array_length(ar, 1) AS h, ARRAY[v, 'x'] AS i FROM k$$,
+	$$SELECT (p).f AS a, (p).g AS b, p IS NULL AS c, ROW(1, v) = ROW(1, 'a') AS d, (p).f + 1 AS e, (k.p).g || v AS g FROM k$$,
+	$$SELECT bo IS TRUE AS a, bo IS NOT UNKNOWN AS b, NOT bo AS c, bo AND true AS d, -id AS e, - 5 AS g, -5::bigint AS h, 2 ^ 3 AS i, 3000000000 AS l, 1e10 AS m, 0.1::real AS o, 'NaN'::float8 AS q FROM k$$,
+	$$SELECT CASE WHEN bo THEN 1 WHEN v = 'x' THEN 2.5 END AS a, CASE v WHEN 'a' THEN 'b' ELSE f END AS b, coalesce(v, f, 'x') AS c, nullif(v, 'a') AS d, greatest(s, id, 2.5) AS e, nullif(s, 1) AS g FROM k$$,
+	$$SELECT count(*) AS a, count(DISTINCT v) AS b, sum(s) FILTER (WHERE bo) AS c, string_agg(v, ',' ORDER BY v DESC) AS d, percentile_cont(0.5) WITHIN GROUP (ORDER BY r) AS e, array_agg(id ORDER BY id) AS g, avg(n) AS h FROM k$$,
+	$$SELECT date_trunc('month', dt) AS month, sum(n) AS n FROM k GROUP BY 1 HAVING sum(n) > 0 ORDER BY month DESC LIMIT 5$$,
+	$$SELECT date_trunc('month', dt) AS dt, count(*) FROM k GROUP BY date_trunc('month', dt)$$,
+	$$SELECT v, s, grouping(v) AS g, count(*) AS c FROM k GROUP BY GROUPING SETS ((v), (s), (v, s), ()) ORDER BY 1, 2$$,
+	$$SELECT v, s, count(*) AS c FROM k GROUP BY CUBE (v, s)$$,
+	$$SELECT upper(v) AS x, count(*) AS c FROM k GROUP BY ROLLUP (upper(v)) HAVING grouping(upper(v)) = 0$$,
+	$$SELECT id, sum(n) OVER w AS a, lag(n) OVER (w ROWS BETWEEN 1 PRECEDING AND CURRENT ROW EXCLUDE TIES) AS b, rank() OVER (ORDER BY v DESC NULLS LAST) AS c FROM k WINDOW w AS (PARTITION BY v ORDER BY id)$$,
+	$$SELECT v, sum(count(*)) OVER (ORDER BY v) AS r FROM k GROUP BY v$$,
+	$$SELECT k.id, x.n AS m FROM k, unnest(k.ai) WITH ORDINALITY AS x (n, o)$$,
+	$$SELECT k.id, g FROM k CROSS JOIN generate_series(1, 3) AS g WHERE g % 2 = 1$$,
+	$$SELECT k.id, e.key, e.value FROM k LEFT JOIN LATERAL jsonb_each_text(k.j) e ON true$$,
+	$$SELECT x.* FROM jsonb_to_recordset('[{"a": 1, "b": "x"}]') AS x (a integer, b text)$$,
+	$$SELECT x.a FROM ROWS FROM (generate_series(1, 2), generate_series(1, 3)) AS x (a, b)$$,
+	$$VALUES (1, 'a'), (2, 'b')$$,
+	$$TABLE u$$,
+	$$SELECT k AS whole, k.id FROM k$$,
+	$$SELECT to_jsonb(k) AS whole FROM k$$,
+	$$SELECT to_jsonb(q) AS whole FROM (SELECT id, v AS "V v" FROM k) q$$,
+	$$SELECT (SELECT max(id) FROM t WHERE t.id > k.id) AS a, EXISTS (SELECT FROM t) AS b, id IN (SELECT id FROM t) AS c, ARRAY(SELECT id FROM t ORDER BY 1) AS d, (SELECT count(*) FROM u WHERE u.d = k.v) AS e FROM k$$,
+	$$SELECT id FROM k WHERE v IN (SELECT d FROM t) OR id = (SELECT min(id) FROM t) OR (id, v) IN (SELECT id, d FROM t) OR id > ALL (SELECT n FROM u WHERE n IS NOT NULL) OR v NOT IN (SELECT d FROM u WHERE d IS NOT NULL)$$,
+	$$SELECT a.id AS x, b.id AS y FROM k a LEFT JOIN (k b JOIN t ON t.id = b.id) ON a.id = b.id FULL JOIN u ON u.n = a.id$$,
+	$$WITH x AS MATERIALIZED (SELECT id FROM k), y AS NOT MATERIALIZED (SELECT * FROM x) SELECT x.id, y.id AS i FROM x JOIN y USING (id)$$,
+	$$WITH RECURSIVE r (n, p) AS (VALUES (1, 0) UNION ALL SELECT n + 1, n FROM r WHERE n < 3) SEARCH DEPTH FIRST BY n SET o CYCLE n SET c USING h SELECT n, p FROM r$$,
+	$$SELECT id FROM k UNION SELECT id FROM t UNION ALL (SELECT n FROM u WHERE n IS NOT NULL ORDER BY n LIMIT 1) ORDER BY 1 DESC OFFSET 1$$,
+	$$SELECT v AS a FROM k INTERSECT SELECT d FROM t EXCEPT SELECT d COLLATE "C" FROM u ORDER BY a$$,
+	$$SELECT id FROM k ORDER BY v COLLATE "C" DESC NULLS LAST, n USING > FETCH FIRST 1 ROW WITH TIES$$,
+	$$SELECT DISTINCT v, f FROM k ORDER BY f, v$$,
+	$$SELECT DISTINCT ON (v) v, id FROM k ORDER BY v, id DESC$$,
+	$$SELECT make_date(year => 2026, month => 1, day => 2) AS d, format('%s-%s', VARIADIC ar) AS e, concat_ws(',', v, f, s) AS g FROM k$$,
+	$$SELECT by || '\x02' AS a, encode(by, 'hex') AS b, bt & B'100' AS c, u::text AS d, co::text AS e, 'green'::colour AS g, cd || 'x' AS h, 'z'::code AS i FROM k$$,
+	$$SELECT xmlelement(name a, v)::text AS a, coalesce(p, ROW(1, 'x')::pair) AS b FROM k$$,
+	$$SELECT id::int AS a, v::text::varchar AS b, s::text AS c, n::int AS d, '5'::int + s AS e, (id + 0.5)::int AS g, tz::date AS h, dt::timestamptz AS i FROM k$$,
+	$$SELECT id FROM k TABLESAMPLE SYSTEM (100) REPEATABLE (1) WHERE current_date > dt OR now() > tz OR current_user = nm$$]) q
+GROUP BY 1, 3 ORDER BY 3;
+
 -- what there is no such text of is refused
 SELECT depipe.create_transform('qt.kept', 'SELECT id, NULLIF((c::text || random())::citext, ''X'') AS r FROM t');
 SELECT depipe.create_transform('qt.kept', 'SELECT id, (rank() OVER (ORDER BY id), c) IN (SELECT n, c FROM u) AS r FROM t');

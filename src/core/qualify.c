@@ -693,6 +693,30 @@ qualify_tree(Node *tree)
 
 /* ---- casts ---- */
 
+Node *
+qualify_array_cast(ArrayCoerceExpr *cast)
+{
+	ArrayExpr *array = (ArrayExpr *) cast->arg;
+	ArrayExpr *result;
+	ListCell *cell;
+
+	if (!IsA(array, ArrayExpr) || array->multidims)
+		return (Node *) cast;
+	result = makeNode(ArrayExpr);
+	result->array_typeid = cast->resulttype;
+	result->array_collid = cast->resultcollid;
+	result->element_typeid = get_element_type(cast->resulttype);
+	result->location = -1;
+	foreach(cell, array->elements)
+	{
+		CaseTest test = {lfirst(cell)};
+
+		result->elements = lappend(result->elements,
+								   replace_case_test((Node *) cast->elemexpr, &test));
+	}
+	return (Node *) result;
+}
+
 static void
 show_cast(CoercionForm *form)
 {

@@ -9,6 +9,8 @@
 #define DEPIPE_QUALIFY_H
 
 #include "depipe.h"
+#include "nodes/parsenodes.h"
+#include "nodes/primnodes.h"
 
 /*
  * A copy of a tree (a Query or an expression) that means the same, in which
@@ -26,5 +28,11 @@ extern Node *qualify_casts(Node *tree);
  * groups, are replaced by what they stand for.  Parts are shared.
  */
 extern Query *qualify_flatten(Query *query);
+
+/*
+ * (ARRAY[a, b])::t[] as ARRAY[a::t, b::t], which the parser makes of the text;
+ * the cast itself where it is another one.
+ */
+extern Node *qualify_array_cast(ArrayCoerceExpr *cast);
 
 #endif /* DEPIPE_QUALIFY_H */

@@ -57,7 +57,8 @@ flatten_mutator(Node *node, void *context)
 		return NULL;
 	if (IsA(node, Query))
 		return (Node *) flatten_query((Query *) node);
-	return expression_tree_mutator(node, flatten_mutator, context);
+	node = expression_tree_mutator(node, flatten_mutator, context);
+	return IsA(node, ArrayCoerceExpr) ? qualify_array_cast((ArrayCoerceExpr *) node) : node;
 }
 
 typedef struct StripWalk
