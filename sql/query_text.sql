@@ -289,6 +289,24 @@ SELECT * FROM state();
 TABLE kept;
 SELECT depipe.drop_transform('qt.kept', drop_table => true);
 
+-- one input is made again, then a column of another is renamed
+DROP VIEW v;
+CREATE VIEW v AS SELECT y, z FROM p;
+CREATE TABLE o AS SELECT 3 AS z, 'o' AS name;
+SELECT depipe.create_transform('qt.kept', 'SELECT y, name FROM v JOIN o USING (z)', key => '{}');
+DROP VIEW v;
+CREATE VIEW v AS SELECT z, y FROM p;
+ALTER TABLE o RENAME COLUMN z TO zz;
+TABLE texts;
+DROP TABLE o;
+CREATE TABLE o AS SELECT 'o2' AS name, 3 AS zz;
+ALTER VIEW v RENAME COLUMN y TO yy;
+TABLE texts;
+SELECT * FROM state();
+TABLE kept;
+SELECT depipe.drop_transform('qt.kept', drop_table => true);
+DROP VIEW v;
+
 -- functions, types, operators and collations
 CREATE FUNCTION twice(integer) RETURNS integer LANGUAGE sql IMMUTABLE AS 'SELECT $1 * 2';
 CREATE FUNCTION twice(numeric) RETURNS integer LANGUAGE sql IMMUTABLE AS 'SELECT -1';

@@ -70,11 +70,10 @@ transform_store(const TransformDefinition *definition, bool made_table)
 		definition->target_lag,
 		ARG_TEXT(definition->on_incomplete),
 		ARG_TEXT(definition->on_stale));
-	(void) CATALOG_EXECUTE(
-		"INSERT INTO depipe.transform_state (target_id, made_table)"
-		" VALUES ($1, $2) ON CONFLICT (target_id) DO UPDATE SET inputs_seen = NULL",
-		ARG_INT4(definition->target_id),
-		ARG_BOOL(made_table));
+	(void) CATALOG_EXECUTE("INSERT INTO depipe.transform_state (target_id, made_table)"
+						   " VALUES ($1, $2) ON CONFLICT (target_id) DO NOTHING",
+						   ARG_INT4(definition->target_id),
+						   ARG_BOOL(made_table));
 }
 
 void
@@ -316,11 +315,18 @@ names_record_event(int32 target_id, const char *event, const char *state, const 
 CatalogRows *
 names_select_readers(List *relids)
 {
-	return CATALOG_EXECUTE("SELECT target_id FROM depipe.transform_state"
-						   " WHERE input_relids OPERATOR(pg_catalog.&&) $1"
-						   " OR ($2 AND input_relids IS NOT NULL) ORDER BY target_id",
-						   relids_arg(relids),
-						   ARG_BOOL(relids == NIL));
+	return CATALOG_EXECUTE(
+		"SELECT target_id FROM depipe.transform_state"
+		" WHERE input_relids OPERATOR(pg_catalog.&&) $1"
+		" OR ($2 AND input_relids IS NOT NULL)"
+		" UNION SELECT i.target_id FROM depipe.transform_input i"
+		" JOIN pg_catalog.pg_class c ON c.relname OPERATOR(pg_catalog.=) i.table_name"
+		" JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace"
+		" AND n.nspname OPERATOR(pg_catalog.=) i.schema_name"
+		" WHERE i.direct AND c.oid OPERATOR(pg_catalog.=) ANY ($1)"
+		" ORDER BY target_id",
+		relids_arg(relids),
+		ARG_BOOL(relids == NIL));
 }
 
 List *

@@ -207,6 +207,7 @@ follow_query(void *argument)
 	return true;
 }
 
+/* Bind the query to what its names lead to now, or its text to what was renamed. */
 static void
 settle_query(int32 target_id)
 {
@@ -214,19 +215,16 @@ settle_query(int32 target_id)
 	QueryWork work = {.transform = transform};
 	char *tree;
 
-	if (transform->query_tree == NULL || transform->relids == NIL)
-		return;
-	if (name_was_taken(transform))
+	if (guarded_run(follow_query, &work) != NULL)
 	{
-		transform_set_binding(target_id, NULL, NIL);
+		if (transform->relids != NIL && name_was_taken(transform))
+			transform_set_binding(target_id, NULL, NIL);
 		return;
 	}
-	if (guarded_run(follow_query, &work) != NULL)
-		return;
 	if (strcmp(work.query_sql, transform->query_sql) != 0)
 		store_followed(transform, work.query_sql);
 	tree = shape_tree(work.shape);
-	if (strcmp(tree, transform->query_tree) != 0)
+	if (transform->query_tree == NULL || strcmp(tree, transform->query_tree) != 0)
 		transform_set_binding(target_id, tree, shape_direct_relids(work.shape));
 }
 
@@ -361,7 +359,7 @@ names_follow_reassign(ReassignOwnedStmt *statement)
 
 /* ---- event trigger ---- */
 
-/* The relations that the command altered. */
+/* The relations that the command altered or made. */
 static void
 note_altered(void)
 {
@@ -433,7 +431,7 @@ depipe_names_changed(PG_FUNCTION_ARGS)
 	tag = GetCommandTagName(trigger->tag);
 	if (strcmp(tag, "ALTER SCHEMA") == 0)
 		every_name_changed = true;
-	else if (strncmp(tag, "ALTER ", 6) == 0)
+	else if (strncmp(tag, "DROP ", 5) != 0)
 		note_altered();
 	if (renames_no_relation(trigger->parsetree))
 		every_name_changed = true; /* who uses the function or type nobody knows */
