@@ -14,13 +14,24 @@ SET LOCAL search_path TO pg_catalog, pg_temp;
 
 ALTER TABLE depipe.stream ADD COLUMN instance_id uuid, ADD COLUMN commit_lsn pg_lsn,
 	ADD COLUMN commit_end pg_lsn, ADD COLUMN commit_xid bigint, ADD COLUMN source_started timestamptz;
+ALTER TABLE depipe.load_state ADD COLUMN published_as text, ADD COLUMN source_leaves text[];
 ALTER TABLE depipe.target_state ADD COLUMN paused_at timestamptz;
 ALTER TABLE depipe.target_state ADD COLUMN owner_problem text;
 ALTER TABLE depipe.target_state ADD COLUMN owner_problem_since timestamptz;
 ALTER TABLE depipe.event ADD COLUMN server_name name;
+ALTER TABLE depipe.incident ADD COLUMN published boolean NOT NULL DEFAULT false;
+ALTER TABLE depipe.incident ADD COLUMN violations_now bigint;
+ALTER TABLE depipe.incident ADD COLUMN accepted bigint;
+ALTER TABLE depipe.incident ADD COLUMN accepted_of bigint;
+ALTER TABLE depipe.incident ADD COLUMN known_keys text[];
+ALTER TABLE depipe.incident ADD COLUMN looked_at timestamptz;
+ALTER TABLE depipe.incident ADD COLUMN look_ms double precision;
+ALTER TABLE depipe.incident ADD COLUMN look_again boolean NOT NULL DEFAULT false;
+ALTER TABLE depipe.incident ADD COLUMN closed_how text;
 ALTER TABLE depipe.target_state ADD COLUMN parked bigint NOT NULL DEFAULT 0;
 ALTER TABLE depipe.target_state ADD COLUMN quarantined bigint NOT NULL DEFAULT 0;
 ALTER TABLE depipe.target_state ADD COLUMN retries bigint NOT NULL DEFAULT 0;
+ALTER TABLE depipe.transform_state ADD COLUMN inputs_seen text;
 
 -- Finds the last verdict of a constraint in a run.
 DROP INDEX depipe.verdict_run_idx;
@@ -43,6 +54,9 @@ WHEN TAG IN ('ALTER AGGREGATE', 'ALTER COLLATION', 'ALTER DOMAIN', 'ALTER EXTENS
 EXECUTE FUNCTION depipe.names_changed();
 
 -- @changes@
+
+-- Whether rows of open incidents are in their tables is not known: they are looked at.
+UPDATE depipe.incident SET published = true WHERE closed_at IS NULL;
 
 -- Streams that were made here are this instance's; others were copied with their database.
 UPDATE depipe.stream s SET instance_id = i.instance_id

@@ -222,6 +222,13 @@ CREATE TABLE depipe.target_state (
 	CONSTRAINT target_state_target_fkey FOREIGN KEY (target_id) REFERENCES depipe.target ON DELETE CASCADE
 );
 
+CREATE FUNCTION depipe.row_image(record)
+RETURNS bytea
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'depipe_row_image';
+COMMENT ON FUNCTION depipe.row_image(record) IS
+'the bytes of the values of a row: the same for rows that are equal by the operator *=, for them alone';
+
 CREATE FUNCTION depipe.local_identity(OUT system_identifier text, OUT database_oid oid,
 	OUT data_directory bigint, OUT timeline integer)
 RETURNS record
@@ -279,6 +286,8 @@ COMMENT ON TABLE depipe.stream IS 'progress of the stream of each server, writte
 
 -- applied_lsn: changes of transactions that committed before it are in the
 -- table (or parked): the copy's position, then that of the last batch.
+-- published_as and source_leaves: how the publication has the source table, and
+-- its partitions, since the copy (load/basis.c).
 CREATE TABLE depipe.load_state (
 	target_id integer NOT NULL,
 	state text NOT NULL DEFAULT 'new',
@@ -292,6 +301,8 @@ CREATE TABLE depipe.load_state (
 	key_columns text[],
 	made_table boolean NOT NULL DEFAULT false,
 	rows_copied bigint,
+	published_as text,
+	source_leaves text[],
 	CONSTRAINT load_state_pkey PRIMARY KEY (target_id),
 	CONSTRAINT load_state_target_fkey FOREIGN KEY (target_id) REFERENCES depipe.target ON DELETE CASCADE
 );
@@ -310,8 +321,17 @@ CREATE TABLE depipe.transform_state (
 	query_tree text,
 	tree_version integer,
 	input_relids oid[],
+	inputs_seen text,
 	CONSTRAINT transform_state_pkey PRIMARY KEY (target_id),
 	CONSTRAINT transform_state_target_fkey FOREIGN KEY (target_id) REFERENCES depipe.target ON DELETE CASCADE
+);
+
+-- How many batches depipe has written to a target: whether the inputs of a transform have changed.
+CREATE TABLE depipe.published (
+	target_id integer NOT NULL,
+	changes bigint NOT NULL,
+	CONSTRAINT published_pkey PRIMARY KEY (target_id),
+	CONSTRAINT published_target_fkey FOREIGN KEY (target_id) REFERENCES depipe.target ON DELETE CASCADE
 );
 
 -- baseline: violations that were there when the constraint was declared.
@@ -414,6 +434,10 @@ CREATE TABLE depipe.verdict (
 CREATE INDEX verdict_target_idx ON depipe.verdict (target_id, verdict_id);
 CREATE INDEX verdict_run_idx ON depipe.verdict (run_id, constraint_id, verdict_id);
 
+-- published: rows that violate went into the table; violations_now: how many are
+-- known; accepted, accepted_of: violations when it was good last, and of how many
+-- rows; known_keys: some of those that violate in the table, as array texts, when
+-- it was looked at last.
 CREATE TABLE depipe.incident (
 	incident_id bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
 	target_id integer NOT NULL,
@@ -427,10 +451,32 @@ CREATE TABLE depipe.incident (
 	violations bigint,
 	first_run_id bigint,
 	last_run_id bigint,
+	published boolean NOT NULL DEFAULT false,
+	violations_now bigint,
+	accepted bigint,
+	accepted_of bigint,
+	known_keys text[],
+	looked_at timestamptz,
+	look_ms double precision,
+	look_again boolean NOT NULL DEFAULT false,
+	closed_how text,
 	CONSTRAINT incident_pkey PRIMARY KEY (incident_id),
 	CONSTRAINT incident_target_fkey FOREIGN KEY (target_id) REFERENCES depipe.target ON DELETE CASCADE
 );
 CREATE UNIQUE INDEX incident_open_key ON depipe.incident (target_id, constraint_name) WHERE closed_at IS NULL;
+
+-- Some of the rows for which the last batch of a target was not published.
+CREATE TABLE depipe.held_row (
+	held_row_id bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
+	target_id integer NOT NULL,
+	constraint_id integer NOT NULL,
+	row_key text,
+	image jsonb NOT NULL,
+	CONSTRAINT held_row_pkey PRIMARY KEY (held_row_id),
+	CONSTRAINT held_row_constraint_fkey FOREIGN KEY (constraint_id)
+		REFERENCES depipe.constraint_definition ON DELETE CASCADE
+);
+CREATE INDEX held_row_target_idx ON depipe.held_row (target_id, constraint_id);
 
 -- How the text images of parked and quarantined rows are to be read: images
 -- stay readable after the table has changed.
@@ -962,7 +1008,7 @@ RETURNS SETOF record
 LANGUAGE C
 AS 'MODULE_PATHNAME', 'depipe_violations';
 COMMENT ON FUNCTION depipe.violations(text, text, integer) IS
-'rows that violate constraints: in the table, parked, or in quarantine';
+'rows that violate constraints: in the table, in quarantine, parked, or those for which the last batch was held';
 
 CREATE FUNCTION depipe.quarantined(anyelement)
 RETURNS SETOF anyelement
@@ -1326,13 +1372,14 @@ SELECT pg_catalog.format('%I.%I', t.schema_name, t.table_name) AS target,
 	CASE WHEN i.closed_at IS NULL THEN 'open' ELSE 'closed' END AS state,
 	pg_catalog.format('constraint %I: %s', i.constraint_name, i.outcome) AS reason,
 	i.constraint_name, i.outcome, i.action, i.violations, i.occurrences,
-	i.opened_at, i.last_seen, i.closed_at, i.first_run_id, i.last_run_id, c.owner, i.incident_id
+	i.opened_at, i.last_seen, i.closed_at, i.first_run_id, i.last_run_id, c.owner, i.incident_id,
+	i.opened_at AS first_seen, i.violations_now, i.closed_how
 FROM depipe.incident i
 JOIN depipe.target t USING (target_id)
 LEFT JOIN depipe.constraint_definition c
 	ON c.target_id OPERATOR(pg_catalog.=) i.target_id AND c.name OPERATOR(pg_catalog.=) i.constraint_name
 WHERE depipe.may_see(t.schema_name, t.table_name, t.owner);
-COMMENT ON VIEW depipe.incidents IS 'problems of constraints, from the first bad verdict to the first good one';
+COMMENT ON VIEW depipe.incidents IS 'problems of constraints, from the first bad verdict until nothing that violates is left and the last verdict is good';
 GRANT SELECT ON depipe.incidents TO PUBLIC;
 CREATE VIEW depipe.loads WITH (security_barrier) AS
 SELECT pg_catalog.format('%I.%I', t.schema_name, t.table_name) AS target,

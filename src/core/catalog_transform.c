@@ -70,10 +70,11 @@ transform_store(const TransformDefinition *definition, bool made_table)
 		definition->target_lag,
 		ARG_TEXT(definition->on_incomplete),
 		ARG_TEXT(definition->on_stale));
-	(void) CATALOG_EXECUTE("INSERT INTO depipe.transform_state (target_id, made_table)"
-						   " VALUES ($1, $2) ON CONFLICT (target_id) DO NOTHING",
-						   ARG_INT4(definition->target_id),
-						   ARG_BOOL(made_table));
+	(void) CATALOG_EXECUTE(
+		"INSERT INTO depipe.transform_state (target_id, made_table)"
+		" VALUES ($1, $2) ON CONFLICT (target_id) DO UPDATE SET inputs_seen = NULL",
+		ARG_INT4(definition->target_id),
+		ARG_BOOL(made_table));
 }
 
 void
