@@ -532,6 +532,7 @@ delta_rewind(Delta *delta)
 bool
 delta_next(Delta *delta, TupleTableSlot *slot)
 {
+	CHECK_FOR_INTERRUPTS();
 	return tuplestore_gettupleslot(delta->rows, true, false, slot);
 }
 
@@ -641,6 +642,7 @@ delta_split(Delta *delta, const int64 *sequences, int nsequences)
 		bool isnull;
 		int64 sequence = DatumGetInt64(slot_getattr(slot, DELTA_SEQUENCE, &isnull));
 
+		CHECK_FOR_INTERRUPTS();
 		copy_row(contains(moved, nsequences, sequence) ? out : delta, slot);
 	}
 	ExecDropSingleTupleTableSlot(slot);

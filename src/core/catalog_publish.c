@@ -171,15 +171,61 @@ catalog_parked_last_item(int32 target_id)
 						1);
 }
 
+#define PARKED                                                                        \
+	"SELECT p.item, p.kind, p.lsn, p.commit_time, l.columns, p.weight, p.image,"      \
+	" p.unknown, o.image, p.base_key, p.batch FROM depipe.parked_item p"              \
+	" LEFT JOIN depipe.row_layout l USING (layout_id)"                                \
+	" LEFT JOIN depipe.parked_item o ON o.target_id OPERATOR(pg_catalog.=) $1"        \
+	" AND o.item OPERATOR(pg_catalog.=) p.pair AND o.weight OPERATOR(pg_catalog.<) 0" \
+	" WHERE p.target_id OPERATOR(pg_catalog.=) $1 AND p.item OPERATOR(pg_catalog.>) $2"
+
 CatalogRows *
-catalog_parked(int32 target_id)
+catalog_parked(int32 target_id, int64 behind, int most)
 {
-	return CATALOG_EXECUTE("SELECT p.item, p.kind, p.lsn, p.commit_time, l.columns, p.weight,"
-						   " p.image, p.unknown, p.pair, p.base_key,"
-						   " p.batch FROM depipe.parked_item p"
-						   " LEFT JOIN depipe.row_layout l USING (layout_id)"
-						   " WHERE p.target_id OPERATOR(pg_catalog.=) $1 ORDER BY p.item",
-						   ARG_INT4(target_id));
+	return CATALOG_EXECUTE(PARKED " ORDER BY p.item LIMIT $3",
+						   ARG_INT4(target_id),
+						   ARG_INT8(behind),
+						   ARG_INT4(most));
+}
+
+/* The items of a batch are neighbours: none is looked for behind them. */
+CatalogRows *
+catalog_parked_partial(int32 target_id, int64 batch, int64 behind, int natts, int most)
+{
+	return CATALOG_EXECUTE(PARKED
+						   " AND p.batch OPERATOR(pg_catalog.=) $4"
+						   " AND p.item OPERATOR(pg_catalog.<) COALESCE((SELECT n.item FROM"
+						   " depipe.parked_item n WHERE n.target_id OPERATOR(pg_catalog.=) $1"
+						   " AND n.item OPERATOR(pg_catalog.>) $2 AND n.batch IS DISTINCT FROM $4"
+						   " ORDER BY n.item LIMIT 1), 9223372036854775807)"
+						   " AND p.weight OPERATOR(pg_catalog.>) 0 AND (p.unknown IS NOT NULL"
+						   " OR pg_catalog.cardinality(l.columns) OPERATOR(pg_catalog.<) $5)"
+						   " ORDER BY p.item LIMIT $3",
+						   ARG_INT4(target_id),
+						   ARG_INT8(behind),
+						   ARG_INT4(most),
+						   ARG_INT8(batch),
+						   ARG_INT4(natts));
+}
+
+int64 *
+catalog_parked_old_halves(int32 target_id, int *count)
+{
+	CatalogRows *rows = CATALOG_EXECUTE("SELECT pg_catalog.array_agg(p.pair ORDER BY p.pair)"
+										" FROM depipe.parked_item p"
+										" WHERE p.target_id OPERATOR(pg_catalog.=) $1"
+										" AND p.pair IS NOT NULL",
+										ARG_INT4(target_id));
+	bool isnull;
+	Datum pairs = catalog_datum(rows, 0, 1, &isnull);
+	ArrayType *array;
+
+	*count = 0;
+	if (isnull)
+		return NULL;
+	array = DatumGetArrayTypeP(pairs);
+	*count = ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array));
+	return (int64 *) ARR_DATA_PTR(array); /* without NULLs: the bare numbers */
 }
 
 void

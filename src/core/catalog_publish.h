@@ -32,11 +32,28 @@ extern void catalog_park_clear_item(int32 target_id, int64 item);
 extern int64 catalog_parked_count(int32 target_id);
 extern int64 catalog_parked_last_item(int32 target_id);
 
-/*
- * item, kind, lsn, commit_time, columns, weight, image, unknown, pair, base_key, batch;
- * in order
- */
-extern CatalogRows *catalog_parked(int32 target_id);
+/* Columns of what is parked. */
+#define PARKED_ITEM 1
+#define PARKED_KIND 2
+#define PARKED_LSN 3
+#define PARKED_TIME 4
+#define PARKED_COLUMNS 5 /* names: of both images */
+#define PARKED_WEIGHT 6
+#define PARKED_IMAGE 7
+#define PARKED_UNKNOWN 8
+#define PARKED_OLD_IMAGE 9 /* of the old half of a key change */
+#define PARKED_BASE_KEY 10
+#define PARKED_BATCH 11
+
+/* The first items behind this one, in order. */
+extern CatalogRows *catalog_parked(int32 target_id, int64 behind, int most);
+
+/* Of those, the ones of this batch (the next one is of it) that lack some of so many columns. */
+extern CatalogRows *catalog_parked_partial(int32 target_id, int64 batch, int64 behind, int natts,
+										   int most);
+
+/* The items that are old halves of key changes, sorted. */
+extern int64 *catalog_parked_old_halves(int32 target_id, int *count);
 extern void catalog_parked_delete(int32 target_id);
 
 /* Columns of a relation that catalog_quarantine reads, in this order. */

@@ -14,10 +14,16 @@
 #include "utils/resowner.h"
 
 bool
+guarded_is_no_room(const ErrorData *error)
+{
+	return error->sqlerrcode == ERRCODE_DISK_FULL || error->sqlerrcode == ERRCODE_OUT_OF_MEMORY;
+}
+
+bool
 guarded_must_rethrow(const ErrorData *error)
 {
 	/* may be of one table alone; if not, the failure cannot be recorded, either */
-	if (error->sqlerrcode == ERRCODE_DISK_FULL)
+	if (guarded_is_no_room(error))
 		return error->elevel >= FATAL;
 	switch (ERRCODE_TO_CATEGORY(error->sqlerrcode))
 	{

@@ -32,6 +32,9 @@ extern ErrorData *guarded_run(GuardedWork work, void *argument);
  */
 extern ErrorData *guarded_run_waiting(GuardedWork work, void *argument, int lock_timeout_ms);
 
+/* Disk or memory ran out: it may be for this work alone, or for everything. */
+extern bool guarded_is_no_room(const ErrorData *error);
+
 /* Does the error concern the whole transaction, so that it must not be caught? */
 extern bool guarded_must_rethrow(const ErrorData *error);
 

@@ -308,7 +308,7 @@ try_batch(LoadSession *session)
 		if (error == NULL)
 			return NULL;
 		/* that there is no room to read a change is not for its table to mend */
-		blamed = error->sqlerrcode == ERRCODE_DISK_FULL ? NULL : session->current;
+		blamed = guarded_is_no_room(error) ? NULL : session->current;
 		*session->stream = before;
 		forget_batch(session, without_run);
 		if (blamed == NULL)

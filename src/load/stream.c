@@ -1053,6 +1053,7 @@ stream_read_batch(LoadSession *session)
 	state->begun_at = GetCurrentTimestamp();
 	while (!done && !state->finished)
 	{
+		CHECK_FOR_INTERRUPTS();
 		done = read_next(session);
 		MemoryContextReset(session->row);
 	}

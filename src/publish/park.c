@@ -23,7 +23,15 @@
 #include "core/sqltext.h"
 #include "miscadmin.h"
 #include "publish/image.h"
+#include "utils/hsearch.h"
 #include "utils/memutils.h"
+
+/* Rows of the first piece of the park that is read, and of any; each takes a share of memory. */
+#define PIECE_FIRST 100
+#define PIECE_MOST 5000
+#define PIECE_SHARE 8
+
+#define ROOM_CHECK_EVERY 256 /* rows */
 
 /* Names of columns, as a text array; NULL for none. */
 static Datum
@@ -134,52 +142,56 @@ park_discard(int32 target_id)
 
 /* ---- replay ---- */
 
+/*
+ * What is parked may be far more than memory holds: it is read in pieces, and
+ * the delta that it is folded into goes to disk when it becomes too large.
+ */
 typedef struct ParkedRows
 {
-	CatalogRows *rows;
+	Target *target;
+	CatalogRows *rows; /* the piece */
+	MemoryContext piece;
 	ImageReader *reader;
 	Delta *into;
-	bool *used;            /* old halves of key changes, replayed with the new half */
-	FoldBase **bases;      /* of partial rows, for the batch that is replayed */
+	int64 *old_halves; /* items that new halves of key changes name, sorted */
+	int nold_halves;
+	HTAB *bases;           /* of partial rows, for the batch that is replayed; NULL: none */
 	MemoryContext context; /* of bases */
+	int64 batch;
 } ParkedRows;
 
-/* Row number of the parked item, or -1; items are sorted. */
-static int64
-find_item(CatalogRows *rows, int64 item)
+typedef struct ParkedBase
 {
-	int64 low = 0;
-	int64 high = rows->count;
+	int64 item; /* hash key */
+	FoldBase *base;
+} ParkedBase;
 
-	while (low < high)
-	{
-		int64 middle = low + (high - low) / 2;
-		int64 found = catalog_int8(rows, middle, 1);
+static int
+compare_items(const void *a, const void *b)
+{
+	int64 left = *(const int64 *) a;
+	int64 right = *(const int64 *) b;
 
-		if (found == item)
-			return middle;
-		if (found < item)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return -1;
+	return (left > right) - (left < right);
 }
 
 static void
-read_parked(ParkedRows *parked, uint64 row, Datum *values, bool *nulls, Bitmapset **unknown)
+read_parked(ParkedRows *parked, CatalogRows *rows, uint64 row, int image_column, Datum *values,
+			bool *nulls, Bitmapset **unknown)
 {
 	bool isnull;
-	Datum image = catalog_datum(parked->rows, row, 7, &isnull);
+	Datum image = catalog_datum(rows, row, image_column, &isnull);
 	ListCell *cell;
 
 	image_read(parked->reader,
-			   catalog_text_list(parked->rows, row, 5),
+			   catalog_text_list(rows, row, PARKED_COLUMNS),
 			   DatumGetArrayTypeP(image),
 			   values,
 			   nulls,
 			   unknown);
-	foreach(cell, catalog_text_list(parked->rows, row, 8))
+	if (image_column != PARKED_IMAGE)
+		return;
+	foreach(cell, catalog_text_list(rows, row, PARKED_UNKNOWN))
 		for (int i = 0; i < parked->into->columns->natts; i++)
 			if (strcmp(NameStr(TupleDescAttr(parked->into->columns, i)->attname), lfirst(cell)) ==
 				0)
@@ -188,156 +200,221 @@ read_parked(ParkedRows *parked, uint64 row, Datum *values, bool *nulls, Bitmapse
 
 /* Key of the row's old half into values; false when it was no key change. */
 static bool
-read_old_half(ParkedRows *parked, uint64 row, Datum *values, bool *nulls)
+read_old_half(ParkedRows *parked, CatalogRows *rows, uint64 row, Datum *values, bool *nulls)
 {
 	Bitmapset *ignored = NULL;
-	int64 old_row;
 
-	if (catalog_isnull(parked->rows, row, 9))
+	if (catalog_isnull(rows, row, PARKED_OLD_IMAGE))
 		return false;
-	old_row = find_item(parked->rows, catalog_int8(parked->rows, row, 9));
-	if (old_row < 0 || catalog_int8(parked->rows, old_row, 6) > 0)
-		return false;
-	read_parked(parked, old_row, values, nulls, &ignored);
+	read_parked(parked, rows, row, PARKED_OLD_IMAGE, values, nulls, &ignored);
 	return true;
 }
 
 /* In the context of bases: where the unknown columns of a row come from. */
 static FoldBase *
-read_base(ParkedRows *parked, uint64 row)
+read_base(ParkedRows *parked, CatalogRows *rows, uint64 row)
 {
 	int natts = parked->into->columns->natts;
 	Datum *values = palloc(sizeof(Datum) * natts);
 	bool *nulls = palloc(sizeof(bool) * natts);
 	Bitmapset *unknown = NULL;
 	bool isnull;
-	Datum key = catalog_datum(parked->rows, row, 10, &isnull);
+	Datum key = catalog_datum(rows, row, PARKED_BASE_KEY, &isnull);
 
-	read_parked(parked, row, values, nulls, &unknown);
+	read_parked(parked, rows, row, PARKED_IMAGE, values, nulls, &unknown);
 	if (unknown == NULL)
 		return NULL;
 	if (!isnull)
 		image_read_key(parked->reader, DatumGetArrayTypeP(key), values, nulls);
 	else
-		(void) read_old_half(parked, row, values, nulls);
+		(void) read_old_half(parked, rows, row, values, nulls);
 	return fold_base(parked->into, unknown, values, nulls);
 }
 
-/* Look at all bases of the batch that begins with this row. */
 static void
-read_bases(ParkedRows *parked, uint64 first)
+remember_base(ParkedRows *parked, int64 item, FoldBase *base)
+{
+	HASHCTL control = {0};
+	bool found;
+
+	if (base == NULL)
+		return;
+	if (parked->bases == NULL)
+	{
+		control.keysize = sizeof(int64);
+		control.entrysize = sizeof(ParkedBase);
+		control.hcxt = parked->context;
+		parked->bases =
+			hash_create("depipe parked bases", 64, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	}
+	((ParkedBase *) hash_search(parked->bases, &item, HASH_ENTER, &found))->base = base;
+}
+
+static FoldBase *
+base_of(ParkedRows *parked, int64 item)
+{
+	ParkedBase *found = parked->bases == NULL ? NULL
+											  : hash_search(parked->bases, &item, HASH_FIND, NULL);
+
+	return found == NULL ? NULL : found->base;
+}
+
+/* Look at all bases of the batch that begins behind this item. */
+static void
+read_bases(ParkedRows *parked, int64 batch, int64 behind)
 {
 	int natts = parked->into->columns->natts;
-	int64 batch = catalog_int8(parked->rows, first, 11);
-	MemoryContext old;
+	MemoryContext piece = AllocSetContextCreate(parked->piece,
+												"depipe replay piece",
+												ALLOCSET_DEFAULT_SIZES);
+	CatalogRows *rows;
 
 	MemoryContextReset(parked->context);
-	old = MemoryContextSwitchTo(parked->context);
-	for (uint64 row = first; row < parked->rows->count; row++)
+	parked->bases = NULL;
+	do
 	{
-		/* columns may have been added since */
-		bool whole = catalog_isnull(parked->rows, row, 8) &&
-					 list_length(catalog_text_list(parked->rows, row, 5)) >= natts;
+		MemoryContext old;
 
-		if (catalog_int8(parked->rows, row, 11) != batch)
-			break;
-		if (!whole && catalog_int8(parked->rows, row, 6) > 0)
-			parked->bases[row] = read_base(parked, row);
-	}
-	MemoryContextSwitchTo(old);
+		MemoryContextReset(piece);
+		old = MemoryContextSwitchTo(piece);
+		rows = catalog_parked_partial(parked->target->id, batch, behind, natts, PIECE_MOST);
+		MemoryContextSwitchTo(parked->context);
+		for (uint64 row = 0; row < rows->count; row++)
+		{
+			CHECK_FOR_INTERRUPTS();
+			behind = catalog_int8(rows, row, PARKED_ITEM);
+			remember_base(parked, behind, read_base(parked, rows, row));
+		}
+		MemoryContextSwitchTo(old);
+	} while (rows->count == PIECE_MOST);
+	MemoryContextDelete(piece);
 }
 
 static void
 replay_row(ParkedRows *parked, uint64 row)
 {
 	Delta *into = parked->into;
+	CatalogRows *rows = parked->rows;
 	int natts = into->columns->natts;
-	int64 weight = catalog_int8(parked->rows, row, 6);
+	int64 weight = catalog_int8(rows, row, PARKED_WEIGHT);
 	Datum *values = palloc(sizeof(Datum) * natts);
 	bool *nulls = palloc(sizeof(bool) * natts);
 	Datum *old_values = palloc(sizeof(Datum) * natts);
 	bool *old_nulls = palloc(sizeof(bool) * natts);
 	Bitmapset *unknown = NULL;
+	FoldBase *base;
 
-	into->lsn = catalog_lsn(parked->rows, row, 3);
-	into->time = catalog_time(parked->rows, row, 4);
-	read_parked(parked, row, values, nulls, &unknown);
+	into->lsn = catalog_lsn(rows, row, PARKED_LSN);
+	into->time = catalog_time(rows, row, PARKED_TIME);
+	read_parked(parked, rows, row, PARKED_IMAGE, values, nulls, &unknown);
 	if (into->nkeys == 0)
 		delta_append(into, weight, values, nulls);
 	else if (weight < 0)
 		delta_delete(into, values, nulls);
 	else
 	{
-		if (!read_old_half(parked, row, old_values, old_nulls))
+		if (!read_old_half(parked, rows, row, old_values, old_nulls))
 			old_values = NULL;
-		if (parked->bases[row] != NULL)
-			fold_upsert_based(into, values, nulls, parked->bases[row], old_values, old_nulls);
+		base = base_of(parked, catalog_int8(rows, row, PARKED_ITEM));
+		if (base != NULL)
+			fold_upsert_based(into, values, nulls, base, old_values, old_nulls);
 		else
 			delta_upsert(into, values, nulls, unknown, old_values, old_nulls, false);
 	}
 }
 
 /* Old halves of key changes are replayed with their new halves. */
-static void
-mark_old_halves(ParkedRows *parked)
+static bool
+is_old_half(const ParkedRows *parked, uint64 row)
 {
-	parked->used = palloc0(sizeof(bool) * Max(parked->rows->count, 1));
-	for (uint64 row = 0; row < parked->rows->count; row++)
-	{
-		int64 old_row;
+	int64 item = catalog_int8(parked->rows, row, PARKED_ITEM);
 
-		if (catalog_isnull(parked->rows, row, 9))
-			continue;
-		old_row = find_item(parked->rows, catalog_int8(parked->rows, row, 9));
-		if (old_row >= 0 && catalog_int8(parked->rows, old_row, 6) < 0)
-			parked->used[old_row] = true;
+	return catalog_int8(parked->rows, row, PARKED_WEIGHT) < 0 && parked->nold_halves > 0 &&
+		   bsearch(&item, parked->old_halves, parked->nold_halves, sizeof(int64), compare_items) !=
+			   NULL;
+}
+
+static void
+replay_item(ParkedRows *parked, uint64 row)
+{
+	CatalogRows *rows = parked->rows;
+	int64 batch;
+
+	if (strcmp(catalog_text(rows, row, PARKED_KIND), "clear") == 0)
+	{
+		delta_clear(parked->into);
+		return;
 	}
+	batch = catalog_int8(rows, row, PARKED_BATCH);
+	if (batch != parked->batch && parked->into->nkeys > 0)
+		read_bases(parked, batch, catalog_int8(rows, row, PARKED_ITEM) - 1);
+	parked->batch = batch;
+	if (!is_old_half(parked, row))
+		replay_row(parked, row);
+}
+
+/* The number of rows of the next piece, by what those of this one took. */
+static int
+next_piece(const ParkedRows *parked)
+{
+	Size taken = MemoryContextMemAllocated(parked->piece, true);
+	Size share = (Size) depipe_batch_memory * 1024 / PIECE_SHARE;
+	Size row = Max(taken / Max(parked->rows->count, 1), 1);
+
+	return (int) Max(Min(share / row, PIECE_MOST), 1);
 }
 
 static void
 replay(ParkedRows *parked, MemoryContext row_context)
 {
-	MemoryContext old = MemoryContextSwitchTo(row_context);
-	int64 batch = -1;
+	int64 behind = PG_INT64_MIN;
+	int count = PIECE_FIRST;
 
-	for (uint64 row = 0; row < parked->rows->count; row++)
+	for (;;)
 	{
-		if (strcmp(catalog_text(parked->rows, row, 2), "clear") == 0)
-			delta_clear(parked->into);
-		else
+		MemoryContext old;
+
+		MemoryContextReset(parked->piece);
+		old = MemoryContextSwitchTo(parked->piece);
+		parked->rows = catalog_parked(parked->target->id, behind, count);
+		MemoryContextSwitchTo(row_context);
+		for (uint64 row = 0; row < parked->rows->count; row++)
 		{
-			if (catalog_int8(parked->rows, row, 11) != batch && parked->into->nkeys > 0)
-				read_bases(parked, row);
-			batch = catalog_int8(parked->rows, row, 11);
-			if (!parked->used[row])
-				replay_row(parked, row);
+			CHECK_FOR_INTERRUPTS();
+			replay_item(parked, row);
+			behind = catalog_int8(parked->rows, row, PARKED_ITEM);
+			MemoryContextReset(row_context);
 		}
-		MemoryContextReset(row_context);
+		MemoryContextSwitchTo(old);
+		delta_make_room(parked->into);
+		if (parked->rows->count < (uint64) count)
+			return;
+		count = next_piece(parked);
 	}
-	MemoryContextSwitchTo(old);
 }
 
 void
 park_take(Target *target, Delta *into)
 {
-	ParkedRows parked = {0};
+	ParkedRows parked = {.target = target, .into = into, .batch = -1};
 	MemoryContext row_context;
 
-	parked.rows = catalog_parked(target->id);
-	if (parked.rows->count == 0)
+	if (catalog_parked_count(target->id) == 0)
 		return;
 	parked.reader = image_reader(target, into);
-	parked.into = into;
-	parked.bases = palloc0(sizeof(FoldBase *) * parked.rows->count);
+	parked.old_halves = catalog_parked_old_halves(target->id, &parked.nold_halves);
 	parked.context = AllocSetContextCreate(CurrentMemoryContext,
 										   "depipe replay bases",
 										   ALLOCSET_DEFAULT_SIZES);
+	parked.piece = AllocSetContextCreate(CurrentMemoryContext,
+										 "depipe replay piece",
+										 ALLOCSET_DEFAULT_SIZES);
 	row_context = AllocSetContextCreate(CurrentMemoryContext,
 										"depipe replay",
 										ALLOCSET_DEFAULT_SIZES);
-	mark_old_halves(&parked);
 	replay(&parked, row_context);
 	MemoryContextDelete(row_context);
+	MemoryContextDelete(parked.piece);
 	MemoryContextDelete(parked.context);
 	catalog_parked_delete(target->id);
 }
@@ -393,6 +470,7 @@ delta_fold_onto(Delta *from, Delta *into)
 	DeltaOldKeys *old_keys = delta_old_keys(from);
 	DeltaReader *reader;
 	List *bases;
+	uint64 count = 0;
 
 	if (from->clear)
 		delta_clear(into);
@@ -402,6 +480,8 @@ delta_fold_onto(Delta *from, Delta *into)
 	{
 		FoldBase *base = NULL;
 
+		if (++count % ROOM_CHECK_EVERY == 0)
+			delta_make_room(into);
 		if (reader->replaced || delta_is_old_key(old_keys, reader->sequence))
 			continue;
 		if (reader->partial != NULL)

@@ -286,6 +286,7 @@ quarantine_take_retries(Target *target, Delta *into)
 		bool isnull;
 		Datum previous;
 
+		CHECK_FOR_INTERRUPTS();
 		image_read(reader,
 				   catalog_text_list(rows, i, 1),
 				   DatumGetArrayTypeP(catalog_datum(rows, i, 2, &isnull)),
