@@ -12,7 +12,8 @@
 #include "nodes/pg_list.h"
 
 /* Fourth field of the advisory lock of a copy; the third is the target's id. */
-#define COPY_LOCK_SPACE 0x6472
+#define COPY_LOCK_SPACE 25714
+#define COPY_LOCK_SPACE_TEXT "25714"
 
 /* Pairs of relids, of these, that a foreign key joins. */
 extern CatalogRows *foreign_keys_between(List *relids);
@@ -38,5 +39,14 @@ extern bool copy_join_stream(int32 target_id, XLogRecPtr position);
 #define WAITING_TABLE 3
 #define WAITING_RELID 4
 #define WAITING_FAILURES 5
+
+extern CatalogRows *copies_waiting(const char *server_name);
+
+/* Of each server: how many loads are due to be copied, and when the first is (or will be). */
+#define COPIES_SERVER 1
+#define COPIES_COUNT 2
+#define COPIES_AT 3
+
+extern CatalogRows *copies_next(void);
 
 #endif /* DEPIPE_CATALOG_COPY_H */

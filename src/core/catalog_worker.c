@@ -8,6 +8,7 @@
 #include "core/catalog_worker.h"
 
 #include "common/pg_prng.h"
+#include "core/catalog_copy.h"
 
 #define FIRST_WAIT USECS_PER_SEC
 #define LONGEST_WAIT (5 * USECS_PER_MINUTE)
@@ -277,6 +278,43 @@ servers_next(void)
 {
 	return CATALOG_EXECUTE0("SELECT l.server_name::text, pg_catalog.min(LEAST(" LOAD_LAG_AT
 							", " WORK_AT "))" LOADS_TO_RUN " GROUP BY 1");
+}
+
+/* ---- copies ---- */
+
+/* Nobody copies it: an advisory lock says who does, see catalog_copy.h. */
+#define IS_UNCLAIMED                                                                             \
+	" l.target_id OPERATOR(pg_catalog.<>) ALL (ARRAY(SELECT k.objid::int8::int4"                 \
+	" FROM pg_catalog.pg_locks k WHERE k.locktype OPERATOR(pg_catalog.=) 'advisory'"             \
+	" AND k.database OPERATOR(pg_catalog.=) (SELECT d.oid FROM pg_catalog.pg_database d"         \
+	" WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database())"                     \
+	" AND k.classid OPERATOR(pg_catalog.=) 'depipe.stream'::pg_catalog.regclass::pg_catalog.oid" \
+	" AND k.objsubid OPERATOR(pg_catalog.=) " COPY_LOCK_SPACE_TEXT " AND k.granted))"
+
+#define COPY_AT "COALESCE(" LOAD_WAITS_UNTIL ", '-infinity')"
+#define COPIES_TO_RUN                                                        \
+	LOADS_TO_RUN " AND s.state OPERATOR(pg_catalog.=) 'copying'"             \
+				 " AND EXISTS (SELECT FROM depipe.stream r"                  \
+				 " WHERE r.server_name OPERATOR(pg_catalog.=) l.server_name" \
+				 " AND r.state OPERATOR(pg_catalog.=) 'streaming')"
+
+CatalogRows *
+copies_waiting(const char *server_name)
+{
+	return CATALOG_EXECUTE("SELECT l.target_id, l.source_schema::text, l.source_table::text,"
+						   " COALESCE(p.relid, 0), COALESCE(u.failures, 0)" COPIES_TO_RUN
+						   " AND " IS_DUE(COPY_AT) " AND l.server_name OPERATOR(pg_catalog.=)"
+												   " $1::name AND" IS_UNCLAIMED
+												   " ORDER BY l.target_id",
+						   ARG_TEXT(server_name));
+}
+
+CatalogRows *
+copies_next(void)
+{
+	return CATALOG_EXECUTE0("SELECT l.server_name::text, pg_catalog.count(*) FILTER (WHERE " IS_DUE(
+		COPY_AT) ")::int4, pg_catalog.min(" COPY_AT ")" COPIES_TO_RUN " AND" IS_UNCLAIMED
+				 " GROUP BY 1 ORDER BY 1");
 }
 
 /* ---- transforms ---- */

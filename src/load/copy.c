@@ -283,17 +283,18 @@ copy_source_rows(LoadSession *session, LoadTask *task, CopySource *source, Tuple
 	session->reader = reader;
 	identity_become(task->target->owner, &identity);
 	old = MemoryContextSwitchTo(session->row);
-	while ((length = source_receive(source->connection, &buffer, -1)) >= 0)
+	while ((length = source_receive(source->connection, &buffer, LOOK_EVERY / 1000)) >= 0)
 	{
+		bool more = length > 0 && rowreader_copied(reader, buffer, length, binary, values, nulls);
+
 		bytes += length;
-		if (!rowreader_copied(reader, buffer, length, binary, values, nulls))
-			continue;
-		if (delta != NULL)
+		if (more && delta != NULL)
 			delta_append(delta, 1, values, nulls);
-		else
+		else if (more)
 			tuplestore_putvalues(rows, columns, values, nulls);
 		MemoryContextReset(session->row);
-		if (++count % PROGRESS_EVERY != 0)
+		count += more;
+		if (length > 0 && count % PROGRESS_EVERY != 0)
 			continue;
 		progress_report(session, count, bytes);
 		identity_restore(&identity);

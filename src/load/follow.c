@@ -465,7 +465,7 @@ load_follow(List *targets, List *runs, const char *fingerprint, const LoadFollow
 {
 	LoadRefreshOptions options = {.commit = true,
 								  .quiet = true,
-								  .copied_beside = false,
+								  .copied_beside = true,
 								  .must_end = follower->must_end};
 	char *server = load_server(((Target *) linitial(targets))->id);
 	MemoryContext old = CurrentMemoryContext;

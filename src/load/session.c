@@ -1081,10 +1081,14 @@ session_check_task(LoadSession *session, LoadTask *task)
 			 !list_member_oid(
 				 source_publication_relids(session->control, session->stream->publication),
 				 task->source->relid))
-	{
-		task->stopped = true;
-		load_set_state(task->load, LOAD_NEW, "its source table is not published (yet)", NULL);
-	}
+		session_stop_task(session,
+						  task,
+						  LOAD_NEW,
+						  ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+						  "its source table is not published (yet)",
+						  NULL);
+	if (task->stopped)
+		session_failed(session, task, task->load->reason);
 	MemoryContextSwitchTo(old);
 	return !task->stopped;
 }

@@ -234,6 +234,7 @@ typedef struct ServerWork
 	List *ids;
 	List *targets;
 	List *runs;
+	bool beside; /* others copy */
 } ServerWork;
 
 /*
@@ -254,7 +255,7 @@ begin_server_work(void *argument)
 		if (load == NULL || !identity_may_operate(load->target->owner))
 			continue;
 		run = run_create(load->target, work->started_by);
-		if (load->state != LOAD_STREAMING && !run_insert(run))
+		if (load->state != LOAD_STREAMING && !work->beside && !run_insert(run))
 			continue;
 		work->targets = lappend(work->targets, load->target);
 		work->runs = lappend(work->runs, run);
@@ -311,7 +312,7 @@ LoadFollowEnd
 due_follow_server(const char *server, List *ids, const char *started_by, const char *fingerprint,
 				  const LoadFollower *follower)
 {
-	ServerWork work = {.server = server, .started_by = started_by, .ids = ids};
+	ServerWork work = {.server = server, .started_by = started_by, .ids = ids, .beside = true};
 	ErrorData *error = guarded_run(begin_server_work, &work);
 
 	if (error != NULL || work.targets == NIL)

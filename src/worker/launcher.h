@@ -18,6 +18,7 @@ extern PGDLLEXPORT void depipe_launcher_main(Datum argument);
 extern PGDLLEXPORT void depipe_scheduler_main(Datum argument);
 extern PGDLLEXPORT void depipe_stream_worker_main(Datum argument);
 extern PGDLLEXPORT void depipe_run_worker_main(Datum argument);
+extern PGDLLEXPORT void depipe_copy_worker_main(Datum argument);
 
 /* Signals, configuration and the connection of a worker; returns its database. */
 struct WorkerId;

@@ -14,6 +14,7 @@
 #include "commands/dbcommands.h"
 #include "commands/extension.h"
 #include "common/hashfn.h"
+#include "core/catalog_copy.h"
 #include "core/catalog_worker.h"
 #include "postmaster/bgworker.h"
 #include "storage/ipc.h"
@@ -40,6 +41,43 @@ start_stream_workers(Oid database)
 	}
 }
 
+/* As many as have something to do, as far as there may be so many. */
+static void
+start_copy_workers(Oid database, const char *server, int count)
+{
+	for (int number = 0; number < COPY_WORKERS && count > 0; number++)
+	{
+		WorkerId id = {.kind = WORKER_COPY, .database = database, .number = number};
+
+		namestrcpy(&id.server, server);
+		if (worker_is_running(&id))
+			continue;
+		(void) worker_start(&id);
+		count--;
+	}
+}
+
+/* Copies beside streams; when the next one is due that is not yet. */
+static TimestampTz
+start_copies(Oid database, TimestampTz now)
+{
+	CatalogRows *rows = copies_next();
+	TimestampTz next = DT_NOEND;
+
+	for (uint64 i = 0; i < rows->count; i++)
+	{
+		char *server = catalog_text(rows, i, COPIES_SERVER);
+		TimestampTz at = catalog_time(rows, i, COPIES_AT);
+
+		if (!has_stream_worker(server))
+			continue;
+		start_copy_workers(database, server, catalog_int4(rows, i, COPIES_COUNT));
+		/* one for which there was no worker, too: the end of another one is told */
+		next = Min(next, at > now ? at : now + LOOK_WHILE_RUNNING);
+	}
+	return next;
+}
+
 /* Start what is to be started; when to look again. */
 static TimestampTz
 look(Oid database)
@@ -47,12 +85,14 @@ look(Oid database)
 	WorkerId run = {.kind = WORKER_RUN, .database = database};
 	TimestampTz now = GetCurrentTimestamp();
 	TimestampTz next;
+	TimestampTz next_copy;
 
 	start_stream_workers(database);
+	next_copy = start_copies(database, now);
 	next = due_next(has_stream_worker);
 	if (next > now)
-		return Min(next, now + LOOK_AFTER);
-	return worker_start(&run) ? now + LOOK_WHILE_RUNNING : now + USECS_PER_SEC;
+		return Min(Min(next, next_copy), now + LOOK_AFTER);
+	return Min(next_copy, worker_start(&run) ? now + LOOK_WHILE_RUNNING : now + USECS_PER_SEC);
 }
 
 /* That the extension is not there, or switched off, is nothing to tell of each database. */

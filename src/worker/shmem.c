@@ -158,6 +158,7 @@ static bool
 same_worker(const WorkerId *one, const WorkerId *other)
 {
 	return one->kind == other->kind && one->database == other->database &&
+		   one->number == other->number &&
 		   strcmp(NameStr(one->server), NameStr(other->server)) == 0;
 }
 
@@ -172,14 +173,17 @@ find_worker(const WorkerId *id)
 
 /*
  * Half of the cluster's worker processes stay for parallel queries; streams
- * leave two of ours for what ends by itself.
+ * and copies leave two of ours for what ends soon.  Where streams take all that
+ * is left, there can be one copy all the same.
  */
 static int
-limit_for(WorkerKind kind)
+limit_for(WorkerKind kind, int copies)
 {
 	int limit = Min(depipe_max_workers, Max(max_worker_processes / 2, 3));
 
-	return kind == WORKER_STREAM ? limit - 2 : limit;
+	if (kind == WORKER_COPY && copies == 0)
+		return limit - 1;
+	return kind == WORKER_STREAM || kind == WORKER_COPY ? limit - 2 : limit;
 }
 
 /* A free slot, or NULL when there are as many workers as may be. */
@@ -188,6 +192,7 @@ free_slot(WorkerKind kind, TimestampTz now)
 {
 	WorkerSlot *found = NULL;
 	int count = 0;
+	int copies = 0;
 
 	for (int i = 0; i < WORKER_SLOTS; i++)
 	{
@@ -196,11 +201,14 @@ free_slot(WorkerKind kind, TimestampTz now)
 		if (slot->used && slot->pid == 0 && slot->started_at + START_TIMEOUT < now)
 			slot->used = false;
 		if (slot->used)
+		{
 			count++;
+			copies += slot->id.kind == WORKER_COPY;
+		}
 		else
 			found = slot;
 	}
-	return count < limit_for(kind) ? found : NULL;
+	return count < limit_for(kind, copies) ? found : NULL;
 }
 
 static const char *
@@ -214,6 +222,8 @@ kind_name(WorkerKind kind)
 			return "depipe stream worker";
 		case WORKER_RUN:
 			return "depipe run worker";
+		case WORKER_COPY:
+			return "depipe copy worker";
 	}
 	pg_unreachable();
 }
@@ -229,6 +239,8 @@ kind_function(WorkerKind kind)
 			return "depipe_stream_worker_main";
 		case WORKER_RUN:
 			return "depipe_run_worker_main";
+		case WORKER_COPY:
+			return "depipe_copy_worker_main";
 	}
 	pg_unreachable();
 }
@@ -263,7 +275,7 @@ register_worker(const WorkerId *id, int slot, uint16 generation)
 			 "%s",
 			 kind_function(id->kind));
 	snprintf(worker.bgw_type, BGW_MAXLEN, "%s", kind_name(id->kind));
-	if (id->kind == WORKER_STREAM)
+	if (id->kind == WORKER_STREAM || id->kind == WORKER_COPY)
 		snprintf(worker.bgw_name,
 				 BGW_MAXLEN,
 				 "%s: server %s",

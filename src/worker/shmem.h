@@ -21,14 +21,16 @@ typedef enum WorkerKind
 {
 	WORKER_SCHEDULER, /* looks what is due in a database, and ends */
 	WORKER_STREAM,    /* keeps the loads of one server up to date */
-	WORKER_RUN        /* one pass of the rest that is due, and ends */
+	WORKER_RUN,       /* one pass of the rest that is due, and ends */
+	WORKER_COPY       /* copies tables of a server beside its stream, and ends */
 } WorkerKind;
 
 typedef struct WorkerId
 {
 	WorkerKind kind;
 	Oid database;
-	NameData server; /* of a stream worker, else empty */
+	NameData server; /* of a stream worker or a copy worker, else empty */
+	int number;      /* of several copy workers of one server, from 0 */
 } WorkerId;
 
 /* In _PG_init of the postmaster: ask for memory, and install the hooks. */
@@ -39,6 +41,8 @@ extern void worker_shmem_init(void);
  * or depipe has its share of the processes; returns whether it is there now.
  */
 extern bool worker_start(const WorkerId *id);
+
+#define COPY_WORKERS 4 /* of one server, at most */
 
 extern bool worker_is_running(const WorkerId *id);
 

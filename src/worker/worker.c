@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * worker.c
- *		Stream workers and run workers: processes of one database.
+ *		Stream workers, copy workers and run workers: processes of one database.
  *
  * They connect as the bootstrap superuser and do nothing as such but read and
  * write depipe's own tables: everything of a user's is done as its owner
@@ -189,16 +189,22 @@ have_changed(void)
 	return changed;
 }
 
-/* Between two batches, outside of a transaction. */
 static bool
-must_end(void)
+is_switched_off(void)
 {
 	if (ConfigReloadPending)
 	{
 		ConfigReloadPending = false;
 		ProcessConfigFile(PGC_SIGHUP);
 	}
-	return !depipe_enabled || !database_is_named(NameStr(database_name)) || stream_is_asked_for();
+	return !depipe_enabled || !database_is_named(NameStr(database_name));
+}
+
+/* Between two batches. */
+static bool
+must_end(void)
+{
+	return is_switched_off() || stream_is_asked_for();
 }
 
 /* In each transaction: another script may have come with the last one. */
@@ -287,4 +293,30 @@ depipe_stream_worker_main(Datum argument)
 			proc_exit(0);
 		pause_stream(end);
 	}
+}
+
+/* ---- copy worker ---- */
+
+static const LoadCopier copier = {is_switched_off, have_changed};
+
+/* One snapshot of the source after the other, as long as tables wait. */
+void
+depipe_copy_worker_main(Datum argument)
+{
+	WorkerId id;
+	bool more = true;
+
+	worker_begin(&id, argument);
+	/* what is lost in a crash is copied again */
+	SetConfigOption("synchronous_commit", "off", PGC_SUSET, PGC_S_SESSION);
+	while (more)
+	{
+		const char *reason;
+
+		CHECK_FOR_INTERRUPTS();
+		worker_transaction_begin();
+		more = worker_may_work(&reason) && load_copy_beside(NameStr(id.server), &copier);
+		worker_transaction_end();
+	}
+	proc_exit(0);
 }

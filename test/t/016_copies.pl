@@ -1,0 +1,234 @@
+# Copies beside the stream: other tables go on meanwhile; what happens to the table at its source, to
+# its load, and to the processes while it is copied; what waits says for what.
+
+use strict;
+use warnings;
+use FindBin;
+use lib $FindBin::Bin;
+use DepipeTest;
+use DepipeOperations;
+use Test::More;
+
+my ($source, $warehouse) = source_and_warehouse(
+	source => "max_prepared_transactions = 5\n",
+	warehouse => worker_settings());
+
+sub at_source
+{
+	return $source->safe_psql('postgres', join(';', @_));
+}
+
+sub at_warehouse
+{
+	return $warehouse->safe_psql('postgres', join(';', @_));
+}
+
+# A trigger of the target that waits as long as somebody holds the lock: the copy is in its middle.
+at_warehouse(q{
+	CREATE FUNCTION public.gate() RETURNS trigger LANGUAGE plpgsql
+		AS 'BEGIN PERFORM pg_advisory_xact_lock_shared(1); RETURN NULL; END'});
+my $holder = $warehouse->background_psql('postgres');
+
+sub hold
+{
+	session_ok($holder, 'SELECT pg_advisory_lock(1)');
+	return;
+}
+
+sub let_go
+{
+	session_ok($holder, 'SELECT pg_advisory_unlock_all()');
+	return;
+}
+
+# How many copies are held.
+sub held
+{
+	my ($count, $name) = @_;
+
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	wait_until($warehouse,
+		qq{SELECT count(*) = $count FROM pg_stat_activity WHERE backend_type = 'depipe copy worker' AND wait_event = 'advisory'},
+		$name);
+	return;
+}
+
+# A table of which the copy is held.
+sub make_held_table
+{
+	my ($name, $columns, @fill) = @_;
+
+	at_source("CREATE TABLE public.$name ($columns)", @fill);
+	at_warehouse("CREATE TABLE raw.$name ($columns)",
+		"CREATE TRIGGER gate BEFORE INSERT OR UPDATE OR DELETE ON raw.$name EXECUTE FUNCTION public.gate()",
+		"ALTER TABLE raw.$name ENABLE ALWAYS TRIGGER gate",
+		qq{SELECT depipe.create_load('raw.$name', server => 'shop', source => 'public.$name')});
+	return;
+}
+
+# A resync that has something to write, and waits for that.
+sub hold_resync
+{
+	my (@names) = @_;
+
+	at_warehouse(map { "DELETE FROM raw.$_ WHERE id = (SELECT min(id) FROM raw.$_)" } @names);
+	hold();
+	at_warehouse(map { "SELECT depipe.resync('raw.$_')" } @names);
+	return;
+}
+
+sub streams
+{
+	my ($target, $name) = @_;
+
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	wait_until($warehouse, qq{SELECT state = 'streaming' FROM depipe.loads WHERE target = '$target'}, $name);
+	return;
+}
+
+add_marker($source, $warehouse);
+arrives($source, $warehouse, 'before');
+
+# ---- a transaction at the source that idles
+
+my $idle = $source->background_psql('postgres');
+session_ok($idle, 'BEGIN');
+session_ok($idle, 'CREATE TABLE idles (x int)');
+my $xid = at_source(q{SELECT transactionid FROM pg_locks WHERE locktype = 'transactionid' AND granted AND pid <> pg_backend_pid()});
+make_table($source, $warehouse, 'late', 'id int PRIMARY KEY, v int');
+at_source('INSERT INTO late SELECT n, n FROM generate_series(1, 10) n');
+wait_until($warehouse, qq{SELECT reason = 'waits for transaction $xid at the source' FROM depipe.status WHERE target = 'raw.late'},
+	'what waits for a transaction says for which');
+is_value($warehouse, q{SELECT state FROM depipe.status WHERE target = 'raw.late'}, 'copying', 'its state');
+is_value($warehouse, qq{SELECT reason FROM depipe.why('raw.late')}, "waits for transaction $xid at the source", 'why says so, too');
+arrives($source, $warehouse, 'beside a copy that waits');
+session_ok($idle, 'COMMIT');
+$idle->quit;
+streams('raw.late', 'the copy comes when the transaction has ended');
+at_source('UPDATE late SET v = -v');
+arrives($source, $warehouse, 'after it');
+is_identical($source, $warehouse, 'late', 'after a long wait');
+
+# ---- changes while a table is copied
+
+hold();
+make_held_table('held', 'id int PRIMARY KEY, v int, t text',
+	'ALTER TABLE held ALTER t SET STORAGE EXTERNAL',
+	q{INSERT INTO held SELECT n, n, repeat(md5(n::text), 100) FROM generate_series(1, 1000) n});
+held(1, 'a copy is in its middle');
+arrives($source, $warehouse, 'beside a copy');
+at_source('UPDATE held SET v = v + 1 WHERE id <= 500',        # the long text is not sent
+	'UPDATE held SET id = id + 10000 WHERE id BETWEEN 400 AND 410',
+	'DELETE FROM held WHERE id > 950',
+	'INSERT INTO held SELECT n, n FROM generate_series(2001, 2100) n',
+	q{UPDATE held SET t = 'new' WHERE id % 7 = 0});
+arrives($source, $warehouse, 'the stream is behind these changes');
+is_value($warehouse, q{SELECT state FROM depipe.status WHERE target = 'raw.held'}, 'copying', 'and the table is still copied');
+let_go();
+streams('raw.held', 'it joins the stream');
+is_identical($source, $warehouse, 'held', 'with all that has passed by');
+at_source('UPDATE held SET v = v + 1');
+arrives($source, $warehouse, 'then');
+is_identical($source, $warehouse, 'held', 'and goes on with it');
+
+# TRUNCATE, and a new column
+hold_resync('held');
+held(1, 'a resync is in its middle');
+at_source('TRUNCATE held', q{INSERT INTO held VALUES (1, 1, 'one')},
+	'ALTER TABLE held ADD COLUMN w int', 'INSERT INTO held VALUES (2, 2, NULL, 2)', 'UPDATE held SET w = 1 WHERE id = 1');
+arrives($source, $warehouse, 'beside a resync');
+let_go();
+streams('raw.held', 'after a resync');
+is_identical($source, $warehouse, 'held', 'truncated and with a new column meanwhile');
+
+# a table without a key
+hold();
+make_held_table('bag', 'id int, v int', 'ALTER TABLE bag REPLICA IDENTITY FULL',
+	'INSERT INTO bag SELECT n % 5 + 1, n % 3 FROM generate_series(1, 300) n');
+held(1, 'a table without a key is copied');
+at_source('INSERT INTO bag VALUES (1, 1), (1, 1)', 'DELETE FROM bag WHERE ctid IN (SELECT ctid FROM bag WHERE id = 2 LIMIT 7)',
+	'UPDATE bag SET v = 9 WHERE ctid IN (SELECT ctid FROM bag WHERE id = 3 LIMIT 5)');
+arrives($source, $warehouse, 'beside it');
+let_go();
+streams('raw.bag', 'the table without a key');
+is_identical($source, $warehouse, 'bag', 'each change once');
+
+# ---- several at once, and what ends in the middle
+
+hold_resync(qw(held bag));
+$source->safe_psql('postgres', 'INSERT INTO held SELECT n, n FROM generate_series(10, 5000) n; INSERT INTO bag SELECT 1, n FROM generate_series(1, 5000) n');
+wait_until($warehouse, q{SELECT count(*) >= 1 FROM pg_stat_activity WHERE backend_type = 'depipe copy worker' AND wait_event = 'advisory'},
+	'resyncs are in their middle');
+my $offset = log_position($warehouse);
+my ($pid) = worker_pids($warehouse, 'copy worker', q{wait_event = 'advisory'});
+kill 'KILL', $pid;
+$warehouse->wait_for_log(qr/all server processes terminated/, $offset);
+$warehouse->poll_query_until('postgres', 'SELECT true');
+$holder = $warehouse->background_psql('postgres');
+streams('raw.held', 'a copy after SIGKILL');
+streams('raw.bag', 'the other one');
+at_source('INSERT INTO bag VALUES (4, 4)', 'DELETE FROM held WHERE id % 2 = 0');
+arrives($source, $warehouse, 'after SIGKILL');
+is_identical($source, $warehouse, $_, 'after SIGKILL') foreach qw(held bag);
+
+foreach my $server ('source', 'warehouse')
+{
+	hold_resync('bag');
+	held(1, "a copy before the $server stops");
+	at_source('INSERT INTO bag SELECT 2, n FROM generate_series(1, 10) n');
+	crash_restart($server eq 'source' ? $source : $warehouse);
+	$holder = $warehouse->background_psql('postgres') if $server eq 'warehouse';
+	at_source('DELETE FROM bag WHERE v = 9');
+	let_go() if $server eq 'source';
+	streams('raw.bag', "a copy after the $server has stopped");
+	arrives($source, $warehouse, "after the $server has stopped");
+	is_identical($source, $warehouse, 'bag', "after the $server has stopped");
+}
+
+# ---- who changes the load meanwhile
+
+hold_resync('bag');
+held(1, 'a copy before a pause');
+at_warehouse(q{SELECT depipe.pause('lunch', 'raw.bag')});
+at_source('INSERT INTO bag VALUES (5, 5)');
+arrives($source, $warehouse, 'beside a pause');
+let_go();
+at_warehouse(q{SELECT depipe.resume('raw.bag')});
+streams('raw.bag', 'resumed');
+arrives($source, $warehouse, 'resumed');
+is_identical($source, $warehouse, 'bag', 'after a pause in the middle of the copy');
+
+hold_resync('bag');
+held(1, 'a copy before a resync');
+at_warehouse(q{SELECT depipe.resync('raw.bag')});
+at_source('INSERT INTO bag VALUES (5, 6)');
+let_go();
+streams('raw.bag', 'resynced twice');
+arrives($source, $warehouse, 'resynced twice');
+is_identical($source, $warehouse, 'bag', 'after a resync in the middle of the copy');
+
+hold_resync('bag');
+held(1, 'a copy before the breaker is opened');
+at_warehouse(q{SELECT depipe.trip('raw.bag', 'by hand')});
+let_go();
+arrives($source, $warehouse, 'beside an open breaker');
+at_warehouse(q{SELECT depipe.reset('raw.bag', 'again')});
+at_source('INSERT INTO bag VALUES (5, 7)');
+streams('raw.bag', 'closed again');
+arrives($source, $warehouse, 'closed again');
+wait_until($warehouse, q{SELECT state = 'streaming' FROM depipe.status WHERE target = 'raw.bag'}, 'nothing is held');
+is_identical($source, $warehouse, 'bag', 'after a breaker opened in the middle of the copy');
+
+hold_resync('bag');
+held(1, 'a copy before the load is dropped');
+my $dropper = $warehouse->background_psql('postgres');
+$dropper->query_until(qr/begun/, "\\echo begun\nSELECT depipe.drop_load('raw.bag');\n");
+let_go();
+wait_until($warehouse, q{SELECT NOT EXISTS (SELECT FROM depipe.loads WHERE target = 'raw.bag')}, 'the load is dropped');
+$dropper->quit;
+arrives($source, $warehouse, 'without it');
+
+is_value($source, q{SELECT count(*) FROM pg_replication_slots WHERE temporary}, 0, 'no slot of a copy is left');
+is_value($warehouse, q{SELECT count(*) FROM depipe.run WHERE status = 'running'}, 0, 'no run is left open');
+
+done_testing();
