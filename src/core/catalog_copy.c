@@ -76,7 +76,16 @@ copy_join_stream(int32 target_id, XLogRecPtr position)
 		ARG_INT4(target_id),
 		ARG_LSN(position));
 
-	if (rows->processed > 0)
-		event_record(target_id, "load", "streaming", NULL);
-	return rows->processed > 0;
+	if (rows->processed == 0)
+		return false;
+	/* keys that were missing while it was copied are due to be looked at */
+	(void) CATALOG_EXECUTE("UPDATE depipe.constraint_state a SET evaluated_at = NULL"
+						   " FROM depipe.constraint_definition c"
+						   " WHERE c.target_id OPERATOR(pg_catalog.=) $1"
+						   " AND a.constraint_id OPERATOR(pg_catalog.=) c.constraint_id"
+						   " AND EXISTS (SELECT FROM depipe.pending_key g"
+						   " WHERE g.constraint_id OPERATOR(pg_catalog.=) c.constraint_id)",
+						   ARG_INT4(target_id));
+	event_record(target_id, "load", "streaming", NULL);
+	return true;
 }

@@ -33,6 +33,9 @@
  * Tables that are small are copied several from one snapshot, each in its own
  * transaction, and join together, because for that the follower begins anew.
  *
+ * What a copied table refers to is of another moment, until it joins: a key that
+ * its reference lacks is pending, and looked at again afterwards.
+ *
  * A slot is consistent only when all transactions of the source have ended that
  * ran when it was begun.  One that idles holds up the copy, and nothing else;
  * the load says which.
@@ -48,6 +51,7 @@
 #include "load/step.h"
 #include "miscadmin.h"
 #include "pgstat.h"
+#include "quality/references.h"
 #include "storage/latch.h"
 #include "storage/lock.h"
 #include "utils/memutils.h"
@@ -568,6 +572,7 @@ load_copy_beside(const char *server, const LoadCopier *copier)
 	bool any;
 
 	session->copier = copier;
+	references_differ_in_time = true;
 	error = guarded_run(prepare_work, &preparing);
 	if (error != NULL)
 		session->control = NULL;

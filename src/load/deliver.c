@@ -394,7 +394,8 @@ empty_probe(LoadSession *session, LoadTask *task, uint32 marks)
 	char *reason = NULL;
 
 	if ((marks & MARK_BREAKER) == 0 || breaker_state(task->target->id) == BREAKER_CLOSED ||
-		breaker_admit(task->target, false, &reason) != ADMIT_PROBE || !lock_to_read(session, task))
+		breaker_admit(task->target, session->by_hand, &reason) != ADMIT_PROBE ||
+		!lock_to_read(session, task))
 		return NULL;
 	delta = delta_create(task->target->relid, task->columns, task->key, FOLD_BATCH, session->batch);
 	delta_finish(delta);
@@ -413,12 +414,14 @@ waiting_delivery(LoadSession *session, LoadTask *task, uint32 marks, bool again)
 
 	if (!can_take_waiting(task) || (task->attempted && !again))
 		return NULL;
+	if (session->by_hand)
+		task->retry_at = 0;
 	if ((marks & (again ? MARK_RETRIES : MARK_RETRIES | MARK_PARKED)) == 0)
 		return again ? NULL : empty_probe(session, task, marks);
 	task->locked = !is_waiting(task) && !lock_to_read(session, task);
 	if (task->locked)
 		note_locked(session, task);
-	admission = admit(task, marks, false, &reason);
+	admission = admit(task, marks, session->by_hand, &reason);
 	if (admission == ADMIT_NOT)
 	{
 		task->blocked = true;

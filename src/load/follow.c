@@ -81,6 +81,7 @@ typedef struct Following
 	TimestampTz source_time; /* the source was at position.source */
 	bool unjudged;           /* partitions of a source wait for the stream */
 	bool again;              /* the loads are others than before */
+	uint32 look;             /* that was asked for by hand, and is not told yet; 0: none */
 } Following;
 
 /* ---- waiting, outside of a transaction ---- */
@@ -145,7 +146,8 @@ wait_for_something(Following *following)
 		CHECK_FOR_INTERRUPTS();
 		if (following->follower->must_end())
 			return WAKE_END;
-		if (following->follower->changed() || following->look_at <= now)
+		if (following->follower->changed() || following->look_at <= now ||
+			following->follower->asked_look() != 0)
 			return WAKE_LOOK;
 		if (!resting && stream_has_input(following->session))
 			return WAKE_INPUT;
@@ -236,8 +238,15 @@ look(Following *following)
 
 	following->again = strcmp(fingerprint, following->fingerprint) != 0;
 	following->unjudged = false;
+	session->by_hand = following->follower->asked_look() != 0;
 	if (!following->again)
+	{
+		uint32 asked = following->follower->asked_look();
+
 		error = guarded_run(look_work, following);
+		following->look = following->again ? 0 : asked;
+	}
+	session->by_hand = false;
 	following->look_at = Min(
 		next_look(following),
 		Max(server_next_work(session->server_name), GetCurrentTimestamp() + LOOK_AGAIN_AFTER));
@@ -343,6 +352,9 @@ pause_until_wake(Following *following)
 	}
 	next_to_tell(following);
 	tell_moved(following);
+	if (following->look != 0)
+		following->follower->looked(following->look);
+	following->look = 0;
 	pgstat_report_stat(false);
 	pgstat_report_activity(STATE_IDLE, NULL);
 	wake = wait_for_something(following);

@@ -83,6 +83,9 @@ typedef struct LoadFollower
 	/* In the transaction that follows: is everything of ours still there? */
 	bool (*may_go_on)(void);
 	void (*moved)(const LoadPosition *position);
+	/* The number of a look that somebody asks for by hand; 0: nobody.  And: it has been. */
+	uint32 (*asked_look)(void);
+	void (*looked)(uint32 look);
 } LoadFollower;
 
 /*

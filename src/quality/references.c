@@ -40,6 +40,8 @@
 /* Keys beyond this number are not remembered one by one: they count at once. */
 #define MAX_PENDING_KEYS 10000
 
+bool references_differ_in_time = false;
+
 /* A key that rows refer to in vain. */
 typedef struct MissingKey
 {
@@ -364,7 +366,7 @@ settle_references(Target *target, Delta *delta, Measured *measured, bool whole_t
 		constraint->on_violation == ACTION_QUARANTINE)
 		return;
 	reference = reference_target(constraint);
-	reference_held = is_held(reference, held);
+	reference_held = references_differ_in_time || is_held(reference, held);
 	if (!may_be_pending(constraint, reference, reference_held))
 		return;
 	if (found > 0 && (delta == NULL || delta_has_columns(delta, constraint)))

@@ -22,6 +22,13 @@ extern void settle_references(Target *target, Delta *delta, Measured *measured, 
 							  List *held);
 
 /*
+ * Set in a process that publishes tables as of other moments than those that
+ * they refer to (a copy beside the stream): whatever key is missing is pending
+ * until it is looked at again.
+ */
+extern bool references_differ_in_time;
+
+/*
  * Look at the target's pending keys again although nothing was published: the
  * grace of some may be over.  Records verdicts, and opens the breaker for the
  * next batch where rows violate now.

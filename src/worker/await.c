@@ -90,9 +90,11 @@ typedef enum Outcome
 	OUTCOME_GONE /* there is no worker any more */
 } Outcome;
 
+/* Also for a look at what waits, where something does: a breaker for its probe, for example. */
 static Outcome
 wait_for_position(const char *server, List *targets, XLogRecPtr goal, TimestampTz deadline)
 {
+	uint32 look = server_has_waiting(server) ? stream_ask_look(server) : 0;
 	Outcome outcome = OUTCOME_LATE;
 
 	while (GetCurrentTimestamp() < deadline)
@@ -104,7 +106,8 @@ wait_for_position(const char *server, List *targets, XLogRecPtr goal, TimestampT
 		if (!stream_position(server, &position))
 			break;
 		outcome = OUTCOME_DONE;
-		if (position.applied >= goal && !any_to_copy(targets))
+		if (position.applied >= goal && !any_to_copy(targets) &&
+			(look == 0 || stream_has_looked(server, look)))
 			break;
 		outcome = OUTCOME_GONE;
 		if (position.applied == 0 && load_stream_is_free(server))

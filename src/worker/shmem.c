@@ -40,7 +40,9 @@ typedef struct WorkerSlot
 	pid_t pid; /* 0: not there yet */
 	uint16 generation;
 	TimestampTz started_at;
-	int asked;             /* of a stream worker: sessions that want its stream */
+	int asked;          /* of a stream worker: sessions that want its stream */
+	uint32 looks_asked; /* of a stream worker: looks by hand, and those that have been */
+	uint32 looks_done;
 	LoadPosition position; /* of a stream worker */
 } WorkerSlot;
 
@@ -307,6 +309,7 @@ worker_start(const WorkerId *id)
 		slot->generation++;
 		slot->started_at = now;
 		slot->asked = 0;
+		slot->looks_asked = slot->looks_done = 0;
 		memset(&slot->position, 0, sizeof(LoadPosition));
 		there = register_worker(id, slot - shared->workers, slot->generation);
 		slot->used = there;
@@ -587,6 +590,60 @@ stream_is_asked_for(void)
 	asked = shared->workers[my_slot].asked > 0;
 	LWLockRelease(shared->lock);
 	return asked;
+}
+
+uint32
+stream_ask_look(const char *server)
+{
+	WorkerSlot *slot;
+	uint32 look = 0;
+
+	if (shared == NULL)
+		return 0;
+	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+	slot = find_stream(server);
+	if (slot != NULL)
+	{
+		look = ++slot->looks_asked;
+		if (slot->pid != 0)
+			(void) kill(slot->pid, SIGUSR1);
+	}
+	LWLockRelease(shared->lock);
+	return look;
+}
+
+bool
+stream_has_looked(const char *server, uint32 look)
+{
+	WorkerSlot *slot;
+	bool looked;
+
+	LWLockAcquire(shared->lock, LW_SHARED);
+	slot = find_stream(server);
+	looked = slot != NULL && slot->looks_done >= look;
+	LWLockRelease(shared->lock);
+	return looked;
+}
+
+uint32
+stream_asked_look(void)
+{
+	WorkerSlot *slot = &shared->workers[my_slot];
+	uint32 look;
+
+	LWLockAcquire(shared->lock, LW_SHARED);
+	look = slot->looks_asked > slot->looks_done ? slot->looks_asked : 0;
+	LWLockRelease(shared->lock);
+	return look;
+}
+
+void
+stream_looked(uint32 look)
+{
+	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+	shared->workers[my_slot].looks_done = look;
+	LWLockRelease(shared->lock);
+	ConditionVariableBroadcast(&shared->moved);
 }
 
 void

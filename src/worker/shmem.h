@@ -101,6 +101,18 @@ extern bool stream_ask(const char *server, int change);
 extern bool stream_is_asked_for(void);
 extern void stream_moved(const LoadPosition *position);
 
+/*
+ * Ask the worker of a stream to look at what waits as somebody does who calls by
+ * hand; returns the number of the look, or 0 when there is no worker.  Has that
+ * look been (and was it committed)?
+ */
+extern uint32 stream_ask_look(const char *server);
+extern bool stream_has_looked(const char *server, uint32 look);
+
+/* In a stream worker: the last look that was asked for; and: it has been. */
+extern uint32 stream_asked_look(void);
+extern void stream_looked(uint32 look);
+
 /* How far a stream's worker is; false when there is none. */
 extern bool stream_position(const char *server, LoadPosition *position);
 

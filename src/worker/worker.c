@@ -216,7 +216,8 @@ may_go_on(void)
 	return hold_extension() && catalog_version_problem(&hint) == NULL;
 }
 
-static const LoadFollower follower = {must_end, have_changed, may_go_on, stream_moved};
+static const LoadFollower follower =
+	{must_end, have_changed, may_go_on, stream_moved, stream_asked_look, stream_looked};
 
 /* Follow until there is a reason not to; a reason to end the process, or NULL. */
 static const char *

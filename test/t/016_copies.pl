@@ -11,7 +11,7 @@ use Test::More;
 
 my ($source, $warehouse) = source_and_warehouse(
 	source => "max_prepared_transactions = 5\n",
-	warehouse => worker_settings());
+	warehouse => worker_settings("max_locks_per_transaction = 10\n"));
 
 sub at_source
 {
@@ -153,6 +153,30 @@ let_go();
 streams('raw.bag', 'the table without a key');
 is_identical($source, $warehouse, 'bag', 'each change once');
 
+# ---- a table that refers to one that goes on
+
+make_table($source, $warehouse, 'parent', 'id int PRIMARY KEY');
+at_source('INSERT INTO parent SELECT n FROM generate_series(1, 100) n');
+arrives($source, $warehouse, 'parents');
+streams('raw.parent', 'parents');
+hold();
+make_held_table('child', 'id int PRIMARY KEY, parent int', 'INSERT INTO child SELECT n, n FROM generate_series(1, 100) n');
+at_warehouse(q{SELECT depipe.add_constraint('raw.child', depipe.relationships('parent', 'raw.parent', 'id'))});
+held(1, 'children are copied');
+at_source('BEGIN; DELETE FROM child WHERE parent <= 50; DELETE FROM parent WHERE id <= 50; COMMIT',
+	'BEGIN; INSERT INTO parent VALUES (200); INSERT INTO child VALUES (200, 200); COMMIT');
+arrives($source, $warehouse, 'parents have gone on');
+let_go();
+streams('raw.child', 'children join');
+is_identical($source, $warehouse, 'child', 'no orphan for a moment opens the breaker');
+is(breaker_of($warehouse, 'raw.child'), 'closed', 'it is closed');
+hold_resync('child');
+at_source('INSERT INTO child VALUES (300, 300)');
+held(1, 'children are copied again');
+let_go();
+wait_until($warehouse, q{SELECT state = 'open' FROM depipe.breakers WHERE target = 'raw.child'}, 'an orphan that stays does');
+at_source('DELETE FROM child WHERE id = 300');
+
 # ---- several at once, and what ends in the middle
 
 hold_resync(qw(held bag));
@@ -227,6 +251,17 @@ let_go();
 wait_until($warehouse, q{SELECT NOT EXISTS (SELECT FROM depipe.loads WHERE target = 'raw.bag')}, 'the load is dropped');
 $dropper->quit;
 arrives($source, $warehouse, 'without it');
+
+# ---- more tables than one transaction could lock
+
+at_source(q{SELECT format('CREATE TABLE many%s (id int PRIMARY KEY, t text); INSERT INTO many%s VALUES (%s, %s)', n, n, n, n)
+	FROM generate_series(1, 300) n \gexec});
+at_warehouse(q{SELECT count(depipe.create_load('raw.many' || n, server => 'shop', source => 'public.many' || n)) FROM generate_series(1, 300) n});
+wait_until($warehouse, q{SELECT count(*) = 300 FROM depipe.loads WHERE target LIKE 'raw.many%' AND state = 'streaming'},
+	'many tables are copied');
+at_source('UPDATE many300 SET t = 300::text', q{INSERT INTO many7 VALUES (8, 'eight')});
+arrives($source, $warehouse, 'after many');
+is_identical($source, $warehouse, $_, 'after many') foreach qw(many7 many300);
 
 is_value($source, q{SELECT count(*) FROM pg_replication_slots WHERE temporary}, 0, 'no slot of a copy is left');
 is_value($warehouse, q{SELECT count(*) FROM depipe.run WHERE status = 'running'}, 0, 'no run is left open');

@@ -36,6 +36,25 @@ $warehouse->safe_psql(
 	wait_until($warehouse, q{SELECT count(*) = 1 FROM raw.late}, 'the new table is filled');
 }
 
+# ---- a run by hand while a worker has the stream is the probe of a breaker
+
+make_table($source, $warehouse, 'broken', 'id int PRIMARY KEY, v int', target_lag => q{'100 ms'});
+wait_until($warehouse, q{SELECT state = 'streaming' FROM depipe.loads WHERE target = 'raw.broken'}, 'another load');
+$warehouse->safe_psql('postgres', q{
+	CREATE TABLE public.allowed (v int);
+	CREATE FUNCTION public.is_allowed(int) RETURNS boolean LANGUAGE sql STABLE AS 'SELECT EXISTS (SELECT FROM public.allowed a WHERE a.v = $1)';
+	SELECT depipe.add_constraint('raw.broken', depipe.satisfies('public.is_allowed(v)'));
+	SELECT depipe.configure_breaker('raw.broken', retry_wait => '1 second', max_wait => '1 second')});
+$source->safe_psql('postgres', 'INSERT INTO broken VALUES (1, 1)');
+wait_until($warehouse, q{SELECT state = 'open' FROM depipe.breakers WHERE target = 'raw.broken'}, 'its breaker opens');
+# what has been mended nobody sees: the data has not changed
+$warehouse->safe_psql('postgres', 'INSERT INTO public.allowed VALUES (1)');
+wait_until($warehouse, q{SELECT retry_at < clock_timestamp() FROM depipe.breaker_state JOIN depipe.target USING (target_id) WHERE table_name = 'broken'},
+	'its wait is over');
+is_value($warehouse, q{SELECT status FROM depipe.refresh('raw.broken')}, 'succeeded', 'a refresh by hand is the probe, and says so');
+is_value($warehouse, q{SELECT state FROM depipe.breakers WHERE target = 'raw.broken'}, 'closed', 'it closes the breaker');
+is_value($warehouse, 'SELECT count(*) FROM raw.broken', 1, 'what was held is there');
+
 # ---- a database that is not served any more
 
 ok(wait_for_worker($warehouse, 'stream worker'), 'the stream has a worker');
