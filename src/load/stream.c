@@ -43,6 +43,7 @@
 #include "utils/memutils.h"
 
 #define WAIT_MS 1000
+#define JOIN_WAIT_MS 20 /* who copies beside the stream keeps it from others meanwhile */
 #define NAP_US 250
 #define NAP_AFTER 200          /* messages: a longer run of them came without naps */
 #define START_TRIES 50         /* times 0.1 s: our last connection may be just ending */
@@ -964,7 +965,9 @@ next_message(LoadSession *session, char **buffer)
 	if (length == 0)
 	{
 		state->run_length = 0;
-		length = source_receive(session->streaming, buffer, WAIT_MS);
+		length = source_receive(session->streaming,
+								buffer,
+								session->copier != NULL ? JOIN_WAIT_MS : WAIT_MS);
 	}
 	state->run_length++;
 	return length;
