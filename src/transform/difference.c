@@ -134,6 +134,72 @@ append_join(StringInfo sql, Delta *delta, const char *incoming, const char *targ
 						   " OR _depipe_i OPERATOR(pg_catalog.*<>) _depipe_t");
 }
 
+/* ---- keyed, with many columns ---- */
+
+/* So many columns of both sides are too many for one target list. */
+#define WIDE 800
+
+/* Images of one side that differ from the other's. */
+static void
+append_half(StringInfo sql, Delta *delta, const char *incoming, const char *target, bool nullable,
+			bool null_keys, bool new_images)
+{
+	const char *side = new_images ? "_depipe_i" : "_depipe_t";
+	const char *other = new_images ? "_depipe_t" : "_depipe_i";
+
+	appendStringInfo(sql,
+					 "SELECT %s AS weight, %s._depipe_here IS TRUE AS replaced, ",
+					 new_images ? "1::pg_catalog.int8" : "(-1)::pg_catalog.int8",
+					 other);
+	sql_append_columns(sql, delta->columns, side);
+	appendStringInfoString(sql, " FROM ");
+	append_side(sql, delta, new_images ? incoming : target, side, nullable, null_keys);
+	appendStringInfoString(sql, " LEFT JOIN ");
+	append_side(sql, delta, new_images ? target : incoming, other, nullable, null_keys);
+	appendStringInfoString(sql, " ON ");
+	if (null_keys)
+		appendStringInfoString(
+			sql,
+			"_depipe_i._depipe_key OPERATOR(pg_catalog.=) _depipe_t._depipe_key");
+	else
+		sql_append_match(sql,
+						 delta->columns,
+						 delta->nkeys,
+						 delta->keys,
+						 "_depipe_i",
+						 "_depipe_t",
+						 true);
+	appendStringInfo(sql,
+					 " WHERE %s._depipe_here IS NULL"
+					 " OR _depipe_i OPERATOR(pg_catalog.*<>) _depipe_t",
+					 other);
+}
+
+/* As keyed_difference(), by two joins, each with the columns of one side. */
+static char *
+wide_difference(Delta *delta, const char *incoming, const char *target)
+{
+	bool nullable = !keys_are_not_null(delta);
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	appendStringInfoString(&sql, "SELECT d.weight, pg_catalog.row_number() OVER (ORDER BY ");
+	for (int i = 0; i < delta->nkeys; i++)
+		appendStringInfo(&sql, "d.%s, ", key_name(delta, i));
+	appendStringInfoString(&sql,
+						   "d.weight), " NO_POSITION
+						   ", d.replaced AND d.weight OPERATOR(pg_catalog.<) 0, ");
+	sql_append_columns(&sql, delta->columns, "d");
+	appendStringInfoString(&sql, " FROM (");
+	for (int part = 0; part < (nullable ? 4 : 2); part++)
+	{
+		appendStringInfoString(&sql, part > 0 ? " UNION ALL " : "");
+		append_half(&sql, delta, incoming, target, nullable, part >= 2, part % 2 == 0);
+	}
+	appendStringInfoString(&sql, ") d ORDER BY 2");
+	return sql.data;
+}
+
 static char *
 keyed_difference(Delta *delta, const char *incoming, const char *target)
 {
@@ -280,7 +346,8 @@ char *
 difference_sql(Delta *delta, const char *incoming, const char *target)
 {
 	if (delta->nkeys > 0)
-		return keyed_difference(delta, incoming, target);
+		return delta->columns->natts > WIDE ? wide_difference(delta, incoming, target)
+											: keyed_difference(delta, incoming, target);
 	if (all_equalities_are_images(delta))
 		return bag_difference_by_values(delta, incoming, target);
 	return bag_difference_by_images(delta, incoming, target);
