@@ -21,11 +21,45 @@
 
 /* Files of the server whose errors name objects, never values. */
 static const char *const files_about_names[] = {
-	"aclchk.c",     "analyze.c",    "domains.c",        "execIndexing.c", "execMain.c",
-	"heap.c",       "heapam.c",     "index.c",          "indexcmds.c",    "lmgr.c",
-	"nbtinsert.c",  "parse_agg.c",  "parse_clause.c",   "parse_coerce.c", "parse_expr.c",
-	"parse_func.c", "parse_oper.c", "parse_relation.c", "parse_target.c", "ri_triggers.c",
-	"spi.c",        "tablecmds.c",  "trigger.c",        "tuplesort.c",    "tuplesortvariants.c",
+	"aclchk.c",       "analyze.c",
+	"domains.c",      "execIndexing.c",
+	"execMain.c",     "heap.c",
+	"heapam.c",       "index.c",
+	"indexcmds.c",    "lmgr.c",
+	"nbtinsert.c",    "parse_agg.c",
+	"parse_clause.c", "parse_coerce.c",
+	"parse_expr.c",   "parse_func.c",
+	"parse_oper.c",   "parse_relation.c",
+	"parse_target.c", "rewriteHandler.c",
+	"ri_triggers.c",  "spi.c",
+	"tablecmds.c",    "trigger.c",
+	"tuplesort.c",    "tuplesortvariants.c",
+};
+
+/*
+ * What the connection to a source says, or its server about the stream: how the
+ * libpqwalreceiver's messages go on.  Others may quote a value.
+ */
+static const char *const connection_texts[] = {
+	"server closed the connection",
+	"could not receive data from server",
+	"could not send data to server",
+	"no connection to the server",
+	"SSL ",
+	"terminating connection due to",
+	"terminating walsender",
+	"canceling statement due to",
+	"requested WAL segment",
+	"publication \"",
+	"replication slot \"",
+	"can no longer get changes from replication slot",
+	"cannot read from logical replication slot",
+	"no such replication slot",
+	"could not write to",
+	"could not open file",
+	"could not read file",
+	"the database system is",
+	"out of memory",
 };
 
 /* Was it a user's function that raised it, whatever SQLSTATE it chose? */
@@ -46,6 +80,25 @@ static bool
 is_own(const ErrorData *error)
 {
 	return error->domain != NULL && strcmp(error->domain, TEXTDOMAIN) == 0;
+}
+
+/* "could not receive data from WAL stream: " and its cause, where that has no values. */
+static char *
+connection_message(const ErrorData *error)
+{
+	const char *cause = error->message == NULL ? NULL : strstr(error->message, ": ");
+	const char *file = error->filename == NULL ? NULL
+											   : strstr(error->filename, "libpqwalreceiver.c");
+
+	if (file == NULL || cause == NULL)
+		return NULL;
+	cause += 2;
+	if (strncmp(cause, "ERROR:  ", 8) == 0 || strncmp(cause, "FATAL:  ", 8) == 0)
+		cause += 8;
+	for (int i = 0; i < lengthof(connection_texts); i++)
+		if (strncmp(cause, connection_texts[i], strlen(connection_texts[i])) == 0)
+			return pnstrdup(error->message, strcspn(error->message, "\n"));
+	return NULL;
 }
 
 static bool
@@ -154,7 +207,9 @@ message_without_values(const ErrorData *error)
 		return psprintf("a function raised an exception (%s)", unpack_sql_state(error->sqlerrcode));
 	if (names_objects(error))
 		return pstrdup(error->message);
-	format = format_of(error);
+	format = connection_message(error);
+	if (format == NULL)
+		format = format_of(error);
 	if (format != NULL)
 		return format;
 	return psprintf("an error was raised (%s)", unpack_sql_state(error->sqlerrcode));

@@ -343,6 +343,33 @@ restore_owner(const Identity *identity)
 	SPI_finish();
 }
 
+/*
+ * Columns that the source had when the table was copied last, and has no more:
+ * the copy puts NULL into them, so that what they hold is not taken for what
+ * the source has.
+ */
+static void
+empty_gone_columns(LoadSession *session, LoadTask *task)
+{
+	MemoryContext old = MemoryContextSwitchTo(session->context);
+	ListCell *cell;
+
+	task->source_names = list_copy(task->source_names);
+	task->columns = list_copy(task->columns);
+	foreach(cell, evolve_recorded_names(task->load))
+	{
+		const char *name = lfirst(cell);
+		const SourceColumn *now = source_table_column(task->source, name);
+		AttrNumber attnum = get_attnum(task->target->relid, name);
+
+		if ((now == NULL || now->generated) && attnum != InvalidAttrNumber &&
+			get_attgenerated(task->target->relid, attnum) == '\0' &&
+			!projection_leaves_out(task->load, name) && !contains_name(task->columns, name))
+			task->columns = lappend(task->columns, pstrdup(name));
+	}
+	MemoryContextSwitchTo(old);
+}
+
 void
 evolve_prepare_target(LoadSession *session, LoadTask *task)
 {
@@ -372,6 +399,7 @@ evolve_prepare_target(LoadSession *session, LoadTask *task)
 	}
 	restore_owner(&identity);
 	take_shared_columns(session, task);
+	empty_gone_columns(session, task);
 }
 
 /* ---- types of the target ---- */
@@ -887,6 +915,12 @@ follow_addition(LoadSession *session, LoadTask *task, const char *name)
 		problem = MemoryContextStrdup(session->context, problem);
 	else if (get_attnum(task->target->relid, name) == InvalidAttrNumber)
 		add_column(session, task, name);
+	else if (column->has_missing)
+		problem = MemoryContextStrdup(session->context,
+									  psprintf("%s has a column \"%s\" already, and the source"
+											   " gave its new one a default",
+											   task->target->display,
+											   name));
 	restore_owner(&identity);
 	CommandCounterIncrement();
 	if (problem != NULL)

@@ -202,14 +202,24 @@ check_privileges(Preflight *preflight, const char *item, const SourceTable *tabl
 {
 	char *display = sql_table(table->schema_name, table->table_name);
 	SourceRows *rows = source_query(preflight->connection,
-									2,
+									3,
 									psprintf("SELECT pg_catalog.has_table_privilege(%u, 'SELECT'),"
-											 " pg_catalog.pg_has_role(c.relowner, 'USAGE')"
+											 " pg_catalog.pg_has_role(c.relowner, 'USAGE'),"
+											 " pg_catalog.row_security_active(c.oid)"
 											 " FROM pg_catalog.pg_class c WHERE c.oid = %u",
 											 table->relid,
 											 table->relid),
 									"look at the source");
 
+	if (rows->values[0][2][0] == 't')
+		report(preflight,
+			   item,
+			   false,
+			   psprintf("row security applies to role %s", sql_identifier(preflight->user)),
+			   psprintf("At the source: ALTER ROLE %s BYPASSRLS; or, for the table's owner:"
+						" ALTER TABLE %s NO FORCE ROW LEVEL SECURITY;",
+						sql_identifier(preflight->user),
+						display));
 	if (rows->values[0][0][0] != 't')
 		report(preflight,
 			   item,

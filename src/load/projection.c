@@ -414,12 +414,22 @@ projection_names(const Projection *projection)
 }
 
 static const ProjectedColumn *
-find_column(const Projection *projection, const char *name)
+look_for_column(const Projection *projection, const char *name)
 {
 	for (int i = 0; i < projection->ncolumns; i++)
 		if (strcmp(projection->columns[i].name, name) == 0)
 			return &projection->columns[i];
-	elog(ERROR, "column \"%s\" is not projected", name);
+	return NULL;
+}
+
+static const ProjectedColumn *
+find_column(const Projection *projection, const char *name)
+{
+	const ProjectedColumn *column = look_for_column(projection, name);
+
+	if (column == NULL)
+		elog(ERROR, "column \"%s\" is not projected", name);
+	return column;
 }
 
 char *
@@ -446,14 +456,15 @@ append_columns(StringInfo sql, const Projection *projection, TupleDesc desc, con
 	for (int i = 0; i < desc->natts; i++)
 	{
 		Form_pg_attribute att = TupleDescAttr(desc, i);
-		const ProjectedColumn *column = find_column(projection, NameStr(att->attname));
-		bool whole = guard == NULL || column->plain >= 0;
+		const ProjectedColumn *column = look_for_column(projection, NameStr(att->attname));
+		bool whole = guard == NULL || column == NULL || column->plain >= 0;
 
 		appendStringInfo(sql,
 						 "%s%s%s%s::%s",
 						 sql->len > 0 ? ", " : "",
 						 whole ? "" : psprintf("(CASE WHEN %s THEN ", guard),
-						 column->sql,
+						 column == NULL ? "NULL"
+										: column->sql, /* the source has no such column any more */
 						 whole ? "" : " END)",
 						 sql_type(att->atttypid, att->atttypmod));
 	}

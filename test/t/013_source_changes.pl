@@ -198,6 +198,44 @@ is(state_of($warehouse, 'raw.a'), 'paused', 'a default that went into the rows')
 at_warehouse(q{SELECT depipe.resync('raw.a')});
 goes_on('a', 'a default that went into the rows, resync');
 
+# ---- columns that are gone
+
+at_source('CREATE TABLE o (id int PRIMARY KEY, gone text, old_name text)', q{INSERT INTO o SELECT n, 'x', 'y' FROM generate_series(1, 9) n});
+at_warehouse(q{SELECT depipe.create_load('raw.o', server => 'shop', source => 'public.o')},
+	q{SELECT depipe.create_load('raw.o2', server => 'shop', source => 'public.o', columns => '{"twice": "id * 2"}')});
+is_status($warehouse, "raw.$_", 'succeeded', 'columns') foreach qw(o o2);
+at_source('ALTER TABLE o DROP gone', 'ALTER TABLE o RENAME old_name TO new_name', q{UPDATE o SET new_name = 'z' WHERE id < 4});
+refresh($warehouse, 'raw.o');
+is(state_of($warehouse, 'raw.o'), 'paused', 'a column dropped and one renamed');
+at_warehouse(q{SELECT depipe.resync('raw.o')});
+is_status($warehouse, 'raw.o', 'succeeded', 'a column dropped and one renamed, resync');
+is_value($warehouse, 'SELECT count(*), count(gone), count(old_name), count(new_name) FROM raw.o', '9|0|0|9',
+	'what the source has no more is empty');
+is_same($source, $warehouse, 'o', 'what it has', columns => 'id, new_name');
+at_warehouse(q{SELECT depipe.resync('raw.o2')});
+is_status($warehouse, 'raw.o2', 'succeeded', 'with an expression, resync');
+is_value($warehouse, 'SELECT count(*), count(gone), count(old_name), count(new_name), sum(twice) FROM raw.o2', '9|0|0|9|90', 'with an expression');
+at_source(q{INSERT INTO o VALUES (20, 'w')});
+is_status($warehouse, 'raw.o', 'succeeded', 'and streams');
+is_same($source, $warehouse, 'o', 'and streams', columns => 'id, new_name');
+at_source(q{ALTER TABLE o ADD gone text DEFAULT 'd'}, q{UPDATE o SET new_name = 'v' WHERE id = 1});
+refresh($warehouse, 'raw.o');
+is(state_of($warehouse, 'raw.o'), 'paused', 'a column that was gone comes back with a default');
+at_warehouse(q{SELECT depipe.resync('raw.o')});
+is_status($warehouse, 'raw.o', 'succeeded', 'a column that was gone comes back, resync');
+is_same($source, $warehouse, 'o', 'a column that was gone comes back', columns => 'id, new_name, gone');
+
+# ---- row security at the source
+
+at_source('CREATE ROLE reader LOGIN REPLICATION', 'CREATE TABLE secret (id int PRIMARY KEY)', 'ALTER TABLE secret OWNER TO reader',
+	'ALTER TABLE secret ENABLE ROW LEVEL SECURITY', 'ALTER TABLE secret FORCE ROW LEVEL SECURITY',
+	'GRANT CREATE ON DATABASE postgres TO reader');
+add_server($source, $warehouse, 'weak');
+at_warehouse(q{ALTER USER MAPPING FOR CURRENT_USER SERVER weak OPTIONS (ADD user 'reader')},
+	q{SELECT depipe.create_load('raw.secret', server => 'weak', source => 'public.secret')});
+is_value($warehouse, q{SELECT count(*) FROM depipe.check_source('weak') WHERE NOT ok AND detail ~ 'row security'}, 1,
+	'check_source sees forced row security');
+
 # ---- an identity column of the target that is no key, as pg_dump -s makes it
 
 my $columns = 'id int PRIMARY KEY, n int GENERATED ALWAYS AS IDENTITY, t text';
