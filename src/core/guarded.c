@@ -43,6 +43,8 @@ guarded_run(GuardedWork work, void *argument)
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
 	ErrorData *error = NULL;
+	bool was_writing = depipe_is_writing;
+	Oid was_writing_to = depipe_writing_to;
 
 	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(context);
@@ -60,7 +62,8 @@ guarded_run(GuardedWork work, void *argument)
 	{
 		MemoryContextSwitchTo(context);
 		error = CopyErrorData();
-		depipe_is_writing = false;
+		depipe_is_writing = was_writing;
+		depipe_writing_to = was_writing_to;
 		FlushErrorState();
 		/* also before an error goes on: the session would be left in an aborted block */
 		RollbackAndReleaseCurrentSubTransaction();

@@ -28,6 +28,7 @@
 #define OPERATOR_ROLE "depipe_operator"
 
 bool depipe_is_writing = false;
+Oid depipe_writing_to = InvalidOid;
 
 static void
 set_locally(const char *name, const char *value)

@@ -69,6 +69,9 @@ extern void identity_without_jit(void);
  */
 extern bool depipe_is_writing;
 
+/* The table that it writes to, with its partitions: the only one that the trigger lets pass. */
+extern Oid depipe_writing_to;
+
 /* Raise 42501 unless the current user owns the relation (or is superuser). */
 extern void identity_check_table_owner(Oid relid, const char *display_name);
 

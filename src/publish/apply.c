@@ -130,8 +130,10 @@ execute_counted(ApplyTable *table, const char *sql, Snapshot snapshot)
 	before = written_so_far(table->target->relid);
 	triggers_begin(sql, SKIP_NONE);
 	depipe_is_writing = true;
+	depipe_writing_to = table->target->relid;
 	execute(table, sql, snapshot);
 	depipe_is_writing = false;
+	depipe_writing_to = InvalidOid;
 	triggers_end();
 	after = written_so_far(table->target->relid);
 	identity_restore(&identity);

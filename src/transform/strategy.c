@@ -93,10 +93,30 @@ target_is_empty(const StrategyContext *context)
 	return empty;
 }
 
+/*
+ * Deleting all rows would empty, or be refused by, the tables whose foreign
+ * keys refer to them.  Without a key there is no other way.
+ */
+static bool
+may_replace_all(const StrategyContext *context)
+{
+	const Transform *transform = context->transform;
+
+	if (!table_is_referenced(transform->target->relid) || target_is_empty(context))
+		return true;
+	if (transform->key == NIL || transform->rebuild)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("rows of %s cannot all be replaced", transform->target->display),
+				 errdetail("Foreign keys of other tables refer to them."),
+				 errhint("Drop these foreign keys first, or keep the key of the transform.")));
+	return false;
+}
+
 /* ---- full ---- */
 
 static void
-full_offer(const StrategyContext *context, StrategyOffer *offer)
+offer_full(const StrategyContext *context, StrategyOffer *offer)
 {
 	offer->possible = true;
 	if (strcmp(context->transform->mode, "full") == 0)
@@ -116,6 +136,17 @@ full_offer(const StrategyContext *context, StrategyOffer *offer)
 		offer->reason_code = "differences_suffice";
 		offer->detail = "Only what differs needs to be written.";
 	}
+}
+
+static void
+full_offer(const StrategyContext *context, StrategyOffer *offer)
+{
+	offer_full(context, offer);
+	if (!offer->possible || strcmp(offer->reason_code, "initial") == 0 || may_replace_all(context))
+		return;
+	offer->possible = false;
+	offer->reason_code = "referenced";
+	offer->detail = "Foreign keys refer to the table: only what differs is written.";
 }
 
 static char *

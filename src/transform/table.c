@@ -5,7 +5,9 @@
  *
  * The guard is a statement trigger that refuses direct changes.  It fires
  * always, also for replication, and depends on the extension, so that DROP
- * EXTENSION takes it along.
+ * EXTENSION takes it along.  A statement on a partition does not fire it, so
+ * that a table with partitions has one for each row, which the server copies to
+ * its partitions, and each partition one for TRUNCATE.
  *
  *-------------------------------------------------------------------------
  */
@@ -16,10 +18,13 @@
 #include "access/table.h"
 #include "catalog/dependency.h"
 #include "catalog/index.h"
+#include "catalog/partition.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_collation.h"
+#include "catalog/pg_inherits.h"
 #include "commands/trigger.h"
 #include "core/catalog_idle.h"
+#include "core/guarded.h"
 #include "core/identity.h"
 #include "core/sqltext.h"
 #include "executor/spi.h"
@@ -29,6 +34,12 @@
 #include "utils/syscache.h"
 
 #define GUARD_TRIGGER "depipe_refuse_dml"
+
+/* of a table with partitions, for each row: partitions have it, too, whenever they come */
+#define GUARD_ROWS "depipe_refuse_rows"
+
+/* of each partition: what no trigger for each row sees */
+#define GUARD_TRUNCATE "depipe_refuse_truncate"
 
 PG_FUNCTION_INFO_V1(depipe_refuse_dml);
 
@@ -184,44 +195,133 @@ table_check_columns(const Transform *transform, const Shape *shape)
 				 errhint("Declare the transform again with replace => true.")));
 }
 
-void
-table_change_columns(const Target *target, TupleDesc columns)
+/* What goes with a column that is dropped, beside its values. */
+static void
+say_what_goes(Relation rel, const char *column)
 {
-	Relation rel = relation_open(target->relid, AccessShareLock);
-	TupleDesc present = RelationGetDescr(rel);
-	StringInfoData sql;
-	const char *separator = "";
+	AttrNumber attnum = get_attnum(RelationGetRelid(rel), column);
+	StringInfoData names;
+	ListCell *cell;
 
-	initStringInfo(&sql);
-	appendStringInfo(&sql, "ALTER TABLE %s ", target->display);
+	initStringInfo(&names);
+	foreach(cell, RelationGetIndexList(rel))
+	{
+		Relation index = index_open(lfirst_oid(cell), AccessShareLock);
+
+		for (int i = 0; i < index->rd_index->indnatts; i++)
+			if (index->rd_index->indkey.values[i] == attnum)
+				appendStringInfo(&names,
+								 "%sindex %s",
+								 names.len > 0 ? ", " : "",
+								 sql_relation(lfirst_oid(cell)));
+		index_close(index, AccessShareLock);
+	}
+	if (names.len > 0)
+		ereport(
+			NOTICE,
+			(errmsg("column \"%s\" of %s is dropped", column, sql_relation(RelationGetRelid(rel))),
+			 errdetail("With it goes %s.", names.data)));
+}
+
+static void
+append_action(StringInfo sql, const char *action)
+{
+	appendStringInfo(sql, "%s%s", sql->len > 0 ? ", " : "", action);
+}
+
+/* Changes of the columns that are there; in place where their values can be cast. */
+static void
+append_changes(StringInfo sql, Relation rel, TupleDesc columns, bool in_place)
+{
+	TupleDesc present = RelationGetDescr(rel);
+
 	for (int i = 0; i < present->natts; i++)
 	{
 		Form_pg_attribute att = TupleDescAttr(present, i);
 		Form_pg_attribute wanted = find_column(columns, NameStr(att->attname));
+		const char *name = sql_identifier(NameStr(att->attname));
+		const char *type;
 
 		if (att->attisdropped || att->attgenerated != '\0' ||
 			(wanted != NULL && same_type(wanted, att)))
 			continue;
-		appendStringInfo(&sql,
-						 "%sDROP COLUMN %s",
-						 separator,
-						 sql_identifier(NameStr(att->attname)));
-		separator = ", ";
+		if (wanted != NULL && in_place)
+		{
+			type = sql_type(wanted->atttypid, wanted->atttypmod);
+			append_action(sql, psprintf("ALTER COLUMN %s TYPE %s", name, type));
+			if (OidIsValid(wanted->attcollation))
+				appendStringInfo(sql, " COLLATE %s", collation_text(wanted->attcollation));
+			appendStringInfo(sql, " USING %s::%s", name, type);
+			continue;
+		}
+		say_what_goes(rel, NameStr(att->attname));
+		append_action(sql, psprintf("DROP COLUMN %s", name));
 	}
+}
+
+static void
+append_new_columns(StringInfo sql, Relation rel, TupleDesc columns, bool in_place)
+{
 	for (int i = 0; i < columns->natts; i++)
 	{
 		Form_pg_attribute wanted = TupleDescAttr(columns, i);
-		Form_pg_attribute att = find_column(present, NameStr(wanted->attname));
+		Form_pg_attribute att = find_column(RelationGetDescr(rel), NameStr(wanted->attname));
 
-		if (att != NULL && same_type(wanted, att))
+		if (att != NULL && (in_place || same_type(wanted, att)))
 			continue;
-		appendStringInfo(&sql, "%sADD COLUMN ", separator);
-		append_column_definition(&sql, wanted);
-		separator = ", ";
+		append_action(sql, "ADD COLUMN ");
+		append_column_definition(sql, wanted);
 	}
+}
+
+typedef struct Change
+{
+	const Target *target;
+	TupleDesc columns;
+	bool in_place;
+} Change;
+
+static bool
+change_work(void *argument)
+{
+	Change *change = argument;
+	Relation rel = relation_open(change->target->relid, AccessShareLock);
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	append_changes(&sql, rel, change->columns, change->in_place);
+	append_new_columns(&sql, rel, change->columns, change->in_place);
 	relation_close(rel, NoLock);
-	if (separator[0] != '\0')
-		execute_as(target->owner, sql.data);
+	if (sql.len > 0)
+		execute_as(change->target->owner,
+				   psprintf("ALTER TABLE %s %s", change->target->display, sql.data));
+	return true;
+}
+
+/* Values that cannot be cast are made anew with their column. */
+void
+table_change_columns(const Target *target, TupleDesc columns)
+{
+	Change change = {target, columns, true};
+
+	if (guarded_run(change_work, &change) == NULL)
+		return;
+	change.in_place = false;
+	(void) change_work(&change);
+}
+
+bool
+table_is_referenced(Oid relid)
+{
+	Relation rel = relation_open(relid, AccessShareLock);
+	TriggerDesc *triggers = rel->trigdesc;
+	bool found = false;
+
+	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
+		if (RI_FKey_trigger_type(triggers->triggers[i].tgfoid) == RI_TRIGGER_PK)
+			found = true;
+	relation_close(rel, NoLock);
+	return found;
 }
 
 /* ---- key ---- */
@@ -313,36 +413,78 @@ table_drop_key(const Target *target, List *key)
 
 /* ---- guard ---- */
 
-void
-table_ensure_guard(const Target *target)
+static bool
+has_trigger(Oid relid, const char *name)
 {
+	return OidIsValid(get_trigger_oid(relid, name, true));
+}
+
+static void
+make_trigger(const Target *target, Oid relid, const char *name, const char *events,
+			 const char *each)
+{
+	const char *table = sql_relation(relid);
 	StringInfoData sql;
 
-	if (OidIsValid(get_trigger_oid(target->relid, GUARD_TRIGGER, true)))
+	if (has_trigger(relid, name))
 		return;
 	initStringInfo(&sql);
 	appendStringInfo(&sql,
-					 "CREATE TRIGGER " GUARD_TRIGGER
-					 " BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON %s"
-					 " FOR EACH STATEMENT EXECUTE FUNCTION depipe.refuse_dml();"
-					 "ALTER TABLE %s ENABLE ALWAYS TRIGGER " GUARD_TRIGGER ";"
-					 "ALTER TRIGGER " GUARD_TRIGGER " ON %s DEPENDS ON EXTENSION depipe",
-					 target->display,
-					 target->display,
-					 target->display);
+					 "CREATE TRIGGER %s BEFORE %s ON %s FOR EACH %s"
+					 " EXECUTE FUNCTION depipe.refuse_dml();"
+					 "ALTER TABLE %s ENABLE ALWAYS TRIGGER %s;"
+					 "ALTER TRIGGER %s ON %s DEPENDS ON EXTENSION depipe",
+					 name,
+					 events,
+					 table,
+					 each,
+					 table,
+					 name,
+					 name,
+					 table);
 	execute_as(target->owner, sql.data);
+}
+
+static void
+drop_trigger(const Target *target, Oid relid, const char *name)
+{
+	StringInfoData sql;
+
+	if (!has_trigger(relid, name))
+		return;
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "DROP TRIGGER %s ON %s", name, sql_relation(relid));
+	execute_as(target->owner, sql.data);
+}
+
+void
+table_ensure_guard(const Target *target)
+{
+	ListCell *cell;
+
+	make_trigger(target,
+				 target->relid,
+				 GUARD_TRIGGER,
+				 "INSERT OR UPDATE OR DELETE OR TRUNCATE",
+				 "STATEMENT");
+	if (get_rel_relkind(target->relid) != RELKIND_PARTITIONED_TABLE)
+		return;
+	make_trigger(target, target->relid, GUARD_ROWS, "INSERT OR UPDATE OR DELETE", "ROW");
+	foreach(cell, find_all_inheritors(target->relid, AccessShareLock, NULL))
+		if (lfirst_oid(cell) != target->relid &&
+			get_rel_relkind(lfirst_oid(cell)) != RELKIND_FOREIGN_TABLE)
+			make_trigger(target, lfirst_oid(cell), GUARD_TRUNCATE, "TRUNCATE", "STATEMENT");
 }
 
 void
 table_drop_guard(const Target *target)
 {
-	StringInfoData sql;
+	ListCell *cell;
 
-	if (!OidIsValid(get_trigger_oid(target->relid, GUARD_TRIGGER, true)))
-		return;
-	initStringInfo(&sql);
-	appendStringInfo(&sql, "DROP TRIGGER " GUARD_TRIGGER " ON %s", target->display);
-	execute_as(target->owner, sql.data);
+	drop_trigger(target, target->relid, GUARD_TRIGGER);
+	drop_trigger(target, target->relid, GUARD_ROWS);
+	foreach(cell, find_all_inheritors(target->relid, AccessShareLock, NULL))
+		drop_trigger(target, lfirst_oid(cell), GUARD_TRUNCATE);
 }
 
 void
@@ -353,6 +495,53 @@ table_drop(const Target *target)
 	initStringInfo(&sql);
 	appendStringInfo(&sql, "DROP TABLE %s", target->display);
 	execute_as(target->owner, sql.data);
+}
+
+/* The table whose guard it is: of a partition, that at the root. */
+static Oid
+guarded_table(Relation rel)
+{
+	/* asked for each row, and mostly the same */
+	static Oid last = InvalidOid;
+	static Oid root = InvalidOid;
+
+	if (!rel->rd_rel->relispartition)
+		return RelationGetRelid(rel);
+	if (last != RelationGetRelid(rel))
+	{
+		root = llast_oid(get_partition_ancestors(RelationGetRelid(rel)));
+		last = RelationGetRelid(rel);
+	}
+	return root;
+}
+
+/* Is the table being published, or may anything be done to it? */
+static bool
+may_write(TriggerData *trigger)
+{
+	Oid relid = guarded_table(trigger->tg_relation);
+
+	if (depipe_is_writing && depipe_writing_to == relid)
+		return true;
+	/* a partition that was detached has kept it */
+	if (strcmp(trigger->tg_trigger->tgname, GUARD_TRUNCATE) == 0 &&
+		relid == RelationGetRelid(trigger->tg_relation))
+		return true;
+	if (!depipe_allow_target_dml)
+		return false;
+	if (TRIGGER_FIRED_FOR_STATEMENT(trigger->tg_event))
+		published_note_table(RelationGetRelid(trigger->tg_relation));
+	return true;
+}
+
+/* A trigger for each row passes the row on. */
+static Datum
+go_on(TriggerData *trigger)
+{
+	if (TRIGGER_FIRED_FOR_STATEMENT(trigger->tg_event))
+		return PointerGetDatum(NULL);
+	return PointerGetDatum(TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) ? trigger->tg_newtuple
+																	  : trigger->tg_trigtuple);
 }
 
 /* The trigger function of the guard. */
@@ -366,14 +555,9 @@ depipe_refuse_dml(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("function \"%s\" was not called by trigger manager", "refuse_dml")));
-	if (depipe_is_writing)
-		return PointerGetDatum(NULL);
-	if (depipe_allow_target_dml)
-	{
-		published_note_table(RelationGetRelid(trigger->tg_relation));
-		return PointerGetDatum(NULL);
-	}
-	display = sql_relation(RelationGetRelid(trigger->tg_relation));
+	if (may_write(trigger))
+		return go_on(trigger);
+	display = sql_relation(guarded_table(trigger->tg_relation));
 	ereport(ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 			 errmsg("table %s is maintained by a transform", display),

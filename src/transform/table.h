@@ -30,7 +30,14 @@ extern bool table_only_adds(Oid relid, TupleDesc columns);
 /* As table_difference() for a refresh, raising 42804. */
 extern void table_check_columns(const Transform *transform, const Shape *shape);
 
-/* Give the table these columns: adds, drops, and replaces those whose type changed. */
+/* Does a foreign key point at the table? */
+extern bool table_is_referenced(Oid relid);
+
+/*
+ * Give the table these columns: adds, drops, and changes the types of others,
+ * in place where their values can be cast.  A NOTICE says what goes with those
+ * that are dropped.
+ */
 extern void table_change_columns(const Target *target, TupleDesc columns);
 
 /* Is there a unique index on these columns, also for NULLs?  True for no columns. */

@@ -630,7 +630,9 @@ fill_table(Target *target, const CreateArguments *arguments, const Shape *shape,
 	if (other_columns)
 	{
 		table_change_columns(target, shape->columns);
-		transform_set_rebuild(target->id);
+		/* rows that keep their key are updated */
+		if (arguments->key == NIL || !table_has_key(target, arguments->key))
+			transform_set_rebuild(target->id);
 	}
 	if (arguments->populate)
 		populate(target, replacing && rebuild);
