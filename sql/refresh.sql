@@ -91,7 +91,32 @@ SELECT target, status, reason FROM depipe.refresh('r.second', upstream => true);
 SELECT depipe.create_transform('r.first', 'SELECT id FROM r.other', key => '{id}', replace => true);
 SELECT target, status FROM depipe.refresh('r.second', upstream => true);
 
+-- a key that is longer than an entry of an index
+CREATE TABLE r.texts (id integer, body text);
+INSERT INTO r.texts SELECT g, (SELECT string_agg(md5(g::text || h), '') FROM generate_series(1, 200) h) FROM generate_series(1, 2) g;
+SELECT depipe.create_transform('r.long', 'SELECT DISTINCT id, body FROM r.texts');
+SELECT id, length(body) FROM r.long ORDER BY id;
+INSERT INTO r.texts SELECT 3, body || 'x' FROM r.texts WHERE id = 1;
+INSERT INTO r.texts SELECT 3, body || 'x' FROM r.texts WHERE id = 1;
+DELETE FROM r.texts WHERE id = 1;
+SELECT status, strategy, inserted, updated, deleted FROM depipe.refresh('r.long');
+SELECT status, strategy FROM depipe.refresh('r.long');
+SELECT id, length(body) FROM r.long ORDER BY id;
+SELECT regexp_replace(pg_get_indexdef(indexrelid), '.* USING ', '') FROM pg_index WHERE indrelid = 'r.long'::regclass;
+-- ... that comes later
+DELETE FROM r.texts;
+INSERT INTO r.texts VALUES (1, 'short');
+SELECT depipe.create_transform('r.later', 'SELECT body, count(*) AS n FROM r.texts GROUP BY body');
+INSERT INTO r.texts SELECT 2, (SELECT string_agg(md5(h::text), '') FROM generate_series(1, 200) h);
+SELECT status, strategy, reason, inserted, updated, deleted FROM depipe.refresh('r.later');
+INSERT INTO r.texts SELECT 2, body FROM r.texts WHERE id = 2;
+SELECT status, strategy, reason, inserted, updated, deleted FROM depipe.refresh('r.later');
+SELECT regexp_replace(pg_get_indexdef(indexrelid), '.* USING ', '') FROM pg_index WHERE indrelid = 'r.later'::regclass;
+SELECT depipe.verify('r.later');
+-- ... of the same rows twice
+SELECT depipe.create_transform('r.twice', 'SELECT body FROM r.texts', key => '{body}');
+
 SET client_min_messages = warning;
 SELECT count(depipe.drop_transform(target, true))
-FROM unnest(ARRAY['r.second', 'r.first', 'r.of_view', 'r.of_view_keyed', 'r.of_part']) AS target;
+FROM unnest(ARRAY['r.long', 'r.later', 'r.second', 'r.first', 'r.of_view', 'r.of_view_keyed', 'r.of_part']) AS target;
 DROP SCHEMA r CASCADE;

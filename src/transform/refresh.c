@@ -52,6 +52,9 @@
 /* Unless lock_timeout says another time: for what others do to a target (VACUUM, ALTER TABLE). */
 #define LONGEST_WAIT_MS 10000
 
+/* program_limit_exceeded */
+#define KEY_TOO_LONG "54000"
+
 /* A target, or its inputs, could not be locked in time. */
 typedef struct LockFailure
 {
@@ -80,8 +83,9 @@ typedef struct SliceNode
 	const Strategy *strategy;
 	StrategyOffer offer;
 	PublishStatus outcome;
-	bool whole; /* the outcome covers the whole target */
-	char *seen; /* what the delta was made of; NULL: nobody tells of its changes */
+	bool whole;        /* the outcome covers the whole target */
+	bool key_too_long; /* for an entry of the index */
+	char *seen;        /* what the delta was made of; NULL: nobody tells of its changes */
 } SliceNode;
 
 /* ---- before the snapshot ---- */
@@ -396,9 +400,29 @@ make_and_publish(void *argument)
 	else
 		publish_delta(node, delta);
 	node->whole = node->strategy->whole;
+	/* rolled back, and done again with another index */
+	node->key_too_long = node->outcome == PUBLISH_ERROR &&
+						 strcmp(node->run->error_sqlstate, KEY_TOO_LONG) == 0 &&
+						 table_key_is_plain(target, node->transform->key);
+	if (node->key_too_long)
+		return false;
 	if (node->outcome == PUBLISH_DONE || node->outcome == PUBLISH_NOTHING)
 		table_make_key(target, node->transform->key);
 	return true;
+}
+
+static bool
+publish_with_hashed_key(void *argument)
+{
+	SliceNode *node = argument;
+	Run *run = node->run;
+
+	run->status = RUN_RUNNING;
+	run->reason = run->error_sqlstate = run->error_message = run->error_hint = NULL;
+	node->outcome = PUBLISH_BLOCKED;
+	table_hash_key(node->transform->target, node->transform->key);
+	CommandCounterIncrement();
+	return make_and_publish(node);
 }
 
 /* ---- after ---- */
@@ -498,6 +522,8 @@ refresh_node(Slice *slice, Target *target, Run *run)
 	}
 	failure = lock_failure(slice, target->id);
 	error = failure != NULL ? failure->error : guarded_run(make_and_publish, &node);
+	if (error == NULL && node.key_too_long)
+		error = guarded_run(publish_with_hashed_key, &node);
 	if (error != NULL)
 	{
 		run_set_error(run, error);

@@ -28,6 +28,7 @@
 #include "core/identity.h"
 #include "core/sqltext.h"
 #include "executor/spi.h"
+#include "nodes/primnodes.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -352,6 +353,40 @@ index_serves(Relation index, Relation rel, List *key)
 	return true;
 }
 
+/* Is it the index over a hash of exactly these columns?  See table_make_key(). */
+static bool
+index_serves_hashed(Relation index, Relation rel, List *key)
+{
+	List *expressions = RelationGetIndexExpressions(index);
+	FuncExpr *hash;
+	FuncExpr *image;
+	List *columns;
+	ListCell *cell;
+
+	if (!index->rd_index->indisunique || !index->rd_index->indisvalid ||
+		RelationGetIndexPredicate(index) != NIL || index->rd_index->indnkeyatts != 1 ||
+		list_length(expressions) != 1 || !IsA(linitial(expressions), FuncExpr))
+		return false;
+	hash = linitial(expressions);
+	if (hash->funcid != F_SHA256 || !IsA(linitial(hash->args), FuncExpr))
+		return false;
+	image = linitial(hash->args);
+	if (list_length(image->args) != 1 || !IsA(linitial(image->args), RowExpr))
+		return false;
+	columns = ((RowExpr *) linitial(image->args))->args;
+	if (list_length(columns) != list_length(key))
+		return false;
+	foreach(cell, key)
+	{
+		Var *column = list_nth(columns, foreach_current_index(cell));
+
+		if (!IsA(column, Var) ||
+			column->varattno != get_attnum(RelationGetRelid(rel), lfirst(cell)))
+			return false;
+	}
+	return true;
+}
+
 static Oid
 find_key_index(const Target *target, List *key)
 {
@@ -363,7 +398,8 @@ find_key_index(const Target *target, List *key)
 	{
 		Relation index = index_open(lfirst_oid(cell), AccessShareLock);
 
-		if (!OidIsValid(found) && index_serves(index, rel, key))
+		if (!OidIsValid(found) &&
+			(index_serves(index, rel, key) || index_serves_hashed(index, rel, key)))
 			found = lfirst_oid(cell);
 		index_close(index, AccessShareLock);
 	}
@@ -377,24 +413,91 @@ table_has_key(const Target *target, List *key)
 	return key == NIL || OidIsValid(find_key_index(target, key));
 }
 
+static char *
+key_columns(List *key)
+{
+	StringInfoData columns;
+	ListCell *cell;
+
+	initStringInfo(&columns);
+	foreach(cell, key)
+		appendStringInfo(&columns,
+						 "%s%s",
+						 columns.len > 0 ? ", " : "",
+						 sql_identifier(lfirst(cell)));
+	return columns.data;
+}
+
+typedef struct MakeKey
+{
+	const Target *target;
+	List *key;
+	bool hashed;
+} MakeKey;
+
+static bool
+make_key_work(void *argument)
+{
+	MakeKey *make = argument;
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	appendStringInfo(&sql,
+					 make->hashed ? "CREATE UNIQUE INDEX ON %s"
+									" (pg_catalog.sha256(depipe.row_image(ROW(%s))))"
+								  : "CREATE UNIQUE INDEX ON %s (%s) NULLS NOT DISTINCT",
+					 make->target->display,
+					 key_columns(make->key));
+	execute_as(make->target->owner, sql.data);
+	return true;
+}
+
+/*
+ * A key can be longer than an entry of an index: then the index is over a hash
+ * of it.  That the key is unique every refresh proves by itself.
+ */
 void
 table_make_key(const Target *target, List *key)
 {
-	StringInfoData sql;
-	ListCell *cell;
-	const char *separator = "";
+	MakeKey make = {target, key, false};
+	ErrorData *error;
 
 	if (table_has_key(target, key))
 		return;
-	initStringInfo(&sql);
-	appendStringInfo(&sql, "CREATE UNIQUE INDEX ON %s (", target->display);
-	foreach(cell, key)
-	{
-		appendStringInfo(&sql, "%s%s", separator, sql_identifier(lfirst(cell)));
-		separator = ", ";
-	}
-	appendStringInfoString(&sql, ") NULLS NOT DISTINCT");
-	execute_as(target->owner, sql.data);
+	error = guarded_run(make_key_work, &make);
+	if (error == NULL)
+		return;
+	if (error->sqlerrcode != ERRCODE_PROGRAM_LIMIT_EXCEEDED)
+		ThrowErrorData(error);
+	table_hash_key(target, key);
+}
+
+void
+table_hash_key(const Target *target, List *key)
+{
+	MakeKey make = {target, key, true};
+
+	table_drop_key(target, key);
+	(void) make_key_work(&make);
+	/* DROP EXTENSION takes it along, as it does the guard */
+	execute_as(target->owner,
+			   psprintf("ALTER INDEX %s DEPENDS ON EXTENSION depipe",
+						sql_relation(find_key_index(target, key))));
+}
+
+bool
+table_key_is_plain(const Target *target, List *key)
+{
+	Oid index = key == NIL ? InvalidOid : find_key_index(target, key);
+	Relation rel;
+	bool plain;
+
+	if (!OidIsValid(index) || OidIsValid(get_index_constraint(index)))
+		return false;
+	rel = index_open(index, AccessShareLock);
+	plain = RelationGetIndexExpressions(rel) == NIL;
+	index_close(rel, AccessShareLock);
+	return plain;
 }
 
 /* An index that belongs to a constraint is the user's and stays. */

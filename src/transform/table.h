@@ -47,6 +47,12 @@ extern bool table_has_key(const Target *target, List *key);
 extern void table_make_key(const Target *target, List *key);
 extern void table_drop_key(const Target *target, List *key);
 
+/* Is there such an index, of depipe's own, over the columns themselves? */
+extern bool table_key_is_plain(const Target *target, List *key);
+
+/* In place of it one over a hash of the columns, of any length. */
+extern void table_hash_key(const Target *target, List *key);
+
 /* The trigger that refuses direct changes: made when missing. */
 extern void table_ensure_guard(const Target *target);
 extern void table_drop_guard(const Target *target);
