@@ -305,13 +305,17 @@ bag_difference_by_values(Delta *delta, const char *incoming, const char *target)
 static TupleDesc
 image_columns(Delta *delta)
 {
-	TupleDesc columns = CreateTemplateTupleDesc(delta->columns->natts);
+	TupleDesc columns;
 	int count = 0;
 
 	for (int i = 0; i < delta->columns->natts; i++)
 		if (!equality_is_image(TupleDescAttr(delta->columns, i)))
+			count++;
+	columns = CreateTemplateTupleDesc(count);
+	count = 0;
+	for (int i = 0; i < delta->columns->natts; i++)
+		if (!equality_is_image(TupleDescAttr(delta->columns, i)))
 			TupleDescCopyEntry(columns, ++count, delta->columns, i + 1);
-	columns->natts = count;
 	return columns;
 }
 
