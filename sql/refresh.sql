@@ -116,7 +116,17 @@ SELECT depipe.verify('r.later');
 -- ... of the same rows twice
 SELECT depipe.create_transform('r.twice', 'SELECT body FROM r.texts', key => '{body}');
 
+-- more rows in quarantine than fit into memory: no file is left
+SET work_mem = '64kB';
+CREATE TABLE r.many (id integer PRIMARY KEY, body text);
+INSERT INTO r.many SELECT g, repeat(md5(g::text), 3) FROM generate_series(1, 5000) g;
+SELECT depipe.create_transform('r.many_made', 'SELECT id, body FROM r.many', populate => false);
+SELECT depipe.add_constraint('r.many_made', depipe.satisfies('id % 2 = 0'), on_violation => 'quarantine');
+SELECT status, inserted, quarantined FROM depipe.refresh('r.many_made');
+SELECT status, inserted, quarantined FROM depipe.refresh('r.many_made');
+RESET work_mem;
+
 SET client_min_messages = warning;
 SELECT count(depipe.drop_transform(target, true))
-FROM unnest(ARRAY['r.long', 'r.later', 'r.second', 'r.first', 'r.of_view', 'r.of_view_keyed', 'r.of_part']) AS target;
+FROM unnest(ARRAY['r.many_made', 'r.long', 'r.later', 'r.second', 'r.first', 'r.of_view', 'r.of_view_keyed', 'r.of_part']) AS target;
 DROP SCHEMA r CASCADE;

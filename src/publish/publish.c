@@ -790,6 +790,23 @@ publish_states(List *states, Snapshot snapshot)
 	return retries;
 }
 
+/* They are stored by now; what they have on disk must not outlive the transaction. */
+static void
+forget_set_aside(List *states)
+{
+	ListCell *cell;
+	ListCell *other;
+
+	foreach(cell, states)
+	{
+		ItemState *state = lfirst(cell);
+
+		foreach(other, state->set_aside)
+			delta_destroy(((SetAside *) lfirst(other))->rows);
+		state->set_aside = NIL;
+	}
+}
+
 /* Every SPI call ends in SPI's own memory: what is said about an item outlives it. */
 static void
 keep_results(List *items, MemoryContext context)
@@ -828,6 +845,7 @@ publish(List *items, Snapshot snapshot)
 	}
 	retries = publish_states(states, snapshot);
 	keep_results(items, context);
+	forget_set_aside(states);
 	SPI_finish();
 	return retries;
 }
