@@ -309,6 +309,11 @@ image_columns(Delta *delta)
 	int count = 0;
 
 	for (int i = 0; i < delta->columns->natts; i++)
+		count += equality_is_image(TupleDescAttr(delta->columns, i)) ? 0 : 1;
+	/* 18 finds the attributes by their number, which must not change afterwards */
+	columns = CreateTemplateTupleDesc(count);
+	count = 0;
+	for (int i = 0; i < delta->columns->natts; i++)
 		if (!equality_is_image(TupleDescAttr(delta->columns, i)))
 			count++;
 	columns = CreateTemplateTupleDesc(count);
