@@ -150,6 +150,7 @@ SELECT tried(q), count(*), CASE WHEN tried(q) <> 'same' THEN q END AS query FROM
 	$$SELECT x.a FROM ROWS FROM (generate_series(1, 2), generate_series(1, 3)) AS x (a, b)$$,
 	$$VALUES (1, 'a'), (2, 'b')$$,
 	$$TABLE u$$,
+	$$SELECT id FROM k WHERE id BETWEEN 0 AND 5 AND s = 1 AND (n BETWEEN 1 AND 3 AND dt IS NOT NULL) OR (bo OR v = 'x') OR NOT bo$$,
 	$$SELECT k AS whole, k.id FROM k$$,
 	$$SELECT to_jsonb(k) AS whole FROM k$$,
 	$$SELECT to_jsonb(q) AS whole FROM (SELECT id, v AS "V v" FROM k) q$$,

@@ -50,6 +50,27 @@ flatten_query(Query *query)
 	return qualify_flatten(query);
 }
 
+/* BETWEEN is an AND of its own; in the text it becomes part of the one that it stands in. */
+static Node *
+flatten_bool(BoolExpr *expression)
+{
+	List *args = NIL;
+	ListCell *cell;
+
+	if (expression->boolop == NOT_EXPR)
+		return (Node *) expression;
+	foreach(cell, expression->args)
+	{
+		BoolExpr *inner = lfirst(cell);
+
+		if (IsA(inner, BoolExpr) && inner->boolop == expression->boolop)
+			args = list_concat_copy(args, inner->args);
+		else
+			args = lappend(args, inner);
+	}
+	return (Node *) makeBoolExpr(expression->boolop, args, -1);
+}
+
 static Node *
 flatten_mutator(Node *node, void *context)
 {
@@ -58,6 +79,8 @@ flatten_mutator(Node *node, void *context)
 	if (IsA(node, Query))
 		return (Node *) flatten_query((Query *) node);
 	node = expression_tree_mutator(node, flatten_mutator, context);
+	if (IsA(node, BoolExpr))
+		return flatten_bool((BoolExpr *) node);
 	return IsA(node, ArrayCoerceExpr) ? qualify_array_cast((ArrayCoerceExpr *) node) : node;
 }
 
