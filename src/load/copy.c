@@ -138,10 +138,11 @@ check_storage(LoadTask *task, CopySource *source)
 	bool partitioned = task->source->kind == RELKIND_PARTITIONED_TABLE;
 	SourceRows *rows;
 
-	source_command(
-		source->connection,
-		psprintf("LOCK TABLE %s%s IN ACCESS SHARE MODE", partitioned ? "" : "ONLY ", table),
-		"lock a table");
+	/* as LOCK TABLE, for whom may read some columns only, too */
+	(void) source_query(source->connection,
+						1,
+						psprintf("SELECT '' FROM %s%s LIMIT 0", partitioned ? "" : "ONLY ", table),
+						"lock a table");
 	rows = source_query(
 		source->connection,
 		1,
