@@ -844,6 +844,12 @@ LANGUAGE C
 AS 'MODULE_PATHNAME', 'depipe_refuse_dml';
 COMMENT ON FUNCTION depipe.refuse_dml() IS 'trigger of the tables that transforms maintain: refuses direct changes';
 
+CREATE FUNCTION depipe.unexpected_row(there boolean)
+RETURNS boolean
+LANGUAGE C
+AS 'MODULE_PATHNAME', 'depipe_unexpected_row';
+COMMENT ON FUNCTION depipe.unexpected_row(boolean) IS 'internal: ends the statement of a batch that finds a row, or none, against what its source says';
+
 CREATE FUNCTION depipe.create_transform(
 	target text,
 	query text,

@@ -53,6 +53,8 @@ INSERT INTO matrix.function VALUES
 	('may_see_definition', $$depipe.may_see_definition('matrix.made')$$, 'sropm'),
 	('may_read', $$depipe.may_read('matrix', 'made')$$, 'sropm'),
 	('validator', $$depipe.validator('{}', 'pg_catalog.pg_foreign_server'::regclass)$$, 'sropm'),
+	-- only for depipe's own statements
+	('unexpected_row', NULL, NULL),
 	-- triggers: refused by the server to be called at all
 	('refuse_dml', NULL, NULL),
 	('count_kept', NULL, NULL),

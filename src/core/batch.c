@@ -54,6 +54,7 @@ make_desc(TupleDesc columns)
 	TupleDescInitEntry(desc, DELTA_TIME, "_depipe_time", TIMESTAMPTZOID, -1, 0);
 	TupleDescInitEntry(desc, DELTA_PAIR, "_depipe_pair", INT8OID, -1, 0);
 	TupleDescInitEntry(desc, DELTA_REPLACED, "_depipe_replaced", BOOLOID, -1, 0);
+	TupleDescInitEntry(desc, DELTA_BEFORE, "_depipe_before", INT2OID, -1, 0);
 	for (int i = 1; i <= columns->natts; i++)
 		TupleDescCopyEntry(desc, DELTA_FIXED + i, columns, i);
 	return desc;
@@ -282,7 +283,7 @@ delta_key_attributes(Oid relid, List *key_names, AttrNumber **attnums)
 
 void
 delta_put_row(Delta *delta, int64 weight, int64 sequence, XLogRecPtr lsn, TimestampTz time,
-			  int64 pair, bool replaced, const Datum *values, const bool *nulls)
+			  int64 pair, int before, const Datum *values, const bool *nulls)
 {
 	Datum row[MaxTupleAttributeNumber + 1];
 	bool row_nulls[MaxTupleAttributeNumber + 1];
@@ -292,11 +293,13 @@ delta_put_row(Delta *delta, int64 weight, int64 sequence, XLogRecPtr lsn, Timest
 	row[DELTA_LSN - 1] = LSNGetDatum(lsn);
 	row[DELTA_TIME - 1] = TimestampTzGetDatum(time);
 	row[DELTA_PAIR - 1] = Int64GetDatum(pair);
-	row[DELTA_REPLACED - 1] = BoolGetDatum(replaced);
+	row[DELTA_REPLACED - 1] = BoolGetDatum(false);
+	row[DELTA_BEFORE - 1] = Int16GetDatum(before);
 	memset(row_nulls, 0, DELTA_FIXED);
 	row_nulls[DELTA_LSN - 1] = (lsn == InvalidXLogRecPtr);
 	row_nulls[DELTA_TIME - 1] = (time == 0);
 	row_nulls[DELTA_PAIR - 1] = (pair == 0);
+	row_nulls[DELTA_BEFORE - 1] = (before == BEFORE_UNKNOWN);
 	memcpy(row + DELTA_FIXED, values, sizeof(Datum) * delta->columns->natts);
 	memcpy(row_nulls + DELTA_FIXED, nulls, sizeof(bool) * delta->columns->natts);
 	tuplestore_putvalues(delta->rows, delta->desc, row, row_nulls);
@@ -315,7 +318,7 @@ delta_append(Delta *delta, int64 weight, const Datum *values, const bool *nulls)
 				  delta->lsn,
 				  delta->time,
 				  0,
-				  false,
+				  BEFORE_UNKNOWN,
 				  values,
 				  nulls);
 }
@@ -625,6 +628,40 @@ with_pairs(Delta *delta, TupleTableSlot *slot, const int64 *sequences, int *nseq
 	return all;
 }
 
+/*
+ * A row that is set aside leaves the one that its key had before in place; not
+ * one that it does not continue, which is gone at the source.
+ */
+static void
+leave_deletion(Delta *delta, TupleTableSlot *slot)
+{
+	int before;
+	bool no_lsn;
+	bool no_time;
+	XLogRecPtr lsn;
+	TimestampTz time;
+
+	slot_getallattrs(slot);
+	if (DatumGetInt64(slot->tts_values[DELTA_WEIGHT - 1]) < 0 || slot->tts_isnull[DELTA_BEFORE - 1])
+		return;
+	before = DatumGetInt16(slot->tts_values[DELTA_BEFORE - 1]);
+	if (before != BEFORE_OTHER && before != BEFORE_GONE)
+		return;
+	no_lsn = slot->tts_isnull[DELTA_LSN - 1];
+	no_time = slot->tts_isnull[DELTA_TIME - 1];
+	lsn = no_lsn ? InvalidXLogRecPtr : DatumGetLSN(slot->tts_values[DELTA_LSN - 1]);
+	time = no_time ? 0 : DatumGetTimestampTz(slot->tts_values[DELTA_TIME - 1]);
+	delta_put_row(delta,
+				  -1,
+				  delta->next_sequence++,
+				  lsn,
+				  time,
+				  0,
+				  before == BEFORE_OTHER ? BEFORE_SAME : BEFORE_UNKNOWN,
+				  slot->tts_values + DELTA_FIXED,
+				  slot->tts_isnull + DELTA_FIXED);
+}
+
 Delta *
 delta_split(Delta *delta, const int64 *sequences, int nsequences)
 {
@@ -644,6 +681,8 @@ delta_split(Delta *delta, const int64 *sequences, int nsequences)
 
 		CHECK_FOR_INTERRUPTS();
 		copy_row(contains(moved, nsequences, sequence) ? out : delta, slot);
+		if (contains(moved, nsequences, sequence))
+			leave_deletion(delta, slot);
 	}
 	ExecDropSingleTupleTableSlot(slot);
 	tuplestore_end(all);

@@ -15,6 +15,7 @@
  *		_depipe_time		timestamptz	commit time of it; NULL if local
  *		_depipe_pair		int8	sequence of the other half of a key change
  *		_depipe_replaced	bool	an old image whose key has a new image here
+ *		_depipe_before		int2	what the key had before the batch (BEFORE_*); NULL: not known
  *
  * followed by the table's own columns that the filler owns (neither dropped
  * nor generated; columns that only the target has are left alone) in their
@@ -58,10 +59,26 @@
 #define DELTA_TIME 4
 #define DELTA_PAIR 5
 #define DELTA_REPLACED 6
-#define DELTA_FIXED 6
+#define DELTA_BEFORE 7
+#define DELTA_FIXED 7
+
+/* What the changes of a batch say of the row that its key had before the batch. */
+#define BEFORE_UNKNOWN (-1) /* nothing; the new image, if any, continues whatever was there */
+#define BEFORE_NONE 0       /* there was none */
+#define BEFORE_SAME 1       /* there was one, which the new image continues, or which is deleted */
+#define BEFORE_OTHER 2      /* there was one, which went; the new image is another row */
+#define BEFORE_GONE 3       /* whatever was there went; the new image is another row */
 
 /* names that no table managed by depipe may use for its own columns */
 #define DELTA_COLUMN_PREFIX "_depipe_"
+
+/* What a change says of its key as it was just before the change. */
+typedef enum DeltaClaim
+{
+	CLAIM_NOTHING,
+	CLAIM_ABSENT, /* it had no row: INSERT */
+	CLAIM_PRESENT /* it had one: UPDATE, DELETE */
+} DeltaClaim;
 
 /* A row some of whose columns the source did not send. */
 typedef struct PartialRow
@@ -70,6 +87,7 @@ typedef struct PartialRow
 	XLogRecPtr lsn;
 	TimestampTz time;
 	int64 pair;    /* 0: none */
+	int before;    /* BEFORE_* */
 	Datum *values; /* of delta->columns */
 	bool *nulls;
 	Bitmapset *unknown; /* members are indexes (from 0) into the columns */
@@ -93,12 +111,15 @@ typedef struct Delta
 	bool clear;
 	bool old_images; /* every changed or deleted row's whole old image is there */
 	Tuplestorestate *rows;
-	int64 nrows;      /* in rows */
-	int64 changes;    /* taken in, before folding */
-	int64 new_images; /* rows with a weight > 0 */
-	XLogRecPtr lsn;   /* of the rows given next: set by the filler per source */
-	TimestampTz time; /* transaction, 0 when local */
-	List *partial;    /* of PartialRow, after delta_finish */
+	int64 nrows;       /* in rows */
+	int64 changes;     /* taken in, before folding */
+	int64 new_images;  /* rows with a weight > 0 */
+	XLogRecPtr lsn;    /* of the rows given next: set by the filler per source */
+	TimestampTz time;  /* transaction, 0 when local */
+	DeltaClaim claim;  /* of the change given next, also set by the filler */
+	bool checked;      /* what the changes say of their keys is to be verified in the table */
+	bool contradicted; /* a change's claim was not so: the key does not tell the rows apart */
+	List *partial;     /* of PartialRow, after delta_finish */
 	int64 next_sequence;
 	struct DeltaFold *fold; /* NULL: rows are appended as they are */
 } Delta;

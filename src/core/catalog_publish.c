@@ -331,10 +331,12 @@ catalog_keys_desc(void)
 }
 
 CatalogRows *
-catalog_quarantine_supersede(int32 target_id, TupleDesc desc, Tuplestorestate *rows, uint64 nrows)
+catalog_quarantine_supersede(int32 target_id, TupleDesc desc, Tuplestorestate *rows, uint64 nrows,
+							 bool *touched)
 {
 	CatalogArg args[] = {ARG_INT4(target_id)};
 	CatalogRows *previous;
+	CatalogRows *kept;
 
 	previous = catalog_execute_from("DELETE FROM depipe.quarantined_row q USING _depipe_keys k"
 									" WHERE q.target_id OPERATOR(pg_catalog.=) $1"
@@ -348,16 +350,17 @@ catalog_quarantine_supersede(int32 target_id, TupleDesc desc, Tuplestorestate *r
 									desc,
 									rows,
 									nrows);
-	(void) catalog_execute_from("UPDATE depipe.quarantined_row q SET previous_key = NULL"
+	kept = catalog_execute_from("UPDATE depipe.quarantined_row q SET previous_key = NULL"
 								" FROM _depipe_keys k"
 								" WHERE q.target_id OPERATOR(pg_catalog.=) $1 AND k.present"
-								" AND " PREVIOUS_IS_KEY,
+								" AND " PREVIOUS_IS_KEY " RETURNING 1",
 								lengthof(args),
 								args,
 								"_depipe_keys",
 								desc,
 								rows,
 								nrows);
+	*touched = previous->count > 0 || kept->count > 0;
 	return previous;
 }
 

@@ -68,10 +68,11 @@ extern CatalogRows *catalog_quarantined_image(int32 target_id, ArrayType *key);
 /*
  * Delete the quarantined rows of these keys (a relation with the columns
  * "key" text[], "present" boolean); returns the previous keys of those rows.
- * Present keys are no longer anyone's previous key.
+ * Present keys are no longer anyone's previous key.  touched: were there any?
  */
 extern CatalogRows *catalog_quarantine_supersede(int32 target_id, TupleDesc desc,
-												 Tuplestorestate *rows, uint64 nrows);
+												 Tuplestorestate *rows, uint64 nrows,
+												 bool *touched);
 extern TupleDesc catalog_keys_desc(void);
 
 /*

@@ -14,6 +14,10 @@
  * new image names the sequence of the deletion (pair), so that whoever sets
  * the new image aside keeps the old row in place.
  *
+ * Of each key it is known, as far as the changes say so, whether it had a row
+ * before the batch, and whether the newest image continues that row: who sets
+ * an image aside leaves only the row in place that it continues.
+ *
  * Invariants: one entry per key; an entry with unknown columns has weight +1
  * and a base key or base_lost; memory is that of the delta's context.
  *
@@ -103,6 +107,7 @@ fold_create(Delta *delta)
 	fold->max_order = 1024;
 	fold->order = palloc(sizeof(FoldEntry *) * fold->max_order);
 	fold->kept = MemoryContextMemAllocated(fold->context, true);
+	delta->checked = true;
 	return fold;
 }
 
@@ -161,9 +166,25 @@ fold_copy_keys(DeltaFold *fold, const FoldEntry *from, Datum **keys, bool **null
 	}
 }
 
-/* The entry of the probe's key, made if it is new. */
+/* A key of which nothing is known yet: after a TRUNCATE it has no row. */
+static int8
+before_claim(Delta *delta, DeltaClaim claim)
+{
+	if (delta->fold->cleared && delta->fold->spilled == NULL)
+	{
+		delta->contradicted |= (claim == CLAIM_PRESENT);
+		return BEFORE_NONE;
+	}
+	return claim == CLAIM_ABSENT ? BEFORE_NONE
+								 : (claim == CLAIM_PRESENT ? BEFORE_SAME : BEFORE_UNKNOWN);
+}
+
+/*
+ * The entry of the probe's key, made if it is new.  claim: what the change
+ * says of it; where it is known to be otherwise, the delta is contradicted.
+ */
 static FoldEntry *
-enter(Delta *delta, FoldEntry *probe)
+enter(Delta *delta, FoldEntry *probe, DeltaClaim claim)
 {
 	DeltaFold *fold = delta->fold;
 	FoldEntry *entry = fold_find(fold, probe);
@@ -171,10 +192,14 @@ enter(Delta *delta, FoldEntry *probe)
 	bool found;
 
 	if (entry != NULL)
+	{
+		delta->contradicted |= (claim == (entry->present ? CLAIM_ABSENT : CLAIM_PRESENT));
 		return entry;
+	}
 	old = MemoryContextSwitchTo(fold->context);
 	entry = palloc0(sizeof(FoldEntry));
 	entry->hash = probe->hash;
+	entry->before = before_claim(delta, claim);
 	fold_copy_keys(fold, probe, &entry->keys, &entry->key_nulls);
 	MemoryContextSwitchTo(old);
 	foldtable_insert(fold->table, entry, &found)->entry = entry;
@@ -187,7 +212,15 @@ enter(Delta *delta, FoldEntry *probe)
 	return entry;
 }
 
-/* Replace the entry's image; pair and unknown are set by the caller before. */
+int
+fold_before(const FoldEntry *entry)
+{
+	if (!entry->present || !entry->gone || entry->before == BEFORE_NONE)
+		return entry->before;
+	return entry->before == BEFORE_SAME ? BEFORE_OTHER : BEFORE_GONE;
+}
+
+/* Replace the entry's image; pair, gone and unknown are set by the caller before. */
 static void
 set_image(Delta *delta, FoldEntry *entry, bool present, const Datum *values, const bool *nulls)
 {
@@ -206,10 +239,12 @@ set_image(Delta *delta, FoldEntry *entry, bool present, const Datum *values, con
 	row[DELTA_TIME - 1] = TimestampTzGetDatum(delta->time);
 	row[DELTA_PAIR - 1] = Int64GetDatum(entry->pair);
 	row[DELTA_REPLACED - 1] = BoolGetDatum(false);
+	row[DELTA_BEFORE - 1] = Int16GetDatum(fold_before(entry));
 	memset(row_nulls, 0, DELTA_FIXED);
 	row_nulls[DELTA_LSN - 1] = (delta->lsn == InvalidXLogRecPtr);
 	row_nulls[DELTA_TIME - 1] = (delta->time == 0);
 	row_nulls[DELTA_PAIR - 1] = (entry->pair == 0);
+	row_nulls[DELTA_BEFORE - 1] = (fold_before(entry) == BEFORE_UNKNOWN);
 	if (values != row + DELTA_FIXED)
 	{
 		memcpy(row + DELTA_FIXED, values, sizeof(Datum) * natts);
@@ -337,6 +372,7 @@ delete_old_key(Delta *delta, FoldEntry *old_entry, const Datum *old_values, cons
 	int64 pair = old_entry->pair;
 
 	old_entry->pair = 0;
+	old_entry->gone = true;
 	old_entry->unknown = NULL;
 	set_image(delta, old_entry, false, old_values, old_nulls);
 	return pair != 0 ? pair : old_entry->sequence;
@@ -359,7 +395,7 @@ put_upsert(Delta *delta, FoldEntry *resolved, const Datum *old_values, const boo
 		int natts = delta->columns->natts;
 		Datum *whole = palloc(sizeof(Datum) * natts);
 		bool *whole_nulls = palloc(sizeof(bool) * natts);
-		FoldEntry *old_entry = enter(delta, probe_for(delta, old_values, old_nulls));
+		FoldEntry *old_entry = enter(delta, probe_for(delta, old_values, old_nulls), delta->claim);
 
 		/* set_image uses the scratch row: keep the new image aside */
 		memcpy(whole, row, sizeof(Datum) * natts);
@@ -370,9 +406,15 @@ put_upsert(Delta *delta, FoldEntry *resolved, const Datum *old_values, const boo
 		pfree(whole);
 		pfree(whole_nulls);
 	}
-	entry = enter(delta, probe_for(delta, row, row_nulls));
+	entry = enter(delta,
+				  probe_for(delta, row, row_nulls),
+				  old_values != NULL && delta->claim == CLAIM_PRESENT ? CLAIM_ABSENT
+																	  : delta->claim);
 	if (old_values != NULL)
+	{
 		entry->pair = resolved->pair;
+		entry->gone = true; /* it is not the row that came from there */
+	}
 	entry->unknown = resolved->unknown;
 	entry->base_keys = resolved->base_keys;
 	entry->base_nulls = resolved->base_nulls;
@@ -397,7 +439,7 @@ fold_upsert(Delta *delta, const Datum *values, const bool *nulls, const Bitmapse
 	/* the hot path: whole image, same key */
 	if (unknown == NULL && !moved)
 	{
-		FoldEntry *entry = enter(delta, probe_for(delta, values, nulls));
+		FoldEntry *entry = enter(delta, probe_for(delta, values, nulls), delta->claim);
 
 		entry->unknown = NULL;
 		entry->base_lost = false;
@@ -518,9 +560,11 @@ fold_upsert_based(Delta *delta, const Datum *values, const bool *nulls, FoldBase
 void
 fold_delete(Delta *delta, const Datum *values, const bool *nulls)
 {
-	FoldEntry *entry = enter(delta, probe_for(delta, values, nulls));
+	FoldEntry *entry = enter(delta, probe_for(delta, values, nulls), delta->claim);
 
 	delta->changes++;
+	entry->pair = 0; /* of a row that was moved here: the deletion of its old key stays */
+	entry->gone = true;
 	entry->unknown = NULL;
 	entry->base_lost = false;
 	set_image(delta, entry, false, values, nulls);
@@ -593,6 +637,7 @@ make_partial(Delta *delta, FoldEntry *entry)
 	partial->lsn = nulls[DELTA_LSN - 1] ? InvalidXLogRecPtr : DatumGetLSN(row[DELTA_LSN - 1]);
 	partial->time = nulls[DELTA_TIME - 1] ? 0 : DatumGetTimestampTz(row[DELTA_TIME - 1]);
 	partial->pair = entry->pair;
+	partial->before = fold_before(entry);
 	partial->values = row + DELTA_FIXED;
 	partial->nulls = nulls + DELTA_FIXED;
 	partial->unknown = bms_copy(entry->unknown);

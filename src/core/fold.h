@@ -48,7 +48,7 @@ extern void fold_finish(Delta *delta);
 
 /* Write one row with its fixed columns (batch.c). */
 extern void delta_put_row(Delta *delta, int64 weight, int64 sequence, XLogRecPtr lsn,
-						  TimestampTz time, int64 pair, bool replaced, const Datum *values,
+						  TimestampTz time, int64 pair, int before, const Datum *values,
 						  const bool *nulls);
 
 /* An empty delta of the same shape and owner, without a fold (batch.c). */

@@ -317,6 +317,45 @@ find_wanted(Delta *delta)
 	return wanted;
 }
 
+static void
+read_before(FoldEntry *version, Datum value, bool isnull)
+{
+	int before = isnull ? BEFORE_UNKNOWN : DatumGetInt16(value);
+
+	version->gone = !version->present || before == BEFORE_OTHER || before == BEFORE_GONE;
+	version->before = before == BEFORE_OTHER ? BEFORE_SAME
+											 : (before == BEFORE_GONE ? BEFORE_UNKNOWN : before);
+}
+
+/*
+ * A version knows of its key as it was when the one before it was put on disk:
+ * the last one is to know of the batch.  Its tuple is made in the current
+ * context.
+ */
+static void
+join_versions(Delta *delta, FoldEntry **versions, int count, FoldEntry *last)
+{
+	Datum *values = palloc(sizeof(Datum) * delta->desc->natts);
+	bool *nulls = palloc(sizeof(bool) * delta->desc->natts);
+	int was = fold_before(last);
+
+	for (int i = 0; i < count; i++)
+	{
+		const FoldEntry *next = i + 1 < count ? versions[i + 1] : last;
+
+		delta->contradicted |= next->before == (versions[i]->present ? BEFORE_NONE : BEFORE_SAME);
+		last->gone |= versions[i]->gone;
+	}
+	if (count > 0)
+		last->before = versions[0]->before;
+	if (fold_before(last) == was)
+		return;
+	fold_deform(delta, last->tuple, values, nulls);
+	values[DELTA_BEFORE - 1] = Int16GetDatum(fold_before(last));
+	nulls[DELTA_BEFORE - 1] = (fold_before(last) == BEFORE_UNKNOWN);
+	last->tuple = heap_form_minimal_tuple_compat(delta->desc, values, nulls);
+}
+
 /* A version that was on disk, in the current context. */
 static FoldEntry *
 read_version(Delta *delta, TupleTableSlot *slot)
@@ -345,6 +384,7 @@ read_version(Delta *delta, TupleTableSlot *slot)
 		version->keys[i] = values[DELTA_FIXED + delta->keys[i] - 1];
 		version->key_nulls[i] = nulls[DELTA_FIXED + delta->keys[i] - 1];
 	}
+	read_before(version, values[DELTA_BEFORE - 1], nulls[DELTA_BEFORE - 1]);
 	version->base_keys = version->keys;
 	version->base_nulls = version->key_nulls;
 	return version;
@@ -453,6 +493,8 @@ put_entry(Merge *merge, FoldEntry *entry)
 static void
 merge_key(Merge *merge, FoldEntry **versions, int count)
 {
+	FoldEntry *in_memory;
+
 	for (int i = 0; i < count; i++)
 	{
 		FoldEntry *base;
@@ -464,8 +506,17 @@ merge_key(Merge *merge, FoldEntry **versions, int count)
 			take_base(merge->delta, versions[i], base);
 	}
 	fill_wanted(merge, versions, count);
-	if (!merge->in_memory || fold_find(merge->delta->fold, versions[0]) == NULL)
-		put_entry(merge, versions[count - 1]);
+	in_memory = merge->in_memory ? fold_find(merge->delta->fold, versions[0]) : NULL;
+	if (in_memory != NULL)
+	{
+		MemoryContext old = MemoryContextSwitchTo(merge->delta->fold->context);
+
+		join_versions(merge->delta, versions, count, in_memory);
+		MemoryContextSwitchTo(old);
+		return;
+	}
+	join_versions(merge->delta, versions, count - 1, versions[count - 1]);
+	put_entry(merge, versions[count - 1]);
 }
 
 /* The versions of all keys with one hash, in the order of their sequences. */

@@ -20,6 +20,8 @@ typedef struct FoldEntry
 {
 	uint32 hash;
 	bool present; /* the key has a row after the batch */
+	bool gone;    /* what it had before the batch was deleted or moved away */
+	int8 before;  /* BEFORE_UNKNOWN, BEFORE_NONE or BEFORE_SAME: had it a row? */
 	bool base_lost;
 	Datum *keys;
 	bool *key_nulls;
@@ -67,6 +69,8 @@ extern FoldEntry *fold_find(DeltaFold *fold, FoldEntry *probe);
 
 /* Into the current context. */
 extern void fold_copy_keys(DeltaFold *fold, const FoldEntry *from, Datum **keys, bool **nulls);
+/* BEFORE_* of the entry as it is. */
+extern int fold_before(const FoldEntry *entry);
 extern void fold_deform(Delta *delta, MinimalTuple tuple, Datum *values, bool *nulls);
 
 /*

@@ -50,6 +50,7 @@ next_partial(DeltaReader *reader)
 	reader->sequence = partial->sequence;
 	reader->weight = 1;
 	reader->pair = partial->pair;
+	reader->before = partial->before;
 	reader->lsn = partial->lsn;
 	reader->time = partial->time;
 	reader->replaced = false;
@@ -81,6 +82,9 @@ delta_read_next(DeltaReader *reader)
 					   ? 0
 					   : DatumGetTimestampTz(slot->tts_values[DELTA_TIME - 1]);
 	reader->replaced = DatumGetBool(slot->tts_values[DELTA_REPLACED - 1]);
+	reader->before = slot->tts_isnull[DELTA_BEFORE - 1]
+						 ? BEFORE_UNKNOWN
+						 : DatumGetInt16(slot->tts_values[DELTA_BEFORE - 1]);
 	reader->unknown = NULL;
 	reader->partial = NULL;
 	reader->values = slot->tts_values + DELTA_FIXED;

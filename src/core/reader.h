@@ -19,6 +19,7 @@ typedef struct DeltaReader
 	XLogRecPtr lsn;
 	TimestampTz time;
 	bool replaced;
+	int before;               /* BEFORE_* */
 	const Bitmapset *unknown; /* NULL: whole */
 	const PartialRow *partial;
 	const Datum *values; /* of delta->columns */

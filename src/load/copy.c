@@ -426,6 +426,7 @@ target_work(void *argument)
 	say_left_out(task);
 	evolve_prepare_target(copy->session, task);
 	evolve_check_types(task);
+	evolve_check_key(task);
 	CommandCounterIncrement();
 	(void) publish_lock_target(task->target);
 	delta_destroy(delta_create(task->target->relid,

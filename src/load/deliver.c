@@ -249,6 +249,30 @@ park_by_hand(LoadSession *session, LoadTask *task, Delta *delta)
 	delta_destroy(delta);
 }
 
+/* The key does not tell the source's rows apart, or somebody has changed the table. */
+static void
+stop_diverged(LoadSession *session, LoadTask *task, const char *reason)
+{
+	park_discard(task->target->id);
+	session_stop_task(session,
+					  task,
+					  LOAD_NEEDS_RESYNC,
+					  ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+					  reason,
+					  session_resync_hint(task));
+}
+
+/* Two changes of the batch cannot both be of the row that the key names. */
+static bool
+stop_contradicted(LoadSession *session, LoadTask *task, Delta *delta)
+{
+	if (!delta->contradicted)
+		return false;
+	delta_destroy(delta);
+	stop_diverged(session, task, "the key does not identify one row of the source at each moment");
+	return true;
+}
+
 /* NULL when there is nothing to publish.  marks: of the target. */
 static Delivery *
 deliver_task(LoadSession *session, LoadTask *task, uint32 marks)
@@ -264,6 +288,8 @@ deliver_task(LoadSession *session, LoadTask *task, uint32 marks)
 		return NULL;
 	}
 	finish_delta(task, delta);
+	if (stop_contradicted(session, task, delta))
+		return NULL;
 	delta = projected(session, task, delta);
 	if (delta == NULL)
 		return NULL;
@@ -343,6 +369,9 @@ take_result(LoadSession *session, Delivery *delivery)
 			run->error_message = session_keep(task, item->run->error_message);
 			run->error_hint = session_keep(task, item->run->error_hint);
 			load_set_state(task->load, LOAD_STREAMING, item->reason, run->error_hint);
+			break;
+		case PUBLISH_DIVERGED:
+			stop_diverged(session, task, item->reason);
 			break;
 		case PUBLISH_BASE_LOST:
 			park_discard(task->target->id);

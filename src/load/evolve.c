@@ -436,6 +436,60 @@ column_too_narrow(LoadTask *task, const char *name, char **source_type)
 					format_type_extended(into, into_typmod, FORMAT_TYPE_TYPEMOD_GIVEN));
 }
 
+/*
+ * Would the target's column take key values for equal that the source tells
+ * apart?  Then one row would stand for several.
+ */
+static void
+check_key_column(LoadTask *task, const char *name)
+{
+	SourceColumn *column = source_table_column(task->source, name);
+	AttrNumber attnum = get_attnum(task->target->relid, name);
+	Oid from;
+	int32 from_typmod;
+	Oid into;
+	int32 into_typmod;
+	Oid collation;
+
+	if (column == NULL || attnum == InvalidAttrNumber || !evolve_type_exists(column->type_name))
+		return;
+	get_atttypetypmodcoll(task->target->relid, attnum, &into, &into_typmod, &collation);
+	parse_type_compat(column->type_name, &from, &from_typmod);
+	if (type_keeps_apart(from, into) &&
+		(!OidIsValid(collation) || get_collation_isdeterministic(collation) || column->loose))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_DATATYPE_MISMATCH),
+			 errmsg("key column \"%s\" of %s takes values for equal that the source tells apart",
+					name,
+					task->target->display),
+			 errdetail("It is %s%s there, and %s%s here.",
+					   column->type_name,
+					   column->loose ? " with a nondeterministic collation" : "",
+					   format_type_extended(into, into_typmod, FORMAT_TYPE_TYPEMOD_GIVEN),
+					   !OidIsValid(collation) || get_collation_isdeterministic(collation)
+						   ? ""
+						   : " with a nondeterministic collation"),
+			 errhint("ALTER TABLE %s ALTER COLUMN %s TYPE %s;",
+					 task->target->display,
+					 sql_identifier(name),
+					 OidIsValid(get_typcollation(from))
+						 ? psprintf("%s COLLATE pg_catalog.\"default\"", column->type_name)
+						 : column->type_name)));
+}
+
+void
+evolve_check_key(LoadTask *task)
+{
+	Identity identity;
+	ListCell *cell;
+
+	become_owner(task, &identity);
+	foreach(cell, task->key)
+		check_key_column(task, lfirst(cell));
+	restore_owner(&identity);
+}
+
 void
 evolve_check_types(LoadTask *task)
 {
@@ -794,6 +848,7 @@ evolve_take_recorded(LoadSession *session, LoadTask *task)
 		task->columns = not_left_out(task->load, evolve_recorded_names(task->load));
 	check_columns_here(task);
 	take_shared_columns(session, task);
+	evolve_check_key(task);
 	MemoryContextSwitchTo(old);
 }
 

@@ -222,3 +222,24 @@ type_holds(Oid from, int32 from_typmod, Oid into, int32 into_typmod)
 		return time_holds(from, from_typmod, into, into_typmod);
 	return parts_hold(from, from_typmod, into, into_typmod);
 }
+
+/*
+ * The types hold the values (type_holds); what is asked here is whether texts
+ * that differ can be equal as values of the other type: blanks at the end in a
+ * char(n), upper and lower case in a citext or a uuid, spaces in a jsonb.
+ */
+bool
+type_keeps_apart(Oid from, Oid into)
+{
+	from = getBaseType(from);
+	into = getBaseType(into);
+	if (from == into)
+		return true;
+	if (is_text(from))
+		return into == TEXTOID || into == VARCHAROID || into == NAMEOID || type_is_enum(into);
+	if (OidIsValid(get_element_type(from)) && OidIsValid(get_element_type(into)))
+		return type_keeps_apart(get_element_type(from), get_element_type(into));
+	if (OidIsValid(get_range_subtype(from)) && OidIsValid(get_range_subtype(into)))
+		return type_keeps_apart(get_range_subtype(from), get_range_subtype(into));
+	return into < FirstNormalObjectId || from >= FirstNormalObjectId || type_is_enum(into);
+}

@@ -15,4 +15,7 @@
  */
 extern bool type_holds(Oid from, int32 from_typmod, Oid into, int32 into_typmod);
 
+/* Are values of the one type that differ never equal as values of the other? */
+extern bool type_keeps_apart(Oid from, Oid into);
+
 #endif /* DEPIPE_LOAD_NARROWING_H */

@@ -485,7 +485,8 @@ projection_rows_sql(const Projection *projection, const char *relation, TupleDes
 }
 
 /*
- * Keyed: a new image that the filter does not let in deletes its key.  Bags:
+ * Keyed: a new image that the filter does not let in deletes its key; what the
+ * key had before it may have kept out, too (filtered_before).  Bags:
  * images, new or old, that it does not let in do not count.
  */
 static char *
@@ -502,12 +503,17 @@ delta_sql(const Projection *projection, Delta *from, Delta *into)
 				   keyed ? SOURCE_NAME "._depipe_passes" : NULL);
 	return psprintf("SELECT %s, " SOURCE_NAME "._depipe_sequence, " SOURCE_NAME
 					"._depipe_lsn, " SOURCE_NAME "._depipe_time, " SOURCE_NAME
-					"._depipe_pair, " SOURCE_NAME "._depipe_replaced, %s FROM"
+					"._depipe_pair, " SOURCE_NAME "._depipe_replaced, %s, %s FROM"
 					" (SELECT " SOURCE_NAME ".*, (CASE WHEN %s THEN %s ELSE false END) IS TRUE"
 					" AS _depipe_passes FROM %s " SOURCE_NAME ") " SOURCE_NAME "%s",
 					keyed ? "CASE WHEN " SOURCE_NAME "._depipe_passes THEN " SOURCE_NAME
 							"._depipe_weight ELSE (-1)::pg_catalog.int8 END"
 						  : SOURCE_NAME "._depipe_weight",
+					projection->filter == NULL
+						? SOURCE_NAME "._depipe_before"
+						: "(CASE WHEN " SOURCE_NAME "._depipe_before OPERATOR(pg_catalog.=) 0"
+						  " THEN 0 WHEN " SOURCE_NAME "._depipe_before OPERATOR(pg_catalog.>) 1"
+						  " THEN 3 END)::pg_catalog.int2",
 					columns.data,
 					keyed ? SOURCE_NAME "._depipe_weight OPERATOR(pg_catalog.>) 0" : "true",
 					filter,
@@ -607,6 +613,22 @@ map_base(const Projection *projection, const PartialRow *row, Delta *into, Parti
 	}
 }
 
+/* The filter may have kept out what the key had before. */
+static int
+filtered_before(int before)
+{
+	switch (before)
+	{
+		case BEFORE_NONE:
+			return BEFORE_NONE;
+		case BEFORE_OTHER:
+		case BEFORE_GONE:
+			return BEFORE_GONE;
+		default:
+			return BEFORE_UNKNOWN;
+	}
+}
+
 /* In into's context, current. */
 static PartialRow *
 map_partial(const Projection *projection, const PartialRow *row, Delta *into, TupleTableSlot *slot,
@@ -616,6 +638,8 @@ map_partial(const Projection *projection, const PartialRow *row, Delta *into, Tu
 	PartialRow *mapped = palloc0(sizeof(PartialRow));
 
 	*mapped = *row;
+	if (projection->filter != NULL)
+		mapped->before = filtered_before(row->before);
 	mapped->unknown = bms_copy(unknown);
 	mapped->values = palloc0(sizeof(Datum) * natts);
 	mapped->nulls = palloc0(sizeof(bool) * natts);
@@ -691,6 +715,7 @@ projection_apply(const Projection *projection, Target *target, Delta *from, Delt
 
 	project(projection, target, from, into);
 	into->clear = from->clear;
+	into->checked = from->checked;
 	into->next_sequence = Max(into->next_sequence, from->next_sequence);
 	if (from->partial != NIL && !project_partial(projection, target, from, into, reason))
 		return false;

@@ -372,6 +372,9 @@ extern void evolve_prepare_target(LoadSession *session, LoadTask *task);
 /* Raise 42804 when a column of it would round or cut what the source sends. */
 extern void evolve_check_types(LoadTask *task);
 
+/* Raises 42804 when the target takes keys for equal that the source tells apart. */
+extern void evolve_check_key(LoadTask *task);
+
 /*
  * The source sends a table in another layout than was recorded: add columns,
  * or stop the task.  Called between deliveries.

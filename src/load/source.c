@@ -46,6 +46,8 @@ describe_sql(Connection *connection, const char *schema_name, const char *table_
 {
 	bool has_generated = connection->version >= 120000;
 	bool has_ancestors = connection->version >= 120000;
+	bool has_loose = connection->version >= 120000;
+	bool has_nulls = connection->version >= 150000;
 
 	return psprintf(
 		"SELECT c.oid, c.relkind, c.relpersistence, c.relreplident, a.attname, a.atttypid,"
@@ -59,7 +61,15 @@ describe_sql(Connection *connection, const char *schema_name, const char *table_
 		"     AND CASE c.relreplident WHEN 'd' THEN i.indisprimary ELSE i.indisreplident END"
 		"     AND a.attnum = ANY (i.indkey)) END,"
 		" a.atthasmissing,"
-		" (a.attmissingval::text::text[])[1], %s, a.attnum, c.relfilenode"
+		" (a.attmissingval::text::text[])[1], %s, a.attnum, c.relfilenode, %s,"
+		/* a constraint that is checked later, or lets NULLs be, does not tell rows apart */
+		" (SELECT pg_catalog.string_agg((SELECT pg_catalog.string_agg(k.attnum::text, ' ')"
+		"     FROM pg_catalog.unnest(i.indkey) WITH ORDINALITY k(attnum, n)"
+		"     WHERE k.n <= i.indnkeyatts), ',')"
+		"   FROM pg_catalog.pg_index i WHERE i.indrelid = c.oid AND i.indisunique"
+		"   AND i.indimmediate AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL"
+		"   AND (%s OR NOT EXISTS (SELECT FROM pg_catalog.pg_attribute o"
+		"     WHERE o.attrelid = c.oid AND o.attnum = ANY (i.indkey) AND NOT o.attnotnull)))"
 		" FROM pg_catalog.pg_class c"
 		" JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
 		" LEFT JOIN pg_catalog.pg_attribute a"
@@ -70,6 +80,10 @@ describe_sql(Connection *connection, const char *schema_name, const char *table_
 						" FROM pg_catalog.pg_partition_ancestors(c.oid) x(relid)"
 						" WHERE x.relid <> c.oid)"
 					  : "NULL",
+		has_loose ? "EXISTS (SELECT FROM pg_catalog.pg_collation x"
+					" WHERE x.oid = a.attcollation AND NOT x.collisdeterministic)"
+				  : "false",
+		has_nulls ? "i.indnullsnotdistinct" : "false",
 		sql_literal(schema_name),
 		sql_literal(table_name));
 }
@@ -90,11 +104,33 @@ oid_list(const char *text)
 	return oids;
 }
 
+/* "1 2,3" */
+static List *
+lists_of_numbers(const char *text)
+{
+	List *lists = NIL;
+	List *numbers = NIL;
+
+	while (text != NULL && *text != '\0')
+	{
+		char *end;
+
+		numbers = lappend_int(numbers, strtol(text, &end, 10));
+		if (*end != ' ')
+		{
+			lists = lappend(lists, numbers);
+			numbers = NIL;
+		}
+		text = *end == '\0' ? NULL : end + 1;
+	}
+	return lists;
+}
+
 SourceTable *
 source_table_describe(Connection *connection, const char *schema_name, const char *table_name)
 {
 	SourceRows *rows = source_query(connection,
-									16,
+									18,
 									describe_sql(connection, schema_name, table_name),
 									"describe a table");
 	SourceTable *table;
@@ -109,6 +145,7 @@ source_table_describe(Connection *connection, const char *schema_name, const cha
 	table->persistence = rows->values[0][2][0];
 	table->identity = rows->values[0][3][0];
 	table->ancestors = oid_list(rows->values[0][13]);
+	table->unique = lists_of_numbers(rows->values[0][17]);
 	for (int i = 0; i < rows->count; i++)
 	{
 		char **row = rows->values[i];
@@ -122,6 +159,7 @@ source_table_describe(Connection *connection, const char *schema_name, const cha
 		column->type = strtoul(row[5], NULL, 10);
 		column->type_name = row[6];
 		column->user_type = column->type >= FirstGenbkiObjectId;
+		column->loose = is_true(row[16]);
 		column->not_null = is_true(row[7]);
 		column->generated = is_true(row[8]);
 		column->primary_key = row[9] == NULL ? 0 : atoi(row[9]);
@@ -247,6 +285,67 @@ all_in_identity(const SourceTable *table, const List *names)
 	return true;
 }
 
+/* Do the columns tell the rows apart at each moment? */
+static bool
+is_unique(const SourceTable *table, const List *key)
+{
+	ListCell *cell;
+
+	foreach(cell, table->unique)
+	{
+		List *left = list_copy(lfirst(cell));
+		ListCell *name;
+
+		foreach(name, key)
+			left = list_delete_int(left, source_table_column(table, lfirst(name))->number);
+		if (left == NIL)
+			return true;
+	}
+	return false;
+}
+
+/* "(a, b) or (c)": what would serve as a key; NULL: nothing. */
+static char *
+unique_texts(const SourceTable *table)
+{
+	StringInfoData text;
+	ListCell *cell;
+
+	initStringInfo(&text);
+	foreach(cell, table->unique)
+	{
+		ListCell *number;
+		const char *separator = text.len > 0 ? " or (" : "(";
+
+		foreach(number, (List *) lfirst(cell))
+		{
+			ListCell *column;
+
+			foreach(column, table->columns)
+				if (((SourceColumn *) lfirst(column))->number == lfirst_int(number))
+					appendStringInfo(&text,
+									 "%s%s",
+									 separator,
+									 sql_identifier(((SourceColumn *) lfirst(column))->name));
+			separator = ", ";
+		}
+		appendStringInfoChar(&text, ')');
+	}
+	return text.len > 0 ? text.data : NULL;
+}
+
+static char *
+names_text(const List *names)
+{
+	StringInfoData text;
+	ListCell *cell;
+
+	initStringInfo(&text);
+	foreach(cell, names)
+		appendStringInfo(&text, "%s%s", text.len > 0 ? ", " : "", sql_identifier(lfirst(cell)));
+	return text.data;
+}
+
 List *
 source_table_key(const SourceTable *table, const List *wanted)
 {
@@ -256,7 +355,7 @@ source_table_key(const SourceTable *table, const List *wanted)
 	if (wanted != NIL)
 		return list_copy(wanted);
 	names = primary_key(table);
-	if (names != NIL && all_in_identity(table, names))
+	if (names != NIL && all_in_identity(table, names) && is_unique(table, names))
 		return names;
 	if (source_table_full(table))
 		return NIL;
@@ -292,6 +391,19 @@ key_problem(const SourceTable *table, const List *key, char **hint)
 							column->name,
 							display);
 		}
+	}
+	if (key != NIL && !is_unique(table, key))
+	{
+		char *unique = unique_texts(table);
+
+		*hint = unique != NULL
+					? psprintf("Use a key that has all of %s.", unique)
+					: psprintf("At the source: a primary key, or a unique index on columns that are"
+							   " NOT NULL; or leave out the key and set REPLICA IDENTITY FULL.");
+		return psprintf("key (%s) does not identify a row of %s: it has no unique index on NOT NULL"
+						" columns of the key",
+						names_text(key),
+						display);
 	}
 	return NULL;
 }

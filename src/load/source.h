@@ -18,6 +18,7 @@ typedef struct SourceColumn
 	Oid type;        /* at the source */
 	char *type_name; /* as format_type says it there, qualified */
 	bool user_type;  /* not built into the server */
+	bool loose;      /* its collation takes texts that differ for equal */
 	bool not_null;
 	bool generated;
 	int primary_key; /* position in it, 0: not in it */
@@ -38,6 +39,7 @@ typedef struct SourceTable
 	List *columns;    /* of SourceColumn, in their order */
 	List *sent;       /* names of the columns to be published; NIL: all */
 	List *leaves;     /* see source_leaves(); of a table without partitions itself alone */
+	List *unique;     /* of lists of numbers of columns: one row for each combination, always */
 	List *ancestors;  /* OIDs of the partitioned tables that it is a partition of */
 	char *row_security_note;
 } SourceTable;

@@ -581,6 +581,9 @@ read_insert(LoadSession *session, Taker *taker, char *data, const char *end)
 
 	data++; /* 'N' */
 	rowreader_replicated(taker->reader, &data, end, taker->values, taker->nulls, &unknown);
+	/* rows of before a TRUNCATE that was ignored are there still */
+	taker->delta->claim = strcmp(taker->task->load->on_truncate, "ignore") == 0 ? CLAIM_NOTHING
+																				: CLAIM_ABSENT;
 	delta_upsert(taker->delta, taker->values, taker->nulls, unknown, NULL, NULL, false);
 }
 
@@ -597,6 +600,7 @@ read_update(LoadSession *session, Taker *taker, char *data, const char *end)
 		data++; /* 'N' */
 	}
 	rowreader_replicated(taker->reader, &data, end, taker->values, taker->nulls, &unknown);
+	taker->delta->claim = CLAIM_PRESENT;
 	delta_upsert(taker->delta,
 				 taker->values,
 				 taker->nulls,
@@ -611,6 +615,7 @@ read_delete(LoadSession *session, Taker *taker, char *data, const char *end)
 {
 	data++; /* 'K' or 'O' */
 	rowreader_replicated(taker->reader, &data, end, taker->values, taker->nulls, NULL);
+	taker->delta->claim = CLAIM_PRESENT;
 	delta_delete(taker->delta, taker->values, taker->nulls);
 }
 

@@ -52,6 +52,42 @@
 #include "utils/syscache.h"
 #include "utils/typcache.h"
 
+PG_FUNCTION_INFO_V1(depipe_unexpected_row);
+
+/* ---- keys that have rows, or none, against what the stream says ---- */
+
+static const char *unexpected = NULL;
+
+const char *
+apply_unexpected(void)
+{
+	const char *reason = unexpected;
+
+	unexpected = NULL;
+	return reason;
+}
+
+/*
+ * Called by the statements below, for a row of a delta whose key has a row in
+ * the target (argument: true) or none (false) against what the changes say.
+ */
+Datum
+depipe_unexpected_row(PG_FUNCTION_ARGS)
+{
+	if (!depipe_is_writing)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("depipe.unexpected_row() is for depipe's own statements")));
+	unexpected = PG_ARGISNULL(0) || !PG_GETARG_BOOL(0)
+					 ? "the source changed or deleted a row that the table does not have"
+					 : "the source inserted a row whose key the table has already";
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg_internal("%s", unexpected),
+			 errhint("The table was changed by somebody else, or its key does not tell the source's"
+					 " rows apart.")));
+}
+
 /* ---- executing and counting ---- */
 
 static void
@@ -280,6 +316,30 @@ append_order(StringInfo sql, Delta *delta, List *key_order)
 	}
 }
 
+#define BEFORE_IS(value) "d._depipe_before OPERATOR(pg_catalog.=) " value
+
+/* Evaluated per row that is there: a comparison, no query. */
+static void
+append_check_matched(StringInfo sql, Delta *delta)
+{
+	if (delta->checked)
+		appendStringInfoString(sql,
+							   " WHEN MATCHED AND CASE WHEN " BEFORE_IS(
+								   "0") " THEN depipe.unexpected_row(true) ELSE false END"
+										" THEN DO NOTHING");
+}
+
+/* Not DO NOTHING: rows without a match would not be looked at. */
+static void
+append_check_not_matched(StringInfo sql, Delta *delta)
+{
+	if (delta->checked)
+		appendStringInfoString(sql,
+							   " WHEN NOT MATCHED AND CASE WHEN " BEFORE_IS("1") " OR " BEFORE_IS(
+								   "2") " THEN depipe.unexpected_row(false) ELSE false END"
+										" THEN INSERT DEFAULT VALUES");
+}
+
 /*
  * New images, and deletions too unless they are left for later.  The executor
  * carries the subquery's whole row along: it has no column more than needed.
@@ -292,9 +352,10 @@ merge_sql(ApplyTable *table, bool with_deletions)
 
 	initStringInfo(&sql);
 	appendStringInfo(&sql,
-					 "MERGE INTO %s t USING (SELECT %s",
+					 "MERGE INTO %s t USING (SELECT %s%s",
 					 table->target->display,
-					 with_deletions ? "d._depipe_weight, " : "");
+					 with_deletions ? "d._depipe_weight, " : "",
+					 delta->checked ? "d._depipe_before, " : "");
 	sql_append_columns(&sql, delta->columns, "d");
 	appendStringInfo(&sql,
 					 " FROM %s d WHERE %s",
@@ -304,11 +365,13 @@ merge_sql(ApplyTable *table, bool with_deletions)
 	append_order(&sql, delta, table->key_order);
 	appendStringInfoString(&sql, ") d ON ");
 	append_key_match(&sql, delta);
+	append_check_matched(&sql, delta);
 	if (with_deletions)
 		appendStringInfoString(&sql,
 							   " WHEN MATCHED AND d._depipe_weight OPERATOR(pg_catalog.<) 0"
 							   " THEN DELETE");
 	append_set(&sql, delta);
+	append_check_not_matched(&sql, delta);
 	appendStringInfoString(&sql, " WHEN NOT MATCHED");
 	if (with_deletions)
 		appendStringInfoString(&sql, " AND d._depipe_weight OPERATOR(pg_catalog.>) 0");
@@ -327,13 +390,16 @@ delete_sql(Target *target, Delta *delta, bool all_keys)
 	StringInfoData sql;
 
 	initStringInfo(&sql);
+	appendStringInfo(&sql, "MERGE INTO %s t USING (SELECT d._depipe_before, ", target->display);
+	sql_append_columns(&sql, delta->columns, "d");
 	appendStringInfo(&sql,
-					 "DELETE FROM %s t USING %s d WHERE NOT d._depipe_replaced AND ",
-					 target->display,
-					 delta->name);
-	if (!all_keys)
-		appendStringInfoString(&sql, "d._depipe_weight OPERATOR(pg_catalog.<) 0 AND ");
+					 " FROM %s d WHERE NOT d._depipe_replaced%s) d ON ",
+					 delta->name,
+					 all_keys ? "" : " AND d._depipe_weight OPERATOR(pg_catalog.<) 0");
 	append_key_match(&sql, delta);
+	append_check_matched(&sql, delta);
+	appendStringInfoString(&sql, " WHEN MATCHED THEN DELETE");
+	append_check_not_matched(&sql, delta);
 	return sql.data;
 }
 

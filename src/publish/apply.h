@@ -48,4 +48,10 @@ extern List *apply_order(List *tables);
  */
 extern void apply_all(List *tables, Snapshot snapshot, ApplyTable **current);
 
+/*
+ * Why a key of the delta was found against what its changes say, when the last
+ * error was that; else NULL.  Asked once.
+ */
+extern const char *apply_unexpected(void);
+
 #endif /* DEPIPE_APPLY_H */

@@ -42,7 +42,7 @@ finish_partial(Delta *delta, PartialRow *partial, const Datum *base, const bool 
 				  partial->lsn,
 				  partial->time,
 				  partial->pair,
-				  false,
+				  partial->before,
 				  values,
 				  nulls);
 	partial->completed = true;
@@ -192,11 +192,11 @@ old_images_query(Target *target, Delta *delta)
 	if (delta->clear)
 		appendStringInfoString(&sql,
 							   "NULL::pg_catalog.pg_lsn, NULL::pg_catalog.timestamptz,"
-							   " NULL::pg_catalog.int8, true, ");
+							   " NULL::pg_catalog.int8, true, NULL::pg_catalog.int2, ");
 	else
 		appendStringInfoString(&sql,
 							   "d._depipe_lsn, d._depipe_time, NULL::pg_catalog.int8,"
-							   " true, ");
+							   " true, NULL::pg_catalog.int2, ");
 	sql_append_columns(&sql, delta->columns, "t");
 	appendStringInfo(&sql, " FROM %s t", target->display);
 	if (!delta->clear)

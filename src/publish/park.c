@@ -26,6 +26,9 @@
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
 
+/* Weight of a parked row that is another one than its key had: that one goes first. */
+#define PARKED_ANOTHER 2
+
 /* Rows of the first piece of the park that is read, and of any; each takes a share of memory. */
 #define PIECE_FIRST 100
 #define PIECE_MOST 5000
@@ -48,6 +51,14 @@ column_names(Delta *delta, const Bitmapset *columns, bool *isnull)
 	return PointerGetDatum(array);
 }
 
+/* Is the image one of a row that its key did not have before, in the place of that one? */
+static bool
+is_another_row(const DeltaReader *reader)
+{
+	return reader->delta->nkeys > 0 && reader->weight > 0 &&
+		   (reader->before == BEFORE_OTHER || reader->before == BEFORE_GONE);
+}
+
 static void
 put_parked(DeltaReader *reader, Tuplestorestate *rows, TupleDesc desc)
 {
@@ -61,7 +72,7 @@ put_parked(DeltaReader *reader, Tuplestorestate *rows, TupleDesc desc)
 	row_nulls[1] = (reader->lsn == InvalidXLogRecPtr);
 	row[2] = TimestampTzGetDatum(reader->time);
 	row_nulls[2] = (reader->time == 0);
-	row[3] = Int64GetDatum(reader->weight);
+	row[3] = Int64GetDatum(is_another_row(reader) ? PARKED_ANOTHER : reader->weight);
 	row[4] = PointerGetDatum(delta_row_image(delta, reader->values, reader->nulls));
 	row[5] = column_names(delta, reader->unknown, &row_nulls[5]);
 	row[6] = Int64GetDatum(reader->pair);
@@ -86,6 +97,7 @@ parked_rows(Delta *delta, TupleDesc desc, uint64 *nrows)
 	*nrows = 0;
 	while (delta_read_next(reader))
 	{
+		CHECK_FOR_INTERRUPTS();
 		if (reader->replaced)
 			continue;
 		MemoryContextSwitchTo(row_context);
@@ -313,6 +325,8 @@ replay_row(ParkedRows *parked, uint64 row)
 		delta_delete(into, values, nulls);
 	else
 	{
+		if (weight == PARKED_ANOTHER)
+			delta_delete(into, values, nulls);
 		if (!read_old_half(parked, rows, row, old_values, old_nulls))
 			old_values = NULL;
 		base = base_of(parked, catalog_int8(rows, row, PARKED_ITEM));
@@ -449,14 +463,21 @@ fold_row_onto(DeltaReader *reader, DeltaOldKeys *old_keys, FoldBase *base, Delta
 
 	into->lsn = reader->lsn;
 	into->time = reader->time;
+	into->claim = reader->before == BEFORE_NONE
+					  ? CLAIM_ABSENT
+					  : (reader->before == BEFORE_SAME ? CLAIM_PRESENT : CLAIM_NOTHING);
 	if (into->nkeys == 0)
 		delta_append(into, reader->weight, reader->values, reader->nulls);
 	else if (reader->weight < 0)
 		delta_delete(into, reader->values, reader->nulls);
 	else
 	{
+		if (is_another_row(reader))
+			delta_delete(into, reader->values, reader->nulls);
 		if (!delta_old_key(old_keys, reader->pair, &old_values, &old_nulls))
 			old_values = NULL;
+		else
+			into->claim = CLAIM_NOTHING;
 		if (base != NULL)
 			fold_upsert_based(into, reader->values, reader->nulls, base, old_values, old_nulls);
 		else

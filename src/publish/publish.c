@@ -8,8 +8,10 @@
  * undecided items and gates them in one internal subtransaction; when one of
  * them fails, or rows must be set aside, the pass is rolled back and done
  * again without them: savepoints are last-in-first-out, failures are rare, and
- * they pay for the second pass.  What is decided is recorded outside of the
- * subtransaction, so that verdicts survive the rollback.
+ * they pay for the second pass.  What is published is recorded in its pass: it
+ * is there with all that belongs to it, or not at all.  What is not published
+ * is recorded outside of the pass, so that verdicts survive the rollback.
+ * Every step is a guarded unit that knows whose it is.
  *
  * Invariants: at the end every item is decided, its delta is either in the
  * target or parked or dropped, and nothing of a failed pass is left.
@@ -49,12 +51,13 @@ typedef struct ItemState
 	ApplyTable table; /* its delta is the item's */
 	Gate *gate;
 	bool decided;
-	bool apply_done; /* published, to be recorded */
 	List *row_verdicts;
 	List *table_verdicts;
-	List *held;      /* of HeldRow: rows for which it is not published */
-	List *set_aside; /* of SetAside */
-	Action action;   /* the strongest, as enforced */
+	List *held;            /* of HeldRow: rows for which it is not published */
+	List *set_aside;       /* of SetAside */
+	Delta *netting;        /* that is being filled from the item's, or NULL */
+	int64 was_quarantined; /* of the run, before this item */
+	Action action;         /* the strongest, as enforced */
 } ItemState;
 
 /* Rows that one evaluation kept out, with why. */
@@ -71,6 +74,7 @@ typedef struct Pass
 	ApplyTable *current; /* for the attribution of an error */
 	ItemState *gating;
 	bool clean;    /* nothing failed, nothing fell out */
+	bool retries;  /* rows of some target became worth another try */
 	List *reports; /* of GateReport, like states */
 } Pass;
 
@@ -163,13 +167,15 @@ net_bag(ItemState *state)
 {
 	Delta *delta = state->item->delta;
 	Delta *netted;
+	ResourceOwner owner = CurrentResourceOwner;
 	StringInfoData sql;
 	Identity identity;
 
 	initStringInfo(&sql);
 	appendStringInfoString(&sql,
 						   "SELECT x._depipe_net::pg_catalog.int8, x._depipe_sequence,"
-						   " x._depipe_lsn, x._depipe_time, NULL::pg_catalog.int8, false, ");
+						   " x._depipe_lsn, x._depipe_time, NULL::pg_catalog.int8, false,"
+						   " NULL::pg_catalog.int2, ");
 	sql_append_columns(&sql, delta->columns, "x");
 	appendStringInfo(&sql,
 					 " FROM (SELECT d.*, pg_catalog.sum(d._depipe_weight) OVER p AS _depipe_net,"
@@ -181,11 +187,15 @@ net_bag(ItemState *state)
 	appendStringInfoString(&sql,
 						   ")) x WHERE x._depipe_n OPERATOR(pg_catalog.=) 1"
 						   " AND x._depipe_net OPERATOR(pg_catalog.<>) 0");
+	/* it outlives the guarded unit that it is made in */
+	CurrentResourceOwner = delta->owner;
 	netted = delta_create(delta->relid,
 						  delta_column_names(delta),
 						  NIL,
 						  FOLD_NONE,
 						  MemoryContextGetParent(delta->context));
+	CurrentResourceOwner = owner;
+	state->netting = netted;
 	identity_become(state->item->target->owner, &identity);
 	delta_register(delta);
 	delta_fill_from_query(netted, sql.data);
@@ -194,6 +204,7 @@ net_bag(ItemState *state)
 	netted->clear = delta->clear;
 	delta_destroy(delta);
 	state->item->delta = netted;
+	state->netting = NULL;
 }
 
 typedef struct RowGate
@@ -263,6 +274,12 @@ prepare_work(void *argument)
 	PublishItem *item = work->state->item;
 	uint32 marks = work->state->marks;
 
+	if (item->delta->nkeys == 0 && item->delta->nrows > item->delta->new_images)
+	{
+		net_bag(work->state);
+		if ((marks & MARK_QUARANTINED) != 0 && quarantine_cancel(item->target, item->delta))
+			net_bag(work->state);
+	}
 	work->complete = delta_complete(item->target, item->delta, &work->reason);
 	if (work->complete && (marks & (MARK_CONSTRAINED | MARK_REFERENCED)) != 0 &&
 		gate_wants_old_images(item->target))
@@ -276,6 +293,19 @@ prepare_work(void *argument)
 	return true;
 }
 
+/*
+ * What superseded rows have left in the target is to be deleted; they
+ * themselves go when the item is published (false: that is rolled back here).
+ */
+static bool
+look_at_quarantine(void *argument)
+{
+	ItemState *state = argument;
+
+	quarantine_supersede(state->item->target, state->item->delta, true);
+	return false;
+}
+
 static void
 prepare_item(ItemState *state)
 {
@@ -283,15 +313,11 @@ prepare_item(ItemState *state)
 	Preparation work = {state, false, NULL};
 	ErrorData *error;
 
-	if (item->delta->nkeys == 0 && item->delta->nrows > item->delta->new_images)
-	{
-		net_bag(state);
-		if ((state->marks & MARK_QUARANTINED) != 0 && quarantine_cancel(item->target, item->delta))
-			net_bag(state);
-	}
 	error = guarded_run_waiting(prepare_work, &work, item->lock_timeout_ms);
 	if (error != NULL)
 	{
+		if (state->netting != NULL)
+			delta_destroy(state->netting);
 		decide_error(state, error);
 		return;
 	}
@@ -302,12 +328,13 @@ prepare_item(ItemState *state)
 	}
 	delta_register(item->delta);
 	gate_item_rows(state);
-	if (!state->decided && (state->marks & MARK_QUARANTINED) != 0)
-	{
-		delta_unregister(item->delta);
-		quarantine_supersede(item->target, item->delta);
-		delta_register(item->delta);
-	}
+	if (state->decided || (state->marks & MARK_QUARANTINED) == 0)
+		return;
+	delta_unregister(item->delta);
+	error = guarded_run(look_at_quarantine, state);
+	delta_register(item->delta);
+	if (error != NULL)
+		decide_error(state, error);
 }
 
 /* ---- a pass ---- */
@@ -343,75 +370,8 @@ reset_counts(List *states)
 		ItemState *state = lfirst(cell);
 
 		state->item->run->inserted = state->item->run->updated = state->item->run->deleted = 0;
+		state->item->run->quarantined = state->was_quarantined;
 	}
-}
-
-static bool
-pass_work(void *argument)
-{
-	Pass *pass = argument;
-	instr_time start;
-	instr_time end;
-	List *tables;
-	ListCell *cell;
-
-	INSTR_TIME_SET_CURRENT(start);
-	tables = apply_tables(pass->states, &pass->current);
-	apply_all(tables, pass->snapshot, &pass->current);
-	CommandCounterIncrement();
-	INSTR_TIME_SET_CURRENT(end);
-	INSTR_TIME_SUBTRACT(end, start);
-	foreach(cell, pass->states)
-		((ItemState *) lfirst(cell))->item->run->apply_ms += INSTR_TIME_GET_MILLISEC(end);
-
-	pass->clean = true;
-	foreach(cell, pass->states)
-	{
-		ItemState *state = lfirst(cell);
-		GateReport *report = NULL;
-
-		pass->gating = state;
-		if (state->gate != NULL && gate_has_table_checks(state->gate))
-		{
-			report = gate_table(state->gate, state->item->delta);
-			state->item->run->gate_ms += report->elapsed_ms;
-			if (report->nfailed_rows > 0 ||
-				breaker_enforce(state->item->target, report->action) >= ACTION_REJECT)
-				pass->clean = false;
-		}
-		pass->reports = lappend(pass->reports, report);
-	}
-	pass->gating = NULL;
-	return pass->clean;
-}
-
-static ItemState *
-state_of(List *states, ApplyTable *table)
-{
-	ListCell *cell;
-
-	foreach(cell, states)
-		if (&((ItemState *) lfirst(cell))->table == table)
-			return lfirst(cell);
-	return NULL;
-}
-
-/* Whose error is it, and can it be tried another way? */
-static void
-handle_error(Pass *pass, ErrorData *error)
-{
-	ItemState *state = pass->gating;
-
-	if (state == NULL && pass->current != NULL)
-		state = state_of(pass->states, pass->current);
-	if (state == NULL)
-		ThrowErrorData(error);
-	if (pass->gating == NULL && error->sqlerrcode == ERRCODE_UNIQUE_VIOLATION &&
-		state->table.mode == APPLY_MERGE && state->item->delta->nkeys > 0 &&
-		state->table.replaceable)
-		state->table.mode = APPLY_REPLACE;
-	else
-		decide_error(state, error);
 }
 
 /* What the table checks said: decide, set rows aside. */
@@ -444,6 +404,203 @@ handle_reports(Pass *pass)
 		else
 			state->table_verdicts = report->verdicts;
 	}
+}
+
+/* ---- what is published ---- */
+
+static void
+store_quarantine(ItemState *state)
+{
+	PublishItem *item = state->item;
+	ListCell *cell;
+
+	foreach(cell, state->set_aside)
+	{
+		SetAside *aside = lfirst(cell);
+
+		quarantine_store(item->target,
+						 aside->rows,
+						 aside->report->failed_rows,
+						 aside->report->nfailed_rows,
+						 item->run->id);
+		item->run->quarantined += aside->report->nfailed_rows;
+	}
+}
+
+/* The gate was asked, but there was no row to write. */
+static bool
+published_nothing(const PublishItem *item)
+{
+	return item->delta->nrows == 0 && !item->delta->clear && item->run->quarantined == 0;
+}
+
+static void
+finish_run(ItemState *state)
+{
+	PublishItem *item = state->item;
+	Run *run = item->run;
+
+	if (run->reason == NULL && item->reason != NULL)
+		run->reason = item->reason;
+	switch (item->status)
+	{
+		case PUBLISH_DONE:
+			run->status = published_nothing(item) ? RUN_NOTHING : RUN_SUCCEEDED;
+			break;
+		case PUBLISH_NOTHING:
+			if (run->status == RUN_RUNNING)
+				run->status = RUN_NOTHING;
+			break;
+		case PUBLISH_REJECTED:
+		case PUBLISH_BROKEN:
+		case PUBLISH_BLOCKED:
+			run->status = RUN_BLOCKED;
+			break;
+		case PUBLISH_ERROR:
+		case PUBLISH_BASE_LOST:
+		case PUBLISH_DIVERGED:
+			run->status = RUN_FAILED;
+			break;
+	}
+}
+
+static void
+record_verdicts(ItemState *state)
+{
+	PublishItem *item = state->item;
+
+	verdicts_record(item->run->id,
+					item->target,
+					list_concat_copy(state->row_verdicts, state->table_verdicts));
+	/* a closed breaker that counts nothing has nothing to record of a good run */
+	if ((state->marks & MARK_BREAKER) != 0 || item->admission == ADMIT_PROBE ||
+		state->action == ACTION_BREAK)
+		(void) breaker_record(item->target, item->admission, state->action, item->reason);
+}
+
+/*
+ * Within the pass that has applied the item: what cannot be recorded is not
+ * published, and that is a matter of this table.
+ */
+static void
+record_published(Pass *pass, ItemState *state)
+{
+	PublishItem *item = state->item;
+
+	if ((state->marks & MARK_QUARANTINED) != 0)
+	{
+		delta_unregister(item->delta);
+		quarantine_supersede(item->target, item->delta, false);
+		delta_register(item->delta);
+	}
+	record_verdicts(state);
+	store_quarantine(state);
+	if (state->gate != NULL && gate_has_time_checks(state->gate))
+		time_checks_follow(item->target, item->run->id);
+	if (state->gate != NULL)
+	{
+		held_rows_put(item->target->id, NIL);
+		incidents_settle(item->target);
+	}
+	if ((state->marks & MARK_REFERENCED) != 0)
+		pass->retries |= gate_references(item->target, item->delta);
+	finish_run(state);
+}
+
+static void
+publish_pass(Pass *pass)
+{
+	ListCell *cell;
+
+	handle_reports(pass);
+	foreach(cell, pass->states)
+	{
+		ItemState *state = lfirst(cell);
+
+		pass->gating = state;
+		/* a probe may have to pass more than once before it is published */
+		state->item->status = PUBLISH_DONE;
+		record_published(pass, state);
+	}
+	pass->gating = NULL;
+}
+
+static bool
+pass_work(void *argument)
+{
+	Pass *pass = argument;
+	instr_time start;
+	instr_time end;
+	List *tables;
+	ListCell *cell;
+
+	INSTR_TIME_SET_CURRENT(start);
+	(void) apply_unexpected();
+	tables = apply_tables(pass->states, &pass->current);
+	apply_all(tables, pass->snapshot, &pass->current);
+	CommandCounterIncrement();
+	INSTR_TIME_SET_CURRENT(end);
+	INSTR_TIME_SUBTRACT(end, start);
+	foreach(cell, pass->states)
+		((ItemState *) lfirst(cell))->item->run->apply_ms += INSTR_TIME_GET_MILLISEC(end);
+
+	pass->clean = true;
+	foreach(cell, pass->states)
+	{
+		ItemState *state = lfirst(cell);
+		GateReport *report = NULL;
+
+		pass->gating = state;
+		if (state->gate != NULL && gate_has_table_checks(state->gate))
+		{
+			report = gate_table(state->gate, state->item->delta);
+			state->item->run->gate_ms += report->elapsed_ms;
+			if (report->nfailed_rows > 0 ||
+				breaker_enforce(state->item->target, report->action) >= ACTION_REJECT)
+				pass->clean = false;
+		}
+		pass->reports = lappend(pass->reports, report);
+	}
+	pass->gating = NULL;
+	if (pass->clean)
+		publish_pass(pass);
+	return pass->clean;
+}
+
+static ItemState *
+state_of(List *states, ApplyTable *table)
+{
+	ListCell *cell;
+
+	foreach(cell, states)
+		if (&((ItemState *) lfirst(cell))->table == table)
+			return lfirst(cell);
+	return NULL;
+}
+
+/* Whose error is it, and can it be tried another way? */
+static void
+handle_error(Pass *pass, ErrorData *error)
+{
+	ItemState *state = pass->gating;
+	const char *diverged;
+
+	if (state == NULL && pass->current != NULL)
+		state = state_of(pass->states, pass->current);
+	if (state == NULL)
+		ThrowErrorData(error);
+	diverged = apply_unexpected();
+	if (pass->gating == NULL && diverged != NULL)
+	{
+		run_set_error(state->item->run, error);
+		decide(state, PUBLISH_DIVERGED, diverged);
+	}
+	else if (pass->gating == NULL && error->sqlerrcode == ERRCODE_UNIQUE_VIOLATION &&
+			 state->table.mode == APPLY_MERGE && state->item->delta->nkeys > 0 &&
+			 state->table.replaceable)
+		state->table.mode = APPLY_REPLACE;
+	else
+		decide_error(state, error);
 }
 
 static List *
@@ -480,7 +637,8 @@ note_held(List *states)
 	}
 }
 
-static void
+/* Returns whether rows of some target became worth another try. */
+static bool
 run_passes(List *states, Snapshot snapshot)
 {
 	for (int passes = 0;; passes++)
@@ -492,7 +650,7 @@ run_passes(List *states, Snapshot snapshot)
 		pass.states = undecided(states);
 		pass.snapshot = snapshot;
 		if (pass.states == NIL)
-			return;
+			return false;
 		note_held(states);
 		if (passes == MAX_PASSES)
 		{
@@ -503,7 +661,7 @@ run_passes(List *states, Snapshot snapshot)
 					   PUBLISH_REJECTED,
 					   "rows kept failing after others were set aside");
 			}
-			return;
+			return false;
 		}
 		reset_counts(pass.states);
 		/* all items of a session have the same */
@@ -516,42 +674,24 @@ run_passes(List *states, Snapshot snapshot)
 			handle_error(&pass, error);
 			continue;
 		}
-		handle_reports(&pass);
 		if (pass.clean)
 		{
 			foreach(cell, pass.states)
-			{
-				ItemState *state = lfirst(cell);
-
-				/* a probe may have to pass more than once before it is published */
-				state->apply_done = true;
-				decide(state, PUBLISH_DONE, NULL);
-			}
-			return;
+				decide(lfirst(cell), PUBLISH_DONE, NULL);
+			return pass.retries;
 		}
+		handle_reports(&pass);
 		reset_counts(pass.states);
 	}
 }
 
 /* ---- after the passes ---- */
 
-static void
-store_quarantine(ItemState *state)
+/* Nothing of it can be kept: the table needs a resync. */
+static bool
+is_lost(const PublishItem *item)
 {
-	PublishItem *item = state->item;
-	ListCell *cell;
-
-	foreach(cell, state->set_aside)
-	{
-		SetAside *aside = lfirst(cell);
-
-		quarantine_store(item->target,
-						 aside->rows,
-						 aside->report->failed_rows,
-						 aside->report->nfailed_rows,
-						 item->run->id);
-		item->run->quarantined += aside->report->nfailed_rows;
-	}
+	return item->status == PUBLISH_BASE_LOST || item->status == PUBLISH_DIVERGED;
 }
 
 /* Keep what is not published: rows set aside are held with the rest. */
@@ -564,7 +704,7 @@ hold(ItemState *state)
 
 	if (!item->park)
 		return;
-	if (item->status == PUBLISH_BASE_LOST)
+	if (is_lost(item))
 	{
 		park_discard(item->target->id);
 		return;
@@ -579,84 +719,45 @@ hold(ItemState *state)
 	item->reason = pstrdup(problem); /* whatever they were held for */
 }
 
-/* The gate was asked, but there was no row to write. */
+/* Record that the item is not published, and why. */
 static bool
-published_nothing(const PublishItem *item)
+record_work(void *argument)
 {
-	return item->delta->nrows == 0 && !item->delta->clear && item->run->quarantined == 0;
-}
-
-static void
-finish_run(ItemState *state)
-{
+	ItemState *state = argument;
 	PublishItem *item = state->item;
-	Run *run = item->run;
 
-	if (run->reason == NULL && item->reason != NULL)
-		run->reason = item->reason;
-	switch (item->status)
-	{
-		case PUBLISH_DONE:
-			run->status = published_nothing(item) ? RUN_NOTHING : RUN_SUCCEEDED;
-			break;
-		case PUBLISH_NOTHING:
-			if (run->status == RUN_RUNNING)
-				run->status = RUN_NOTHING;
-			break;
-		case PUBLISH_REJECTED:
-		case PUBLISH_BROKEN:
-		case PUBLISH_BLOCKED:
-			run->status = RUN_BLOCKED;
-			break;
-		case PUBLISH_ERROR:
-		case PUBLISH_BASE_LOST:
-			run->status = RUN_FAILED;
-			break;
-	}
+	if (item->status != PUBLISH_BLOCKED && !is_lost(item))
+		record_verdicts(state);
+	if (state->held != NIL)
+		held_rows_put(item->target->id, state->held);
+	hold(state);
+	return true;
 }
 
-/* Record what was decided; returns true when the item was published. */
-static bool
+/* What cannot be kept is lost: that is a matter of this table, too. */
+static void
 record(ItemState *state)
 {
 	PublishItem *item = state->item;
+	ErrorData *error;
 
+	if (item->status == PUBLISH_DONE)
+		return;
 	if (item->status == PUBLISH_NOTHING)
 	{
 		if ((state->marks & MARK_CONSTRAINED) != 0)
 			time_checks_follow(item->target, 0);
 		finish_run(state);
-		return false;
+		return;
 	}
-	if (item->status != PUBLISH_BLOCKED && item->status != PUBLISH_BASE_LOST)
+	error = guarded_run(record_work, state);
+	if (error != NULL)
 	{
-		verdicts_record(item->run->id,
-						item->target,
-						list_concat(state->row_verdicts, state->table_verdicts));
-		/* a closed breaker that counts nothing has nothing to record of a good run */
-		if ((state->marks & MARK_BREAKER) != 0 || item->admission == ADMIT_PROBE ||
-			state->action == ACTION_BREAK)
-			(void) breaker_record(item->target, item->admission, state->action, item->reason);
-	}
-	if (item->status == PUBLISH_DONE)
-	{
-		store_quarantine(state);
-		if (state->gate != NULL && gate_has_time_checks(state->gate))
-			time_checks_follow(item->target, item->run->id);
-		if (state->gate != NULL)
-		{
-			held_rows_put(item->target->id, NIL);
-			incidents_settle(item->target);
-		}
-	}
-	else
-	{
-		if (state->held != NIL)
-			held_rows_put(item->target->id, state->held);
-		hold(state);
+		run_set_error(item->run, error);
+		item->status = item->park ? PUBLISH_BASE_LOST : PUBLISH_ERROR;
+		item->reason = item->run->reason;
 	}
 	finish_run(state);
-	return item->status == PUBLISH_DONE;
 }
 
 /* Those who read these tables have something new to read. */
@@ -677,24 +778,14 @@ note_published(List *states)
 	published_note(ids);
 }
 
-static bool
+static void
 record_all(List *states)
 {
-	bool retries = false;
 	ListCell *cell;
 
 	foreach(cell, states)
-		(void) record(lfirst(cell));
+		record(lfirst(cell));
 	note_published(states);
-	foreach(cell, states)
-	{
-		ItemState *state = lfirst(cell);
-
-		if (state->item->status == PUBLISH_DONE && state->apply_done &&
-			(state->marks & MARK_REFERENCED) != 0)
-			retries |= gate_references(state->item->target, state->item->delta);
-	}
-	return retries;
 }
 
 typedef struct Locking
@@ -784,8 +875,8 @@ publish_states(List *states, Snapshot snapshot)
 		if (!state->decided)
 			prepare_item(state);
 	}
-	run_passes(states, snapshot);
-	retries = record_all(states);
+	retries = run_passes(states, snapshot);
+	record_all(states);
 	PopActiveSnapshot();
 	return retries;
 }
@@ -841,6 +932,7 @@ publish(List *items, Snapshot snapshot)
 		ItemState *state = palloc0(sizeof(ItemState));
 
 		state->item = lfirst(cell);
+		state->was_quarantined = state->item->run->quarantined;
 		states = lappend(states, state);
 	}
 	retries = publish_states(states, snapshot);

@@ -34,13 +34,14 @@
 
 typedef enum PublishStatus
 {
-	PUBLISH_DONE,     /* applied (perhaps with rows in quarantine) */
-	PUBLISH_NOTHING,  /* the delta was empty */
-	PUBLISH_REJECTED, /* a reject constraint: parked or dropped */
-	PUBLISH_BROKEN,   /* a break constraint: the breaker is open now */
-	PUBLISH_BLOCKED,  /* the breaker was open already, or a probe must pass again */
-	PUBLISH_ERROR,    /* apply or the gate raised an error; see run->error_* */
-	PUBLISH_BASE_LOST /* a partial row has no base: needs a resync */
+	PUBLISH_DONE,      /* applied (perhaps with rows in quarantine) */
+	PUBLISH_NOTHING,   /* the delta was empty */
+	PUBLISH_REJECTED,  /* a reject constraint: parked or dropped */
+	PUBLISH_BROKEN,    /* a break constraint: the breaker is open now */
+	PUBLISH_BLOCKED,   /* the breaker was open already, or a probe must pass again */
+	PUBLISH_ERROR,     /* apply or the gate raised an error; see run->error_* */
+	PUBLISH_BASE_LOST, /* a partial row has no base: needs a resync */
+	PUBLISH_DIVERGED   /* keys have rows, or none, against what the delta says: the same */
 } PublishStatus;
 
 typedef struct PublishItem
@@ -105,8 +106,13 @@ extern void delta_fold_onto(Delta *from, Delta *into);
 extern void quarantine_store(Target *target, Delta *rows, const FailedRow *failed, int nfailed,
 							 int64 run_id);
 
-/* The delta's rows are newer than quarantined rows of the same key: forget those. */
-extern void quarantine_supersede(Target *target, Delta *delta);
+/*
+ * The delta's rows are newer than quarantined rows of the same key: forget
+ * those.  The first call for a delta adds deletions of rows that they had left
+ * in the target.  What is in quarantine is not in the target, so that of a delta that
+ * meets some the keys are not checked.
+ */
+extern void quarantine_supersede(Target *target, Delta *delta, bool first);
 
 /*
  * Rows that the delta of a bag (netted) deletes may be in quarantine instead

@@ -127,12 +127,13 @@ delta_keys(Delta *delta, TupleDesc desc, uint64 *count)
 }
 
 void
-quarantine_supersede(Target *target, Delta *delta)
+quarantine_supersede(Target *target, Delta *delta, bool first)
 {
 	TupleDesc desc = catalog_keys_desc();
 	Tuplestorestate *keys;
 	uint64 count;
 	CatalogRows *previous;
+	bool touched;
 	ImageReader *reader;
 	Datum *values;
 	bool *nulls;
@@ -142,8 +143,12 @@ quarantine_supersede(Target *target, Delta *delta)
 	if (delta->nkeys == 0 || quarantine_count(target->id) == 0)
 		return;
 	keys = delta_keys(delta, desc, &count);
-	previous = catalog_quarantine_supersede(target->id, desc, keys, count);
+	previous = catalog_quarantine_supersede(target->id, desc, keys, count, &touched);
 	tuplestore_end(keys);
+	if (touched)
+		delta->checked = false;
+	if (!first)
+		return;
 
 	/* rows that quarantined key changes had left in place, unless the delta has them itself */
 	reader = image_reader(target, delta);

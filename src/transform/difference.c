@@ -209,7 +209,8 @@ keyed_difference(Delta *delta, const char *incoming, const char *target)
 	initStringInfo(&sql);
 	appendStringInfoString(&sql,
 						   "SELECT d.weight, pg_catalog.row_number() OVER (), " NO_POSITION
-						   ", d.replaced AND d.weight OPERATOR(pg_catalog.<) 0");
+						   ", d.replaced AND d.weight OPERATOR(pg_catalog.<) 0,"
+						   " NULL::pg_catalog.int2");
 	for (int i = 0; i < delta->columns->natts; i++)
 		appendStringInfo(&sql,
 						 ", CASE WHEN d.weight OPERATOR(pg_catalog.>) 0 THEN d.i_%d"
@@ -278,7 +279,7 @@ append_bag_head(StringInfo sql, Delta *delta)
 {
 	appendStringInfoString(sql,
 						   "SELECT g._depipe_weight, pg_catalog.row_number() OVER (), " NO_POSITION
-						   ", false, ");
+						   ", false, NULL::pg_catalog.int2, ");
 	sql_append_columns(sql, delta->columns, "g");
 }
 

@@ -158,7 +158,7 @@ full_sql(const StrategyContext *context, Delta *delta)
 	appendStringInfoString(&sql,
 						   "SELECT 1::pg_catalog.int8, pg_catalog.row_number() OVER (),"
 						   " NULL::pg_catalog.pg_lsn, NULL::pg_catalog.timestamptz,"
-						   " NULL::pg_catalog.int8, false, ");
+						   " NULL::pg_catalog.int8, false, NULL::pg_catalog.int2, ");
 	sql_append_columns(&sql, delta->columns, "q");
 	appendStringInfo(&sql, " FROM (%s) q", context->transform->query_sql);
 	return sql.data;
