@@ -42,6 +42,7 @@ next_partial(DeltaReader *reader)
 
 	do
 	{
+		CHECK_FOR_INTERRUPTS();
 		if (reader->next_partial >= list_length(reader->delta->partial))
 			return false;
 		partial = list_nth(reader->delta->partial, reader->next_partial++);

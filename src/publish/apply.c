@@ -10,10 +10,12 @@
  * new images of parents first, deletions of children first.
  *
  * Two rows that exchange the value of another unique column make MERGE fail
- * in the middle.  publish then asks for APPLY_REPLACE, which deletes all keys
- * of the delta before it inserts; not where a foreign key looks at the table,
- * whose actions would follow the deletion, nor where the table has columns of
- * its own, which would lose their values.
+ * in the middle.  publish then asks for APPLY_REPLACE, which takes all keys of
+ * the delta out before it inserts.  The actions of foreign keys that look at the
+ * table do not follow (late.c), and rows that return bring along the values
+ * of the columns that only the target has.  Where no order of the tables
+ * satisfies their foreign keys, publish asks for them to be late: checked when
+ * all tables are written.
  *
  * The planner knows nothing of a delta but its number of rows.  Where an index
  * of the target has the key, the delta is sorted by it and meets the target
@@ -42,6 +44,7 @@
 #include "core/sqltext.h"
 #include "executor/spi.h"
 #include "pgstat.h"
+#include "publish/late.h"
 #include "publish/triggers.h"
 #include "rewrite/prs2lock.h"
 #include "utils/guc.h"
@@ -52,7 +55,7 @@
 #include "utils/syscache.h"
 #include "utils/typcache.h"
 
-PG_FUNCTION_INFO_V1(depipe_unexpected_row);
+CHECKED_FUNCTION(depipe_unexpected_row);
 
 /* ---- keys that have rows, or none, against what the stream says ---- */
 
@@ -71,8 +74,8 @@ apply_unexpected(void)
  * Called by the statements below, for a row of a delta whose key has a row in
  * the target (argument: true) or none (false) against what the changes say.
  */
-Datum
-depipe_unexpected_row(PG_FUNCTION_ARGS)
+static Datum
+depipe_unexpected_row_checked(PG_FUNCTION_ARGS)
 {
 	if (!depipe_is_writing)
 		ereport(ERROR,
@@ -150,32 +153,54 @@ written_so_far(Oid relid)
 	return counts;
 }
 
-static void
-execute_counted(ApplyTable *table, const char *sql, Snapshot snapshot)
+void
+apply_uncounted(ApplyTable *table, const char *sql, int skip, Snapshot snapshot)
 {
 	Identity identity;
-	Counts before;
-	Counts after;
 
 	identity_become(table->target->owner, &identity);
-	set_locally("track_counts", "on");
 	/* what the fold has needed, sorting its result may need too */
 	if (work_mem < depipe_batch_memory)
 		set_locally("work_mem", psprintf("%dkB", depipe_batch_memory));
 	identity_pin_output();
-	before = written_so_far(table->target->relid);
-	triggers_begin(sql, SKIP_NONE);
+	triggers_begin(sql, skip);
 	depipe_is_writing = true;
 	depipe_writing_to = table->target->relid;
 	execute(table, sql, snapshot);
 	depipe_is_writing = false;
 	depipe_writing_to = InvalidOid;
 	triggers_end();
-	after = written_so_far(table->target->relid);
 	identity_restore(&identity);
+}
+
+static int
+late_skip(const ApplyTable *table)
+{
+	return table->late ? SKIP_REFERENCING | SKIP_RESTRICTING : SKIP_NONE;
+}
+
+/* skip: triggers of foreign keys that are left out beside those of a late table. */
+static void
+execute_skipping(ApplyTable *table, const char *sql, int skip, Snapshot snapshot)
+{
+	Counts before;
+	Counts after;
+	int level = NewGUCNestLevel();
+
+	set_locally("track_counts", "on");
+	before = written_so_far(table->target->relid);
+	apply_uncounted(table, sql, skip | late_skip(table), snapshot);
+	after = written_so_far(table->target->relid);
+	AtEOXact_GUC(false, level);
 	table->run->inserted += after.inserted - before.inserted;
 	table->run->updated += after.updated - before.updated;
 	table->run->deleted += after.deleted - before.deleted;
+}
+
+static void
+execute_counted(ApplyTable *table, const char *sql, Snapshot snapshot)
+{
+	execute_skipping(table, sql, SKIP_NONE, snapshot);
 }
 
 /* ---- statements ---- */
@@ -215,8 +240,8 @@ equal_is_identical(Form_pg_attribute att)
 	}
 }
 
-static bool
-is_always_identity(Delta *delta, int column)
+bool
+apply_is_always_identity(Delta *delta, int column)
 {
 	HeapTuple tuple = SearchSysCacheAttNum(delta->relid, delta->attnums[column]);
 	bool result;
@@ -291,7 +316,7 @@ append_set(StringInfo sql, Delta *delta)
 		Form_pg_attribute att = TupleDescAttr(delta->columns, i);
 		const char *name = sql_identifier(NameStr(att->attname));
 
-		if (is_always_identity(delta, i) || (is_key(delta, i) && equal_is_identical(att)))
+		if (apply_is_always_identity(delta, i) || (is_key(delta, i) && equal_is_identical(att)))
 			continue;
 		appendStringInfo(sql, "%s%s = d.%s", separator, name, name);
 		separator = ", ";
@@ -405,8 +430,9 @@ delete_sql(Target *target, Delta *delta, bool all_keys)
 
 /* The new images, each as often as its weight says. */
 static char *
-new_images_sql(Delta *delta)
+new_images_sql(ApplyTable *table)
 {
+	Delta *delta = table->delta;
 	StringInfoData sql;
 
 	initStringInfo(&sql);
@@ -416,13 +442,16 @@ new_images_sql(Delta *delta)
 	if (delta->nkeys == 0)
 		appendStringInfoString(&sql, ", LATERAL pg_catalog.generate_series(1, d._depipe_weight) n");
 	appendStringInfoString(&sql, " WHERE d._depipe_weight OPERATOR(pg_catalog.>) 0");
+	if (table->mode == APPLY_REPLACE && !table->all_columns)
+		appendStringInfo(&sql, " AND NOT %s", late_is_saved(table));
 	return sql.data;
 }
 
 /* An insertion that opens all partitions at its start: it joins with no row. */
 static char *
-merge_insert_sql(Target *target, Delta *delta)
+merge_insert_sql(ApplyTable *table)
 {
+	Delta *delta = table->delta;
 	StringInfoData sql;
 
 	initStringInfo(&sql);
@@ -430,8 +459,8 @@ merge_insert_sql(Target *target, Delta *delta)
 					 "MERGE INTO %s t USING (%s) d"
 					 " ON t.ctid OPERATOR(pg_catalog.=) '(0,0)'::pg_catalog.tid"
 					 " WHEN NOT MATCHED THEN INSERT ",
-					 target->display,
-					 new_images_sql(delta));
+					 table->target->display,
+					 new_images_sql(table));
 	append_insert(&sql, delta);
 	appendStringInfoString(&sql, "VALUES (");
 	sql_append_columns(&sql, delta->columns, "d");
@@ -445,11 +474,11 @@ insert_sql(ApplyTable *table)
 	StringInfoData sql;
 
 	if (table->open_partitions)
-		return merge_insert_sql(table->target, table->delta);
+		return merge_insert_sql(table);
 	initStringInfo(&sql);
 	appendStringInfo(&sql, "INSERT INTO %s ", table->target->display);
 	append_insert(&sql, table->delta);
-	appendStringInfoString(&sql, new_images_sql(table->delta));
+	appendStringInfoString(&sql, new_images_sql(table));
 	return sql.data;
 }
 
@@ -517,7 +546,8 @@ delete_copies_sql(const ApplyTable *table)
 
 /*
  * A column GENERATED ALWAYS AS IDENTITY takes values of new rows, and no others:
- * SET leaves it out.  So its values must be those of the rows that are there.
+ * SET leaves it out.  So its values must be those of the rows that are there;
+ * where they are not, publish asks for APPLY_REPLACE.
  */
 static void
 refuse_changed_identity(ApplyTable *table, int column, Snapshot snapshot)
@@ -553,17 +583,29 @@ static void
 refuse_changed_identities(ApplyTable *table, Snapshot snapshot)
 {
 	for (int i = 0; i < table->delta->columns->natts; i++)
-		if (!is_key(table->delta, i) && is_always_identity(table->delta, i))
+		if (!is_key(table->delta, i) && apply_is_always_identity(table->delta, i))
 			refuse_changed_identity(table, i, snapshot);
 }
 
 /* ---- one table ---- */
+
+static bool
+must_save(const ApplyTable *table)
+{
+	if (table->delta->nkeys == 0 && !table->delta->clear)
+		return false;
+	return (table->late && table->pointed_at) ||
+		   (table->mode == APPLY_REPLACE && (table->pointed_at || !table->all_columns));
+}
 
 static void
 clear_table(ApplyTable *table, Snapshot snapshot)
 {
 	StringInfoData sql;
 
+	table->saved = NULL;
+	if (must_save(table))
+		late_save(table);
 	if (!table->delta->clear)
 		return;
 	initStringInfo(&sql);
@@ -591,7 +633,9 @@ write_new_images(ApplyTable *table, Snapshot snapshot)
 	}
 	else if (table->mode == APPLY_REPLACE)
 	{
-		execute_counted(table, delete_sql(table->target, delta, true), snapshot);
+		execute_skipping(table, delete_sql(table->target, delta, true), SKIP_REFERENCED, snapshot);
+		if (!table->all_columns)
+			execute_counted(table, late_return_sql(table), snapshot);
 		execute_counted(table, insert_sql(table), snapshot);
 	}
 	else if (!table->referenced || delta->new_images > 0)
@@ -698,16 +742,17 @@ find_bag_column(Relation rel, Delta *delta)
 	return found;
 }
 
-/* Does a foreign key point at the table? */
-static bool
-is_foreign_key_target(Relation rel)
+/* What foreign keys there are, of the table and its partitions. */
+static void
+look_at_foreign_keys(ApplyTable *table, Relation rel)
 {
 	TriggerDesc *triggers = rel->trigdesc;
 
+	/* cached: no scan per batch */
+	table->referenced |= RelationGetFKeyList(rel) != NIL || rel->rd_rel->relhastriggers;
 	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
-		if (RI_FKey_trigger_type(triggers->triggers[i].tgfoid) == RI_TRIGGER_PK)
-			return true;
-	return false;
+		table->pointed_at |= RI_FKey_trigger_type(triggers->triggers[i].tgfoid) == RI_TRIGGER_PK;
+	table->open_partitions |= rel->rd_rel->relispartition && triggers_matter(rel, late_skip(table));
 }
 
 static bool
@@ -740,53 +785,50 @@ publish_refuse_rules(Oid relid, const char *display)
 				 errhint("Drop its rules; pg_rules lists them.")));
 }
 
-/* Are there partitions whose triggers must be known before rows are routed to them? */
-static bool
-must_open_partitions(Relation rel)
-{
-	bool found = false;
-	ListCell *cell;
-
-	if (rel->rd_rel->relkind != RELKIND_PARTITIONED_TABLE)
-		return false;
-	foreach(cell, find_all_inheritors(RelationGetRelid(rel), RowExclusiveLock, NULL))
-	{
-		Relation leaf = table_open(lfirst_oid(cell), NoLock);
-
-		found |= triggers_matter(leaf, SKIP_NONE);
-		table_close(leaf, NoLock);
-	}
-	return found;
-}
-
 void
 apply_prepare(ApplyTable *table)
 {
 	Relation rel;
+	ListCell *cell;
 
 	publish_refuse_rules(table->target->relid, table->target->display);
+	table->referenced = table->pointed_at = table->open_partitions = false;
+	table->relids = list_make1_oid(table->target->relid);
 	rel = table_open(table->target->relid, NoLock);
-	table->open_partitions = must_open_partitions(rel);
-	/* cached: no scan per batch */
-	table->referenced = RelationGetFKeyList(rel) != NIL || rel->rd_rel->relhastriggers;
-	table->replaceable = !is_foreign_key_target(rel) && has_all_columns(table->delta, rel);
+	if (rel->rd_rel->relkind == RELKIND_PARTITIONED_TABLE)
+		table->relids = find_all_inheritors(table->target->relid, RowExclusiveLock, NULL);
+	look_at_foreign_keys(table, rel);
+	for_each_from(cell, table->relids, 1)
+	{
+		Relation leaf = table_open(lfirst_oid(cell), NoLock);
+
+		look_at_foreign_keys(table, leaf);
+		table_close(leaf, NoLock);
+	}
+	table->all_columns = has_all_columns(table->delta, rel);
 	table->key_order = find_key_order(rel, table->delta);
 	table->bag_column = find_bag_column(rel, table->delta);
 	table->has_children = rel->rd_rel->relhassubclass;
 	table_close(rel, NoLock);
 }
 
+/* Does a foreign key of the one, or of a partition of it, point at the other? */
 static bool
-references(ApplyTable *table, Oid other)
+references(ApplyTable *table, ApplyTable *other)
 {
-	Relation rel = table_open(table->target->relid, NoLock);
 	bool found = false;
 	ListCell *cell;
+	ListCell *key;
 
-	foreach(cell, RelationGetFKeyList(rel))
-		if (((ForeignKeyCacheInfo *) lfirst(cell))->confrelid == other)
-			found = true;
-	table_close(rel, NoLock);
+	foreach(cell, table->relids)
+	{
+		Relation rel = table_open(lfirst_oid(cell), NoLock);
+
+		foreach(key, RelationGetFKeyList(rel))
+			found |= list_member_oid(other->relids,
+									 ((ForeignKeyCacheInfo *) lfirst(key))->confrelid);
+		table_close(rel, NoLock);
+	}
 	return found;
 }
 
@@ -810,7 +852,7 @@ apply_order(List *tables)
 
 			foreach(other, left)
 				if (lfirst(other) != candidate && candidate->referenced &&
-					references(candidate, ((ApplyTable *) lfirst(other))->target->relid))
+					references(candidate, lfirst(other)))
 					waits = true;
 			if (!waits)
 			{
@@ -819,7 +861,7 @@ apply_order(List *tables)
 			}
 		}
 		if (next == NULL)
-			next = linitial(left); /* a cycle: any order is as good */
+			next = linitial(left); /* a cycle: any order is as good, see late.c */
 		ordered = lappend(ordered, next);
 		left = list_delete_ptr(left, next);
 	}
@@ -843,6 +885,11 @@ apply_all(List *tables, Snapshot snapshot, ApplyTable **current)
 	{
 		*current = list_nth(tables, i);
 		write_deletions(*current, snapshot);
+	}
+	for (int i = 0; i < list_length(tables); i++)
+	{
+		*current = list_nth(tables, i);
+		late_check(*current, snapshot);
 	}
 	*current = NULL;
 }

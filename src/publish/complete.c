@@ -66,6 +66,7 @@ complete_from_quarantine(Target *target, Delta *delta)
 	{
 		PartialRow *partial = lfirst(cell);
 
+		CHECK_FOR_INTERRUPTS();
 		if (!partial->base_lost && quarantine_base(target,
 												   delta,
 												   partial->base_values,
@@ -144,6 +145,7 @@ complete_from_target(Target *target, Delta *delta, List *partial)
 	found = SPI_processed;
 	for (int i = 0; i < found; i++)
 	{
+		CHECK_FOR_INTERRUPTS();
 		heap_deform_tuple(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, row, nulls);
 		finish_partial(delta, list_nth(partial, DatumGetInt32(row[0])), row + 1, nulls + 1);
 	}

@@ -578,6 +578,30 @@ state_of(List *states, ApplyTable *table)
 	return NULL;
 }
 
+/* Is there another way to write the table? */
+static bool
+try_otherwise(ApplyTable *table, int sqlerrcode)
+{
+	switch (sqlerrcode)
+	{
+		case ERRCODE_UNIQUE_VIOLATION:
+		case ERRCODE_EXCLUSION_VIOLATION:
+		case ERRCODE_GENERATED_ALWAYS:
+			if (table->mode == APPLY_REPLACE || table->delta->nkeys == 0 || table->delta->clear)
+				return false;
+			table->mode = APPLY_REPLACE;
+			return true;
+		case ERRCODE_FOREIGN_KEY_VIOLATION:
+		case ERRCODE_RESTRICT_VIOLATION:
+			if (table->late)
+				return false;
+			table->late = true;
+			return true;
+		default:
+			return false;
+	}
+}
+
 /* Whose error is it, and can it be tried another way? */
 static void
 handle_error(Pass *pass, ErrorData *error)
@@ -595,10 +619,8 @@ handle_error(Pass *pass, ErrorData *error)
 		run_set_error(state->item->run, error);
 		decide(state, PUBLISH_DIVERGED, diverged);
 	}
-	else if (pass->gating == NULL && error->sqlerrcode == ERRCODE_UNIQUE_VIOLATION &&
-			 state->table.mode == APPLY_MERGE && state->item->delta->nkeys > 0 &&
-			 state->table.replaceable)
-		state->table.mode = APPLY_REPLACE;
+	else if (pass->gating == NULL && try_otherwise(&state->table, error->sqlerrcode))
+		return;
 	else
 		decide_error(state, error);
 }

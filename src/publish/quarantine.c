@@ -159,6 +159,7 @@ quarantine_supersede(Target *target, Delta *delta, bool first)
 		bool isnull;
 		Datum key = catalog_datum(previous, i, 1, &isnull);
 
+		CHECK_FOR_INTERRUPTS();
 		if (isnull)
 			continue;
 		image_read_key(reader, DatumGetArrayTypeP(key), values, nulls);
