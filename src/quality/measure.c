@@ -113,34 +113,43 @@ add_elapsed(List *measured, const instr_time *start)
 														   list_length(measured);
 }
 
+/* One check, for whose error and time nobody else is to blame. */
+static void
+run_alone(Pass *pass, Measured *measured)
+{
+	List *alone = list_make1(measured);
+	instr_time start;
+	ErrorData *error;
+
+	INSTR_TIME_SET_CURRENT(start);
+	pass->measured = alone;
+	error = guarded_run(pass_as_owner, pass);
+	if (error != NULL)
+		take_error(measured, error);
+	add_elapsed(alone, &start);
+}
+
 static void
 run_pass(Pass *pass)
 {
 	instr_time start;
-	ErrorData *error;
 	List *all = pass->measured;
 	ListCell *cell;
 
 	if (all == NIL)
 		return;
-	INSTR_TIME_SET_CURRENT(start);
-	error = guarded_run(pass_as_owner, pass);
-	if (error != NULL && list_length(all) == 1)
-		take_error(linitial(all), error);
-	else if (error != NULL)
+	if (list_length(all) == 1)
 	{
-		foreach(cell, all)
-		{
-			Measured *measured = lfirst(cell);
-
-			pass->measured = list_make1(measured);
-			error = guarded_run(pass_as_owner, pass);
-			if (error != NULL)
-				take_error(measured, error);
-		}
-		pass->measured = all;
+		run_alone(pass, linitial(all));
+		return;
 	}
-	add_elapsed(all, &start);
+	INSTR_TIME_SET_CURRENT(start);
+	if (guarded_run(pass_as_owner, pass) == NULL)
+		add_elapsed(all, &start);
+	else
+		foreach(cell, all)
+			run_alone(pass, lfirst(cell));
+	pass->measured = all;
 }
 
 /* ---- expressions ---- */
