@@ -57,7 +57,7 @@ my %defaults = (
 	c_later => [ 'int; ALTER TABLE c_later ALTER later SET DEFAULT 7', 'streaming' ],
 	c_filled => [ 'int; UPDATE c_filled SET later = 4', 'streaming' ],
 	c_together => [ 'int; UPDATE c_together SET later = 5; COMMIT', 'streaming' ],
-	c_part => [ 'int DEFAULT 7; ALTER TABLE c_part ALTER later DROP DEFAULT', 'paused' ]);
+	c_part => [ 'int DEFAULT 7; ALTER TABLE c_part ALTER later DROP DEFAULT', 'streaming' ]);
 
 $source->safe_psql('postgres', 'CREATE DOMAIN positive AS int DEFAULT 5 CHECK (VALUE > 0)');
 $warehouse->safe_psql('postgres', 'CREATE DOMAIN positive AS int');
