@@ -1,6 +1,10 @@
 --
 -- definition(): the statements that declare everything again.
 --
+SET datestyle = 'ISO, MDY';
+SET intervalstyle = 'postgres';
+SET timezone = 'UTC';
+SET default_text_search_config = 'pg_catalog.simple';
 CREATE SCHEMA defs;
 CREATE TABLE defs.sales (id int PRIMARY KEY, shop int, amount numeric);
 CREATE SERVER defs_shop FOREIGN DATA WRAPPER depipe OPTIONS (host '/nowhere');

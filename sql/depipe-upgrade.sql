@@ -32,6 +32,8 @@ ALTER TABLE depipe.target_state ADD COLUMN parked bigint NOT NULL DEFAULT 0;
 ALTER TABLE depipe.target_state ADD COLUMN quarantined bigint NOT NULL DEFAULT 0;
 ALTER TABLE depipe.target_state ADD COLUMN retries bigint NOT NULL DEFAULT 0;
 ALTER TABLE depipe.transform_state ADD COLUMN inputs_seen text;
+ALTER TABLE depipe.target ADD COLUMN settings text[];
+ALTER TABLE depipe.constraint_definition ADD COLUMN settings text[];
 
 -- Finds the last verdict of a constraint in a run.
 DROP INDEX depipe.verdict_run_idx;
@@ -63,6 +65,14 @@ UPDATE depipe.stream s SET instance_id = i.instance_id
 FROM depipe.instance i
 WHERE s.local_system_identifier OPERATOR(pg_catalog.=) i.system_identifier
 	AND s.local_database OPERATOR(pg_catalog.=) i.database_oid;
+
+-- What definitions meant depended on who ran them: from now on they mean what they mean here.
+UPDATE depipe.target SET settings = CASE WHEN kind IN ('l', 'f') THEN depipe.session_settings() ELSE '{}' END;
+ALTER TABLE depipe.target ALTER COLUMN settings SET NOT NULL,
+	ALTER COLUMN settings SET DEFAULT depipe.session_settings();
+UPDATE depipe.constraint_definition SET settings = depipe.session_settings();
+ALTER TABLE depipe.constraint_definition ALTER COLUMN settings SET NOT NULL,
+	ALTER COLUMN settings SET DEFAULT depipe.session_settings();
 
 ALTER TABLE depipe.stream DROP COLUMN local_system_identifier, DROP COLUMN local_database;
 

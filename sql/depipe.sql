@@ -63,8 +63,18 @@ COMMENT ON TYPE depipe.role IS 'a role; - is one that was dropped';
 CREATE CAST (depipe.role AS oid) WITHOUT FUNCTION AS IMPLICIT;
 CREATE CAST (oid AS depipe.role) WITHOUT FUNCTION AS ASSIGNMENT;
 
+-- What a definition records of the session that makes it: what it means depends on that.
+CREATE FUNCTION depipe.session_settings()
+RETURNS text[]
+LANGUAGE C
+AS 'MODULE_PATHNAME', 'depipe_session_settings';
+COMMENT ON FUNCTION depipe.session_settings() IS
+'the settings of this session that decide what the texts of a definition mean, where they differ from depipe''s base';
+
 CREATE SEQUENCE depipe.target_id_seq AS integer;
 
+-- settings: of the session that made the load or transform; it is evaluated under
+-- them, whoever runs it.  The default is for rows of a dump that had none yet.
 CREATE TABLE depipe.target (
 	target_id integer NOT NULL DEFAULT nextval('depipe.target_id_seq'::regclass),
 	schema_name name NOT NULL,
@@ -72,6 +82,7 @@ CREATE TABLE depipe.target (
 	kind "char" NOT NULL,
 	owner regrole NOT NULL,
 	created_at timestamptz NOT NULL DEFAULT now(),
+	settings text[] NOT NULL DEFAULT depipe.session_settings(),
 	CONSTRAINT target_pkey PRIMARY KEY (target_id),
 	CONSTRAINT target_name_key UNIQUE (schema_name, table_name),
 	CONSTRAINT target_kind_check CHECK (kind IN ('t', 'l', 'f'))
@@ -126,7 +137,7 @@ CREATE SEQUENCE depipe.constraint_id_seq AS integer;
 
 -- rule is in one spelling; expression to column_types are its analysed form, made
 -- for columns of these types (NULL while the table does not exist), under the
--- search_path of whoever declared it.
+-- search_path and settings of whoever declared it.
 CREATE TABLE depipe.constraint_definition (
 	constraint_id integer NOT NULL DEFAULT nextval('depipe.constraint_id_seq'::regclass),
 	target_id integer NOT NULL,
@@ -158,6 +169,7 @@ CREATE TABLE depipe.constraint_definition (
 	owner text,
 	description text,
 	created_at timestamptz NOT NULL DEFAULT now(),
+	settings text[] NOT NULL DEFAULT depipe.session_settings(),
 	CONSTRAINT constraint_definition_pkey PRIMARY KEY (constraint_id),
 	CONSTRAINT constraint_definition_name_key UNIQUE (target_id, name),
 	CONSTRAINT constraint_definition_target_fkey FOREIGN KEY (target_id) REFERENCES depipe.target ON DELETE CASCADE
@@ -634,6 +646,8 @@ LANGUAGE sql STABLE PARALLEL SAFE
 SET search_path TO pg_catalog, pg_temp
 SET datestyle TO 'ISO'
 SET intervalstyle TO 'postgres'
+SET bytea_output TO 'hex'
+SET extra_float_digits TO '1'
 AS $$
 	SELECT pg_catalog.jsonb_build_object('kind', 'accepted_values', 'column_name', column_name,
 		'accepted', pg_catalog.to_jsonb(accepted))
@@ -648,6 +662,8 @@ LANGUAGE sql STABLE PARALLEL SAFE
 SET search_path TO pg_catalog, pg_temp
 SET datestyle TO 'ISO'
 SET intervalstyle TO 'postgres'
+SET bytea_output TO 'hex'
+SET extra_float_digits TO '1'
 AS $$
 	SELECT pg_catalog.jsonb_build_object('kind', 'in_range', 'column_name', column_name,
 		'minimum', pg_catalog.to_jsonb(minimum), 'maximum', pg_catalog.to_jsonb(maximum),
@@ -747,11 +763,12 @@ CREATE FUNCTION depipe.create_load(
 	new_columns text DEFAULT 'load',
 	on_truncate text DEFAULT 'apply',
 	target_lag interval DEFAULT '1 second',
-	replace boolean DEFAULT false)
+	replace boolean DEFAULT false,
+	settings text[] DEFAULT NULL)
 RETURNS text
 LANGUAGE C
 AS 'MODULE_PATHNAME', 'depipe_create_load';
-COMMENT ON FUNCTION depipe.create_load(text, name, text, text, text[], jsonb, text, text, text, text, interval, boolean)
+COMMENT ON FUNCTION depipe.create_load(text, name, text, text, text[], jsonb, text, text, text, text, interval, boolean, text[])
 IS 'keep a table equal to a table of a source; returns the name of the table. The next run copies it';
 
 CREATE FUNCTION depipe.drop_load(target text, drop_table boolean DEFAULT false)
@@ -859,11 +876,12 @@ CREATE FUNCTION depipe.create_transform(
 	on_incomplete text DEFAULT 'publish',
 	on_stale text DEFAULT 'publish',
 	populate boolean DEFAULT true,
-	replace boolean DEFAULT false)
+	replace boolean DEFAULT false,
+	settings text[] DEFAULT NULL)
 RETURNS text
 LANGUAGE C
 AS 'MODULE_PATHNAME', 'depipe_create_transform';
-COMMENT ON FUNCTION depipe.create_transform(text, text, text[], text, interval, text, text, boolean, boolean)
+COMMENT ON FUNCTION depipe.create_transform(text, text, text[], text, interval, text, text, boolean, boolean, text[])
 IS 'keep a table equal to a query; returns the name of the table';
 
 CREATE FUNCTION depipe.alter_transform(
@@ -875,11 +893,12 @@ CREATE FUNCTION depipe.alter_transform(
 	on_incomplete text DEFAULT NULL,
 	on_stale text DEFAULT NULL,
 	populate boolean DEFAULT true,
-	dry_run boolean DEFAULT false)
+	dry_run boolean DEFAULT false,
+	settings text[] DEFAULT NULL)
 RETURNS text
 LANGUAGE C
 AS 'MODULE_PATHNAME', 'depipe_alter_transform';
-COMMENT ON FUNCTION depipe.alter_transform(text, text, text[], text, interval, text, text, boolean, boolean)
+COMMENT ON FUNCTION depipe.alter_transform(text, text, text[], text, interval, text, text, boolean, boolean, text[])
 IS 'change what is given, keep the rest; returns what it did: nothing, compatible, add columns, rebuild';
 
 CREATE FUNCTION depipe.drop_transform(target text, drop_table boolean DEFAULT false)
@@ -944,12 +963,13 @@ CREATE FUNCTION depipe.add_constraint(
 	check_every interval DEFAULT '1 minute',
 	owner text DEFAULT NULL,
 	description text DEFAULT NULL,
-	replace boolean DEFAULT false)
+	replace boolean DEFAULT false,
+	settings text[] DEFAULT NULL)
 RETURNS text
 LANGUAGE C
 AS 'MODULE_PATHNAME', 'depipe_add_constraint';
 COMMENT ON FUNCTION depipe.add_constraint(text, depipe.check, text, text, text, text, text, bigint,
-	text, text, text, text, interval, text, timestamptz, interval, text, text, boolean) IS
+	text, text, text, text, interval, text, timestamptz, interval, text, text, boolean, text[]) IS
 'declare what must hold for a table, and what happens when it does not; returns the constraint''s name';
 
 CREATE FUNCTION depipe.alter_constraint(
@@ -970,12 +990,13 @@ CREATE FUNCTION depipe.alter_constraint(
 	enforce_from timestamptz DEFAULT NULL,
 	check_every interval DEFAULT NULL,
 	owner text DEFAULT NULL,
-	description text DEFAULT NULL)
+	description text DEFAULT NULL,
+	settings text[] DEFAULT NULL)
 RETURNS void
 LANGUAGE C
 AS 'MODULE_PATHNAME', 'depipe_alter_constraint';
 COMMENT ON FUNCTION depipe.alter_constraint(text, text, depipe.check, text, text, text, text, bigint,
-	text, text, text, text, interval, text, timestamptz, interval, text, text) IS
+	text, text, text, text, interval, text, timestamptz, interval, text, text, text[]) IS
 'change what is given of a constraint; ''none'' takes a threshold, a filter, owner or description away';
 
 CREATE FUNCTION depipe.drop_constraint(target text, name text, missing_ok boolean DEFAULT false)
@@ -1254,7 +1275,7 @@ SELECT c.target COLLATE "C" AS target, c.state, c.reason, c.since, c.data_as_of,
 		WHERE i.target_id OPERATOR(pg_catalog.=) t.target_id AND i.direct
 		ORDER BY i.schema_name, i.table_name) AS inputs,
 	CASE WHEN depipe.may_inspect(t.owner) THEN f.query_text END AS query_text,
-	CASE WHEN depipe.may_inspect(t.owner) THEN f.query_sql END AS query_sql
+	CASE WHEN depipe.may_inspect(t.owner) THEN f.query_sql END AS query_sql, t.settings
 FROM depipe.conditions() c
 JOIN depipe.target t USING (target_id)
 JOIN depipe.transform f USING (target_id)
@@ -1310,7 +1331,7 @@ SELECT pg_catalog.format('%I.%I', t.schema_name, t.table_name) AS target,
 	c.enforce_from, c.check_every, c.owner, c.description,
 	s.outcome_since AS since, s.evaluated_at, s.evaluated, s.violations,
 	CASE WHEN depipe.may_read(t.schema_name, t.table_name) THEN s.metric END AS metric, s.baseline,
-	s.would_have_blocked
+	s.would_have_blocked, c.settings
 FROM depipe.constraint_definition c
 JOIN depipe.target t USING (target_id)
 LEFT JOIN depipe.constraint_state s USING (constraint_id)
@@ -1413,7 +1434,7 @@ SELECT pg_catalog.format('%I.%I', t.schema_name, t.table_name) AS target,
 	CASE WHEN depipe.may_inspect(t.owner) THEN l.row_filter END AS row_filter, l.schema_change,
 	l.new_columns, l.on_truncate, l.target_lag, s.applied_lsn,
 	COALESCE(w.rows_copied, s.rows_copied) AS rows_copied, w.rows_estimated,
-	COALESCE(p.parked, 0) AS parked, t.owner
+	COALESCE(p.parked, 0) AS parked, t.owner, t.settings
 FROM depipe.target t
 JOIN depipe.load l USING (target_id)
 LEFT JOIN depipe.load_state s USING (target_id)
@@ -1484,6 +1505,8 @@ LANGUAGE sql STABLE
 SET search_path TO pg_catalog, pg_temp
 SET intervalstyle TO 'postgres'
 SET datestyle TO 'ISO'
+SET timezone TO 'UTC'
+SET quote_all_identifiers TO off
 AS $$
 	WITH RECURSIVE level (target, depth) AS (
 		SELECT target, 0 FROM depipe.transforms
@@ -1501,7 +1524,8 @@ AS $$
 				', schema_change => ' || quote_literal(NULLIF(schema_change, 'safe')),
 				', new_columns => ' || quote_literal(NULLIF(new_columns, 'load')),
 				', on_truncate => ' || quote_literal(NULLIF(on_truncate, 'apply')),
-				', target_lag => ' || quote_literal(NULLIF(target_lag, '1 second')::text)], '') || ');'
+				', target_lag => ' || quote_literal(NULLIF(target_lag, '1 second')::text),
+				', settings => ' || quote_literal(settings::text)], '') || ');'
 		FROM depipe.loads
 		UNION ALL
 		SELECT 2, (SELECT max(depth) FROM level l WHERE l.target = t.target), target, NULL,
@@ -1512,7 +1536,8 @@ AS $$
 				', mode => ' || quote_literal(NULLIF(mode, 'auto')),
 				', target_lag => ' || quote_literal(target_lag::text),
 				', on_incomplete => ' || quote_literal(NULLIF(on_incomplete, 'publish')),
-				', on_stale => ' || quote_literal(NULLIF(on_stale, 'publish'))], '') || ');'
+				', on_stale => ' || quote_literal(NULLIF(on_stale, 'publish')),
+				', settings => ' || quote_literal(settings::text)], '') || ');'
 		FROM depipe.transforms t
 		UNION ALL
 		SELECT 3, 0, target, name,
@@ -1534,7 +1559,8 @@ AS $$
 				', enforce_from => ' || quote_literal(enforce_from::text),
 				', check_every => ' || quote_literal(NULLIF(check_every, '1 minute')::text),
 				', owner => ' || quote_literal(owner),
-				', description => ' || quote_literal(description)], '') || ');'
+				', description => ' || quote_literal(description),
+				', settings => ' || quote_literal(settings::text)], '') || ');'
 		FROM depipe.constraints
 		UNION ALL
 		SELECT 4, 0, target, NULL,

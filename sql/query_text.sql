@@ -2,6 +2,10 @@
 -- The text that is kept of a query means what the query meant, under whichever
 -- search_path, and after whatever is done to the tables that it reads.
 --
+SET datestyle = 'ISO, MDY';
+SET intervalstyle = 'postgres';
+SET timezone = 'UTC';
+SET default_text_search_config = 'pg_catalog.simple';
 SET client_min_messages = warning;
 CREATE SCHEMA qt;
 CREATE SCHEMA "Ext";

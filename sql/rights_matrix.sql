@@ -105,7 +105,8 @@ INSERT INTO matrix.function VALUES
 	-- procedures: below
 	('run', NULL, NULL),
 	('wait', NULL, NULL),
-	('run_due', NULL, NULL);
+	('run_due', NULL, NULL),
+	('session_settings', NULL, NULL);
 
 -- functions that are not in the table
 SELECT DISTINCT p.proname FROM pg_proc p

@@ -2,6 +2,10 @@
 -- Owners that cannot be run as: without LOGIN, without USAGE, dropped; and
 -- definitions that are given away.
 --
+SET datestyle = 'ISO, MDY';
+SET intervalstyle = 'postgres';
+SET timezone = 'UTC';
+SET default_text_search_config = 'pg_catalog.simple';
 SET client_min_messages TO warning;
 CREATE ROLE regress_first LOGIN;
 CREATE ROLE regress_second LOGIN;

@@ -7,7 +7,9 @@
  */
 #include "core/arguments.h"
 
+#include "core/settings.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 
 /* 100 years: what is added to a time, and counted in microseconds, stays in range */
 #define LONGEST_MONTHS 1200
@@ -64,6 +66,18 @@ argument_time(FunctionCallInfo fcinfo, int number, const char *name)
 }
 
 char *
+interval_text(Datum interval)
+{
+	int level = NewGUCNestLevel();
+	char *text;
+
+	settings_pin_literals();
+	text = DatumGetCString(DirectFunctionCall1(interval_out, interval));
+	AtEOXact_GUC(false, level);
+	return text;
+}
+
+char *
 argument_interval(FunctionCallInfo fcinfo, int number, const char *name)
 {
 	Interval *interval;
@@ -80,7 +94,7 @@ argument_interval(FunctionCallInfo fcinfo, int number, const char *name)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("argument \"%s\" must not be longer than 100 years", name)));
-	return DatumGetCString(DirectFunctionCall1(interval_out, PG_GETARG_DATUM(number)));
+	return interval_text(PG_GETARG_DATUM(number));
 }
 
 TimestampTz

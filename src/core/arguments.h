@@ -28,6 +28,9 @@ extern char *argument_reason(FunctionCallInfo fcinfo, int number);
 /* 0 for NULL; raises 22023 for infinity. */
 extern TimestampTz argument_time(FunctionCallInfo fcinfo, int number, const char *name);
 
+/* An interval in the spelling that the catalog's statements return. */
+extern char *interval_text(Datum interval);
+
 /* As text that interval_in reads back; NULL for NULL; raises 22023 when negative or longer
  * than 100 years. */
 extern char *argument_interval(FunctionCallInfo fcinfo, int number, const char *name);

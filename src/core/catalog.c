@@ -374,7 +374,7 @@ catalog_idle_reason(char **next)
 
 #define TARGET_COLUMNS                                                           \
 	"SELECT t.target_id, t.schema_name::text, t.table_name::text, t.kind::text," \
-	" t.owner::oid, s.relid"                                                     \
+	" t.owner::oid, s.relid, t.settings"                                         \
 	" FROM depipe.target t LEFT JOIN depipe.target_state s USING (target_id)"
 
 /*
@@ -453,6 +453,7 @@ target_from_row(const CatalogRows *rows, uint64 row)
 	target->display = sql_table(target->schema_name, target->table_name);
 	target->relid = find_table(target->schema_name, target->table_name);
 	target->bound = catalog_oid(rows, row, 6);
+	target->settings = catalog_text_list(rows, row, 7);
 	check_same_owner(target, target->bound);
 	return target;
 }
@@ -569,8 +570,9 @@ target_create(const char *schema_name, const char *table_name, TargetKind kind, 
 	char kind_text[2] = {(char) kind, '\0'};
 	Target *target;
 
-	(void) CATALOG_EXECUTE("INSERT INTO depipe.target (schema_name, table_name, kind, owner)"
-						   " VALUES ($1::name, $2::name, $3::\"char\", $4::oid::depipe.role)",
+	(void) CATALOG_EXECUTE("INSERT INTO depipe.target"
+						   " (schema_name, table_name, kind, owner, settings)"
+						   " VALUES ($1::name, $2::name, $3::\"char\", $4::oid::depipe.role, '{}')",
 						   ARG_TEXT(schema_name),
 						   ARG_TEXT(table_name),
 						   ARG_TEXT(kind_text),
@@ -590,6 +592,18 @@ target_set_kind(Target *target, TargetKind kind)
 						   ARG_INT4(target->id),
 						   ARG_TEXT(kind_text));
 	target->kind = kind;
+}
+
+void
+target_set_settings(Target *target, List *settings)
+{
+	if (equal_texts(target->settings, settings))
+		return;
+	(void) CATALOG_EXECUTE("UPDATE depipe.target SET settings = COALESCE($2, '{}')"
+						   " WHERE target_id OPERATOR(pg_catalog.=) $1",
+						   ARG_INT4(target->id),
+						   ARG_TEXT_ARRAY(settings));
+	target->settings = settings;
 }
 
 void

@@ -135,10 +135,11 @@ typedef struct Target
 	char *table_name;
 	char *display; /* quoted schema.table: for messages and for SQL text */
 	TargetKind kind;
-	Oid owner;  /* the role its work is done as; InvalidOid: dropped */
-	Oid relid;  /* InvalidOid while there is no such table */
-	Oid bound;  /* the table that is remembered for it */
-	bool taken; /* there is one, but another role made it: as if it were missing */
+	Oid owner;      /* the role its work is done as; InvalidOid: dropped */
+	Oid relid;      /* InvalidOid while there is no such table */
+	Oid bound;      /* the table that is remembered for it */
+	bool taken;     /* there is one, but another role made it: as if it were missing */
+	List *settings; /* of its load or transform (core/settings); NIL: the base */
 } Target;
 
 /*
@@ -163,6 +164,9 @@ extern List *target_match(const char *pattern);
 extern Target *target_create(const char *schema_name, const char *table_name, TargetKind kind,
 							 Oid owner, Oid relid);
 extern void target_set_kind(Target *target, TargetKind kind);
+
+/* The settings that its load or transform was made under; NIL for an ordinary table. */
+extern void target_set_settings(Target *target, List *settings);
 extern void target_delete(int32 target_id);
 
 /* Give definitions to the roles that their tables were given to (ALTER TABLE, REASSIGN OWNED). */

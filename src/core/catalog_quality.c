@@ -24,7 +24,7 @@
 	" c.on_no_data, c.on_error, c.grace::text,"                                          \
 	" (EXTRACT(epoch FROM c.grace) OPERATOR(pg_catalog.*) 1000000)::bigint, c.existing," \
 	" c.enforce_from, c.check_every::text, c.owner, c.description, s.outcome,"           \
-	" COALESCE(s.baseline, 0)"                                                           \
+	" COALESCE(s.baseline, 0), c.settings"                                               \
 	" FROM depipe.constraint_definition c"                                               \
 	" LEFT JOIN depipe.constraint_state s USING (constraint_id)"
 
@@ -65,6 +65,7 @@ constraint_from_row(const CatalogRows *rows, uint64 i)
 	row->description = catalog_text(rows, i, 30);
 	row->outcome = catalog_text(rows, i, 31);
 	row->baseline = catalog_int8(rows, i, 32);
+	row->settings = catalog_text_list(rows, i, 33);
 	return row;
 }
 
@@ -122,7 +123,7 @@ constraint_rows_referencing(const char *schema_name, const char *table_name)
 		ARG_TEXT((row)->scope), ARG_INT8((row)->min_rows), ARG_TEXT((row)->on_null),            \
 		ARG_TEXT((row)->on_no_data), ARG_TEXT((row)->on_error), ARG_TEXT((row)->grace),         \
 		ARG_TEXT((row)->existing), ARG_TIME((row)->enforce_from), ARG_TEXT((row)->check_every), \
-		ARG_TEXT((row)->owner), ARG_TEXT((row)->description)
+		ARG_TEXT((row)->owner), ARG_TEXT((row)->description), ARG_TEXT_ARRAY((row)->settings)
 
 void
 constraint_row_put(ConstraintRow *row)
@@ -140,10 +141,10 @@ constraint_row_put(ConstraintRow *row)
 		" search_path, expression, metric, is_aggregate, is_late, filter, filter_expression,"
 		" columns, column_types, reference_schema, reference_table, on_violation, warn_if,"
 		" fail_if, scope, min_rows, on_null, on_no_data, on_error, grace, existing,"
-		" enforce_from, check_every, owner, description)"
+		" enforce_from, check_every, owner, description, settings)"
 		" VALUES ($1, $2, $3::name, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14::name,"
 		" $15::name, $16, $17, $18, $19, $20, $21, $22, $23, $24::interval, $25, $26,"
-		" $27::interval, $28, $29)"
+		" $27::interval, $28, $29, COALESCE($30, '{}'))"
 		" ON CONFLICT (constraint_id) DO UPDATE SET rule = EXCLUDED.rule,"
 		" search_path = EXCLUDED.search_path, expression = EXCLUDED.expression,"
 		" metric = EXCLUDED.metric, is_aggregate = EXCLUDED.is_aggregate,"
@@ -156,7 +157,8 @@ constraint_row_put(ConstraintRow *row)
 		" on_no_data = EXCLUDED.on_no_data, on_error = EXCLUDED.on_error,"
 		" grace = EXCLUDED.grace, existing = EXCLUDED.existing,"
 		" enforce_from = EXCLUDED.enforce_from, check_every = EXCLUDED.check_every,"
-		" owner = EXCLUDED.owner, description = EXCLUDED.description",
+		" owner = EXCLUDED.owner, description = EXCLUDED.description,"
+		" settings = EXCLUDED.settings",
 		PUT_ARGUMENTS(row));
 }
 

@@ -22,6 +22,7 @@ typedef struct ConstraintRow
 	char *name;
 	char *rule;        /* JSON text in one spelling */
 	char *search_path; /* of whoever declared it */
+	List *settings;    /* likewise: core/settings */
 	char *expression;  /* analysed forms; NULL: not compiled yet */
 	char *metric;
 	bool is_aggregate;

@@ -30,7 +30,7 @@ CatalogRows *
 transform_select(int32 target_id)
 {
 	return CATALOG_EXECUTE(
-		"SELECT f.query_text, f.query_sql, f.key_columns, f.mode, f.target_lag,"
+		"SELECT f.query_text, f.query_sql, f.key_columns, f.mode, f.target_lag::text,"
 		" f.on_incomplete, f.on_stale, s.populated, s.state, s.made_table,"
 		" CASE WHEN s.tree_version OPERATOR(pg_catalog.=)"
 		" pg_catalog.current_setting('server_version_num')::integer THEN s.query_tree END,"

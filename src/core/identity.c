@@ -13,14 +13,12 @@
 
 #include "access/xact.h"
 #include "catalog/namespace.h"
-#include "commands/extension.h"
-#include "catalog/pg_extension.h"
 #include "catalog/pg_authid.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_extension.h"
 #include "catalog/pg_namespace.h"
-#include "parser/parse_expr.h"
-#include "parser/parser.h"
-#include "utils/array.h"
+#include "commands/extension.h"
+#include "core/settings.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
@@ -31,22 +29,11 @@ bool depipe_is_writing = false;
 Oid depipe_writing_to = InvalidOid;
 
 static void
-set_locally(const char *name, const char *value)
-{
-	(void)
-		set_config_option(name, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
-}
-
-static void
 pin_path(void)
 {
-	set_locally("search_path", "pg_catalog, pg_temp");
+	settings_set("search_path", "pg_catalog, pg_temp");
 }
 
-/*
- * Beside the path, what changes the meaning of SQL text and of values: whoever
- * may run a target must not decide by his settings what gets into it.
- */
 static void
 become(Oid role, int extra_context, Identity *saved)
 {
@@ -54,16 +41,14 @@ become(Oid role, int extra_context, Identity *saved)
 	SetUserIdAndSecContext(role, saved->saved_context | extra_context);
 	saved->guc_level = NewGUCNestLevel();
 	pin_path();
-	if (!standard_conforming_strings)
-		set_locally("standard_conforming_strings", "on");
-	if (Transform_null_equals)
-		set_locally("transform_null_equals", "off");
-	if (!Array_nulls)
-		set_locally("array_nulls", "on");
 }
 
+/*
+ * Beside the path, what changes the meaning of SQL text and of values: whoever
+ * may run a target must not decide by his settings what gets into it.
+ */
 void
-identity_become(Oid role, Identity *saved)
+identity_become_with(Oid role, List *settings, Identity *saved)
 {
 	if (!SearchSysCacheExists1(AUTHOID, ObjectIdGetDatum(role)))
 		ereport(ERROR,
@@ -72,6 +57,13 @@ identity_become(Oid role, Identity *saved)
 				 errdetail("It owned the definition."),
 				 errhint("Give it to another role with depipe.set_owner.")));
 	become(role, SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION, saved);
+	settings_enter(settings);
+}
+
+void
+identity_become(Oid role, Identity *saved)
+{
+	identity_become_with(role, NIL, saved);
 }
 
 void
@@ -89,6 +81,7 @@ identity_become_extension(Identity *saved)
 	owner = ((Form_pg_namespace) GETSTRUCT(tuple))->nspowner;
 	ReleaseSysCache(tuple);
 	become(owner, SECURITY_LOCAL_USERID_CHANGE, saved);
+	settings_pin_literals();
 }
 
 void
@@ -116,35 +109,19 @@ identity_end_statement(int level)
 void
 identity_pin_output(void)
 {
-	static const char *const settings[][2] = {
-		{"datestyle", "ISO"},
-		{"intervalstyle", "postgres"},
-		{"extra_float_digits", "1"},
-		{"bytea_output", "hex"},
-		{"xmloption", "content"},
-	};
-
-	for (int i = 0; i < lengthof(settings); i++)
-		set_locally(settings[i][0], settings[i][1]);
+	settings_pin_exchange();
 }
 
 void
 identity_pin_timezone(void)
 {
-	set_locally("timezone", "UTC");
+	settings_set("TimeZone", "UTC");
 }
 
 void
 identity_without_jit(void)
 {
-	(void) set_config_option("jit",
-							 "off",
-							 PGC_USERSET,
-							 PGC_S_SESSION,
-							 GUC_ACTION_SAVE,
-							 true,
-							 0,
-							 false);
+	settings_set("jit", "off");
 }
 
 void

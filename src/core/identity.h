@@ -7,8 +7,9 @@
  * triggers, operators) is evaluated between identity_become() and
  * identity_restore(): as the owner of the target, with
  * SECURITY_RESTRICTED_OPERATION, in a GUC nest level of its own with
- * search_path pinned to pg_catalog, pg_temp.  The saved security flags are
- * ORed, never discarded, so that an outer restriction stays.
+ * search_path pinned to pg_catalog, pg_temp and the settings of the definition
+ * that is evaluated (core/settings).  The saved security flags are ORed, never
+ * discarded, so that an outer restriction stays.
  *
  * depipe's own tables are read and written between
  * identity_become_extension() and identity_restore(), which core/catalog does
@@ -23,6 +24,7 @@
 #define DEPIPE_IDENTITY_H
 
 #include "depipe.h"
+#include "nodes/pg_list.h"
 
 typedef struct Identity
 {
@@ -31,8 +33,15 @@ typedef struct Identity
 	int guc_level;
 } Identity;
 
-/* Act as role; raises 42704 when the role is gone. */
+/*
+ * Act as role, under the base settings: what no definition says, and texts of
+ * values that come from a source or from depipe's tables.  Raises 42704 when
+ * the role is gone.
+ */
 extern void identity_become(Oid role, Identity *saved);
+
+/* The same under the settings of a definition: what a user's definition says. */
+extern void identity_become_with(Oid role, List *settings, Identity *saved);
 
 /* Act as the owner of the extension, for fixed SQL on depipe's own tables. */
 extern void identity_become_extension(Identity *saved);

@@ -4,9 +4,10 @@
  *		Plans of statements whose text is made at run time.
  *
  * Small batches come often, and what is done with one of them takes less time
- * than planning it.  So plans for them are kept for the session, by text, user
- * and columns of the batch; the server makes them anew when a table or a
- * function in them changes, but knows nothing of changes of a batch's columns.
+ * than planning it.  So plans for them are kept for the session, by text, user,
+ * the settings that their literals were read under, and columns of the batch;
+ * the server makes them anew when a table or a function in them changes, but
+ * knows nothing of changes of a batch's columns.
  *
  * A kept plan outlives the size that the tables had when it was made.  It is
  * made so that this does not matter: few rows meet a table row by row, through
@@ -20,6 +21,7 @@
 #include "core/plans.h"
 
 #include "common/hashfn.h"
+#include "core/settings.h"
 #include "miscadmin.h"
 #include "utils/guc.h"
 #include "utils/hsearch.h"
@@ -32,7 +34,7 @@
 
 typedef struct KeptPlan
 {
-	uint64 hash; /* key: of text, user and columns */
+	uint64 hash; /* key: of text, user, settings and columns */
 	char *sql;
 	Oid user;
 	SPIPlanPtr plan;
@@ -179,9 +181,10 @@ hash_columns(TupleDesc columns)
 static SPIPlanPtr
 kept_plan(const char *sql, TupleDesc columns)
 {
-	uint64 hash = hash_bytes_extended((const unsigned char *) sql,
-									  strlen(sql),
-									  hash_combine64(hash_columns(columns), GetUserId()));
+	uint64 hash = hash_bytes_extended(
+		(const unsigned char *) sql,
+		strlen(sql),
+		hash_combine64(hash_combine64(hash_columns(columns), settings_hash()), GetUserId()));
 	KeptPlan *kept;
 
 	if (kept_plans == NULL)

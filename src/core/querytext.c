@@ -31,12 +31,14 @@
 #include "catalog/pg_type.h"
 #include "core/guarded.h"
 #include "core/qualify.h"
+#include "core/settings.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
 #include "parser/analyze.h"
 #include "parser/parsetree.h"
 #include "tcop/tcopprot.h"
+#include "utils/guc.h"
 #include "utils/ruleutils.h"
 
 /* ---- what is compared ---- */
@@ -401,15 +403,18 @@ add_scope(Query *query)
 	query->rtable = lappend(query->rtable, entry);
 }
 
-/* The text begins with a blank. */
+/* Literals as any settings read them.  The text begins with a blank. */
 static char *
 deparse_query(Node *tree, bool prefixed, void *argument)
 {
+	int level = NewGUCNestLevel();
 	char *sql;
 
+	settings_pin_literals();
 	if (prefixed)
 		add_scope((Query *) tree);
 	sql = pg_get_querydef((Query *) tree, false);
+	AtEOXact_GUC(false, level);
 	return sql + strspn(sql, " \n");
 }
 

@@ -178,6 +178,20 @@ text_array_to_list(ArrayType *array, const char *argument)
 	return result;
 }
 
+bool
+equal_texts(List *a, List *b)
+{
+	ListCell *left;
+	ListCell *right;
+
+	if (list_length(a) != list_length(b))
+		return false;
+	forboth(left, a, right, b)
+		if (strcmp(lfirst(left), lfirst(right)) != 0)
+			return false;
+	return true;
+}
+
 ArrayType *
 list_to_text_array(List *strings)
 {

@@ -61,7 +61,10 @@ extern void parse_table_name(const char *name, char **schema_name, char **table_
 /* Elements of a text[] as a List of C strings; raises 22004 on a NULL element. */
 extern List *text_array_to_list(ArrayType *array, const char *argument);
 
-/* The reverse; NULL for NIL. */
+/* Are two lists of C strings the same? */
+extern bool equal_texts(List *a, List *b);
+
+/* A text[] of a list of C strings; NULL for NIL. */
 extern ArrayType *list_to_text_array(List *strings);
 
 /*

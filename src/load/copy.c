@@ -324,8 +324,7 @@ project_rows(LoadSession *session, LoadTask *task, Tuplestorestate *source_rows,
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	register_tuplestore("_depipe_copied", layout, source_rows, count);
-	identity_become(task->target->owner, &identity);
-	identity_pin_output();
+	identity_become_with(task->target->owner, task->target->settings, &identity);
 	PushActiveSnapshot(GetTransactionSnapshot());
 	session->projecting = true;
 	projected = query_to_tuplestore(

@@ -333,7 +333,7 @@ become_owner(LoadTask *task, Identity *identity)
 {
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	identity_become(task->target->owner, identity);
+	identity_become_with(task->target->owner, task->target->settings, identity);
 }
 
 static void
@@ -386,7 +386,7 @@ evolve_prepare_target(LoadSession *session, LoadTask *task)
 		identity_restore(&identity);
 		(void) target_bind(task->target);
 		load_set_made_table(task->target->id);
-		identity_become(task->target->owner, &identity);
+		identity_become_with(task->target->owner, task->target->settings, &identity);
 	}
 	else if (strcmp(task->load->new_columns, "load") == 0)
 	{

@@ -19,7 +19,9 @@
 #include "core/catalog_load.h"
 #include "core/catalog_transform.h"
 #include "core/catalog_worker.h"
+#include "core/arguments.h"
 #include "core/identity.h"
+#include "core/settings.h"
 #include "core/sqltext.h"
 #include "executor/spi.h"
 #include "fmgr.h"
@@ -199,8 +201,9 @@ read_definition(FunctionCallInfo fcinfo, Load *load)
 	load->new_columns = one_of(fcinfo, 8, "new_columns", new_columns);
 	load->on_truncate = one_of(fcinfo, 9, "on_truncate", on_truncate);
 	refuse_null(fcinfo, 10, "target_lag");
-	load->target_lag = DatumGetCString(DirectFunctionCall1(interval_out, PG_GETARG_DATUM(10)));
+	load->target_lag = interval_text(PG_GETARG_DATUM(10));
 	refuse_null(fcinfo, 11, "replace");
+	load->target->settings = settings_argument(PG_ARGISNULL(12), PG_GETARG_DATUM(12));
 	if (strcmp(load->schema_change, "evolve") == 0 || strcmp(load->schema_change, "ignore") == 0)
 		ereport(
 			ERROR,
@@ -308,7 +311,8 @@ add_difference(StringInfo text, const char *name, const char *was, const char *i
 
 /* What differs in a way that the rows of the target must be read again; the rest. */
 static void
-compare_definitions(const Load *was, const Load *is, StringInfo deep, StringInfo shallow)
+compare_definitions(const Load *was, const Load *is, List *settings, StringInfo deep,
+					StringInfo shallow)
 {
 	add_difference(deep, "server", was->server_name, is->server_name);
 	add_difference(deep,
@@ -318,6 +322,10 @@ compare_definitions(const Load *was, const Load *is, StringInfo deep, StringInfo
 	add_difference(deep, "key", names_text(was->key), names_text(is->key));
 	add_difference(deep, "columns", was->columns, is->columns);
 	add_difference(deep, "row_filter", was->row_filter, is->row_filter);
+	add_difference(projection_wanted(is) ? deep : shallow,
+				   "settings",
+				   settings_text(was->target->settings),
+				   settings_text(settings));
 	add_difference(shallow, "mode", was->mode, is->mode);
 	add_difference(shallow, "schema_change", was->schema_change, is->schema_change);
 	add_difference(shallow, "new_columns", was->new_columns, is->new_columns);
@@ -326,14 +334,14 @@ compare_definitions(const Load *was, const Load *is, StringInfo deep, StringInfo
 }
 
 static void
-change_load(Load *was, Load *is, Oid server, bool replace)
+change_load(Load *was, Load *is, List *settings, Oid server, bool replace)
 {
 	StringInfoData deep;
 	StringInfoData shallow;
 
 	initStringInfo(&deep);
 	initStringInfo(&shallow);
-	compare_definitions(was, is, &deep, &shallow);
+	compare_definitions(was, is, settings, &deep, &shallow);
 	if (deep.len == 0 && shallow.len == 0)
 	{
 		ereport(NOTICE, (errmsg("load %s exists already", is->target->display)));
@@ -349,6 +357,7 @@ change_load(Load *was, Load *is, Oid server, bool replace)
 						   shallow.data),
 				 errhint("Use replace => true to change it.")));
 	load_update(is, server);
+	target_set_settings(is->target, settings);
 	attempt_end(unit_of_target(is->target->id));
 	event_record(is->target->id, "load", "changed", NULL);
 	if (deep.len > 0 && was->state != LOAD_DETACHED)
@@ -388,6 +397,7 @@ depipe_create_load_checked(PG_FUNCTION_ARGS)
 {
 	Load *load = palloc0(sizeof(Load));
 	Target name = {0};
+	List *settings;
 	Load *existing;
 	Oid relid;
 	Oid owner;
@@ -398,15 +408,17 @@ depipe_create_load_checked(PG_FUNCTION_ARGS)
 	read_definition(fcinfo, load);
 	read_source(fcinfo, load);
 	server = check_server(load->server_name);
+	settings = name.settings;
 	owner = check_target(name.schema_name, name.table_name, &relid);
 	identity_check_login(owner);
 	load->target = provide_target(name.schema_name, name.table_name, owner, relid);
 	existing = load_get(load->target->id);
 	if (existing != NULL)
-		change_load(existing, load, server, PG_GETARG_BOOL(11));
+		change_load(existing, load, settings, server, PG_GETARG_BOOL(11));
 	else
 	{
 		load_insert(load, server);
+		target_set_settings(load->target, settings);
 		event_record(load->target->id, "load", "new", NULL);
 	}
 	PG_RETURN_TEXT_P(cstring_to_text(load->target->display));
@@ -469,7 +481,10 @@ depipe_drop_load_checked(PG_FUNCTION_ARGS)
 	park_discard(load->target->id);
 	quarantine_clear(load->target->id);
 	if (OidIsValid(load->target->relid) && !drop_table && target_has_constraints(load->target->id))
+	{
 		target_set_kind(load->target, TARGET_TABLE);
+		target_set_settings(load->target, NIL);
+	}
 	else
 		target_delete(load->target->id);
 	if (drop_table)

@@ -529,8 +529,7 @@ project(const Projection *projection, Target *target, Delta *from, Delta *into)
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	delta_register(from);
-	identity_become(target->owner, &identity);
-	identity_pin_output();
+	identity_become_with(target->owner, target->settings, &identity);
 	PushActiveSnapshot(GetTransactionSnapshot());
 	delta_fill_from_query(into, delta_sql(projection, from, into));
 	PopActiveSnapshot();

@@ -21,6 +21,7 @@
 
 #include "access/transam.h"
 #include "catalog/pg_type.h"
+#include "core/settings.h"
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
 #include "port/pg_bswap.h"
@@ -127,7 +128,6 @@ static void
 init_reader(RowReader *row, ColumnReader *reader, Form_pg_attribute att, int column)
 {
 	Oid function;
-	char type_kind = get_typtype(att->atttypid);
 
 	reader->column = column;
 	reader->typmod = att->atttypmod;
@@ -139,9 +139,8 @@ init_reader(RowReader *row, ColumnReader *reader, Form_pg_attribute att, int col
 		getTypeBinaryInputInfo(att->atttypid, &function, &reader->type_parameter);
 		fmgr_info(function, &reader->receive);
 	}
-	/* an enum's input function is the server's own */
-	if (att->atttypid >= FirstNormalObjectId && type_kind != TYPTYPE_ENUM)
-		row->user_types = true;
+	if (settings_matter_to_input(att->atttypid))
+		row->needs_identity = true;
 }
 
 RowReader *

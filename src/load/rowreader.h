@@ -37,11 +37,11 @@ typedef struct RowReader
 {
 	int nsource; /* columns that the source sends */
 	ColumnReader *readers;
-	int ncolumns;    /* of the delta */
-	int encoding;    /* of texts that are to be converted; -1: they are as here */
-	bool user_types; /* input functions may run a user's code */
-	char *reading;   /* name of the column that is being read, for errors */
-	char **names;    /* of the source's columns */
+	int ncolumns;        /* of the delta */
+	int encoding;        /* of texts that are to be converted; -1: they are as here */
+	bool needs_identity; /* input functions may run a user's code, or depend on settings */
+	char *reading;       /* name of the column that is being read, for errors */
+	char **names;        /* of the source's columns */
 } RowReader;
 
 /*

@@ -440,6 +440,7 @@ stream_batch_end(LoadSession *session, TimestampTz *commit_time)
 
 /* ---- identity ---- */
 
+/* Under the base settings: those of the texts that the source sends. */
 static void
 act_as(StreamState *state, Oid owner)
 {
@@ -503,7 +504,7 @@ begin_reading(LoadSession *session, Taker *taker)
 	session->reader = taker->reader;
 	taker->delta->lsn = session->state->commit_lsn;
 	taker->delta->time = session->state->commit_time;
-	if (taker->reader->user_types)
+	if (taker->reader->needs_identity)
 		act_as(session->state, taker->task->target->owner);
 }
 

@@ -158,7 +158,7 @@ apply_uncounted(ApplyTable *table, const char *sql, int skip, Snapshot snapshot)
 {
 	Identity identity;
 
-	identity_become(table->target->owner, &identity);
+	identity_become_with(table->target->owner, table->target->settings, &identity);
 	/* what the fold has needed, sorting its result may need too */
 	if (work_mem < depipe_batch_memory)
 		set_locally("work_mem", psprintf("%dkB", depipe_batch_memory));

@@ -7,15 +7,16 @@
  * of the table's columns.
  *
  * The input functions of user-defined types run a user's code (the checks of a
- * domain): then images are read as the owner of the target.
+ * domain): then images are read as the owner of the target, and under the base
+ * settings, which they were written under.
  *
  *-------------------------------------------------------------------------
  */
 #include "publish/image.h"
 
-#include "access/transam.h"
 #include "catalog/pg_type.h"
 #include "core/identity.h"
+#include "core/settings.h"
 #include "fmgr.h"
 #include "utils/lsyscache.h"
 
@@ -23,16 +24,10 @@ struct ImageReader
 {
 	Delta *delta;
 	Oid owner;
-	bool user_types; /* input functions may run a user's code */
+	bool needs_identity; /* input functions may run a user's code, or depend on settings */
 	FmgrInfo *input;
 	Oid *io_params;
 };
-
-static bool
-is_user_type(Oid type)
-{
-	return type >= FirstNormalObjectId && get_typtype(type) != TYPTYPE_ENUM;
-}
 
 ImageReader *
 image_reader(const Target *target, Delta *delta)
@@ -42,7 +37,7 @@ image_reader(const Target *target, Delta *delta)
 
 	reader->delta = delta;
 	reader->owner = target->owner;
-	reader->user_types = false;
+	reader->needs_identity = false;
 	reader->input = palloc0(sizeof(FmgrInfo) * Max(natts, 1));
 	reader->io_params = palloc(sizeof(Oid) * Max(natts, 1));
 	for (int i = 0; i < natts; i++)
@@ -52,7 +47,7 @@ image_reader(const Target *target, Delta *delta)
 
 		getTypeInputInfo(type, &function, &reader->io_params[i]);
 		fmgr_info(function, &reader->input[i]);
-		reader->user_types |= is_user_type(type);
+		reader->needs_identity |= settings_matter_to_input(type);
 	}
 	return reader;
 }
@@ -60,14 +55,14 @@ image_reader(const Target *target, Delta *delta)
 static void
 begin_reading(const ImageReader *reader, Identity *identity)
 {
-	if (reader->user_types)
+	if (reader->needs_identity)
 		identity_become(reader->owner, identity);
 }
 
 static void
 end_reading(const ImageReader *reader, const Identity *identity)
 {
-	if (reader->user_types)
+	if (reader->needs_identity)
 		identity_restore(identity);
 }
 

@@ -10,7 +10,7 @@
  *
  * Compiling can run code of users (input functions of their types), so it
  * runs as the target's owner; names are looked up under the search_path of
- * whoever declared the constraint.
+ * whoever declared the constraint, and values read under his settings.
  *
  *-------------------------------------------------------------------------
  */
@@ -20,6 +20,7 @@
 #include "catalog/namespace.h"
 #include "core/guarded.h"
 #include "core/identity.h"
+#include "core/settings.h"
 #include "core/sqltext.h"
 #include "quality/expression.h"
 #include "utils/builtins.h"
@@ -162,15 +163,8 @@ constraint_compile(Target *target, ConstraintRow *row, const CheckRule *rule)
 	CompiledCheck *check;
 	Expression *filter = NULL;
 
-	identity_become(target->owner, &identity);
-	(void) set_config_option("search_path",
-							 row->search_path,
-							 PGC_USERSET,
-							 PGC_S_SESSION,
-							 GUC_ACTION_SAVE,
-							 true,
-							 0,
-							 false);
+	identity_become_with(target->owner, row->settings, &identity);
+	settings_set("search_path", row->search_path);
 	rel = table_open(target->relid, AccessShareLock);
 	check = check_compile(rule, rel);
 	if (row->filter != NULL)

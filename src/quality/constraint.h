@@ -81,7 +81,8 @@ extern int choice(const char *value, const char *argument, const char *const *na
 
 /*
  * Fill in the analysed forms of rule and filter for the target's table.  Runs
- * as the target's owner under row->search_path; raises what is wrong.
+ * as the target's owner under row->search_path and row->settings; raises what
+ * is wrong.
  */
 extern void constraint_compile(Target *target, ConstraintRow *row, const CheckRule *rule);
 

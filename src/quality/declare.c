@@ -22,6 +22,7 @@
 #include "core/catalog_transform.h"
 #include "core/catalog_worker.h"
 #include "core/identity.h"
+#include "core/settings.h"
 #include "core/sqltext.h"
 #include "executor/spi.h"
 #include "quality/expression.h"
@@ -48,6 +49,8 @@
 #define ARG_OWNER 16
 #define ARG_DESCRIPTION 17
 #define ARG_REPLACE 18
+#define ARG_SETTINGS 19
+#define ARG_ALTER_SETTINGS 18
 
 #define DEFAULT_GRACE "00:05:00"
 
@@ -471,6 +474,10 @@ differences(const ConstraintRow *is, const ConstraintRow *declared)
 	append_difference(&buf, "check_every", is->check_every, declared->check_every);
 	append_difference(&buf, "owner", is->owner, declared->owner);
 	append_difference(&buf, "description", is->description, declared->description);
+	append_difference(&buf,
+					  "settings",
+					  settings_text(is->settings),
+					  settings_text(declared->settings));
 	return buf.len > 0 ? buf.data : NULL;
 }
 
@@ -622,6 +629,7 @@ depipe_add_constraint_checked(PG_FUNCTION_ARGS)
 	replace = PG_GETARG_BOOL(ARG_REPLACE);
 	target = declared_target(argument_text(fcinfo, 0, "target"));
 	rule = take_rule(fcinfo, 1, row);
+	row->settings = settings_argument(PG_ARGISNULL(ARG_SETTINGS), PG_GETARG_DATUM(ARG_SETTINGS));
 	row->name = argument_text_or_null(fcinfo, 2);
 	if (row->name != NULL)
 		check_name(row->name);
@@ -678,6 +686,10 @@ depipe_alter_constraint_checked(PG_FUNCTION_ARGS)
 	*before = *row;
 	if (!PG_ARGISNULL(2))
 		rule = take_rule(fcinfo, 2, row);
+	/* a new rule is a new definition */
+	if (!PG_ARGISNULL(2) || !PG_ARGISNULL(ARG_ALTER_SETTINGS))
+		row->settings = settings_argument(PG_ARGISNULL(ARG_ALTER_SETTINGS),
+										  PG_GETARG_DATUM(ARG_ALTER_SETTINGS));
 	take_policies(fcinfo, row);
 	settle(target, row, rule);
 	if (differences(before, row) == NULL)

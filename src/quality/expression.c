@@ -15,8 +15,8 @@
 
 #include "access/relation.h"
 #include "catalog/pg_type.h"
-#include "core/identity.h"
 #include "core/querytext.h"
+#include "core/settings.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/clauses.h"
@@ -280,15 +280,8 @@ deparse_pinned(Node *expr, const Walk *walk, KeptText *kept)
 	Expression *expression = palloc0(sizeof(Expression));
 	int level = NewGUCNestLevel();
 
-	(void) set_config_option("search_path",
-							 "pg_catalog, pg_temp",
-							 PGC_USERSET,
-							 PGC_S_SESSION,
-							 GUC_ACTION_SAVE,
-							 true,
-							 0,
-							 false);
-	identity_pin_output(); /* for the literals */
+	settings_set("search_path", "pg_catalog, pg_temp");
+	settings_pin_literals();
 	expression->sql = deparse(expr, kept);
 	expression->is_aggregate = walk->is_aggregate;
 	expression->columns = walk->columns;

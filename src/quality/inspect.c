@@ -173,8 +173,8 @@ put_violations(Search *search, const char *constraint_name, const char *place)
 
 /* Rows of the table, or (objects) rows that are kept out of it, that violate. */
 static void
-find_violations(Search *search, const char *constraint_name, const char *condition,
-				const char *place, ArrayType *objects)
+find_violations(Search *search, const ConstraintRow *row, const char *condition, const char *place,
+				ArrayType *objects)
 {
 	Target *target = search->target;
 	Oid types[1] = {JSONBARRAYOID};
@@ -189,7 +189,9 @@ find_violations(Search *search, const char *constraint_name, const char *conditi
 		from = psprintf("(SELECT r.* FROM pg_catalog.unnest($1) x,"
 						" LATERAL pg_catalog.jsonb_populate_record(NULL::%s, x) r)",
 						target->display);
-	identity_become(target->owner, &identity);
+	identity_become_with(target->owner, row->settings, &identity);
+	if (objects != NULL)
+		identity_pin_output(); /* images are texts */
 	result = read_query(psprintf("SELECT %s, pg_catalog.to_jsonb(" CHECK_ROW ") FROM %s " CHECK_ROW
 								 " WHERE %s LIMIT " INT64_FORMAT,
 								 held_key_text(target->relid),
@@ -202,7 +204,7 @@ find_violations(Search *search, const char *constraint_name, const char *conditi
 	if (result != SPI_OK_SELECT)
 		elog(ERROR, "search for violations failed: %s", SPI_result_code_string(result));
 	identity_restore(&identity);
-	put_violations(search, constraint_name, place);
+	put_violations(search, row->name, place);
 }
 
 /* Rows for which the last batch was not published. */
@@ -244,7 +246,7 @@ find_work(void *argument)
 	Finding *finding = argument;
 
 	find_violations(finding->search,
-					finding->constraint->row->name,
+					finding->constraint->row,
 					finding->condition,
 					finding->place,
 					finding->objects);
@@ -276,7 +278,7 @@ violations_of(Search *search, const DataConstraint *constraint)
 	ArrayType *quarantined = quarantined_images(search->target->id, constraint->row->id);
 
 	if (quarantined != NULL)
-		find_violations(search, constraint->row->name, "true", "quarantine", quarantined);
+		find_violations(search, constraint->row, "true", "quarantine", quarantined);
 	if (constraint->compile_sqlstate != 0)
 		ereport(ERROR,
 				(errcode(constraint->compile_sqlstate),
@@ -391,7 +393,7 @@ depipe_quarantined_checked(PG_FUNCTION_ARGS)
 	values[0] = PointerGetDatum(objects);
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	identity_become(target->owner, &identity);
+	identity_become(target->owner, &identity); /* images are under the base settings */
 	if (SPI_execute_with_args(psprintf("SELECT pg_catalog.jsonb_populate_record(NULL::%s, x)"
 									   " FROM pg_catalog.unnest($1) x",
 									   display),

@@ -85,14 +85,20 @@ typedef struct Pass
 	void (*body)(struct Pass *pass);
 } Pass;
 
+static List *
+settings_of(const Measured *measured)
+{
+	return measured->constraint->row->settings;
+}
+
+/* The checks of a pass have the same settings. */
 static bool
 pass_as_owner(void *arg)
 {
 	Pass *pass = arg;
 	Identity identity;
 
-	identity_become(pass->target->owner, &identity);
-	identity_pin_output();
+	identity_become_with(pass->target->owner, settings_of(linitial(pass->measured)), &identity);
 	if (pass->delta != NULL)
 		identity_without_jit();
 	pass->body(pass);
@@ -130,7 +136,7 @@ run_alone(Pass *pass, Measured *measured)
 }
 
 static void
-run_pass(Pass *pass)
+run_pass_alike(Pass *pass)
 {
 	instr_time start;
 	List *all = pass->measured;
@@ -150,6 +156,31 @@ run_pass(Pass *pass)
 		foreach(cell, all)
 			run_alone(pass, lfirst(cell));
 	pass->measured = all;
+}
+
+/* One pass for each group of checks whose expressions mean something under the same settings. */
+static void
+run_pass(Pass *pass)
+{
+	List *left = pass->measured;
+
+	while (left != NIL)
+	{
+		List *settings = settings_of(linitial(left));
+		List *others = NIL;
+		ListCell *cell;
+
+		pass->measured = NIL;
+		foreach(cell, left)
+		{
+			if (equal_texts(settings_of(lfirst(cell)), settings))
+				pass->measured = lappend(pass->measured, lfirst(cell));
+			else
+				others = lappend(others, lfirst(cell));
+		}
+		run_pass_alike(pass);
+		left = others;
+	}
 }
 
 /* ---- expressions ---- */
@@ -678,7 +709,7 @@ ask_serial(void *arg)
 	CachedPlanSource *source;
 	Query *query;
 
-	identity_become(question->target->owner, &identity);
+	identity_become_with(question->target->owner, question->constraint->row->settings, &identity);
 	initStringInfo(&sql);
 	appendStringInfoString(&sql, "SELECT 0");
 	append_table_columns(&sql, question->constraint);

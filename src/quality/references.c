@@ -28,6 +28,7 @@
 #include "core/guarded.h"
 #include "core/identity.h"
 #include "core/plans.h"
+#include "core/settings.h"
 #include "core/sqltext.h"
 #include "executor/spi.h"
 #include "quality/breaker.h"
@@ -118,6 +119,7 @@ rows_with_keys(const DataConstraint *constraint, Target *target)
 typedef struct MissingWork
 {
 	Target *target;
+	List *settings; /* of the check */
 	const char *sql;
 	ArrayType *keys; /* of $1; NULL: no parameter */
 	bool before;     /* as the active snapshot has it, without what was done since */
@@ -154,8 +156,8 @@ find_missing_work(void *arg)
 	Datum values[1] = {PointerGetDatum(work->keys)};
 	int result;
 
-	identity_become(work->target->owner, &identity);
-	identity_pin_output();
+	identity_become_with(work->target->owner, work->settings, &identity);
+	settings_pin_literals(); /* for the keys */
 	identity_without_jit();
 	if (work->before)
 		result = SPI_execute(work->sql, true, 0);
@@ -184,9 +186,10 @@ run_missing(MissingWork *work, Measure *measure)
 }
 
 static List *
-find_missing(Target *target, const char *sql, ArrayType *keys, Measure *measure)
+find_missing(Target *target, List *settings, const char *sql, ArrayType *keys, Measure *measure)
 {
 	MissingWork work = {.target = target,
+						.settings = settings,
 						.sql = sql,
 						.keys = keys,
 						.context = CurrentMemoryContext};
@@ -195,9 +198,10 @@ find_missing(Target *target, const char *sql, ArrayType *keys, Measure *measure)
 }
 
 static List *
-find_missing_before(Target *target, const char *sql, Measure *measure)
+find_missing_before(Target *target, List *settings, const char *sql, Measure *measure)
 {
 	MissingWork work = {.target = target,
+						.settings = settings,
 						.sql = sql,
 						.before = true,
 						.context = CurrentMemoryContext};
@@ -276,6 +280,7 @@ settle_pending(Target *target, Measured *measured, bool held)
 	if (all == NULL)
 		return;
 	missing = find_missing(target,
+						   constraint->row->settings,
 						   missing_query(constraint,
 										 target,
 										 rows_with_keys(constraint, target),
@@ -308,6 +313,7 @@ missing_in_delta(Target *target, Delta *delta, Measured *measured)
 {
 	char *from = psprintf("%s " CHECK_ROW, sql_identifier(delta->name));
 	List *missing = find_missing(target,
+								 measured->constraint->row->settings,
 								 missing_query(measured->constraint,
 											   target,
 											   from,
@@ -332,6 +338,7 @@ missing_in_table(Target *target, Measured *measured)
 	if (measured->constraint->row->baseline > 0)
 		return NIL;
 	missing = find_missing(target,
+						   measured->constraint->row->settings,
 						   missing_query(measured->constraint,
 										 target,
 										 psprintf("%s " CHECK_ROW, target->display),
@@ -523,10 +530,17 @@ remember_lost_keys(const ReferenceChange *change, Measured *measured)
 						psprintf("%s " CHECK_ROW, change->child->display),
 						touched_condition(change),
 						"pg_catalog.count(*)");
-	missing = find_missing(change->child, sql, NULL, &measured->measure);
+	missing = find_missing(change->child,
+						   change->constraint->row->settings,
+						   sql,
+						   NULL,
+						   &measured->measure);
 	if (missing != NIL && may_touch_baseline(change))
 		missing = without_keys(missing,
-							   find_missing_before(change->child, sql, &measured->measure));
+							   find_missing_before(change->child,
+												   change->constraint->row->settings,
+												   sql,
+												   &measured->measure));
 	if (measured->measure.error_sqlstate == 0)
 		pending_keys_add(change->constraint->row->id, key_arrays(missing));
 }
@@ -540,6 +554,7 @@ gained_keys(const ReferenceChange *change, Measure *measure)
 	if (!delta_has_all(change->delta, change->columns, false))
 		return NULL;
 	gained = find_missing(change->child,
+						  NIL, /* they are compared with images */
 						  psprintf("SELECT %s, 1::pg_catalog.int8 FROM %s d WHERE d._depipe_weight"
 								   " OPERATOR(pg_catalog.>) 0 GROUP BY 1 LIMIT %d",
 								   key_array(change->columns, "d"),

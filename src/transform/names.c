@@ -198,7 +198,9 @@ follow_query(void *argument)
 	QueryWork *work = argument;
 	Identity identity;
 
-	identity_become(work->transform->target->owner, &identity); /* for the pinned search_path */
+	identity_become_with(work->transform->target->owner,
+						 work->transform->target->settings,
+						 &identity); /* for the pinned search_path, too */
 	work->query_sql = names_followed_query(work->transform);
 	if (work->query_sql == NULL)
 		work->query_sql = work->transform->query_sql;

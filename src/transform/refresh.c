@@ -337,7 +337,7 @@ make_delta(SliceNode *node)
 	PushCopiedSnapshot(node->slice->snapshot);
 	UpdateActiveSnapshotCommandId();
 	node->seen = transform_inputs_seen(transform->target->id);
-	identity_become(transform->target->owner, &identity);
+	identity_become_with(transform->target->owner, transform->target->settings, &identity);
 	context.shape = transform_analyse(transform);
 	check_covered(transform, context.shape);
 	table_check_columns(transform, context.shape);

@@ -340,7 +340,7 @@ depipe_explain_transform_checked(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_UNDEFINED_TABLE),
 				 errmsg("%s", target_why_missing(transform->target))));
 	InitMaterializedSRF(fcinfo, 0);
-	identity_become(transform->target->owner, &identity);
+	identity_become_with(transform->target->owner, transform->target->settings, &identity);
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	MemoryContextSwitchTo(context);

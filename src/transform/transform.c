@@ -19,9 +19,11 @@
 #include "catalog/catalog.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
+#include "core/arguments.h"
 #include "core/catalog_transform.h"
 #include "core/catalog_worker.h"
 #include "core/identity.h"
+#include "core/settings.h"
 #include "core/sqltext.h"
 #include "executor/spi.h"
 #include "fmgr.h"
@@ -30,6 +32,7 @@
 #include "transform/shape.h"
 #include "transform/strategy.h"
 #include "transform/table.h"
+#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
 #include "utils/typcache.h"
@@ -220,6 +223,7 @@ typedef struct CreateArguments
 	char *on_stale;
 	bool populate;
 	bool replace;
+	List *settings;
 	Shape *shape; /* of the query */
 	char *query_sql;
 } CreateArguments;
@@ -282,7 +286,7 @@ read_lag(FunctionCallInfo fcinfo, int number, CreateArguments *arguments)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("argument \"%s\" must not be negative", "target_lag")));
 	arguments->target_lag = ARG_DATUM(INTERVALOID, lag);
-	arguments->target_lag_text = DatumGetCString(DirectFunctionCall1(interval_out, lag));
+	arguments->target_lag_text = interval_text(lag);
 }
 
 static void
@@ -302,6 +306,7 @@ read_arguments(FunctionCallInfo fcinfo, CreateArguments *arguments)
 	arguments->on_stale = required_word(fcinfo, 6, "on_stale", POLICIES);
 	arguments->populate = DatumGetBool(required(fcinfo, 7, "populate"));
 	arguments->replace = DatumGetBool(required(fcinfo, 8, "replace"));
+	arguments->settings = settings_argument(PG_ARGISNULL(9), PG_GETARG_DATUM(9));
 }
 
 /* ---- create_transform: checks ---- */
@@ -376,14 +381,14 @@ check_mode(const CreateArguments *arguments, const Shape *shape)
 
 /* Fails where the owner may not read an input, and where the text does not mean the same. */
 static void
-check_runs_as(Oid owner, const char *query_sql)
+check_runs_as(Oid owner, List *settings, const char *query_sql)
 {
 	StringInfoData sql;
 	Identity identity;
 
 	initStringInfo(&sql);
 	appendStringInfo(&sql, "SELECT FROM (%s) q LIMIT 0", query_sql);
-	identity_become(owner, &identity);
+	identity_become_with(owner, settings, &identity);
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	if (SPI_execute(sql.data, true, 0) != SPI_OK_SELECT)
@@ -473,6 +478,10 @@ declared_difference(const Transform *declared, const CreateArguments *arguments,
 	append_changed(&changed, "Target lag", declared->target_lag, arguments->target_lag_text);
 	append_changed(&changed, "On incomplete", declared->on_incomplete, arguments->on_incomplete);
 	append_changed(&changed, "On stale", declared->on_stale, arguments->on_stale);
+	append_changed(&changed,
+				   "Settings",
+				   settings_text(declared->target->settings),
+				   settings_text(arguments->settings));
 	return changed.data;
 }
 
@@ -566,6 +575,7 @@ store_definition(Target *target, const CreateArguments *arguments, const Shape *
 	Transform *transform;
 
 	transform_store(&definition, made_table);
+	target_set_settings(target, arguments->settings);
 	attempt_end(unit_of_target(target->id));
 	transform = transform_get(target->id);
 	transform->query_tree = NULL; /* it is new */
@@ -667,15 +677,21 @@ drop_other_key(Target *target, List *key)
  * Everything about the declaration that can be known without doing anything.
  * A query that is stored already is its owner's, and is looked at as the
  * owner; one that the caller gives is looked at as the caller, under his path.
+ * Both under the settings of the definition.
  */
 static void
 analyse_declaration(CreateArguments *arguments, Oid stored_owner)
 {
 	Identity identity;
+	int level = NewGUCNestLevel();
 
+	settings_enter(arguments->settings);
 	if (!OidIsValid(stored_owner))
 		arguments->shape = shape_analyse(arguments->query);
-	identity_become(OidIsValid(stored_owner) ? stored_owner : GetUserId(), &identity);
+	AtEOXact_GUC(false, level);
+	identity_become_with(OidIsValid(stored_owner) ? stored_owner : GetUserId(),
+						 arguments->settings,
+						 &identity);
 	if (OidIsValid(stored_owner))
 		arguments->shape = shape_analyse(arguments->query);
 	/* the same as seen from the pinned path; what is kept is bound to what runs */
@@ -697,7 +713,7 @@ declare(const CreateArguments *arguments, Target *target)
 	bool made;
 	Oid relid = provide_table(arguments, arguments->shape, target, &made);
 
-	check_runs_as(table_owner(relid), arguments->query_sql);
+	check_runs_as(table_owner(relid), arguments->settings, arguments->query_sql);
 	if (replacing)
 		drop_other_key(target, arguments->key);
 	target = provide_target(arguments, target, relid);
@@ -754,6 +770,11 @@ read_alterations(FunctionCallInfo fcinfo, const Transform *declared, CreateArgum
 	arguments->on_stale = PG_ARGISNULL(6) ? declared->on_stale
 										  : required_word(fcinfo, 6, "on_stale", POLICIES);
 	arguments->populate = DatumGetBool(required(fcinfo, 7, "populate"));
+	/* a new query is a new definition */
+	if (PG_ARGISNULL(1) && PG_ARGISNULL(9))
+		arguments->settings = target->settings;
+	else
+		arguments->settings = settings_argument(PG_ARGISNULL(9), PG_GETARG_DATUM(9));
 	arguments->replace = true;
 }
 
@@ -822,7 +843,10 @@ depipe_drop_transform_checked(PG_FUNCTION_ARGS)
 	event_record(target->id, "transform", "dropped", NULL);
 	transform_delete(target->id);
 	if (OidIsValid(target->relid) && !drop_table && target_has_constraints(target->id))
+	{
 		target_set_kind(target, TARGET_TABLE);
+		target_set_settings(target, NIL);
+	}
 	else
 		target_delete(target->id);
 	if (OidIsValid(target->relid) && drop_table)

@@ -427,7 +427,7 @@ depipe_verify_checked(PG_FUNCTION_ARGS)
 	LockRelationOid(verification.target->relid, AccessShareLock);
 	if (verification.target->kind == TARGET_LOAD)
 		expect_source(&verification);
-	identity_become(verification.target->owner, &identity);
+	identity_become_with(verification.target->owner, verification.target->settings, &identity);
 	if (verification.target->kind == TARGET_TRANSFORM)
 		expect_query(&verification);
 	push_snapshot(&verification);
