@@ -431,10 +431,13 @@ check_password(const SourceServer *server, Connection *connection)
 /*
  * What a role's settings at the source say about the time of statements and
  * idleness is meant for sessions of people: a copy takes as long as it takes.
+ * Texts of values are to be those that core/settings reads: the walreceiver
+ * sees to dates, intervals and floats, not to money.
  */
 static void
-lift_timeouts(Connection *connection)
+prepare_session(Connection *connection)
 {
+	source_command(connection, "SET lc_monetary = 'C'", "set the locale of money");
 	source_command(
 		connection,
 		connection->version >= 170000
@@ -491,7 +494,7 @@ connection_open(const SourceServer *server)
 	check_password(server, connection);
 	connection->version = walrcv_server_version(connection->walrcv);
 	connection->encoding = GetDatabaseEncoding();
-	lift_timeouts(connection);
+	prepare_session(connection);
 	take_bytes(connection);
 	return connection;
 }

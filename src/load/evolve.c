@@ -23,6 +23,7 @@
 #include "catalog/pg_type.h"
 #include "core/guarded.h"
 #include "core/identity.h"
+#include "core/settings.h"
 #include "core/sqltext.h"
 #include "executor/spi.h"
 #include "load/basis.h"
@@ -295,10 +296,15 @@ make_projection(LoadSession *session, LoadTask *task, List *names, List *type_na
 	ListCell *name;
 	ListCell *type_name;
 	int count = 0;
+	int level;
 
 	forboth(name, names, type_name, type_names)
 		add_layout_column(layout, &count, lfirst(name), lfirst(type_name));
+	/* not for what comes from the source: its texts are under the base settings */
+	level = NewGUCNestLevel();
+	settings_enter(task->target->settings);
 	task->projection = projection_create(task->load, task->key, layout);
+	AtEOXact_GUC(false, level);
 	task->columns = projection_names(task->projection);
 	task->source_names = NIL; /* the caller's names live in SPI's context */
 	foreach(name, names)
@@ -333,7 +339,7 @@ become_owner(LoadTask *task, Identity *identity)
 {
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	identity_become_with(task->target->owner, task->target->settings, identity);
+	identity_become(task->target->owner, identity);
 }
 
 static void
@@ -386,7 +392,7 @@ evolve_prepare_target(LoadSession *session, LoadTask *task)
 		identity_restore(&identity);
 		(void) target_bind(task->target);
 		load_set_made_table(task->target->id);
-		identity_become_with(task->target->owner, task->target->settings, &identity);
+		identity_become(task->target->owner, &identity);
 	}
 	else if (strcmp(task->load->new_columns, "load") == 0)
 	{

@@ -26,15 +26,19 @@
 #include "core/guarded.h"
 #include "core/message.h"
 #include "core/owner.h"
+#include "core/settings.h"
 #include "core/sqltext.h"
 #include "core/transaction.h"
 #include "load/basis.h"
+#include "load/projection.h"
 #include "load/publication.h"
 #include "load/rowreader.h"
 #include "load/witness.h"
 #include "storage/lock.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/memutils.h"
+#include "utils/pg_locale.h"
 #include "utils/portal.h"
 
 /* fourth field of the advisory lock: server functions use 1 and 2 */
@@ -497,6 +501,43 @@ unknown_left_out(const LoadTask *task, char **hint)
 	return NULL;
 }
 
+/*
+ * The number is sent as it is: it must mean the same amount here.  Here is
+ * where the load is evaluated: under its settings.
+ */
+static char *
+other_money(const LoadTask *task, char **hint)
+{
+	int level;
+	int digits;
+	ListCell *cell;
+
+	if (task->source->money_digits < 0)
+		return NULL;
+	level = NewGUCNestLevel();
+	settings_enter(task->target->settings);
+	digits = PGLC_localeconv()->frac_digits;
+	if (digits < 0 || digits > 10)
+		digits = 2; /* as the type has it */
+	AtEOXact_GUC(false, level);
+	if (digits == task->source->money_digits)
+		return NULL;
+	foreach(cell, task->source->columns)
+	{
+		SourceColumn *column = lfirst(cell);
+
+		if (!source_column_is_money(column) || projection_leaves_out(task->load, column->name))
+			continue;
+		*hint = "Make the load with settings => '{lc_monetary=...}', a locale of that currency.";
+		return psprintf("column \"%s\" is of type money, which has %d decimals at the source and"
+						" %d here",
+						column->name,
+						task->source->money_digits,
+						digits);
+	}
+	return NULL;
+}
+
 static void
 find_problem(LoadTask *task)
 {
@@ -553,6 +594,8 @@ find_problem(LoadTask *task)
 		problem = source_table_problem(task->source, task->key, &hint);
 		if (problem == NULL)
 			problem = unknown_left_out(task, &hint);
+		if (problem == NULL)
+			problem = other_money(task, &hint);
 		if (problem != NULL)
 			set_problem(task,
 						stopped_state(load),

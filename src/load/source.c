@@ -19,6 +19,7 @@
 
 #include "access/xlog.h"
 #include "catalog/pg_publication.h"
+#include "catalog/pg_type.h"
 #include "commands/dbcommands.h"
 #include "common/hashfn.h"
 #include "core/guarded.h"
@@ -126,6 +127,36 @@ lists_of_numbers(const char *text)
 	return lists;
 }
 
+/*
+ * A value of type money is a number of the smallest unit, of which only the
+ * database's locale knows how many make a whole.
+ */
+static int
+money_digits(Connection *connection, const SourceTable *table)
+{
+	bool has_money = false;
+	SourceRows *rows;
+	ListCell *cell;
+
+	foreach(cell, table->columns)
+		has_money |= source_column_is_money(lfirst(cell));
+	if (!has_money)
+		return -1;
+	source_command(connection, "SET lc_monetary TO DEFAULT", "ask for the locale of money");
+	rows = source_query(connection,
+						1,
+						"SELECT pg_catalog.scale('1'::pg_catalog.money::pg_catalog.numeric)",
+						"ask for the locale of money");
+	source_command(connection, "SET lc_monetary = 'C'", "set the locale of money");
+	return atoi(rows->values[0][0]);
+}
+
+bool
+source_column_is_money(const SourceColumn *column)
+{
+	return column->type == CASHOID || column->type == MONEYARRAYOID;
+}
+
 SourceTable *
 source_table_describe(Connection *connection, const char *schema_name, const char *table_name)
 {
@@ -176,6 +207,7 @@ source_table_describe(Connection *connection, const char *schema_name, const cha
 											table->relid,
 											rows->values[0][15],
 											sql_table(schema_name, table_name)));
+	table->money_digits = money_digits(connection, table);
 	return table;
 }
 

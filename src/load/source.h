@@ -42,6 +42,7 @@ typedef struct SourceTable
 	List *unique;     /* of lists of numbers of columns: one row for each combination, always */
 	List *ancestors;  /* OIDs of the partitioned tables that it is a partition of */
 	char *row_security_note;
+	int money_digits; /* after the point, where it has a column of type money; else -1 */
 } SourceTable;
 
 /* State of a slot at the source. */
@@ -59,6 +60,7 @@ typedef struct SourceSlot
 /* Describe a table of the source; NULL when there is none. */
 extern SourceTable *source_table_describe(Connection *connection, const char *schema_name,
 										  const char *table_name);
+extern bool source_column_is_money(const SourceColumn *column);
 extern SourceColumn *source_table_column(const SourceTable *table, const char *name);
 
 /*

@@ -20,6 +20,7 @@
 #include "core/catalog_incident.h"
 #include "core/guarded.h"
 #include "core/identity.h"
+#include "core/settings.h"
 #include "core/plans.h"
 #include "core/sqltext.h"
 #include "executor/spi.h"
@@ -85,7 +86,8 @@ typedef struct HeldQuery
 	Target *target;
 	const char *sql;
 	int32 constraint_id;
-	bool count; /* the result is one number */
+	List *settings; /* of the constraint */
+	bool count;     /* the result is one number */
 	int64 number;
 	List *rows; /* of HeldRow */
 	MemoryContext context;
@@ -114,8 +116,8 @@ run_query(void *argument)
 	HeldQuery *query = argument;
 	Identity identity;
 
-	identity_become(query->target->owner, &identity);
-	identity_pin_output();
+	identity_become_with(query->target->owner, query->settings, &identity);
+	settings_pin_literals(); /* for what is shown */
 	identity_without_jit();
 	if (read_query(query->sql, 0, NULL, NULL) != SPI_OK_SELECT)
 		elog(ERROR, "search for violations failed");
@@ -154,6 +156,7 @@ find_rows(Target *target, const Measured *measured, const char *sql)
 	HeldQuery query = {.target = target,
 					   .sql = sql,
 					   .constraint_id = measured->constraint->row->id,
+					   .settings = measured->constraint->row->settings,
 					   .context = CurrentMemoryContext};
 
 	return guarded_run(run_query, &query) == NULL ? query.rows : NIL;
@@ -166,13 +169,14 @@ typedef struct ErrorSearch
 	Target *target;
 	const Delta *delta;
 	const char *condition;
+	List *settings; /* of the constraint */
 } ErrorSearch;
 
 /* Does evaluating rows with these sequence numbers raise an error? */
 static bool
 raises(const ErrorSearch *search, int64 first, int64 last)
 {
-	HeldQuery query = {.target = search->target, .count = true};
+	HeldQuery query = {.target = search->target, .settings = search->settings, .count = true};
 
 	query.sql = psprintf("SELECT pg_catalog.count(*) FROM (SELECT * FROM %s " CHECK_ROW
 						 " WHERE " CHECK_ROW "._depipe_weight OPERATOR(pg_catalog.>) 0"
@@ -215,7 +219,10 @@ first_that_raises(const ErrorSearch *search, int64 low, int64 high)
 List *
 held_find_errors(Target *target, Delta *delta, const Measured *measured, bool *complete)
 {
-	ErrorSearch search = {target, delta, violation_condition(measured->constraint, target)};
+	ErrorSearch search = {target,
+						  delta,
+						  violation_condition(measured->constraint, target),
+						  measured->constraint->row->settings};
 	int64 last = last_sequence(&search);
 	int64 first = 0;
 	int most = delta->nrows > MANY_ROWS ? 1 : MAX_ERROR_ROWS;

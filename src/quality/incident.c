@@ -28,6 +28,7 @@
 #include "access/table.h"
 #include "core/guarded.h"
 #include "core/identity.h"
+#include "core/settings.h"
 #include "core/plans.h"
 #include "core/sqltext.h"
 #include "executor/spi.h"
@@ -178,8 +179,8 @@ look_as_owner(void *argument)
 
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	identity_become(look->target->owner, &identity);
-	identity_pin_output();
+	identity_become_with(look->target->owner, look->constraint->row->settings, &identity);
+	settings_pin_literals(); /* for the keys */
 	look_at_rows(look);
 	identity_restore(&identity);
 	SPI_finish();
