@@ -1,6 +1,10 @@
 --
 -- The text that is kept of a check means what it meant to whoever declared it.
 --
+SET datestyle = 'ISO, MDY';
+SET intervalstyle = 'postgres';
+SET timezone = 'UTC';
+SET default_text_search_config = 'pg_catalog.simple';
 SET client_min_messages = warning;
 CREATE SCHEMA ct;
 CREATE SCHEMA "Ext";

@@ -630,6 +630,15 @@ AS $$
 $$;
 COMMENT ON FUNCTION depipe.not_null(text[]) IS 'none of the columns is null';
 
+CREATE FUNCTION depipe.not_null(columns anyarray)
+RETURNS depipe.check
+LANGUAGE sql STABLE PARALLEL SAFE
+SET search_path TO pg_catalog, pg_temp
+AS $$
+	SELECT pg_catalog.jsonb_build_object('kind', 'not_null', 'columns', pg_catalog.to_jsonb(columns))
+$$;
+COMMENT ON FUNCTION depipe.not_null(anyarray) IS 'none of the columns is null; their names as an array';
+
 CREATE FUNCTION depipe.unique(VARIADIC columns text[])
 RETURNS depipe.check
 LANGUAGE sql STABLE PARALLEL SAFE
@@ -639,21 +648,27 @@ AS $$
 $$;
 COMMENT ON FUNCTION depipe.unique(text[]) IS 'no two rows have the same values in these columns';
 
--- values travel as JSON: their text must not depend on the session
-CREATE FUNCTION depipe.accepted_values(column_name text, VARIADIC accepted anycompatiblearray)
+CREATE FUNCTION depipe.unique(columns anyarray)
 RETURNS depipe.check
 LANGUAGE sql STABLE PARALLEL SAFE
+SET search_path TO pg_catalog, pg_temp
+AS $$
+	SELECT pg_catalog.jsonb_build_object('kind', 'unique', 'columns', pg_catalog.to_jsonb(columns))
+$$;
+COMMENT ON FUNCTION depipe.unique(anyarray) IS 'no two rows have the same values in these columns; their names as an array';
+
+-- values travel as JSON: their text must not depend on the session
+CREATE FUNCTION depipe.accepted_values(column_name text, VARIADIC accepted "any")
+RETURNS depipe.check
+LANGUAGE C STABLE PARALLEL SAFE
 SET search_path TO pg_catalog, pg_temp
 SET datestyle TO 'ISO'
 SET intervalstyle TO 'postgres'
 SET bytea_output TO 'hex'
 SET extra_float_digits TO '1'
-AS $$
-	SELECT pg_catalog.jsonb_build_object('kind', 'accepted_values', 'column_name', column_name,
-		'accepted', pg_catalog.to_jsonb(accepted))
-$$;
-COMMENT ON FUNCTION depipe.accepted_values(text, anycompatiblearray) IS
-'the column has one of these values; they are cast to its type';
+AS 'MODULE_PATHNAME', 'depipe_accepted_values';
+COMMENT ON FUNCTION depipe.accepted_values(text, "any") IS
+'the column has one of these values, which may also be an array; they are cast to its type';
 
 CREATE FUNCTION depipe.in_range(column_name text, minimum anycompatible DEFAULT NULL,
 	maximum anycompatible DEFAULT NULL, strict boolean DEFAULT false)
@@ -972,6 +987,34 @@ COMMENT ON FUNCTION depipe.add_constraint(text, depipe.check, text, text, text, 
 	text, text, text, text, interval, text, timestamptz, interval, text, text, boolean, text[]) IS
 'declare what must hold for a table, and what happens when it does not; returns the constraint''s name';
 
+CREATE FUNCTION depipe.add_constraint(
+	target text,
+	rule text,
+	name text DEFAULT NULL,
+	on_violation text DEFAULT NULL,
+	warn_if text DEFAULT NULL,
+	fail_if text DEFAULT NULL,
+	scope text DEFAULT 'table',
+	min_rows bigint DEFAULT 1000,
+	filter text DEFAULT NULL,
+	on_null text DEFAULT 'pass',
+	on_no_data text DEFAULT 'not_evaluated',
+	on_error text DEFAULT 'fail',
+	grace interval DEFAULT NULL,
+	existing text DEFAULT 'baseline',
+	enforce_from timestamptz DEFAULT NULL,
+	check_every interval DEFAULT '1 minute',
+	owner text DEFAULT NULL,
+	description text DEFAULT NULL,
+	replace boolean DEFAULT false,
+	settings text[] DEFAULT NULL)
+RETURNS text
+LANGUAGE C
+AS 'MODULE_PATHNAME', 'depipe_add_constraint_text';
+COMMENT ON FUNCTION depipe.add_constraint(text, text, text, text, text, text, text, bigint,
+	text, text, text, text, interval, text, timestamptz, interval, text, text, boolean, text[]) IS
+'the same for a rule that is a text: JSON; an expression is told to be written as depipe.satisfies(expression)';
+
 CREATE FUNCTION depipe.alter_constraint(
 	target text,
 	name text,
@@ -998,6 +1041,33 @@ AS 'MODULE_PATHNAME', 'depipe_alter_constraint';
 COMMENT ON FUNCTION depipe.alter_constraint(text, text, depipe.check, text, text, text, text, bigint,
 	text, text, text, text, interval, text, timestamptz, interval, text, text, text[]) IS
 'change what is given of a constraint; ''none'' takes a threshold, a filter, owner or description away';
+
+CREATE FUNCTION depipe.alter_constraint(
+	target text,
+	name text,
+	rule text,
+	on_violation text DEFAULT NULL,
+	warn_if text DEFAULT NULL,
+	fail_if text DEFAULT NULL,
+	scope text DEFAULT NULL,
+	min_rows bigint DEFAULT NULL,
+	filter text DEFAULT NULL,
+	on_null text DEFAULT NULL,
+	on_no_data text DEFAULT NULL,
+	on_error text DEFAULT NULL,
+	grace interval DEFAULT NULL,
+	existing text DEFAULT NULL,
+	enforce_from timestamptz DEFAULT NULL,
+	check_every interval DEFAULT NULL,
+	owner text DEFAULT NULL,
+	description text DEFAULT NULL,
+	settings text[] DEFAULT NULL)
+RETURNS void
+LANGUAGE C
+AS 'MODULE_PATHNAME', 'depipe_alter_constraint_text';
+COMMENT ON FUNCTION depipe.alter_constraint(text, text, text, text, text, text, text, bigint,
+	text, text, text, text, interval, text, timestamptz, interval, text, text, text[]) IS
+'the same for a rule that is a text: JSON; an expression is told to be written as depipe.satisfies(expression)';
 
 CREATE FUNCTION depipe.drop_constraint(target text, name text, missing_ok boolean DEFAULT false)
 RETURNS void
@@ -1380,7 +1450,13 @@ SELECT pg_catalog.format('%I.%I', t.schema_name, t.table_name) AS target,
 	CASE WHEN q.retry THEN 'retry' ELSE 'held' END AS state,
 	pg_catalog.array_to_string(q.reasons, ', ') AS reason,
 	q.quarantined_at, q.row_key AS key,
-	pg_catalog.jsonb_object(l.columns, q.image) AS "row",
+	(SELECT pg_catalog.jsonb_object_agg(x.name, CASE WHEN x.image IS NULL THEN 'null'
+		WHEN x.type OPERATOR(pg_catalog.~) '^(smallint|integer|bigint|real|double precision|numeric)(\(|$)'
+			AND x.image OPERATOR(pg_catalog.!~) '[NI]' THEN x.image::jsonb -- but not NaN and Infinity
+		WHEN x.type OPERATOR(pg_catalog.=) 'boolean' THEN pg_catalog.to_jsonb(x.image::boolean)
+		ELSE pg_catalog.to_jsonb(x.image) END)
+		FROM ROWS FROM (pg_catalog.unnest(l.columns), pg_catalog.unnest(l.types),
+			pg_catalog.unnest(q.image)) x (name, type, image)) AS "row",
 	q.lsn, q.commit_time, q.run_id, q.quarantine_id
 FROM depipe.quarantined_row q
 JOIN depipe.target t USING (target_id)

@@ -156,6 +156,9 @@ extern const CheckKind check_kinds[];
 extern CheckRule *check_parse(Jsonb *rule);
 extern CheckRule *check_parse_text(const char *rule);
 
+/* A rule given as text: JSON; 22023 with the right form for an expression. */
+extern Datum check_from_text(char *text);
+
 /* The rule in one spelling: what is stored and compared. */
 extern char *check_canonical(const CheckRule *rule);
 

@@ -611,7 +611,9 @@ settle(Target *target, ConstraintRow *row, const CheckRule *rule)
 /* ---- SQL functions ---- */
 
 CHECKED_FUNCTION(depipe_add_constraint);
+CHECKED_FUNCTION(depipe_add_constraint_text);
 CHECKED_FUNCTION(depipe_alter_constraint);
+CHECKED_FUNCTION(depipe_alter_constraint_text);
 CHECKED_FUNCTION(depipe_drop_constraint);
 
 /* add_constraint(target, rule, ...) returns the constraint's name */
@@ -703,6 +705,28 @@ depipe_alter_constraint_checked(PG_FUNCTION_ARGS)
 	store(target, row);
 	(void) quarantine_mark_retries(target->id, row->id, NIL, NULL);
 	PG_RETURN_VOID();
+}
+
+/* The same with a rule that is a text. */
+static void
+read_rule(FunctionCallInfo fcinfo, int number)
+{
+	if (!PG_ARGISNULL(number))
+		fcinfo->args[number].value = check_from_text(text_to_cstring(PG_GETARG_TEXT_PP(number)));
+}
+
+static Datum
+depipe_add_constraint_text_checked(PG_FUNCTION_ARGS)
+{
+	read_rule(fcinfo, 1);
+	return depipe_add_constraint_checked(fcinfo);
+}
+
+static Datum
+depipe_alter_constraint_text_checked(PG_FUNCTION_ARGS)
+{
+	read_rule(fcinfo, 2);
+	return depipe_alter_constraint_checked(fcinfo);
 }
 
 /* drop_constraint(target, name, missing_ok) */
