@@ -38,7 +38,6 @@
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
-#include "utils/pg_locale.h"
 #include "utils/portal.h"
 
 /* fourth field of the advisory lock: server functions use 1 and 2 */
@@ -516,9 +515,8 @@ other_money(const LoadTask *task, char **hint)
 		return NULL;
 	level = NewGUCNestLevel();
 	settings_enter(task->target->settings);
-	digits = PGLC_localeconv()->frac_digits;
-	if (digits < 0 || digits > 10)
-		digits = 2; /* as the type has it */
+	digits = DatumGetInt32(
+		DirectFunctionCall1(numeric_scale, DirectFunctionCall1(cash_numeric, Int64GetDatum(1))));
 	AtEOXact_GUC(false, level);
 	if (digits == task->source->money_digits)
 		return NULL;
