@@ -512,6 +512,10 @@ delta_fill_from_query(Delta *delta, const char *sql)
 	{
 		bool isnull;
 
+		/* a row that is shorter or longer would be read with its columns shifted */
+		if (HeapTupleHeaderGetNatts(((MinimalTupleTableSlot *) slot)->mintuple) !=
+			delta->desc->natts)
+			elog(ERROR, "query does not return the columns of a delta: %s", sql);
 		delta->nrows++;
 		if (DatumGetInt64(slot_getattr(slot, DELTA_WEIGHT, &isnull)) > 0)
 			delta->new_images++;

@@ -188,7 +188,8 @@ wide_difference(Delta *delta, const char *incoming, const char *target)
 		appendStringInfo(&sql, "d.%s, ", key_name(delta, i));
 	appendStringInfoString(&sql,
 						   "d.weight), " NO_POSITION
-						   ", d.replaced AND d.weight OPERATOR(pg_catalog.<) 0, ");
+						   ", d.replaced AND d.weight OPERATOR(pg_catalog.<) 0,"
+						   " NULL::pg_catalog.int2, ");
 	sql_append_columns(&sql, delta->columns, "d");
 	appendStringInfoString(&sql, " FROM (");
 	for (int part = 0; part < (nullable ? 4 : 2); part++)
@@ -309,11 +310,7 @@ image_columns(Delta *delta)
 	TupleDesc columns;
 	int count = 0;
 
-	for (int i = 0; i < delta->columns->natts; i++)
-		count += equality_is_image(TupleDescAttr(delta->columns, i)) ? 0 : 1;
 	/* 18 finds the attributes by their number, which must not change afterwards */
-	columns = CreateTemplateTupleDesc(count);
-	count = 0;
 	for (int i = 0; i < delta->columns->natts; i++)
 		if (!equality_is_image(TupleDescAttr(delta->columns, i)))
 			count++;
