@@ -321,6 +321,7 @@ names_select_readers(List *relids)
 		" WHERE input_relids OPERATOR(pg_catalog.&&) $1"
 		" OR ($2 AND input_relids IS NOT NULL)"
 		" UNION SELECT i.target_id FROM depipe.transform_input i"
+		" JOIN depipe.transform_state s ON s.target_id OPERATOR(pg_catalog.=) i.target_id"
 		" JOIN pg_catalog.pg_class c ON c.relname OPERATOR(pg_catalog.=) i.table_name"
 		" JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace"
 		" AND n.nspname OPERATOR(pg_catalog.=) i.schema_name"
