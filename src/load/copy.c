@@ -668,7 +668,7 @@ claim(Copy *copy)
 	task->blocked = true;
 	task->stopped = true;
 	if (task->run != NULL)
-		task->run->reason = "another session copies the table";
+		task->run->reason = COPIED_ELSEWHERE;
 	return false;
 }
 

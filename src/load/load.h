@@ -23,6 +23,9 @@
 #include "core/catalog.h"
 #include "core/run.h"
 
+/* The reason of a run whose table another session copies. */
+#define COPIED_ELSEWHERE "another session copies the table"
+
 typedef struct LoadRefreshOptions
 {
 	bool commit; /* a procedure in non-atomic context: commit each batch, confirm after it */

@@ -17,6 +17,7 @@
 #include "access/xact.h"
 #include "core/catalog_load.h"
 #include "core/guarded.h"
+#include "core/transaction.h"
 #include "load/load.h"
 #include "storage/lmgr.h"
 #include "utils/rel.h"
@@ -232,4 +233,49 @@ await_worker(const char *server, List *targets, List *runs, TimestampTz deadline
 	foreach(cell, runs)
 		settle(lfirst(cell));
 	return true;
+}
+
+/* ---- copies of others ---- */
+
+/* A new transaction each time: an older snapshot would not see what others do. */
+static bool
+copy_has_ended(int32 target_id, TimestampTz deadline)
+{
+	for (;;)
+	{
+		bool waits = load_waits_for_copy(target_id);
+
+		transaction_commit();
+		if (!waits)
+			return true;
+		if (GetCurrentTimestamp() >= deadline)
+			return false;
+		CHECK_FOR_INTERRUPTS();
+		stream_wait_for_move(POLL_MS);
+	}
+}
+
+List *
+await_copies(List *targets, List *runs, TimestampTz deadline, List **again)
+{
+	List *ended = NIL;
+	ListCell *target;
+	ListCell *cell;
+
+	*again = NIL;
+	forboth(target, targets, cell, runs)
+	{
+		Run *run = lfirst(cell);
+
+		if (run->reason == NULL || strcmp(run->reason, COPIED_ELSEWHERE) != 0 ||
+			!copy_has_ended(run->target->id, deadline))
+			continue;
+		run->status = RUN_RUNNING;
+		run->reason = NULL;
+		ended = lappend(ended, lfirst(target));
+		*again = lappend(*again, run);
+	}
+	if (*again != NIL)
+		stream_wait_is_over();
+	return ended;
 }

@@ -168,14 +168,34 @@ end_attempts(List *runs)
 	return tried;
 }
 
+/* A procedure tries again those that another session was copying. */
+static void
+refresh_server(const char *server, List *targets, List *runs, LoadRefreshOptions options,
+			   TimestampTz deadline)
+{
+	bool server_failed;
+
+	options.server_failed = &server_failed;
+	while (targets != NIL)
+	{
+		server_failed = false;
+		if (!await_worker(server, targets, runs, deadline))
+		{
+			load_refresh(targets, runs, &options);
+			if (options.commit && !server_failed && end_attempts(runs))
+				attempt_end(unit_of_server(server));
+		}
+		if (!options.commit)
+			return;
+		targets = await_copies(targets, runs, deadline, &runs);
+	}
+}
+
 static void
 refresh_loads(List *items, LoadRefreshOptions options, TimestampTz deadline)
 {
 	List *left = NIL;
-	bool server_failed;
 	ListCell *cell;
-
-	options.server_failed = &server_failed;
 
 	foreach(cell, items)
 		if (((RefreshItem *) lfirst(cell))->target->kind == TARGET_LOAD)
@@ -199,13 +219,7 @@ refresh_loads(List *items, LoadRefreshOptions options, TimestampTz deadline)
 			else
 				others = lappend(others, item);
 		}
-		server_failed = false;
-		if (!await_worker(server, targets, runs, deadline))
-		{
-			load_refresh(targets, runs, &options);
-			if (options.commit && !server_failed && end_attempts(runs))
-				attempt_end(unit_of_server(server));
-		}
+		refresh_server(server, targets, runs, options, deadline);
 		left = others;
 	}
 }
