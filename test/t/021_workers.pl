@@ -101,12 +101,13 @@ at_warehouse(q{SELECT depipe.drop_transform('mart.waits')});
 
 # ---- a table that somebody has locked is not waited for by all the others
 
-at_warehouse('CREATE TABLE public.other (x int)',
-	q{SELECT depipe.create_transform('mart.other', 'SELECT count(*) AS n FROM public.other', target_lag => '1 second')});
+at_warehouse('CREATE TABLE public.other (x int)', 'CREATE TABLE public.busy (x int)',
+	q{SELECT depipe.create_transform('mart.other', 'SELECT count(*) AS n FROM public.other', target_lag => '1 second')},
+	q{SELECT depipe.create_transform('mart.busy', 'SELECT count(*) AS n FROM public.busy', target_lag => '1 second')});
 my $locker = $warehouse->background_psql('postgres');
 session_ok($locker, 'BEGIN');
-session_ok($locker, 'LOCK raw.orders IN ACCESS EXCLUSIVE MODE');
-wait_until($warehouse, q{SELECT EXISTS (SELECT FROM depipe.runs WHERE target = 'mart.sales' AND error_sqlstate = '55P03')},
+session_ok($locker, 'LOCK raw.orders, public.busy IN ACCESS EXCLUSIVE MODE');
+wait_until($warehouse, q{SELECT EXISTS (SELECT FROM depipe.runs WHERE target = 'mart.busy' AND error_sqlstate = '55P03')},
 	'a transform gives up for now');
 at_warehouse('INSERT INTO public.other VALUES (1)');
 wait_until($warehouse, q{SELECT n = 1 FROM mart.other}, 'another one is refreshed');
