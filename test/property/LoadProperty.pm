@@ -141,6 +141,40 @@ sub note
 sub one { return $_[ int rand @_ ]; }
 sub chance { return rand() < $_[0]; }
 
+# ---- settings of sessions ----
+
+# No setting of who runs something may change what becomes of the data. What a comparison is read
+# with is set back.
+my %STRANGE = (
+	TimeZone => [ 'Asia/Tokyo', 'America/St_Johns', 'Africa/Abidjan' ],
+	DateStyle => [ 'SQL, DMY', 'German', 'Postgres, MDY' ],
+	IntervalStyle => [ 'sql_standard', 'iso_8601', 'postgres_verbose' ],
+	extra_float_digits => [ -15, 0, 3 ],
+	bytea_output => ['escape'],
+	array_nulls => ['off'],
+	standard_conforming_strings => ['off'],
+	transform_null_equals => ['on'],
+	search_path => [ 'raw, public', 'pg_catalog', 'mart' ],
+	quote_all_identifiers => ['on'],
+	session_replication_role => ['replica'],
+	row_security => ['off'],
+	xmlbinary => ['hex'],
+	jit_above_cost => [0],
+	enable_hashjoin => ['off'],
+	plan_cache_mode => [ 'force_generic_plan', 'force_custom_plan' ]);
+my %PLAIN = (TimeZone => 'UTC', extra_float_digits => 1);
+
+# The statement under some strange settings, sometimes.
+sub strangely
+{
+	my ($sql) = @_;
+
+	return $sql if chance(0.6);
+	my %set = map { $_ => one(@{ $STRANGE{$_} }) } map { one(sort keys %STRANGE) } 1 .. 3;
+	return join('; ', (map { "SET $_ = " . ($_ eq 'search_path' ? $set{$_} : "'$set{$_}'") } sort keys %set),
+		$sql, map { defined $PLAIN{$_} ? "SET $_ = '$PLAIN{$_}'" : "RESET $_" } sort keys %set);
+}
+
 # ---- tables and values ----
 
 my @TEXTS = (
@@ -165,13 +199,25 @@ my %VALUES = (
 	iv => sub { one('NULL', q{'1 day'}, q{'24 hours'}, q{'1 mon -1 day'}) },
 	c => sub { one('NULL', q{'ab'}, q{'ab  '}, q{''}) },
 	parent => sub { chance(0.4) ? 'NULL' : int(1 + rand 12) },
-	u => sub { chance(0.5) ? 'NULL' : int(rand 12) });
+	u => sub { chance(0.5) ? 'NULL' : int(rand 12) },
+	fav => sub { chance(0.3) ? 'NULL' : '(SELECT max(id) FROM t_child WHERE id <= ' . int(rand 12) . ')' },
+	ref => sub { chance(0.2) ? 'NULL' : '(SELECT min(id) FROM t_parent WHERE id >= ' . int(rand 12) . ')' },
+	boss => sub { chance(0.4) ? 'NULL' : '(SELECT max(id) FROM t_child WHERE id <= ' . int(rand 12) . ')' });
 
 my @COLUMNS = qw(n s big comp j a ta e ts by f iv c parent u);
 my $DEFINITIONS = 'n numeric, s text, big text, comp text, j jsonb, a int[], ta text[], e mood,'
   . ' ts timestamptz, by bytea, f float8, iv interval, c char(5), parent int, u int';
 
 sub int_key { return [ int(1 + rand 10) ]; }
+
+# A table t_NAME with a key of that type, and the values that its key takes.
+sub key_table
+{
+	my ($name, $type, @values) = @_;
+
+	return ("t_$name" => { key => ['k'], make => "k $type PRIMARY KEY, n numeric, s text, big text, u int",
+			columns => [qw(n s big u)], value => sub { [ one(@values) ] } });
+}
 
 my %TABLES = (
 	t_default => { key => ['id'], make => "id int PRIMARY KEY, $DEFINITIONS", value => \&int_key },
@@ -188,6 +234,24 @@ my %TABLES = (
 		value => sub { [ one(qw(1 1.0 1.00 2 2.0 -0.5 100 1e2)) ] } },
 	t_part => { key => ['id'], make => "id int PRIMARY KEY, $DEFINITIONS",
 		partition => 1, value => \&int_key },
+	# keys whose equality is not that of their texts, or whose texts are awkward
+	key_table('citext', 'citext', q{'a'}, q{'A'}, q{'b'}, q{U&'\\00C9'}, q{U&'\\00E9'}, q{''}),
+	key_table('char', 'char(4)', q{'a'}, q{'a '}, q{'A'}, q{'it''s'}, q{''}),
+	key_table('interval', 'interval', q{'1 day'}, q{'24 hours'}, q{'1 mon'}, q{'30 days'}, q{'-1 s'}),
+	key_table('float', 'float8', q{'0'}, q{'-0'}, q{'NaN'}, q{'0.1'}, q{'1e-300'}, q{'Infinity'}),
+	key_table('time', 'timestamptz', q{'2026-02-28 23:59:59.999999+14'}, q{'infinity'},
+		q{'0044-03-15 12:00+00 BC'}, q{'2026-01-01'}),
+	key_table('jsonb', 'jsonb', q{'1.0'}, q{'1.00'}, q{'"a"'}, q{'{}'}, q{'[null, "x, y"]'}),
+	key_table('array', 'int[]', q{'{}'}, q{'{1,NULL}'}, q{'[2:3]={1,2}'}, q{'{1,2}'}),
+	key_table('bytes', 'bytea', q{''}, q{'\\x00ff'}, (map { "convert_to(left(big($_), 1700), 'UTF8')" } 1 .. 4)),
+	key_table('collated', 'text COLLATE loose', q{'a'}, q{'A'}, q{U&'e\\0301'}, q{U&'\\00E9'}, q{'b'}),
+	# foreign keys in a circle, between targets as well in some rounds
+	t_parent => { key => ['id'], make => 'id int PRIMARY KEY, n numeric, s text, big text, fav int, u int UNIQUE',
+		columns => [qw(n s big fav u)], value => \&int_key, related => 1 },
+	t_child => { key => ['id'], make => 'id int PRIMARY KEY, n numeric, s text, big text,'
+		  . ' ref int REFERENCES t_parent ON DELETE CASCADE ON UPDATE CASCADE,'
+		  . ' boss int REFERENCES t_child ON DELETE SET NULL DEFERRABLE INITIALLY DEFERRED',
+		columns => [qw(n s big ref boss)], value => \&int_key, related => 1 },
 	t_bag => { key => [], make => "id int, n numeric, s text, big text, parent int",
 		after => 'ALTER TABLE %s REPLICA IDENTITY FULL',
 		columns => [qw(id n s big parent)], value => sub { [] } });
@@ -203,6 +267,7 @@ my %LOADS = (
 my %TRANSFORMS = (
 	totals => q{SELECT s, count(*) AS rows, sum(n) AS n, max(ts) AS ts FROM raw.t_default GROUP BY s},
 	joined => q{SELECT p.k1, p.k2, p.comp, p.f, p.iv, d.id, d.big, d.n FROM raw.t_pair p LEFT JOIN raw.t_default d ON d.id = p.parent},
+	daily => q{SELECT ts::date AS day, count(*) AS rows, min(iv::text) AS iv FROM raw.t_default GROUP BY 1},
 	plain => q{SELECT k, n, s, big, f, iv, c, j FROM raw.t_numeric WHERE f IS DISTINCT FROM 0.1});
 
 sub columns_of
@@ -231,6 +296,56 @@ sub create_load
 	return "SELECT depipe.create_load('raw.$load', server => 'shop', source => 'public.$l->{table}'$more)";
 }
 
+# Tables that are there before their loads.
+sub make_targets
+{
+	my ($self) = @_;
+	my $columns = 'id int PRIMARY KEY, n numeric, s text, big text';
+
+	if (chance(0.3))
+	{
+		$self->must('warehouse', "CREATE TABLE raw.t_parent ($columns, fav int, u int) PARTITION BY HASH (id);
+			CREATE TABLE raw.t_parent_0 PARTITION OF raw.t_parent FOR VALUES WITH (MODULUS 2, REMAINDER 0);
+			CREATE TABLE raw.t_parent_1 PARTITION OF raw.t_parent FOR VALUES WITH (MODULUS 2, REMAINDER 1)");
+	}
+	if (chance(0.3))
+	{
+		$self->must('warehouse', "CREATE TABLE raw.t_child ($columns, ref int, boss int,
+			own int GENERATED ALWAYS AS IDENTITY, at timestamptz DEFAULT now())");
+		$self->{own}{'raw.t_child'} = 2;
+	}
+	return;
+}
+
+# Foreign keys between targets, and triggers, of which only those of replication may fire.
+sub trouble_targets
+{
+	my ($self) = @_;
+	my $action = sub { one('', 'ON DELETE CASCADE', 'ON DELETE SET NULL', 'ON DELETE NO ACTION')
+		  . one('', ' DEFERRABLE', ' DEFERRABLE INITIALLY DEFERRED') };
+
+	if (chance(0.5))
+	{
+		$self->must('warehouse', "ALTER TABLE raw.t_child ADD FOREIGN KEY (ref) REFERENCES raw.t_parent " . $action->());
+		$self->must('warehouse', "ALTER TABLE raw.t_child ADD FOREIGN KEY (boss) REFERENCES raw.t_child " . $action->());
+		$self->must('warehouse', "ALTER TABLE raw.t_parent ADD FOREIGN KEY (fav) REFERENCES raw.t_child " . $action->())
+		  if chance(0.5);
+	}
+	$self->must('warehouse', q{CREATE TABLE public.seen (n bigint);
+		CREATE FUNCTION public.meddle() RETURNS trigger LANGUAGE plpgsql AS
+		$$BEGIN NEW.s := 'meddled'; RETURN NEW; END$$;
+		CREATE FUNCTION public.see() RETURNS trigger LANGUAGE plpgsql AS
+		$$BEGIN INSERT INTO public.seen VALUES (1); RETURN NULL; END$$});
+	foreach my $load (grep { chance(0.3) } sort keys %LOADS)
+	{
+		$self->must('warehouse', "CREATE TRIGGER meddle BEFORE INSERT OR UPDATE ON raw.$load
+			FOR EACH ROW EXECUTE FUNCTION public.meddle()");
+		$self->must('warehouse', "CREATE TRIGGER see AFTER INSERT OR UPDATE OR DELETE ON raw.$load
+			FOR EACH ROW EXECUTE FUNCTION public.see(); ALTER TABLE raw.$load ENABLE ALWAYS TRIGGER see") if chance(0.3);
+	}
+	return;
+}
+
 sub make
 {
 	my ($self) = @_;
@@ -244,6 +359,9 @@ sub make
 		$self->must($node, "CREATE DATABASE $name");
 		$self->close_session($node);
 	}
+	$self->must($_, q{CREATE EXTENSION citext;
+		CREATE COLLATION loose (provider = icu, locale = 'und-u-ks-level2', deterministic = false)})
+	  foreach qw(source warehouse);
 	$self->must('source', q{
 		CREATE TYPE mood AS ENUM ('sad', 'ok', 'it''s, "fine"');
 		CREATE DOMAIN positive AS int DEFAULT 5 CHECK (VALUE > 0);
@@ -251,7 +369,7 @@ sub make
 		$$ SELECT string_agg(md5(n::text || '.' || i::text), '') FROM generate_series(1, 330) i $$;
 		CREATE FUNCTION comp(n int) RETURNS text IMMUTABLE LANGUAGE sql AS
 		$$ SELECT repeat(left(public.big(n), 3000), 5) $$});
-	foreach my $table (sort keys %TABLES)
+	foreach my $table (sort { $b =~ /parent/ <=> $a =~ /parent/ || $a cmp $b } keys %TABLES)
 	{
 		my $t = $TABLES{$table};
 		my $make = $t->{make};
@@ -265,11 +383,14 @@ sub make
 			$self->must('source', sprintf($t->{after}, $part)) if $t->{after};
 		}
 	}
+	$self->must('source', 'ALTER TABLE t_parent ADD FOREIGN KEY (fav) REFERENCES t_child ON DELETE SET NULL'
+		  . ' DEFERRABLE INITIALLY DEFERRED');
 	$self->must('warehouse', "CREATE EXTENSION depipe; CREATE DOMAIN positive AS int; CREATE SCHEMA raw; CREATE SCHEMA mart;
 		CREATE SERVER shop FOREIGN DATA WRAPPER depipe
 			OPTIONS (host '$source->{host}', port '$source->{port}', dbname '$name');
 		CREATE USER MAPPING FOR CURRENT_USER SERVER shop OPTIONS (user '$source->{user}')");
 	$self->source_transaction for 1 .. 5;
+	$self->make_targets;
 	$self->must('warehouse', $self->create_load($_)) foreach sort keys %LOADS;
 	$self->must('warehouse', q{CALL depipe.run('raw.*')});
 	foreach my $load (sort keys %LOADS)
@@ -278,6 +399,7 @@ sub make
 
 		$self->must('warehouse', "CREATE UNIQUE INDEX ON raw.$load ($unique)");
 	}
+	$self->trouble_targets;
 	foreach my $transform (sort keys %TRANSFORMS)
 	{
 		$self->must('warehouse', "SELECT depipe.create_transform('mart.$transform', \$q\$$TRANSFORMS{$transform}\$q\$)");
@@ -420,6 +542,45 @@ sub add_column
 	return;
 }
 
+# Partitions come and go with their rows, which is in no stream.
+sub partition
+{
+	my ($self) = @_;
+	my $last = @{ $self->{partitions} ||= [] };
+	my $choice = rand;
+
+	if ($choice < 0.5 || !$last)
+	{
+		my $n = ++$self->{partitions_made};
+		my ($from, $to) = (600 + 10 * $n, 610 + 10 * $n);
+
+		push @{ $self->{partitions} }, "t_part_x$n";
+		$self->source_sql("CREATE TABLE t_part_x$n (LIKE t_part INCLUDING ALL);"
+			  . "INSERT INTO t_part_x$n (id, n, s) SELECT i, 1, 'attached' FROM generate_series($from, $from + 3) i;"
+			  . "ALTER TABLE t_part ATTACH PARTITION t_part_x$n FOR VALUES FROM ($from) TO ($to)");
+	}
+	elsif ($choice < 0.65)
+	{
+		$self->source_sql("TRUNCATE $self->{partitions}[0]");
+	}
+	else
+	{
+		my $gone = shift @{ $self->{partitions} };
+
+		$self->source_sql(one("ALTER TABLE t_part DETACH PARTITION $gone", "DROP TABLE $gone"));
+	}
+	$self->remember('t_part');
+	return;
+}
+
+sub source_sql
+{
+	my ($self, $sql) = @_;
+
+	$self->note("  source: $sql");
+	return $self->ask('source', $sql);
+}
+
 # ---- reading rows ----
 
 sub digest_query
@@ -534,7 +695,8 @@ sub shared_columns
 	my @source = @{ $self->must('source', $q->($LOADS{$load}{table})) };
 	my ($expected) = load_columns($load, @source);
 
-	return ([ load_columns($load, grep { $target{$_} } @source) ], scalar(@$expected) == scalar(keys %target));
+	return ([ load_columns($load, grep { $target{$_} } @source) ],
+		scalar(@$expected) + ($self->{own}{"raw.$load"} || 0) == scalar(keys %target));
 }
 
 # A load that says it is up to date.
@@ -651,7 +813,7 @@ my $REFRESH = q{SELECT r.target, r.status, translate(r.reason, E'\n', ' ') FROM 
 sub refresh
 {
 	my ($self, $pattern, $more) = @_;
-	my ($lines, $error) = $self->ask('warehouse', sprintf($REFRESH, $pattern, $more || ''));
+	my ($lines, $error) = $self->ask('warehouse', strangely(sprintf($REFRESH, $pattern, $more || '')));
 
 	$self->note("    $_") foreach @$lines;
 	die "failure: refresh: $error\n" if $error ne '';
@@ -700,7 +862,7 @@ sub overlap
 	my $error;
 
 	$self->open_session('warehouse') if !$self->{sessions}{warehouse};
-	$self->start('warehouse', q{CALL depipe.run('raw.*')});
+	$self->start('warehouse', strangely(q{CALL depipe.run('raw.*')}));
 	$self->source_transaction for 1 .. one(2, 5, 9);
 	(undef, $error) = $self->finish('warehouse');
 	$self->note("    $error") if $error ne '';
@@ -712,7 +874,7 @@ sub run_all
 {
 	my ($self, $pattern) = @_;
 
-	$self->ask('warehouse', "CALL depipe.run('$pattern')");
+	$self->ask('warehouse', strangely("CALL depipe.run('$pattern')"));
 	$self->check_known($_) foreach sort keys %LOADS;
 	return;
 }
@@ -752,7 +914,7 @@ sub statement
 	my ($self, $sql) = @_;
 
 	$self->note("  warehouse: $sql");
-	return $self->ask('warehouse', $sql);
+	return $self->ask('warehouse', strangely($sql));
 }
 
 sub again
@@ -827,6 +989,7 @@ my @ACTIONS = (
 	[ 0.5, sub { $_[0]->note('  crash of the warehouse'); $_[0]->crash('warehouse') } ],
 	[ 0.3, sub { $_[0]->note('  crash of the source'); $_[0]->crash('source') } ],
 	[ 1, sub { $_[0]->add_column } ],
+	[ 0.7, sub { $_[0]->partition } ],
 	[ 1.5, sub { $_[0]->verify } ],
 	[ 0.6, sub { $_[0]->converge(0) } ]);
 
