@@ -487,7 +487,7 @@ load_follow(List *targets, List *runs, const char *fingerprint, const LoadFollow
 	if (!session_lock_to_follow(server))
 	{
 		/* no failure: it is lent, to verify for example */
-		runs_skip(runs, "another run reads the stream of the server", true);
+		runs_skip(runs, STREAM_IS_TAKEN, true);
 		attempt_end(unit_of_server(server));
 		return FOLLOW_LOCKED;
 	}

@@ -26,6 +26,9 @@
 /* The reason of a run whose table another session copies. */
 #define COPIED_ELSEWHERE "another session copies the table"
 
+/* The reason of runs that were skipped because another session has the stream. */
+#define STREAM_IS_TAKEN "another run reads the stream of the server"
+
 typedef struct LoadRefreshOptions
 {
 	bool commit; /* a procedure in non-atomic context: commit each batch, confirm after it */

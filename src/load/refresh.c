@@ -99,7 +99,7 @@ load_refresh(List *targets, List *runs, const LoadRefreshOptions *options)
 
 	if (!session_lock(server, options->wait))
 	{
-		runs_skip(runs, "another run reads the stream of the server", options->quiet);
+		runs_skip(runs, STREAM_IS_TAKEN, options->quiet);
 		return;
 	}
 	session = session_begin(server, options);
@@ -246,7 +246,7 @@ load_read_source(Target *target, Tuplestorestate **rows, TupleDesc *desc, uint64
 	/* a worker that follows the stream lends it */
 	if (!session_lock(server, load_ask_follower != NULL && load_ask_follower(server, 0)))
 	{
-		*reason = pstrdup("another run reads the stream of the server");
+		*reason = pstrdup(STREAM_IS_TAKEN);
 		return false;
 	}
 	reading.session = session_begin(server, &options);

@@ -235,30 +235,47 @@ await_worker(const char *server, List *targets, List *runs, TimestampTz deadline
 	return true;
 }
 
-/* ---- copies of others ---- */
+/* ---- other sessions ---- */
+
+/* Is the run one that another session kept from its work, and is no more? */
+static bool
+may_go_on(const Run *run)
+{
+	if (strcmp(run->reason, COPIED_ELSEWHERE) == 0)
+		return !load_waits_for_copy(run->target->id);
+	return true; /* it is tried */
+}
+
+static bool
+was_kept(const Run *run)
+{
+	return run->reason != NULL && (strcmp(run->reason, COPIED_ELSEWHERE) == 0 ||
+								   strcmp(run->reason, STREAM_IS_TAKEN) == 0);
+}
 
 /* A new transaction each time: an older snapshot would not see what others do. */
 static bool
-copy_has_ended(int32 target_id, TimestampTz deadline)
+wait_for_others(const Run *run, TimestampTz deadline)
 {
 	for (;;)
 	{
-		bool waits = load_waits_for_copy(target_id);
+		bool free;
 
-		transaction_commit();
-		if (!waits)
-			return true;
 		if (GetCurrentTimestamp() >= deadline)
 			return false;
 		CHECK_FOR_INTERRUPTS();
 		stream_wait_for_move(POLL_MS);
+		free = may_go_on(run);
+		transaction_commit();
+		if (free)
+			return true;
 	}
 }
 
 List *
-await_copies(List *targets, List *runs, TimestampTz deadline, List **again)
+await_others(List *targets, List *runs, TimestampTz deadline, List **again)
 {
-	List *ended = NIL;
+	List *result = NIL;
 	ListCell *target;
 	ListCell *cell;
 
@@ -267,15 +284,14 @@ await_copies(List *targets, List *runs, TimestampTz deadline, List **again)
 	{
 		Run *run = lfirst(cell);
 
-		if (run->reason == NULL || strcmp(run->reason, COPIED_ELSEWHERE) != 0 ||
-			!copy_has_ended(run->target->id, deadline))
+		if (!was_kept(run) || !wait_for_others(run, deadline))
 			continue;
 		run->status = RUN_RUNNING;
 		run->reason = NULL;
-		ended = lappend(ended, lfirst(target));
+		result = lappend(result, lfirst(target));
 		*again = lappend(*again, run);
 	}
-	if (*again != NIL)
+	if (result != NIL)
 		stream_wait_is_over();
-	return ended;
+	return result;
 }

@@ -21,11 +21,11 @@
 extern bool await_worker(const char *server, List *targets, List *runs, TimestampTz deadline);
 
 /*
- * Of these loads, those that could not be copied because another session copies
- * them: wait until it has ended, at most until the deadline, committing again
- * and again.  Returns the ones whose copies have ended, to be tried once more,
- * and their runs, in the caller's memory context.
+ * Of these loads, those that another session kept from being run, because it
+ * copies them or has their stream: wait for it, at most until the deadline,
+ * committing again and again.  Returns those to be tried once more, and their
+ * runs, in the caller's memory context.
  */
-extern List *await_copies(List *targets, List *runs, TimestampTz deadline, List **again);
+extern List *await_others(List *targets, List *runs, TimestampTz deadline, List **again);
 
 #endif /* DEPIPE_AWAIT_H */

@@ -168,7 +168,7 @@ end_attempts(List *runs)
 	return tried;
 }
 
-/* A procedure tries again those that another session was copying. */
+/* A procedure tries again what another session was at. */
 static void
 refresh_server(const char *server, List *targets, List *runs, LoadRefreshOptions options,
 			   TimestampTz deadline)
@@ -187,7 +187,7 @@ refresh_server(const char *server, List *targets, List *runs, LoadRefreshOptions
 		}
 		if (!options.commit)
 			return;
-		targets = await_copies(targets, runs, deadline, &runs);
+		targets = await_others(targets, runs, deadline, &runs);
 	}
 }
 
