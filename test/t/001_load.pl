@@ -48,7 +48,7 @@ sub same
 
 sub slots
 {
-	return at_source("SELECT count(*) FROM pg_replication_slots WHERE slot_name LIKE 'depipe%'");
+	return at_source("SELECT count(*) FROM pg_replication_slots WHERE slot_name LIKE 'depipe%' AND NOT temporary");
 }
 
 at_source(<<'SQL');
@@ -169,7 +169,7 @@ same($_, 'TRUNCATE') for qw(plain bag);
 # ---- what the source may forget ----
 
 my $position = "SELECT s.applied_lsn FROM depipe.stream s";
-my $confirmed = "SELECT confirmed_flush_lsn FROM pg_replication_slots WHERE slot_name LIKE 'depipe%'";
+my $confirmed = "SELECT confirmed_flush_lsn FROM pg_replication_slots WHERE slot_name LIKE 'depipe%' AND NOT temporary";
 
 is(at_source($confirmed), at_warehouse($position), 'a procedure confirms what it committed');
 at_source("INSERT INTO shop.plain SELECT i, 'x', i FROM generate_series(1000, 1100) i");

@@ -168,6 +168,7 @@ sub follows
 
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
 	wait_until_in($database, "SELECT coalesce(max(id), 0) >= $last FROM raw.a", "$name: the workers bring it");
+	wait_until_in($database, q{SELECT count(*) = 2 FROM depipe.loads WHERE state = 'streaming'}, "$name: the workers have copied all");
 	is_equal($new, $database, $name);
 	return;
 }
