@@ -75,11 +75,16 @@ copy_source_open(LoadSession *session)
 {
 	MemoryContext old = MemoryContextSwitchTo(session->context);
 	CopySource *source = palloc0(sizeof(CopySource));
+	static uint32 copies_made = 0;
 	const char *slot = session->stream->slot_name;
 	SourceRows *rows;
 
 	session_check_slot_possible(session);
-	source->name = psprintf("depipe_copy_%s_%d", slot + Max((int) strlen(slot) - 8, 0), MyProcPid);
+	/* the slot of this session's last copy may be there until its sender has ended */
+	source->name = psprintf("depipe_copy_%s_%d_%u",
+							slot + Max((int) strlen(slot) - 8, 0),
+							MyProcPid,
+							++copies_made);
 	source->connection = connection_open(session->server);
 	source->connection->keep = session->options->commit;
 	source_command(

@@ -14,7 +14,7 @@ my ($source, $warehouse) = source_and_warehouse(
 	source => "min_wal_size = 2MB\nmax_wal_size = 4MB\n");
 
 my $result;
-my $slots = q{SELECT count(*) FROM pg_replication_slots};
+my $slots = q{SELECT count(*) FROM pg_replication_slots WHERE NOT temporary};
 my $active = q{SELECT count(*) FROM pg_replication_slots WHERE active};
 
 sub at_source
@@ -163,7 +163,7 @@ is_status($warehouse, 'raw.a', 'succeeded', 'source back');
 is_same($source, $warehouse, $_, 'source back') foreach qw(a b);
 
 # a slot in use by somebody else
-my $slot = at_source('SELECT slot_name FROM pg_replication_slots');
+my $slot = at_source('SELECT slot_name FROM pg_replication_slots WHERE NOT temporary');
 
 # ---- slot dropped
 
@@ -173,7 +173,7 @@ refused_and_cured('slot dropped', qr/slot/);
 
 # ---- slot ahead of progress
 
-$slot = at_source('SELECT slot_name FROM pg_replication_slots');
+$slot = at_source('SELECT slot_name FROM pg_replication_slots WHERE NOT temporary');
 change('skipped');
 at_source("SELECT pg_replication_slot_advance('$slot', pg_current_wal_lsn())");
 refused_and_cured('slot ahead', qr/ahead|beyond|past|slot/);
