@@ -122,6 +122,8 @@ CREATE FUNCTION q_raw.change(statement text) RETURNS TABLE (constraint_name text
 LANGUAGE plpgsql AS $$
 BEGIN
 	EXECUTE statement;
+	-- a look that took long on a busy machine would put off the next one
+	UPDATE depipe.incident SET look_ms = 0;
 	PERFORM depipe.refresh('q_mart.item');
 	PERFORM depipe.refresh('q_mart.bag');
 	RETURN QUERY SELECT DISTINCT ON (i.constraint_name, i.target) CASE WHEN i.target = 'q_mart.bag' THEN 'bag.' ELSE '' END || i.constraint_name, i.state, i.occurrences, i.violations_now, i.closed_how

@@ -66,6 +66,14 @@ copy_lock_tag(int32 target_id)
 	return tag;
 }
 
+bool
+load_copy_is_free(int32 target_id)
+{
+	LOCKTAG tag = copy_lock_tag(target_id);
+
+	return LockAcquire(&tag, ExclusiveLock, false, true) != LOCKACQUIRE_NOT_AVAIL;
+}
+
 /*
  * A slot is consistent when all transactions have ended that ran when it was
  * begun.  While they are waited for, the limit is lock_timeout.
@@ -663,12 +671,8 @@ static bool
 claim(Copy *copy)
 {
 	LoadTask *task = copy->task;
-	LOCKTAG tag;
 
-	if (copy->session->copier != NULL)
-		return true;
-	tag = copy_lock_tag(task->target->id);
-	if (LockAcquire(&tag, ExclusiveLock, false, true) != LOCKACQUIRE_NOT_AVAIL)
+	if (copy->session->copier != NULL || load_copy_is_free(task->target->id))
 		return true;
 	task->blocked = true;
 	task->stopped = true;

@@ -127,6 +127,9 @@ extern bool (*load_ask_follower)(const char *server, int change);
 /* Does nobody read the stream?  Then it is ours until the transaction ends. */
 extern bool load_stream_is_free(const char *server);
 
+/* Does nobody copy the table?  Then nobody else does until the transaction ends. */
+extern bool load_copy_is_free(int32 target_id);
+
 /* Where the source is; connects.  Raises what keeps it from that. */
 extern XLogRecPtr load_source_position(const char *server);
 

@@ -42,7 +42,7 @@
 #define LOOK_PAUSE 20
 
 /* Looks that take no longer than this are taken at once. */
-#define LOOK_MS 1000
+#define LOOK_MS 100
 
 /* So many keys of rows that violate are remembered. */
 #define MAX_KNOWN_KEYS 100

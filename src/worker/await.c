@@ -237,15 +237,6 @@ await_worker(const char *server, List *targets, List *runs, TimestampTz deadline
 
 /* ---- other sessions ---- */
 
-/* Is the run one that another session kept from its work, and is no more? */
-static bool
-may_go_on(const Run *run)
-{
-	if (strcmp(run->reason, COPIED_ELSEWHERE) == 0)
-		return !load_waits_for_copy(run->target->id);
-	return true; /* it is tried */
-}
-
 static bool
 was_kept(const Run *run)
 {
@@ -253,27 +244,31 @@ was_kept(const Run *run)
 								   strcmp(run->reason, STREAM_IS_TAKEN) == 0);
 }
 
-/* A new transaction each time: an older snapshot would not see what others do. */
+/* Has what kept the run from its work ended?  What is free is ours until the next commit. */
 static bool
-wait_for_others(const Run *run, TimestampTz deadline)
+may_go_on(const char *server, const Run *run)
 {
-	for (;;)
-	{
-		bool free;
+	LoadPosition position;
 
+	if (strcmp(run->reason, COPIED_ELSEWHERE) == 0)
+		return !load_waits_for_copy(run->target->id) || load_copy_is_free(run->target->id);
+	return stream_position(server, &position) || load_stream_is_free(server);
+}
+
+static bool
+wait_for_others(const char *server, const Run *run, TimestampTz deadline)
+{
+	while (!may_go_on(server, run))
+	{
 		if (GetCurrentTimestamp() >= deadline)
 			return false;
-		CHECK_FOR_INTERRUPTS();
-		stream_wait_for_move(POLL_MS);
-		free = may_go_on(run);
-		transaction_commit();
-		if (free)
-			return true;
+		transaction_commit_and_wait(POLL_MS);
 	}
+	return true;
 }
 
 List *
-await_others(List *targets, List *runs, TimestampTz deadline, List **again)
+await_others(const char *server, List *targets, List *runs, TimestampTz deadline, List **again)
 {
 	List *result = NIL;
 	ListCell *target;
@@ -284,14 +279,12 @@ await_others(List *targets, List *runs, TimestampTz deadline, List **again)
 	{
 		Run *run = lfirst(cell);
 
-		if (!was_kept(run) || !wait_for_others(run, deadline))
+		if (!was_kept(run) || !wait_for_others(server, run, deadline))
 			continue;
 		run->status = RUN_RUNNING;
 		run->reason = NULL;
 		result = lappend(result, lfirst(target));
 		*again = lappend(*again, run);
 	}
-	if (result != NIL)
-		stream_wait_is_over();
 	return result;
 }

@@ -26,6 +26,7 @@ extern bool await_worker(const char *server, List *targets, List *runs, Timestam
  * committing again and again.  Returns those to be tried once more, and their
  * runs, in the caller's memory context.
  */
-extern List *await_others(List *targets, List *runs, TimestampTz deadline, List **again);
+extern List *await_others(const char *server, List *targets, List *runs, TimestampTz deadline,
+						  List **again);
 
 #endif /* DEPIPE_AWAIT_H */

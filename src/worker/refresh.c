@@ -187,7 +187,7 @@ refresh_server(const char *server, List *targets, List *runs, LoadRefreshOptions
 		}
 		if (!options.commit)
 			return;
-		targets = await_others(targets, runs, deadline, &runs);
+		targets = await_others(server, targets, runs, deadline, &runs);
 	}
 }
 
