@@ -775,6 +775,9 @@ record(ItemState *state)
 	error = guarded_run(record_work, state);
 	if (error != NULL)
 	{
+		/* there will be room again, and the source has the changes until they are confirmed */
+		if (guarded_is_no_room(error))
+			ThrowErrorData(error);
 		run_set_error(item->run, error);
 		item->status = item->park ? PUBLISH_BASE_LOST : PUBLISH_ERROR;
 		item->reason = item->run->reason;

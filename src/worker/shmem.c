@@ -164,11 +164,20 @@ same_worker(const WorkerId *one, const WorkerId *other)
 		   strcmp(NameStr(one->server), NameStr(other->server)) == 0;
 }
 
+/* A process that has not come for so long has failed to start, and never says so. */
+static bool
+is_taken(const WorkerSlot *slot, TimestampTz now)
+{
+	return slot->used && (slot->pid != 0 || slot->started_at + START_TIMEOUT >= now);
+}
+
 static WorkerSlot *
 find_worker(const WorkerId *id)
 {
+	TimestampTz now = GetCurrentTimestamp();
+
 	for (int i = 0; i < WORKER_SLOTS; i++)
-		if (shared->workers[i].used && same_worker(&shared->workers[i].id, id))
+		if (is_taken(&shared->workers[i], now) && same_worker(&shared->workers[i].id, id))
 			return &shared->workers[i];
 	return NULL;
 }
@@ -200,8 +209,7 @@ free_slot(WorkerKind kind, TimestampTz now)
 	{
 		WorkerSlot *slot = &shared->workers[i];
 
-		if (slot->used && slot->pid == 0 && slot->started_at + START_TIMEOUT < now)
-			slot->used = false;
+		slot->used = is_taken(slot, now);
 		if (slot->used)
 		{
 			count++;

@@ -119,12 +119,26 @@ sub refuses
 	return;
 }
 
-# ---- the server has loaded this version, and somebody updates the extension to the next
+# ---- the server has loaded this version
 
 $warehouse->safe_psql('postgres', 'CREATE EXTENSION depipe');
 make_load('postgres');
 wait_until($warehouse, 'SELECT to_regclass(\'raw.a\') IS NOT NULL', 'the workers make the table');
 arrives('and follow');
+
+# ---- a worker that fails to start holds nobody's place
+
+$source->safe_psql('postgres', 'CREATE TABLE b (id int PRIMARY KEY)');
+rename $library, "$library.away" or die "$library: $!";
+$warehouse->safe_psql('postgres', 'SELECT pg_reload_conf()');
+ok(eval { $warehouse->wait_for_log(qr/could not access file "depipe"/); 1 }, 'a scheduler fails to start');
+rename "$library.away", $library or die "$library: $!";
+$warehouse->safe_psql('postgres', q{SELECT depipe.create_load('raw.b', server => 'shop', source => 'public.b')});
+wait_until($warehouse, q{SELECT state = 'streaming' FROM depipe.loads WHERE target = 'raw.b'}, 'the next one does its work');
+$warehouse->safe_psql('postgres', q{SELECT depipe.drop_load('raw.b', drop_table => true)});
+
+# ---- somebody updates the extension to the next version
+
 install_next();
 $warehouse->safe_psql('postgres', 'ALTER EXTENSION depipe UPDATE');
 is_value($warehouse, q{SELECT extversion FROM pg_extension WHERE extname = 'depipe'}, $next, 'updated');
