@@ -612,7 +612,7 @@ handle_error(Pass *pass, ErrorData *error)
 	if (state == NULL && pass->current != NULL)
 		state = state_of(pass->states, pass->current);
 	if (state == NULL)
-		ThrowErrorData(error);
+		ReThrowError(error);
 	diverged = apply_unexpected();
 	if (pass->gating == NULL && diverged != NULL)
 	{
@@ -777,7 +777,7 @@ record(ItemState *state)
 	{
 		/* there will be room again, and the source has the changes until they are confirmed */
 		if (guarded_is_no_room(error))
-			ThrowErrorData(error);
+			ReThrowError(error);
 		run_set_error(item->run, error);
 		item->status = item->park ? PUBLISH_BASE_LOST : PUBLISH_ERROR;
 		item->reason = item->run->reason;

@@ -468,7 +468,7 @@ table_make_key(const Target *target, List *key)
 	if (error == NULL)
 		return;
 	if (error->sqlerrcode != ERRCODE_PROGRAM_LIMIT_EXCEEDED)
-		ThrowErrorData(error);
+		ReThrowError(error);
 	table_hash_key(target, key);
 }
 
