@@ -301,6 +301,7 @@ find_wanted(Delta *delta)
 		Wanted *found_entry;
 		bool found;
 
+		CHECK_FOR_INTERRUPTS();
 		if (entry->unknown == NULL || entry->base_lost)
 			continue;
 		if (wanted == NULL)
@@ -531,6 +532,7 @@ merge_versions(Merge *merge)
 		FoldEntry *version = merge->versions[first];
 		int nsame = 0;
 
+		CHECK_FOR_INTERRUPTS();
 		if (version == NULL)
 			continue;
 		for (int i = first; i < merge->count; i++)
@@ -582,7 +584,10 @@ merge_all(Merge *merge)
 	MemoryContextSwitchTo(old);
 	ExecDropSingleTupleTableSlot(slot);
 	for (int i = 0; i < fold->norder; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
 		put_entry(merge, fold->order[i]);
+	}
 }
 
 static void

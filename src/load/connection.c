@@ -37,6 +37,7 @@
 #include "commands/defrem.h"
 #include "funcapi.h"
 #include "mb/pg_wchar.h"
+#include "miscadmin.h"
 #include "pgstat.h"
 #include "storage/latch.h"
 #include "utils/builtins.h"
@@ -667,6 +668,7 @@ source_query(Connection *connection, int columns, const char *sql, const char *d
 	{
 		char **row = palloc(sizeof(char *) * columns);
 
+		CHECK_FOR_INTERRUPTS();
 		for (int i = 0; i < columns; i++)
 		{
 			bool isnull;

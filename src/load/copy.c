@@ -350,7 +350,10 @@ project_rows(LoadSession *session, LoadTask *task, Tuplestorestate *source_rows,
 	identity_restore(&identity);
 	slot = MakeSingleTupleTableSlot(columns, &TTSOpsMinimalTuple);
 	while (tuplestore_gettupleslot(projected, true, false, slot))
+	{
+		CHECK_FOR_INTERRUPTS();
 		tuplestore_puttupleslot(rows, slot);
+	}
 	ExecDropSingleTupleTableSlot(slot);
 	tuplestore_end(projected);
 	SPI_finish();

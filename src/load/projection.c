@@ -23,6 +23,7 @@
 #include "core/identity.h"
 #include "core/sqltext.h"
 #include "executor/spi.h"
+#include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/clauses.h"
@@ -583,6 +584,7 @@ partial_rows(Delta *from)
 	{
 		PartialRow *row = lfirst(cell);
 
+		CHECK_FOR_INTERRUPTS();
 		for (int i = 0; i < from->columns->natts; i++)
 			nulls[i] = row->nulls[i] || bms_is_member(i, row->unknown);
 		delta_append(rows, 1, row->values, nulls);

@@ -98,6 +98,7 @@ base_keys(Delta *delta, List *partial, TupleDesc *desc)
 	{
 		PartialRow *base = lfirst(cell);
 
+		CHECK_FOR_INTERRUPTS();
 		row[0] = Int32GetDatum(number++);
 		nulls[0] = false;
 		for (int i = 0; i < delta->nkeys; i++)

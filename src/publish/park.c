@@ -446,6 +446,7 @@ partial_bases(Delta *from, Delta *into)
 	{
 		PartialRow *partial = lfirst(cell);
 
+		CHECK_FOR_INTERRUPTS();
 		bases = lappend(bases,
 						fold_base(into,
 								  partial->unknown,

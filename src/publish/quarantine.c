@@ -87,6 +87,7 @@ quarantine_store(Target *target, Delta *rows, const FailedRow *failed, int nfail
 			row[5] = PointerGetDatum(delta_row_key(rows, old_values, old_nulls));
 		for (int64 copy = 0; copy < reader->weight; copy++)
 		{
+			CHECK_FOR_INTERRUPTS();
 			tuplestore_putvalues(images, desc, row, nulls);
 			count++;
 		}

@@ -26,6 +26,7 @@
 #include "fmgr.h"
 #include "funcapi.h"
 #include "load/load.h"
+#include "miscadmin.h"
 #include "quality/breaker.h"
 #include "storage/lmgr.h"
 #include "tcop/tcopprot.h"
@@ -285,6 +286,7 @@ return_differences(Verification *verification, DifferenceReport *report)
 		explanation = explain_row(verification, report, reader);
 		for (; copies > 0 && verification->returned < verification->max_rows; copies--)
 		{
+			CHECK_FOR_INTERRUPTS();
 			if (reader->weight < 0)
 				return_row(verification, "unexpected", key, NULL, row, explanation);
 			else if (actual != NULL)
