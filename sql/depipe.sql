@@ -1532,10 +1532,12 @@ CREATE VIEW depipe.stat_streams WITH (security_barrier) AS
 SELECT r.server_name AS server,
 	CASE WHEN z.server_name IS NOT NULL THEN 'detached'
 		WHEN r.state OPERATOR(pg_catalog.<>) 'streaming' THEN r.state
+		WHEN f.failing THEN 'failed'
 		WHEN g.copying OPERATOR(pg_catalog.>) 0 THEN 'copying'
 		WHEN x.taken_lsn OPERATOR(pg_catalog.<) x.source_lsn THEN 'catching up'
 		ELSE 'streaming' END AS phase,
-	CASE WHEN g.may_inspect THEN COALESCE(z.reason, r.reason, w.reason) END AS reason, r.slot_name, r.publication, r.applied_lsn, x.source_lsn,
+	CASE WHEN g.may_inspect THEN COALESCE(z.reason, r.reason, CASE WHEN f.failing THEN f.reason END,
+		w.reason) END AS reason, r.slot_name, r.publication, r.applied_lsn, x.source_lsn,
 	GREATEST(pg_catalog.pg_wal_lsn_diff(x.source_lsn, x.taken_lsn), 0) AS lag_bytes,
 	GREATEST(pg_catalog.date_part('epoch', pg_catalog.clock_timestamp()
 		OPERATOR(pg_catalog.-) g.data_as_of), 0) AS lag_seconds,
@@ -1563,6 +1565,23 @@ CROSS JOIN LATERAL (
 	LEFT JOIN depipe.live_load v USING (target_id)
 	LEFT JOIN depipe.copies() c USING (target_id)
 	WHERE l.server_name OPERATOR(pg_catalog.=) r.server_name) g
+-- As in status: tried again and again, or the last run failed, and no attempt went well since.
+LEFT JOIN depipe.attempt a ON a.unit OPERATOR(pg_catalog.=) ('server ' || r.server_name)
+LEFT JOIN LATERAL (
+	SELECT u.status, u.reason, u.finished_at, u.error_sqlstate
+	FROM depipe.load l
+	CROSS JOIN LATERAL (SELECT o.run_id, o.status, o.reason, o.finished_at, o.error_sqlstate FROM depipe.run o
+		WHERE o.target_id OPERATOR(pg_catalog.=) l.target_id AND o.status NOT IN ('running', 'skipped')
+		ORDER BY o.run_id DESC LIMIT 1) u
+	WHERE l.server_name OPERATOR(pg_catalog.=) r.server_name
+	ORDER BY u.finished_at DESC, u.run_id DESC LIMIT 1) o ON true
+CROSS JOIN LATERAL (SELECT COALESCE(a.failures OPERATOR(pg_catalog.>) 1
+		OR o.status OPERATOR(pg_catalog.=) 'failed' AND (
+			a.failures OPERATOR(pg_catalog.=) 1 AND o.finished_at OPERATOR(pg_catalog.>=) a.started_at
+			OR o.error_sqlstate OPERATOR(pg_catalog.~~) '08%'
+				AND (a.unit IS NULL OR o.finished_at OPERATOR(pg_catalog.>) a.started_at)), false) AS failing,
+	CASE WHEN o.status OPERATOR(pg_catalog.=) 'failed' THEN o.reason ELSE
+		'its worker or session ended before it could say why: see the log of the server' END AS reason) f
 WHERE g.may_see;
 COMMENT ON VIEW depipe.stat_streams IS 'the stream of each server: slot, lag, retained WAL, its worker, progress of copies';
 GRANT SELECT ON depipe.stat_streams TO PUBLIC;

@@ -96,6 +96,8 @@ wait_until($warehouse, q{SELECT state = 'failed' AND reason ~ 'tried \d+ times, 
 	'a source that is down: how often it was tried');
 is_value($warehouse, q{SELECT next FROM depipe.status WHERE target = 'raw.big'}, q{SELECT * FROM depipe.check_source('shop')}, 'what to type');
 is_value($warehouse, 'SELECT target FROM depipe.status LIMIT 1', 'raw.big', 'the cause stands first');
+is_value($warehouse, q{SELECT m.phase, s.reason LIKE m.reason || '%' FROM depipe.stat_streams m, depipe.status s WHERE s.target = 'raw.big'},
+	'failed|t', 'and the view of streams says the same');
 is_value($warehouse, q{SELECT string_agg(target || ' ' || state, ', ' ORDER BY depth) FROM depipe.why('mart.total')},
 	'mart.total ok, raw.big failed', 'why leads to it');
 my $as_of = at_warehouse(q{SELECT depipe.as_of('raw.big')});
@@ -104,6 +106,7 @@ is_value($warehouse, q{SELECT depipe.as_of('raw.big')}, $as_of, 'it is as of whe
 $source->start;
 at_warehouse(q{CALL depipe.wait()});
 wait_until($warehouse, "SELECT depipe.as_of('mart.total') > '$as_of'", 'and goes on');
+wait_until($warehouse, q{SELECT phase = 'streaming' AND reason IS NULL FROM depipe.stat_streams}, 'the view of streams says so');
 
 # ---- each change of a state is told once
 
