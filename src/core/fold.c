@@ -72,6 +72,25 @@ fold_keys_equal(const DeltaFold *fold, const FoldEntry *a, const FoldEntry *b)
 	return true;
 }
 
+/* The reason is in the message: of errors that are kept there is no detail. */
+void
+delta_refuse_key(const char *column, Oid type, bool hashed)
+{
+	const char *name = format_type_be(type);
+
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("column \"%s\" cannot be part of a key: values of type %s cannot be %s",
+					column,
+					name,
+					hashed ? "sorted" : "hashed"),
+			 errdetail("Type %s, or a type that it is made of, has no default operator class for"
+					   " access method \"%s\".",
+					   name,
+					   hashed ? "btree" : "hash"),
+			 errhint("Choose a key of other columns (\"key\").")));
+}
+
 struct DeltaFold *
 fold_create(Delta *delta)
 {
@@ -89,10 +108,7 @@ fold_create(Delta *delta)
 													 TYPECACHE_HASH_PROC_FINFO);
 
 		if (!OidIsValid(type->eq_opr) || !OidIsValid(type->hash_proc))
-			ereport(ERROR,
-					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-					 errmsg("column \"%s\" cannot be part of a key", NameStr(att->attname)),
-					 errdetail("Type %s has no hash equality.", format_type_be(att->atttypid))));
+			delta_refuse_key(NameStr(att->attname), att->atttypid, false);
 		fmgr_info_copy(&fold->keys[i].hash, &type->hash_proc_finfo, delta->context);
 		fmgr_info_copy(&fold->keys[i].equal, &type->eq_opr_finfo, delta->context);
 		fold->keys[i].collation = att->attcollation;

@@ -225,6 +225,14 @@ shape_type_makes_key(Oid type)
 	return OidIsValid(entry->eq_opr) && OidIsValid(entry->lt_opr) && OidIsValid(entry->hash_proc);
 }
 
+void
+shape_refuse_key(const char *column, Oid type)
+{
+	TypeCacheEntry *entry = lookup_type_cache(type, TYPECACHE_EQ_OPR | TYPECACHE_HASH_PROC);
+
+	delta_refuse_key(column, type, OidIsValid(entry->eq_opr) && OidIsValid(entry->hash_proc));
+}
+
 static bool
 append_key(List **key, TargetEntry *entry)
 {

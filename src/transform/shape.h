@@ -48,6 +48,9 @@ extern char *shape_deparse_tree(const char *tree);
 /* Can a unique index and a hash join be made of values of this type? */
 extern bool shape_type_makes_key(Oid type);
 
+/* Raise why not. */
+extern void shape_refuse_key(const char *column, Oid type);
+
 /* The relations that the query itself names, as a list of OIDs. */
 extern List *shape_direct_relids(const Shape *shape);
 

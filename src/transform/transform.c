@@ -351,11 +351,7 @@ check_key(List *key, TupleDesc columns)
 					 errmsg("key column \"%s\" does not exist", name),
 					 errdetail("The query returns no column of that name.")));
 		if (!shape_type_makes_key(TupleDescAttr(columns, found)->atttypid))
-			ereport(ERROR,
-					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-					 errmsg("column \"%s\" cannot be part of a key", name),
-					 errdetail("Type %s cannot be both hashed and sorted.",
-							   format_type_be(TupleDescAttr(columns, found)->atttypid))));
+			shape_refuse_key(name, TupleDescAttr(columns, found)->atttypid);
 		for_each_cell(other, key, lnext(key, cell))
 			if (strcmp(lfirst(other), name) == 0)
 				ereport(ERROR,

@@ -58,6 +58,13 @@ at_source('UPDATE late SET id = 3 - id WHERE id < 3', 'BEGIN', 'SET CONSTRAINTS 
 refresh($warehouse, 'raw.late');
 is_same($source, $warehouse, 'late', 'keys that change places');
 
+at_source('CREATE TABLE bits (b bit(4) PRIMARY KEY)');
+load('bits');
+like(is_status($warehouse, 'raw.bits', 'failed', 'a key that cannot be hashed'),
+	qr/column "b" cannot be part of a key: values of type bit cannot be hashed/, 'says why');
+like(at_warehouse(q{SELECT next FROM depipe.status WHERE target = 'raw.bits'}), qr/key of other columns/, 'and what to do');
+at_warehouse(q{SELECT depipe.drop_load('raw.bits')});
+
 # ---- refused: a type or a collation that takes keys for equal that the source tells apart
 
 at_warehouse(q{CREATE COLLATION public.loose (provider = icu, locale = 'und-u-ks-level2', deterministic = false)},
