@@ -31,6 +31,7 @@
 #include "parser/parse_type.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
+#include "utils/catcache.h"
 #include "utils/json.h"
 #include "utils/jsonb.h"
 #include "utils/numeric.h"
@@ -92,6 +93,58 @@ execute_here(const char *sql)
 	MemoryContextSwitchTo(caller);
 }
 
+/* A type of that name in another schema here, or NULL; not the row type of a table. */
+static char *
+type_elsewhere(const char *name)
+{
+	CatCList *list = SearchSysCacheList1(TYPENAMENSP, CStringGetDatum(name));
+	char *found = NULL;
+
+	for (int i = 0; i < list->n_members && found == NULL; i++)
+	{
+		Form_pg_type row = (Form_pg_type) GETSTRUCT(&list->members[i]->tuple);
+
+		if (row->typisdefined && !isAnyTempNamespace(row->typnamespace) &&
+			(!OidIsValid(row->typrelid) ||
+			 get_rel_relkind(row->typrelid) == RELKIND_COMPOSITE_TYPE))
+			found = format_type_be_qualified(row->oid);
+	}
+	ReleaseCatCacheList(list);
+	return found;
+}
+
+/* What is to be done about a type that is missing here. */
+static char *
+missing_type_hint(LoadSession *session, const SourceColumn *column)
+{
+	SourceRows *rows = source_query(
+		session->control,
+		3,
+		psprintf(
+			"SELECT t.typname, e.extname, n.nspname FROM pg_catalog.pg_type c"
+			" JOIN pg_catalog.pg_type t ON t.oid ="
+			" CASE WHEN c.typelem <> 0 AND c.typlen = -1 THEN c.typelem ELSE c.oid END"
+			" LEFT JOIN pg_catalog.pg_depend d ON d.classid ="
+			" 'pg_catalog.pg_type'::pg_catalog.regclass AND d.objid = t.oid AND d.deptype = 'e'"
+			" LEFT JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid"
+			" LEFT JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace"
+			" WHERE c.oid = %u",
+			column->type),
+		"look at a type");
+	char *here = rows->count == 0 ? NULL : type_elsewhere(rows->values[0][0]);
+
+	if (here != NULL)
+		return psprintf("Type %s is in another schema here. Make the table yourself, with that"
+						" type, or leave the column out (\"columns\").",
+						here);
+	if (rows->count > 0 && rows->values[0][1] != NULL)
+		return psprintf("CREATE EXTENSION %s SCHEMA %s;",
+						sql_identifier(rows->values[0][1]),
+						sql_identifier(rows->values[0][2]));
+	return psprintf("Create the type %s here, or leave the column out (\"columns\").",
+					column->type_name);
+}
+
 /* The type as this database writes it; raises 42704 when it is not there. */
 static char *
 local_type(LoadSession *session, const SourceColumn *column)
@@ -109,8 +162,7 @@ local_type(LoadSession *session, const SourceColumn *column)
 					 errmsg("type %s of column \"%s\" does not exist in this database",
 							column->type_name,
 							column->name),
-					 errhint("Create the type %s here, or leave the column out (\"columns\").",
-							 column->type_name)));
+					 errhint("%s", missing_type_hint(session, column))));
 		execute_here(create);
 	}
 	parse_type_compat(column->type_name, &type, &typmod);

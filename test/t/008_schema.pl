@@ -291,4 +291,30 @@ at_warehouse(q{UPDATE depipe.load_state SET source_columns = (SELECT jsonb_agg(c
 at_source('UPDATE m SET x = 2');
 is_status($warehouse, 'raw.m', 'succeeded', 'an old record');
 
+# ---- a type that is not there
+
+sub next_of
+{
+	my ($name) = @_;
+
+	return at_warehouse("SELECT next FROM depipe.status WHERE target = 'raw.$name'");
+}
+
+at_source('CREATE EXTENSION hstore', 'CREATE TYPE public.pair AS (a int, b int)',
+	'CREATE TABLE typed (id int PRIMARY KEY, h hstore, hs hstore[])', 'CREATE TABLE paired (id int PRIMARY KEY, p public.pair)',
+	q{INSERT INTO typed VALUES (1, 'a=>1', ARRAY['b=>2'::hstore])});
+at_warehouse(map { "SELECT depipe.create_load('raw.$_', server => 'shop', source => 'public.$_')" } qw(typed paired));
+refresh($warehouse, 'raw.*');
+is(next_of('typed'), 'CREATE EXTENSION hstore SCHEMA public;', 'a type of an extension that is not here');
+like(next_of('paired'), qr/^Create the type public\.pair here/, 'a type of nobody');
+at_warehouse('CREATE SCHEMA elsewhere', 'CREATE EXTENSION hstore SCHEMA elsewhere');
+refresh($warehouse, 'raw.typed');
+like(next_of('typed'), qr/^Type elsewhere\.hstore is in another schema here\. Make the table yourself/, 'it is in another schema here');
+at_warehouse('CREATE TABLE raw.typed (id int PRIMARY KEY, h elsewhere.hstore, hs elsewhere.hstore[])');
+is_status($warehouse, 'raw.typed', 'succeeded', 'which is what helps');
+at_source(q{UPDATE typed SET h = 'a=>2'}, q{INSERT INTO typed VALUES (2, 'c=>1', NULL)});
+is_status($warehouse, 'raw.typed', 'succeeded', 'for changes, too');
+is_value($warehouse, q{SELECT string_agg(h::text || ' ' || COALESCE(hs::text, ''), ',' ORDER BY id) FROM raw.typed},
+	q{"a"=>"2" {"\"b\"=>\"2\""},"c"=>"1" }, 'and they arrive');
+
 done_testing();
