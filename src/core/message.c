@@ -9,6 +9,7 @@
  * only where it is known to name objects: depipe's own messages, and those of
  * the server's parser, of its checks of rights and of constraints.  Of all
  * others the format is shown, in English and without what was put into it.
+ * What points into the text of a statement is about what its author has written.
  * What a user's function raises may say anything: nothing of it is shown.
  *
  *-------------------------------------------------------------------------
@@ -101,12 +102,19 @@ connection_message(const ErrorData *error)
 	return NULL;
 }
 
+/* A statement that was made of values, in a function, would have a context. */
+static bool
+points_into_statement(const ErrorData *error)
+{
+	return (error->cursorpos > 0 || error->internalpos > 0) && error->context == NULL;
+}
+
 static bool
 names_objects(const ErrorData *error)
 {
 	const char *file;
 
-	if (is_own(error))
+	if (is_own(error) || points_into_statement(error))
 		return true;
 	/* dynamic SQL in a function can have values for names */
 	if (error->filename == NULL ||

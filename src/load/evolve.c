@@ -331,6 +331,12 @@ add_layout_column(TupleDesc layout, int *count, const char *name, const char *ty
 	Oid type;
 	int32 typmod;
 
+	if (!evolve_type_exists(type_name))
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_UNDEFINED_OBJECT),
+			 errmsg("type %s of column \"%s\" does not exist in this database", type_name, name),
+			 errhint("Create the type %s here.", type_name)));
 	parse_type_compat(type_name, &type, &typmod);
 	TupleDescInitEntry(layout, ++(*count), name, type, typmod, 0);
 	TupleDescInitEntryCollation(layout, *count, get_typcollation(type));

@@ -279,7 +279,9 @@ session_without_values(LoadSession *session, ErrorData *error)
 	}
 	else if (session->projecting)
 	{
-		error->message = psprintf("an expression of the load failed (%s)", state);
+		error->message = psprintf("an expression of the load failed: %s (%s)",
+								  message_without_values(error),
+								  state);
 		error->hint = NULL;
 	}
 	else

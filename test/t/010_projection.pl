@@ -112,4 +112,24 @@ people_same('identity full');
 at_source(q{UPDATE person SET region = 'eu' WHERE id = 1}, 'DELETE FROM person WHERE id = 51');
 people_same('identity full, changes');
 
+# ---- what is wrong with an expression is told by its own names, and without values
+
+sub reason_of
+{
+	my ($expression) = @_;
+
+	at_warehouse("SELECT depipe.create_load('raw.told', server => 'shop', source => 'public.told', columns => jsonb_build_object('v', '$expression'))");
+	return is_status($warehouse, 'raw.told', 'failed', $expression);
+}
+
+at_source('CREATE TABLE told (id int PRIMARY KEY, t text)', q{INSERT INTO told VALUES (1, 'va1ue')});
+is(reason_of('t::public.region'), 'type "public.region" does not exist', 'a type that an expression names');
+at_warehouse(q{SELECT depipe.drop_load('raw.told')});
+is(reason_of('t::int'), 'an expression of the load failed: invalid input syntax for type integer: "..." (22P02)', 'a value that does not fit');
+at_warehouse(q{SELECT depipe.drop_load('raw.told')});
+like(reason_of('t::regclass::text'), qr/relation "\.\.\." does not exist/, 'a value that is taken for a name');
+at_warehouse(q{SELECT depipe.drop_load('raw.told')});
+at_source('CREATE TYPE public.area AS (a int)', 'ALTER TABLE told ADD a public.area');
+like(reason_of('a IS NULL'), qr/^type public\.area of column "a" does not exist in this database/, 'a type of the source');
+
 done_testing();
