@@ -761,7 +761,7 @@ COMMENT ON FOREIGN DATA WRAPPER depipe IS 'sources of loads: other PostgreSQL da
 CREATE FUNCTION depipe.check_source(server name,
 	OUT item text, OUT ok boolean, OUT detail text, OUT hint text)
 RETURNS SETOF record
-LANGUAGE C
+LANGUAGE C ROWS 20
 AS 'MODULE_PATHNAME', 'depipe_check_source';
 COMMENT ON FUNCTION depipe.check_source(name) IS
 'connects to a source and says what it has and lacks for the loads of the server';
@@ -926,7 +926,7 @@ CREATE FUNCTION depipe.explain_transform(target text,
 	OUT strategy text, OUT possible boolean, OUT chosen boolean, OUT cost double precision,
 	OUT reason text, OUT detail text, OUT delta_sql text)
 RETURNS SETOF record
-LANGUAGE C
+LANGUAGE C ROWS 5
 AS 'MODULE_PATHNAME', 'depipe_explain_transform';
 COMMENT ON FUNCTION depipe.explain_transform(text) IS
 'how the next refresh of a transform would be made, which other ways there are, and why';
@@ -935,7 +935,7 @@ CREATE FUNCTION depipe.verify(target text, depth text DEFAULT 'rows', condition 
 	max_rows integer DEFAULT 100,
 	OUT difference text, OUT key text, OUT expected jsonb, OUT actual jsonb, OUT explained_by text)
 RETURNS SETOF record
-LANGUAGE C
+LANGUAGE C ROWS 10
 AS 'MODULE_PATHNAME', 'depipe_verify';
 COMMENT ON FUNCTION depipe.verify(text, text, text, integer) IS
 'compares a target with its query or its source under one snapshot and returns the differences; no row: equal';
@@ -1088,7 +1088,7 @@ CREATE FUNCTION depipe.check_table(
 	OUT detail jsonb,
 	OUT elapsed interval)
 RETURNS SETOF record
-LANGUAGE C
+LANGUAGE C ROWS 10
 AS 'MODULE_PATHNAME', 'depipe_check_table';
 COMMENT ON FUNCTION depipe.check_table(text) IS
 'evaluate all constraints of a table on all of its rows now; the breaker takes no notice';
@@ -1102,14 +1102,14 @@ CREATE FUNCTION depipe.violations(
 	OUT key text,
 	OUT "row" jsonb)
 RETURNS SETOF record
-LANGUAGE C
+LANGUAGE C ROWS 100
 AS 'MODULE_PATHNAME', 'depipe_violations';
 COMMENT ON FUNCTION depipe.violations(text, text, integer) IS
 'rows that violate constraints: in the table, in quarantine, parked, or those for which the last batch was held';
 
 CREATE FUNCTION depipe.quarantined(anyelement)
 RETURNS SETOF anyelement
-LANGUAGE C
+LANGUAGE C ROWS 100
 AS 'MODULE_PATHNAME', 'depipe_quarantined';
 COMMENT ON FUNCTION depipe.quarantined(anyelement) IS
 'rows of a table that are in quarantine, typed: depipe.quarantined(NULL::schema.table)';
@@ -1169,7 +1169,7 @@ CREATE FUNCTION depipe.refresh(target text, upstream boolean DEFAULT false,
 	OUT rows_in bigint, OUT inserted bigint, OUT updated bigint, OUT deleted bigint,
 	OUT quarantined bigint, OUT elapsed interval)
 RETURNS SETOF record
-LANGUAGE c
+LANGUAGE c ROWS 10
 AS 'MODULE_PATHNAME', 'depipe_refresh';
 COMMENT ON FUNCTION depipe.refresh(text, boolean, interval) IS
 'brings loads and transforms up to date in this transaction, or waits so long until a worker has; a gate that fails is a row with status blocked, not an error';
@@ -1227,7 +1227,7 @@ COMMENT ON FUNCTION depipe.copies() IS
 CREATE FUNCTION depipe.why(target text, OUT depth integer, OUT target text, OUT state text,
 	OUT since timestamptz, OUT reason text, OUT next text)
 RETURNS SETOF record
-LANGUAGE C STABLE
+LANGUAGE C STABLE ROWS 5
 AS 'MODULE_PATHNAME', 'depipe_why';
 COMMENT ON FUNCTION depipe.why(text) IS
 'the path from what is wrong with a table to its root cause: one row per step, with the statement to type';
@@ -1286,7 +1286,7 @@ CREATE FUNCTION depipe.stream_workers(OUT server name, OUT pid integer, OUT appl
 	OUT source_lsn pg_lsn, OUT as_of timestamptz, OUT retained_bytes bigint, OUT safe_wal_size bigint,
 	OUT reason text)
 RETURNS SETOF record
-LANGUAGE c
+LANGUAGE c ROWS 2
 AS 'MODULE_PATHNAME', 'depipe_stream_workers';
 COMMENT ON FUNCTION depipe.stream_workers() IS
 'the workers of this database that keep the stream of a server open, and how far they are';
@@ -1596,7 +1596,7 @@ COMMENT ON FUNCTION depipe.set_owner(text, name) IS
 -- What a reader may not see in the views is not in the statements either.
 CREATE FUNCTION depipe.definition(pattern text DEFAULT '*', OUT statement text)
 RETURNS SETOF text
-LANGUAGE sql STABLE
+LANGUAGE sql STABLE ROWS 100
 SET search_path TO pg_catalog, pg_temp
 SET intervalstyle TO 'postgres'
 SET datestyle TO 'ISO'

@@ -1,5 +1,5 @@
 # Plans and verdicts of many small batches in one session: what is kept for the next batch follows
-# every change of what it is about.
+# every change of what it is about. And the views are cheap to plan.
 
 use strict;
 use warnings;
@@ -127,4 +127,17 @@ at_source('UPDATE items SET amount = 16 WHERE id = 16', 'INSERT INTO items VALUE
 follows('a deferrable foreign key');
 
 $session->quit;
+
+# ---- views: estimates that compile nothing just in time
+
+$warehouse->safe_psql('postgres', 'ANALYZE');
+foreach my $view (qw(loads status stat_streams))
+{
+	my $plan = $warehouse->safe_psql('postgres', "EXPLAIN SELECT * FROM depipe.$view");
+	my ($cost, $rows) = $plan =~ /\A.*\.\.([0-9.]+) rows=([0-9]+)/;
+
+	cmp_ok($cost, '<', 100000, "$view: costs less than jit_above_cost") || diag($plan);
+	cmp_ok($rows, '<', 1000, "$view: few rows are expected");
+	cmp_ok((sort { $b <=> $a } $plan =~ /rows=([0-9]+)/g)[0], '<', 100000, "$view: nowhere many");
+}
 done_testing();
