@@ -100,15 +100,6 @@
 /* 16 and later refuse a connection without a password by themselves. */
 #define WALRCV_CHECKS_PASSWORD (PG_VERSION_NUM >= 160000)
 
-#if PG_VERSION_NUM < 170000
-#define walrcv_create_slot_compat(conn, slotname, temporary, action, lsn) \
-	walrcv_create_slot((conn), (slotname), (temporary), false, (action), (lsn))
-#else
-#define walrcv_create_slot_compat(conn, slotname, temporary, action, lsn) \
-	walrcv_create_slot((conn), (slotname), (temporary), false, false, (action), (lsn))
-#endif
-
-
 /*
  * Write a small WAL record and flush it: everything that was committed before
  * is durable afterwards, also commits made with synchronous_commit off.

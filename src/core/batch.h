@@ -222,7 +222,7 @@ extern Tuplestorestate *query_to_tuplestore(const char *sql, TupleDesc *desc, ui
 extern void register_tuplestore(const char *name, TupleDesc desc, Tuplestorestate *rows,
 								uint64 nrows);
 
-/* Raise that a column of this type makes no key: its values can be hashed at most, or not even that. */
+/* Raise that a column of this type makes no key; hashed: its values can be, but not sorted. */
 extern void delta_refuse_key(const char *column, Oid type, bool hashed);
 
 /* Read from the start: returns false at the end; values are valid until the next call. */

@@ -408,6 +408,17 @@ load_waits_for_copy(int32 target_id)
 	return rows->count > 0;
 }
 
+void
+loads_set_waiting(List *target_ids, const char *reason)
+{
+	(void) CATALOG_EXECUTE("UPDATE depipe.load_state SET reason = $2, hint = NULL"
+						   " WHERE target_id OPERATOR(pg_catalog.=) ANY ($1)"
+						   " AND state OPERATOR(pg_catalog.=) 'new'"
+						   " AND reason IS DISTINCT FROM $2",
+						   ARG_INT4_ARRAY(target_ids),
+						   ARG_TEXT(reason));
+}
+
 char *
 load_condition(int32 target_id, char **reason)
 {

@@ -142,6 +142,9 @@ extern bool load_changed_here(int32 target_id);
 /* Is it to be copied by the next run: new, not paused, not waiting for anything? */
 extern bool load_waits_for_copy(int32 target_id);
 
+/* What those of the targets that are new wait for; NULL: nothing any more. */
+extern void loads_set_waiting(List *target_ids, const char *reason);
+
 /* State and reason as depipe.status shows them. */
 extern char *load_condition(int32 target_id, char **reason);
 

@@ -60,10 +60,6 @@
 #define GROUP_TABLES 100
 #define GROUP_BYTES (16 * 1024 * 1024)
 
-/* Transactions of the source are waited for so long before they are looked at; then longer. */
-#define FIRST_WAIT_MS 1000
-#define LONGEST_WAIT_MS (10 * 60 * 1000)
-
 /* A round of catching up that took no longer is the last, or one so late. */
 #define SHORT_ROUND (500 * INT64CONST(1000))
 #define ROUNDS_MOST 20

@@ -952,7 +952,6 @@ make_stream(LoadSession *session)
 	MemoryContext old = MemoryContextSwitchTo(session->context);
 	Stream *stream = palloc0(sizeof(Stream));
 	char *name = source_object_name(session->server->name, instance_seed(session->instance));
-	XLogRecPtr position;
 
 	session_check_slot_possible(session);
 	stream->server_name = session->server->name;
@@ -967,12 +966,9 @@ make_stream(LoadSession *session)
 												  stream->publication_managed);
 	source_keep_slot(name);
 	drop_left_over(session, name);
-	(void) walrcv_create_slot_compat(session->control->walrcv,
-									 name,
-									 false,
-									 CRS_NOEXPORT_SNAPSHOT,
-									 &position);
-	stream->applied_lsn = position;
+	session->making_slot = true;
+	stream->applied_lsn = source_slot_create(session->control, name, session->slot_wait_ms);
+	session->making_slot = false;
 	witness_begin(session);
 	stream->source_started = session->source_started;
 	stream->state = "streaming";

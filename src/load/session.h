@@ -21,6 +21,10 @@
 #include "load/source.h"
 #include "storage/lock.h"
 
+/* Transactions of the source are waited for so long before they are looked at; then longer. */
+#define FIRST_WAIT_MS 1000
+#define LONGEST_WAIT_MS (10 * 60 * 1000)
+
 /* One load of the server in this run. */
 typedef struct LoadTask
 {
@@ -105,6 +109,7 @@ typedef struct LoadSession
 	struct StreamState *state;
 	/* of a session that copies beside the stream: it has a slot of its own, but no lock */
 	const LoadCopier *copier; /* NULL: another session */
+	bool making_slot;         /* of the stream: that is what failed */
 	int slot_wait_ms;         /* for transactions of the source; 0: as long as it takes */
 	char *unwanted;           /* why the copy was given up */
 } LoadSession;

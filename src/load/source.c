@@ -577,6 +577,21 @@ source_slot_describe(Connection *connection, const char *slot_name)
 	return slot;
 }
 
+XLogRecPtr
+source_slot_create(Connection *connection, const char *slot_name, int wait_ms)
+{
+	SourceRows *rows;
+
+	source_command(connection, psprintf("SET lock_timeout = %d", wait_ms), "make a slot");
+	rows = source_query(
+		connection,
+		4,
+		psprintf("CREATE_REPLICATION_SLOT \"%s\" LOGICAL pgoutput NOEXPORT_SNAPSHOT", slot_name),
+		"make a slot");
+	source_command(connection, "RESET lock_timeout", "make a slot");
+	return DatumGetLSN(DirectFunctionCall1(pg_lsn_in, CStringGetDatum(rows->values[0][1])));
+}
+
 /* A walsender that is just ending still holds the slot for a moment. */
 void
 source_slot_drop(Connection *connection, const char *slot_name)

@@ -99,6 +99,8 @@ extern char *source_columns_to_json(const SourceTable *table);
 extern char *source_object_name(const char *server_name, const char *seed);
 
 extern SourceSlot *source_slot_describe(Connection *connection, const char *slot_name);
+/* Of a permanent slot its position; 55P03 when a transaction is waited for longer (0: no limit). */
+extern XLogRecPtr source_slot_create(Connection *connection, const char *slot_name, int wait_ms);
 extern void source_slot_drop(Connection *connection, const char *slot_name);
 
 /* OID of a publication; InvalidOid when there is none. */

@@ -65,13 +65,85 @@ step_start(LoadSession *session)
 	return error;
 }
 
+typedef struct Waiting
+{
+	LoadSession *session;
+	char *reason;
+} Waiting;
+
+static bool
+waiting_work(void *argument)
+{
+	Waiting *waiting = argument;
+	LoadSession *session = waiting->session;
+
+	session->control = connection_open(session->server);
+	waiting->reason = copy_waits_for(session);
+	connection_close(session->control);
+	session->control = NULL;
+	return true;
+}
+
+static List *
+all_targets(const LoadSession *session)
+{
+	List *ids = NIL;
+	ListCell *cell;
+
+	foreach(cell, session->tasks)
+		ids = lappend_int(ids, ((LoadTask *) lfirst(cell))->target->id);
+	return ids;
+}
+
+/* Was it for a transaction of the source that the slot of the stream was not made? */
+static bool
+waits_for_slot(LoadSession *session, ErrorData *error)
+{
+	bool waits = session->making_slot && error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE;
+
+	session->making_slot = false;
+	return waits;
+}
+
+/* Say for what the stream waits; false when it is not to wait any longer. */
+static bool
+say_waiting(LoadSession *session, ErrorData **error)
+{
+	const LoadRefreshOptions *options = session->options;
+	Waiting waiting = {.session = session};
+	ErrorData *failed = guarded_run(waiting_work, &waiting);
+
+	if (failed != NULL)
+	{
+		*error = failed;
+		session->control = NULL;
+		return false;
+	}
+	(*error)->message = waiting.reason;
+	loads_set_waiting(all_targets(session), waiting.reason);
+	session_commit(session);
+	return !session->overtaken && (options->must_end == NULL || !options->must_end()) &&
+		   (options->deadline == 0 || GetCurrentTimestamp() < options->deadline);
+}
+
+/* Where it can be said, the slot of a stream is waited for in turns, each longer. */
 ErrorData *
 step_prepare(LoadSession *session)
 {
-	ErrorData *error = guarded_run(prepare_work, session);
+	ErrorData *error;
+	bool waited = false;
 
-	if (error != NULL)
+	session->slot_wait_ms = session->options->commit ? FIRST_WAIT_MS : 0;
+	while ((error = guarded_run(prepare_work, session)) != NULL)
+	{
 		session->control = NULL;
+		if (!waits_for_slot(session, error) || !say_waiting(session, &error))
+			break;
+		waited = true;
+		session->slot_wait_ms = Min(session->slot_wait_ms * 2, LONGEST_WAIT_MS);
+	}
+	if (error == NULL && waited)
+		loads_set_waiting(all_targets(session), NULL);
 	return error;
 }
 

@@ -86,6 +86,19 @@ sub streams
 	return;
 }
 
+# ---- a transaction at the source that idles while the stream is made
+
+my $first = $source->background_psql('postgres');
+session_ok($first, 'BEGIN');
+session_ok($first, 'CREATE TABLE idled (x int)');
+my $first_xid = at_source(q{SELECT transactionid FROM pg_locks WHERE locktype = 'transactionid' AND granted AND pid <> pg_backend_pid()});
+make_table($source, $warehouse, 'first', 'id int PRIMARY KEY');
+wait_until($warehouse, qq{SELECT state = 'new' AND reason = 'waits for transaction $first_xid at the source' FROM depipe.status WHERE target = 'raw.first'},
+	'a stream that waits for a transaction says for which');
+session_ok($first, 'COMMIT');
+$first->quit;
+streams('raw.first', 'the stream is made when the transaction has ended');
+
 add_marker($source, $warehouse);
 arrives($source, $warehouse, 'before');
 
