@@ -1620,7 +1620,11 @@ AS $$
 				', new_columns => ' || quote_literal(NULLIF(new_columns, 'load')),
 				', on_truncate => ' || quote_literal(NULLIF(on_truncate, 'apply')),
 				', target_lag => ' || quote_literal(NULLIF(target_lag, '1 second')::text),
-				', settings => ' || quote_literal(settings::text)], '') || ');'
+				', settings => ' || quote_literal((CASE
+					WHEN row_filter IS NULL AND jsonb_path_exists(columns, '$.* ? (@ != null)') IS NOT TRUE
+						OR EXISTS (SELECT FROM unnest(settings) s WHERE s LIKE 'search_path=%') THEN settings
+					-- made before definitions had a path
+					ELSE settings || 'search_path=pg_catalog'::text END)::text)], '') || ');'
 		FROM depipe.loads
 		UNION ALL
 		SELECT 2, (SELECT max(depth) FROM level l WHERE l.target = t.target), target, NULL,

@@ -21,6 +21,7 @@
 #include "core/catalog_worker.h"
 #include "core/arguments.h"
 #include "core/identity.h"
+#include "core/path.h"
 #include "core/settings.h"
 #include "core/sqltext.h"
 #include "executor/spi.h"
@@ -203,7 +204,7 @@ read_definition(FunctionCallInfo fcinfo, Load *load)
 	refuse_null(fcinfo, 10, "target_lag");
 	load->target_lag = interval_text(PG_GETARG_DATUM(10));
 	refuse_null(fcinfo, 11, "replace");
-	load->target->settings = settings_argument(PG_ARGISNULL(12), PG_GETARG_DATUM(12));
+	load->target->settings = path_settings_argument(PG_ARGISNULL(12), PG_GETARG_DATUM(12));
 	if (strcmp(load->schema_change, "evolve") == 0 || strcmp(load->schema_change, "ignore") == 0)
 		ereport(
 			ERROR,
@@ -217,6 +218,8 @@ read_definition(FunctionCallInfo fcinfo, Load *load)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("argument \"target_lag\" must not be negative")));
 	projection_check_definition(load);
+	if (!projection_wanted(load))
+		load->target->settings = path_leave_out(load->target->settings);
 }
 
 static Oid
@@ -411,6 +414,7 @@ depipe_create_load_checked(PG_FUNCTION_ARGS)
 	settings = name.settings;
 	owner = check_target(name.schema_name, name.table_name, &relid);
 	identity_check_login(owner);
+	path_check(path_of_settings(settings), owner);
 	load->target = provide_target(name.schema_name, name.table_name, owner, relid);
 	existing = load_get(load->target->id);
 	if (existing != NULL)

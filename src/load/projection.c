@@ -14,6 +14,13 @@
  * column computed from columns that were all unchanged is unchanged itself.
  * What needs both, or the filter when it looks at one of them, cannot be known.
  *
+ * Texts are the user's, with the search_path of whoever wrote them.  They are
+ * analysed under it when the columns of the source are known; what is run, under
+ * the pinned path, is a text made of that analysis, which is proved to mean the
+ * same (core/querytext).  A definition without a path was made before there were
+ * any: its texts mean what they mean under the pinned one, and are run as they
+ * are.
+ *
  *-------------------------------------------------------------------------
  */
 #include "load/projection.h"
@@ -21,6 +28,9 @@
 #include "access/sysattr.h"
 #include "core/fold.h"
 #include "core/identity.h"
+#include "core/path.h"
+#include "core/querytext.h"
+#include "core/settings.h"
 #include "core/sqltext.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
@@ -37,9 +47,11 @@
 #include "quality/expression.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
+#include "utils/guc.h"
 #include "utils/jsonb.h"
 #include "utils/memutils.h"
 #include "utils/queryenvironment.h"
+#include "utils/ruleutils.h"
 #include "utils/snapmgr.h"
 
 /* the relation that expressions see */
@@ -58,6 +70,7 @@ typedef struct ProjectedColumn
 struct Projection
 {
 	TupleDesc source;
+	const char *path; /* of the definition; NULL: the pinned one */
 	int ncolumns;
 	ProjectedColumn *columns;
 	char *filter; /* NULL: none */
@@ -283,10 +296,21 @@ inputs_of(Node *expr, const char *what)
 	return inputs;
 }
 
-static Node *
-analyse(TupleDesc source, const char *text, const char *what, bool boolean, Bitmapset **inputs)
+typedef struct SourceText
 {
-	ParseState *pstate = source_parsestate(source);
+	TupleDesc source;
+	const char *what;
+	bool boolean;
+	RangeTblEntry *entry; /* of the source's rows, since the last analysis */
+	Bitmapset *inputs;
+} SourceText;
+
+/* Under the path that is in force. */
+static Node *
+analyse(const char *text, void *argument)
+{
+	SourceText *of = argument;
+	ParseState *pstate = source_parsestate(of->source);
 	List *statements = raw_parser(text, RAW_PARSE_PLPGSQL_EXPR);
 	SelectStmt *select = (SelectStmt *) linitial_node(RawStmt, statements)->stmt;
 	Node *expr;
@@ -295,8 +319,8 @@ analyse(TupleDesc source, const char *text, const char *what, bool boolean, Bitm
 	expr = transformExpr(pstate,
 						 linitial_node(ResTarget, select->targetList)->val,
 						 EXPR_KIND_SELECT_TARGET);
-	if (boolean)
-		expr = coerce_to_boolean(pstate, expr, what);
+	if (of->boolean)
+		expr = coerce_to_boolean(pstate, expr, of->what);
 	else if (exprType(expr) == UNKNOWNOID)
 		expr = coerce_type(pstate,
 						   expr,
@@ -307,10 +331,57 @@ analyse(TupleDesc source, const char *text, const char *what, bool boolean, Bitm
 						   COERCE_IMPLICIT_CAST,
 						   -1);
 	assign_expr_collations(pstate, expr);
-	check_expression(pstate, expr, what);
-	*inputs = inputs_of(expr, what);
+	check_expression(pstate, expr, of->what);
+	of->inputs = inputs_of(expr, of->what);
+	of->entry = linitial(pstate->p_rtable);
 	free_parsestate(pstate);
 	return expr;
+}
+
+/* Literals as any settings read them; columns always with the name of their relation. */
+static char *
+deparse(Node *expr, bool prefixed, void *argument)
+{
+	SourceText *of = argument;
+	PlannedStmt *scope = makeNode(PlannedStmt);
+	int level = NewGUCNestLevel();
+	char *sql;
+
+	settings_pin_literals();
+	scope->rtable = list_make1(of->entry);
+	sql = deparse_expression(expr,
+							 deparse_context_for_plan_tree(scope,
+														   list_make1(pstrdup(SOURCE_NAME))),
+							 true,
+							 false);
+	AtEOXact_GUC(false, level);
+	return sql;
+}
+
+/*
+ * The text that is run for the text of a definition: "(...)".  expr: its
+ * analysis under the definition's path.
+ */
+static char *
+text_to_run(const char *path, const char *text, SourceText *of, Node **expr)
+{
+	static const TextMethods methods = {deparse, analyse};
+	int level = NewGUCNestLevel();
+	Bitmapset *inputs;
+	char *problem;
+	char *sql;
+
+	path_check(path, GetUserId());
+	if (path != NULL)
+		path_enter(path);
+	*expr = analyse(text, of);
+	inputs = of->inputs;
+	AtEOXact_GUC(false, level);
+	sql = path == NULL ? pstrdup(text) : querytext_prove(*expr, &methods, of, &problem);
+	if (sql == NULL)
+		querytext_refuse(of->what, problem);
+	of->inputs = inputs;
+	return psprintf("(%s\n)", sql); /* the text may end with a comment */
 }
 
 static void
@@ -331,13 +402,25 @@ static void
 add_computed(Projection *projection, const char *name, const char *text)
 {
 	ProjectedColumn *column = &projection->columns[projection->ncolumns++];
-	Node *expr = analyse(projection->source, text, describe_column(name), false, &column->inputs);
+	SourceText of = {.source = projection->source, .what = describe_column(name)};
+	Node *expr;
 
 	column->name = pstrdup(name);
-	column->sql = psprintf("(%s\n)", text); /* the text may end with a comment */
+	column->sql = text_to_run(projection->path, text, &of, &expr);
+	column->inputs = of.inputs;
 	column->plain = -1;
 	column->type = exprType(expr);
 	column->typmod = exprTypmod(expr);
+}
+
+static void
+add_filter(Projection *projection, const char *text)
+{
+	SourceText of = {.source = projection->source, .what = "row_filter", .boolean = true};
+	Node *expr;
+
+	projection->filter = text_to_run(projection->path, text, &of, &expr);
+	projection->filter_inputs = of.inputs;
 }
 
 static bool
@@ -368,6 +451,7 @@ projection_create(const Load *load, List *key, TupleDesc source)
 	ListCell *cell;
 
 	projection->source = CreateTupleDescCopy(source);
+	projection->path = path_of_settings(load->target->settings);
 	projection->columns = palloc0(sizeof(ProjectedColumn) *
 								  (source->natts + list_length(computed) + 1));
 	for (int i = 0; i < source->natts; i++)
@@ -387,14 +471,7 @@ projection_create(const Load *load, List *key, TupleDesc source)
 		if (!has_attribute(source, lfirst(cell)))
 			add_computed(projection, lfirst(cell), expression_text(load, lfirst(cell)));
 	if (load->row_filter != NULL)
-	{
-		(void) analyse(projection->source,
-					   load->row_filter,
-					   "row_filter",
-					   true,
-					   &projection->filter_inputs);
-		projection->filter = psprintf("(%s\n)", load->row_filter);
-	}
+		add_filter(projection, load->row_filter);
 	return projection;
 }
 

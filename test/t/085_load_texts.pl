@@ -1,0 +1,152 @@
+# Filters and expressions of a load mean what they meant under the search_path of whoever made it:
+# operators, functions and casts are those, whoever runs the load, verifies it or makes it again from
+# its printed definition.
+
+use strict;
+use warnings;
+use FindBin;
+use lib $FindBin::Bin;
+use DepipeTest;
+use Test::More;
+
+my ($source, $warehouse) = source_and_warehouse();
+
+# In the warehouse = of citext is in public; two schemas have a function and an operator of one name.
+my $schemas = q{
+	CREATE EXTENSION citext;
+	CREATE SCHEMA ops;
+	CREATE SCHEMA other;
+	CREATE FUNCTION ops.grade(n int) RETURNS text IMMUTABLE LANGUAGE sql AS $$ SELECT 'ops ' || n % 3 $$;
+	CREATE FUNCTION other.grade(n int) RETURNS text IMMUTABLE LANGUAGE sql AS $$ SELECT 'other' $$;
+	CREATE FUNCTION ops.alike(text, text) RETURNS bool IMMUTABLE LANGUAGE sql AS $$ SELECT lower($1) = lower($2) $$;
+	CREATE FUNCTION other.alike(text, text) RETURNS bool IMMUTABLE LANGUAGE sql AS $$ SELECT $1 <> $2 $$;
+	CREATE OPERATOR ops.=% (FUNCTION = ops.alike, LEFTARG = text, RIGHTARG = text);
+	CREATE OPERATOR other.=% (FUNCTION = other.alike, LEFTARG = text, RIGHTARG = text)};
+my $mine = 'ALTER DATABASE postgres SET search_path = ops, public';
+my $foreign = 'SET search_path = other, pg_catalog';
+
+$source->safe_psql('postgres', "$schemas; $mine");
+$warehouse->safe_psql('postgres', "$schemas; $mine");
+$source->safe_psql('postgres', q{
+	CREATE TABLE public.item (id int PRIMARY KEY, name citext, tag text, n int);
+	INSERT INTO public.item SELECT n, (ARRAY['x', 'X', 'y', 'Y', NULL])[n % 5 + 1], (ARRAY['a', 'A', 'b'])[n % 3 + 1], n
+	FROM generate_series(1, 30) n});
+
+my %filters = (
+	equal => q{name = 'X'},
+	one_of => q{name IN ('X', 'Z')},
+	one_of_many => q{name = ANY ('{X,Z}')},
+	by_case => q{CASE name WHEN 'X' THEN true ELSE n > 28 END},
+	by_null => q{NULLIF(name, 'X') IS NULL},
+	by_row => q{(n % 2, name) = (1, 'X')},
+	by_between => q{name BETWEEN 'W' AND 'x'},
+	by_like => q{name LIKE 'X%' AND tag <> 'b'},
+	by_distinct => q{name IS DISTINCT FROM 'X' -- not it},
+	by_operator => q{tag =% 'A'},
+	by_function => q{grade(n) = 'ops 1'},
+	by_qualified => q{tag OPERATOR(other.=%) 'A'});
+my %columns = (
+	equal => q{name = 'X'},
+	nothing => q{NULLIF(name, 'X')},
+	kind => q{CASE name WHEN 'X' THEN 'it' ELSE 'another' END},
+	grade => 'grade(n)',
+	alike => q{tag =% 'A'},
+	same => q{name || tag = 'XA'::citext});
+
+sub create_loads
+{
+	my $computed = join(', ', map { qq{"$_": "$columns{$_}"} } sort keys %columns);
+
+	$warehouse->safe_psql('postgres', join(';', map { "SELECT depipe.create_load('raw.$_', server => 'shop', source => 'public.item',"
+			. " row_filter => \$\$$filters{$_}\$\$)" } sort keys %filters)
+		. "; SELECT depipe.create_load('raw.computed', server => 'shop', source => 'public.item',"
+		. " columns => \$\${$computed}\$\$)");
+	return;
+}
+
+sub as_another
+{
+	my ($sql) = @_;
+
+	return $warehouse->safe_psql('postgres', "$foreign; $sql");
+}
+
+sub all_same
+{
+	my ($name) = @_;
+	my $list = join(', ', map { "$columns{$_} AS \"$_\"" } sort keys %columns);
+	my $names = join(', ', map { "\"$_\"" } sort keys %columns);
+
+	as_another(q{SELECT depipe.refresh('raw.*')});
+	is_value($warehouse, q{SELECT string_agg(target || ' ' || state || ' ' || COALESCE(reason, ''), '; ' ORDER BY target)
+		FROM depipe.loads WHERE state <> 'streaming'}, '', "$name: all loads stream");
+	foreach my $load (sort keys %filters)
+	{
+		is_same($source, $warehouse, $load, "$name: $filters{$load}",
+			source => "SELECT * FROM public.item WHERE $filters{$load}\n",
+			target => "SELECT * FROM raw.$load");
+		is(as_another("SELECT count(*) FROM depipe.verify('raw.$load')"), 0, "$name: verify of $load agrees");
+	}
+	is_same($source, $warehouse, 'computed', "$name: expressions",
+		source => "SELECT id, $list FROM public.item",
+		target => "SELECT id, $names FROM raw.computed");
+	is(as_another(q{SELECT count(*) FROM depipe.verify('raw.computed')}), 0, "$name: verify of expressions agrees");
+	return;
+}
+
+create_loads();
+all_same('copied');
+$source->safe_psql('postgres', q{
+	UPDATE public.item SET name = upper(name::text)::citext, n = n + 1 WHERE id < 8;
+	UPDATE public.item SET tag = 'A' WHERE id % 4 = 0;
+	DELETE FROM public.item WHERE id % 7 = 0;
+	INSERT INTO public.item VALUES (100, 'x', 'A', 3), (101, 'X', 'b', 4), (102, 'z', 'a', 7)});
+all_same('streamed');
+$source->safe_psql('postgres', q{ALTER TABLE public.item ADD note text; INSERT INTO public.item VALUES (110, 'x', 'a', 1, 'it')});
+all_same('another column');
+
+# what definition() prints, run under another path
+my $statements = $warehouse->safe_psql('postgres',
+	q{SELECT statement FROM depipe.definition('raw.*') WHERE statement LIKE '%create_load%'});
+$warehouse->safe_psql('postgres', q{SELECT depipe.drop_load(target, drop_table => true) FROM depipe.loads});
+as_another($statements);
+is($warehouse->safe_psql('postgres', q{SELECT statement FROM depipe.definition('raw.*') WHERE statement LIKE '%create_load%'}),
+	$statements, 'a printed definition is printed again');
+all_same('made again');
+
+# settings that say nothing of the path leave it the session's
+$warehouse->safe_psql('postgres', q{SELECT depipe.drop_load(target, drop_table => true) FROM depipe.loads});
+$warehouse->safe_psql('postgres', q{
+	SELECT depipe.create_load('raw.equal', server => 'shop', source => 'public.item', row_filter => $$name = 'X'$$,
+		settings => '{TimeZone=Asia/Tokyo}')});
+as_another(q{SELECT depipe.refresh('raw.*')});
+is_same($source, $warehouse, 'equal', 'settings without a path',
+	source => "SELECT * FROM public.item WHERE $filters{equal}", target => 'SELECT * FROM raw.equal');
+
+# a schema of the path is gone: nothing is chosen from the others
+$warehouse->safe_psql('postgres', q{ALTER SCHEMA ops RENAME TO elsewhere});
+as_another(q{SELECT depipe.resync('raw.equal'); SELECT depipe.refresh('raw.equal')});
+is_value($warehouse, q{SELECT error_sqlstate || ' ' || error_message FROM depipe.runs WHERE target = 'raw.equal'
+	ORDER BY run_id DESC LIMIT 1}, '3F000 schema "ops" does not exist', 'a schema of the path that is gone is an error');
+$warehouse->safe_psql('postgres', q{ALTER SCHEMA elsewhere RENAME TO ops});
+as_another(q{SELECT depipe.refresh('raw.equal')});
+is_same($source, $warehouse, 'equal', 'it is back',
+	source => "SELECT * FROM public.item WHERE $filters{equal}", target => 'SELECT * FROM raw.equal');
+
+# definitions that have no path mean what they meant under the pinned one, also when they are printed
+$warehouse->safe_psql('postgres', q{
+	UPDATE depipe.target SET settings = '{}' WHERE table_name = 'equal'; SELECT depipe.resync('raw.equal')});
+as_another(q{SELECT depipe.refresh('raw.equal')});
+is_same($source, $warehouse, 'equal', 'a definition without a path',
+	source => q{SELECT * FROM public.item WHERE name::text = 'X'}, target => 'SELECT * FROM raw.equal');
+like($warehouse->safe_psql('postgres', q{SELECT statement FROM depipe.definition('raw.equal') WHERE statement LIKE '%create_load%'}),
+	qr/settings => '\{search_path=pg_catalog\}'/, 'it is printed with the pinned path');
+
+# the owner must be able to use the schemas
+$warehouse->safe_psql('postgres', q{CREATE ROLE keeper LOGIN; GRANT ALL ON SCHEMA raw TO keeper;
+	CREATE TABLE raw.kept (id int PRIMARY KEY, name citext); ALTER TABLE raw.kept OWNER TO keeper});
+fails_like($warehouse, q{SELECT depipe.create_load('raw.kept', server => 'shop', source => 'public.item',
+	row_filter => $$name = 'X'$$)}, '42501',
+	qr/permission denied for schema ops/, 'a schema that the owner may not use');
+
+done_testing();
