@@ -300,6 +300,7 @@ COMMENT ON TABLE depipe.stream IS 'progress of the stream of each server, writte
 -- table (or parked): the copy's position, then that of the last batch.
 -- published_as and source_leaves: how the publication has the source table, and
 -- its partitions, since the copy (load/basis.c).
+-- settled_texts: what filter and expressions were found to mean (load/settled.c).
 CREATE TABLE depipe.load_state (
 	target_id integer NOT NULL,
 	state text NOT NULL DEFAULT 'new',
@@ -315,6 +316,7 @@ CREATE TABLE depipe.load_state (
 	rows_copied bigint,
 	published_as text,
 	source_leaves text[],
+	settled_texts text[],
 	CONSTRAINT load_state_pkey PRIMARY KEY (target_id),
 	CONSTRAINT load_state_target_fkey FOREIGN KEY (target_id) REFERENCES depipe.target ON DELETE CASCADE
 );

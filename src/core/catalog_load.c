@@ -46,7 +46,8 @@ state_from_name(const char *name)
 	"SELECT l.target_id, l.server_name::text, l.source_schema::text, l.source_table::text,"  \
 	" l.mode, l.key_columns, l.columns::text, l.row_filter, l.schema_change, l.new_columns," \
 	" l.on_truncate, l.target_lag::text, s.state, s.reason, s.applied_lsn, s.source_relid,"  \
-	" s.source_columns::text, s.made_table, s.key_columns, s.published_as, s.source_leaves"  \
+	" s.source_columns::text, s.made_table, s.key_columns, s.published_as, s.source_leaves," \
+	" s.settled_texts"                                                                       \
 	" FROM depipe.load l LEFT JOIN depipe.load_state s USING (target_id)"
 
 static Load *
@@ -75,6 +76,7 @@ load_from_row(const CatalogRows *rows, uint64 row)
 	load->copied_key = catalog_text_list(rows, row, 19);
 	load->published_as = catalog_text(rows, row, 20);
 	load->leaves = catalog_text_list(rows, row, 21);
+	load->settled = catalog_text_list(rows, row, 22);
 	return load;
 }
 
@@ -224,6 +226,17 @@ load_set_leaves(Load *load, List *leaves)
 						   ARG_INT4(load->target->id),
 						   ARG_TEXT_ARRAY(leaves));
 	load->leaves = leaves;
+}
+
+/* The list is the caller's, and must live as long as the load. */
+void
+load_set_settled(Load *load, List *settled)
+{
+	(void) CATALOG_EXECUTE("UPDATE depipe.load_state SET settled_texts = $2"
+						   " WHERE target_id OPERATOR(pg_catalog.=) $1",
+						   ARG_INT4(load->target->id),
+						   ARG_TEXT_ARRAY(settled));
+	load->settled = settled;
 }
 
 void

@@ -51,6 +51,7 @@ typedef struct Load
 	 */
 	bool beside;
 	char *published_as; /* how the publication has the source's table; NULL: not known */
+	List *settled;      /* what filter and expressions were found to mean, as load/settled.c has it */
 	List *leaves;       /* of a partitioned source, as source_leaves() has them; NIL: not known */
 } Load;
 
@@ -107,6 +108,7 @@ extern void load_set_copied(Load *load, XLogRecPtr applied_lsn, Oid source_relid
 							const char *source_columns, List *key, int64 rows);
 extern void load_set_published(Load *load, const char *published_as);
 extern void load_set_leaves(Load *load, List *leaves);
+extern void load_set_settled(Load *load, List *settled);
 extern void load_set_columns(Load *load, const char *source_columns);
 
 /*

@@ -593,6 +593,8 @@ finish_copy(Copy *copy)
 						task->key,
 						copy->rows);
 		load_set_leaves(task->load, task->source->leaves);
+		if (task->projection != NULL)
+			load_set_settled(task->load, task->settled);
 		return;
 	}
 	task->stopped = true;

@@ -363,6 +363,7 @@ make_projection(LoadSession *session, LoadTask *task, List *names, List *type_na
 	settings_enter(task->target->settings);
 	task->projection = projection_create(task->load, task->key, layout);
 	AtEOXact_GUC(false, level);
+	task->settled = projection_settled(task->projection);
 	task->columns = projection_names(task->projection);
 	task->source_names = NIL; /* the caller's names live in SPI's context */
 	foreach(name, names)
@@ -871,6 +872,8 @@ make_recorded_projection(LoadSession *session, LoadTask *task)
 	}
 	make_projection(session, task, names, type_names);
 	restore_owner(&identity);
+	if (!equal_texts(task->settled, task->load->settled))
+		load_set_settled(task->load, task->settled);
 }
 
 /*

@@ -347,6 +347,9 @@ change_load(Load *was, Load *is, List *settings, Oid server, bool replace)
 	compare_definitions(was, is, settings, &deep, &shallow);
 	if (deep.len == 0 && shallow.len == 0)
 	{
+		/* where all rows are to be read again, texts may mean what they mean now */
+		if (replace && was->state == LOAD_NEW)
+			load_set_settled(was, NIL);
 		ereport(NOTICE, (errmsg("load %s exists already", is->target->display)));
 		return;
 	}
@@ -360,6 +363,7 @@ change_load(Load *was, Load *is, List *settings, Oid server, bool replace)
 						   shallow.data),
 				 errhint("Use replace => true to change it.")));
 	load_update(is, server);
+	load_set_settled(is, NIL);
 	target_set_settings(is->target, settings);
 	attempt_end(unit_of_target(is->target->id));
 	event_record(is->target->id, "load", "changed", NULL);

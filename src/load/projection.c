@@ -17,9 +17,9 @@
  * Texts are the user's, with the search_path of whoever wrote them.  They are
  * analysed under it when the columns of the source are known; what is run, under
  * the pinned path, is a text made of that analysis, which is proved to mean the
- * same (core/querytext).  A definition without a path was made before there were
- * any: its texts mean what they mean under the pinned one, and are run as they
- * are.
+ * same (core/querytext) and is kept from then on (settled.c).  A definition
+ * without a path was made before there were any: its texts mean what they mean
+ * under the pinned one, and are run as they are.
  *
  *-------------------------------------------------------------------------
  */
@@ -33,6 +33,7 @@
 #include "core/settings.h"
 #include "core/sqltext.h"
 #include "executor/spi.h"
+#include "load/settled.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
@@ -70,7 +71,9 @@ typedef struct ProjectedColumn
 struct Projection
 {
 	TupleDesc source;
-	const char *path; /* of the definition; NULL: the pinned one */
+	const char *path;  /* of the definition; NULL: the pinned one */
+	List *was_settled; /* of SettledText: before this analysis */
+	List *settled;     /* since */
 	int ncolumns;
 	ProjectedColumn *columns;
 	char *filter; /* NULL: none */
@@ -358,30 +361,53 @@ deparse(Node *expr, bool prefixed, void *argument)
 	return sql;
 }
 
-/*
- * The text that is run for the text of a definition: "(...)".  expr: its
- * analysis under the definition's path.
- */
-static char *
-text_to_run(const char *path, const char *text, SourceText *of, Node **expr)
+/* The analysis of a text under the path of its definition, and the text that is run for it. */
+static Node *
+settle(const char *path, const char *text, SourceText *of, char **sql)
 {
 	static const TextMethods methods = {deparse, analyse};
 	int level = NewGUCNestLevel();
 	Bitmapset *inputs;
 	char *problem;
-	char *sql;
+	Node *expr;
 
 	path_check(path, GetUserId());
-	if (path != NULL)
-		path_enter(path);
-	*expr = analyse(text, of);
+	path_enter(path);
+	expr = analyse(text, of);
 	inputs = of->inputs;
 	AtEOXact_GUC(false, level);
-	sql = path == NULL ? pstrdup(text) : querytext_prove(*expr, &methods, of, &problem);
-	if (sql == NULL)
+	*sql = querytext_prove(expr, &methods, of, &problem);
+	if (*sql == NULL)
 		querytext_refuse(of->what, problem);
 	of->inputs = inputs;
-	return psprintf("(%s\n)", sql); /* the text may end with a comment */
+	return expr;
+}
+
+/*
+ * The text that is run for the text of a definition, in parentheses.  expr: its
+ * analysis.
+ */
+static char *
+text_to_run(Projection *projection, const char *text, SourceText *of, Node **expr)
+{
+	const SettledText *settled =
+		settled_find(projection->was_settled, of->what, text, projection->source);
+	char *sql;
+
+	if (projection->path == NULL)
+	{
+		*expr = analyse(text, of);
+		return psprintf("(%s\n)", text); /* it may end with a comment */
+	}
+	if (settled != NULL)
+		*expr = analyse(settled->sql, of);
+	else
+	{
+		*expr = settle(projection->path, text, of, &sql);
+		settled = settled_make(of->what, text, sql, projection->source, of->inputs);
+	}
+	projection->settled = lappend(projection->settled, unconstify(SettledText *, settled));
+	return psprintf("(%s)", settled->sql);
 }
 
 static void
@@ -406,7 +432,7 @@ add_computed(Projection *projection, const char *name, const char *text)
 	Node *expr;
 
 	column->name = pstrdup(name);
-	column->sql = text_to_run(projection->path, text, &of, &expr);
+	column->sql = text_to_run(projection, text, &of, &expr);
 	column->inputs = of.inputs;
 	column->plain = -1;
 	column->type = exprType(expr);
@@ -419,7 +445,7 @@ add_filter(Projection *projection, const char *text)
 	SourceText of = {.source = projection->source, .what = "row_filter", .boolean = true};
 	Node *expr;
 
-	projection->filter = text_to_run(projection->path, text, &of, &expr);
+	projection->filter = text_to_run(projection, text, &of, &expr);
 	projection->filter_inputs = of.inputs;
 }
 
@@ -452,6 +478,7 @@ projection_create(const Load *load, List *key, TupleDesc source)
 
 	projection->source = CreateTupleDescCopy(source);
 	projection->path = path_of_settings(load->target->settings);
+	projection->was_settled = settled_read(load->settled);
 	projection->columns = palloc0(sizeof(ProjectedColumn) *
 								  (source->natts + list_length(computed) + 1));
 	for (int i = 0; i < source->natts; i++)
@@ -473,6 +500,12 @@ projection_create(const Load *load, List *key, TupleDesc source)
 	if (load->row_filter != NULL)
 		add_filter(projection, load->row_filter);
 	return projection;
+}
+
+List *
+projection_settled(const Projection *projection)
+{
+	return settled_write(projection->settled);
 }
 
 TupleDesc

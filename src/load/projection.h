@@ -47,6 +47,9 @@ extern void projection_check_definition(const Load *load);
  */
 extern Projection *projection_create(const Load *load, List *key, TupleDesc source);
 
+/* What its texts were found to mean, as load_state keeps it; in the current context. */
+extern List *projection_settled(const Projection *projection);
+
 /* The source's columns that it reads from. */
 extern TupleDesc projection_source(const Projection *projection);
 

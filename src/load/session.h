@@ -41,6 +41,7 @@ typedef struct LoadTask
 	List *columns;          /* names of the target's columns that it owns */
 	List *source_names;     /* names of the source's columns that it reads */
 	Projection *projection; /* NULL: columns as they are */
+	List *settled;          /* what its texts mean, as load_state keeps it */
 	Delta *delta;           /* of the batch; NULL: no change yet */
 	bool published;         /* something was, in this run */
 	bool blocked;           /* not published by its gate or breaker */

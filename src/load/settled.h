@@ -1,0 +1,39 @@
+/*-------------------------------------------------------------------------
+ *
+ * settled.h
+ *		What filters and expressions of a load were found to mean.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DEPIPE_LOAD_SETTLED_H
+#define DEPIPE_LOAD_SETTLED_H
+
+#include "depipe.h"
+#include "access/tupdesc.h"
+#include "nodes/bitmapset.h"
+#include "nodes/pg_list.h"
+
+/* One text of a definition. */
+typedef struct SettledText
+{
+	const char *of;   /* what it is the text of */
+	const char *text; /* as the definition has it */
+	const char *sql;  /* what is run for it under the pinned path */
+	List *inputs;     /* the source's columns that it reads: "name type", as strings */
+} SettledText;
+
+/* From what load_state keeps; in the current context. */
+extern List *settled_read(List *kept);
+
+/* The other way round. */
+extern List *settled_write(List *texts);
+
+/* What was settled for the text while its inputs had the types that source has; or NULL. */
+extern const SettledText *settled_find(List *texts, const char *of, const char *text,
+									   TupleDesc source);
+
+/* inputs: numbers of the source's columns, from 0. */
+extern SettledText *settled_make(const char *of, const char *text, const char *sql,
+								 TupleDesc source, Bitmapset *inputs);
+
+#endif /* DEPIPE_LOAD_SETTLED_H */
