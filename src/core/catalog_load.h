@@ -51,8 +51,8 @@ typedef struct Load
 	 */
 	bool beside;
 	char *published_as; /* how the publication has the source's table; NULL: not known */
-	List *settled;      /* what filter and expressions were found to mean, as load/settled.c has it */
-	List *leaves;       /* of a partitioned source, as source_leaves() has them; NIL: not known */
+	List *settled; /* what filter and expressions were found to mean, as load/settled.c has it */
+	List *leaves;  /* of a partitioned source, as source_leaves() has them; NIL: not known */
 } Load;
 
 /* A transaction of the source, as its stream tells it. */

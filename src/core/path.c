@@ -54,10 +54,7 @@ path_text(List *names)
 
 	initStringInfo(&text);
 	foreach(cell, names)
-		appendStringInfo(&text,
-						 "%s%s",
-						 text.len > 0 ? ", " : "",
-						 sql_identifier(lfirst(cell)));
+		appendStringInfo(&text, "%s%s", text.len > 0 ? ", " : "", sql_identifier(lfirst(cell)));
 	return text.len > 0 ? text.data : pstrdup("pg_catalog");
 }
 

@@ -336,6 +336,15 @@ compare_definitions(const Load *was, const Load *is, List *settings, StringInfo 
 	add_difference(shallow, "target_lag", was->target_lag, is->target_lag);
 }
 
+/* A definition of before paths were kept has none: calling the same again is nothing new. */
+static List *
+comparable_settings(const Load *was, List *settings, bool replace)
+{
+	if (replace || path_of_settings(was->target->settings) != NULL)
+		return settings;
+	return path_leave_out(settings);
+}
+
 static void
 change_load(Load *was, Load *is, List *settings, Oid server, bool replace)
 {
@@ -344,7 +353,7 @@ change_load(Load *was, Load *is, List *settings, Oid server, bool replace)
 
 	initStringInfo(&deep);
 	initStringInfo(&shallow);
-	compare_definitions(was, is, settings, &deep, &shallow);
+	compare_definitions(was, is, comparable_settings(was, settings, replace), &deep, &shallow);
 	if (deep.len == 0 && shallow.len == 0)
 	{
 		/* where all rows are to be read again, texts may mean what they mean now */

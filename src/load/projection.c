@@ -353,8 +353,7 @@ deparse(Node *expr, bool prefixed, void *argument)
 	settings_pin_literals();
 	scope->rtable = list_make1(of->entry);
 	sql = deparse_expression(expr,
-							 deparse_context_for_plan_tree(scope,
-														   list_make1(pstrdup(SOURCE_NAME))),
+							 deparse_context_for_plan_tree(scope, list_make1(pstrdup(SOURCE_NAME))),
 							 true,
 							 false);
 	AtEOXact_GUC(false, level);

@@ -28,8 +28,7 @@ describe_input(TupleDesc source, int number)
 	char *type = format_type_extended(att->atttypid,
 									  att->atttypmod,
 									  FORMAT_TYPE_TYPEMOD_GIVEN | FORMAT_TYPE_FORCE_QUALIFY);
-	char *collation =
-		OidIsValid(att->attcollation) ? get_collation_name(att->attcollation) : NULL;
+	char *collation = OidIsValid(att->attcollation) ? get_collation_name(att->attcollation) : NULL;
 
 	return psprintf("%s %s%s%s",
 					sql_identifier(NameStr(att->attname)),
@@ -109,8 +108,7 @@ settled_find(List *texts, const char *of, const char *text, TupleDesc source)
 }
 
 SettledText *
-settled_make(const char *of, const char *text, const char *sql, TupleDesc source,
-			 Bitmapset *inputs)
+settled_make(const char *of, const char *text, const char *sql, TupleDesc source, Bitmapset *inputs)
 {
 	SettledText *settled = palloc0(sizeof(SettledText));
 	int number = -1;

@@ -205,11 +205,26 @@ is_same($source, $warehouse, 'equal', 'a definition without a path',
 like($warehouse->safe_psql('postgres', q{SELECT statement FROM depipe.definition('raw.equal') WHERE statement LIKE '%create_load%'}),
 	qr/settings => '\{search_path=pg_catalog\}'/, 'it is printed with the pinned path');
 
+my $again = q{SELECT depipe.create_load('raw.equal', server => 'shop', source => 'public.item', row_filter => $$name = 'X'$$,
+	settings => '{search_path=public}'};
+is($warehouse->safe_psql('postgres', "$again)"), 'raw.equal', 'the same declared again is nothing new');
+$warehouse->safe_psql('postgres', "$again, replace => true)");
+as_another(q{SELECT depipe.refresh('raw.equal')});
+is_same($source, $warehouse, 'equal', 'replaced, it has a path',
+	source => "SELECT * FROM public.item WHERE $filters{equal}", target => 'SELECT * FROM raw.equal');
+
 # the owner must be able to use the schemas
 $warehouse->safe_psql('postgres', q{CREATE ROLE keeper LOGIN; GRANT ALL ON SCHEMA raw TO keeper;
 	CREATE TABLE raw.kept (id int PRIMARY KEY, name citext); ALTER TABLE raw.kept OWNER TO keeper});
 fails_like($warehouse, q{SELECT depipe.create_load('raw.kept', server => 'shop', source => 'public.item',
 	row_filter => $$name = 'X'$$)}, '42501',
 	qr/permission denied for schema ops/, 'a schema that the owner may not use');
+
+# A text whose meaning cannot be written down for everybody is refused, not run as another.
+$warehouse->safe_psql('postgres', q{SELECT depipe.create_load('raw.ordered', server => 'shop', source => 'public.item',
+	row_filter => $$(name, n) < ('X', 20)$$)});
+as_another(q{SELECT depipe.refresh('raw.ordered')});
+is_value($warehouse, q{SELECT error_sqlstate FROM depipe.runs WHERE target = 'raw.ordered' ORDER BY run_id DESC LIMIT 1}, '0A000',
+	'a text that cannot be written down is refused');
 
 done_testing();
