@@ -555,27 +555,24 @@ LANGUAGE C
 AS 'MODULE_PATHNAME', 'depipe_count_kept';
 COMMENT ON FUNCTION depipe.count_kept() IS 'trigger of depipe''s own tables: keeps the numbers of parked and quarantined rows';
 
-CREATE TRIGGER parked_item_insert AFTER INSERT ON depipe.parked_item
-REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION depipe.count_kept();
-CREATE TRIGGER parked_item_delete AFTER DELETE ON depipe.parked_item
-REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION depipe.count_kept();
-CREATE TRIGGER parked_item_truncate AFTER TRUNCATE ON depipe.parked_item
+CREATE TRIGGER parked_item_begin BEFORE INSERT OR UPDATE OR DELETE ON depipe.parked_item
 FOR EACH STATEMENT EXECUTE FUNCTION depipe.count_kept();
-CREATE TRIGGER quarantined_row_insert AFTER INSERT ON depipe.quarantined_row
-REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION depipe.count_kept();
-CREATE TRIGGER quarantined_row_update AFTER UPDATE ON depipe.quarantined_row
-REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION depipe.count_kept();
-CREATE TRIGGER quarantined_row_delete AFTER DELETE ON depipe.quarantined_row
-REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION depipe.count_kept();
-CREATE TRIGGER quarantined_row_truncate AFTER TRUNCATE ON depipe.quarantined_row
+CREATE TRIGGER parked_item_row AFTER INSERT OR UPDATE OR DELETE ON depipe.parked_item
+FOR EACH ROW EXECUTE FUNCTION depipe.count_kept();
+CREATE TRIGGER parked_item_end AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON depipe.parked_item
 FOR EACH STATEMENT EXECUTE FUNCTION depipe.count_kept();
-ALTER TABLE depipe.parked_item ENABLE ALWAYS TRIGGER parked_item_insert;
-ALTER TABLE depipe.parked_item ENABLE ALWAYS TRIGGER parked_item_delete;
-ALTER TABLE depipe.parked_item ENABLE ALWAYS TRIGGER parked_item_truncate;
-ALTER TABLE depipe.quarantined_row ENABLE ALWAYS TRIGGER quarantined_row_insert;
-ALTER TABLE depipe.quarantined_row ENABLE ALWAYS TRIGGER quarantined_row_update;
-ALTER TABLE depipe.quarantined_row ENABLE ALWAYS TRIGGER quarantined_row_delete;
-ALTER TABLE depipe.quarantined_row ENABLE ALWAYS TRIGGER quarantined_row_truncate;
+CREATE TRIGGER quarantined_row_begin BEFORE INSERT OR UPDATE OR DELETE ON depipe.quarantined_row
+FOR EACH STATEMENT EXECUTE FUNCTION depipe.count_kept();
+CREATE TRIGGER quarantined_row_row AFTER INSERT OR UPDATE OR DELETE ON depipe.quarantined_row
+FOR EACH ROW EXECUTE FUNCTION depipe.count_kept();
+CREATE TRIGGER quarantined_row_end AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON depipe.quarantined_row
+FOR EACH STATEMENT EXECUTE FUNCTION depipe.count_kept();
+ALTER TABLE depipe.parked_item ENABLE ALWAYS TRIGGER parked_item_begin;
+ALTER TABLE depipe.parked_item ENABLE ALWAYS TRIGGER parked_item_row;
+ALTER TABLE depipe.parked_item ENABLE ALWAYS TRIGGER parked_item_end;
+ALTER TABLE depipe.quarantined_row ENABLE ALWAYS TRIGGER quarantined_row_begin;
+ALTER TABLE depipe.quarantined_row ENABLE ALWAYS TRIGGER quarantined_row_row;
+ALTER TABLE depipe.quarantined_row ENABLE ALWAYS TRIGGER quarantined_row_end;
 
 CREATE TABLE depipe.event (
 	event_id bigint NOT NULL GENERATED ALWAYS AS IDENTITY,

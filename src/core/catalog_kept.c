@@ -8,6 +8,10 @@
  * other state of the target, in the transaction that changes the rows: they
  * are exact whatever statement it was, and after each rollback.
  *
+ * The rows of a statement are counted one by one and written when it ends.
+ * Transition tables would do the same in one step, but they go to disk when they
+ * are large, and where that is full a rollback that has to close them fails, too.
+ *
  * Invariants: one statement changes the counts of its targets in the order of
  * their ids, so that two of them do not wait for each other; a target that is
  * being dropped has none.
@@ -31,6 +35,13 @@ typedef struct KeptChange
 	int64 retries;
 } KeptChange;
 
+/*
+ * What the rows of the statement that is running have changed, by table: parked,
+ * quarantined.  In the memory context of its (sub)transaction; each statement
+ * begins with none, for what one that failed has left behind is gone.
+ */
+static HTAB *changes_of[2];
+
 static HTAB *
 make_changes(void)
 {
@@ -38,38 +49,47 @@ make_changes(void)
 
 	control.keysize = sizeof(int32);
 	control.entrysize = sizeof(KeptChange);
-	control.hcxt = CurrentMemoryContext;
+	control.hcxt = CurTransactionContext;
 	return hash_create("depipe kept rows", 16, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 }
 
-/* Add the rows of a transition table, with a sign. */
+static bool
+waits_for_retry(Relation rel, TupleTableSlot *row)
+{
+	AttrNumber retry = get_attnum(RelationGetRelid(rel), "retry");
+	bool isnull;
+
+	return retry != InvalidAttrNumber && DatumGetBool(slot_getattr(row, retry, &isnull));
+}
+
 static void
-count_rows(HTAB *changes, Relation rel, Tuplestorestate *rows, int sign)
+count_row(HTAB *changes, Relation rel, TupleTableSlot *row, int sign)
 {
 	AttrNumber target_id = get_attnum(RelationGetRelid(rel), "target_id");
-	AttrNumber retry = get_attnum(RelationGetRelid(rel), "retry");
-	TupleTableSlot *slot = MakeSingleTupleTableSlot(RelationGetDescr(rel), &TTSOpsMinimalTuple);
-	KeptChange *change = NULL;
-	int pointer = tuplestore_alloc_read_pointer(rows, EXEC_FLAG_REWIND);
+	bool isnull;
+	int32 id = DatumGetInt32(slot_getattr(row, target_id, &isnull));
+	bool found;
+	KeptChange *change = hash_search(changes, &id, HASH_ENTER, &found);
 
-	tuplestore_select_read_pointer(rows, pointer);
-	tuplestore_rescan(rows);
-	while (tuplestore_gettupleslot(rows, true, false, slot))
-	{
-		bool isnull;
-		int32 id = DatumGetInt32(slot_getattr(slot, target_id, &isnull));
-		bool found = true;
+	if (!found)
+		change->rows = change->retries = 0;
+	change->rows += sign;
+	if (waits_for_retry(rel, row))
+		change->retries += sign;
+}
 
-		CHECK_FOR_INTERRUPTS();
-		if (change == NULL || change->target_id != id)
-			change = hash_search(changes, &id, HASH_ENTER, &found);
-		if (!found)
-			change->rows = change->retries = 0;
-		change->rows += sign;
-		if (retry != InvalidAttrNumber && DatumGetBool(slot_getattr(slot, retry, &isnull)))
-			change->retries += sign;
-	}
-	ExecDropSingleTupleTableSlot(slot);
+static void
+count_rows(HTAB *changes, const TriggerData *trigger)
+{
+	TriggerEvent event = trigger->tg_event;
+
+	if (!TRIGGER_FIRED_BY_INSERT(event)) /* what was */
+		count_row(changes, trigger->tg_relation, trigger->tg_trigslot, -1);
+	if (!TRIGGER_FIRED_BY_DELETE(event)) /* what is */
+		count_row(changes,
+				  trigger->tg_relation,
+				  TRIGGER_FIRED_BY_UPDATE(event) ? trigger->tg_newslot : trigger->tg_trigslot,
+				  1);
 }
 
 #define ADD_KEPT                                              \
@@ -149,25 +169,30 @@ Datum
 depipe_count_kept(PG_FUNCTION_ARGS)
 {
 	TriggerData *trigger = (TriggerData *) fcinfo->context;
+	HTAB **changes;
 	bool parked;
-	HTAB *changes;
 
-	if (!CALLED_AS_TRIGGER(fcinfo) || TRIGGER_FIRED_FOR_ROW(trigger->tg_event))
+	if (!CALLED_AS_TRIGGER(fcinfo))
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("depipe.count_kept is a trigger of depipe's own tables")));
 	parked = strcmp(RelationGetRelationName(trigger->tg_relation), "parked_item") == 0;
-	if (TRIGGER_FIRED_BY_TRUNCATE(trigger->tg_event))
+	changes = &changes_of[parked ? 0 : 1];
+	if (TRIGGER_FIRED_BEFORE(trigger->tg_event))
+		*changes = NULL;
+	else if (TRIGGER_FIRED_FOR_ROW(trigger->tg_event))
 	{
-		forget_all(parked);
-		PG_RETURN_POINTER(NULL);
+		if (*changes == NULL)
+			*changes = make_changes();
+		count_rows(*changes, trigger);
 	}
-	changes = make_changes();
-	if (trigger->tg_oldtable != NULL)
-		count_rows(changes, trigger->tg_relation, trigger->tg_oldtable, -1);
-	if (trigger->tg_newtable != NULL)
-		count_rows(changes, trigger->tg_relation, trigger->tg_newtable, 1);
-	write_changes(changes, parked);
-	hash_destroy(changes);
+	else if (TRIGGER_FIRED_BY_TRUNCATE(trigger->tg_event))
+		forget_all(parked);
+	else if (*changes != NULL)
+	{
+		write_changes(*changes, parked);
+		hash_destroy(*changes);
+		*changes = NULL;
+	}
 	PG_RETURN_POINTER(NULL);
 }
