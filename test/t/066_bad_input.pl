@@ -222,6 +222,14 @@ SKIP:
 	wait_until($warehouse, q{SELECT EXISTS (SELECT FROM depipe.status WHERE state = 'failed' AND reason LIKE 'could not write to file%')},
 		'no room for temporary files: the screen says so');
 	is_value($warehouse, q{SELECT count(*) FROM depipe.load_state WHERE state <> 'streaming'}, 0, 'no load has to be copied again for that');
+	# numbers of parked rows are kept without temporary files, in one transaction, which nobody sees
+	is($warehouse->safe_psql('postgres', q{BEGIN;
+		INSERT INTO depipe.parked_item (target_id, item, kind, image) SELECT t.target_id, 200 * a + b, 'row', ARRAY[md5(b::text)]
+			FROM depipe.target t, generate_series(1, 100) a, generate_series(1, 200) b WHERE t.table_name = 'marker';
+		SELECT parked FROM depipe.target_state JOIN depipe.target USING (target_id) WHERE table_name = 'marker';
+		DELETE FROM depipe.parked_item WHERE kind = 'row';
+		SELECT parked FROM depipe.target_state JOIN depipe.target USING (target_id) WHERE table_name = 'marker';
+		COMMIT}), "20000\n0", 'counting needs no temporary files');
 	unlink "$disk/filler";
 	heals('room for temporary files');
 	is_identical($source, $warehouse, 'bulky', 'room for temporary files');
