@@ -16,6 +16,7 @@ ALTER TABLE depipe.stream ADD COLUMN instance_id uuid, ADD COLUMN commit_lsn pg_
 	ADD COLUMN commit_end pg_lsn, ADD COLUMN commit_xid bigint, ADD COLUMN source_started timestamptz;
 ALTER TABLE depipe.load_state ADD COLUMN published_as text, ADD COLUMN source_leaves text[],
 	ADD COLUMN settled_texts text[];
+ALTER TABLE depipe.parked_item ADD COLUMN before smallint;
 ALTER TABLE depipe.target_state ADD COLUMN paused_at timestamptz;
 ALTER TABLE depipe.target_state ADD COLUMN owner_problem text;
 ALTER TABLE depipe.target_state ADD COLUMN owner_problem_since timestamptz;

@@ -507,7 +507,8 @@ CREATE UNIQUE INDEX row_layout_columns_key ON depipe.row_layout (target_id, depi
 -- Deltas that wait, in source order.  kind: 'row', or 'clear' (TRUNCATE);
 -- batch: items of one delta have the same; unknown: columns (by name) that the
 -- source did not send; base_key: the row, as it was before the batch, that has
--- them; pair: the item that deletes the old key of a key change.
+-- them; pair: the item that deletes the old key of a key change; before: what the
+-- batch says of the row that the key had (BEFORE_* in core/batch.h).
 CREATE TABLE depipe.parked_item (
 	target_id integer NOT NULL,
 	item bigint NOT NULL,
@@ -521,6 +522,7 @@ CREATE TABLE depipe.parked_item (
 	base_key text[],
 	pair bigint,
 	batch bigint,
+	before smallint,
 	parked_at timestamptz NOT NULL DEFAULT clock_timestamp(),
 	CONSTRAINT parked_item_pkey PRIMARY KEY (target_id, item),
 	CONSTRAINT parked_item_target_fkey FOREIGN KEY (target_id) REFERENCES depipe.target ON DELETE CASCADE

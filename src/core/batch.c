@@ -666,6 +666,40 @@ leave_deletion(Delta *delta, TupleTableSlot *slot)
 				  slot->tts_isnull + DELTA_FIXED);
 }
 
+/* What was there may be another row, or none; whether the new image continues it stays. */
+static void
+forget_before(TupleTableSlot *slot)
+{
+	Datum *before = &slot->tts_values[DELTA_BEFORE - 1];
+	bool *unknown = &slot->tts_isnull[DELTA_BEFORE - 1];
+
+	if (*unknown)
+		return;
+	if (DatumGetInt16(*before) == BEFORE_OTHER)
+		*before = Int16GetDatum(BEFORE_GONE);
+	*unknown = (DatumGetInt16(*before) != BEFORE_GONE);
+}
+
+void
+delta_forget_before(Delta *delta, const int64 *sequences, int nsequences)
+{
+	TupleTableSlot *slot = MakeSingleTupleTableSlot(delta->desc, &TTSOpsMinimalTuple);
+	Tuplestorestate *all = delta->rows;
+
+	delta->rows = begin_rows(delta);
+	tuplestore_rescan(all);
+	while (tuplestore_gettupleslot(all, true, false, slot))
+	{
+		CHECK_FOR_INTERRUPTS();
+		slot_getallattrs(slot);
+		if (contains(sequences, nsequences, DatumGetInt64(slot->tts_values[DELTA_SEQUENCE - 1])))
+			forget_before(slot);
+		tuplestore_putvalues(delta->rows, delta->desc, slot->tts_values, slot->tts_isnull);
+	}
+	ExecDropSingleTupleTableSlot(slot);
+	tuplestore_end(all);
+}
+
 Delta *
 delta_split(Delta *delta, const int64 *sequences, int nsequences)
 {
@@ -674,6 +708,7 @@ delta_split(Delta *delta, const int64 *sequences, int nsequences)
 	int64 *moved = with_pairs(delta, slot, sequences, &nsequences);
 	Tuplestorestate *all = delta->rows;
 
+	out->checked = delta->checked;
 	delta->rows = begin_rows(delta);
 	delta->nrows = 0;
 	delta->new_images = 0;

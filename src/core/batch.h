@@ -230,6 +230,12 @@ extern void delta_rewind(Delta *delta);
 extern bool delta_next(Delta *delta, TupleTableSlot *slot);
 
 /*
+ * What the rows with these sequence numbers (sorted) say of the rows that their
+ * keys had is not so in the table: forget it.
+ */
+extern void delta_forget_before(Delta *delta, const int64 *sequences, int nsequences);
+
+/*
  * Move the rows with these sequence numbers (sorted), with the other halves of
  * key changes, out into a new delta.
  */

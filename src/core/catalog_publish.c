@@ -111,7 +111,7 @@ catalog_layout_id(int32 target_id, Delta *delta)
 TupleDesc
 catalog_park_desc(void)
 {
-	TupleDesc desc = CreateTemplateTupleDesc(8);
+	TupleDesc desc = CreateTemplateTupleDesc(9);
 
 	TupleDescInitEntry(desc, 1, "item", INT8OID, -1, 0);
 	TupleDescInitEntry(desc, 2, "lsn", PG_LSNOID, -1, 0);
@@ -121,6 +121,7 @@ catalog_park_desc(void)
 	TupleDescInitEntry(desc, 6, "unknown", TEXTARRAYOID, -1, 0);
 	TupleDescInitEntry(desc, 7, "pair", INT8OID, -1, 0);
 	TupleDescInitEntry(desc, 8, "base_key", TEXTARRAYOID, -1, 0);
+	TupleDescInitEntry(desc, 9, "before", INT2OID, -1, 0);
 	return desc;
 }
 
@@ -132,10 +133,10 @@ catalog_park(int32 target_id, int64 layout_id, int64 offset, TupleDesc desc, Tup
 
 	(void) catalog_execute_from("INSERT INTO depipe.parked_item (target_id, item, kind, lsn,"
 								" commit_time, layout_id, weight, image, unknown, pair,"
-								" base_key, batch)"
+								" base_key, batch, before)"
 								" SELECT $1, $3 OPERATOR(pg_catalog.+) r.item, 'row', r.lsn,"
 								" r.commit_time, $2, r.weight, r.image, r.unknown,"
-								" $3 OPERATOR(pg_catalog.+) r.pair, r.base_key, $3"
+								" $3 OPERATOR(pg_catalog.+) r.pair, r.base_key, $3, r.before"
 								" FROM _depipe_parked r",
 								lengthof(args),
 								args,
@@ -171,12 +172,12 @@ catalog_parked_last_item(int32 target_id)
 						1);
 }
 
-#define PARKED                                                                        \
-	"SELECT p.item, p.kind, p.lsn, p.commit_time, l.columns, p.weight, p.image,"      \
-	" p.unknown, o.image, p.base_key, p.batch FROM depipe.parked_item p"              \
-	" LEFT JOIN depipe.row_layout l USING (layout_id)"                                \
-	" LEFT JOIN depipe.parked_item o ON o.target_id OPERATOR(pg_catalog.=) $1"        \
-	" AND o.item OPERATOR(pg_catalog.=) p.pair AND o.weight OPERATOR(pg_catalog.<) 0" \
+#define PARKED                                                                           \
+	"SELECT p.item, p.kind, p.lsn, p.commit_time, l.columns, p.weight, p.image,"         \
+	" p.unknown, o.image, p.base_key, p.batch, p.before::int8 FROM depipe.parked_item p" \
+	" LEFT JOIN depipe.row_layout l USING (layout_id)"                                   \
+	" LEFT JOIN depipe.parked_item o ON o.target_id OPERATOR(pg_catalog.=) $1"           \
+	" AND o.item OPERATOR(pg_catalog.=) p.pair AND o.weight OPERATOR(pg_catalog.<) 0"    \
 	" WHERE p.target_id OPERATOR(pg_catalog.=) $1 AND p.item OPERATOR(pg_catalog.>) $2"
 
 CatalogRows *
@@ -323,20 +324,37 @@ catalog_quarantined_image(int32 target_id, ArrayType *key)
 TupleDesc
 catalog_keys_desc(void)
 {
-	TupleDesc desc = CreateTemplateTupleDesc(2);
+	TupleDesc desc = CreateTemplateTupleDesc(3);
 
 	TupleDescInitEntry(desc, 1, "key", TEXTARRAYOID, -1, 0);
 	TupleDescInitEntry(desc, 2, "present", BOOLOID, -1, 0);
+	TupleDescInitEntry(desc, 3, "sequence", INT8OID, -1, 0);
 	return desc;
 }
 
 CatalogRows *
-catalog_quarantine_supersede(int32 target_id, TupleDesc desc, Tuplestorestate *rows, uint64 nrows,
-							 bool *touched)
+catalog_quarantine_meets(int32 target_id, TupleDesc desc, Tuplestorestate *rows, uint64 nrows)
+{
+	CatalogArg args[] = {ARG_INT4(target_id)};
+
+	return catalog_execute_from(
+		"SELECT k.sequence FROM _depipe_keys k WHERE EXISTS (SELECT FROM depipe.quarantined_row q"
+		" WHERE q.target_id OPERATOR(pg_catalog.=) $1 AND " ROW_IS_KEY ")"
+		" OR EXISTS (SELECT FROM depipe.quarantined_row q"
+		" WHERE q.target_id OPERATOR(pg_catalog.=) $1 AND " PREVIOUS_IS_KEY ") ORDER BY k.sequence",
+		lengthof(args),
+		args,
+		"_depipe_keys",
+		desc,
+		rows,
+		nrows);
+}
+
+CatalogRows *
+catalog_quarantine_supersede(int32 target_id, TupleDesc desc, Tuplestorestate *rows, uint64 nrows)
 {
 	CatalogArg args[] = {ARG_INT4(target_id)};
 	CatalogRows *previous;
-	CatalogRows *kept;
 
 	previous = catalog_execute_from("DELETE FROM depipe.quarantined_row q USING _depipe_keys k"
 									" WHERE q.target_id OPERATOR(pg_catalog.=) $1"
@@ -350,17 +368,16 @@ catalog_quarantine_supersede(int32 target_id, TupleDesc desc, Tuplestorestate *r
 									desc,
 									rows,
 									nrows);
-	kept = catalog_execute_from("UPDATE depipe.quarantined_row q SET previous_key = NULL"
+	(void) catalog_execute_from("UPDATE depipe.quarantined_row q SET previous_key = NULL"
 								" FROM _depipe_keys k"
 								" WHERE q.target_id OPERATOR(pg_catalog.=) $1 AND k.present"
-								" AND " PREVIOUS_IS_KEY " RETURNING 1",
+								" AND " PREVIOUS_IS_KEY,
 								lengthof(args),
 								args,
 								"_depipe_keys",
 								desc,
 								rows,
 								nrows);
-	*touched = previous->count > 0 || kept->count > 0;
 	return previous;
 }
 

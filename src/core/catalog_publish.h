@@ -44,6 +44,7 @@ extern int64 catalog_parked_last_item(int32 target_id);
 #define PARKED_OLD_IMAGE 9 /* of the old half of a key change */
 #define PARKED_BASE_KEY 10
 #define PARKED_BATCH 11
+#define PARKED_BEFORE 12
 
 /* The first items behind this one, in order. */
 extern CatalogRows *catalog_parked(int32 target_id, int64 behind, int most);
@@ -66,13 +67,19 @@ extern int64 catalog_quarantine_count(int32 target_id);
 extern CatalogRows *catalog_quarantined_image(int32 target_id, ArrayType *key);
 
 /*
- * Delete the quarantined rows of these keys (a relation with the columns
- * "key" text[], "present" boolean); returns the previous keys of those rows.
- * Present keys are no longer anyone's previous key.  touched: were there any?
+ * Sequences, sorted, of those of the keys (a relation with the columns "key"
+ * text[], "present" boolean, "sequence" bigint) that are in quarantine, or the
+ * previous key of a row there.
+ */
+extern CatalogRows *catalog_quarantine_meets(int32 target_id, TupleDesc desc, Tuplestorestate *rows,
+											 uint64 nrows);
+
+/*
+ * Delete the quarantined rows of these keys; returns the previous keys of those
+ * rows.  Present keys are no longer anyone's previous key.
  */
 extern CatalogRows *catalog_quarantine_supersede(int32 target_id, TupleDesc desc,
-												 Tuplestorestate *rows, uint64 nrows,
-												 bool *touched);
+												 Tuplestorestate *rows, uint64 nrows);
 extern TupleDesc catalog_keys_desc(void);
 
 /*

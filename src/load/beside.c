@@ -364,8 +364,12 @@ go_on_work(void *argument)
 	Reading *reading = argument;
 
 	if (reading->position == InvalidXLogRecPtr)
-		reading->position = source_position(reading->session->control,
-											&reading->session->stop_time);
+	{
+		SourceNow now = source_now(reading->session->control);
+
+		reading->position = now.position;
+		reading->session->stop_time = now.time;
+	}
 	reading->session->stop = reading->position;
 	stream_go_on(reading->session);
 	return true;

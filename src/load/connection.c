@@ -429,37 +429,36 @@ check_password(const SourceServer *server, Connection *connection)
 #endif
 }
 
+static const char *
+timeouts_off(const Connection *connection)
+{
+	if (connection->version >= 170000)
+		return "SET transaction_timeout = 0; SET statement_timeout = 0;"
+			   " SET idle_in_transaction_session_timeout = 0; SET idle_session_timeout = 0;";
+	if (connection->version >= 140000)
+		return "SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0;"
+			   " SET idle_session_timeout = 0;";
+	return "SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0;";
+}
+
 /*
  * What a role's settings at the source say about the time of statements and
  * idleness is meant for sessions of people: a copy takes as long as it takes.
  * Texts of values are to be those that core/settings reads: the walreceiver
- * sees to dates, intervals and floats, not to money.
+ * sees to dates, intervals and floats, not to money.  From now on the source
+ * converts nothing.
  */
 static void
 prepare_session(Connection *connection)
 {
-	source_command(connection, "SET lc_monetary = 'C'", "set the locale of money");
-	source_command(
+	SourceRows *rows = source_query(
 		connection,
-		connection->version >= 170000
-			? "SET transaction_timeout = 0; SET statement_timeout = 0;"
-			  " SET idle_in_transaction_session_timeout = 0; SET idle_session_timeout = 0"
-		: connection->version >= 140000
-			? "SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0;"
-			  " SET idle_session_timeout = 0"
-			: "SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0",
-		"set timeouts");
-}
-
-/* From now on the source converts nothing. */
-static void
-take_bytes(Connection *connection)
-{
-	SourceRows *rows = source_query(connection,
-									2,
-									"SELECT pg_catalog.set_config('client_encoding', 'SQL_ASCII',"
-									" false), pg_catalog.getdatabaseencoding()",
-									"set the encoding");
+		2,
+		psprintf("SET lc_monetary = 'C'; %s"
+				 " SELECT pg_catalog.set_config('client_encoding', 'SQL_ASCII', false),"
+				 " pg_catalog.getdatabaseencoding()",
+				 timeouts_off(connection)),
+		"prepare the session");
 
 	connection->encoding = pg_char_to_encoding(rows->values[0][1]);
 	if (connection->encoding < 0)
@@ -496,7 +495,6 @@ connection_open(const SourceServer *server)
 	connection->version = walrcv_server_version(connection->walrcv);
 	connection->encoding = GetDatabaseEncoding();
 	prepare_session(connection);
-	take_bytes(connection);
 	return connection;
 }
 

@@ -201,6 +201,7 @@ look_work(void *argument)
 	Following *following = argument;
 	LoadSession *session = following->session;
 	SourceSlot *slot;
+	SourceNow now;
 
 	slot = source_slot_describe(session->control, session->stream->slot_name);
 	following->position.retained_bytes = slot->retained_bytes;
@@ -208,7 +209,9 @@ look_work(void *argument)
 	witness_mark(session);
 	if (!basis_leaves_differ(session))
 		basis_look_at_leaves(session, PG_UINT64_MAX);
-	following->position.source = source_position(session->control, &following->source_time);
+	now = source_now(session->control);
+	following->position.source = now.position;
+	following->source_time = now.time;
 	if (session->leaves_position == PG_UINT64_MAX)
 		session->leaves_position = following->position.source;
 	stream_ping(session);

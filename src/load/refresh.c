@@ -122,7 +122,7 @@ XLogRecPtr
 load_source_position(const char *server)
 {
 	Connection *connection = connection_open(source_server_open(server));
-	XLogRecPtr position = source_position(connection, NULL);
+	XLogRecPtr position = source_now(connection).position;
 
 	connection_close(connection);
 	return position;

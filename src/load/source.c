@@ -608,22 +608,34 @@ source_slot_drop(Connection *connection, const char *slot_name)
 				   "drop the slot");
 }
 
-XLogRecPtr
-source_position(Connection *connection, TimestampTz *now)
+static TimestampTz
+from_unix_microseconds(const char *text)
 {
-	SourceRows *rows = source_query(connection,
-									2,
-									"SELECT CASE WHEN pg_catalog.pg_is_in_recovery()"
-									" THEN pg_catalog.pg_last_wal_replay_lsn()"
-									" ELSE pg_catalog.pg_current_wal_flush_lsn() END,"
-									" (extract(epoch FROM pg_catalog.clock_timestamp())"
-									" * 1000000)::bigint",
-									"read the position");
+	return (TimestampTz) (strtoll(text, NULL, 10) -
+						  (int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY);
+}
 
-	if (now != NULL)
-		*now = (TimestampTz) (strtoll(rows->values[0][1], NULL, 10) -
-							  (int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY);
-	return parse_lsn(rows->values[0][0]);
+SourceNow
+source_now(Connection *connection)
+{
+	SourceNow now;
+	SourceRows *rows = source_query(
+		connection,
+		4,
+		"SELECT CASE WHEN pg_catalog.pg_is_in_recovery()"
+		" THEN pg_catalog.pg_last_wal_replay_lsn()"
+		" ELSE pg_catalog.pg_current_wal_flush_lsn() END,"
+		" (extract(epoch FROM pg_catalog.clock_timestamp()) * 1000000)::bigint,"
+		" pg_catalog.pg_is_in_recovery(),"
+		" (extract(epoch FROM pg_catalog.pg_postmaster_start_time())"
+		" * 1000000)::bigint",
+		"look at the source");
+
+	now.position = parse_lsn(rows->values[0][0]);
+	now.time = from_unix_microseconds(rows->values[0][1]);
+	now.standby = rows->values[0][2][0] == 't';
+	now.started = from_unix_microseconds(rows->values[0][3]);
+	return now;
 }
 
 /* ---- publication ---- */
@@ -760,24 +772,26 @@ source_tables_are_there(Connection *connection, List *tables, const char *public
 	" ORDER BY a.attname COLLATE \"C\") || ')' FROM pg_catalog.pg_attribute a"                   \
 	" WHERE a.attrelid = r.prrelid AND a.attnum = ANY (r.prattrs)), '')"
 
-/* Its tables now, as quoted names in order. */
+/* Its tables now, as quoted names in order, and its OID: InvalidOid, it is not there. */
 static char *
-published_tables(Connection *connection, const char *name)
+published_tables(Connection *connection, const char *name, Oid *oid)
 {
 	SourceRows *rows = source_query(
 		connection,
-		1,
+		2,
 		psprintf("SELECT pg_catalog.string_agg(%s, ', ' ORDER BY c.oid)"
+				 " FILTER (WHERE c.oid IS NOT NULL), p.oid"
 				 " FROM pg_catalog.pg_publication p"
-				 " JOIN pg_catalog.pg_publication_rel r ON r.prpubid = p.oid"
-				 " JOIN pg_catalog.pg_class c ON c.oid = r.prrelid"
-				 " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
-				 " WHERE p.pubname = %s",
+				 " LEFT JOIN pg_catalog.pg_publication_rel r ON r.prpubid = p.oid"
+				 " LEFT JOIN pg_catalog.pg_class c ON c.oid = r.prrelid"
+				 " LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
+				 " WHERE p.pubname = %s GROUP BY p.oid",
 				 connection->version < 150000 ? PUBLISHED_TABLE : PUBLISHED_TABLE PUBLISHED_COLUMNS,
 				 sql_literal(name)),
 		"look at the publication");
 
-	return rows->values[0][0] == NULL ? pstrdup("") : rows->values[0][0];
+	*oid = rows->count == 0 ? InvalidOid : strtoul(rows->values[0][1], NULL, 10);
+	return rows->count == 0 || rows->values[0][0] == NULL ? pstrdup("") : rows->values[0][0];
 }
 
 static int
@@ -818,7 +832,8 @@ source_publication_set(Connection *connection, const char *name, List *tables, b
 	List *sorted = list_copy(tables);
 	StringInfoData wanted;
 	ListCell *cell;
-	Oid oid = source_publication_oid(connection, name);
+	Oid oid;
+	char *published = published_tables(connection, name, &oid);
 
 	list_sort(sorted, compare_relids);
 	initStringInfo(&wanted);
@@ -832,8 +847,7 @@ source_publication_set(Connection *connection, const char *name, List *tables, b
 						 sql_table(table->schema_name, table->table_name),
 						 column_list(table));
 	}
-	*changed = !OidIsValid(oid) ||
-			   (wanted.len > 0 && strcmp(published_tables(connection, name), wanted.data) != 0);
+	*changed = !OidIsValid(oid) || (wanted.len > 0 && strcmp(published, wanted.data) != 0);
 	if (!OidIsValid(oid))
 	{
 		source_command(connection,

@@ -135,11 +135,15 @@ extern Oid source_publication_set(Connection *connection, const char *name, List
 extern char *source_publication_problem(Connection *connection, const char *name,
 										const SourceTable *table, List *columns, char **hint);
 
-/*
- * Position through which a stream must be read to have all that is committed
- * now, and the source's clock.
- */
-extern XLogRecPtr source_position(Connection *connection, TimestampTz *now);
+typedef struct SourceNow
+{
+	XLogRecPtr position; /* through it a stream must be read to have all that is committed now */
+	TimestampTz time;    /* by the source's clock */
+	bool standby;
+	TimestampTz started; /* its postmaster */
+} SourceNow;
+
+extern SourceNow source_now(Connection *connection);
 
 /*
  * Remove slot and publication of a server when this transaction commits; says

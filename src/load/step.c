@@ -42,10 +42,13 @@ start_work(void *argument)
 
 	if (!session->exact && !session->following)
 	{
+		SourceNow now;
+
 		witness_mark(session);
 		basis_look_at_leaves(session, PG_UINT64_MAX);
-		session->stop = source_position(session->control, &session->stop_time);
-		session->leaves_position = session->stop;
+		now = source_now(session->control);
+		session->stop = session->leaves_position = now.position;
+		session->stop_time = now.time;
 	}
 	stream_start(session);
 	return true;

@@ -347,7 +347,6 @@ stream_start(LoadSession *session)
 	session->streaming = connection_open(session->server);
 	session->streaming->keep = session->options->commit;
 	/* a bite may take long, and must not be cut off again and again */
-	source_command(session->streaming, "SET statement_timeout = 0", "set the timeout");
 	if (session->streaming->version >= 120000)
 		source_command(session->streaming,
 					   "SET wal_sender_timeout = '" SENDER_TIMEOUT "'",

@@ -35,37 +35,10 @@
 #define TRIES 50 /* times 0.1 s: our last connection may be just ending */
 #define WAIT_MS 1000
 
-/* ---- the source now ---- */
-
-typedef struct SourceNow
-{
-	bool standby;
-	XLogRecPtr flushed;
-	TimestampTz started;
-} SourceNow;
-
-static SourceNow
-look_at_source(LoadSession *session)
-{
-	SourceNow now;
-	SourceRows *rows = source_query(session->control,
-									2,
-									"SELECT pg_catalog.pg_is_in_recovery(),"
-									" (extract(epoch FROM pg_catalog.pg_postmaster_start_time())"
-									" * 1000000)::bigint",
-									"look at the source");
-
-	now.standby = rows->values[0][0][0] == 't';
-	now.started = (TimestampTz) (strtoll(rows->values[0][1], NULL, 10) -
-								 (int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY);
-	now.flushed = source_position(session->control, NULL);
-	return now;
-}
-
 void
 witness_begin(LoadSession *session)
 {
-	session->source_started = look_at_source(session).started;
+	session->source_started = source_now(session->control).started;
 }
 
 /* As far as anything of the source is in a table here, or was passed over. */
@@ -157,16 +130,16 @@ witness_problem(LoadSession *session, const SourceSlot *slot)
 {
 	Stream *stream = session->stream;
 	const SourceCommit *commit = &stream->commit;
-	SourceNow now = look_at_source(session);
+	SourceNow now = source_now(session->control);
 	XLogRecPtr newest = newest_position(session);
 
 	session->source_started = now.started;
 	/* a standby may replay again what it has replayed before */
-	if (!now.standby && now.flushed < newest)
+	if (!now.standby && now.position < newest)
 		return psprintf("server \"%s\" was put back to an earlier state:"
 						" it is at %X/%X, behind %X/%X as applied here",
 						session->server->name,
-						LSN_FORMAT_ARGS(now.flushed),
+						LSN_FORMAT_ARGS(now.position),
 						LSN_FORMAT_ARGS(newest));
 	if (now.started == stream->source_started || commit->lsn == InvalidXLogRecPtr)
 		return NULL;

@@ -408,6 +408,33 @@ merge_sql(ApplyTable *table, bool with_deletions)
 	return sql.data;
 }
 
+static char *
+check_sql(Target *target, Delta *delta)
+{
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "MERGE INTO %s t USING (SELECT d._depipe_before, ", target->display);
+	sql_append_columns(&sql, delta->columns, "d");
+	appendStringInfo(&sql, " FROM %s d WHERE NOT d._depipe_replaced) d ON ", delta->name);
+	append_key_match(&sql, delta);
+	append_check_matched(&sql, delta);
+	append_check_not_matched(&sql, delta);
+	return sql.data;
+}
+
+void
+apply_check_keys(Target *target, Delta *delta, Snapshot snapshot)
+{
+	ApplyTable table = {.target = target, .delta = delta};
+
+	if (!delta->checked || delta->nkeys == 0 || delta->nrows == 0)
+		return;
+	delta_register(delta);
+	apply_uncounted(&table, check_sql(target, delta), SKIP_NONE, snapshot);
+	delta_unregister(delta);
+}
+
 /* Deletions only, or with all_keys every key of the delta. */
 static char *
 delete_sql(Target *target, Delta *delta, bool all_keys)

@@ -59,6 +59,12 @@ extern void apply_uncounted(ApplyTable *table, const char *sql, int skip, Snapsh
 extern bool apply_is_always_identity(Delta *delta, int column);
 
 /*
+ * Verify what rows that are not written say of their keys; the delta is not
+ * registered.  Raises as apply_all() does where it is not so.
+ */
+extern void apply_check_keys(Target *target, Delta *delta, Snapshot snapshot);
+
+/*
  * Why a key of the delta was found against what its changes say, when the last
  * error was that; else NULL.  Asked once.
  */

@@ -36,6 +36,21 @@
 
 #define ROOM_CHECK_EVERY 256 /* rows */
 
+/* What a row that is folded once more says of its key; before: what its batch said. */
+static DeltaClaim
+claim_of(int before)
+{
+	switch (before)
+	{
+		case BEFORE_NONE:
+			return CLAIM_ABSENT;
+		case BEFORE_SAME:
+			return CLAIM_PRESENT;
+		default:
+			return CLAIM_NOTHING;
+	}
+}
+
 /* Names of columns, as a text array; NULL for none. */
 static Datum
 column_names(Delta *delta, const Bitmapset *columns, bool *isnull)
@@ -64,8 +79,8 @@ put_parked(DeltaReader *reader, Tuplestorestate *rows, TupleDesc desc)
 {
 	Delta *delta = reader->delta;
 	const PartialRow *partial = reader->partial;
-	Datum row[8];
-	bool row_nulls[8] = {false};
+	Datum row[9];
+	bool row_nulls[9] = {false};
 
 	row[0] = Int64GetDatum(reader->sequence);
 	row[1] = LSNGetDatum(reader->lsn);
@@ -80,6 +95,8 @@ put_parked(DeltaReader *reader, Tuplestorestate *rows, TupleDesc desc)
 	row_nulls[7] = (partial == NULL);
 	if (partial != NULL)
 		row[7] = PointerGetDatum(delta_row_key(delta, partial->base_values, partial->base_nulls));
+	row[8] = Int16GetDatum(reader->before);
+	row_nulls[8] = (reader->before == BEFORE_UNKNOWN);
 	tuplestore_putvalues(rows, desc, row, row_nulls);
 }
 
@@ -302,6 +319,14 @@ read_bases(ParkedRows *parked, int64 batch, int64 behind)
 	MemoryContextDelete(piece);
 }
 
+static DeltaClaim
+parked_claim(CatalogRows *rows, uint64 row)
+{
+	return catalog_isnull(rows, row, PARKED_BEFORE)
+			   ? CLAIM_NOTHING
+			   : claim_of((int) catalog_int8(rows, row, PARKED_BEFORE));
+}
+
 static void
 replay_row(ParkedRows *parked, uint64 row)
 {
@@ -318,6 +343,7 @@ replay_row(ParkedRows *parked, uint64 row)
 
 	into->lsn = catalog_lsn(rows, row, PARKED_LSN);
 	into->time = catalog_time(rows, row, PARKED_TIME);
+	into->claim = parked_claim(rows, row);
 	read_parked(parked, rows, row, PARKED_IMAGE, values, nulls, &unknown);
 	if (into->nkeys == 0)
 		delta_append(into, weight, values, nulls);
@@ -329,6 +355,8 @@ replay_row(ParkedRows *parked, uint64 row)
 			delta_delete(into, values, nulls);
 		if (!read_old_half(parked, rows, row, old_values, old_nulls))
 			old_values = NULL;
+		else
+			into->claim = CLAIM_NOTHING;
 		base = base_of(parked, catalog_int8(rows, row, PARKED_ITEM));
 		if (base != NULL)
 			fold_upsert_based(into, values, nulls, base, old_values, old_nulls);
@@ -430,6 +458,7 @@ park_take(Target *target, Delta *into)
 	MemoryContextDelete(row_context);
 	MemoryContextDelete(parked.piece);
 	MemoryContextDelete(parked.context);
+	into->claim = CLAIM_NOTHING;
 	catalog_parked_delete(target->id);
 }
 
@@ -464,9 +493,7 @@ fold_row_onto(DeltaReader *reader, DeltaOldKeys *old_keys, FoldBase *base, Delta
 
 	into->lsn = reader->lsn;
 	into->time = reader->time;
-	into->claim = reader->before == BEFORE_NONE
-					  ? CLAIM_ABSENT
-					  : (reader->before == BEFORE_SAME ? CLAIM_PRESENT : CLAIM_NOTHING);
+	into->claim = claim_of(reader->before);
 	if (into->nkeys == 0)
 		delta_append(into, reader->weight, reader->values, reader->nulls);
 	else if (reader->weight < 0)

@@ -301,7 +301,11 @@ static bool
 look_at_quarantine(void *argument)
 {
 	ItemState *state = argument;
+	ListCell *cell;
 
+	quarantine_forget_claims(state->item->target, state->item->delta);
+	foreach(cell, state->set_aside)
+		quarantine_forget_claims(state->item->target, ((SetAside *) lfirst(cell))->rows);
 	quarantine_supersede(state->item->target, state->item->delta, true);
 	return false;
 }
@@ -525,6 +529,34 @@ publish_pass(Pass *pass)
 	pass->gating = NULL;
 }
 
+/*
+ * A row that is set aside is not written, but what was said of its key must be
+ * so.  Deltas of one table have one name: where this fails, the item is decided
+ * and its delta is not read by SQL any more.
+ */
+static void
+check_set_aside(Pass *pass)
+{
+	ListCell *cell;
+	ListCell *aside;
+
+	foreach(cell, pass->states)
+	{
+		ItemState *state = lfirst(cell);
+
+		if (state->set_aside == NIL)
+			continue;
+		pass->current = &state->table;
+		delta_unregister(state->item->delta);
+		foreach(aside, state->set_aside)
+			apply_check_keys(state->item->target,
+							 ((SetAside *) lfirst(aside))->rows,
+							 pass->snapshot);
+		delta_register(state->item->delta);
+	}
+	pass->current = NULL;
+}
+
 static bool
 pass_work(void *argument)
 {
@@ -536,6 +568,7 @@ pass_work(void *argument)
 
 	INSTR_TIME_SET_CURRENT(start);
 	(void) apply_unexpected();
+	check_set_aside(pass);
 	tables = apply_tables(pass->states, &pass->current);
 	apply_all(tables, pass->snapshot, &pass->current);
 	CommandCounterIncrement();

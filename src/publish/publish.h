@@ -107,10 +107,15 @@ extern void quarantine_store(Target *target, Delta *rows, const FailedRow *faile
 							 int64 run_id);
 
 /*
+ * Of keys in quarantine the target has an earlier row, or none: what the delta
+ * says of the rows that such keys had is not verified.  Before they are superseded.
+ */
+extern void quarantine_forget_claims(Target *target, Delta *delta);
+
+/*
  * The delta's rows are newer than quarantined rows of the same key: forget
  * those.  The first call for a delta adds deletions of rows that they had left
- * in the target.  What is in quarantine is not in the target, so that of a delta that
- * meets some the keys are not checked.
+ * in the target.
  */
 extern void quarantine_supersede(Target *target, Delta *delta, bool first);
 

@@ -113,18 +113,45 @@ delta_keys(Delta *delta, TupleDesc desc, uint64 *count)
 	*count = 0;
 	while (delta_read_next(reader))
 	{
-		Datum row[2];
-		bool nulls[2] = {false, false};
+		Datum row[3];
+		bool nulls[3] = {false};
 
 		if (reader->replaced)
 			continue;
 		row[0] = PointerGetDatum(delta_row_key(delta, reader->values, reader->nulls));
 		row[1] = BoolGetDatum(reader->weight > 0);
+		row[2] = Int64GetDatum(reader->sequence);
 		tuplestore_putvalues(keys, desc, row, nulls);
 		(*count)++;
 	}
 	delta_read_end(reader);
 	return keys;
+}
+
+/*
+ * Of keys that are in quarantine the target has an earlier row, or none: what
+ * the source says of them is not so here.
+ */
+void
+quarantine_forget_claims(Target *target, Delta *delta)
+{
+	TupleDesc desc = catalog_keys_desc();
+	Tuplestorestate *keys;
+	uint64 count;
+	CatalogRows *met;
+	int64 *sequences;
+
+	if (delta->nkeys == 0 || !delta->checked || quarantine_count(target->id) == 0)
+		return;
+	keys = delta_keys(delta, desc, &count);
+	met = catalog_quarantine_meets(target->id, desc, keys, count);
+	tuplestore_end(keys);
+	if (met->count == 0)
+		return;
+	sequences = palloc(sizeof(int64) * met->count);
+	for (uint64 i = 0; i < met->count; i++)
+		sequences[i] = catalog_int8(met, i, 1);
+	delta_forget_before(delta, sequences, (int) met->count);
 }
 
 void
@@ -134,7 +161,6 @@ quarantine_supersede(Target *target, Delta *delta, bool first)
 	Tuplestorestate *keys;
 	uint64 count;
 	CatalogRows *previous;
-	bool touched;
 	ImageReader *reader;
 	Datum *values;
 	bool *nulls;
@@ -144,10 +170,8 @@ quarantine_supersede(Target *target, Delta *delta, bool first)
 	if (delta->nkeys == 0 || quarantine_count(target->id) == 0)
 		return;
 	keys = delta_keys(delta, desc, &count);
-	previous = catalog_quarantine_supersede(target->id, desc, keys, count, &touched);
+	previous = catalog_quarantine_supersede(target->id, desc, keys, count);
 	tuplestore_end(keys);
-	if (touched)
-		delta->checked = false;
 	if (!first)
 		return;
 
@@ -302,6 +326,7 @@ quarantine_take_retries(Target *target, Delta *into)
 				   &unknown);
 		into->lsn = catalog_lsn(rows, i, 4);
 		into->time = catalog_time(rows, i, 5);
+		into->claim = CLAIM_NOTHING;
 		previous = catalog_datum(rows, i, 3, &isnull);
 		if (!isnull)
 			image_read_key(reader, DatumGetArrayTypeP(previous), old_values, old_nulls);

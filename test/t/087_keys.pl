@@ -102,13 +102,14 @@ is_same($source, $warehouse, $_, 'the same equality, or a finer one') foreach qw
 
 sub stopped
 {
-	my ($name, $pattern, $text) = @_;
+	my ($name, $pattern, $text, @mended) = @_;
 	my $result = refresh($warehouse, 'raw.*');
 
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
 	is(state_of($warehouse, "raw.$name"), 'needs_resync', "$text: stops");
 	like(at_warehouse("SELECT reason FROM depipe.loads WHERE target = 'raw.$name'"), $pattern, "$text: the reason");
 	is($result->{'raw.beside'}{status}, 'succeeded', "$text: the other one goes on");
+	at_source(@mended) if @mended;
 	at_warehouse("SELECT depipe.resync('raw.$name')");
 	refresh($warehouse, 'raw.*');
 	is_same($source, $warehouse, $_, "$text: after the resync") foreach ($name, 'beside');
@@ -151,7 +152,69 @@ foreach my $referenced (0, 1)
 	refresh($warehouse, 'raw.*');
 	is_same($source, $warehouse, 'plain', "$what: usual changes");
 }
-at_warehouse('DROP TABLE public.refers', 'ALTER TABLE raw.plain ALTER k TYPE public.citext');
+at_warehouse('DROP TABLE public.refers');
+
+# the same of changes that were parked
+sub parked
+{
+	at_warehouse(q{SELECT depipe.pause('by hand', 'raw.plain')});
+	at_source(@_);
+	refresh($warehouse, 'raw.*');
+	cmp_ok(at_warehouse(q{SELECT parked FROM depipe.breakers WHERE target = 'raw.plain'}), '>', 0, 'parked');
+	at_warehouse(q{SELECT depipe.resume('raw.plain')});
+	at_source($beside);
+	return;
+}
+
+at_source("DELETE FROM plain WHERE k = 'own'", "INSERT INTO plain VALUES ('k2', 2)");
+refresh($warehouse, 'raw.*');
+at_warehouse("INSERT INTO raw.plain VALUES ('own', 1)");
+parked("INSERT INTO plain VALUES ('own', 2)");
+stopped('plain', $there, 'parked: a key that is there already');
+at_warehouse("DELETE FROM raw.plain WHERE k = 'k1'");
+parked("UPDATE plain SET v = 100 WHERE k = 'k1'");
+stopped('plain', $missing, 'parked: an update of a row that is not there');
+at_warehouse("DELETE FROM raw.plain WHERE k = 'k2'");
+parked("UPDATE plain SET v = 5 WHERE k = 'k1'", "DELETE FROM plain WHERE k = 'k2'");
+stopped('plain', $missing, 'parked: a deletion of a row that is not there');
+parked("DELETE FROM plain WHERE k IN ('own', 'k1')", "INSERT INTO plain VALUES ('k2', 2), ('k1', 1)", "UPDATE plain SET k = 'k0' WHERE k = 'k2'",
+	"BEGIN; DELETE FROM plain WHERE k = 'k3'; INSERT INTO plain VALUES ('k3', 33); COMMIT", "UPDATE plain SET k = 'k2' WHERE k = 'k0'");
+refresh($warehouse, 'raw.*');
+is(state_of($warehouse, 'raw.plain'), 'streaming', 'parked: usual changes');
+is_same($source, $warehouse, 'plain', 'parked: usual changes');
+
+# of rows that are set aside, and of those that come with a row in quarantine
+at_warehouse(q{SELECT depipe.add_constraint('raw.plain', depipe.satisfies('v < 1000'), name => 'small', on_violation => 'quarantine')});
+at_warehouse("INSERT INTO raw.plain VALUES ('own', 1)");
+at_source("INSERT INTO plain VALUES ('own', 2000)", $beside);
+stopped('plain', $there, 'set aside: a key that is there already', "UPDATE plain SET v = 2 WHERE k = 'own'");
+at_warehouse("DELETE FROM raw.plain WHERE k = 'k1'");
+at_source("UPDATE plain SET v = 2000 WHERE k = 'k1'", $beside);
+stopped('plain', $missing, 'set aside: an update of a row that is not there', "UPDATE plain SET v = 1 WHERE k = 'k1'");
+foreach my $first ("INSERT INTO plain VALUES ('bad', 3000)", "UPDATE plain SET k = 'bad', v = 3000 WHERE k = 'k5'")
+{
+	foreach my $then ("UPDATE plain SET v = 3001 WHERE k = 'bad'", "UPDATE plain SET v = 5 WHERE k = 'bad'",
+		"DELETE FROM plain WHERE k = 'bad'", "UPDATE plain SET k = 'k55', v = 6 WHERE k = 'bad'", "UPDATE plain SET k = 'k5', v = 6 WHERE k = 'bad'")
+	{
+		next if $first =~ /^INSERT/ && $then =~ /'k5',/; # it is there
+		at_source($first);
+		refresh($warehouse, 'raw.*');
+		is_value($warehouse, q{SELECT count(*) FROM depipe.quarantined(NULL::raw.plain)}, 1, "$first: in quarantine");
+		at_warehouse("INSERT INTO raw.plain VALUES ('mine', 1)");
+		at_source($then, "INSERT INTO plain VALUES ('mine', 2)", $beside);
+		stopped('plain', $there, "$first, $then: a key that is there already",
+			"DELETE FROM plain WHERE k IN ('bad', 'mine', 'k5', 'k55')", "INSERT INTO plain VALUES ('k5', 5)");
+		at_source($first);
+		refresh($warehouse, 'raw.*');
+		at_source($then, 'UPDATE plain SET v = v + 1 WHERE v < 900', "DELETE FROM plain WHERE k = 'k6'", "INSERT INTO plain VALUES ('k6', 6)");
+		refresh($warehouse, 'raw.*');
+		is(state_of($warehouse, 'raw.plain'), 'streaming', "$first, $then: usual changes");
+		at_source("DELETE FROM plain WHERE k IN ('bad', 'k5', 'k55')", "INSERT INTO plain VALUES ('k5', 5)");
+		refresh($warehouse, 'raw.*');
+		is_same($source, $warehouse, 'plain', "$first, $then: usual changes");
+	}
+}
+at_warehouse(q{SELECT depipe.drop_constraint('raw.plain', 'small')}, 'ALTER TABLE raw.plain ALTER k TYPE public.citext');
 at_source("BEGIN; INSERT INTO plain VALUES ('x', 1); INSERT INTO plain VALUES ('X', 2); DELETE FROM plain WHERE k = 'X'; COMMIT", $beside);
 refresh($warehouse, 'raw.*');
 is(state_of($warehouse, 'raw.plain'), 'needs_resync', 'a key that was made coarser later');
