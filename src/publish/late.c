@@ -13,7 +13,8 @@
  *						checks rows that the transaction has written again.
  *	those of others		the rows that the delta removes or replaces were saved; rows
  *						elsewhere that refer to one of them, and find no other now,
- *						are dangling.
+ *						are dangling: they are deleted or changed as the foreign key
+ *						says, or an error.
  *
  * All of it is in the pass, before the gate looks at the tables.
  *
@@ -153,6 +154,7 @@ typedef struct Referencing
 	char *now;     /* condition on f (as c) and p, a row of the parent */
 	char *same;    /* condition on f and c, a dangling row */
 	char action;   /* on deletion */
+	char *set;     /* on deletion: "ref = NULL, ..." or "ref = DEFAULT, ..." */
 } Referencing;
 
 static char *
@@ -173,7 +175,11 @@ static const char referencing_sql[] =
 	"SELECT k.conname, k.conrelid::pg_catalog.oid, k.confrelid::pg_catalog.oid, k.confdeltype,"
 	" pg_catalog.string_agg(pg_catalog.format('f.%I', a.attname), ', ')," MATCH("s", "f") "," MATCH(
 		"p", "c") ", pg_catalog.string_agg(pg_catalog.format('f.%I IS NOT DISTINCT FROM c.%I',"
-				  " a.attname, a.attname), ' AND ')"
+				  " a.attname, a.attname), ' AND '),"
+				  " pg_catalog.string_agg(pg_catalog.format('%I = %s', a.attname,"
+				  " CASE k.confdeltype WHEN 'd' THEN 'DEFAULT' ELSE 'NULL' END), ', ')"
+				  " FILTER (WHERE k.confdelsetcols IS NULL OR a.attnum" EQUALS
+				  "ANY (k.confdelsetcols))"
 				  " FROM pg_catalog.pg_constraint k,"
 				  " LATERAL ROWS FROM (pg_catalog.unnest(k.conkey), pg_catalog.unnest(k.confkey),"
 				  " pg_catalog.unnest(k.conpfeqop)) u(fk, pk, op)"
@@ -185,7 +191,7 @@ static const char referencing_sql[] =
 				  " SELECT x.relid::pg_catalog.oid FROM pg_catalog.pg_partition_tree($1) x))"
 				  " AND a.attrelid" EQUALS "k.conrelid AND a.attnum" EQUALS "u.fk"
 				  " AND b.attrelid" EQUALS "k.confrelid AND b.attnum" EQUALS "u.pk"
-				  " GROUP BY k.oid, k.conname, k.conrelid, k.confrelid, k.confdeltype";
+				  " GROUP BY k.oid, k.conname, k.conrelid, k.confrelid, k.confdeltype, k.confdelsetcols";
 
 /* Foreign keys that point at the target or at a partition of it, as they were declared. */
 static List *
@@ -217,6 +223,7 @@ find_referencing(Oid relid)
 		one->saved = text_of(row, 6);
 		one->now = text_of(row, 7);
 		one->same = text_of(row, 8);
+		one->set = text_of(row, 9);
 		found = lappend(found, one);
 	}
 	return found;
@@ -241,17 +248,32 @@ query_as(Oid role, const char *sql, const char *name)
 
 /* As the server does it: as the owner of the table that refers. */
 static void
-delete_dangling(const Referencing *one)
+act_on_dangling(const Referencing *one)
 {
+	bool deletes = one->action == FKCONSTR_ACTION_CASCADE;
 	Identity identity;
+	int result;
 
 	identity_become(one->owner, &identity);
-	if (SPI_execute(
-			psprintf("DELETE FROM %s f USING " DANGLING " c WHERE %s", one->table, one->same),
-			false,
-			0) != SPI_OK_DELETE)
-		elog(ERROR, "could not delete rows of %s", one->table);
+	result = SPI_execute(deletes ? psprintf("DELETE FROM %s f USING " DANGLING " c WHERE %s",
+											one->table,
+											one->same)
+								 : psprintf("UPDATE %s f SET %s FROM " DANGLING " c WHERE %s",
+											one->table,
+											one->set,
+											one->same),
+						 false,
+						 0);
+	if (result != (deletes ? SPI_OK_DELETE : SPI_OK_UPDATE))
+		elog(ERROR, "could not change rows of %s", one->table);
 	identity_restore(&identity);
+}
+
+static bool
+has_action(const Referencing *one)
+{
+	return one->action == FKCONSTR_ACTION_CASCADE || one->action == FKCONSTR_ACTION_SETNULL ||
+		   one->action == FKCONSTR_ACTION_SETDEFAULT;
 }
 
 static void
@@ -274,7 +296,7 @@ check_referencing(ApplyTable *table, const Referencing *one)
 						  one->now),
 				 DANGLING) == 0)
 		return;
-	if (one->action != FKCONSTR_ACTION_CASCADE)
+	if (!has_action(one))
 		ereport(ERROR,
 				(errcode(ERRCODE_FOREIGN_KEY_VIOLATION),
 				 errmsg("update or delete on table %s violates foreign key constraint \"%s\" on"
@@ -282,7 +304,7 @@ check_referencing(ApplyTable *table, const Referencing *one)
 						one->parent,
 						one->name,
 						one->table)));
-	delete_dangling(one);
+	act_on_dangling(one);
 	MemoryContextSwitchTo(context);
 	CommandCounterIncrement();
 }

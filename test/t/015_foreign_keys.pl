@@ -58,10 +58,13 @@ at_warehouse(
 		own text DEFAULT 'fresh', twice int GENERATED ALWAYS AS (place * 2) STORED)},
 	'CREATE TABLE raw.guest (id int PRIMARY KEY, seat_id int REFERENCES raw.seat)',
 	'CREATE TABLE public.note (seat_id int REFERENCES raw.seat ON DELETE CASCADE)',
+	'CREATE TABLE public.empty_note (id int, seat_id int REFERENCES raw.seat ON DELETE SET NULL)',
+	'CREATE TABLE public.other_note (id int, seat_id int DEFAULT 6 REFERENCES raw.seat ON DELETE SET DEFAULT)',
 	'CREATE TABLE public.by_place (place int REFERENCES raw.seat (place))');
 load(qw(seat guest));
 all_same('copy', qw(seat guest));
-at_warehouse(q{UPDATE raw.seat SET own = 'kept ' || id}, 'INSERT INTO public.note VALUES (1), (2), (5)', 'INSERT INTO public.by_place VALUES (1)');
+at_warehouse(q{UPDATE raw.seat SET own = 'kept ' || id}, 'INSERT INTO public.note VALUES (1), (2), (5)',
+	(map { "INSERT INTO public.${_}_note VALUES (1, 1), (2, 5), (3, NULL)" } qw(empty other)), 'INSERT INTO public.by_place VALUES (1)');
 at_source('BEGIN', 'UPDATE seat SET place = -1 WHERE id = 1', 'UPDATE seat SET place = 1 WHERE id = 2',
 	'UPDATE seat SET place = 2 WHERE id = 1', "INSERT INTO seat VALUES (7, 7)", 'COMMIT');
 all_same('places change', qw(seat guest));
@@ -71,6 +74,9 @@ at_source('BEGIN', 'UPDATE seat SET place = 50 WHERE id = 5', 'INSERT INTO seat 
 	'UPDATE seat SET place = 4, id = 9 WHERE id = 4 AND false', 'DELETE FROM seat WHERE id = 5', 'COMMIT');
 all_same('a place is handed on, and its row deleted', qw(seat guest));
 is_value($warehouse, 'SELECT string_agg(seat_id::text, $$ $$) FROM public.note', '1 2', 'what a deletion cascades to');
+is_value($warehouse, q{SELECT string_agg(format('%s=%s', id, seat_id), ' ' ORDER BY id) FROM public.empty_note}, '1=1 2= 3=', 'what it sets to null');
+is_value($warehouse, q{SELECT string_agg(format('%s=%s', id, seat_id), ' ' ORDER BY id) FROM public.other_note}, '1=1 2=6 3=', 'what it sets to a default');
+at_warehouse('DELETE FROM public.other_note');
 at_source('UPDATE seat SET place = 60 WHERE place = 1', 'UPDATE seat SET place = 3000 + place WHERE place IN (2, 3)');
 my $result = refresh($warehouse, 'raw.seat');
 is($result->{'raw.seat'}{status}, 'failed', 'a value that somebody refers to stays');
