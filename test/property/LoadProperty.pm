@@ -924,7 +924,8 @@ sub again
 
 	$self->statement("SELECT depipe.drop_load('raw.$load', drop_table => " . one('true', 'false') . ')');
 	$self->source_transaction for 1 .. one(0, 2);
-	$self->statement('SET array_nulls = on; ' . $self->create_load($load)); # no definition is made while it is off
+	$self->statement('SET array_nulls = on; SET standard_conforming_strings = on'); # else no definition is made
+	$self->statement($self->create_load($load));
 	return;
 }
 
