@@ -434,10 +434,21 @@ sub drop_column
 	return;
 }
 
+# Statements that add the columns again that were added to a table: queries with * have them.
+sub added_columns
+{
+	my ($self, $table) = @_;
+
+	return $self->must('warehouse', qq{SELECT COALESCE(string_agg(format('ALTER TABLE src.%I ADD COLUMN IF NOT EXISTS %I %s;',
+		'$table', attname, format_type(atttypid, atttypmod)), ' ' ORDER BY attnum), '') FROM pg_attribute
+		WHERE attrelid = 'src.$table'::regclass AND NOT attisdropped AND attname LIKE 'more%'})->[0] // '';
+}
+
 sub alter
 {
 	my ($self) = @_;
 	my $n = ++$self->{altered};
+	my $added = $self->added_columns('inh');
 	my $statement = one(
 		"ALTER TABLE src." . one(@TABLES) . " ADD COLUMN more_$n " . one('integer', 'text DEFAULT \'n\'', 'ext.citext'),
 		"CREATE TABLE src.part_x PARTITION OF src.part FOR VALUES IN (7)",
@@ -448,7 +459,7 @@ sub alter
 		'CREATE OR REPLACE VIEW src.v AS SELECT id, b AS a, a AS b, c, d FROM src.t',
 		'CREATE OR REPLACE VIEW src.v AS SELECT id, a, b, c, d FROM src.t WHERE a IS NOT NULL',
 		"DROP VIEW src.v; CREATE VIEW src.v AS SELECT d, c, b, a, id FROM src.u",
-		"DROP TABLE src.inh CASCADE; CREATE TABLE src.inh (d text, more_0 integer, c ext.citext, b integer, a integer, id integer);"
+		"DROP TABLE src.inh CASCADE; CREATE TABLE src.inh (d text, more_0 integer, c ext.citext, b integer, a integer, id integer); $added"
 		  . ' CREATE TABLE src.inh_1 (more text) INHERITS (src.inh)',
 		'CREATE FUNCTION src.upper(ext.citext) RETURNS text LANGUAGE sql AS $$ SELECT NULL::text $$',
 		'DROP FUNCTION IF EXISTS src.upper(ext.citext)',
