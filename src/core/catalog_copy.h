@@ -31,14 +31,15 @@ extern char *copy_unwanted(int32 target_id);
 extern bool copy_join_stream(int32 target_id, XLogRecPtr position);
 
 /*
- * Columns of copies_waiting(): loads of a server that are due to be copied and
- * that nobody copies.
+ * Columns of copies_waiting(): loads of a server that are to be copied and that
+ * nobody copies; also those that are not due, for they have failed before.
  */
 #define WAITING_TARGET_ID 1
 #define WAITING_SCHEMA 2
 #define WAITING_TABLE 3
 #define WAITING_RELID 4
 #define WAITING_FAILURES 5
+#define WAITING_IS_DUE 6
 
 extern CatalogRows *copies_waiting(const char *server_name);
 

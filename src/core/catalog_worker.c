@@ -197,10 +197,12 @@ names_of(const CatalogRows *rows)
  * A load that streams goes on, whatever its table waits for: its rows are
  * parked.  A copy is not begun for nothing.
  */
-#define LOAD_WAITS_UNTIL                                                        \
-	"CASE WHEN s.state OPERATOR(pg_catalog.<>) 'streaming' THEN GREATEST("      \
-	"u.retry_at, " LOAD_HELD_UNTIL ", CASE b.state WHEN 'open' THEN b.retry_at" \
-	" WHEN 'forced_open' THEN COALESCE(b.until, 'infinity') END) END"
+#define COPY_BARRED_UNTIL                                                    \
+	"GREATEST(" LOAD_HELD_UNTIL ", CASE b.state WHEN 'open' THEN b.retry_at" \
+	" WHEN 'forced_open' THEN COALESCE(b.until, 'infinity') END)"
+#define LOAD_WAITS_UNTIL                                                   \
+	"CASE WHEN s.state OPERATOR(pg_catalog.<>) 'streaming' THEN GREATEST(" \
+	"u.retry_at, " COPY_BARRED_UNTIL ") END"
 
 #define LOAD_AT "COALESCE(GREATEST(v.retry_at, " LOAD_WAITS_UNTIL "), '-infinity')"
 #define LOAD_LAG_AT                                                                  \
@@ -301,12 +303,13 @@ servers_next(void)
 CatalogRows *
 copies_waiting(const char *server_name)
 {
-	return CATALOG_EXECUTE("SELECT l.target_id, l.source_schema::text, l.source_table::text,"
-						   " COALESCE(p.relid, 0), COALESCE(u.failures, 0)" COPIES_TO_RUN
-						   " AND " IS_DUE(COPY_AT) " AND l.server_name OPERATOR(pg_catalog.=)"
-												   " $1::name AND" IS_UNCLAIMED
-												   " ORDER BY l.target_id",
-						   ARG_TEXT(server_name));
+	return CATALOG_EXECUTE(
+		"SELECT l.target_id, l.source_schema::text, l.source_table::text,"
+		" COALESCE(p.relid, 0), COALESCE(u.failures, 0), " IS_DUE(COPY_AT) COPIES_TO_RUN
+		" AND " IS_DUE("COALESCE(" COPY_BARRED_UNTIL
+					   ", '-infinity')") " AND l.server_name OPERATOR(pg_catalog.=)"
+										 " $1::name AND" IS_UNCLAIMED " ORDER BY l.target_id",
+		ARG_TEXT(server_name));
 }
 
 CatalogRows *

@@ -83,6 +83,7 @@ waiting_candidates(const char *server)
 		candidate->source_table = catalog_text(rows, i, WAITING_TABLE);
 		candidate->relid = catalog_oid(rows, i, WAITING_RELID);
 		candidate->failures = catalog_int4(rows, i, WAITING_FAILURES);
+		candidate->due = catalog_bool(rows, i, WAITING_IS_DUE);
 		candidates = lappend(candidates, candidate);
 	}
 	return candidates;
@@ -123,6 +124,21 @@ has_failed(const List *group)
 
 	foreach(cell, group)
 		if (((CopyCandidate *) lfirst(cell))->failures > 0)
+			return true;
+	return false;
+}
+
+/*
+ * One that is due brings the others along: those that refer to each other would
+ * else be tried one by one for ever, and fail.
+ */
+static bool
+is_due(const List *group)
+{
+	ListCell *cell;
+
+	foreach(cell, group)
+		if (((CopyCandidate *) lfirst(cell))->due)
 			return true;
 	return false;
 }
@@ -172,6 +188,8 @@ choose_tables(LoadSession *session)
 		ListCell *other;
 		List *tasks;
 
+		if (!is_due(group))
+			continue;
 		foreach(other, group)
 			size += ((CopyCandidate *) lfirst(other))->size;
 		count += list_length(group);

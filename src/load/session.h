@@ -285,6 +285,7 @@ typedef struct CopyCandidate
 	char *source_schema;
 	char *source_table;
 	int failures; /* in a row */
+	bool due;     /* not waiting after a failure; beside the stream only */
 	int64 size;   /* at the source, in bytes */
 } CopyCandidate;
 

@@ -174,24 +174,24 @@ text_of(uint64 row, int column)
 static const char referencing_sql[] =
 	"SELECT k.conname, k.conrelid::pg_catalog.oid, k.confrelid::pg_catalog.oid, k.confdeltype,"
 	" pg_catalog.string_agg(pg_catalog.format('f.%I', a.attname), ', ')," MATCH("s", "f") "," MATCH(
-		"p", "c") ", pg_catalog.string_agg(pg_catalog.format('f.%I IS NOT DISTINCT FROM c.%I',"
-				  " a.attname, a.attname), ' AND '),"
-				  " pg_catalog.string_agg(pg_catalog.format('%I = %s', a.attname,"
-				  " CASE k.confdeltype WHEN 'd' THEN 'DEFAULT' ELSE 'NULL' END), ', ')"
-				  " FILTER (WHERE k.confdelsetcols IS NULL OR a.attnum" EQUALS
-				  "ANY (k.confdelsetcols))"
-				  " FROM pg_catalog.pg_constraint k,"
-				  " LATERAL ROWS FROM (pg_catalog.unnest(k.conkey), pg_catalog.unnest(k.confkey),"
-				  " pg_catalog.unnest(k.conpfeqop)) u(fk, pk, op)"
-				  " JOIN pg_catalog.pg_operator o ON o.oid" EQUALS "u.op"
-				  " JOIN pg_catalog.pg_namespace n ON n.oid" EQUALS "o.oprnamespace,"
-				  " pg_catalog.pg_attribute a, pg_catalog.pg_attribute b"
-				  " WHERE k.contype" EQUALS "'f' AND k.conparentid" EQUALS "0"
-				  " AND k.confrelid" EQUALS "ANY (ARRAY(SELECT $1 UNION ALL"
-				  " SELECT x.relid::pg_catalog.oid FROM pg_catalog.pg_partition_tree($1) x))"
-				  " AND a.attrelid" EQUALS "k.conrelid AND a.attnum" EQUALS "u.fk"
-				  " AND b.attrelid" EQUALS "k.confrelid AND b.attnum" EQUALS "u.pk"
-				  " GROUP BY k.oid, k.conname, k.conrelid, k.confrelid, k.confdeltype, k.confdelsetcols";
+		"p",
+		"c") ", pg_catalog.string_agg(pg_catalog.format('f.%I IS NOT DISTINCT FROM c.%I',"
+			 " a.attname, a.attname), ' AND '),"
+			 " pg_catalog.string_agg(pg_catalog.format('%I = %s', a.attname,"
+			 " CASE k.confdeltype WHEN 'd' THEN 'DEFAULT' ELSE 'NULL' END), ', ')"
+			 " FILTER (WHERE k.confdelsetcols IS NULL OR a.attnum" EQUALS "ANY (k.confdelsetcols))"
+			 " FROM pg_catalog.pg_constraint k,"
+			 " LATERAL ROWS FROM (pg_catalog.unnest(k.conkey), pg_catalog.unnest(k.confkey),"
+			 " pg_catalog.unnest(k.conpfeqop)) u(fk, pk, op)"
+			 " JOIN pg_catalog.pg_operator o ON o.oid" EQUALS "u.op"
+			 " JOIN pg_catalog.pg_namespace n ON n.oid" EQUALS "o.oprnamespace,"
+			 " pg_catalog.pg_attribute a, pg_catalog.pg_attribute b"
+			 " WHERE k.contype" EQUALS "'f' AND k.conparentid" EQUALS "0"
+			 " AND k.confrelid" EQUALS "ANY (ARRAY(SELECT $1 UNION ALL"
+			 " SELECT x.relid::pg_catalog.oid FROM pg_catalog.pg_partition_tree($1) x))"
+			 " AND a.attrelid" EQUALS "k.conrelid AND a.attnum" EQUALS "u.fk"
+			 " AND b.attrelid" EQUALS "k.confrelid AND b.attnum" EQUALS "u.pk"
+			 " GROUP BY k.oid, k.conname, k.conrelid, k.confrelid, k.confdeltype, k.confdelsetcols";
 
 /* Foreign keys that point at the target or at a partition of it, as they were declared. */
 static List *
@@ -255,15 +255,14 @@ act_on_dangling(const Referencing *one)
 	int result;
 
 	identity_become(one->owner, &identity);
-	result = SPI_execute(deletes ? psprintf("DELETE FROM %s f USING " DANGLING " c WHERE %s",
-											one->table,
-											one->same)
-								 : psprintf("UPDATE %s f SET %s FROM " DANGLING " c WHERE %s",
-											one->table,
-											one->set,
-											one->same),
-						 false,
-						 0);
+	result = SPI_execute(
+		deletes ? psprintf("DELETE FROM %s f USING " DANGLING " c WHERE %s", one->table, one->same)
+				: psprintf("UPDATE %s f SET %s FROM " DANGLING " c WHERE %s",
+						   one->table,
+						   one->set,
+						   one->same),
+		false,
+		0);
 	if (result != (deletes ? SPI_OK_DELETE : SPI_OK_UPDATE))
 		elog(ERROR, "could not change rows of %s", one->table);
 	identity_restore(&identity);

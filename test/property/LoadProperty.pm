@@ -924,8 +924,9 @@ sub again
 
 	$self->statement("SELECT depipe.drop_load('raw.$load', drop_table => " . one('true', 'false') . ')');
 	$self->source_transaction for 1 .. one(0, 2);
-	$self->statement('SET array_nulls = on; SET standard_conforming_strings = on'); # else no definition is made
-	$self->statement($self->create_load($load));
+	my $statement = 'SET array_nulls = on; SET standard_conforming_strings = on; ' . $self->create_load($load); # else none is made
+	$self->note("  warehouse: $statement");
+	$self->ask('warehouse', $statement);
 	return;
 }
 
