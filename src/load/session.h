@@ -100,7 +100,7 @@ typedef struct LoadSession
 	TimestampTz recorded_at;     /* when it was moved; 0: long ago */
 	TimestampTz all_recorded_at; /* when that was recorded for tables without a change, too */
 	bool by_hand;                /* what waits is tried now, as somebody asks for it */
-	bool delivered;              /* something of this transaction was delivered already */
+	bool delivered;              /* something of this batch was delivered already */
 	bool overtaken;              /* another run has the stream now */
 	bool binary;                 /* values are sent in binary form */
 	LoadTask *current;           /* whose work is being done, to attribute an error */

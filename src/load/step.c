@@ -250,6 +250,7 @@ batch_work(void *argument)
 	bool changed;
 
 	session->advanced = false;
+	session->delivered = false;
 	session->at_stop = stream_read_batch(session);
 	changed = has_changes(session);
 	if (changed)

@@ -768,7 +768,9 @@ follow_layout(LoadSession *session, SourceRelation *relation)
 		check_identity(session, relation, task);
 		if (task->stopped || !evolve_differs(task, relation->names, relation->types))
 			continue;
+		/* its position is to be recorded, also if nothing comes after it */
 		deliver(session);
+		session->delivered = true;
 		session->current = task;
 		evolve_follow(session, task, relation->names, relation->types);
 		session->current = NULL;

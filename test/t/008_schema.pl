@@ -291,6 +291,19 @@ at_warehouse(q{UPDATE depipe.load_state SET source_columns = (SELECT jsonb_agg(c
 at_source('UPDATE m SET x = 2');
 is_status($warehouse, 'raw.m', 'succeeded', 'an old record');
 
+# ---- a table that stops in the middle of a batch: what the others had in it before is theirs once
+
+make_table($source, $warehouse, 'halting', 'id int PRIMARY KEY, v int');
+at_source('CREATE TABLE bag (id int, v int)', 'ALTER TABLE bag REPLICA IDENTITY FULL', 'INSERT INTO halting VALUES (1, 1)');
+at_warehouse(q{SELECT depipe.create_load('raw.bag', server => 'shop', source => 'public.bag')});
+refresh($warehouse, 'raw.*');
+at_source('INSERT INTO bag VALUES (1, 1), (1, 1)', 'ALTER TABLE halting RENAME v TO w', 'UPDATE halting SET w = 9', 'ALTER TABLE halting RENAME w TO v');
+refresh($warehouse, 'raw.*');
+is(state_of($warehouse, 'raw.halting'), 'paused', 'a table that stops in a batch');
+is_same($source, $warehouse, 'bag', 'one beside it');
+refresh($warehouse, 'raw.*');
+is_same($source, $warehouse, 'bag', 'one beside it, once more');
+
 # ---- a type that is not there
 
 sub next_of
