@@ -582,15 +582,6 @@ stream_set_state(const char *server_name, const char *state, const char *reason)
 }
 
 void
-stream_set_publication(const char *server_name, Oid publication_oid)
-{
-	(void) CATALOG_EXECUTE("UPDATE depipe.stream SET publication_oid = $2"
-						   " WHERE server_name OPERATOR(pg_catalog.=) $1::name",
-						   ARG_TEXT(server_name),
-						   ARG_OID(publication_oid));
-}
-
-void
 stream_advance(Stream *stream, XLogRecPtr applied_lsn, const SourceCommit *commit)
 {
 	CatalogRows *rows = CATALOG_EXECUTE(

@@ -164,7 +164,6 @@ extern void stream_delete(const char *server_name);
 extern CatalogRows *streams_select(void);
 
 extern void stream_set_state(const char *server_name, const char *state, const char *reason);
-extern void stream_set_publication(const char *server_name, Oid publication_oid);
 
 /*
  * Progress of the stream: raises 40001 unless the batch number is still the

@@ -151,20 +151,6 @@ transform_insert_input(int32 target_id, const char *schema_name, const char *tab
 		ARG_BOOL(direct));
 }
 
-void
-transform_rename_input(const char *schema_name, const char *table_name, const char *new_schema,
-					   const char *new_table)
-{
-	(void) CATALOG_EXECUTE(
-		"UPDATE depipe.transform_input SET schema_name = $3::name, table_name = $4::name"
-		" WHERE schema_name OPERATOR(pg_catalog.=) $1::name"
-		" AND table_name OPERATOR(pg_catalog.=) $2::name",
-		ARG_TEXT(schema_name),
-		ARG_TEXT(table_name),
-		ARG_TEXT(new_schema),
-		ARG_TEXT(new_table));
-}
-
 bool
 target_has_constraints(int32 target_id)
 {

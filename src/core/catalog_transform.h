@@ -78,10 +78,6 @@ extern void transform_delete_inputs(int32 target_id);
 extern void transform_insert_input(int32 target_id, const char *schema_name, const char *table_name,
 								   bool direct);
 
-/* An input was renamed: in all definitions. */
-extern void transform_rename_input(const char *schema_name, const char *table_name,
-								   const char *new_schema, const char *new_table);
-
 /* Does this target have constraints? */
 extern bool target_has_constraints(int32 target_id);
 

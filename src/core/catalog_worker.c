@@ -543,15 +543,6 @@ owners_note(void)
 	" UNION ALL SELECT pg_catalog.clock_timestamp() OPERATOR(pg_catalog.+)"                   \
 	" " LOOK_AT_OWNERS_EVERY " FROM depipe.target_state WHERE owner_problem IS NOT NULL"
 
-bool
-housekeeping_is_due(void)
-{
-	CatalogRows *rows = CATALOG_EXECUTE0("SELECT EXISTS (SELECT FROM (" HOUSEKEEPING_AT
-										 ") x (at) WHERE " IS_DUE("x.at") ")");
-
-	return catalog_bool(rows, 0, 1);
-}
-
 TimestampTz
 other_work_next(void)
 {

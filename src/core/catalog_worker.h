@@ -117,9 +117,6 @@ extern TimestampTz other_work_next(void);
 
 /* ---- housekeeping ---- */
 
-/* Is there anything for what follows? */
-extern bool housekeeping_is_due(void);
-
 /* End pauses whose time has come; the targets. */
 extern List *pauses_expire(void);
 

@@ -41,7 +41,6 @@ typedef struct SourceTable
 	List *leaves;     /* see source_leaves(); of a table without partitions itself alone */
 	List *unique;     /* of lists of numbers of columns: one row for each combination, always */
 	List *ancestors;  /* OIDs of the partitioned tables that it is a partition of */
-	char *row_security_note;
 	int money_digits; /* after the point, where it has a column of type money; else -1 */
 } SourceTable;
 

@@ -157,12 +157,6 @@ park_append(Target *target, Delta *delta)
 	return NULL;
 }
 
-int64
-park_count(int32 target_id)
-{
-	return catalog_parked_count(target_id);
-}
-
 void
 park_discard(int32 target_id)
 {

@@ -85,8 +85,6 @@ extern void publish_refuse_rules(Oid relid, const char *display);
  * then everything parked of this target is deleted, and it needs a resync. */
 extern const char *park_append(Target *target, Delta *delta);
 
-extern int64 park_count(int32 target_id);
-
 /*
  * Replay what is parked into a delta and delete it.  The order in which a
  * caller fills a delta that has things pending is: quarantine_take_retries,
@@ -132,8 +130,6 @@ extern bool quarantine_base(Target *target, Delta *delta, const Datum *key_value
 
 /* Put the rows marked for another try into the (still empty) delta. */
 extern int64 quarantine_take_retries(Target *target, Delta *into);
-extern bool quarantine_has_retries(int32 target_id);
-
 extern int64 quarantine_count(int32 target_id);
 extern void quarantine_clear(int32 target_id);
 

@@ -341,12 +341,6 @@ quarantine_take_retries(Target *target, Delta *into)
 	return rows->count;
 }
 
-bool
-quarantine_has_retries(int32 target_id)
-{
-	return catalog_quarantine_has_retries(target_id);
-}
-
 int64
 quarantine_count(int32 target_id)
 {

@@ -37,12 +37,6 @@ static const bool legal[][5] = {
 	[BREAKER_DISABLED] = {false, false, true, true, false},
 };
 
-const char *
-breaker_state_name(BreakerState state)
-{
-	return state_names[state];
-}
-
 static BreakerState
 state_of(const BreakerRow *row)
 {

@@ -78,8 +78,6 @@ extern void breaker_judge_table(Target *target, Action action, const char *reaso
 extern void breaker_expire(Target *target);
 
 extern BreakerState breaker_state(int32 target_id);
-extern const char *breaker_state_name(BreakerState state);
-
 /* Is the breaker open, half_open or forced_open (what guard and downstream look at)? */
 extern bool breaker_blocks(int32 target_id, char **reason);
 

@@ -183,25 +183,6 @@ append_upstream_first(DagNode *node, List **ordered)
 	*ordered = lappend(*ordered, node);
 }
 
-static void
-mark_downstream(DagNode *node)
-{
-	ListCell *cell;
-
-	if (node == NULL)
-		return;
-	foreach(cell, node->read_by)
-	{
-		DagNode *reader = lfirst(cell);
-
-		if (!reader->reached)
-		{
-			reader->reached = true;
-			mark_downstream(reader);
-		}
-	}
-}
-
 List *
 dag_order(Dag *dag, List *target_ids)
 {
@@ -256,40 +237,6 @@ dag_upstream(List *targets)
 		DagNode *node = lfirst(cell);
 
 		if (node->kind != TARGET_TABLE)
-			result = lappend(result, target_get(node->id));
-	}
-	return result;
-}
-
-List *
-dag_downstream(List *targets)
-{
-	Dag *dag = dag_load();
-	List *ordered = NIL;
-	List *result = NIL;
-	ListCell *cell;
-
-	foreach(cell, targets)
-	{
-		DagNode *node = dag_node(dag, ((Target *) lfirst(cell))->id);
-
-		if (node != NULL)
-			mark_downstream(node);
-	}
-	for (int i = 0; i < dag->nnodes; i++)
-		append_upstream_first(&dag->nodes[i], &ordered);
-	foreach(cell, targets)
-	{
-		DagNode *node = dag_node(dag, ((Target *) lfirst(cell))->id);
-
-		if (node != NULL)
-			node->reached = false;
-	}
-	foreach(cell, ordered)
-	{
-		DagNode *node = lfirst(cell);
-
-		if (node->reached)
 			result = lappend(result, target_get(node->id));
 	}
 	return result;
@@ -366,12 +313,6 @@ dag_find_block(Dag *dag, int32 target_id, char **path, char **reason)
 		return false;
 	clear_visited(dag);
 	return find_block(node, node->owner, path, reason);
-}
-
-bool
-dag_blocked(Target *target, char **path, char **reason)
-{
-	return dag_find_block(dag_load(), target->id, path, reason);
 }
 
 /* ---- paths, cycles ---- */

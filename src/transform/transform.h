@@ -95,15 +95,6 @@ extern bool transform_rest(Target *target);
  */
 extern List *dag_upstream(List *targets);
 
-/* Transforms that read these targets, at any depth, in DAG order, themselves not included. */
-extern List *dag_downstream(List *targets);
-
-/*
- * Is something upstream of the target blocking (breaker open, paused, never
- * populated, blocked by its own upstream)?  path: "raw.orders -> mart.x".
- */
-extern bool dag_blocked(Target *target, char **path, char **reason);
-
 /* REASSIGN OWNED has been executed: definitions whose table is missing go along. */
 extern void names_follow_reassign(struct ReassignOwnedStmt *statement);
 

@@ -45,7 +45,6 @@ typedef struct RefreshItem
 {
 	Target *target;
 	Run *run;
-	bool done; /* decided without running */
 } RefreshItem;
 
 /* ---- what to refresh ---- */
