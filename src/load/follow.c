@@ -147,7 +147,7 @@ wait_for_something(Following *following)
 		if (following->follower->must_end())
 			return WAKE_END;
 		if (following->follower->changed() || following->look_at <= now ||
-			following->follower->asked_look() != 0)
+			(following->follower->asked_look() != 0 && !following->unjudged))
 			return WAKE_LOOK;
 		if (!resting && stream_has_input(following->session))
 			return WAKE_INPUT;
@@ -247,7 +247,7 @@ look(Following *following)
 		uint32 asked = following->follower->asked_look();
 
 		error = guarded_run(look_work, following);
-		following->look = following->again ? 0 : asked;
+		following->look = following->again || following->unjudged ? 0 : asked;
 	}
 	session->by_hand = false;
 	following->look_at = Min(

@@ -91,11 +91,15 @@ typedef enum Outcome
 	OUTCOME_GONE /* there is no worker any more */
 } Outcome;
 
-/* Also for a look at what waits, where something does: a breaker for its probe, for example. */
+/*
+ * Also for a look: the stream says nothing of what is taken out of the
+ * publication or attached to a table, and of what waits here, such as a breaker
+ * for its probe.
+ */
 static Outcome
 wait_for_position(const char *server, List *targets, XLogRecPtr goal, TimestampTz deadline)
 {
-	uint32 look = server_has_waiting(server) ? stream_ask_look(server) : 0;
+	uint32 look = stream_ask_look(server);
 	Outcome outcome = OUTCOME_LATE;
 
 	while (GetCurrentTimestamp() < deadline)

@@ -626,9 +626,16 @@ stream_has_looked(const char *server, uint32 look)
 	WorkerSlot *slot;
 	bool looked;
 
-	LWLockAcquire(shared->lock, LW_SHARED);
+	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
 	slot = find_stream(server);
 	looked = slot != NULL && slot->looks_done >= look;
+	/* another worker has begun to count since */
+	if (slot != NULL && slot->looks_asked < look)
+	{
+		slot->looks_asked = look;
+		if (slot->pid != 0)
+			(void) kill(slot->pid, SIGUSR1);
+	}
 	LWLockRelease(shared->lock);
 	return looked;
 }

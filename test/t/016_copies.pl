@@ -285,6 +285,35 @@ arrives($source, $warehouse, 'one of a cycle copied again');
 wait_until($warehouse, q{SELECT count(*) = 0 FROM depipe.breakers WHERE parked > 0}, 'rows that refer to it are not held for long');
 is_identical($source, $warehouse, $_, 'one of a cycle copied again') foreach qw(boss worker);
 
+# ---- a partition that comes with rows: a refresh by hand does not say that all is there before it is known
+
+at_source('CREATE TABLE parts (id int PRIMARY KEY) PARTITION BY RANGE (id)', 'CREATE TABLE parts_0 PARTITION OF parts FOR VALUES FROM (0) TO (10)',
+	'INSERT INTO parts VALUES (1)');
+at_warehouse(q{SELECT depipe.create_load('raw.parts', server => 'shop', source => 'public.parts')});
+streams('raw.parts', 'a table with partitions');
+foreach my $n (1 .. 4)
+{
+	at_source("CREATE TABLE parts_$n (id int PRIMARY KEY)", "INSERT INTO parts_$n VALUES (${n}1)",
+		"ALTER TABLE parts ATTACH PARTITION parts_$n FOR VALUES FROM (${n}0) TO (${n}9)");
+	refresh($warehouse, 'raw.parts');
+	is(state_of($warehouse, 'raw.parts'), 'needs_resync', "partition $n: a refresh by hand says what is missing");
+	at_warehouse(q{SELECT depipe.resync('raw.parts')});
+	streams('raw.parts', "partition $n: copied again");
+	is_identical($source, $warehouse, 'parts', "partition $n");
+}
+
+# a worker that ends before it has looked: the next one does
+my $follower = at_warehouse('SELECT pid FROM depipe.stat_streams');
+kill('STOP', $follower) or die "worker $follower: $!";
+my $waiting = $warehouse->background_psql('postgres');
+$waiting->query_until(qr/begun/, "\\echo begun\nSELECT 'looked ' || status FROM depipe.refresh('raw.parts');\n\\echo ended\n");
+wait_until($warehouse, q{SELECT count(*) = 1 FROM pg_stat_activity WHERE query LIKE '%looked%depipe.refresh%' AND wait_event_type = 'Extension' AND pid <> pg_backend_pid()},
+	'a refresh waits for a worker');
+kill('TERM', $follower);
+kill('CONT', $follower);
+like($waiting->query_until(qr/ended/, ''), qr/looked (?:nothing|succeeded)/, 'a worker ends before it has looked');
+$waiting->quit;
+
 # ---- more tables than one transaction could lock
 
 at_source(q{SELECT format('CREATE TABLE many%s (id int PRIMARY KEY, t text); INSERT INTO many%s VALUES (%s, %s)', n, n, n, n)
