@@ -358,22 +358,24 @@ status_of(const char *name)
 }
 
 Run *
-run_last_since(Target *target, TimestampTz since)
+run_last_other(const Run *asking)
 {
 	CatalogRows *rows = CATALOG_EXECUTE(
 		"SELECT run_id, status, reason, rows_in, inserted, updated, deleted, quarantined,"
 		" error_sqlstate, error_message, error_hint FROM depipe.run"
 		" WHERE target_id OPERATOR(pg_catalog.=) $1 AND status NOT IN ('running', 'skipped')"
-		" AND finished_at OPERATOR(pg_catalog.>=) $2 ORDER BY run_id DESC LIMIT 1",
-		ARG_INT4(target->id),
-		ARG_TIME(since));
+		" AND finished_at OPERATOR(pg_catalog.>=) $2 AND run_id OPERATOR(pg_catalog.<>) $3"
+		" ORDER BY run_id DESC LIMIT 1",
+		ARG_INT4(asking->target->id),
+		ARG_TIME(asking->started_at),
+		ARG_INT8(asking->id));
 	Run *run;
 
 	if (rows->count == 0)
 		return NULL;
 	run = palloc0(sizeof(Run));
 	run->id = catalog_int8(rows, 0, 1);
-	run->target = target;
+	run->target = asking->target;
 	run->status = status_of(catalog_text(rows, 0, 2));
 	run->reason = catalog_text(rows, 0, 3);
 	run->rows_in = catalog_int8(rows, 0, 4);

@@ -90,8 +90,11 @@ extern void run_move_details(int64 from, int64 to);
  */
 extern Run *run_last(Target *target);
 
-/* The newest one that has finished since then, with its counts and error; NULL: none. */
-extern Run *run_last_since(Target *target, TimestampTz since);
+/*
+ * The newest run of somebody else on the same target that has finished since
+ * this one began, with its counts and error; NULL: none.
+ */
+extern Run *run_last_other(const Run *asking);
 
 extern const char *run_status_name(RunStatus status);
 

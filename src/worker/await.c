@@ -164,7 +164,7 @@ fail_all(List *runs, const ErrorData *error)
 static void
 settle(Run *run)
 {
-	Run *last = run_last_since(run->target, run->started_at);
+	Run *last = run_last_other(run);
 	char *reason = NULL;
 	char *state = load_condition(run->target->id, &reason);
 
