@@ -358,17 +358,18 @@ status_of(const char *name)
 }
 
 Run *
-run_last_other(const Run *asking)
+run_last_other(const Run *asking, List *reasons)
 {
 	CatalogRows *rows = CATALOG_EXECUTE(
 		"SELECT run_id, status, reason, rows_in, inserted, updated, deleted, quarantined,"
 		" error_sqlstate, error_message, error_hint FROM depipe.run"
 		" WHERE target_id OPERATOR(pg_catalog.=) $1 AND status NOT IN ('running', 'skipped')"
 		" AND finished_at OPERATOR(pg_catalog.>=) $2 AND run_id OPERATOR(pg_catalog.<>) $3"
-		" ORDER BY run_id DESC LIMIT 1",
+		" AND COALESCE(reason, '') OPERATOR(pg_catalog.<>) ALL ($4) ORDER BY run_id DESC LIMIT 1",
 		ARG_INT4(asking->target->id),
 		ARG_TIME(asking->started_at),
-		ARG_INT8(asking->id));
+		ARG_INT8(asking->id),
+		ARG_TEXT_ARRAY(reasons));
 	Run *run;
 
 	if (rows->count == 0)

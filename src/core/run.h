@@ -92,9 +92,10 @@ extern Run *run_last(Target *target);
 
 /*
  * The newest run of somebody else on the same target that has finished since
- * this one began, with its counts and error; NULL: none.
+ * this one began, with its counts and error, but for those that ended for one of
+ * these reasons (texts); NULL: none.
  */
-extern Run *run_last_other(const Run *asking);
+extern Run *run_last_other(const Run *asking, List *reasons);
 
 extern const char *run_status_name(RunStatus status);
 

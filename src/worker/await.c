@@ -164,7 +164,8 @@ fail_all(List *runs, const ErrorData *error)
 static void
 settle(Run *run)
 {
-	Run *last = run_last_other(run);
+	/* who has waited for another session says nothing of the table */
+	Run *last = run_last_other(run, list_make2(COPIED_ELSEWHERE, STREAM_IS_TAKEN));
 	char *reason = NULL;
 	char *state = load_condition(run->target->id, &reason);
 
