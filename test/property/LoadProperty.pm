@@ -1044,6 +1044,7 @@ sub touch
 
 		$self->ask('source', "BEGIN; DELETE FROM $table WHERE " . (where_key($t, $key) || 'id = 0') . '; '
 			. insert_statement($table, $key) . '; COMMIT');
+		$self->ask('source', "UPDATE $table SET n = n"); # where that was refused
 	}
 	$self->correct_source;
 	return;
