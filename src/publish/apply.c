@@ -44,6 +44,7 @@
 #include "core/sqltext.h"
 #include "executor/spi.h"
 #include "pgstat.h"
+#include "portability/instr_time.h"
 #include "publish/late.h"
 #include "publish/triggers.h"
 #include "rewrite/prs2lock.h"
@@ -157,7 +158,10 @@ void
 apply_uncounted(ApplyTable *table, const char *sql, int skip, Snapshot snapshot)
 {
 	Identity identity;
+	instr_time start;
+	instr_time end;
 
+	INSTR_TIME_SET_CURRENT(start);
 	identity_become_with(table->target->owner, table->target->settings, &identity);
 	/* what the fold has needed, sorting its result may need too */
 	if (work_mem < depipe_batch_memory)
@@ -171,6 +175,10 @@ apply_uncounted(ApplyTable *table, const char *sql, int skip, Snapshot snapshot)
 	depipe_writing_to = InvalidOid;
 	triggers_end();
 	identity_restore(&identity);
+	INSTR_TIME_SET_CURRENT(end);
+	INSTR_TIME_SUBTRACT(end, start);
+	if (table->run != NULL)
+		table->run->apply_ms += INSTR_TIME_GET_MILLISEC(end);
 }
 
 static int

@@ -32,7 +32,6 @@
 #include "core/record_image.h"
 #include "core/sqltext.h"
 #include "executor/spi.h"
-#include "portability/instr_time.h"
 #include "quality/incident.h"
 #include "quality/time_checks.h"
 #include "storage/lmgr.h"
@@ -561,21 +560,14 @@ static bool
 pass_work(void *argument)
 {
 	Pass *pass = argument;
-	instr_time start;
-	instr_time end;
 	List *tables;
 	ListCell *cell;
 
-	INSTR_TIME_SET_CURRENT(start);
 	(void) apply_unexpected();
 	check_set_aside(pass);
 	tables = apply_tables(pass->states, &pass->current);
 	apply_all(tables, pass->snapshot, &pass->current);
 	CommandCounterIncrement();
-	INSTR_TIME_SET_CURRENT(end);
-	INSTR_TIME_SUBTRACT(end, start);
-	foreach(cell, pass->states)
-		((ItemState *) lfirst(cell))->item->run->apply_ms += INSTR_TIME_GET_MILLISEC(end);
 
 	pass->clean = true;
 	foreach(cell, pass->states)

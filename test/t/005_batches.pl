@@ -242,4 +242,10 @@ at_source(q{UPDATE fussy SET t = 'better' WHERE id = 1});
 ok(converge($warehouse, 'raw.*'), 'copy cured: converges');
 is_same($source, $warehouse, 'fussy', 'copy cured');
 
+# the time of each table is its own, also where several are published in one pass
+at_source(q{UPDATE fussy SET t = 'timed'}, q{INSERT INTO parent VALUES (203, 'timed')});
+refresh($warehouse, 'raw.*');
+is_value($warehouse, q{SELECT count(DISTINCT apply_ms) FROM (SELECT DISTINCT ON (target) apply_ms FROM depipe.runs
+	WHERE target IN ('raw.fussy', 'raw.parent') AND status = 'succeeded' ORDER BY target, run_id DESC) r WHERE apply_ms > 0}, 2, 'each has its own time');
+
 done_testing();
