@@ -177,8 +177,8 @@ static const char referencing_sql[] =
 		"p",
 		"c") ", pg_catalog.string_agg(pg_catalog.format('f.%I IS NOT DISTINCT FROM c.%I',"
 			 " a.attname, a.attname), ' AND '),"
-			 " pg_catalog.string_agg(pg_catalog.format('%I = %s', a.attname,"
-			 " CASE k.confdeltype WHEN 'd' THEN 'DEFAULT' ELSE 'NULL' END), ', ')"
+			 " pg_catalog.string_agg(pg_catalog.format('%I', a.attname) OPERATOR(pg_catalog.||)"
+			 " CASE k.confdeltype WHEN 'd' THEN ' = DEFAULT' ELSE ' = NULL' END, ', ')"
 			 " FILTER (WHERE k.confdelsetcols IS NULL OR a.attnum" EQUALS "ANY (k.confdelsetcols))"
 			 " FROM pg_catalog.pg_constraint k,"
 			 " LATERAL ROWS FROM (pg_catalog.unnest(k.conkey), pg_catalog.unnest(k.confkey),"
