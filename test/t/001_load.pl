@@ -293,11 +293,11 @@ my $holder = $warehouse->background_psql('postgres');
 $holder->query_safe("BEGIN; SELECT * FROM depipe.refresh('shop.plain')");
 is(refresh('shop.plain'), 'shop.plain skipped', 'two runs do not read one stream');
 my $skipped = "SELECT count(*) FROM depipe.runs WHERE target = 'shop.plain' AND status = 'skipped'";
-my $before = at_warehouse($skipped);
+my $skipped_before = at_warehouse($skipped);
 my (undef, undef, $stderr) = $warehouse->psql('postgres', "CALL depipe.run('shop.plain', wait => '2 s')",
 	extra_params => [ '-v', 'VERBOSITY=verbose' ]);
 like($stderr, qr/ERROR:  55006: refreshing shop\.plain was skipped/, 'a procedure waits for the other, and says so in the end');
-is(at_warehouse($skipped) - $before, 1, 'and has tried once, not all the time');
+is(at_warehouse($skipped) - $skipped_before, 1, 'and has tried once, not all the time');
 $holder->query_safe("COMMIT");
 $holder->quit;
 
