@@ -265,6 +265,26 @@ wait_until($warehouse, q{SELECT NOT EXISTS (SELECT FROM depipe.loads WHERE targe
 $dropper->quit;
 arrives($source, $warehouse, 'without it');
 
+# ---- a row that others refer to, and that comes while these are copied
+
+make_table($source, $warehouse, 'referred', 'id int PRIMARY KEY');
+at_source('INSERT INTO referred VALUES (1)');
+streams('raw.referred', 'a table that others refer to');
+hold();
+at_source('CREATE TABLE referring (id int PRIMARY KEY, ref int)', 'INSERT INTO referring VALUES (1, 1), (2, 2), (3, 3)');
+at_warehouse('CREATE TABLE raw.referring (id int PRIMARY KEY, ref int)',
+	'CREATE TRIGGER gate BEFORE INSERT OR UPDATE OR DELETE ON raw.referring EXECUTE FUNCTION public.gate()',
+	'ALTER TABLE raw.referring ENABLE ALWAYS TRIGGER gate',
+	q{SELECT depipe.add_constraint('raw.referring', depipe.relationships('ref', 'raw.referred', 'id'), name => 'referred', on_violation => 'quarantine')},
+	q{SELECT depipe.create_load('raw.referring', server => 'shop', source => 'public.referring')});
+held(1, 'rows that refer to others are copied, and judged');
+at_source('INSERT INTO referred VALUES (2)');
+arrives($source, $warehouse, 'what one of them refers to');
+let_go();
+streams('raw.referring', 'they are copied');
+wait_until($warehouse, q{SELECT string_agg(id::text, ' ' ORDER BY id) = '1 2' FROM raw.referring}, 'the row is let in');
+is_value($warehouse, 'SELECT string_agg(id::text, $$ $$) FROM depipe.quarantined(NULL::raw.referring)', '3', 'one that refers to nothing is not');
+
 # ---- tables that refer to each other
 
 at_source('CREATE TABLE boss (id int PRIMARY KEY, best int)', 'CREATE TABLE worker (id int PRIMARY KEY, boss_id int, mate int)',
