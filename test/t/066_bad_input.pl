@@ -227,7 +227,7 @@ SKIP:
 		INSERT INTO depipe.parked_item (target_id, item, kind, image) SELECT t.target_id, 200 * a + b, 'row', ARRAY[md5(b::text)]
 			FROM depipe.target t, generate_series(1, 100) a, generate_series(1, 200) b WHERE t.table_name = 'marker';
 		SELECT parked FROM depipe.target_state JOIN depipe.target USING (target_id) WHERE table_name = 'marker';
-		DELETE FROM depipe.parked_item WHERE kind = 'row';
+		DELETE FROM depipe.parked_item WHERE target_id = (SELECT target_id FROM depipe.target WHERE table_name = 'marker');
 		SELECT parked FROM depipe.target_state JOIN depipe.target USING (target_id) WHERE table_name = 'marker';
 		COMMIT}), "20000\n0", 'counting needs no temporary files');
 	unlink "$disk/filler";
