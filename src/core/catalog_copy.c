@@ -86,7 +86,7 @@ copy_join_stream(int32 target_id, XLogRecPtr position)
 						   " AND EXISTS (SELECT FROM depipe.pending_key g"
 						   " WHERE g.constraint_id OPERATOR(pg_catalog.=) c.constraint_id)",
 						   ARG_INT4(target_id));
-	/* a row that it referred to may have come while the copy was judged: neither side saw the other */
+	/* a row that was referred to may have come while this was judged: neither saw the other */
 	(void) CATALOG_EXECUTE("UPDATE depipe.quarantined_row q SET retry = true"
 						   " WHERE q.target_id OPERATOR(pg_catalog.=) $1 AND NOT q.retry"
 						   " AND EXISTS (SELECT FROM depipe.constraint_definition c"
