@@ -74,7 +74,9 @@ COMMENT ON FUNCTION depipe.session_settings() IS
 CREATE SEQUENCE depipe.target_id_seq AS integer;
 
 -- settings: of the session that made the load or transform; it is evaluated under
--- them, whoever runs it.  The default is for rows of a dump that had none yet.
+-- them, whoever runs it.  The last of a load with texts is the search_path under
+-- which they are analysed (core/path.c).  The default is for rows of a dump that
+-- had none yet.
 CREATE TABLE depipe.target (
 	target_id integer NOT NULL DEFAULT nextval('depipe.target_id_seq'::regclass),
 	schema_name name NOT NULL,

@@ -332,19 +332,25 @@ catalog_keys_desc(void)
 	return desc;
 }
 
-CatalogRows *
-catalog_quarantine_meets(int32 target_id, TupleDesc desc, Tuplestorestate *rows, uint64 nrows)
+/* A statement about the quarantined rows of a target ($1) and keys (k). */
+static CatalogRows *
+execute_for_keys(const char *sql, int32 target_id, TupleDesc desc, Tuplestorestate *keys,
+				 uint64 nkeys)
 {
 	CatalogArg args[] = {ARG_INT4(target_id)};
 
-	return catalog_execute_from(
+	return catalog_execute_from(sql, lengthof(args), args, "_depipe_keys", desc, keys, nkeys);
+}
+
+CatalogRows *
+catalog_quarantine_meets(int32 target_id, TupleDesc desc, Tuplestorestate *rows, uint64 nrows)
+{
+	return execute_for_keys(
 		"SELECT k.sequence FROM _depipe_keys k WHERE EXISTS (SELECT FROM depipe.quarantined_row q"
 		" WHERE q.target_id OPERATOR(pg_catalog.=) $1 AND " ROW_IS_KEY ")"
 		" OR EXISTS (SELECT FROM depipe.quarantined_row q"
 		" WHERE q.target_id OPERATOR(pg_catalog.=) $1 AND " PREVIOUS_IS_KEY ") ORDER BY k.sequence",
-		lengthof(args),
-		args,
-		"_depipe_keys",
+		target_id,
 		desc,
 		rows,
 		nrows);
@@ -353,31 +359,25 @@ catalog_quarantine_meets(int32 target_id, TupleDesc desc, Tuplestorestate *rows,
 CatalogRows *
 catalog_quarantine_supersede(int32 target_id, TupleDesc desc, Tuplestorestate *rows, uint64 nrows)
 {
-	CatalogArg args[] = {ARG_INT4(target_id)};
-	CatalogRows *previous;
+	CatalogRows *previous = execute_for_keys(
+		"DELETE FROM depipe.quarantined_row q USING _depipe_keys k"
+		" WHERE q.target_id OPERATOR(pg_catalog.=) $1 AND " ROW_IS_KEY
+		" RETURNING CASE WHEN NOT EXISTS (SELECT FROM _depipe_keys o"
+		" WHERE o.key OPERATOR(pg_catalog.=) q.previous_key)"
+		" THEN q.previous_key END",
+		target_id,
+		desc,
+		rows,
+		nrows);
 
-	previous = catalog_execute_from("DELETE FROM depipe.quarantined_row q USING _depipe_keys k"
-									" WHERE q.target_id OPERATOR(pg_catalog.=) $1"
-									" AND " ROW_IS_KEY
-									" RETURNING CASE WHEN NOT EXISTS (SELECT FROM _depipe_keys o"
-									" WHERE o.key OPERATOR(pg_catalog.=) q.previous_key)"
-									" THEN q.previous_key END",
-									lengthof(args),
-									args,
-									"_depipe_keys",
-									desc,
-									rows,
-									nrows);
-	(void) catalog_execute_from("UPDATE depipe.quarantined_row q SET previous_key = NULL"
-								" FROM _depipe_keys k"
-								" WHERE q.target_id OPERATOR(pg_catalog.=) $1 AND k.present"
-								" AND " PREVIOUS_IS_KEY,
-								lengthof(args),
-								args,
-								"_depipe_keys",
-								desc,
-								rows,
-								nrows);
+	(void) execute_for_keys("UPDATE depipe.quarantined_row q SET previous_key = NULL"
+							" FROM _depipe_keys k"
+							" WHERE q.target_id OPERATOR(pg_catalog.=) $1 AND k.present"
+							" AND " PREVIOUS_IS_KEY,
+							target_id,
+							desc,
+							rows,
+							nrows);
 	return previous;
 }
 

@@ -146,6 +146,7 @@ wait_for_something(Following *following)
 		CHECK_FOR_INTERRUPTS();
 		if (following->follower->must_end())
 			return WAKE_END;
+		/* partitions are judged when the stream has come so far: it must be read first */
 		if (following->follower->changed() || following->look_at <= now ||
 			(following->follower->asked_look() != 0 && !following->unjudged))
 			return WAKE_LOOK;

@@ -346,7 +346,7 @@ stream_start(LoadSession *session)
 	state = session->state;
 	session->streaming = connection_open(session->server);
 	session->streaming->keep = session->options->commit;
-	/* a bite may take long, and must not be cut off again and again */
+	/* a bite may take long, and must not be cut off again and again; see also prepare_session() */
 	if (session->streaming->version >= 120000)
 		source_command(session->streaming,
 					   "SET wal_sender_timeout = '" SENDER_TIMEOUT "'",
