@@ -38,6 +38,45 @@ elapsed()
 	awk -v a="$since" -v b="$EPOCHREALTIME" 'BEGIN { printf "%.4f\n", b - a }'
 }
 
+# other_tree DIRECTORY: builds and installs another checkout of depipe in $DEPIPE_RUN/other; prints where
+# its programs are: PG_BIN=$(other_tree DIRECTORY) dp_cluster_create before
+other_tree()
+(
+	DEPIPE_ROOT=$1
+	DEPIPE_BUILD_BASE=$DEPIPE_TMP/before
+	DEPIPE_RUN=$DEPIPE_RUN/other
+	mkdir -p "$DEPIPE_BUILD_BASE" "$DEPIPE_RUN"
+	dp_build >&2
+	dp_install >&2
+	echo "$PG_BIN"
+)
+
+# cpu SERVER PATTERN: ticks that the processes of a server used whose title matches and that live.
+cpu()
+{
+	local postmaster
+
+	postmaster=$(head -1 "$DEPIPE_RUN/$1/data/postmaster.pid")
+	# processes may end meanwhile
+	{ grep -lE "$2" /proc/[0-9]*/cmdline 2>/dev/null || true; } | sed 's/cmdline/stat/' |
+		{ xargs -r cat 2>/dev/null || true; } | sed 's/.*) //' |
+		awk -v parent="$postmaster" '$2 == parent { sum += $12 + $13 } END { print sum + 0 }'
+}
+
+# cpu_of_ended SERVER: of the processes that have ended.
+cpu_of_ended()
+{
+	sed 's/.*) //' "/proc/$(head -1 "$DEPIPE_RUN/$1/data/postmaster.pid")/stat" |
+		awk '{ print $14 + $15 }'
+}
+
+# share TICKS SINCE UNTIL: in percent of one core.
+share()
+{
+	awk -v ticks="$1" -v since="$2" -v until="$3" -v hz="$(getconf CLK_TCK)" \
+		'BEGIN { printf "%.2f\n", 100 * ticks / hz / (until - since) }'
+}
+
 # machine: what the figures were taken on, as text.
 machine()
 {
