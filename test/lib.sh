@@ -162,7 +162,7 @@ dp_copy_tree()
 	version=$(sed -n "s/^default_version *= *'\(.*\)'.*/\1/p" "$DEPIPE_ROOT/depipe.control")
 	mkdir -p "$1"
 	find "$1" -type f ! -name '*.o' ! -name '*.d' -delete
-	for part in Makefile depipe.control META.json README.md CHANGELOG.md .clang-format \
+	for part in Makefile depipe.control META.json LICENSE README.md CHANGELOG.md .clang-format \
 		src sql expected test bench dbt doc .ci; do
 		[ ! -e "$DEPIPE_ROOT/$part" ] || parts+=("$part")
 	done
