@@ -19,6 +19,10 @@ PREVIOUS = test/upgrade/depipe--$(PREVIOUSVERSION).sql
 DATA_built = sql/depipe--$(EXTVERSION).sql $(UPGRADE)
 DATA = $(filter-out $(UPGRADE),$(wildcard sql/depipe--*--*.sql))
 
+# The documents, in a directory of their own below the server's.
+override docmoduledir = depipe
+DOCS = $(sort $(wildcard doc/*.md doc/*.sql))
+
 REGRESS = $(sort $(filter-out depipe%,$(patsubst sql/%.sql,%,$(wildcard sql/*.sql))))
 REGRESS_OPTS = --load-extension=depipe
 ISOLATION = $(sort $(patsubst test/isolation/specs/%.spec,%,$(wildcard test/isolation/specs/*.spec)))
@@ -53,6 +57,12 @@ $(UPGRADE): $(PREVIOUS) sql/depipe.sql sql/depipe-upgrade.sql test/upgrade/chang
 
 $(OBJS): depipe.control
 -include $(wildcard $(OBJS:.o=.d))
+
+# PGXS looks for them under the names that they have here.
+.PHONY: uninstall-documents
+uninstall-documents:
+	rm -f $(addprefix '$(DESTDIR)$(docdir)/$(docmoduledir)'/, $(notdir $(DOCS)))
+uninstall: uninstall-documents
 
 .PHONY: demo test bench lint format matrix
 demo:

@@ -9,11 +9,11 @@
 #	```sql template     is not run: a form with placeholders, or what needs another system
 #	```text             directly below a block: what it prints
 #
-# Times, dates and positions in the log count as equal, and so do widths of columns. When a page
-# differs, DIRECTORY/documents (named by the test) holds the page as it would have to be.
+# Times, days of today, positions in the log and widths of columns count as equal. The directory of a
+# failed run (it says which) has the pages as they would have to be in tap/tmp_check/documents.
 #
-# And: links lead somewhere, META.json names the pages, and the reference names everything that a user
-# can call, see or set.
+# Also: links lead somewhere, META.json names the pages, the reference names everything that a user
+# can call, see or set, and the messages that errors.md explains exist.
 
 use strict;
 use warnings;
@@ -175,7 +175,7 @@ sub test_page
 	my @lines = split /\n/, $text, -1;
 	my @blocks = blocks_of(@lines);
 
-	begin_page($text);
+	begin_page($text) if $text =~ /^```sql(?! template)/m;
 	foreach my $block (@blocks)
 	{
 		next if $block->{info} !~ /^sql/ || $block->{info} eq 'sql template';
@@ -260,6 +260,36 @@ sub not_named
 	return join(' ', sort keys %missing);
 }
 
+# Messages that errors.md explains, in its first columns, must be in the sources: each text between
+# backquotes, with words for its "…", is to match a text of the program, whose %s stand for anything.
+sub unknown_messages
+{
+	my @texts;
+	my @unknown;
+
+	foreach my $file (glob("$root/src/*.c $root/src/*/*.c"))
+	{
+		my $program = slurp_file($file);
+
+		while ($program =~ /(?:"(?:\\.|[^"\\\n])*"\s*)+/g)
+		{
+			my $text = join('', $& =~ /"((?:\\.|[^"\\])*)"/g) =~ s/\\"/"/gr;
+
+			push @texts, $text if $text =~ /[a-z]{2,} /;
+		}
+	}
+	my @patterns = map { join('.*', map { quotemeta } split /%[-\d.l]*[a-zX]/, $_, -1) =~ s/^\.\*\\:\\ //r } @texts;
+	foreach my $cell (slurp_file("$root/doc/errors.md") =~ /^([^|\n]+) \| /mg)
+	{
+		foreach my $message (grep { / / && !/=>|->|^'/ } $cell =~ /`([^`]+)`/g)
+		{
+			(my $example = $message) =~ s/…/x/g;
+			push @unknown, $message unless grep { $example =~ /^$_$/ } @patterns;
+		}
+	}
+	return @unknown;
+}
+
 mkdir $corrected;
 $source->safe_psql('postgres',
 	q{DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'postgres') THEN CREATE ROLE postgres SUPERUSER LOGIN; END IF; END $$});
@@ -270,6 +300,8 @@ my $meta = JSON::PP::decode_json(slurp_file("$root/META.json"));
 is_deeply([ sort @{ $meta->{x_documents} || [] } ], [ map { "doc/" . basename($_) } grep { !/README/ } @pages ],
 	'META.json names the pages');
 ok(-e "$root/$meta->{provides}{depipe}{docfile}", 'and the one to begin with');
+
+is(join("\n", unknown_messages()), '', 'messages that are explained exist');
 
 begin_page('');
 $warehouse->safe_psql('warehouse', 'CREATE EXTENSION depipe');
