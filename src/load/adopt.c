@@ -5,7 +5,7 @@
  *
  * What is recorded about a slot belongs to the database that made it.  A dump
  * carries no such record; a copied data directory does, and so does a database
- * made from a template or by pg_upgrade (core/catalog_instance).  Such loads
+ * made from a template or by pg_upgrade (catalog/instance).  Such loads
  * are detached: nothing connects until somebody says what this database is to
  * be.  A database of its own: then its loads get a slot with a new name and
  * are read again, and the original's slot is left alone.  Or the only one that

@@ -44,8 +44,8 @@
  */
 #include "load/runs.h"
 
-#include "core/catalog_copy.h"
-#include "core/catalog_worker.h"
+#include "catalog/copies.h"
+#include "catalog/attempts.h"
 #include "core/guarded.h"
 #include "core/transaction.h"
 #include "load/step.h"
@@ -492,7 +492,7 @@ join_stream(LoadSession *session)
 static ErrorData *
 take_and_join(LoadSession *session)
 {
-	bool asked = load_ask_follower != NULL && load_ask_follower(session->server_name, 1);
+	bool asked = stream_ask(session->server_name, 1);
 	ErrorData *error = NULL;
 
 	if (take_stream(session))
@@ -501,7 +501,7 @@ take_and_join(LoadSession *session)
 		session_unlock_to_follow(session->server_name);
 	}
 	if (asked)
-		(void) load_ask_follower(session->server_name, -1);
+		(void) stream_ask(session->server_name, -1);
 	return error;
 }
 

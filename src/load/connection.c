@@ -26,7 +26,7 @@
 #include "load/connection.h"
 
 #include "core/message.h"
-#include "core/run.h"
+#include "catalog/runs.h"
 #include "core/sqltext.h"
 #include <dlfcn.h>
 

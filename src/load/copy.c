@@ -24,8 +24,8 @@
 #include "load/session.h"
 
 #include "commands/progress.h"
-#include "core/catalog_copy.h"
-#include "core/catalog_look.h"
+#include "catalog/copies.h"
+#include "catalog/looks.h"
 #include "core/guarded.h"
 #include "core/identity.h"
 #include "core/sqltext.h"
@@ -38,10 +38,13 @@
 #include "utils/builtins.h"
 #include "utils/pg_lsn.h"
 #include "publish/publish.h"
-#include "transform/strategy.h"
+#include "delta/difference.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
+#include "core/plans.h"
+#include "publish/park.h"
+#include "publish/quarantine.h"
 
 /* Rows after which progress is reported. */
 #define PROGRESS_EVERY 100

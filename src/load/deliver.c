@@ -14,14 +14,16 @@
  */
 #include "load/session.h"
 
-#include "core/catalog_publish.h"
-#include "core/catalog_quality.h"
+#include "catalog/kept_rows.h"
+#include "catalog/constraints.h"
 #include "core/guarded.h"
 #include "core/identity.h"
 #include "core/sqltext.h"
 #include "publish/publish.h"
 #include "storage/lmgr.h"
 #include "utils/memutils.h"
+#include "publish/park.h"
+#include "publish/quarantine.h"
 
 #define LOCKED_REASON "another session has locked the table"
 

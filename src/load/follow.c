@@ -28,7 +28,7 @@
 #include "load/runs.h"
 
 #include "access/xlog.h"
-#include "core/catalog_worker.h"
+#include "catalog/attempts.h"
 #include "core/guarded.h"
 #include "core/transaction.h"
 #include "load/basis.h"
@@ -77,7 +77,7 @@ typedef struct Following
 	XLogRecPtr told;         /* as far as was told */
 	XLogRecPtr latest;       /* applied and committed last, and the end of that commit */
 	XLogRecPtr latest_end;
-	LoadPosition position;
+	StreamPosition position;
 	TimestampTz source_time; /* the source was at position.source */
 	bool unjudged;           /* partitions of a source wait for the stream */
 	bool again;              /* the loads are others than before */

@@ -16,9 +16,9 @@
 #include "catalog/pg_foreign_server.h"
 #include "catalog/pg_namespace.h"
 #include "commands/event_trigger.h"
-#include "core/catalog_load.h"
-#include "core/catalog_transform.h"
-#include "core/catalog_worker.h"
+#include "catalog/loads.h"
+#include "catalog/transforms.h"
+#include "catalog/attempts.h"
 #include "core/arguments.h"
 #include "core/identity.h"
 #include "core/path.h"
@@ -34,6 +34,8 @@
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
+#include "publish/park.h"
+#include "publish/quarantine.h"
 
 CHECKED_FUNCTION(depipe_create_load);
 CHECKED_FUNCTION(depipe_drop_load);

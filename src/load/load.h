@@ -19,9 +19,10 @@
 #ifndef DEPIPE_LOAD_H
 #define DEPIPE_LOAD_H
 
-#include "core/batch.h"
-#include "core/catalog.h"
-#include "core/run.h"
+#include "delta/delta.h"
+#include "catalog/target.h"
+#include "catalog/runs.h"
+#include "core/shmem.h"
 
 /* The reason of a run whose table another session copies. */
 #define COPIED_ELSEWHERE "another session copies the table"
@@ -68,18 +69,6 @@ typedef enum LoadFollowEnd
 	FOLLOW_FAILED  /* the source, or all loads; the runs say why */
 } LoadFollowEnd;
 
-/* How far a stream is that somebody follows. */
-typedef struct LoadPosition
-{
-	XLogRecPtr applied; /* everything before is committed here; 0: not streaming (yet) */
-	XLogRecPtr source;  /* where the source was when last asked; 0: not known */
-	TimestampTz as_of;  /* its clock when the loads that are not held were complete; 0: not known */
-	int64 retained_bytes; /* of the source's log, by the slot; -1: not known */
-	int64 safe_wal_size;  /* so much more may be written; -1: no limit */
-	/* no synchronous standby has what was committed then: the source is told nothing; 0: it is */
-	TimestampTz held_since;
-} LoadPosition;
-
 typedef struct LoadFollower
 {
 	/* These are called between batches, outside of a transaction. */
@@ -88,7 +77,7 @@ typedef struct LoadFollower
 	bool (*changed)(void);
 	/* In the transaction that follows: is everything of ours still there? */
 	bool (*may_go_on)(void);
-	void (*moved)(const LoadPosition *position);
+	void (*moved)(const StreamPosition *position);
 	/* The number of a look that somebody asks for by hand; 0: nobody.  And: it has been. */
 	uint32 (*asked_look)(void);
 	void (*looked)(uint32 look);
@@ -116,13 +105,6 @@ typedef struct LoadCopier
 } LoadCopier;
 
 extern bool load_copy_beside(const char *server, const LoadCopier *copier);
-
-/*
- * Set by the workers: asks the one that follows a server's stream to let it go
- * (+1), says that it may have it again (-1), or nothing (0).  Returns whether
- * there is one.
- */
-extern bool (*load_ask_follower)(const char *server, int change);
 
 /* Does nobody read the stream?  Then it is ours until the transaction ends. */
 extern bool load_stream_is_free(const char *server);

@@ -11,7 +11,7 @@
 #include "load/source.h"
 
 #include "catalog/pg_foreign_server.h"
-#include "core/catalog_instance.h"
+#include "catalog/instance.h"
 #include "core/guarded.h"
 #include "core/identity.h"
 #include "core/sqltext.h"

@@ -26,7 +26,7 @@
 #include "load/projection.h"
 
 #include "access/sysattr.h"
-#include "core/fold.h"
+#include "delta/fold.h"
 #include "core/identity.h"
 #include "core/path.h"
 #include "core/querytext.h"

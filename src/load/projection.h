@@ -8,8 +8,8 @@
 #ifndef DEPIPE_LOAD_PROJECTION_H
 #define DEPIPE_LOAD_PROJECTION_H
 
-#include "core/batch.h"
-#include "core/catalog_load.h"
+#include "delta/delta.h"
+#include "catalog/loads.h"
 
 typedef struct Projection Projection;
 

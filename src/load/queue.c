@@ -15,7 +15,7 @@
  */
 #include "load/session.h"
 
-#include "core/catalog_copy.h"
+#include "catalog/copies.h"
 #include "core/sqltext.h"
 
 /* Tables of one question to the source. */

@@ -244,7 +244,7 @@ load_read_source(Target *target, Tuplestorestate **rows, TupleDesc *desc, uint64
 
 	run_check_enabled();
 	/* a worker that follows the stream lends it */
-	if (!session_lock(server, load_ask_follower != NULL && load_ask_follower(server, 0)))
+	if (!session_lock(server, stream_ask(server, 0)))
 	{
 		*reason = pstrdup(STREAM_IS_TAKEN);
 		return false;

@@ -13,7 +13,7 @@
  */
 #include "load/runs.h"
 
-#include "core/owner.h"
+#include "catalog/owner.h"
 #include "utils/memutils.h"
 
 /* ---- ends ---- */

@@ -22,10 +22,10 @@
 #include "access/xact.h"
 #include "access/xlog.h"
 #include "common/hashfn.h"
-#include "core/catalog_worker.h"
+#include "catalog/attempts.h"
 #include "core/guarded.h"
 #include "core/message.h"
-#include "core/owner.h"
+#include "catalog/owner.h"
 #include "core/settings.h"
 #include "core/sqltext.h"
 #include "core/transaction.h"
@@ -172,7 +172,6 @@ stream_lock_tag(const char *server_name)
 	return tag;
 }
 
-bool (*load_ask_follower)(const char *server, int change) = NULL;
 
 bool
 session_lock(const char *server_name, bool wait)
@@ -182,11 +181,11 @@ session_lock(const char *server_name, bool wait)
 
 	if (LockAcquire(&tag, ExclusiveLock, false, true) != LOCKACQUIRE_NOT_AVAIL)
 		return true;
-	asked = wait && load_ask_follower != NULL && load_ask_follower(server_name, 1);
+	asked = wait && stream_ask(server_name, 1);
 	if (wait)
 		(void) LockAcquire(&tag, ExclusiveLock, false, false);
 	if (asked)
-		(void) load_ask_follower(server_name, -1);
+		(void) stream_ask(server_name, -1);
 	return wait;
 }
 
@@ -260,7 +259,7 @@ session_commit(LoadSession *session)
 ErrorData *
 session_without_values(LoadSession *session, ErrorData *error)
 {
-	const char *reading = session->reader == NULL ? NULL : session->reader->reading;
+	const char *reading = session->reader == NULL ? session->reading : session->reader->reading;
 	const char *state = unpack_sql_state(error->sqlerrcode);
 
 	if (error->sqlerrcode == ERRCODE_UNSAFE_NEW_ENUM_VALUE_USAGE)
@@ -291,6 +290,7 @@ session_without_values(LoadSession *session, ErrorData *error)
 	}
 	error->detail = NULL;
 	session->reader = NULL;
+	session->reading = NULL;
 	session->projecting = false;
 	return error;
 }

@@ -12,9 +12,9 @@
 #ifndef DEPIPE_LOAD_SESSION_H
 #define DEPIPE_LOAD_SESSION_H
 
-#include "core/batch.h"
-#include "core/run.h"
-#include "core/catalog_instance.h"
+#include "delta/delta.h"
+#include "catalog/runs.h"
+#include "catalog/instance.h"
 #include "load/connection.h"
 #include "load/load.h"
 #include "load/projection.h"
@@ -107,6 +107,7 @@ typedef struct LoadSession
 	bool copying;                /* rows that are read count as progress of a copy */
 	bool projecting;             /* an expression of the current task is evaluated */
 	struct RowReader *reader;    /* what is being read, to name the column in it */
+	const char *reading;         /* column that was read when the batch failed; in turn */
 	struct StreamState *state;
 	/* of a session that copies beside the stream: it has a slot of its own, but no lock */
 	const LoadCopier *copier; /* NULL: another session */

@@ -8,7 +8,7 @@
 #ifndef DEPIPE_LOAD_SOURCE_H
 #define DEPIPE_LOAD_SOURCE_H
 
-#include "core/catalog_load.h"
+#include "catalog/loads.h"
 #include "load/connection.h"
 
 typedef struct SourceColumn

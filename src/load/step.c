@@ -21,6 +21,7 @@
 #include "load/step.h"
 #include "load/witness.h"
 #include "utils/memutils.h"
+#include "load/rowreader.h"
 
 /* An idle stream is recorded only when it has moved so far, or so long ago. */
 #define IDLE_ADVANCE (8 * 1024 * 1024)
@@ -287,6 +288,16 @@ step_end(LoadSession *session)
 
 /* ---- batches ---- */
 
+/* The reader goes with the batch; the column that it read is needed for the message. */
+static void
+keep_reading(LoadSession *session)
+{
+	session->reading = session->reader == NULL || session->reader->reading == NULL
+						   ? NULL
+						   : MemoryContextStrdup(session->turn, session->reader->reading);
+	session->reader = NULL;
+}
+
 /* What an aborted batch had made is gone, with the rows of the runs begun in it. */
 static void
 forget_batch(LoadSession *session, List *without_run)
@@ -359,7 +370,7 @@ added_labels(LoadSession *session, LoadTask *task, ErrorData **error)
 	stream_stop(session);
 	if (session->options->commit)
 	{
-		session->reader = NULL;
+		session->reading = NULL;
 		session_commit(session);
 		*error = session->overtaken ? NULL : step_start(session);
 		return true;
@@ -386,6 +397,7 @@ try_batch(LoadSession *session)
 		/* that there is no room to read a change is not for its table to mend */
 		blamed = guarded_is_no_room(error) ? NULL : session->current;
 		*session->stream = before;
+		keep_reading(session);
 		forget_batch(session, without_run);
 		if (blamed == NULL)
 			return error;
@@ -418,6 +430,7 @@ step_batch(LoadSession *session)
 	MemoryContext old;
 	ErrorData *error;
 
+	session->reading = NULL;
 	MemoryContextReset(session->turn);
 	old = MemoryContextSwitchTo(session->turn);
 	if (session->following)

@@ -44,7 +44,7 @@ my ($current) = slurp_file("$ENV{DEPIPE_OBJECTS}/depipe.control") =~ /default_ve
 
 shell("cp -a $ENV{DEPIPE_PREFIX} $directory/pg");
 shell("cp -rp $ENV{DEPIPE_OBJECTS} $directory/next");
-shell("touch $directory/next/src/core/catalog.c");
+shell("touch $directory/next/src/catalog/statement.c");
 shell(qq{make -C $directory/next -o depipe.control depipe.so PG_CONFIG=$ENV{DEPIPE_PG_CONFIG}}
 	. qq{ EXTVERSION=$next COPT='-DUSE_ASSERT_CHECKING=1 -DDEPIPE_PREVIOUS_VERSION=\\"$current\\"'});
 
