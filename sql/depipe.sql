@@ -510,7 +510,7 @@ CREATE UNIQUE INDEX row_layout_columns_key ON depipe.row_layout (target_id, depi
 -- batch: items of one delta have the same; unknown: columns (by name) that the
 -- source did not send; base_key: the row, as it was before the batch, that has
 -- them; pair: the item that deletes the old key of a key change; before: what the
--- batch says of the row that the key had (BEFORE_* in core/batch.h).
+-- batch says of the row that the key had (BEFORE_* in delta/delta.h).
 CREATE TABLE depipe.parked_item (
 	target_id integer NOT NULL,
 	item bigint NOT NULL,

@@ -1,244 +1,32 @@
 /*-------------------------------------------------------------------------
  *
  * depipe.c
- *		Settings of the library.
+ *		Loading the library.
  *
  * The library works without shared_preload_libraries: every function loads it
- * on its first call.
+ * on its first call.  Then there are no workers.
  *
  *-------------------------------------------------------------------------
  */
 #include "depipe.h"
 
-#include <limits.h>
-
 #include "fmgr.h"
-#include "publish/triggers.h"
-#include "tcop/utility.h"
-#include "transform/transform.h"
-#include "utils/guc.h"
-#include "utils/timestamp.h"
+#include "hooks.h"
+#include "miscadmin.h"
 #include "worker/launcher.h"
-#include "worker/shmem.h"
 
 PG_MODULE_MAGIC;
 
-bool depipe_is_preloaded = false;
-bool depipe_allow_target_dml = false;
-int depipe_batch_memory = 64 * 1024;
-int depipe_batch_rows = 100000;
-char *depipe_databases = NULL;
-bool depipe_enabled = true;
-int depipe_history_retention = 30 * SECS_PER_DAY;
-int depipe_incident_linger = 15 * 60;
-int depipe_max_override = 7 * 24 * 3600;
-int depipe_max_parked = 10000000;
-int depipe_max_workers = 8;
-int depipe_naptime = 1000;
-int depipe_quarantine_retention = 90 * SECS_PER_DAY;
-
-typedef struct BoolSetting
-{
-	const char *name;
-	const char *description;
-	bool *variable;
-	bool boot_value;
-} BoolSetting;
-
-typedef struct IntSetting
-{
-	const char *name;
-	const char *description;
-	int *variable;
-	int boot_value;
-	int minimum;
-	int maximum;
-	int flags;
-} IntSetting;
-
-/* alphabetical; all of them can be set by superusers only */
-static const BoolSetting bool_settings[] = {
-	{"depipe.allow_target_dml",
-	 "Allows direct changes of tables that a transform maintains.",
-	 &depipe_allow_target_dml,
-	 false},
-	{"depipe.enabled",
-	 "Lets loads and transforms run; off starts a cloned cluster cold.",
-	 &depipe_enabled,
-	 true},
-};
-
-static const IntSetting int_settings[] = {
-	{"depipe.batch_memory",
-	 "Memory after which a batch of a stream is published.",
-	 &depipe_batch_memory,
-	 64 * 1024,
-	 64,
-	 INT_MAX / 1024,
-	 GUC_UNIT_KB},
-	{"depipe.batch_rows",
-	 "Number of changes after which a batch of a stream is published.",
-	 &depipe_batch_rows,
-	 100000,
-	 1,
-	 INT_MAX,
-	 0},
-	{"depipe.history_retention",
-	 "Time for which runs, verdicts, closed incidents and events are kept; -1 keeps them.",
-	 &depipe_history_retention,
-	 30 * SECS_PER_DAY,
-	 -1,
-	 INT_MAX,
-	 GUC_UNIT_S},
-	{"depipe.incident_linger",
-	 "Time after the last bad batch in which another one continues the same incident.",
-	 &depipe_incident_linger,
-	 15 * 60,
-	 0,
-	 INT_MAX,
-	 GUC_UNIT_S},
-	{"depipe.max_override",
-	 "Longest time for which a breaker can be overridden.",
-	 &depipe_max_override,
-	 7 * 24 * 3600,
-	 1,
-	 INT_MAX,
-	 GUC_UNIT_S},
-	{"depipe.max_parked",
-	 "Number of rows that may be parked for one table before it needs a resync.",
-	 &depipe_max_parked,
-	 10000000,
-	 0,
-	 INT_MAX,
-	 0},
-	{"depipe.quarantine_retention",
-	 "Time for which rows stay in quarantine; -1 keeps them.",
-	 &depipe_quarantine_retention,
-	 90 * SECS_PER_DAY,
-	 -1,
-	 INT_MAX,
-	 GUC_UNIT_S},
-};
-
-/* Settings of the background workers: for the whole server. */
-static const IntSetting worker_settings[] = {
-	{"depipe.max_workers",
-	 "Largest number of background workers at one time.",
-	 &depipe_max_workers,
-	 8,
-	 3,
-	 WORKER_SLOTS,
-	 0},
-	{"depipe.naptime",
-	 "Shortest time between two looks at what is due in a database.",
-	 &depipe_naptime,
-	 1000,
-	 10,
-	 INT_MAX / 1000,
-	 GUC_UNIT_MS},
-};
-
 void _PG_init(void);
-
-static bool
-check_databases(char **value, void **extra, GucSource source)
-{
-	List *names;
-	char *copy = pstrdup(*value);
-	bool valid = SplitIdentifierString(copy, ',', &names);
-
-	if (!valid)
-		GUC_check_errdetail("It must be a list of names of databases, separated by commas.");
-	return valid;
-}
-
-static void
-define_worker_settings(void)
-{
-	DefineCustomStringVariable("depipe.databases",
-							   "Databases that background workers serve; empty: all that have the"
-							   " extension.",
-							   NULL,
-							   &depipe_databases,
-							   "",
-							   PGC_SIGHUP,
-							   GUC_LIST_INPUT,
-							   check_databases,
-							   NULL,
-							   NULL);
-	for (int i = 0; i < lengthof(worker_settings); i++)
-		DefineCustomIntVariable(worker_settings[i].name,
-								worker_settings[i].description,
-								NULL,
-								worker_settings[i].variable,
-								worker_settings[i].boot_value,
-								worker_settings[i].minimum,
-								worker_settings[i].maximum,
-								PGC_SIGHUP,
-								worker_settings[i].flags,
-								NULL,
-								NULL,
-								NULL);
-}
-
-static ProcessUtility_hook_type previous_utility = NULL;
-
-static void
-utility(PlannedStmt *statement, const char *query, bool read_only_tree,
-		ProcessUtilityContext context, ParamListInfo parameters, QueryEnvironment *environment,
-		DestReceiver *receiver, QueryCompletion *completion)
-{
-	/* a ROLLBACK frees its own statement */
-	ReassignOwnedStmt *reassign = IsA(statement->utilityStmt, ReassignOwnedStmt)
-									  ? (ReassignOwnedStmt *) statement->utilityStmt
-									  : NULL;
-
-	(previous_utility != NULL ? previous_utility : standard_ProcessUtility)(statement,
-																			query,
-																			read_only_tree,
-																			context,
-																			parameters,
-																			environment,
-																			receiver,
-																			completion);
-	if (reassign != NULL)
-		names_follow_reassign(reassign);
-}
 
 void
 _PG_init(void)
 {
-	for (int i = 0; i < lengthof(bool_settings); i++)
-		DefineCustomBoolVariable(bool_settings[i].name,
-								 bool_settings[i].description,
-								 NULL,
-								 bool_settings[i].variable,
-								 bool_settings[i].boot_value,
-								 PGC_SUSET,
-								 0,
-								 NULL,
-								 NULL,
-								 NULL);
-	for (int i = 0; i < lengthof(int_settings); i++)
-		DefineCustomIntVariable(int_settings[i].name,
-								int_settings[i].description,
-								NULL,
-								int_settings[i].variable,
-								int_settings[i].boot_value,
-								int_settings[i].minimum,
-								int_settings[i].maximum,
-								PGC_SUSET,
-								int_settings[i].flags,
-								NULL,
-								NULL,
-								NULL);
-	define_worker_settings();
-	MarkGUCPrefixReserved("depipe");
-	depipe_is_preloaded = process_shared_preload_libraries_in_progress;
-	previous_utility = ProcessUtility_hook;
-	ProcessUtility_hook = utility;
-	triggers_init();
 	/* pg_upgrade runs the server on catalogs that are half made */
-	if (depipe_is_preloaded && !IsBinaryUpgrade)
+	bool workers = process_shared_preload_libraries_in_progress && !IsBinaryUpgrade;
+
+	guc_init();
+	hooks_init(workers);
+	if (workers)
 		launcher_init();
 }

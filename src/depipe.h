@@ -10,7 +10,10 @@
  * constraints inside the transaction that publishes the delta.
  *
  * Dependencies run one way:
- *		worker -> load, transform -> publish -> quality -> core
+ *		worker -> run -> look -> load, transform -> publish -> quality
+ *			-> delta, catalog -> core
+ * load and transform do not know each other, nor do delta and catalog; test/lint
+ * verifies this.
  *
  *-------------------------------------------------------------------------
  */
@@ -38,7 +41,7 @@
 #define ERRCODE_DEPIPE_SCHEMA_CHANGE MAKE_SQLSTATE('Q', 'D', '0', '0', '3')
 #define ERRCODE_DEPIPE_STALE MAKE_SQLSTATE('Q', 'D', '0', '0', '4')
 
-/* Settings (depipe.c); units as in their documentation. */
+/* Settings (core/guc.c); units as in their documentation. */
 extern bool depipe_allow_target_dml;
 extern int depipe_batch_memory; /* kB */
 extern int depipe_batch_rows;   /* changes */
@@ -53,7 +56,10 @@ extern int depipe_quarantine_retention; /* seconds, -1: for ever */
 extern int depipe_max_workers;
 extern int depipe_naptime; /* milliseconds */
 
-/* Loaded with the server, by shared_preload_libraries (depipe.c). */
+/* Loaded with the server, by shared_preload_libraries (core/guc.c). */
 extern bool depipe_is_preloaded;
+
+/* In _PG_init: define the settings. */
+extern void guc_init(void);
 
 #endif /* DEPIPE_H */

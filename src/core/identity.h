@@ -12,7 +12,7 @@
  * discarded, so that an outer restriction stays.
  *
  * depipe's own tables are read and written between
- * identity_become_extension() and identity_restore(), which core/catalog does
+ * identity_become_extension() and identity_restore(), which catalog/statement does
  * for its callers; no text of a user is evaluated there.
  *
  * An error between the two restores everything with the (sub)transaction's

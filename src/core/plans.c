@@ -260,3 +260,22 @@ read_plan(SPIPlanPtr plan, DestReceiver *receiver)
 	PopActiveSnapshot();
 	return result;
 }
+
+/* ---- ephemeral relations ---- */
+
+void
+register_tuplestore(const char *name, TupleDesc desc, Tuplestorestate *rows, uint64 nrows)
+{
+	EphemeralNamedRelation relation = palloc0(sizeof(EphemeralNamedRelationData));
+	int result;
+
+	relation->md.name = pstrdup(name);
+	relation->md.reliddesc = InvalidOid;
+	relation->md.tupdesc = desc;
+	relation->md.enrtype = ENR_NAMED_TUPLESTORE;
+	relation->md.enrtuples = nrows;
+	relation->reldata = rows;
+	result = SPI_register_relation(relation);
+	if (result != SPI_OK_REL_REGISTER)
+		elog(ERROR, "could not register relation %s: %s", name, SPI_result_code_string(result));
+}

@@ -11,6 +11,7 @@
 #include "depipe.h"
 #include "access/tupdesc.h"
 #include "executor/spi.h"
+#include "utils/tuplestore.h"
 
 /* Deltas up to so many rows are handled by plans that are kept. */
 #define PLAN_SMALL_ROWS 64
@@ -42,5 +43,9 @@ extern void plan_release(SPIPlanPtr plan);
  */
 extern int read_query(const char *sql, int nparameters, Oid *types, Datum *values);
 extern int read_plan(SPIPlanPtr plan, DestReceiver *receiver);
+
+/* Make any tuplestore visible as an ephemeral named relation. */
+extern void register_tuplestore(const char *name, TupleDesc desc, Tuplestorestate *rows,
+								uint64 nrows);
 
 #endif /* DEPIPE_PLANS_H */

@@ -40,7 +40,7 @@
 #include "commands/trigger.h"
 #include "core/identity.h"
 #include "core/plans.h"
-#include "core/record_image.h"
+#include "delta/record_image.h"
 #include "core/sqltext.h"
 #include "executor/spi.h"
 #include "pgstat.h"

@@ -10,14 +10,16 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "publish/publish.h"
+#include "publish/complete.h"
 
-#include "core/catalog_publish.h"
-#include "core/fold.h"
+#include "catalog/kept_rows.h"
+#include "delta/fold.h"
 #include "core/identity.h"
 #include "core/sqltext.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
+#include "core/plans.h"
+#include "publish/quarantine.h"
 
 #define BASES_NAME "_depipe_bases"
 

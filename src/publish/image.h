@@ -8,8 +8,8 @@
 #ifndef DEPIPE_IMAGE_H
 #define DEPIPE_IMAGE_H
 
-#include "core/batch.h"
-#include "core/catalog.h"
+#include "delta/delta.h"
+#include "catalog/target.h"
 
 /* A reader for one delta: input functions of its columns. */
 typedef struct ImageReader ImageReader;

@@ -31,6 +31,7 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
+#include "core/plans.h"
 
 #define DANGLING "_depipe_dangling"
 

@@ -24,12 +24,12 @@
 #include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
-#include "core/catalog_idle.h"
-#include "core/catalog_publish.h"
+#include "catalog/published.h"
+#include "catalog/kept_rows.h"
 #include "core/covered.h"
 #include "core/guarded.h"
 #include "core/identity.h"
-#include "core/record_image.h"
+#include "delta/record_image.h"
 #include "core/sqltext.h"
 #include "executor/spi.h"
 #include "quality/incident.h"
@@ -39,6 +39,9 @@
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
+#include "publish/park.h"
+#include "publish/quarantine.h"
+#include "publish/complete.h"
 
 /* Passes after which a batch whose rows keep falling out is given up. */
 #define MAX_PASSES 20

@@ -27,8 +27,8 @@
 #ifndef DEPIPE_PUBLISH_H
 #define DEPIPE_PUBLISH_H
 
-#include "core/batch.h"
-#include "core/run.h"
+#include "delta/delta.h"
+#include "catalog/runs.h"
 #include "quality/breaker.h"
 #include "quality/gate.h"
 
@@ -78,75 +78,5 @@ extern bool publish(List *items, Snapshot snapshot);
 
 /* Raises 42809 when the table has rules: it cannot be a target. */
 extern void publish_refuse_rules(Oid relid, const char *display);
-
-/* ---- park.c: deltas that wait, in source order ---- */
-
-/* Store the delta behind what is parked already; NULL, or why that cannot be:
- * then everything parked of this target is deleted, and it needs a resync. */
-extern const char *park_append(Target *target, Delta *delta);
-
-/*
- * Replay what is parked into a delta and delete it.  The order in which a
- * caller fills a delta that has things pending is: quarantine_take_retries,
- * park_take, then its new changes (delta_fold_onto).
- */
-extern void park_take(Target *target, Delta *into);
-
-/* Forget what is parked (a resync covers it). */
-extern void park_discard(int32 target_id);
-
-/* Fold every row of a finished delta (also its partial rows) onto another. */
-extern void delta_fold_onto(Delta *from, Delta *into);
-
-/* ---- quarantine.c ---- */
-
-/* Set rows aside: each with the constraints that it failed. */
-extern void quarantine_store(Target *target, Delta *rows, const FailedRow *failed, int nfailed,
-							 int64 run_id);
-
-/*
- * Of keys in quarantine the target has an earlier row, or none: what the delta
- * says of the rows that such keys had is not verified.  Before they are superseded.
- */
-extern void quarantine_forget_claims(Target *target, Delta *delta);
-
-/*
- * The delta's rows are newer than quarantined rows of the same key: forget
- * those.  The first call for a delta adds deletions of rows that they had left
- * in the target.
- */
-extern void quarantine_supersede(Target *target, Delta *delta, bool first);
-
-/*
- * Rows that the delta of a bag (netted) deletes may be in quarantine instead
- * of the target: delete them there, and add as many new images to the delta,
- * which is then to be netted again.  Returns false when there are none.
- */
-extern bool quarantine_cancel(Target *target, Delta *delta);
-
-/* Whole image of the key's quarantined row, if any; into values/nulls of delta->columns. */
-extern bool quarantine_base(Target *target, Delta *delta, const Datum *key_values,
-							const bool *key_nulls, Datum *values, bool *nulls);
-
-/* Put the rows marked for another try into the (still empty) delta. */
-extern int64 quarantine_take_retries(Target *target, Delta *into);
-extern int64 quarantine_count(int32 target_id);
-extern void quarantine_clear(int32 target_id);
-
-/* ---- complete.c ---- */
-
-/*
- * Give partial rows their unknown columns: from the newest quarantined image
- * of the base key, else from the target's row.  Returns false when a base is
- * gone (reason says which column, not which value).
- */
-extern bool delta_complete(Target *target, Delta *delta, char **reason);
-
-/*
- * Add the target's own old image of every key that the delta changes or
- * deletes (all rows with clear), before apply: for checks that compare old and
- * new, and for references.  Sets delta->old_images.
- */
-extern void delta_complete_old(Target *target, Delta *delta);
 
 #endif /* DEPIPE_PUBLISH_H */

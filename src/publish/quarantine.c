@@ -15,11 +15,11 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "publish/publish.h"
+#include "publish/quarantine.h"
 
-#include "core/catalog_publish.h"
-#include "core/fold.h"
-#include "core/reader.h"
+#include "catalog/kept_rows.h"
+#include "delta/fold.h"
+#include "delta/reader.h"
 #include "core/sqltext.h"
 #include "miscadmin.h"
 #include "publish/image.h"

@@ -42,8 +42,6 @@ typedef struct Writing
 } Writing;
 
 static Writing writing = {0};
-static ExecutorStart_hook_type previous_start = NULL;
-static ExecutorFinish_hook_type previous_finish = NULL;
 
 void
 triggers_begin(const char *sql, int skip)
@@ -122,7 +120,7 @@ triggers_matter(Relation rel, int skip)
 	return matters(rel->trigdesc, skip);
 }
 
-/* ---- hooks ---- */
+/* ---- what the hooks call ---- */
 
 /* ours: the statement of publish; else one that it has led to. */
 static void
@@ -144,13 +142,9 @@ change_triggers(EState *estate, bool ours)
 	}
 }
 
-static void
-executor_start(QueryDesc *query, int flags)
+void
+triggers_statement_started(QueryDesc *query)
 {
-	if (previous_start != NULL)
-		previous_start(query, flags);
-	else
-		standard_ExecutorStart(query, flags);
 	if (!depipe_is_writing || writing.sql == NULL)
 		return;
 	if (writing.query != NULL)
@@ -180,22 +174,9 @@ check_routed(EState *estate)
 	}
 }
 
-static void
-executor_finish(QueryDesc *query)
+void
+triggers_statement_ends(QueryDesc *query)
 {
 	if (depipe_is_writing && writing.query == query)
 		check_routed(query->estate);
-	if (previous_finish != NULL)
-		previous_finish(query);
-	else
-		standard_ExecutorFinish(query);
-}
-
-void
-triggers_init(void)
-{
-	previous_start = ExecutorStart_hook;
-	ExecutorStart_hook = executor_start;
-	previous_finish = ExecutorFinish_hook;
-	ExecutorFinish_hook = executor_finish;
 }

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * triggers.h
- *		Which triggers fire for rows that depipe writes.  Private to publish.
+ *		Which triggers fire for rows that depipe writes.  
  *
  *-------------------------------------------------------------------------
  */
@@ -27,7 +27,9 @@ extern void triggers_end(void);
 /* Does the table have triggers that are not to fire as they are? */
 extern bool triggers_matter(Relation rel, int skip);
 
-/* Install the hooks of the executor (_PG_init). */
-extern void triggers_init(void);
+/* Called by the hooks of the executor: any statement has started, and is about to finish. */
+struct QueryDesc;
+extern void triggers_statement_started(struct QueryDesc *query);
+extern void triggers_statement_ends(struct QueryDesc *query);
 
 #endif /* DEPIPE_TRIGGERS_H */

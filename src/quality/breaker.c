@@ -17,11 +17,12 @@
 
 #include "common/pg_prng.h"
 #include "core/arguments.h"
-#include "core/catalog_quality.h"
-#include "core/catalog_worker.h"
+#include "catalog/constraints.h"
+#include "catalog/attempts.h"
 #include "core/identity.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
+#include "core/shmem.h"
 
 /* how far a wait may be off, so that tables do not probe in step */
 #define JITTER 0.1

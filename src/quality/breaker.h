@@ -20,6 +20,7 @@
 #define DEPIPE_BREAKER_H
 
 #include "quality/gate.h"
+#include "catalog/target.h"
 
 typedef enum BreakerState
 {

@@ -25,10 +25,11 @@
 #ifndef DEPIPE_CHECK_H
 #define DEPIPE_CHECK_H
 
-#include "core/catalog_quality.h"
+#include "catalog/constraints.h"
 #include "quality/gate.h"
 #include "utils/jsonb.h"
 #include "utils/rel.h"
+#include "catalog/target.h"
 
 /* alias of the relation that an expression is evaluated on */
 #define CHECK_ROW "t"

@@ -19,8 +19,8 @@
 #include "catalog/pg_class.h"
 #include "commands/defrem.h"
 #include "core/arguments.h"
-#include "core/catalog_transform.h"
-#include "core/catalog_worker.h"
+#include "catalog/transforms.h"
+#include "catalog/attempts.h"
 #include "core/identity.h"
 #include "core/settings.h"
 #include "core/sqltext.h"
@@ -31,6 +31,7 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
+#include "core/shmem.h"
 
 /* places of the arguments that add_constraint and alter_constraint share */
 #define ARG_ON_VIOLATION 3

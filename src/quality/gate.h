@@ -30,7 +30,8 @@
 #ifndef DEPIPE_GATE_H
 #define DEPIPE_GATE_H
 
-#include "core/batch.h"
+#include "delta/delta.h"
+#include "catalog/target.h"
 
 typedef enum Outcome
 {

@@ -13,7 +13,7 @@
 
 #include "catalog/objectaddress.h"
 #include "core/arguments.h"
-#include "core/catalog_incident.h"
+#include "catalog/incidents.h"
 #include "core/identity.h"
 #include "core/sqltext.h"
 #include "quality/breaker.h"

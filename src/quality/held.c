@@ -17,7 +17,7 @@
 
 #include "access/genam.h"
 #include "access/table.h"
-#include "core/catalog_incident.h"
+#include "catalog/incidents.h"
 #include "core/guarded.h"
 #include "core/identity.h"
 #include "core/settings.h"

@@ -38,7 +38,7 @@
 #include "utils/lsyscache.h"
 #include "utils/timestamp.h"
 
-/* as in core/catalog_incident.c */
+/* as in catalog/incidents.c */
 #define LOOK_PAUSE 20
 
 /* Looks that take no longer than this are taken at once. */

@@ -8,7 +8,7 @@
 #ifndef DEPIPE_INCIDENT_H
 #define DEPIPE_INCIDENT_H
 
-#include "core/catalog_incident.h"
+#include "catalog/incidents.h"
 #include "quality/gate.h"
 
 /*

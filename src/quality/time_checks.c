@@ -15,7 +15,7 @@
  */
 #include "quality/time_checks.h"
 
-#include "core/catalog_worker.h"
+#include "catalog/attempts.h"
 #include "core/plans.h"
 #include "core/sqltext.h"
 #include "executor/spi.h"

@@ -12,9 +12,9 @@
 #include "transform/dag.h"
 
 #include "catalog/namespace.h"
-#include "core/catalog_transform.h"
+#include "catalog/transforms.h"
 #include "core/identity.h"
-#include "core/owner.h"
+#include "catalog/owner.h"
 #include "core/sqltext.h"
 #include "transform/shape.h"
 #include "utils/lsyscache.h"

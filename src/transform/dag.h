@@ -10,7 +10,7 @@
 #ifndef DEPIPE_DAG_H
 #define DEPIPE_DAG_H
 
-#include "core/catalog.h"
+#include "catalog/statement.h"
 #include "transform/transform.h"
 
 /* In place of what a reader may not know. */

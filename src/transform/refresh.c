@@ -27,13 +27,13 @@
 #include "access/xact.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
-#include "core/catalog_idle.h"
-#include "core/catalog_transform.h"
+#include "catalog/published.h"
+#include "catalog/transforms.h"
 #include "core/covered.h"
 #include "core/guarded.h"
-#include "core/catalog_load.h"
+#include "catalog/loads.h"
 #include "core/identity.h"
-#include "core/owner.h"
+#include "catalog/owner.h"
 #include "core/sqltext.h"
 #include "executor/spi.h"
 #include "portability/instr_time.h"
@@ -48,6 +48,7 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
+#include "publish/quarantine.h"
 
 /* Unless lock_timeout says another time: for what others do to a target (VACUUM, ALTER TABLE). */
 #define LONGEST_WAIT_MS 10000

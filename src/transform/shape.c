@@ -18,7 +18,7 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_inherits.h"
-#include "core/batch.h"
+#include "delta/delta.h"
 #include "core/querytext.h"
 #include "core/sqltext.h"
 #include "executor/executor.h"

@@ -19,6 +19,8 @@
  */
 #include "transform/strategy.h"
 
+#include "delta/difference.h"
+
 #include "core/identity.h"
 #include "core/sqltext.h"
 #include "executor/spi.h"
@@ -26,6 +28,7 @@
 #include "funcapi.h"
 #include "transform/table.h"
 #include "utils/snapmgr.h"
+#include "core/plans.h"
 
 CHECKED_FUNCTION(depipe_explain_transform);
 

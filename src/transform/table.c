@@ -23,7 +23,7 @@
 #include "catalog/pg_collation.h"
 #include "catalog/pg_inherits.h"
 #include "commands/trigger.h"
-#include "core/catalog_idle.h"
+#include "catalog/published.h"
 #include "core/guarded.h"
 #include "core/identity.h"
 #include "core/sqltext.h"

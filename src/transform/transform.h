@@ -8,8 +8,8 @@
 #ifndef DEPIPE_TRANSFORM_H
 #define DEPIPE_TRANSFORM_H
 
-#include "core/catalog.h"
-#include "core/run.h"
+#include "catalog/target.h"
+#include "catalog/runs.h"
 
 typedef struct Transform
 {

@@ -31,7 +31,7 @@
 #include "catalog/pg_database.h"
 #include "commands/dbcommands.h"
 #include "commands/defrem.h"
-#include "core/catalog.h"
+#include "catalog/statement.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
@@ -41,13 +41,12 @@
 #include "tcop/utility.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
-#include "worker/shmem.h"
+#include "core/shmem.h"
 
 /* It wakes up for new databases, and for what nobody has told it. */
 #define LONGEST_SLEEP USECS_PER_MINUTE
 #define RESTART_SECONDS 2
 
-static ProcessUtility_hook_type previous_utility_hook = NULL;
 
 /* ---- databases to serve ---- */
 
@@ -231,95 +230,11 @@ depipe_launcher_main(Datum argument)
 	}
 }
 
-/* ---- statements about databases ---- */
-
-static const char *
-database_to_leave(Node *statement)
-{
-	ListCell *cell;
-
-	switch (nodeTag(statement))
-	{
-		case T_DropdbStmt:
-			return ((DropdbStmt *) statement)->dbname;
-		case T_RenameStmt:
-			return ((RenameStmt *) statement)->renameType == OBJECT_DATABASE
-					   ? ((RenameStmt *) statement)->subname
-					   : NULL;
-		case T_CreatedbStmt:
-			foreach(cell, ((CreatedbStmt *) statement)->options)
-				if (strcmp(((DefElem *) lfirst(cell))->defname, "template") == 0)
-					return defGetString(lfirst(cell));
-			return NULL;
-		default:
-			return NULL;
-	}
-}
-
-/* Statements that workers are to hear of, and that run no code of ours. */
-static bool
-concerns_workers(Node *statement)
-{
-	switch (nodeTag(statement))
-	{
-		case T_CreateExtensionStmt:
-		case T_AlterExtensionStmt:
-		case T_AlterDatabaseSetStmt:
-		case T_CreateForeignServerStmt:
-		case T_AlterForeignServerStmt:
-		case T_CreateUserMappingStmt:
-		case T_AlterUserMappingStmt:
-		case T_DropUserMappingStmt:
-			return true;
-		case T_TransactionStmt:
-			/* what it has changed was said in a session that is over, perhaps before a crash */
-			return ((TransactionStmt *) statement)->kind == TRANS_STMT_COMMIT_PREPARED;
-		default:
-			return false;
-	}
-}
-
-static void
-utility_hook(PlannedStmt *statement, const char *text, bool read_only_tree,
-			 ProcessUtilityContext context, ParamListInfo params, QueryEnvironment *environment,
-			 DestReceiver *receiver, QueryCompletion *completion)
-{
-	const char *name = database_to_leave(statement->utilityStmt);
-	Oid database = name == NULL ? InvalidOid : get_database_oid(name, true);
-
-	/* only for who may do it: others get their error without ending anything */
-	if (OidIsValid(database) && database_ownercheck_compat(database, GetUserId()))
-		database_leave_alone(database);
-	if (concerns_workers(statement->utilityStmt))
-		catalog_changed();
-	if (previous_utility_hook != NULL)
-		previous_utility_hook(statement,
-							  text,
-							  read_only_tree,
-							  context,
-							  params,
-							  environment,
-							  receiver,
-							  completion);
-	else
-		standard_ProcessUtility(statement,
-								text,
-								read_only_tree,
-								context,
-								params,
-								environment,
-								receiver,
-								completion);
-}
-
 void
 launcher_init(void)
 {
 	BackgroundWorker worker = {0};
 
-	worker_shmem_init();
-	previous_utility_hook = ProcessUtility_hook;
-	ProcessUtility_hook = utility_hook;
 	worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
 	worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
 	worker.bgw_restart_time = RESTART_SECONDS;

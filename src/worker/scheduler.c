@@ -9,16 +9,16 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "worker/shmem.h"
+#include "core/shmem.h"
 
 #include "commands/dbcommands.h"
 #include "commands/extension.h"
 #include "common/hashfn.h"
-#include "core/catalog_copy.h"
-#include "core/catalog_worker.h"
+#include "catalog/copies.h"
+#include "catalog/attempts.h"
 #include "postmaster/bgworker.h"
 #include "storage/ipc.h"
-#include "worker/due.h"
+#include "run/due.h"
 #include "worker/launcher.h"
 
 /* At the latest, and where there is nothing to do, for what nobody tells. */

@@ -16,14 +16,14 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "worker/shmem.h"
+#include "core/shmem.h"
 
 #include "access/xact.h"
 #include "catalog/pg_extension.h"
 #include "commands/dbcommands.h"
 #include "commands/extension.h"
-#include "core/catalog_load.h"
-#include "core/catalog_worker.h"
+#include "catalog/loads.h"
+#include "catalog/attempts.h"
 #include "core/guarded.h"
 #include "core/transaction.h"
 #include "load/load.h"
@@ -37,7 +37,7 @@
 #include "tcop/tcopprot.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
-#include "worker/due.h"
+#include "run/due.h"
 #include "worker/launcher.h"
 
 /* Nothing new is begun by one run worker after so long. */
@@ -223,7 +223,7 @@ static const LoadFollower follower =
 static const char *
 stream_once(const WorkerId *id, LoadFollowEnd *end)
 {
-	static const LoadPosition nowhere = {0};
+	static const StreamPosition nowhere = {0};
 	const char *reason;
 	char *fingerprint;
 	long lag;

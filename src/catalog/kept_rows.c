@@ -1,0 +1,442 @@
+/*-------------------------------------------------------------------------
+ *
+ * kept_rows.c
+ *		Parked and quarantined rows in depipe's own tables.
+ *
+ * Rows are kept as arrays of texts, written by output functions and read back
+ * by input functions, beside a layout with the names of the columns: an image
+ * stays readable after the table has changed, and composite types of the
+ * user's are never used.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "catalog/kept_rows.h"
+
+#include "core/sqltext.h"
+#include "catalog/target.h"
+
+#define TARGET_IS " WHERE target_id OPERATOR(pg_catalog.=) $1"
+
+/* Found by the hash, which is in an index, and compared. */
+#define SAME_KEY(a, b)                                                     \
+	"depipe.key_hash(" a ") OPERATOR(pg_catalog.=) depipe.key_hash(" b ")" \
+	" AND " a " OPERATOR(pg_catalog.=) " b
+#define ROW_IS_PREVIOUS SAME_KEY("q.row_key", "r.previous_key")
+#define PREVIOUS_IS_ROW SAME_KEY("q.previous_key", "r.row_key")
+#define ROW_IS_GIVEN SAME_KEY("q.row_key", "$2")
+#define ROW_IS_KEY SAME_KEY("q.row_key", "k.key")
+#define PREVIOUS_IS_KEY SAME_KEY("q.previous_key", "k.key")
+
+/* ---- what there is about targets ---- */
+
+#define MARK_IF(condition, mark) "CASE WHEN " condition " THEN " mark " ELSE 0 END"
+#define SOME(select) "EXISTS (" select ")"
+#define PLUS " OPERATOR(pg_catalog.+) "
+#define OF_TARGET " WHERE x.target_id OPERATOR(pg_catalog.=) t.target_id"
+#define HAS_BREAKER                                                  \
+	SOME("SELECT FROM depipe.breaker_state x" OF_TARGET              \
+		 " AND x.state OPERATOR(pg_catalog.<>) 'closed'"             \
+		 " UNION ALL SELECT FROM depipe.breaker_setting x" OF_TARGET \
+		 " AND x.of_runs OPERATOR(pg_catalog.>) 1")
+#define IS_CONSTRAINED SOME("SELECT FROM depipe.constraint_definition x" OF_TARGET)
+#define IS_REFERENCED                                                     \
+	SOME("SELECT FROM depipe.constraint_definition x"                     \
+		 " WHERE x.reference_schema OPERATOR(pg_catalog.=) t.schema_name" \
+		 " AND x.reference_table OPERATOR(pg_catalog.=) t.table_name")
+
+#define TARGET_MARKS                                                     \
+	MARK_IF(HAS_BREAKER, "1")                                            \
+	PLUS MARK_IF("s.parked OPERATOR(pg_catalog.>) 0", "2")               \
+		PLUS MARK_IF("s.quarantined OPERATOR(pg_catalog.>) 0", "4")      \
+			PLUS MARK_IF("s.retries OPERATOR(pg_catalog.>) 0", "8") PLUS \
+			MARK_IF(IS_CONSTRAINED, "16") PLUS                           \
+			MARK_IF(IS_REFERENCED, "32")
+
+uint32 *
+targets_marks(List *targets)
+{
+	List *ids = NIL;
+	uint32 *marks;
+	CatalogRows *rows;
+	ListCell *cell;
+
+	if (targets == NIL)
+		return NULL;
+	foreach(cell, targets)
+		ids = lappend_int(ids, ((Target *) lfirst(cell))->id);
+	rows = CATALOG_EXECUTE("SELECT u.n, " TARGET_MARKS
+						   " FROM pg_catalog.unnest($1) WITH ORDINALITY u (target_id, n)"
+						   " JOIN depipe.target t USING (target_id)"
+						   " LEFT JOIN depipe.target_state s USING (target_id)",
+						   ARG_INT4_ARRAY(ids));
+	marks = palloc0(sizeof(uint32) * list_length(targets));
+	for (uint64 i = 0; i < rows->count; i++)
+		marks[catalog_int8(rows, i, 1) - 1] = (uint32) catalog_int4(rows, i, 2);
+	return marks;
+}
+
+/* A count that the triggers of catalog/kept_counts.c keep; a target without state has no row. */
+static int64
+kept_rows(const CatalogRows *rows)
+{
+	return rows->count == 0 ? 0 : catalog_int8(rows, 0, 1);
+}
+
+int64
+catalog_layout_id(int32 target_id, Delta *delta)
+{
+	List *columns = NIL;
+	List *types = NIL;
+	CatalogRows *rows;
+
+	for (int i = 0; i < delta->columns->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(delta->columns, i);
+
+		columns = lappend(columns, NameStr(att->attname));
+		types = lappend(types, sql_type(att->atttypid, att->atttypmod));
+	}
+	rows = CATALOG_EXECUTE(
+		"INSERT INTO depipe.row_layout (target_id, columns, types)"
+		" VALUES ($1, COALESCE($2, '{}'), COALESCE($3, '{}'))"
+		" ON CONFLICT (target_id, depipe.key_hash(columns), depipe.key_hash(types))"
+		" DO UPDATE SET columns = EXCLUDED.columns RETURNING layout_id",
+		ARG_INT4(target_id),
+		ARG_TEXT_ARRAY(columns),
+		ARG_TEXT_ARRAY(types));
+	return catalog_int8(rows, 0, 1);
+}
+
+/* ---- parked ---- */
+
+TupleDesc
+catalog_park_desc(void)
+{
+	TupleDesc desc = CreateTemplateTupleDesc(9);
+
+	TupleDescInitEntry(desc, 1, "item", INT8OID, -1, 0);
+	TupleDescInitEntry(desc, 2, "lsn", PG_LSNOID, -1, 0);
+	TupleDescInitEntry(desc, 3, "commit_time", TIMESTAMPTZOID, -1, 0);
+	TupleDescInitEntry(desc, 4, "weight", INT8OID, -1, 0);
+	TupleDescInitEntry(desc, 5, "image", TEXTARRAYOID, -1, 0);
+	TupleDescInitEntry(desc, 6, "unknown", TEXTARRAYOID, -1, 0);
+	TupleDescInitEntry(desc, 7, "pair", INT8OID, -1, 0);
+	TupleDescInitEntry(desc, 8, "base_key", TEXTARRAYOID, -1, 0);
+	TupleDescInitEntry(desc, 9, "before", INT2OID, -1, 0);
+	return desc;
+}
+
+void
+catalog_park(int32 target_id, int64 layout_id, int64 offset, TupleDesc desc, Tuplestorestate *rows,
+			 uint64 nrows)
+{
+	CatalogArg args[] = {ARG_INT4(target_id), ARG_INT8(layout_id), ARG_INT8(offset)};
+
+	(void) catalog_execute_from("INSERT INTO depipe.parked_item (target_id, item, kind, lsn,"
+								" commit_time, layout_id, weight, image, unknown, pair,"
+								" base_key, batch, before)"
+								" SELECT $1, $3 OPERATOR(pg_catalog.+) r.item, 'row', r.lsn,"
+								" r.commit_time, $2, r.weight, r.image, r.unknown,"
+								" $3 OPERATOR(pg_catalog.+) r.pair, r.base_key, $3, r.before"
+								" FROM _depipe_parked r",
+								lengthof(args),
+								args,
+								"_depipe_parked",
+								desc,
+								rows,
+								nrows);
+}
+
+void
+catalog_park_clear_item(int32 target_id, int64 item)
+{
+	(void) CATALOG_EXECUTE("INSERT INTO depipe.parked_item (target_id, item, kind)"
+						   " VALUES ($1, $2, 'clear')",
+						   ARG_INT4(target_id),
+						   ARG_INT8(item));
+}
+
+int64
+catalog_parked_count(int32 target_id)
+{
+	return kept_rows(
+		CATALOG_EXECUTE("SELECT parked FROM depipe.target_state" TARGET_IS, ARG_INT4(target_id)));
+}
+
+int64
+catalog_parked_last_item(int32 target_id)
+{
+	return catalog_int8(CATALOG_EXECUTE("SELECT pg_catalog.max(item)"
+										" FROM depipe.parked_item" TARGET_IS,
+										ARG_INT4(target_id)),
+						0,
+						1);
+}
+
+#define PARKED                                                                           \
+	"SELECT p.item, p.kind, p.lsn, p.commit_time, l.columns, p.weight, p.image,"         \
+	" p.unknown, o.image, p.base_key, p.batch, p.before::int8 FROM depipe.parked_item p" \
+	" LEFT JOIN depipe.row_layout l USING (layout_id)"                                   \
+	" LEFT JOIN depipe.parked_item o ON o.target_id OPERATOR(pg_catalog.=) $1"           \
+	" AND o.item OPERATOR(pg_catalog.=) p.pair AND o.weight OPERATOR(pg_catalog.<) 0"    \
+	" WHERE p.target_id OPERATOR(pg_catalog.=) $1 AND p.item OPERATOR(pg_catalog.>) $2"
+
+CatalogRows *
+catalog_parked(int32 target_id, int64 behind, int most)
+{
+	return CATALOG_EXECUTE(PARKED " ORDER BY p.item LIMIT $3",
+						   ARG_INT4(target_id),
+						   ARG_INT8(behind),
+						   ARG_INT4(most));
+}
+
+/* The items of a batch are neighbours: none is looked for behind them. */
+CatalogRows *
+catalog_parked_partial(int32 target_id, int64 batch, int64 behind, int natts, int most)
+{
+	return CATALOG_EXECUTE(PARKED
+						   " AND p.batch OPERATOR(pg_catalog.=) $4"
+						   " AND p.item OPERATOR(pg_catalog.<) COALESCE((SELECT n.item FROM"
+						   " depipe.parked_item n WHERE n.target_id OPERATOR(pg_catalog.=) $1"
+						   " AND n.item OPERATOR(pg_catalog.>) $2 AND n.batch IS DISTINCT FROM $4"
+						   " ORDER BY n.item LIMIT 1), 9223372036854775807)"
+						   " AND p.weight OPERATOR(pg_catalog.>) 0 AND (p.unknown IS NOT NULL"
+						   " OR pg_catalog.cardinality(l.columns) OPERATOR(pg_catalog.<) $5)"
+						   " ORDER BY p.item LIMIT $3",
+						   ARG_INT4(target_id),
+						   ARG_INT8(behind),
+						   ARG_INT4(most),
+						   ARG_INT8(batch),
+						   ARG_INT4(natts));
+}
+
+int64 *
+catalog_parked_old_halves(int32 target_id, int *count)
+{
+	CatalogRows *rows = CATALOG_EXECUTE("SELECT pg_catalog.array_agg(p.pair ORDER BY p.pair)"
+										" FROM depipe.parked_item p"
+										" WHERE p.target_id OPERATOR(pg_catalog.=) $1"
+										" AND p.pair IS NOT NULL",
+										ARG_INT4(target_id));
+	bool isnull;
+	Datum pairs = catalog_datum(rows, 0, 1, &isnull);
+	ArrayType *array;
+
+	*count = 0;
+	if (isnull)
+		return NULL;
+	array = DatumGetArrayTypeP(pairs);
+	*count = ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array));
+	return (int64 *) ARR_DATA_PTR(array); /* without NULLs: the bare numbers */
+}
+
+void
+catalog_parked_delete(int32 target_id)
+{
+	(void) CATALOG_EXECUTE("DELETE FROM depipe.parked_item" TARGET_IS, ARG_INT4(target_id));
+}
+
+/* ---- quarantined ---- */
+
+TupleDesc
+catalog_quarantine_desc(void)
+{
+	TupleDesc desc = CreateTemplateTupleDesc(6);
+
+	TupleDescInitEntry(desc, 1, "row_key", TEXTARRAYOID, -1, 0);
+	TupleDescInitEntry(desc, 2, "image", TEXTARRAYOID, -1, 0);
+	TupleDescInitEntry(desc, 3, "constraint_ids", INT4ARRAYOID, -1, 0);
+	TupleDescInitEntry(desc, 4, "lsn", PG_LSNOID, -1, 0);
+	TupleDescInitEntry(desc, 5, "commit_time", TIMESTAMPTZOID, -1, 0);
+	TupleDescInitEntry(desc, 6, "previous_key", TEXTARRAYOID, -1, 0);
+	return desc;
+}
+
+/*
+ * A row whose old key is in quarantine itself replaces that one and inherits
+ * its previous key, the row that is still in the target; without one, that is
+ * the row of the old key, if there is any.  What the target has under a key
+ * belongs to the row that is quarantined under that key now: it is no other
+ * one's previous row any more, or the release of the one would delete the other.
+ */
+void
+catalog_quarantine(int32 target_id, int64 layout_id, int64 run_id, TupleDesc desc,
+				   Tuplestorestate *rows, uint64 nrows)
+{
+	CatalogArg args[] = {ARG_INT4(target_id), ARG_INT8(layout_id), ARG_INT8(run_id)};
+
+	(void) catalog_execute_from(
+		"WITH moved AS (DELETE FROM depipe.quarantined_row q USING _depipe_quarantined r"
+		" WHERE q.target_id OPERATOR(pg_catalog.=) $1"
+		" AND " ROW_IS_PREVIOUS " RETURNING q.row_key, q.previous_key)"
+		" INSERT INTO depipe.quarantined_row AS q (target_id, layout_id, row_key, image,"
+		" constraint_ids, reasons, lsn, commit_time, previous_key, run_id)"
+		" SELECT $1, $2, r.row_key, r.image, r.constraint_ids,"
+		" ARRAY(SELECT c.name::text FROM depipe.constraint_definition c"
+		" WHERE c.constraint_id OPERATOR(pg_catalog.=) ANY (r.constraint_ids) ORDER BY c.name),"
+		" r.lsn, r.commit_time,"
+		" COALESCE(m.previous_key, r.previous_key),"
+		" NULLIF($3, 0)"
+		" FROM _depipe_quarantined r LEFT JOIN moved m"
+		" ON m.row_key OPERATOR(pg_catalog.=) r.previous_key"
+		" ON CONFLICT (target_id, depipe.key_hash(row_key)) DO UPDATE SET"
+		" layout_id = EXCLUDED.layout_id, image = EXCLUDED.image,"
+		" constraint_ids = EXCLUDED.constraint_ids, reasons = EXCLUDED.reasons,"
+		" lsn = EXCLUDED.lsn, commit_time = EXCLUDED.commit_time,"
+		" previous_key = COALESCE(EXCLUDED.previous_key, q.previous_key),"
+		" run_id = EXCLUDED.run_id, retry = false,"
+		" quarantined_at = pg_catalog.clock_timestamp()",
+		lengthof(args),
+		args,
+		"_depipe_quarantined",
+		desc,
+		rows,
+		nrows);
+	(void) catalog_execute_from("UPDATE depipe.quarantined_row q SET previous_key = NULL"
+								" FROM _depipe_quarantined r"
+								" WHERE q.target_id OPERATOR(pg_catalog.=) $1"
+								" AND " PREVIOUS_IS_ROW,
+								1,
+								args,
+								"_depipe_quarantined",
+								desc,
+								rows,
+								nrows);
+}
+
+int64
+catalog_quarantine_count(int32 target_id)
+{
+	return kept_rows(CATALOG_EXECUTE("SELECT quarantined FROM depipe.target_state" TARGET_IS,
+									 ARG_INT4(target_id)));
+}
+
+CatalogRows *
+catalog_quarantined_image(int32 target_id, ArrayType *key)
+{
+	return CATALOG_EXECUTE("SELECT l.columns, q.image FROM depipe.quarantined_row q"
+						   " JOIN depipe.row_layout l USING (layout_id)"
+						   " WHERE q.target_id OPERATOR(pg_catalog.=) $1"
+						   " AND " ROW_IS_GIVEN,
+						   ARG_INT4(target_id),
+						   ARG_DATUM(TEXTARRAYOID, PointerGetDatum(key)));
+}
+
+TupleDesc
+catalog_keys_desc(void)
+{
+	TupleDesc desc = CreateTemplateTupleDesc(3);
+
+	TupleDescInitEntry(desc, 1, "key", TEXTARRAYOID, -1, 0);
+	TupleDescInitEntry(desc, 2, "present", BOOLOID, -1, 0);
+	TupleDescInitEntry(desc, 3, "sequence", INT8OID, -1, 0);
+	return desc;
+}
+
+/* A statement about the quarantined rows of a target ($1) and keys (k). */
+static CatalogRows *
+execute_for_keys(const char *sql, int32 target_id, TupleDesc desc, Tuplestorestate *keys,
+				 uint64 nkeys)
+{
+	CatalogArg args[] = {ARG_INT4(target_id)};
+
+	return catalog_execute_from(sql, lengthof(args), args, "_depipe_keys", desc, keys, nkeys);
+}
+
+CatalogRows *
+catalog_quarantine_meets(int32 target_id, TupleDesc desc, Tuplestorestate *rows, uint64 nrows)
+{
+	return execute_for_keys(
+		"SELECT k.sequence FROM _depipe_keys k WHERE EXISTS (SELECT FROM depipe.quarantined_row q"
+		" WHERE q.target_id OPERATOR(pg_catalog.=) $1 AND " ROW_IS_KEY ")"
+		" OR EXISTS (SELECT FROM depipe.quarantined_row q"
+		" WHERE q.target_id OPERATOR(pg_catalog.=) $1 AND " PREVIOUS_IS_KEY ") ORDER BY k.sequence",
+		target_id,
+		desc,
+		rows,
+		nrows);
+}
+
+CatalogRows *
+catalog_quarantine_supersede(int32 target_id, TupleDesc desc, Tuplestorestate *rows, uint64 nrows)
+{
+	CatalogRows *previous = execute_for_keys(
+		"DELETE FROM depipe.quarantined_row q USING _depipe_keys k"
+		" WHERE q.target_id OPERATOR(pg_catalog.=) $1 AND " ROW_IS_KEY
+		" RETURNING CASE WHEN NOT EXISTS (SELECT FROM _depipe_keys o"
+		" WHERE o.key OPERATOR(pg_catalog.=) q.previous_key)"
+		" THEN q.previous_key END",
+		target_id,
+		desc,
+		rows,
+		nrows);
+
+	(void) execute_for_keys("UPDATE depipe.quarantined_row q SET previous_key = NULL"
+							" FROM _depipe_keys k"
+							" WHERE q.target_id OPERATOR(pg_catalog.=) $1 AND k.present"
+							" AND " PREVIOUS_IS_KEY,
+							target_id,
+							desc,
+							rows,
+							nrows);
+	return previous;
+}
+
+TupleDesc
+catalog_copies_desc(void)
+{
+	TupleDesc desc = CreateTemplateTupleDesc(3);
+
+	TupleDescInitEntry(desc, 1, "number", INT8OID, -1, 0);
+	TupleDescInitEntry(desc, 2, "image", TEXTARRAYOID, -1, 0);
+	TupleDescInitEntry(desc, 3, "copies", INT8OID, -1, 0);
+	return desc;
+}
+
+CatalogRows *
+catalog_quarantine_cancel(int32 target_id, ArrayType *columns, TupleDesc desc,
+						  Tuplestorestate *rows, uint64 nrows)
+{
+	CatalogArg args[] = {ARG_INT4(target_id), ARG_DATUM(TEXTARRAYOID, PointerGetDatum(columns))};
+
+	return catalog_execute_from(
+		"WITH found AS (SELECT q.quarantine_id, r.number, r.copies,"
+		" pg_catalog.row_number() OVER (PARTITION BY r.number ORDER BY q.quarantine_id) AS n"
+		" FROM depipe.quarantined_row q JOIN depipe.row_layout l USING (layout_id)"
+		" JOIN _depipe_copies r ON r.image OPERATOR(pg_catalog.=) q.image"
+		" WHERE q.target_id OPERATOR(pg_catalog.=) $1 AND q.row_key IS NULL"
+		" AND l.columns OPERATOR(pg_catalog.=) $2),"
+		" gone AS (DELETE FROM depipe.quarantined_row q USING found f"
+		" WHERE q.quarantine_id OPERATOR(pg_catalog.=) f.quarantine_id"
+		" AND f.n OPERATOR(pg_catalog.<=) f.copies RETURNING f.number)"
+		" SELECT g.number, pg_catalog.count(*) FROM gone g GROUP BY g.number ORDER BY g.number",
+		lengthof(args),
+		args,
+		"_depipe_copies",
+		desc,
+		rows,
+		nrows);
+}
+
+CatalogRows *
+catalog_quarantine_take_retries(int32 target_id)
+{
+	return CATALOG_EXECUTE("DELETE FROM depipe.quarantined_row q USING depipe.row_layout l"
+						   " WHERE q.target_id OPERATOR(pg_catalog.=) $1 AND q.retry"
+						   " AND l.layout_id OPERATOR(pg_catalog.=) q.layout_id"
+						   " RETURNING l.columns, q.image, q.previous_key, q.lsn, q.commit_time",
+						   ARG_INT4(target_id));
+}
+
+bool
+catalog_quarantine_has_retries(int32 target_id)
+{
+	return kept_rows(CATALOG_EXECUTE("SELECT retries FROM depipe.target_state" TARGET_IS,
+									 ARG_INT4(target_id))) > 0;
+}
+
+void
+catalog_quarantine_delete(int32 target_id)
+{
+	(void) CATALOG_EXECUTE("DELETE FROM depipe.quarantined_row" TARGET_IS, ARG_INT4(target_id));
+}

@@ -1,0 +1,368 @@
+/*-------------------------------------------------------------------------
+ *
+ * statement.c
+ *		Statements on depipe's own tables.
+ *
+ * Statements are constants.  Their plans are kept for the session in a table
+ * keyed by the address of the text, and run as the owner of the extension.
+ * They are small, whatever the planner may estimate: without JIT.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "catalog/statement.h"
+
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "commands/async.h"
+#include "commands/extension.h"
+#include "core/plans.h"
+#include "core/identity.h"
+#include "core/sqltext.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "utils/hsearch.h"
+#include "utils/inval.h"
+#include "utils/jsonb.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/syscache.h"
+
+typedef struct PlanEntry
+{
+	const char *sql; /* key: the address */
+	SPIPlanPtr plan;
+} PlanEntry;
+
+static HTAB *plans = NULL;
+
+/* ---- executing ---- */
+
+CatalogArg
+catalog_text_arg(const char *string)
+{
+	if (string == NULL)
+		return ARG_NULL(TEXTOID);
+	return ARG_DATUM(TEXTOID, CStringGetTextDatum(string));
+}
+
+CatalogArg
+catalog_text_array_arg(List *strings)
+{
+	ArrayType *array = list_to_text_array(strings);
+
+	if (array == NULL)
+		return ARG_NULL(TEXTARRAYOID);
+	return ARG_DATUM(TEXTARRAYOID, PointerGetDatum(array));
+}
+
+CatalogArg
+catalog_int4_array_arg(List *numbers)
+{
+	int count = list_length(numbers);
+	Datum *values = palloc(sizeof(Datum) * Max(count, 1));
+
+	for (int i = 0; i < count; i++)
+		values[i] = Int32GetDatum(list_nth_int(numbers, i));
+	return ARG_DATUM(
+		INT4ARRAYOID,
+		PointerGetDatum(construct_array(values, count, INT4OID, 4, true, TYPALIGN_INT)));
+}
+
+CatalogArg
+catalog_jsonb_arg(const char *json_text)
+{
+	if (json_text == NULL)
+		return ARG_NULL(JSONBOID);
+	return ARG_DATUM(JSONBOID, DirectFunctionCall1(jsonb_in, CStringGetDatum(json_text)));
+}
+
+static SPIPlanPtr
+plan_for(const char *sql, int nargs, const CatalogArg *args)
+{
+	PlanEntry *entry;
+	bool found;
+	Oid types[FUNC_MAX_ARGS];
+	SPIPlanPtr plan;
+
+	if (plans == NULL)
+	{
+		HASHCTL control = {0};
+
+		control.keysize = sizeof(char *);
+		control.entrysize = sizeof(PlanEntry);
+		control.hcxt = TopMemoryContext;
+		plans = hash_create("depipe catalog plans",
+							64,
+							&control,
+							HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	}
+	entry = hash_search(plans, &sql, HASH_FIND, NULL);
+	if (entry != NULL)
+		return entry->plan;
+
+	for (int i = 0; i < nargs; i++)
+		types[i] = args[i].type;
+	/* rows are found by keys: what a plan costs does not depend on the values */
+	plan = SPI_prepare_cursor(sql, nargs, types, CURSOR_OPT_GENERIC_PLAN);
+	if (plan == NULL)
+		elog(ERROR,
+			 "could not prepare statement on the catalog: %s",
+			 SPI_result_code_string(SPI_result));
+	SPI_keepplan(plan);
+	entry = hash_search(plans, &sql, HASH_ENTER, &found);
+	entry->plan = plan;
+	return plan;
+}
+
+static CatalogRows *
+copy_result(MemoryContext context)
+{
+	MemoryContext old = MemoryContextSwitchTo(context);
+	CatalogRows *rows = palloc0(sizeof(CatalogRows));
+
+	rows->processed = SPI_processed;
+	if (SPI_tuptable != NULL)
+	{
+		rows->desc = CreateTupleDescCopy(SPI_tuptable->tupdesc);
+		rows->count = SPI_tuptable->numvals;
+		rows->tuples = palloc(sizeof(HeapTuple) * Max(rows->count, 1));
+		for (uint64 i = 0; i < rows->count; i++)
+			rows->tuples[i] = heap_copytuple(SPI_tuptable->vals[i]);
+	}
+	MemoryContextSwitchTo(old);
+	return rows;
+}
+
+static CatalogRows *
+execute(const char *sql, int nargs, const CatalogArg *args, bool read_only, const char *relation,
+		TupleDesc desc, struct Tuplestorestate *input, uint64 ninput)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	Identity identity;
+	Datum values[FUNC_MAX_ARGS];
+	char nulls[FUNC_MAX_ARGS];
+	CatalogRows *rows;
+	int result;
+
+	Assert(nargs <= FUNC_MAX_ARGS);
+	for (int i = 0; i < nargs; i++)
+	{
+		values[i] = args[i].value;
+		nulls[i] = args[i].isnull ? 'n' : ' ';
+	}
+	identity_become_extension(&identity);
+	identity_without_jit();
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	if (relation != NULL)
+		register_tuplestore(relation, desc, input, ninput);
+	result = SPI_execute_plan(plan_for(sql, nargs, args), values, nulls, read_only, 0);
+	if (result < 0)
+		elog(ERROR, "statement on the catalog failed: %s", SPI_result_code_string(result));
+	rows = copy_result(caller);
+	SPI_finish();
+	identity_restore(&identity);
+	return rows;
+}
+
+CatalogRows *
+catalog_execute_from(const char *sql, int nargs, const CatalogArg *args, const char *relation,
+					 TupleDesc desc, struct Tuplestorestate *input, uint64 ninput)
+{
+	return execute(sql, nargs, args, false, relation, desc, input, ninput);
+}
+
+CatalogRows *
+catalog_execute(const char *sql, int nargs, const CatalogArg *args)
+{
+	return execute(sql, nargs, args, false, NULL, NULL, NULL, 0);
+}
+
+CatalogRows *
+catalog_look(const char *sql, int nargs, const CatalogArg *args)
+{
+	return execute(sql, nargs, args, true, NULL, NULL, NULL, 0);
+}
+
+/* ---- values of a result ---- */
+
+Datum
+catalog_datum(const CatalogRows *rows, uint64 row, int column, bool *isnull)
+{
+	Assert(row < rows->count && column <= rows->desc->natts);
+	return heap_getattr(rows->tuples[row], column, rows->desc, isnull);
+}
+
+bool
+catalog_isnull(const CatalogRows *rows, uint64 row, int column)
+{
+	bool isnull;
+
+	(void) catalog_datum(rows, row, column, &isnull);
+	return isnull;
+}
+
+char *
+catalog_text(const CatalogRows *rows, uint64 row, int column)
+{
+	return SPI_getvalue(rows->tuples[row], rows->desc, column);
+}
+
+int32
+catalog_int4(const CatalogRows *rows, uint64 row, int column)
+{
+	bool isnull;
+	Datum value = catalog_datum(rows, row, column, &isnull);
+
+	return isnull ? 0 : DatumGetInt32(value);
+}
+
+int64
+catalog_int8(const CatalogRows *rows, uint64 row, int column)
+{
+	bool isnull;
+	Datum value = catalog_datum(rows, row, column, &isnull);
+
+	return isnull ? 0 : DatumGetInt64(value);
+}
+
+bool
+catalog_bool(const CatalogRows *rows, uint64 row, int column)
+{
+	bool isnull;
+	Datum value = catalog_datum(rows, row, column, &isnull);
+
+	return isnull ? false : DatumGetBool(value);
+}
+
+Oid
+catalog_oid(const CatalogRows *rows, uint64 row, int column)
+{
+	bool isnull;
+	Datum value = catalog_datum(rows, row, column, &isnull);
+
+	return isnull ? InvalidOid : DatumGetObjectId(value);
+}
+
+XLogRecPtr
+catalog_lsn(const CatalogRows *rows, uint64 row, int column)
+{
+	bool isnull;
+	Datum value = catalog_datum(rows, row, column, &isnull);
+
+	return isnull ? InvalidXLogRecPtr : DatumGetLSN(value);
+}
+
+TimestampTz
+catalog_time(const CatalogRows *rows, uint64 row, int column)
+{
+	bool isnull;
+	Datum value = catalog_datum(rows, row, column, &isnull);
+
+	return isnull ? 0 : DatumGetTimestampTz(value);
+}
+
+List *
+catalog_text_list(const CatalogRows *rows, uint64 row, int column)
+{
+	bool isnull;
+	Datum value = catalog_datum(rows, row, column, &isnull);
+
+	return isnull ? NIL : text_array_to_list(DatumGetArrayTypeP(value), "array");
+}
+
+/* ---- versions ---- */
+
+/* SQL versions that this library serves: its own, and the one before if it has all that is used. */
+static const char *const served_versions[] = {DEPIPE_VERSION, DEPIPE_PREVIOUS_VERSION};
+
+static bool
+is_served(const char *version)
+{
+	for (int i = 0; i < lengthof(served_versions); i++)
+		if (served_versions[i] != NULL && strcmp(served_versions[i], version) == 0)
+			return true;
+	return false;
+}
+
+/* Versions are numbers with dots; returns less than, equal to or greater than 0. */
+static int
+compare_versions(const char *a, const char *b)
+{
+	while (*a != '\0' || *b != '\0')
+	{
+		char *end_a;
+		char *end_b;
+		long part_a = strtol(a, &end_a, 10);
+		long part_b = strtol(b, &end_b, 10);
+
+		if (part_a != part_b)
+			return part_a < part_b ? -1 : 1;
+		if (end_a == a && end_b == b)
+			return strcmp(a, b);
+		a = end_a + strspn(end_a, ".");
+		b = end_b + strspn(end_b, ".");
+	}
+	return 0;
+}
+
+/* A library that is loaded stays until its process ends. */
+static char *
+version_hint(const char *installed)
+{
+	if (compare_versions(installed, DEPIPE_VERSION) < 0)
+		return "Run ALTER EXTENSION depipe UPDATE.";
+	if (depipe_is_preloaded)
+		return "Restart the server, which has loaded the older library.";
+	return "Start a new session; if that does not help, install the library of the extension's"
+		   " version.";
+}
+
+char *
+catalog_version_problem(char **hint)
+{
+	CatalogRows *rows = CATALOG_EXECUTE0("SELECT extversion FROM pg_catalog.pg_extension"
+										 " WHERE extname OPERATOR(pg_catalog.=) 'depipe'");
+	char *installed;
+
+	if (rows->count == 0)
+	{
+		*hint = "Run CREATE EXTENSION depipe.";
+		return "extension \"depipe\" is not installed in this database";
+	}
+	installed = catalog_text(rows, 0, 1);
+	if (is_served(installed))
+		return NULL;
+	*hint = version_hint(installed);
+	return psprintf("depipe library is version %s, but the extension is version %s",
+					DEPIPE_VERSION,
+					installed);
+}
+
+void
+catalog_check_version(void)
+{
+	char *hint;
+	char *problem = catalog_version_problem(&hint);
+
+	if (problem != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("%s", problem),
+				 errhint("%s", hint)));
+}
+
+char *
+catalog_idle_reason(char **next)
+{
+	char *hint;
+	char *reason = catalog_version_problem(&hint);
+
+	if (reason != NULL)
+	{
+		*next = NULL;
+		return psprintf("%s: %s", reason, hint);
+	}
+	*next = "ALTER SYSTEM SET depipe.enabled = on";
+	return depipe_enabled ? NULL : "depipe.enabled is off";
+}

@@ -1,0 +1,121 @@
+/*-------------------------------------------------------------------------
+ *
+ * statement.h
+ *		Statements on depipe's own tables.
+ *
+ * All SQL on depipe's own tables stands in the files of catalog/, one for each
+ * subject, which run it through the functions here.  Statements are string constants with
+ * parameters, run as the owner of the extension under a pinned search_path;
+ * plans are kept, keyed by the address of the statement's text.
+ *
+ * Reads are not SPI read-only: they see what this transaction has written.
+ * Results are copied into the caller's memory context.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DEPIPE_STATEMENT_H
+#define DEPIPE_STATEMENT_H
+
+#include "depipe.h"
+#include "access/htup.h"
+#include "catalog/pg_type.h"
+#include "fmgr.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/pg_lsn.h"
+#include "utils/timestamp.h"
+
+/* ---- executing ---- */
+
+typedef struct CatalogArg
+{
+	Oid type;
+	Datum value;
+	bool isnull;
+} CatalogArg;
+
+#define ARG_BOOL(v) ((CatalogArg){BOOLOID, BoolGetDatum(v), false})
+#define ARG_INT4(v) ((CatalogArg){INT4OID, Int32GetDatum(v), false})
+#define ARG_INT8(v) ((CatalogArg){INT8OID, Int64GetDatum(v), false})
+#define ARG_FLOAT8(v) ((CatalogArg){FLOAT8OID, Float8GetDatum(v), false})
+#define ARG_OID(v) ((CatalogArg){OIDOID, ObjectIdGetDatum(v), false})
+#define ARG_NULL(type) ((CatalogArg){(type), (Datum) 0, true})
+#define ARG_DATUM(type, v) ((CatalogArg){(type), (v), false})
+/* a NULL pointer, an invalid LSN or a zero time is SQL NULL */
+#define ARG_TEXT(s) catalog_text_arg(s)
+#define ARG_LSN(v) ((CatalogArg){PG_LSNOID, LSNGetDatum(v), (v) == InvalidXLogRecPtr})
+#define ARG_TIME(v) ((CatalogArg){TIMESTAMPTZOID, TimestampTzGetDatum(v), (v) == 0})
+#define ARG_TEXT_ARRAY(list) catalog_text_array_arg(list)
+#define ARG_INT4_ARRAY(list) catalog_int4_array_arg(list)
+#define ARG_JSONB(s) catalog_jsonb_arg(s)
+
+extern CatalogArg catalog_text_arg(const char *string);
+extern CatalogArg catalog_text_array_arg(List *strings);
+extern CatalogArg catalog_int4_array_arg(List *numbers); /* an integer list */
+extern CatalogArg catalog_jsonb_arg(const char *json_text);
+
+typedef struct CatalogRows
+{
+	TupleDesc desc;
+	uint64 count;     /* rows returned */
+	uint64 processed; /* rows affected by INSERT, UPDATE, DELETE */
+	HeapTuple *tuples;
+} CatalogRows;
+
+/* Run a constant statement; raises what the statement raises. */
+extern CatalogRows *catalog_execute(const char *sql, int nargs, const CatalogArg *args);
+
+#define CATALOG_EXECUTE(sql, ...) \
+	catalog_execute((sql), lengthof(((CatalogArg[]){__VA_ARGS__})), (CatalogArg[]){__VA_ARGS__})
+#define CATALOG_EXECUTE0(sql) catalog_execute((sql), 0, NULL)
+
+/* A query that sees what the active snapshot sees, not what is committed by now. */
+extern CatalogRows *catalog_look(const char *sql, int nargs, const CatalogArg *args);
+
+/* The same with an ephemeral named relation that the statement reads. */
+extern CatalogRows *catalog_execute_from(const char *sql, int nargs, const CatalogArg *args,
+										 const char *relation, TupleDesc desc,
+										 struct Tuplestorestate *rows, uint64 nrows);
+
+/* Values of a result: row from 0, column from 1; NULL gives NULL, 0, false. */
+extern bool catalog_isnull(const CatalogRows *rows, uint64 row, int column);
+extern Datum catalog_datum(const CatalogRows *rows, uint64 row, int column, bool *isnull);
+extern char *catalog_text(const CatalogRows *rows, uint64 row,
+						  int column); /* any type, by its output function */
+extern int32 catalog_int4(const CatalogRows *rows, uint64 row, int column);
+extern int64 catalog_int8(const CatalogRows *rows, uint64 row, int column);
+extern bool catalog_bool(const CatalogRows *rows, uint64 row, int column);
+extern Oid catalog_oid(const CatalogRows *rows, uint64 row, int column);
+extern XLogRecPtr catalog_lsn(const CatalogRows *rows, uint64 row, int column);
+extern TimestampTz catalog_time(const CatalogRows *rows, uint64 row, int column);
+extern List *catalog_text_list(const CatalogRows *rows, uint64 row, int column); /* of text[] */
+
+/*
+ * Why this library does not serve the SQL version of the database, and what
+ * to do; NULL when it does.  catalog_check_version() raises it as 55000.
+ */
+extern char *catalog_version_problem(char **hint);
+
+/*
+ * Why nothing runs in this database: the versions, or depipe.enabled; NULL
+ * when it does.  Sets *next to the statement to type, or to NULL.
+ */
+extern char *catalog_idle_reason(char **next);
+extern void catalog_check_version(void);
+
+/*
+ * In place of PG_FUNCTION_INFO_V1: the version is checked before anything
+ * else, for the arguments in another version's script may be others.  The
+ * function itself is a static one, name_checked.
+ */
+#define CHECKED_FUNCTION(name)                     \
+	PG_FUNCTION_INFO_V1(name);                     \
+	static Datum name##_checked(PG_FUNCTION_ARGS); \
+	Datum name(PG_FUNCTION_ARGS)                   \
+	{                                              \
+		catalog_check_version();                   \
+		return name##_checked(fcinfo);             \
+	}                                              \
+	extern Datum name(PG_FUNCTION_ARGS)
+
+#endif /* DEPIPE_STATEMENT_H */

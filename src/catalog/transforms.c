@@ -1,0 +1,363 @@
+/*-------------------------------------------------------------------------
+ *
+ * transforms.c
+ *		Statements on the tables of transforms.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "catalog/transforms.h"
+
+#include "core/sqltext.h"
+#include "miscadmin.h"
+
+static CatalogArg
+relids_arg(List *relids)
+{
+	Datum *elements = palloc(sizeof(Datum) * Max(list_length(relids), 1));
+	int count = 0;
+	ListCell *cell;
+
+	foreach(cell, relids)
+		elements[count++] = ObjectIdGetDatum(lfirst_oid(cell));
+	return ARG_DATUM(
+		OIDARRAYOID,
+		PointerGetDatum(construct_array(elements, count, OIDOID, sizeof(Oid), true, TYPALIGN_INT)));
+}
+
+/* ---- definitions ---- */
+
+CatalogRows *
+transform_select(int32 target_id)
+{
+	return CATALOG_EXECUTE(
+		"SELECT f.query_text, f.query_sql, f.key_columns, f.mode, f.target_lag::text,"
+		" f.on_incomplete, f.on_stale, s.populated, s.state, s.made_table,"
+		" CASE WHEN s.tree_version OPERATOR(pg_catalog.=)"
+		" pg_catalog.current_setting('server_version_num')::integer THEN s.query_tree END,"
+		" s.input_relids, s.rebuild"
+		" FROM depipe.transform f LEFT JOIN depipe.transform_state s USING (target_id)"
+		" WHERE f.target_id OPERATOR(pg_catalog.=) $1",
+		ARG_INT4(target_id));
+}
+
+CatalogArg
+transform_target_lag(int32 target_id)
+{
+	CatalogRows *rows = CATALOG_EXECUTE("SELECT target_lag FROM depipe.transform"
+										" WHERE target_id OPERATOR(pg_catalog.=) $1",
+										ARG_INT4(target_id));
+	CatalogArg lag = ARG_NULL(INTERVALOID);
+
+	lag.value = catalog_datum(rows, 0, 1, &lag.isnull);
+	return lag;
+}
+
+void
+transform_store(const TransformDefinition *definition, bool made_table)
+{
+	(void) CATALOG_EXECUTE(
+		"INSERT INTO depipe.transform (target_id, query_text, query_sql, key_columns, mode,"
+		" target_lag, on_incomplete, on_stale) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"
+		" ON CONFLICT (target_id) DO UPDATE SET query_text = EXCLUDED.query_text,"
+		" query_sql = EXCLUDED.query_sql, key_columns = EXCLUDED.key_columns,"
+		" mode = EXCLUDED.mode, target_lag = EXCLUDED.target_lag,"
+		" on_incomplete = EXCLUDED.on_incomplete, on_stale = EXCLUDED.on_stale",
+		ARG_INT4(definition->target_id),
+		ARG_TEXT(definition->query_text),
+		ARG_TEXT(definition->query_sql),
+		ARG_TEXT_ARRAY(definition->key),
+		ARG_TEXT(definition->mode),
+		definition->target_lag,
+		ARG_TEXT(definition->on_incomplete),
+		ARG_TEXT(definition->on_stale));
+	(void) CATALOG_EXECUTE(
+		"INSERT INTO depipe.transform_state (target_id, made_table)"
+		" VALUES ($1, $2) ON CONFLICT (target_id) DO UPDATE SET inputs_seen = NULL",
+		ARG_INT4(definition->target_id),
+		ARG_BOOL(made_table));
+}
+
+void
+transform_set_rebuild(int32 target_id)
+{
+	(void) CATALOG_EXECUTE("UPDATE depipe.transform_state SET rebuild = true"
+						   " WHERE target_id OPERATOR(pg_catalog.=) $1",
+						   ARG_INT4(target_id));
+}
+
+void
+transform_delete(int32 target_id)
+{
+	(void) CATALOG_EXECUTE("DELETE FROM depipe.transform WHERE target_id OPERATOR(pg_catalog.=) $1",
+						   ARG_INT4(target_id));
+	(void) CATALOG_EXECUTE("DELETE FROM depipe.transform_state"
+						   " WHERE target_id OPERATOR(pg_catalog.=) $1",
+						   ARG_INT4(target_id));
+}
+
+void
+transform_set_query_sql(int32 target_id, const char *query_sql)
+{
+	(void) CATALOG_EXECUTE("UPDATE depipe.transform SET query_sql = $2"
+						   " WHERE target_id OPERATOR(pg_catalog.=) $1",
+						   ARG_INT4(target_id),
+						   ARG_TEXT(query_sql));
+}
+
+void
+transform_set_binding(int32 target_id, const char *query_tree, List *relids)
+{
+	(void) CATALOG_EXECUTE(
+		"INSERT INTO depipe.transform_state (target_id, query_tree, tree_version, input_relids)"
+		" VALUES ($1, $2, pg_catalog.current_setting('server_version_num')::integer, $3)"
+		" ON CONFLICT (target_id) DO UPDATE SET query_tree = EXCLUDED.query_tree,"
+		" tree_version = EXCLUDED.tree_version, input_relids = EXCLUDED.input_relids",
+		ARG_INT4(target_id),
+		ARG_TEXT(query_tree),
+		relids_arg(relids));
+}
+
+/* ---- inputs ---- */
+
+CatalogRows *
+transform_select_inputs(int32 target_id)
+{
+	return CATALOG_EXECUTE("SELECT i.schema_name, i.table_name, i.direct, t.target_id"
+						   " FROM depipe.transform_input i"
+						   " LEFT JOIN depipe.target t USING (schema_name, table_name)"
+						   " WHERE i.target_id OPERATOR(pg_catalog.=) $1"
+						   " ORDER BY i.schema_name, i.table_name",
+						   ARG_INT4(target_id));
+}
+
+void
+transform_delete_inputs(int32 target_id)
+{
+	(void) CATALOG_EXECUTE("DELETE FROM depipe.transform_input"
+						   " WHERE target_id OPERATOR(pg_catalog.=) $1",
+						   ARG_INT4(target_id));
+}
+
+void
+transform_insert_input(int32 target_id, const char *schema_name, const char *table_name,
+					   bool direct)
+{
+	(void) CATALOG_EXECUTE(
+		"INSERT INTO depipe.transform_input (target_id, schema_name, table_name, direct)"
+		" VALUES ($1, $2::name, $3::name, $4)",
+		ARG_INT4(target_id),
+		ARG_TEXT(schema_name),
+		ARG_TEXT(table_name),
+		ARG_BOOL(direct));
+}
+
+bool
+target_has_constraints(int32 target_id)
+{
+	CatalogRows *rows = CATALOG_EXECUTE("SELECT FROM depipe.constraint_definition"
+										" WHERE target_id OPERATOR(pg_catalog.=) $1 LIMIT 1",
+										ARG_INT4(target_id));
+
+	return rows->count > 0;
+}
+
+bool
+target_forget_if_gone(const Target *target)
+{
+	if (OidIsValid(target->relid) || target->kind != TARGET_TABLE ||
+		target_has_constraints(target->id))
+		return false;
+	target_delete(target->id);
+	return true;
+}
+
+bool
+target_has_trouble(int32 target_id)
+{
+	CatalogRows *rows = CATALOG_EXECUTE("SELECT EXISTS (SELECT FROM depipe.incident"
+										" WHERE target_id OPERATOR(pg_catalog.=) $1"
+										" AND closed_at IS NULL) OR EXISTS ("
+										"SELECT FROM depipe.target_state"
+										" WHERE target_id OPERATOR(pg_catalog.=) $1"
+										" AND quarantined OPERATOR(pg_catalog.>) 0)",
+										ARG_INT4(target_id));
+
+	return catalog_bool(rows, 0, 1);
+}
+
+/* ---- state ---- */
+
+void
+transform_set_state(int32 target_id, const char *state, const char *reason, bool populated)
+{
+	CatalogRows *rows = CATALOG_EXECUTE(
+		"WITH was AS (SELECT state FROM depipe.transform_state"
+		" WHERE target_id OPERATOR(pg_catalog.=) $1), is_now AS ("
+		/* it may have been dropped meanwhile */
+		"INSERT INTO depipe.transform_state AS s (target_id, state, reason, populated)"
+		" SELECT target_id, $2, $3, $4 FROM depipe.target WHERE target_id OPERATOR(pg_catalog.=) $1"
+		" ON CONFLICT (target_id) DO UPDATE SET state = EXCLUDED.state, reason = EXCLUDED.reason,"
+		" populated = s.populated OR EXCLUDED.populated,"
+		" rebuild = s.rebuild AND NOT EXCLUDED.populated,"
+		" since = CASE WHEN s.state OPERATOR(pg_catalog.=) EXCLUDED.state THEN s.since"
+		" ELSE pg_catalog.clock_timestamp() END RETURNING state)"
+		" SELECT was.state FROM is_now LEFT JOIN was ON true",
+		ARG_INT4(target_id),
+		ARG_TEXT(state),
+		ARG_TEXT(reason),
+		ARG_BOOL(populated));
+	char *was;
+
+	if (rows->count == 0)
+		return;
+	was = catalog_text(rows, 0, 1);
+	if (was == NULL || strcmp(was, state) != 0)
+		event_record(target_id, "transform", state, reason);
+}
+
+void
+transform_lock_state(int32 target_id)
+{
+	(void) CATALOG_EXECUTE("SELECT FROM depipe.transform_state"
+						   " WHERE target_id OPERATOR(pg_catalog.=) $1 FOR UPDATE",
+						   ARG_INT4(target_id));
+}
+
+void
+transform_forget_quarantine(int32 target_id, int64 run_id)
+{
+	(void) CATALOG_EXECUTE("DELETE FROM depipe.quarantined_row"
+						   " WHERE target_id OPERATOR(pg_catalog.=) $1"
+						   " AND run_id IS DISTINCT FROM $2",
+						   ARG_INT4(target_id),
+						   ARG_INT8(run_id));
+}
+
+/* ---- the graph ---- */
+
+CatalogRows *
+dag_select_nodes(void)
+{
+	return CATALOG_EXECUTE0(NODE_COLUMNS NODE_TABLES NODE_ORDER);
+}
+
+CatalogRows *
+dag_select_edges(void)
+{
+	return CATALOG_EXECUTE0("SELECT i.target_id, t.target_id FROM depipe.transform_input i"
+							" JOIN depipe.target t USING (schema_name, table_name)"
+							" ORDER BY i.target_id, t.schema_name, t.table_name");
+}
+
+/* ---- names ---- */
+
+CatalogRows *
+names_select_moved(void)
+{
+	return CATALOG_EXECUTE0(
+		"SELECT t.target_id, t.schema_name, t.table_name, s.relid FROM depipe.target t"
+		" LEFT JOIN depipe.target_state s USING (target_id)"
+		" LEFT JOIN pg_catalog.pg_namespace n ON n.nspname OPERATOR(pg_catalog.=) t.schema_name"
+		" LEFT JOIN pg_catalog.pg_class c ON c.relnamespace OPERATOR(pg_catalog.=) n.oid"
+		" AND c.relname OPERATOR(pg_catalog.=) t.table_name"
+		" WHERE COALESCE(s.relid, 0) OPERATOR(pg_catalog.<>) COALESCE(c.oid, 0)"
+		" ORDER BY t.target_id");
+}
+
+bool
+names_rename_target(int32 target_id, const char *schema_name, const char *table_name)
+{
+	return CATALOG_EXECUTE("UPDATE depipe.target SET schema_name = $2::name, table_name = $3::name"
+						   " WHERE target_id OPERATOR(pg_catalog.=) $1 AND NOT EXISTS ("
+						   "SELECT FROM depipe.target"
+						   " WHERE schema_name OPERATOR(pg_catalog.=) $2::name"
+						   " AND table_name OPERATOR(pg_catalog.=) $3::name)",
+						   ARG_INT4(target_id),
+						   ARG_TEXT(schema_name),
+						   ARG_TEXT(table_name))
+			   ->processed > 0;
+}
+
+void
+names_forget_table(int32 target_id)
+{
+	(void) CATALOG_EXECUTE("UPDATE depipe.target_state SET relid = NULL"
+						   " WHERE target_id OPERATOR(pg_catalog.=) $1",
+						   ARG_INT4(target_id));
+}
+
+void
+names_record_event(int32 target_id, const char *event, const char *state, const char *reason)
+{
+	(void) CATALOG_EXECUTE(
+		"INSERT INTO depipe.event (target_id, target, event, state, reason)"
+		" SELECT target_id, pg_catalog.format('%I.%I', schema_name, table_name), $2, $3, $4"
+		" FROM depipe.target WHERE target_id OPERATOR(pg_catalog.=) $1",
+		ARG_INT4(target_id),
+		ARG_TEXT(event),
+		ARG_TEXT(state),
+		ARG_TEXT(reason));
+}
+
+CatalogRows *
+names_select_readers(List *relids)
+{
+	return CATALOG_EXECUTE(
+		"SELECT target_id FROM depipe.transform_state"
+		" WHERE input_relids OPERATOR(pg_catalog.&&) $1"
+		" OR ($2 AND input_relids IS NOT NULL)"
+		" UNION SELECT i.target_id FROM depipe.transform_input i"
+		" JOIN depipe.transform_state s ON s.target_id OPERATOR(pg_catalog.=) i.target_id"
+		" JOIN pg_catalog.pg_class c ON c.relname OPERATOR(pg_catalog.=) i.table_name"
+		" JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace"
+		" AND n.nspname OPERATOR(pg_catalog.=) i.schema_name"
+		" WHERE i.direct AND c.oid OPERATOR(pg_catalog.=) ANY ($1)"
+		" ORDER BY target_id",
+		relids_arg(relids),
+		ARG_BOOL(relids == NIL));
+}
+
+List *
+verify_load_key(int32 target_id)
+{
+	CatalogRows *rows = CATALOG_EXECUTE("SELECT key_columns FROM depipe.load"
+										" WHERE target_id OPERATOR(pg_catalog.=) $1",
+										ARG_INT4(target_id));
+
+	return rows->count == 0 ? NIL : catalog_text_list(rows, 0, 1);
+}
+
+int64
+verify_quarantined(int32 target_id)
+{
+	CatalogRows *rows = CATALOG_EXECUTE("SELECT quarantined FROM depipe.target_state"
+										" WHERE target_id OPERATOR(pg_catalog.=) $1",
+										ARG_INT4(target_id));
+
+	return rows->count == 0 ? 0 : catalog_int8(rows, 0, 1);
+}
+
+char *
+verify_explanation(int32 target_id, List *key, ArrayType *row_key, ArrayType *image)
+{
+	CatalogArg key_image = row_key == NULL ? ARG_NULL(TEXTARRAYOID)
+										   : ARG_DATUM(TEXTARRAYOID, PointerGetDatum(row_key));
+	CatalogRows *rows = CATALOG_EXECUTE(
+		"SELECT CASE WHEN EXISTS (SELECT FROM depipe.quarantined_row"
+		" WHERE target_id OPERATOR(pg_catalog.=) $1 AND (row_key OPERATOR(pg_catalog.=) $2"
+		" OR ($2 IS NULL AND image OPERATOR(pg_catalog.=) $3))) THEN 'quarantined'"
+		" WHEN EXISTS (SELECT FROM depipe.parked_item p"
+		" LEFT JOIN depipe.row_layout l USING (layout_id)"
+		" WHERE p.target_id OPERATOR(pg_catalog.=) $1"
+		" AND (p.kind OPERATOR(pg_catalog.<>) 'row' OR CASE WHEN $2 IS NULL"
+		" THEN p.image OPERATOR(pg_catalog.=) $3 ELSE"
+		" ARRAY(SELECT p.image[pg_catalog.array_position(l.columns, k.name)]"
+		" FROM pg_catalog.unnest($4) WITH ORDINALITY AS k (name, number) ORDER BY k.number)"
+		" OPERATOR(pg_catalog.=) $2 END)) THEN 'parked' END",
+		ARG_INT4(target_id),
+		key_image,
+		ARG_DATUM(TEXTARRAYOID, PointerGetDatum(image)),
+		ARG_TEXT_ARRAY(key));
+
+	return catalog_text(rows, 0, 1);
+}

@@ -1,0 +1,836 @@
+/*-------------------------------------------------------------------------
+ *
+ * delta.c
+ *		The delta: making, filling, registering and reading it.
+ *
+ * The fold of keyed deltas is in fold.c.  See delta.h for the two shapes and
+ * the fixed columns.
+ *
+ * Everything of a delta lives in its own memory context.  The tuplestore
+ * belongs to the resource owner that was current when the delta was made, so
+ * that a subtransaction inside publish can be rolled back without closing its
+ * spill files: make deltas outside of the subtransactions that may fail.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "delta/delta.h"
+
+#include "access/htup_details.h"
+#include "access/relation.h"
+#include "access/table.h"
+#include "access/nbtree.h"
+#include "catalog/index.h"
+#include "catalog/pg_am.h"
+#include "catalog/pg_index.h"
+#include "commands/defrem.h"
+#include "delta/fold.h"
+#include "core/identity.h"
+#include "core/sqltext.h"
+#include "executor/spi.h"
+#include "executor/tstoreReceiver.h"
+#include "miscadmin.h"
+#include "tcop/dest.h"
+#include "utils/fmgrprotos.h"
+#include "utils/guc.h"
+#include "utils/plancache.h"
+#include "utils/datum.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/queryenvironment.h"
+#include "utils/rel.h"
+#include "utils/relcache.h"
+#include "utils/snapmgr.h"
+#include "core/plans.h"
+
+/* ---- layout ---- */
+
+static TupleDesc
+make_desc(TupleDesc columns)
+{
+	TupleDesc desc = CreateTemplateTupleDesc(DELTA_FIXED + columns->natts);
+
+	TupleDescInitEntry(desc, DELTA_WEIGHT, "_depipe_weight", INT8OID, -1, 0);
+	TupleDescInitEntry(desc, DELTA_SEQUENCE, "_depipe_sequence", INT8OID, -1, 0);
+	TupleDescInitEntry(desc, DELTA_LSN, "_depipe_lsn", PG_LSNOID, -1, 0);
+	TupleDescInitEntry(desc, DELTA_TIME, "_depipe_time", TIMESTAMPTZOID, -1, 0);
+	TupleDescInitEntry(desc, DELTA_PAIR, "_depipe_pair", INT8OID, -1, 0);
+	TupleDescInitEntry(desc, DELTA_REPLACED, "_depipe_replaced", BOOLOID, -1, 0);
+	TupleDescInitEntry(desc, DELTA_BEFORE, "_depipe_before", INT2OID, -1, 0);
+	for (int i = 1; i <= columns->natts; i++)
+		TupleDescCopyEntry(desc, DELTA_FIXED + i, columns, i);
+	return desc;
+}
+
+static bool
+wanted(const char *name, List *column_names)
+{
+	ListCell *cell;
+
+	if (column_names == NIL)
+		return true;
+	foreach(cell, column_names)
+		if (strcmp(name, lfirst(cell)) == 0)
+			return true;
+	return false;
+}
+
+static void
+check_reserved(Form_pg_attribute att)
+{
+	if (strncmp(NameStr(att->attname), DELTA_COLUMN_PREFIX, strlen(DELTA_COLUMN_PREFIX)) == 0)
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
+			 errmsg("column name \"%s\" is reserved", NameStr(att->attname)),
+			 errdetail("Names beginning with \"%s\" are used by depipe.", DELTA_COLUMN_PREFIX)));
+}
+
+/* The columns of a table that a filler owns, renumbered; attnums gets theirs. */
+static TupleDesc
+table_columns(Relation rel, List *column_names, AttrNumber **attnums)
+{
+	TupleDesc table = RelationGetDescr(rel);
+	TupleDesc columns;
+	int count = 0;
+	ListCell *cell;
+
+	*attnums = palloc(sizeof(AttrNumber) * Max(table->natts, 1));
+	for (int i = 0; i < table->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(table, i);
+
+		if (att->attisdropped || att->attgenerated != '\0')
+			continue;
+		check_reserved(att);
+		if (wanted(NameStr(att->attname), column_names))
+			(*attnums)[count++] = att->attnum;
+	}
+	foreach(cell, column_names)
+	{
+		if (get_attnum(RelationGetRelid(rel), lfirst(cell)) == InvalidAttrNumber)
+			ereport(ERROR,
+					(errcode(ERRCODE_UNDEFINED_COLUMN),
+					 errmsg("column \"%s\" of relation \"%s\" does not exist",
+							(char *) lfirst(cell),
+							RelationGetRelationName(rel))));
+	}
+	columns = CreateTemplateTupleDesc(count);
+	for (int i = 0; i < count; i++)
+		TupleDescCopyEntry(columns, i + 1, table, (*attnums)[i]);
+	return columns;
+}
+
+static void
+find_keys(Delta *delta, List *key_names)
+{
+	ListCell *cell;
+
+	delta->keys = palloc(sizeof(AttrNumber) * Max(list_length(key_names), 1));
+	foreach(cell, key_names)
+	{
+		AttrNumber found = InvalidAttrNumber;
+
+		for (int i = 0; i < delta->columns->natts; i++)
+			if (strcmp(NameStr(TupleDescAttr(delta->columns, i)->attname), lfirst(cell)) == 0)
+				found = i + 1;
+		if (found == InvalidAttrNumber)
+			ereport(ERROR,
+					(errcode(ERRCODE_UNDEFINED_COLUMN),
+					 errmsg("key column \"%s\" does not exist", (char *) lfirst(cell))));
+		delta->keys[delta->nkeys++] = found;
+	}
+}
+
+static Delta *
+begin_delta(MemoryContext parent)
+{
+	MemoryContext context = AllocSetContextCreate(parent, "depipe delta", ALLOCSET_DEFAULT_SIZES);
+	Delta *delta = MemoryContextAllocZero(context, sizeof(Delta));
+
+	delta->context = context;
+	delta->owner = CurrentResourceOwner;
+	delta->next_sequence = 1;
+	return delta;
+}
+
+/* A tuplestore that survives subtransactions which did not see the delta made. */
+static Tuplestorestate *
+begin_rows(Delta *delta)
+{
+	ResourceOwner saved = CurrentResourceOwner;
+	MemoryContext old = MemoryContextSwitchTo(delta->context);
+	Tuplestorestate *rows;
+
+	CurrentResourceOwner = delta->owner;
+	rows = tuplestore_begin_heap(true, false, work_mem);
+	CurrentResourceOwner = saved;
+	MemoryContextSwitchTo(old);
+	return rows;
+}
+
+static void
+finish_create(Delta *delta, List *key_names, FoldMode fold)
+{
+	static uint32 counter = 0;
+
+	/* the same for each batch of a table, so that texts of statements are the same */
+	delta->name = OidIsValid(delta->relid) ? psprintf("_depipe_delta_%u", delta->relid)
+										   : psprintf("_depipe_delta_s%u", ++counter);
+	delta->desc = make_desc(delta->columns);
+	find_keys(delta, key_names);
+	delta->rows = begin_rows(delta);
+	if (fold == FOLD_BATCH && delta->nkeys > 0)
+		delta->fold = fold_create(delta);
+}
+
+Delta *
+delta_create(Oid relid, List *column_names, List *key_names, FoldMode fold, MemoryContext parent)
+{
+	Delta *delta = begin_delta(parent);
+	MemoryContext old = MemoryContextSwitchTo(delta->context);
+	Relation rel = table_open(relid, AccessShareLock);
+
+	delta->relid = relid;
+	delta->columns = table_columns(rel, column_names, &delta->attnums);
+	table_close(rel, NoLock);
+	finish_create(delta, key_names, fold);
+	MemoryContextSwitchTo(old);
+	return delta;
+}
+
+/* The catalogs are read as they are committed, whoever changes the table now. */
+Delta *
+delta_create_to_park(Oid relid, List *column_names, List *key_names, FoldMode fold,
+					 MemoryContext parent)
+{
+	Delta *delta = begin_delta(parent);
+	MemoryContext old = MemoryContextSwitchTo(delta->context);
+	Relation rel = RelationIdGetRelation(relid);
+
+	if (!RelationIsValid(rel))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE), errmsg("the target table does not exist")));
+	delta->relid = relid;
+	delta->columns = table_columns(rel, column_names, &delta->attnums);
+	RelationClose(rel);
+	finish_create(delta, key_names, fold);
+	MemoryContextSwitchTo(old);
+	return delta;
+}
+
+Delta *
+delta_create_for_columns(TupleDesc columns, List *key_names, FoldMode fold, MemoryContext parent)
+{
+	Delta *delta = begin_delta(parent);
+	MemoryContext old = MemoryContextSwitchTo(delta->context);
+
+	delta->columns = CreateTupleDescCopy(columns);
+	delta->attnums = palloc(sizeof(AttrNumber) * Max(columns->natts, 1));
+	for (int i = 0; i < columns->natts; i++)
+		delta->attnums[i] = i + 1;
+	finish_create(delta, key_names, fold);
+	MemoryContextSwitchTo(old);
+	return delta;
+}
+
+List *
+delta_column_names(Delta *delta)
+{
+	List *names = NIL;
+
+	for (int i = 0; i < delta->columns->natts; i++)
+		names = lappend(names, pstrdup(NameStr(TupleDescAttr(delta->columns, i)->attname)));
+	return names;
+}
+
+int
+delta_key_attributes(Oid relid, List *key_names, AttrNumber **attnums)
+{
+	Relation rel = table_open(relid, AccessShareLock);
+	int count = 0;
+	ListCell *cell;
+
+	*attnums = palloc(sizeof(AttrNumber) * (RelationGetNumberOfAttributes(rel) + 1));
+	foreach(cell, key_names)
+	{
+		AttrNumber attnum = get_attnum(relid, lfirst(cell));
+
+		if (attnum == InvalidAttrNumber)
+			ereport(ERROR,
+					(errcode(ERRCODE_UNDEFINED_COLUMN),
+					 errmsg("key column \"%s\" does not exist", (char *) lfirst(cell))));
+		(*attnums)[count++] = attnum;
+	}
+	if (key_names == NIL)
+	{
+		Oid index = RelationGetReplicaIndex(rel);
+
+		if (!OidIsValid(index))
+			index = RelationGetPrimaryKeyIndex_compat(rel);
+		if (OidIsValid(index))
+		{
+			Relation index_rel = relation_open(index, AccessShareLock);
+
+			for (int i = 0; i < IndexRelationGetNumberOfKeyAttributes(index_rel); i++)
+				(*attnums)[count++] = index_rel->rd_index->indkey.values[i];
+			relation_close(index_rel, AccessShareLock);
+		}
+	}
+	table_close(rel, NoLock);
+	return count;
+}
+
+/* ---- filling ---- */
+
+void
+delta_put_row(Delta *delta, int64 weight, int64 sequence, XLogRecPtr lsn, TimestampTz time,
+			  int64 pair, int before, const Datum *values, const bool *nulls)
+{
+	Datum row[MaxTupleAttributeNumber + 1];
+	bool row_nulls[MaxTupleAttributeNumber + 1];
+
+	row[DELTA_WEIGHT - 1] = Int64GetDatum(weight);
+	row[DELTA_SEQUENCE - 1] = Int64GetDatum(sequence);
+	row[DELTA_LSN - 1] = LSNGetDatum(lsn);
+	row[DELTA_TIME - 1] = TimestampTzGetDatum(time);
+	row[DELTA_PAIR - 1] = Int64GetDatum(pair);
+	row[DELTA_REPLACED - 1] = BoolGetDatum(false);
+	row[DELTA_BEFORE - 1] = Int16GetDatum(before);
+	memset(row_nulls, 0, DELTA_FIXED);
+	row_nulls[DELTA_LSN - 1] = (lsn == InvalidXLogRecPtr);
+	row_nulls[DELTA_TIME - 1] = (time == 0);
+	row_nulls[DELTA_PAIR - 1] = (pair == 0);
+	row_nulls[DELTA_BEFORE - 1] = (before == BEFORE_UNKNOWN);
+	memcpy(row + DELTA_FIXED, values, sizeof(Datum) * delta->columns->natts);
+	memcpy(row_nulls + DELTA_FIXED, nulls, sizeof(bool) * delta->columns->natts);
+	tuplestore_putvalues(delta->rows, delta->desc, row, row_nulls);
+	delta->nrows++;
+	if (weight > 0)
+		delta->new_images++;
+}
+
+void
+delta_append(Delta *delta, int64 weight, const Datum *values, const bool *nulls)
+{
+	delta->changes++;
+	delta_put_row(delta,
+				  weight,
+				  delta->next_sequence++,
+				  delta->lsn,
+				  delta->time,
+				  0,
+				  BEFORE_UNKNOWN,
+				  values,
+				  nulls);
+}
+
+void
+delta_upsert(Delta *delta, const Datum *values, const bool *nulls, const Bitmapset *unknown,
+			 const Datum *old_values, const bool *old_nulls, bool old_complete)
+{
+	if (delta->fold != NULL)
+	{
+		fold_upsert(delta, values, nulls, unknown, old_values, old_nulls, old_complete);
+		return;
+	}
+	/* a bag: the old image is complete, or there was no old row (INSERT) */
+	if (unknown != NULL)
+	{
+		Datum *whole = palloc(sizeof(Datum) * delta->columns->natts);
+		bool *whole_nulls = palloc(sizeof(bool) * delta->columns->natts);
+
+		if (!old_complete)
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("a column that was not sent cannot be known without a key")));
+		for (int i = 0; i < delta->columns->natts; i++)
+		{
+			bool take_old = bms_is_member(i, unknown);
+
+			whole[i] = take_old ? old_values[i] : values[i];
+			whole_nulls[i] = take_old ? old_nulls[i] : nulls[i];
+		}
+		values = whole;
+		nulls = whole_nulls;
+	}
+	if (old_values != NULL)
+		delta_append(delta, -1, old_values, old_nulls);
+	delta_append(delta, 1, values, nulls);
+}
+
+void
+delta_delete(Delta *delta, const Datum *values, const bool *nulls)
+{
+	if (delta->fold != NULL)
+		fold_delete(delta, values, nulls);
+	else
+		delta_append(delta, -1, values, nulls);
+}
+
+void
+delta_clear(Delta *delta)
+{
+	delta->clear = true;
+	delta->nrows = 0;
+	delta->new_images = 0;
+	tuplestore_clear(delta->rows);
+	if (delta->fold != NULL)
+		fold_reset(delta);
+}
+
+Size
+delta_memory(Delta *delta)
+{
+	return delta->fold == NULL ? 0 : fold_memory(delta);
+}
+
+bool
+delta_is_spilled(const Delta *delta)
+{
+	return delta->fold != NULL && fold_is_spilled(delta);
+}
+
+void
+delta_spill(Delta *delta)
+{
+	if (delta->fold != NULL)
+		fold_spill(delta);
+}
+
+void
+delta_make_room(Delta *delta)
+{
+	if (delta->fold != NULL && fold_memory(delta) > (Size) depipe_batch_memory * 1024)
+		fold_spill(delta);
+}
+
+void
+delta_finish(Delta *delta)
+{
+	if (delta->fold != NULL)
+		fold_finish(delta);
+}
+
+/* ---- SQL ---- */
+
+void
+delta_register(Delta *delta)
+{
+	register_tuplestore(delta->name, delta->desc, delta->rows, delta->nrows);
+}
+
+void
+delta_unregister(Delta *delta)
+{
+	(void) SPI_unregister_relation(delta->name);
+}
+
+/* Run a query read-only under the active snapshot, as of the current command. */
+static void
+execute_into(const char *sql, Tuplestorestate *rows, MemoryContext context)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	SPIExecuteOptions options = {0};
+	DestReceiver *receiver = CreateDestReceiver(DestTuplestore);
+	int level = identity_begin_statement();
+	int result;
+
+	SetTuplestoreDestReceiverParams(receiver, rows, context, true, NULL, NULL);
+	PushCopiedSnapshot(GetActiveSnapshot());
+	UpdateActiveSnapshotCommandId();
+	options.read_only = true;
+	options.must_return_tuples = true;
+	options.dest = receiver;
+	result = SPI_execute_extended(sql, &options);
+	MemoryContextSwitchTo(caller); /* SPI leaves us in its own, which ends with it */
+	if (result < 0)
+		elog(ERROR, "query failed: %s", SPI_result_code_string(result));
+	PopActiveSnapshot();
+	identity_end_statement(level);
+	receiver->rDestroy(receiver);
+}
+
+/*
+ * A sequence of rows in a tuplestore whose descriptor the query gives: the
+ * plan is asked for it first.
+ */
+Tuplestorestate *
+query_to_tuplestore(const char *sql, TupleDesc *desc, uint64 *nrows, MemoryContext context)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	int level = identity_begin_statement();
+	SPIPlanPtr plan = SPI_prepare(sql, 0, NULL);
+	Tuplestorestate *rows;
+	List *sources;
+
+	if (plan == NULL)
+		elog(ERROR, "could not prepare query: %s", SPI_result_code_string(SPI_result));
+	sources = SPI_plan_get_plan_sources(plan);
+	if (list_length(sources) != 1 || ((CachedPlanSource *) linitial(sources))->resultDesc == NULL)
+		ereport(ERROR, (errcode(ERRCODE_SYNTAX_ERROR), errmsg("query does not return rows")));
+	MemoryContextSwitchTo(context);
+	*desc = CreateTupleDescCopy(((CachedPlanSource *) linitial(sources))->resultDesc);
+	rows = tuplestore_begin_heap(true, false, work_mem);
+	MemoryContextSwitchTo(caller);
+	SPI_freeplan(plan);
+	identity_end_statement(level);
+	execute_into(sql, rows, context);
+	*nrows = tuplestore_tuple_count(rows);
+	return rows;
+}
+
+void
+delta_fill_from_query(Delta *delta, const char *sql)
+{
+	TupleTableSlot *slot;
+	MemoryContext old;
+	int64 last = 0;
+
+	execute_into(sql, delta->rows, delta->context);
+	old = MemoryContextSwitchTo(delta->context);
+	slot = MakeSingleTupleTableSlot(delta->desc, &TTSOpsMinimalTuple);
+	delta->nrows = 0;
+	delta->new_images = 0;
+	delta_rewind(delta);
+	while (delta_next(delta, slot))
+	{
+		bool isnull;
+
+		/* a row that is shorter or longer would be read with its columns shifted */
+		if (HeapTupleHeaderGetNatts(((MinimalTupleTableSlot *) slot)->mintuple) !=
+			delta->desc->natts)
+			elog(ERROR, "query does not return the columns of a delta: %s", sql);
+		delta->nrows++;
+		if (DatumGetInt64(slot_getattr(slot, DELTA_WEIGHT, &isnull)) > 0)
+			delta->new_images++;
+		last = Max(last, DatumGetInt64(slot_getattr(slot, DELTA_SEQUENCE, &isnull)));
+	}
+	delta->next_sequence = last + 1;
+	delta->changes = delta->nrows;
+	ExecDropSingleTupleTableSlot(slot);
+	MemoryContextSwitchTo(old);
+}
+
+/* ---- reading ---- */
+
+void
+delta_rewind(Delta *delta)
+{
+	tuplestore_select_read_pointer(delta->rows, 0);
+	tuplestore_rescan(delta->rows);
+}
+
+bool
+delta_next(Delta *delta, TupleTableSlot *slot)
+{
+	CHECK_FOR_INTERRUPTS();
+	return tuplestore_gettupleslot(delta->rows, true, false, slot);
+}
+
+static bool
+contains(const int64 *sequences, int nsequences, int64 sequence)
+{
+	int low = 0;
+	int high = nsequences;
+
+	while (low < high)
+	{
+		int middle = low + (high - low) / 2;
+
+		if (sequences[middle] == sequence)
+			return true;
+		if (sequences[middle] < sequence)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return false;
+}
+
+static int
+compare_sequences(const void *a, const void *b)
+{
+	int64 left = *(const int64 *) a;
+	int64 right = *(const int64 *) b;
+
+	return (left > right) - (left < right);
+}
+
+/* Another delta of the same shape, without a fold. */
+Delta *
+delta_create_like(Delta *delta)
+{
+	Delta *copy = begin_delta(MemoryContextGetParent(delta->context));
+	MemoryContext old = MemoryContextSwitchTo(copy->context);
+
+	copy->owner = delta->owner;
+	copy->relid = delta->relid;
+	copy->columns = CreateTupleDescCopy(delta->columns);
+	copy->attnums = palloc(sizeof(AttrNumber) * Max(delta->columns->natts, 1));
+	memcpy(copy->attnums, delta->attnums, sizeof(AttrNumber) * delta->columns->natts);
+	finish_create(copy, NIL, FOLD_NONE);
+	copy->nkeys = delta->nkeys;
+	copy->keys = palloc(sizeof(AttrNumber) * Max(delta->nkeys, 1));
+	memcpy(copy->keys, delta->keys, sizeof(AttrNumber) * delta->nkeys);
+	copy->old_images = delta->old_images;
+	copy->next_sequence = delta->next_sequence;
+	MemoryContextSwitchTo(old);
+	return copy;
+}
+
+static void
+copy_row(Delta *into, TupleTableSlot *slot)
+{
+	bool isnull;
+
+	tuplestore_puttupleslot(into->rows, slot);
+	into->nrows++;
+	if (DatumGetInt64(slot_getattr(slot, DELTA_WEIGHT, &isnull)) > 0)
+		into->new_images++;
+}
+
+/*
+ * The sequences to move: those asked for and the other halves of their key
+ * changes (only new images name them).
+ */
+static int64 *
+with_pairs(Delta *delta, TupleTableSlot *slot, const int64 *sequences, int *nsequences)
+{
+	int64 *all = palloc(sizeof(int64) * Max(*nsequences, 1) * 2);
+	int count = *nsequences;
+
+	memcpy(all, sequences, sizeof(int64) * count);
+	delta_rewind(delta);
+	while (delta_next(delta, slot))
+	{
+		bool isnull;
+		int64 pair = DatumGetInt64(slot_getattr(slot, DELTA_PAIR, &isnull));
+
+		if (!isnull && contains(sequences,
+								*nsequences,
+								DatumGetInt64(slot_getattr(slot, DELTA_SEQUENCE, &isnull))))
+			all[count++] = pair;
+	}
+	qsort(all, count, sizeof(int64), compare_sequences);
+	*nsequences = count;
+	return all;
+}
+
+/*
+ * A row that is set aside leaves the one that its key had before in place; not
+ * one that it does not continue, which is gone at the source.
+ */
+static void
+leave_deletion(Delta *delta, TupleTableSlot *slot)
+{
+	int before;
+	bool no_lsn;
+	bool no_time;
+	XLogRecPtr lsn;
+	TimestampTz time;
+
+	slot_getallattrs(slot);
+	if (DatumGetInt64(slot->tts_values[DELTA_WEIGHT - 1]) < 0 || slot->tts_isnull[DELTA_BEFORE - 1])
+		return;
+	before = DatumGetInt16(slot->tts_values[DELTA_BEFORE - 1]);
+	if (before != BEFORE_OTHER && before != BEFORE_GONE)
+		return;
+	no_lsn = slot->tts_isnull[DELTA_LSN - 1];
+	no_time = slot->tts_isnull[DELTA_TIME - 1];
+	lsn = no_lsn ? InvalidXLogRecPtr : DatumGetLSN(slot->tts_values[DELTA_LSN - 1]);
+	time = no_time ? 0 : DatumGetTimestampTz(slot->tts_values[DELTA_TIME - 1]);
+	delta_put_row(delta,
+				  -1,
+				  delta->next_sequence++,
+				  lsn,
+				  time,
+				  0,
+				  before == BEFORE_OTHER ? BEFORE_SAME : BEFORE_UNKNOWN,
+				  slot->tts_values + DELTA_FIXED,
+				  slot->tts_isnull + DELTA_FIXED);
+}
+
+/* What was there may be another row, or none; whether the new image continues it stays. */
+static void
+forget_before(TupleTableSlot *slot)
+{
+	Datum *before = &slot->tts_values[DELTA_BEFORE - 1];
+	bool *unknown = &slot->tts_isnull[DELTA_BEFORE - 1];
+
+	if (*unknown)
+		return;
+	if (DatumGetInt16(*before) == BEFORE_OTHER)
+		*before = Int16GetDatum(BEFORE_GONE);
+	*unknown = (DatumGetInt16(*before) != BEFORE_GONE);
+}
+
+void
+delta_forget_before(Delta *delta, const int64 *sequences, int nsequences)
+{
+	TupleTableSlot *slot = MakeSingleTupleTableSlot(delta->desc, &TTSOpsMinimalTuple);
+	Tuplestorestate *all = delta->rows;
+
+	delta->rows = begin_rows(delta);
+	tuplestore_rescan(all);
+	while (tuplestore_gettupleslot(all, true, false, slot))
+	{
+		CHECK_FOR_INTERRUPTS();
+		slot_getallattrs(slot);
+		if (contains(sequences, nsequences, DatumGetInt64(slot->tts_values[DELTA_SEQUENCE - 1])))
+			forget_before(slot);
+		tuplestore_putvalues(delta->rows, delta->desc, slot->tts_values, slot->tts_isnull);
+	}
+	ExecDropSingleTupleTableSlot(slot);
+	tuplestore_end(all);
+}
+
+Delta *
+delta_split(Delta *delta, const int64 *sequences, int nsequences)
+{
+	Delta *out = delta_create_like(delta);
+	TupleTableSlot *slot = MakeSingleTupleTableSlot(delta->desc, &TTSOpsMinimalTuple);
+	int64 *moved = with_pairs(delta, slot, sequences, &nsequences);
+	Tuplestorestate *all = delta->rows;
+
+	out->checked = delta->checked;
+	delta->rows = begin_rows(delta);
+	delta->nrows = 0;
+	delta->new_images = 0;
+	tuplestore_rescan(all);
+	while (tuplestore_gettupleslot(all, true, false, slot))
+	{
+		bool isnull;
+		int64 sequence = DatumGetInt64(slot_getattr(slot, DELTA_SEQUENCE, &isnull));
+
+		CHECK_FOR_INTERRUPTS();
+		copy_row(contains(moved, nsequences, sequence) ? out : delta, slot);
+		if (contains(moved, nsequences, sequence))
+			leave_deletion(delta, slot);
+	}
+	ExecDropSingleTupleTableSlot(slot);
+	tuplestore_end(all);
+	pfree(moved);
+	return out;
+}
+
+/* ---- images ---- */
+
+static Datum
+output_text(Form_pg_attribute att, Datum value)
+{
+	Oid output;
+	bool is_varlena;
+
+	getTypeOutputInfo(att->atttypid, &output, &is_varlena);
+	return CStringGetTextDatum(OidOutputFunctionCall(output, value));
+}
+
+/* Of values that are equal, one that stands for all: texts of keys are compared. */
+static Datum
+canonical(Form_pg_attribute att, Datum value)
+{
+	switch (getBaseType(att->atttypid))
+	{
+		case NUMERICOID: /* 1.0 and 1.00 */
+			return DirectFunctionCall1(numeric_trim_scale, value);
+		case FLOAT4OID: /* 0 and -0 */
+			return Float4GetDatum(DatumGetFloat4(value) + 0.0f);
+		case FLOAT8OID:
+			return Float8GetDatum(DatumGetFloat8(value) + 0.0);
+		default:
+			return value;
+	}
+}
+
+/* As nbtree asks before it merges equal keys: are equal values the same bytes? */
+static bool
+equal_is_same_image(Oid type, Oid collation)
+{
+	Oid opclass = GetDefaultOpClass(type, BTREE_AM_OID);
+	Oid input;
+	Oid function;
+
+	if (!OidIsValid(opclass))
+		return false;
+	input = get_opclass_input_type(opclass);
+	function = get_opfamily_proc(get_opclass_family(opclass), input, input, BTEQUALIMAGE_PROC);
+	return OidIsValid(function) &&
+		   DatumGetBool(OidFunctionCall1Coll(function, collation, ObjectIdGetDatum(input)));
+}
+
+bool
+delta_key_has_text(Delta *delta)
+{
+	for (int i = 0; i < delta->nkeys; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(delta->columns, delta->keys[i] - 1);
+
+		switch (getBaseType(att->atttypid))
+		{
+			case NUMERICOID:
+			case FLOAT4OID:
+			case FLOAT8OID:
+				break; /* see canonical() */
+			default:
+				if (!equal_is_same_image(att->atttypid, att->attcollation))
+					return false;
+		}
+	}
+	return true;
+}
+
+/* With numbers: of a key. */
+static ArrayType *
+text_image(TupleDesc columns, int count, const AttrNumber *numbers, const Datum *values,
+		   const bool *nulls)
+{
+	Datum *elements = palloc(sizeof(Datum) * Max(count, 1));
+	bool *element_nulls = palloc(sizeof(bool) * Max(count, 1));
+	int dims[1];
+	int lower[1] = {1};
+	int level = NewGUCNestLevel();
+
+	identity_pin_output();
+	identity_pin_timezone();
+	for (int i = 0; i < count; i++)
+	{
+		int column = numbers == NULL ? i : numbers[i] - 1;
+		Form_pg_attribute att = TupleDescAttr(columns, column);
+
+		element_nulls[i] = nulls[column];
+		if (!nulls[column])
+			elements[i] = output_text(att,
+									  numbers == NULL ? values[column]
+													  : canonical(att, values[column]));
+	}
+	AtEOXact_GUC(false, level);
+	dims[0] = count;
+	return construct_md_array(elements,
+							  element_nulls,
+							  1,
+							  dims,
+							  lower,
+							  TEXTOID,
+							  -1,
+							  false,
+							  TYPALIGN_INT);
+}
+
+ArrayType *
+delta_row_image(Delta *delta, const Datum *values, const bool *nulls)
+{
+	return text_image(delta->columns, delta->columns->natts, NULL, values, nulls);
+}
+
+ArrayType *
+delta_row_key(Delta *delta, const Datum *values, const bool *nulls)
+{
+	return text_image(delta->columns, delta->nkeys, delta->keys, values, nulls);
+}
+
+void
+delta_destroy(Delta *delta)
+{
+	tuplestore_end(delta->rows);
+	MemoryContextDelete(delta->context);
+}

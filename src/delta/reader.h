@@ -1,0 +1,53 @@
+/*-------------------------------------------------------------------------
+ *
+ * reader.h
+ *		Reading a finished delta row by row: whole rows, then partial ones.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DEPIPE_READER_H
+#define DEPIPE_READER_H
+
+#include "delta/delta.h"
+
+typedef struct DeltaReader
+{
+	/* the current row; valid until the next call */
+	int64 sequence;
+	int64 weight;
+	int64 pair; /* 0: none */
+	XLogRecPtr lsn;
+	TimestampTz time;
+	bool replaced;
+	int before;               /* BEFORE_* */
+	const Bitmapset *unknown; /* NULL: whole */
+	const PartialRow *partial;
+	const Datum *values; /* of delta->columns */
+	const bool *nulls;
+	/* private */
+	Delta *delta;
+	TupleTableSlot *slot;
+	int next_partial;
+	bool in_partial;
+} DeltaReader;
+
+extern DeltaReader *delta_read(Delta *delta);
+extern bool delta_read_next(DeltaReader *reader);
+extern void delta_read_end(DeltaReader *reader);
+
+/*
+ * The old halves of the delta's key changes, by sequence: values of the
+ * deletion that a new image names as its pair.
+ */
+typedef struct DeltaOldKeys DeltaOldKeys;
+
+extern DeltaOldKeys *delta_old_keys(Delta *delta);
+
+/* Is the row with this sequence such an old half? */
+extern bool delta_is_old_key(const DeltaOldKeys *old_keys, int64 sequence);
+
+/* Values (the key's columns at least) of the old half; false when there is none. */
+extern bool delta_old_key(const DeltaOldKeys *old_keys, int64 pair, const Datum **values,
+						  const bool **nulls);
+
+#endif /* DEPIPE_READER_H */

@@ -1,0 +1,185 @@
+/*-------------------------------------------------------------------------
+ *
+ * hooks.c
+ *		Every hook of the server that depipe uses.
+ *
+ * ProcessUtility		Statements that concern workers wake them; those about a
+ *						database end its workers first; REASSIGN OWNED takes
+ *						definitions along.
+ * ExecutorStart,		Which triggers fire for rows that depipe writes
+ * ExecutorFinish		(publish/triggers.c).
+ * shmem_request,		What the workers share (core/shmem.c).
+ * shmem_startup
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "depipe.h"
+
+#include "hooks.h"
+
+#include "commands/dbcommands.h"
+#include "commands/defrem.h"
+#include "core/shmem.h"
+#include "executor/executor.h"
+#include "miscadmin.h"
+#include "publish/triggers.h"
+#include "storage/ipc.h"
+#include "tcop/utility.h"
+#include "transform/transform.h"
+#include "utils/acl.h"
+
+static bool has_workers = false;
+static ProcessUtility_hook_type previous_utility = NULL;
+static ExecutorStart_hook_type previous_start = NULL;
+static ExecutorFinish_hook_type previous_finish = NULL;
+static shmem_request_hook_type previous_request = NULL;
+static shmem_startup_hook_type previous_startup = NULL;
+
+/* ---- statements ---- */
+
+static const char *
+database_to_leave(Node *statement)
+{
+	ListCell *cell;
+
+	switch (nodeTag(statement))
+	{
+		case T_DropdbStmt:
+			return ((DropdbStmt *) statement)->dbname;
+		case T_RenameStmt:
+			return ((RenameStmt *) statement)->renameType == OBJECT_DATABASE
+					   ? ((RenameStmt *) statement)->subname
+					   : NULL;
+		case T_CreatedbStmt:
+			foreach(cell, ((CreatedbStmt *) statement)->options)
+				if (strcmp(((DefElem *) lfirst(cell))->defname, "template") == 0)
+					return defGetString(lfirst(cell));
+			return NULL;
+		default:
+			return NULL;
+	}
+}
+
+/* Statements that workers are to hear of, and that run no code of ours. */
+static bool
+concerns_workers(Node *statement)
+{
+	switch (nodeTag(statement))
+	{
+		case T_CreateExtensionStmt:
+		case T_AlterExtensionStmt:
+		case T_AlterDatabaseSetStmt:
+		case T_CreateForeignServerStmt:
+		case T_AlterForeignServerStmt:
+		case T_CreateUserMappingStmt:
+		case T_AlterUserMappingStmt:
+		case T_DropUserMappingStmt:
+			return true;
+		case T_TransactionStmt:
+			/* what it has changed was said in a session that is over, perhaps before a crash */
+			return ((TransactionStmt *) statement)->kind == TRANS_STMT_COMMIT_PREPARED;
+		default:
+			return false;
+	}
+}
+
+static void
+before_statement(Node *statement)
+{
+	const char *name = database_to_leave(statement);
+	Oid database = name == NULL ? InvalidOid : get_database_oid(name, true);
+
+	/* only for who may do it: others get their error without ending anything */
+	if (OidIsValid(database) && database_ownercheck_compat(database, GetUserId()))
+		database_leave_alone(database);
+	if (concerns_workers(statement))
+		catalog_changed();
+}
+
+static void
+utility(PlannedStmt *statement, const char *text, bool read_only_tree,
+		ProcessUtilityContext context, ParamListInfo parameters, QueryEnvironment *environment,
+		DestReceiver *receiver, QueryCompletion *completion)
+{
+	/* a ROLLBACK frees its own statement */
+	ReassignOwnedStmt *reassign = IsA(statement->utilityStmt, ReassignOwnedStmt)
+									  ? (ReassignOwnedStmt *) statement->utilityStmt
+									  : NULL;
+
+	if (has_workers)
+		before_statement(statement->utilityStmt);
+	(previous_utility != NULL ? previous_utility : standard_ProcessUtility)(statement,
+																			text,
+																			read_only_tree,
+																			context,
+																			parameters,
+																			environment,
+																			receiver,
+																			completion);
+	if (reassign != NULL)
+		names_follow_reassign(reassign);
+}
+
+/* ---- the executor ---- */
+
+static void
+executor_start(QueryDesc *query, int flags)
+{
+	if (previous_start != NULL)
+		previous_start(query, flags);
+	else
+		standard_ExecutorStart(query, flags);
+	triggers_statement_started(query);
+}
+
+static void
+executor_finish(QueryDesc *query)
+{
+	triggers_statement_ends(query);
+	if (previous_finish != NULL)
+		previous_finish(query);
+	else
+		standard_ExecutorFinish(query);
+}
+
+/* ---- shared memory ---- */
+
+static void
+request_shmem(void)
+{
+	if (previous_request != NULL)
+		previous_request();
+	worker_shmem_request();
+}
+
+static void
+startup_shmem(void)
+{
+	if (previous_startup != NULL)
+		previous_startup();
+	worker_shmem_startup();
+}
+
+static void
+init_workers(void)
+{
+	has_workers = true;
+	previous_request = shmem_request_hook;
+	shmem_request_hook = request_shmem;
+	previous_startup = shmem_startup_hook;
+	shmem_startup_hook = startup_shmem;
+	worker_shmem_init();
+}
+
+void
+hooks_init(bool workers)
+{
+	previous_utility = ProcessUtility_hook;
+	ProcessUtility_hook = utility;
+	previous_start = ExecutorStart_hook;
+	ExecutorStart_hook = executor_start;
+	previous_finish = ExecutorFinish_hook;
+	ExecutorFinish_hook = executor_finish;
+	if (workers)
+		init_workers();
+}

@@ -1,0 +1,450 @@
+/*-------------------------------------------------------------------------
+ *
+ * verify.c
+ *		Does a target hold what it shall hold?
+ *
+ * A transform is compared with its query, a load with its source as of the
+ * position that the load has applied; both sides are read under one snapshot.
+ * The comparison is the one that full_diff makes, so that verify and refresh
+ * agree on what a difference is.  Rows that are in quarantine or parked are
+ * explained: they are known, and wait.
+ *
+ * Everything of the user's is evaluated as the owner of the target, and only
+ * for those who may act as the owner: the result shows rows.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "depipe.h"
+
+#include "access/htup_details.h"
+#include "core/covered.h"
+#include "catalog/transforms.h"
+#include "core/identity.h"
+#include "delta/reader.h"
+#include "core/sqltext.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "load/load.h"
+#include "miscadmin.h"
+#include "quality/breaker.h"
+#include "storage/lmgr.h"
+#include "tcop/tcopprot.h"
+#include "quality/expression.h"
+#include "delta/difference.h"
+#include "transform/table.h"
+#include "utils/fmgroids.h"
+#include "utils/jsonb.h"
+#include "utils/lsyscache.h"
+#include "utils/snapmgr.h"
+#include "utils/typcache.h"
+#include "core/plans.h"
+
+CHECKED_FUNCTION(depipe_verify);
+
+#define EXPECTED "_depipe_expected"
+
+typedef struct Verification
+{
+	Target *target;
+	bool rows; /* depth: rows, or counts */
+	char *condition;
+	int max_rows;
+	List *key;
+	Tuplestorestate *expected; /* in the columns of the target */
+	TupleDesc desc;
+	uint64 nexpected;
+	Snapshot snapshot; /* NULL until the expected rows of a load are read */
+	ReturnSetInfo *result;
+	int returned;
+} Verification;
+
+/* ---- arguments ---- */
+
+static void
+require(FunctionCallInfo fcinfo, int number, const char *name)
+{
+	if (PG_ARGISNULL(number))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("argument \"%s\" must not be null", name)));
+}
+
+static void
+read_arguments(FunctionCallInfo fcinfo, Verification *verification)
+{
+	char *depth;
+
+	require(fcinfo, 0, "target");
+	require(fcinfo, 1, "depth");
+	require(fcinfo, 3, "max_rows");
+	verification->target = target_find(text_to_cstring(PG_GETARG_TEXT_PP(0)), false);
+	depth = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	verification->rows = strcmp(depth, "rows") == 0;
+	if (!verification->rows && strcmp(depth, "counts") != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid value for argument \"%s\": \"%s\"", "depth", depth),
+				 errhint("Valid values are \"counts\", \"rows\".")));
+	if (!PG_ARGISNULL(2))
+	{
+		verification->condition = text_to_cstring(PG_GETARG_TEXT_PP(2));
+		expression_check_syntax(verification->condition, "condition");
+	}
+	verification->max_rows = PG_GETARG_INT32(3);
+	if (verification->max_rows < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("argument \"%s\" must not be negative", "max_rows")));
+}
+
+static void
+check_target(Target *target)
+{
+	if (target->kind == TARGET_TABLE)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("%s has neither a load nor a transform", target->display),
+				 errhint("Use depipe.check_table to evaluate its constraints.")));
+	if (!OidIsValid(target->relid))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE), errmsg("%s", target_why_missing(target))));
+	transform_check_owner(target);
+}
+
+/* ---- expected rows ---- */
+
+static void
+take_snapshot(Verification *verification)
+{
+	CommandCounterIncrement();
+	verification->snapshot = RegisterSnapshot(GetTransactionSnapshot());
+}
+
+static void
+push_snapshot(Verification *verification)
+{
+	PushCopiedSnapshot(verification->snapshot);
+	UpdateActiveSnapshotCommandId();
+}
+
+static void
+expect_query(Verification *verification)
+{
+	Transform *transform = transform_get(verification->target->id);
+	Shape *shape = transform_analyse(transform); /* locks the inputs */
+	ListCell *cell;
+
+	table_check_columns(transform, shape);
+	if (shape->is_volatile)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("transform %s cannot be verified", verification->target->display),
+				 errdetail("Its query returns something else at each evaluation.")));
+	verification->key = transform->key;
+	take_snapshot(verification);
+	push_snapshot(verification);
+	foreach(cell, shape->inputs)
+		covered_check(((ShapeInput *) lfirst(cell))->relid, GetActiveSnapshot());
+	verification->expected = query_to_tuplestore(transform->query_sql,
+												 &verification->desc,
+												 &verification->nexpected,
+												 CurrentMemoryContext);
+	PopActiveSnapshot();
+}
+
+static List *
+table_key(Oid relid)
+{
+	AttrNumber *attnums;
+	int count = delta_key_attributes(relid, NIL, &attnums);
+	List *names = NIL;
+
+	for (int i = 0; i < count; i++)
+		names = lappend(names, get_attname(relid, attnums[i], false));
+	return names;
+}
+
+/* The load moves to a position of the source, which may change the target. */
+static void
+expect_source(Verification *verification)
+{
+	Target *target = verification->target;
+	char *reason = NULL;
+
+	verification->key = verify_load_key(target->id);
+	if (verification->key == NIL)
+		verification->key = table_key(target->relid);
+	if (!load_read_source(target,
+						  &verification->expected,
+						  &verification->desc,
+						  &verification->nexpected,
+						  &reason))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("load %s cannot be verified now", target->display),
+				 reason ? errdetail("%s", reason) : 0));
+	take_snapshot(verification);
+}
+
+/* ---- results ---- */
+
+static void
+return_row(Verification *verification, const char *difference, const char *key, Jsonb *expected,
+		   Jsonb *actual, const char *explained_by)
+{
+	Datum values[5] = {0};
+	bool nulls[5] = {false, key == NULL, expected == NULL, actual == NULL, explained_by == NULL};
+
+	values[0] = CStringGetTextDatum(difference);
+	if (key != NULL)
+		values[1] = CStringGetTextDatum(key);
+	values[2] = JsonbPGetDatum(expected);
+	values[3] = JsonbPGetDatum(actual);
+	if (explained_by != NULL)
+		values[4] = CStringGetTextDatum(explained_by);
+	tuplestore_putvalues(verification->result->setResult,
+						 verification->result->setDesc,
+						 values,
+						 nulls);
+	verification->returned++;
+}
+
+/* A row as a JSON object; may call casts of user types. */
+static char *
+row_json(TupleDesc desc, const Datum *values, const bool *nulls)
+{
+	HeapTuple tuple = heap_form_tuple(desc, unconstify(Datum *, values), unconstify(bool *, nulls));
+	Datum json = OidFunctionCall1(F_ROW_TO_JSON_RECORD, HeapTupleGetDatum(tuple));
+
+	return TextDatumGetCString(json);
+}
+
+static Jsonb *
+parse_jsonb(char *json)
+{
+	return DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(json)));
+}
+
+typedef struct DifferenceReport
+{
+	Delta *delta;
+	TupleDesc row_desc;
+	TupleDesc key_desc;
+	const char *held; /* what explains any difference, or NULL */
+} DifferenceReport;
+
+static char *
+key_json(DifferenceReport *report, DeltaReader *reader)
+{
+	Delta *delta = report->delta;
+	Datum values[INDEX_MAX_KEYS];
+	bool nulls[INDEX_MAX_KEYS];
+
+	if (delta->nkeys == 0)
+		return NULL;
+	for (int i = 0; i < delta->nkeys; i++)
+	{
+		values[i] = reader->values[delta->keys[i] - 1];
+		nulls[i] = reader->nulls[delta->keys[i] - 1];
+	}
+	return row_json(report->key_desc, values, nulls);
+}
+
+static const char *
+explain_row(Verification *verification, DifferenceReport *report, DeltaReader *reader)
+{
+	Delta *delta = report->delta;
+	char *explanation = verify_explanation(
+		verification->target->id,
+		verification->key,
+		delta->nkeys == 0 ? NULL : delta_row_key(delta, reader->values, reader->nulls),
+		delta_row_image(delta, reader->values, reader->nulls));
+
+	return explanation != NULL ? explanation : report->held;
+}
+
+/* Old and new image of one key follow each other. */
+static void
+return_differences(Verification *verification, DifferenceReport *report)
+{
+	DeltaReader *reader = delta_read(report->delta);
+	Jsonb *actual = NULL;
+
+	while (verification->returned < verification->max_rows && delta_read_next(reader))
+	{
+		Jsonb *row = parse_jsonb(row_json(report->row_desc, reader->values, reader->nulls));
+		char *key;
+		const char *explanation;
+		int64 copies = reader->weight < 0 ? -reader->weight : reader->weight;
+
+		if (reader->replaced)
+		{
+			actual = row;
+			continue;
+		}
+		key = key_json(report, reader);
+		explanation = explain_row(verification, report, reader);
+		for (; copies > 0 && verification->returned < verification->max_rows; copies--)
+		{
+			CHECK_FOR_INTERRUPTS();
+			if (reader->weight < 0)
+				return_row(verification, "unexpected", key, NULL, row, explanation);
+			else if (actual != NULL)
+				return_row(verification, "different", key, row, actual, explanation);
+			else
+				return_row(verification, "missing", key, row, NULL, explanation);
+		}
+		actual = NULL;
+	}
+	delta_read_end(reader);
+}
+
+/* ---- comparing ---- */
+
+static char *
+filtered(Verification *verification, const char *relation, Delta *delta)
+{
+	StringInfoData sql;
+
+	if (verification->condition == NULL)
+		return pstrdup(relation);
+	initStringInfo(&sql);
+	appendStringInfoString(&sql, "(SELECT ");
+	sql_append_columns(&sql, delta->columns, NULL);
+	appendStringInfo(&sql, " FROM %s WHERE (%s\n)) f", relation, verification->condition);
+	return sql.data;
+}
+
+static List *
+column_names(TupleDesc desc)
+{
+	List *names = NIL;
+
+	for (int i = 0; i < desc->natts; i++)
+		names = lappend(names, NameStr(TupleDescAttr(desc, i)->attname));
+	return names;
+}
+
+static TupleDesc
+key_columns(Delta *delta)
+{
+	TupleDesc desc = CreateTemplateTupleDesc(delta->nkeys);
+
+	for (int i = 0; i < delta->nkeys; i++)
+		TupleDescCopyEntry(desc, i + 1, delta->columns, delta->keys[i]);
+	return BlessTupleDesc(desc);
+}
+
+static void
+compare_rows(Verification *verification)
+{
+	Target *target = verification->target;
+	DifferenceReport report = {0};
+	char *reason = NULL;
+	Delta *delta = delta_create(target->relid,
+								column_names(verification->desc),
+								verification->key,
+								FOLD_NONE,
+								CurrentMemoryContext);
+	char *expected = filtered(verification, EXPECTED, delta);
+
+	if (delta->nkeys > 0 && !key_is_unique(delta, expected))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNIQUE_VIOLATION),
+				 errmsg("key of %s is not unique", target->display),
+				 errdetail("More than one row is expected for some value of its key.")));
+	delta_fill_from_difference(delta, expected, filtered(verification, target->display, delta));
+	report.delta = delta;
+	report.row_desc = BlessTupleDesc(CreateTupleDescCopy(delta->columns));
+	report.key_desc = key_columns(delta);
+	/* what a load holds is parked, row by row; a transform's batch is made again */
+	if (target->kind == TARGET_TRANSFORM && breaker_blocks(target->id, &reason))
+		report.held = "held";
+	return_differences(verification, &report);
+	delta_destroy(delta);
+}
+
+static int64
+count_rows(const char *relation, const char *condition)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	StringInfoData sql;
+	int level = identity_begin_statement();
+	bool isnull;
+
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "SELECT pg_catalog.count(*) FROM %s", relation);
+	if (condition != NULL)
+		appendStringInfo(&sql, " WHERE (%s\n)", condition);
+	if (SPI_execute(sql.data, true, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not count the rows of %s", relation);
+	MemoryContextSwitchTo(caller); /* SPI leaves us in its own, which ends with it */
+	identity_end_statement(level);
+	return DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+}
+
+static void
+compare_counts(Verification *verification)
+{
+	int64 expected = count_rows(EXPECTED, verification->condition);
+	int64 actual = count_rows(verification->target->display, verification->condition);
+	char *reason = NULL;
+	const char *explanation = NULL;
+
+	if (expected == actual || verification->max_rows == 0)
+		return;
+	/* a quarantined update leaves the earlier version of its row */
+	if (expected > actual && expected - actual <= verify_quarantined(verification->target->id))
+		explanation = "quarantined";
+	else if (verification->target->kind == TARGET_TRANSFORM &&
+			 breaker_blocks(verification->target->id, &reason))
+		explanation = "held";
+	return_row(verification,
+			   "different",
+			   NULL,
+			   parse_jsonb(psprintf("{\"rows\": " INT64_FORMAT "}", expected)),
+			   parse_jsonb(psprintf("{\"rows\": " INT64_FORMAT "}", actual)),
+			   explanation);
+}
+
+/*
+ * verify(target, depth, condition, max_rows): the differences; no row means
+ * that the target holds what it shall hold.
+ */
+static Datum
+depipe_verify_checked(PG_FUNCTION_ARGS)
+{
+	Verification verification = {0};
+	MemoryContext context = CurrentMemoryContext;
+	Identity identity;
+
+	read_arguments(fcinfo, &verification);
+	check_target(verification.target);
+	InitMaterializedSRF(fcinfo, 0);
+	verification.result = (ReturnSetInfo *) fcinfo->resultinfo;
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	MemoryContextSwitchTo(context);
+
+	LockRelationOid(verification.target->relid, AccessShareLock);
+	if (verification.target->kind == TARGET_LOAD)
+		expect_source(&verification);
+	identity_become_with(verification.target->owner, verification.target->settings, &identity);
+	if (verification.target->kind == TARGET_TRANSFORM)
+		expect_query(&verification);
+	push_snapshot(&verification);
+	covered_check(verification.target->relid, GetActiveSnapshot());
+	register_tuplestore(EXPECTED, verification.desc, verification.expected, verification.nexpected);
+	if (verification.rows)
+		compare_rows(&verification);
+	else
+		compare_counts(&verification);
+	(void) SPI_unregister_relation(EXPECTED);
+	PopActiveSnapshot();
+	identity_restore(&identity);
+	tuplestore_end(verification.expected);
+	UnregisterSnapshot(verification.snapshot);
+	SPI_finish();
+	return (Datum) 0;
+}

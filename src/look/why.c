@@ -1,0 +1,135 @@
+/*-------------------------------------------------------------------------
+ *
+ * why.c
+ *		why() and as_of(): what is wrong with one target, and how old it is.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "depipe.h"
+
+#include "core/arguments.h"
+#include "core/identity.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "utils/builtins.h"
+#include "look/condition.h"
+
+CHECKED_FUNCTION(depipe_why);
+CHECKED_FUNCTION(depipe_as_of);
+
+/* The target that a reader asks about; raises 42704 or 42501. */
+static Target *
+visible_target(FunctionCallInfo fcinfo)
+{
+	Target *target = target_find(argument_text(fcinfo, 0, "target"), false);
+
+	if (!identity_may_see(target->owner, target->relid))
+		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_TABLE, target->display);
+	return target;
+}
+
+static void
+return_row(ReturnSetInfo *result, int depth, const Condition *condition, const char *state,
+		   const char *reason, const char *next)
+{
+	Datum values[6];
+	bool nulls[6] = {false};
+
+	values[0] = Int32GetDatum(depth);
+	values[1] = CStringGetTextDatum(condition_name(condition));
+	nulls[2] = !condition->visible;
+	if (!nulls[2])
+		values[2] = CStringGetTextDatum(state);
+	nulls[3] = !condition->visible || condition->since == 0;
+	values[3] = TimestampTzGetDatum(condition->since);
+	nulls[4] = !condition->visible || reason == NULL;
+	if (!nulls[4])
+		values[4] = CStringGetTextDatum(reason);
+	nulls[5] = !condition->visible || next == NULL;
+	if (!nulls[5])
+		values[5] = CStringGetTextDatum(next);
+	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+}
+
+/* What it has to do with the next one on the way. */
+static const char *
+consequence(Link link, const char *name)
+{
+	switch (link)
+	{
+		case LINK_HELD:
+			return psprintf("waits for %s", name);
+		case LINK_INCOMPLETE:
+			return psprintf("waits until %s is complete", name);
+		case LINK_STALE:
+			return psprintf("waits until %s is not stale", name);
+		case LINK_LATE:
+			return psprintf("is late because of %s", name);
+		case LINK_TROUBLE:
+			return psprintf("nothing is wrong with it, but with %s", name);
+		case LINK_NONE:
+		case LINKS:
+			break;
+	}
+	pg_unreachable();
+}
+
+static const char *
+fine_reason(const Condition *condition)
+{
+	if (condition->data_as_of == 0)
+		return "nothing is wrong";
+	return psprintf("nothing is wrong, and the data is as of %s",
+					time_for_reader(condition->data_as_of));
+}
+
+/* One step; link: how it leads to the next one, which is NULL at the end. */
+static void
+return_step(ReturnSetInfo *result, int depth, const Condition *condition, Link link,
+			const Condition *next)
+{
+	const char *state = condition->rank == RANK_FINE ? "ok" : condition->state;
+
+	if (condition->rank == RANK_FINE)
+		link = LINK_TROUBLE;
+	if (next != NULL && (condition->rank == RANK_BLOCKED || condition->rank == RANK_FINE))
+		return_row(result, depth, condition, state, consequence(link, condition_name(next)), NULL);
+	else if (condition->rank == RANK_FINE)
+		return_row(result, depth, condition, state, fine_reason(condition), NULL);
+	else
+		return_row(result, depth, condition, state, condition->reason, condition->next);
+}
+
+/* why(target): itself first, the root cause last. */
+static Datum
+depipe_why_checked(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	Target *target = visible_target(fcinfo);
+	Condition *condition;
+	Link link;
+
+	InitMaterializedSRF(fcinfo, 0);
+	condition = condition_find(conditions_load(), target->id);
+	link = condition->link;
+	for (int depth = 0; condition != NULL; depth++)
+	{
+		Link way = link;
+		Condition *next = condition_step(condition, &link);
+
+		return_step(result, depth, condition, way, next);
+		condition = next;
+	}
+	return (Datum) 0;
+}
+
+/* as_of(target) */
+static Datum
+depipe_as_of_checked(PG_FUNCTION_ARGS)
+{
+	TimestampTz as_of = target_as_of(visible_target(fcinfo)->id);
+
+	if (as_of == 0)
+		PG_RETURN_NULL();
+	PG_RETURN_TIMESTAMPTZ(as_of);
+}

@@ -1,0 +1,558 @@
+/*-------------------------------------------------------------------------
+ *
+ * due.c
+ *		One pass of what is due: run_due().
+ *
+ * The loads of one server are one unit, because they share the stream; every
+ * transform is a unit, in a transaction of its own, after the transforms that
+ * it reads.  What is about to be tried is committed as an attempt first: an
+ * error that ends the pass, or a crash, is a failed attempt without anybody's
+ * doing, and the next pass goes on with the other units.
+ *
+ * A unit may be dropped between two transactions of the pass: it is looked up
+ * again, and passed over when it is gone.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "run/due.h"
+
+#include "access/xact.h"
+#include "core/arguments.h"
+#include "catalog/loads.h"
+#include "catalog/attempts.h"
+#include "core/guarded.h"
+#include "core/identity.h"
+#include "catalog/owner.h"
+#include "catalog/runs.h"
+#include "core/transaction.h"
+#include "load/load.h"
+#include "quality/breaker.h"
+#include "quality/references.h"
+#include "quality/incident.h"
+#include "quality/table_checks.h"
+#include "quality/time_checks.h"
+#include "storage/lock.h"
+#include "transform/transform.h"
+#include "utils/memutils.h"
+
+/* fourth field of the advisory lock, next to that of streams */
+#define PASS_LOCK_SPACE 0x6471
+
+static bool
+is_over(TimestampTz deadline)
+{
+	return GetCurrentTimestamp() >= deadline;
+}
+
+/* ---- one pass at a time ---- */
+
+static bool pass_is_locked = false;
+static LOCKTAG pass_tag;
+
+static void
+unlock_pass(void)
+{
+	if (!pass_is_locked)
+		return;
+	pass_is_locked = false;
+	(void) LockRelease(&pass_tag, ExclusiveLock, true);
+}
+
+/* The lock is the session's, for it outlives commits; an error must not keep it. */
+static void
+at_transaction_end(XactEvent event, void *argument)
+{
+	if (event == XACT_EVENT_ABORT)
+		unlock_pass();
+}
+
+static bool
+lock_pass(void)
+{
+	static bool registered = false;
+
+	if (!registered)
+	{
+		RegisterXactCallback(at_transaction_end, NULL);
+		registered = true;
+	}
+	SET_LOCKTAG_ADVISORY(pass_tag, MyDatabaseId, stream_class(), 0, PASS_LOCK_SPACE);
+	pass_is_locked = LockAcquire(&pass_tag, ExclusiveLock, true, true) != LOCKACQUIRE_NOT_AVAIL;
+	return pass_is_locked;
+}
+
+/* ---- housekeeping ---- */
+
+static bool
+end_pauses_work(void *argument)
+{
+	ListCell *cell;
+
+	foreach(cell, pauses_expire())
+	{
+		attempt_forget(unit_of_target(lfirst_int(cell)));
+		attempts_end_of_readers(lfirst_int(cell));
+		event_record(lfirst_int(cell), "pause", "resumed", NULL);
+	}
+	return true;
+}
+
+/* The definitions of a role, and what it may, change elsewhere. */
+static bool
+note_owners_work(void *argument)
+{
+	CatalogRows *rows;
+
+	targets_follow_owners();
+	rows = owners_note();
+	for (uint64 i = 0; i < rows->count; i++)
+	{
+		char *problem = catalog_text(rows, i, OWNER_PROBLEM);
+
+		event_record(catalog_int4(rows, i, OWNER_TARGET_ID),
+					 "owner",
+					 problem == NULL ? "owned" : OWNERLESS,
+					 problem);
+	}
+	return true;
+}
+
+static bool
+expire_breaker_work(void *argument)
+{
+	breaker_expire(target_get(*(int32 *) argument));
+	return true;
+}
+
+/* Errors of one unit do not end the pass; what they say may carry values. */
+static void
+log_error(const char *what, const ErrorData *error)
+{
+	if (error != NULL)
+		ereport(LOG,
+				(errmsg("depipe: %s failed", what),
+				 errdetail_internal("SQLSTATE %s", unpack_sql_state(error->sqlerrcode))));
+}
+
+void
+due_housekeeping(void)
+{
+	int64 orphans = runs_fail_orphans();
+	ListCell *cell;
+
+	if (orphans > 0)
+		ereport(LOG, (errmsg("depipe: " INT64_FORMAT " runs had crashed", orphans)));
+	log_error("looking at owners", guarded_run(note_owners_work, NULL));
+	transaction_commit();
+	log_error("ending pauses", guarded_run(end_pauses_work, NULL));
+	foreach(cell, due_breakers())
+	{
+		int32 id = lfirst_int(cell);
+
+		log_error("ending an override", guarded_run(expire_breaker_work, &id));
+	}
+	transaction_commit();
+	(void) history_delete_old(depipe_history_retention, depipe_quarantine_retention);
+	transaction_commit();
+}
+
+/* ---- what time alone brings ---- */
+
+typedef struct CheckWork
+{
+	int32 id;
+	void (*check)(Target *target);
+} CheckWork;
+
+static void
+check_times(Target *target)
+{
+	time_checks_record(target, 0);
+}
+
+/*
+ * Counted as an attempt in the same transaction: an error goes with its work,
+ * so that it is put down afterwards.  A table that is gone is asked for again
+ * in a while.
+ */
+static bool
+check_work(void *argument)
+{
+	CheckWork *work = argument;
+	Target *target = target_get(work->id);
+
+	if (!identity_may_operate(target->owner))
+		return true;
+	if (!OidIsValid(target->relid))
+		attempt_begin(unit_of_checks(work->id));
+	else
+	{
+		work->check(target);
+		attempt_end(unit_of_checks(work->id));
+	}
+	return true;
+}
+
+static void
+run_checks(List *ids, void (*check)(Target *target), const char *what, TimestampTz deadline)
+{
+	ListCell *cell;
+
+	foreach(cell, ids)
+	{
+		CheckWork work = {.id = lfirst_int(cell), .check = check};
+		ErrorData *error;
+
+		if (is_over(deadline))
+			return;
+		error = guarded_run(check_work, &work);
+		log_error(what, error);
+		if (error != NULL)
+			attempt_begin(unit_of_checks(work.id));
+		transaction_commit();
+	}
+}
+
+void
+due_checks(TimestampTz deadline)
+{
+	run_checks(due_time_checks(), check_times, "a time check", deadline);
+	run_checks(due_pending_keys(), settle_pending_keys, "looking at keys again", deadline);
+	run_checks(due_incidents(depipe_incident_linger),
+			   incidents_settle,
+			   "looking at incidents again",
+			   deadline);
+	run_checks(due_tables(), table_checks_probe, "a probe of a table", deadline);
+}
+
+/* ---- loads ---- */
+
+typedef struct ServerWork
+{
+	const char *server;
+	const char *started_by;
+	List *ids;
+	List *targets;
+	List *runs;
+	bool beside; /* others copy */
+} ServerWork;
+
+/*
+ * The run of a copy is there before it begins.  That of a stream is written
+ * with its rows, and only then: there may be one every second.
+ */
+static bool
+begin_server_work(void *argument)
+{
+	ServerWork *work = argument;
+	ListCell *cell;
+
+	foreach(cell, work->ids)
+	{
+		Load *load = load_get(lfirst_int(cell));
+		Run *run;
+
+		if (load == NULL || !identity_may_operate(load->target->owner))
+			continue;
+		run = run_create(load->target, work->started_by);
+		if (load->state != LOAD_STREAMING && !work->beside && !run_insert(run))
+			continue;
+		work->targets = lappend(work->targets, load->target);
+		work->runs = lappend(work->runs, run);
+	}
+	if (work->targets != NIL)
+		attempt_begin(unit_of_server(work->server));
+	return true;
+}
+
+/* What one table could not do is that table's failure (session_failed()), not its server's. */
+static void
+end_server(const ServerWork *work, bool server_failed)
+{
+	bool tried = false;
+	ListCell *cell;
+
+	if (server_failed)
+		return;
+	foreach(cell, work->runs)
+		tried |= ((const Run *) lfirst(cell))->status != RUN_SKIPPED;
+	if (tried)
+		attempt_end(unit_of_server(work->server));
+	else
+		attempt_held(unit_of_server(work->server)); /* somebody else reads the stream */
+}
+
+void
+due_run_server(const char *server, List *ids, const char *started_by, TimestampTz deadline)
+{
+	ServerWork work = {.server = server, .started_by = started_by, .ids = ids};
+	bool server_failed = false;
+	LoadRefreshOptions options = {.commit = true,
+								  .quiet = true,
+								  .deadline = deadline,
+								  .server_failed = &server_failed};
+	ErrorData *error = guarded_run(begin_server_work, &work);
+
+	log_error("beginning the runs of a server", error);
+	if (error != NULL)
+	{
+		attempt_begin(unit_of_server(server));
+		transaction_commit();
+	}
+	if (error != NULL || work.targets == NIL)
+		return;
+	transaction_commit();
+	load_refresh(work.targets, work.runs, &options);
+	transaction_commit();
+	end_server(&work, server_failed);
+	transaction_commit();
+}
+
+LoadFollowEnd
+due_follow_server(const char *server, List *ids, const char *started_by, const char *fingerprint,
+				  const LoadFollower *follower)
+{
+	ServerWork work = {.server = server, .started_by = started_by, .ids = ids, .beside = true};
+	ErrorData *error = guarded_run(begin_server_work, &work);
+
+	if (error != NULL || work.targets == NIL)
+	{
+		log_error("beginning the runs of a server", error);
+		return FOLLOW_NONE;
+	}
+	transaction_commit();
+	return load_follow(work.targets, work.runs, fingerprint, follower);
+}
+
+static void
+run_servers(const char *started_by, List *also, TimestampTz deadline, ServerIsServed is_served)
+{
+	CatalogRows *rows = due_loads(also);
+	uint64 next;
+
+	for (uint64 first = 0; first < rows->count && !is_over(deadline); first = next)
+	{
+		char *server = catalog_text(rows, first, DUE_SERVER);
+		List *ids = NIL;
+
+		for (next = first;
+			 next < rows->count && strcmp(catalog_text(rows, next, DUE_SERVER), server) == 0;
+			 next++)
+			ids = lappend_int(ids, catalog_int4(rows, next, DUE_TARGET_ID));
+		if (is_served == NULL || !is_served(server))
+			due_run_server(server, ids, started_by, deadline);
+	}
+}
+
+/* ---- transforms ---- */
+
+typedef struct TransformWork
+{
+	int32 id;
+	const char *started_by;
+	Target *target; /* NULL: not ours */
+	Run *run;
+	List *upstream; /* of Target, itself last */
+} TransformWork;
+
+static bool
+look_upstream_work(void *argument)
+{
+	TransformWork *work = argument;
+
+	work->upstream = dag_upstream(list_make1(target_get(work->id)));
+	return true;
+}
+
+static bool
+begin_transform_work(void *argument)
+{
+	TransformWork *work = argument;
+	Target *target = target_get(work->id);
+
+	if (!identity_may_operate(target->owner) || !due_after_failures(work->id))
+		return true;
+	if (transform_rest(target))
+	{
+		attempt_rested(unit_of_target(work->id));
+		return true;
+	}
+	work->target = target;
+	work->run = run_begin(target, work->started_by);
+	attempt_begin(unit_of_target(work->id));
+	return true;
+}
+
+static void
+run_one_transform(int32 id, const char *started_by)
+{
+	TransformWork work = {.id = id, .started_by = started_by};
+	ErrorData *error = guarded_run(begin_transform_work, &work);
+
+	log_error("beginning the run of a transform", error);
+	if (error != NULL)
+		attempt_begin(unit_of_target(id));
+	transaction_commit();
+	if (error != NULL || work.target == NULL)
+		return;
+	transform_refresh(list_make1(work.target), list_make1(work.run));
+	if (work.run->status == RUN_BLOCKED || work.run->status == RUN_SKIPPED)
+		attempt_held(unit_of_target(id));
+	else if (work.run->status != RUN_FAILED)
+		attempt_end(unit_of_target(id));
+	transaction_commit();
+}
+
+/* The transform, after those that it reads; done (in outer) gets the ids of what is tried. */
+static void
+run_with_upstream(int32 target_id, const char *started_by, List **done, MemoryContext outer,
+				  TimestampTz deadline)
+{
+	TransformWork work = {.id = target_id};
+	MemoryContext old;
+	ListCell *cell;
+
+	if (guarded_run(look_upstream_work, &work) != NULL)
+	{
+		/* dropped since; if not, not at once again */
+		attempt_begin(unit_of_target(target_id));
+		transaction_commit();
+		return;
+	}
+	foreach(cell, work.upstream)
+	{
+		Target *target = lfirst(cell);
+
+		if (target->kind != TARGET_TRANSFORM || list_member_int(*done, target->id))
+			continue;
+		if (target->id != target_id && !due_for_reader(target->id, target_id))
+			continue;
+		if (is_over(deadline))
+			return;
+		old = MemoryContextSwitchTo(outer);
+		*done = lappend_int(*done, target->id);
+		MemoryContextSwitchTo(old);
+		run_one_transform(target->id, target->id == target_id ? started_by : "upstream");
+	}
+}
+
+/* Each one looks at the graph of all targets: with many of them that must not add up. */
+void
+due_run_transform(int32 target_id, const char *started_by, List **done, TimestampTz deadline)
+{
+	MemoryContext unit = AllocSetContextCreate(CurrentMemoryContext,
+											   "depipe due transform",
+											   ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(unit);
+
+	run_with_upstream(target_id, started_by, done, old, deadline);
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(unit);
+}
+
+static List *
+loads_read_by_one(int32 transform_id)
+{
+	TransformWork work = {.id = transform_id};
+	List *loads = NIL;
+	ListCell *cell;
+
+	if (guarded_run(look_upstream_work, &work) != NULL)
+		return NIL;
+	foreach(cell, work.upstream)
+	{
+		Target *target = lfirst(cell);
+
+		if (target->kind == TARGET_LOAD && due_for_reader(target->id, transform_id))
+			loads = lappend_int(loads, target->id);
+	}
+	return loads;
+}
+
+/* Ids of the loads that these transforms read, at any depth. */
+static List *
+loads_read_by(List *transforms)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
+												  "depipe due loads",
+												  ALLOCSET_DEFAULT_SIZES);
+	List *loads = NIL;
+	ListCell *cell;
+
+	foreach(cell, transforms)
+	{
+		MemoryContext old = MemoryContextSwitchTo(context);
+		List *read = loads_read_by_one(lfirst_int(cell));
+
+		MemoryContextSwitchTo(old);
+		loads = list_concat_unique_int(loads, read);
+		MemoryContextReset(context);
+	}
+	MemoryContextDelete(context);
+	return loads;
+}
+
+/* ---- when ---- */
+
+TimestampTz
+due_next(ServerIsServed is_served)
+{
+	TimestampTz next = Min(other_work_next(), incidents_next(depipe_incident_linger));
+	CatalogRows *rows = servers_next();
+
+	for (uint64 i = 0; i < rows->count; i++)
+	{
+		TimestampTz at = catalog_time(rows, i, NEXT_RUN);
+
+		if (is_served == NULL || !is_served(catalog_text(rows, i, NEXT_SERVER)))
+			next = Min(next, at);
+	}
+	return next;
+}
+
+/* ---- the pass ---- */
+
+bool
+due_pass(const char *started_by, TimestampTz deadline, ServerIsServed is_served)
+{
+	List *transforms;
+	List *done = NIL;
+	ListCell *cell;
+
+	if (!lock_pass())
+		return false;
+	due_housekeeping();
+	due_checks(deadline);
+	transforms = due_transforms();
+	run_servers(started_by, loads_read_by(transforms), deadline, is_served);
+	/* what has arrived may be what the probe of a breaker waited for */
+	transforms = list_concat_unique_int(transforms, due_transforms());
+	foreach(cell, transforms)
+		due_run_transform(lfirst_int(cell), started_by, &done, deadline);
+	unlock_pass();
+	return true;
+}
+
+/* ---- SQL functions ---- */
+
+CHECKED_FUNCTION(depipe_run_due);
+
+/* run_due(max_duration) */
+static Datum
+depipe_run_due_checked(PG_FUNCTION_ARGS)
+{
+	TimestampTz deadline = argument_deadline(fcinfo, 0, "max_duration", false);
+
+	(void) transaction_begin_procedure(fcinfo,
+									   "depipe.run_due",
+									   "Call it as a statement of its own.");
+	if (!depipe_enabled)
+		ereport(NOTICE, (errmsg("depipe is disabled"), errhint("Set depipe.enabled to on.")));
+	else if (!due_pass("run_due", deadline, NULL))
+		ereport(NOTICE, (errmsg("another pass runs, nothing to do")));
+	else if (message_level_is_interesting(DEBUG1))
+		ereport(DEBUG1,
+				(errmsg_internal("something is due at %s", timestamptz_to_str(due_next(NULL)))));
+	transaction_end_procedure();
+	PG_RETURN_VOID();
+}

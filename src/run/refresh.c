@@ -1,0 +1,437 @@
+/*-------------------------------------------------------------------------
+ *
+ * refresh.c
+ *		Bringing targets up to date on demand: refresh, run, assert_ok.
+ *
+ * refresh() is a function: everything belongs to the caller's transaction, and
+ * it never raises because a gate failed (the verdict would be lost with the
+ * rollback).  run() is a procedure: it commits the 'running' rows first, then
+ * each batch, and at the end raises when a target is blocked, failed or was
+ * skipped, so that a cron job shows it.
+ *
+ * A stream that a worker follows is not read here: the worker is waited for.
+ *
+ * Loads come first, server by server, then all transforms as one slice in the
+ * order of the DAG: a load never reads a transform.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "depipe.h"
+
+#include "access/xact.h"
+#include "core/arguments.h"
+#include "catalog/attempts.h"
+#include "core/guarded.h"
+#include "core/identity.h"
+#include "catalog/runs.h"
+#include "core/sqltext.h"
+#include "core/transaction.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "load/load.h"
+#include "quality/guard.h"
+#include "transform/transform.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "run/await.h"
+
+CHECKED_FUNCTION(depipe_refresh);
+CHECKED_FUNCTION(depipe_run);
+CHECKED_FUNCTION(depipe_assert_ok);
+
+/* A target to be brought up to date, and its run. */
+typedef struct RefreshItem
+{
+	Target *target;
+	Run *run;
+} RefreshItem;
+
+/* ---- what to refresh ---- */
+
+static char *
+text_argument(FunctionCallInfo fcinfo, int number, const char *name)
+{
+	if (PG_ARGISNULL(number))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("argument \"%s\" must not be null", name)));
+	return text_to_cstring(PG_GETARG_TEXT_PP(number));
+}
+
+static List *
+wanted_targets(const char *pattern)
+{
+	List *targets;
+	ListCell *cell;
+
+	if (strpbrk(pattern, "*?") == NULL)
+	{
+		Target *target = target_find(pattern, false);
+
+		if (target->kind == TARGET_TABLE)
+			ereport(ERROR,
+					(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+					 errmsg("%s has neither a load nor a transform", target->display),
+					 errhint("Use depipe.check_table to evaluate its constraints.")));
+		return list_make1(target);
+	}
+	targets = NIL;
+	foreach(cell, target_match(pattern))
+	{
+		Target *target = lfirst(cell);
+
+		/* what the caller may not see does not match */
+		if (target->kind != TARGET_TABLE && identity_may_see(target->owner, target->relid))
+			targets = lappend(targets, target);
+	}
+	return targets;
+}
+
+static bool
+contains_target(List *items, int32 target_id)
+{
+	ListCell *cell;
+
+	foreach(cell, items)
+		if (((RefreshItem *) lfirst(cell))->target->id == target_id)
+			return true;
+	return false;
+}
+
+static RefreshItem *
+make_item(Target *target, const char *started_by)
+{
+	RefreshItem *item = palloc0(sizeof(RefreshItem));
+
+	item->target = target;
+	item->run = run_create(target, started_by);
+	return item;
+}
+
+/*
+ * Items in the order in which they are to be run.  Targets that were named
+ * must be the caller's to operate; those that only stand upstream and are not
+ * are left as they are.
+ */
+static List *
+make_items(List *targets, bool upstream, const char *started_by)
+{
+	List *items = NIL;
+	ListCell *cell;
+
+	foreach(cell, targets)
+	{
+		Target *target = lfirst(cell);
+
+		identity_check_operate(target->owner, target->display);
+	}
+	foreach(cell, dag_upstream(targets))
+	{
+		Target *target = lfirst(cell);
+		bool named = false;
+		ListCell *other;
+
+		foreach(other, targets)
+			named |= ((Target *) lfirst(other))->id == target->id;
+		if (target->kind == TARGET_TABLE || contains_target(items, target->id))
+			continue;
+		if (named || (upstream && identity_may_operate(target->owner)))
+			items = lappend(items, make_item(target, named ? started_by : "upstream"));
+	}
+	return items;
+}
+
+/* ---- running ---- */
+
+/*
+ * In a procedure: what works again is not waited for any longer.  Returns
+ * whether something was tried at all.
+ */
+static bool
+end_attempts(List *runs)
+{
+	bool tried = false;
+	ListCell *cell;
+
+	foreach(cell, runs)
+	{
+		const Run *run = lfirst(cell);
+
+		tried |= run->status != RUN_SKIPPED;
+		if (run->status == RUN_SUCCEEDED || run->status == RUN_NOTHING)
+			attempt_end(unit_of_target(run->target->id));
+	}
+	if (tried)
+		catalog_changed(); /* a worker may begin at once */
+	return tried;
+}
+
+/* A procedure tries again what another session was at. */
+static void
+refresh_server(const char *server, List *targets, List *runs, LoadRefreshOptions options,
+			   TimestampTz deadline)
+{
+	bool server_failed;
+
+	options.server_failed = &server_failed;
+	while (targets != NIL)
+	{
+		server_failed = false;
+		if (!await_worker(server, targets, runs, deadline))
+		{
+			load_refresh(targets, runs, &options);
+			if (options.commit && !server_failed && end_attempts(runs))
+				attempt_end(unit_of_server(server));
+		}
+		if (!options.commit)
+			return;
+		targets = await_others(server, targets, runs, deadline, &runs);
+	}
+}
+
+static void
+refresh_loads(List *items, LoadRefreshOptions options, TimestampTz deadline)
+{
+	List *left = NIL;
+	ListCell *cell;
+
+	foreach(cell, items)
+		if (((RefreshItem *) lfirst(cell))->target->kind == TARGET_LOAD)
+			left = lappend(left, lfirst(cell));
+	while (left != NIL)
+	{
+		char *server = load_server(((RefreshItem *) linitial(left))->target->id);
+		List *targets = NIL;
+		List *runs = NIL;
+		List *others = NIL;
+
+		foreach(cell, left)
+		{
+			RefreshItem *item = lfirst(cell);
+
+			if (strcmp(load_server(item->target->id), server) == 0)
+			{
+				targets = lappend(targets, item->target);
+				runs = lappend(runs, item->run);
+			}
+			else
+				others = lappend(others, item);
+		}
+		refresh_server(server, targets, runs, options, deadline);
+		left = others;
+	}
+}
+
+/* Returns the runs. */
+static List *
+refresh_transforms(List *items)
+{
+	List *targets = NIL;
+	List *runs = NIL;
+	ListCell *cell;
+
+	foreach(cell, items)
+	{
+		RefreshItem *item = lfirst(cell);
+
+		if (item->target->kind != TARGET_TRANSFORM)
+			continue;
+		run_insert_or_fail(item->run);
+		targets = lappend(targets, item->target);
+		runs = lappend(runs, item->run);
+	}
+	if (targets != NIL)
+		transform_refresh(targets, runs);
+	return runs;
+}
+
+/* ---- results ---- */
+
+static const char *
+kind_name(TargetKind kind)
+{
+	switch (kind)
+	{
+		case TARGET_TABLE:
+			return "table";
+		case TARGET_LOAD:
+			return "load";
+		case TARGET_TRANSFORM:
+			return "transform";
+	}
+	pg_unreachable();
+}
+
+static void
+return_item(ReturnSetInfo *result, RefreshItem *item)
+{
+	Run *run = item->run;
+	Datum values[11];
+	bool nulls[11] = {false};
+	Interval *elapsed = palloc0(sizeof(Interval));
+
+	elapsed->time = run->finished_at - run->started_at;
+	values[0] = CStringGetTextDatum(item->target->display);
+	values[1] = CStringGetTextDatum(kind_name(item->target->kind));
+	values[2] = CStringGetTextDatum(run_status_name(run->status));
+	nulls[3] = run->strategy == NULL;
+	if (!nulls[3])
+		values[3] = CStringGetTextDatum(run->strategy);
+	nulls[4] = run->reason == NULL;
+	if (!nulls[4])
+		values[4] = CStringGetTextDatum(run->reason);
+	values[5] = Int64GetDatum(run->rows_in);
+	values[6] = Int64GetDatum(run->inserted);
+	values[7] = Int64GetDatum(run->updated);
+	values[8] = Int64GetDatum(run->deleted);
+	values[9] = Int64GetDatum(run->quarantined);
+	values[10] = IntervalPGetDatum(elapsed);
+	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+}
+
+/*
+ * refresh(target, upstream, wait): one row per target that was named, and with
+ * upstream per target above it.
+ */
+static Datum
+depipe_refresh_checked(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	char *pattern = text_argument(fcinfo, 0, "target");
+	bool upstream = PG_ARGISNULL(1) ? false : PG_GETARG_BOOL(1);
+	LoadRefreshOptions options = {.commit = false, .wait = false};
+	TimestampTz deadline = argument_deadline(fcinfo, 2, "wait", true);
+	List *items;
+	ListCell *cell;
+
+	InitMaterializedSRF(fcinfo, 0);
+	run_check_enabled();
+	items = make_items(wanted_targets(pattern), upstream, "refresh");
+	refresh_loads(items, options, deadline);
+	(void) refresh_transforms(items);
+	foreach(cell, items)
+		return_item(result, lfirst(cell));
+	return (Datum) 0;
+}
+
+static void
+raise_problem(RefreshItem *item)
+{
+	Run *run = item->run;
+
+	if (run->status == RUN_BLOCKED)
+		ereport(ERROR,
+				(errcode(ERRCODE_DEPIPE_BLOCKED),
+				 errmsg("%s is blocked: %s",
+						item->target->display,
+						run->reason ? run->reason : "no reason given"),
+				 errhint("See SELECT * FROM depipe.status.")));
+	if (run->status == RUN_FAILED)
+		ereport(ERROR,
+				(errcode(run->error_sqlstate ? MAKE_SQLSTATE(run->error_sqlstate[0],
+															 run->error_sqlstate[1],
+															 run->error_sqlstate[2],
+															 run->error_sqlstate[3],
+															 run->error_sqlstate[4])
+											 : ERRCODE_DEPIPE_BLOCKED),
+				 errmsg("refreshing %s failed: %s",
+						item->target->display,
+						run->reason ? run->reason : "no reason given"),
+				 run->error_hint ? errhint("%s", run->error_hint) : 0));
+	if (run->status == RUN_SKIPPED)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("refreshing %s was skipped: %s",
+						item->target->display,
+						run->reason ? run->reason : "another run is at it"),
+				 errhint("Call depipe.run again, or let it wait for longer.")));
+}
+
+typedef struct Taking
+{
+	int32 target_id;
+} Taking;
+
+static bool
+take_target_work(void *argument)
+{
+	return run_take_target(((Taking *) argument)->target_id, true);
+}
+
+/* A procedure waits for the end of another run.  One that lasts is noticed later. */
+static void
+await_other_runs(List *items, TimestampTz deadline)
+{
+	ListCell *cell;
+
+	foreach(cell, items)
+	{
+		RefreshItem *item = lfirst(cell);
+		Taking taking = {item->target->id};
+		long left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), deadline);
+
+		if (item->target->kind == TARGET_TRANSFORM && left > 0)
+			(void) guarded_run_waiting(take_target_work, &taking, (int) Min(left, INT_MAX));
+	}
+}
+
+/*
+ * run(target, upstream, wait): the work of a cron job.
+ */
+static Datum
+depipe_run_checked(PG_FUNCTION_ARGS)
+{
+	char *pattern = text_argument(fcinfo, 0, "target");
+	bool upstream = PG_ARGISNULL(1) ? false : PG_GETARG_BOOL(1);
+	LoadRefreshOptions options = {.commit = true, .wait = false};
+	TimestampTz deadline = argument_deadline(fcinfo, 2, "wait", true);
+	List *items;
+	ListCell *cell;
+
+	(void) transaction_begin_procedure(fcinfo,
+									   "depipe.run",
+									   "Use the function depipe.refresh there.");
+	run_check_enabled();
+	items = make_items(wanted_targets(pattern), upstream, "run");
+	foreach(cell, items)
+		run_insert_or_fail(((RefreshItem *) lfirst(cell))->run);
+	transaction_commit();
+	refresh_loads(items, options, deadline);
+	transaction_commit();
+	await_other_runs(items, deadline);
+	(void) end_attempts(refresh_transforms(items));
+	transaction_commit();
+	foreach(cell, items)
+		raise_problem(lfirst(cell));
+	transaction_end_procedure();
+	PG_RETURN_VOID();
+}
+
+/* assert_ok(target): for dbt and scripts, after the transaction of the run. */
+static Datum
+depipe_assert_ok_checked(PG_FUNCTION_ARGS)
+{
+	char *name = text_argument(fcinfo, 0, "target");
+	Target *target = target_find(name, false);
+	Run *run;
+
+	identity_check_operate(target->owner, target->display);
+	guard_check(target);
+	run = run_last(target);
+	if (run == NULL && target->kind != TARGET_TABLE)
+		ereport(ERROR,
+				(errcode(ERRCODE_DEPIPE_BLOCKED),
+				 errmsg("%s has not been refreshed", target->display),
+				 errhint("Run SELECT * FROM depipe.refresh(%s).", sql_literal(name))));
+	if (run != NULL && run->status != RUN_SUCCEEDED && run->status != RUN_NOTHING)
+		ereport(ERROR,
+				(errcode(ERRCODE_DEPIPE_BLOCKED),
+				 errmsg("the last run of %s did not publish: %s",
+						target->display,
+						run_status_name(run->status)),
+				 run->reason ? errdetail("%s", run->reason) : 0,
+				 errhint("See SELECT * FROM depipe.runs WHERE target = %s.",
+						 sql_literal(target->display))));
+	PG_RETURN_VOID();
+}
