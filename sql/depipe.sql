@@ -41,42 +41,42 @@ $$;
 -- 2. definitions (dumped)
 -- ---------------------------------------------------------------------
 
--- A role by OID, dumped by name.  One that was dropped is '-', and a dump with a
--- role that is not there can be restored: regrole can do neither.
+-- A role by OID, dumped by name.  A dropped role is '-', and a dump that names a
+-- missing role can be restored: regrole offers neither.
 CREATE TYPE depipe.role;
 
 CREATE FUNCTION depipe.role_in(cstring)
 RETURNS depipe.role
 LANGUAGE C STABLE STRICT
 AS 'MODULE_PATHNAME', 'depipe_role_in';
-COMMENT ON FUNCTION depipe.role_in(cstring) IS 'a role by its name; one that does not exist is nobody, with a warning';
+COMMENT ON FUNCTION depipe.role_in(cstring) IS 'input function: a role by its name; a missing role becomes -, with a warning';
 
 CREATE FUNCTION depipe.role_out(depipe.role)
 RETURNS cstring
 LANGUAGE C STABLE STRICT
 AS 'MODULE_PATHNAME', 'depipe_role_out';
-COMMENT ON FUNCTION depipe.role_out(depipe.role) IS 'the name of a role, quoted where it has to be; - for one that was dropped';
+COMMENT ON FUNCTION depipe.role_out(depipe.role) IS 'output function: the name of a role, quoted where necessary; - for a dropped role';
 
 CREATE TYPE depipe.role (INPUT = depipe.role_in, OUTPUT = depipe.role_out, LIKE = pg_catalog.oid);
-COMMENT ON TYPE depipe.role IS 'a role; - is one that was dropped';
+COMMENT ON TYPE depipe.role IS 'a role; - stands for a dropped role';
 
 CREATE CAST (depipe.role AS oid) WITHOUT FUNCTION AS IMPLICIT;
 CREATE CAST (oid AS depipe.role) WITHOUT FUNCTION AS ASSIGNMENT;
 
--- What a definition records of the session that makes it: what it means depends on that.
+-- Settings that a definition records from the session that makes it: its meaning depends on them.
 CREATE FUNCTION depipe.session_settings()
 RETURNS text[]
 LANGUAGE C
 AS 'MODULE_PATHNAME', 'depipe_session_settings';
 COMMENT ON FUNCTION depipe.session_settings() IS
-'the settings of this session that decide what the texts of a definition mean, where they differ from depipe''s base';
+'settings of this session that decide what the texts of a definition mean, where they differ from depipe''s base';
 
 CREATE SEQUENCE depipe.target_id_seq AS integer;
 
--- settings: of the session that made the load or transform; it is evaluated under
--- them, whoever runs it.  The last of a load with texts is the search_path under
--- which they are analysed (core/path.c).  The default is for rows of a dump that
--- had none yet.
+-- settings: those of the session that made the load or transform, which is
+-- evaluated under them, whoever runs it.  For a load with texts, the last one is
+-- the search_path under which they are analysed (core/path.c).  The default is for
+-- rows of a dump from before the column existed.
 CREATE TABLE depipe.target (
 	target_id integer NOT NULL DEFAULT nextval('depipe.target_id_seq'::regclass),
 	schema_name name NOT NULL,
@@ -89,7 +89,7 @@ CREATE TABLE depipe.target (
 	CONSTRAINT target_name_key UNIQUE (schema_name, table_name),
 	CONSTRAINT target_kind_check CHECK (kind IN ('t', 'l', 'f'))
 );
--- a statement of its own: an upgrade takes it over
+-- a separate statement, because an upgrade copies it
 ALTER TABLE depipe.target ALTER COLUMN owner TYPE depipe.role USING owner::oid::depipe.role;
 COMMENT ON TABLE depipe.target IS 'tables known to depipe: maintained by a load (l) or a transform (f), or with constraints only (t)';
 
@@ -133,13 +133,13 @@ CREATE TABLE depipe.transform_input (
 	CONSTRAINT transform_input_pkey PRIMARY KEY (target_id, schema_name, table_name),
 	CONSTRAINT transform_input_target_fkey FOREIGN KEY (target_id) REFERENCES depipe.transform ON DELETE CASCADE
 );
-COMMENT ON TABLE depipe.transform_input IS 'tables that the query of a transform reads; not direct: through a view or as a partition';
+COMMENT ON TABLE depipe.transform_input IS 'tables that the query of a transform reads: directly, through a view, or as a partition';
 
 CREATE SEQUENCE depipe.constraint_id_seq AS integer;
 
--- rule is in one spelling; expression to column_types are its analysed form, made
+-- rule is in canonical form; expression to column_types are its analysed form, made
 -- for columns of these types (NULL while the table does not exist), under the
--- search_path and settings of whoever declared it.
+-- search_path and settings of the session that declared it.
 CREATE TABLE depipe.constraint_definition (
 	constraint_id integer NOT NULL DEFAULT nextval('depipe.constraint_id_seq'::regclass),
 	target_id integer NOT NULL,
@@ -177,7 +177,7 @@ CREATE TABLE depipe.constraint_definition (
 	CONSTRAINT constraint_definition_target_fkey FOREIGN KEY (target_id) REFERENCES depipe.target ON DELETE CASCADE
 );
 CREATE INDEX constraint_definition_reference_idx ON depipe.constraint_definition (reference_schema, reference_table);
-COMMENT ON TABLE depipe.constraint_definition IS 'constraints: the rule with its analysed form, and the policies';
+COMMENT ON TABLE depipe.constraint_definition IS 'constraints: each rule with its analysed form, and its policies';
 
 CREATE TABLE depipe.breaker_setting (
 	target_id integer NOT NULL,
@@ -212,13 +212,13 @@ CREATE FUNCTION depipe.key_hash(key text[])
 RETURNS bytea
 LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'depipe_key_hash';
-COMMENT ON FUNCTION depipe.key_hash(text[]) IS 'what stands for a key in the indexes of depipe: its SHA-256';
+COMMENT ON FUNCTION depipe.key_hash(text[]) IS 'SHA-256 of a key, which represents the key in the indexes of depipe';
 
--- relid is the table that a target was last bound to: it lets a rename be
--- followed when no table of the old name is left.  owner_problem is what
--- depipe.owner_problem said when it was last asked: changes of roles and of
--- their rights tell nobody. parked, quarantined and retries count rows of
--- parked_item and quarantined_row: triggers keep them.
+-- relid is the table that a target was last bound to: through it a rename is
+-- followed when no table of the old name is left.  owner_problem is the last
+-- result of depipe.owner_problem: changes of roles and of their rights send no
+-- notice.  parked, quarantined and retries count rows of parked_item and
+-- quarantined_row; triggers maintain them.
 CREATE TABLE depipe.target_state (
 	target_id integer NOT NULL,
 	relid oid,
@@ -241,7 +241,7 @@ RETURNS bytea
 LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'depipe_row_image';
 COMMENT ON FUNCTION depipe.row_image(record) IS
-'the bytes of the values of a row: the same for rows that are equal by the operator *=, for them alone';
+'the bytes of the values of a row: the same for two rows exactly if they are equal by the operator *=';
 
 CREATE FUNCTION depipe.local_identity(OUT system_identifier text, OUT database_oid oid,
 	OUT data_directory bigint, OUT timeline integer)
@@ -249,10 +249,10 @@ RETURNS record
 LANGUAGE C
 AS 'MODULE_PATHNAME', 'depipe_local_identity';
 COMMENT ON FUNCTION depipe.local_identity() IS
-'what tells this database from a copy of it; timeline is 0 on a standby';
+'the identity of this database, which a copy of it does not share; timeline is 0 on a standby';
 
--- One row: where the streams below were made.  A copy of the database finds
--- itself elsewhere, and leaves them to the original.
+-- One row: the database that made the streams below.  A copy of it has another
+-- identity, and leaves the streams to the original.
 CREATE TABLE depipe.instance (
 	instance_id uuid NOT NULL DEFAULT gen_random_uuid(),
 	system_identifier text NOT NULL,
@@ -261,14 +261,14 @@ CREATE TABLE depipe.instance (
 	timeline integer NOT NULL,
 	CONSTRAINT instance_pkey PRIMARY KEY (instance_id)
 );
-COMMENT ON TABLE depipe.instance IS 'which database this is; depipe.adopt makes a copy a database of its own';
+COMMENT ON TABLE depipe.instance IS 'the identity of the database that made the streams; depipe.adopt gives a copy its own';
 
 INSERT INTO depipe.instance (system_identifier, database_oid, data_directory, timeline)
 SELECT i.system_identifier, i.database_oid, i.data_directory, i.timeline
 FROM depipe.local_identity() i;
 
--- One row per server: the slot, and how far its stream has been taken in.  commit_*: the last
--- transaction that came by it, which a source that was restarted must still have.
+-- One row per server: the slot, and the position through which its stream has been applied.
+-- commit_*: the last transaction of the stream, which a restarted source must still have.
 CREATE TABLE depipe.stream (
 	server_name name NOT NULL,
 	server_oid oid,
@@ -298,11 +298,11 @@ CREATE TABLE depipe.stream (
 );
 COMMENT ON TABLE depipe.stream IS 'progress of the stream of each server, written in the transaction of the data';
 
--- applied_lsn: changes of transactions that committed before it are in the
--- table (or parked): the copy's position, then that of the last batch.
--- published_as and source_leaves: how the publication has the source table, and
--- its partitions, since the copy (load/basis.c).
--- settled_texts: what filter and expressions were found to mean (load/settled.c).
+-- applied_lsn: the position of the copy, then that of the last batch; changes of
+-- transactions that committed before it are in the table (or parked).
+-- published_as and source_leaves: the entry of the source table in the publication,
+-- and its partitions, since the copy (load/basis.c).
+-- settled_texts: filter and expressions with their names resolved (load/settled.c).
 CREATE TABLE depipe.load_state (
 	target_id integer NOT NULL,
 	state text NOT NULL DEFAULT 'new',
@@ -323,7 +323,7 @@ CREATE TABLE depipe.load_state (
 	CONSTRAINT load_state_target_fkey FOREIGN KEY (target_id) REFERENCES depipe.target ON DELETE CASCADE
 );
 
--- rebuild: what the table holds is of another definition, or has no key yet.
+-- rebuild: the rows of the table belong to another definition, or have no key yet.
 -- query_tree is the analysed query as of its last analysis, written by the
 -- server version tree_version: it lets the text follow a rename.
 CREATE TABLE depipe.transform_state (
@@ -342,7 +342,8 @@ CREATE TABLE depipe.transform_state (
 	CONSTRAINT transform_state_target_fkey FOREIGN KEY (target_id) REFERENCES depipe.target ON DELETE CASCADE
 );
 
--- How many batches depipe has written to a target: whether the inputs of a transform have changed.
+-- Number of batches that depipe has written to a target: tells whether the inputs of a transform
+-- have changed.
 CREATE TABLE depipe.published (
 	target_id integer NOT NULL,
 	changes bigint NOT NULL,
@@ -366,7 +367,7 @@ CREATE TABLE depipe.constraint_state (
 		REFERENCES depipe.constraint_definition ON DELETE CASCADE
 );
 
--- Keys that rows refer to and that their reference did not have when they
+-- Keys that rows refer to and that were missing in the reference when the rows
 -- came: pending until they appear or the constraint's grace is over.
 CREATE TABLE depipe.pending_key (
 	constraint_id integer NOT NULL,
@@ -377,8 +378,8 @@ CREATE TABLE depipe.pending_key (
 );
 CREATE UNIQUE INDEX pending_key_key ON depipe.pending_key (constraint_id, depipe.key_hash(reference_key));
 
--- passes: probes in a row that went well; outcomes: of the last runs, true is
--- bad; wait: until the next probe, doubled by each that fails.
+-- passes: number of successful probes in a row; outcomes: those of the last runs,
+-- true is bad; wait: time until the next probe, doubled by each that fails.
 CREATE TABLE depipe.breaker_state (
 	target_id integer NOT NULL,
 	state text NOT NULL DEFAULT 'closed',
@@ -450,10 +451,10 @@ CREATE TABLE depipe.verdict (
 CREATE INDEX verdict_target_idx ON depipe.verdict (target_id, verdict_id);
 CREATE INDEX verdict_run_idx ON depipe.verdict (run_id, constraint_id, verdict_id);
 
--- published: rows that violate went into the table; violations_now: how many are
--- known; accepted, accepted_of: violations when it was good last, and of how many
--- rows; known_keys: some of those that violate in the table, as array texts, when
--- it was looked at last.
+-- published: violating rows went into the table; violations_now: number of violations
+-- that are known; accepted, accepted_of: number of violations, and of rows, when the
+-- verdict was last good; known_keys: keys of some violating rows of the table, as
+-- array texts, at the last look.
 CREATE TABLE depipe.incident (
 	incident_id bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
 	target_id integer NOT NULL,
@@ -481,7 +482,7 @@ CREATE TABLE depipe.incident (
 );
 CREATE UNIQUE INDEX incident_open_key ON depipe.incident (target_id, constraint_name) WHERE closed_at IS NULL;
 
--- Some of the rows for which the last batch of a target was not published.
+-- Some of the rows that held the last batch of a target.
 CREATE TABLE depipe.held_row (
 	held_row_id bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
 	target_id integer NOT NULL,
@@ -494,8 +495,8 @@ CREATE TABLE depipe.held_row (
 );
 CREATE INDEX held_row_target_idx ON depipe.held_row (target_id, constraint_id);
 
--- How the text images of parked and quarantined rows are to be read: images
--- stay readable after the table has changed.
+-- Columns and types of the text images of parked and quarantined rows, so that
+-- images stay readable after the table has changed.
 CREATE TABLE depipe.row_layout (
 	layout_id bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
 	target_id integer NOT NULL,
@@ -507,10 +508,10 @@ CREATE TABLE depipe.row_layout (
 CREATE UNIQUE INDEX row_layout_columns_key ON depipe.row_layout (target_id, depipe.key_hash(columns), depipe.key_hash(types));
 
 -- Deltas that wait, in source order.  kind: 'row', or 'clear' (TRUNCATE);
--- batch: items of one delta have the same; unknown: columns (by name) that the
--- source did not send; base_key: the row, as it was before the batch, that has
--- them; pair: the item that deletes the old key of a key change; before: what the
--- batch says of the row that the key had (BEFORE_* in delta/delta.h).
+-- batch: the same for all items of one delta; unknown: names of columns that the
+-- source did not send; base_key: key of the row, as it was before the batch, that
+-- has them; pair: the item that deletes the old key of a key change; before: whether
+-- the key had a row before the batch (BEFORE_* in delta/delta.h).
 CREATE TABLE depipe.parked_item (
 	target_id integer NOT NULL,
 	item bigint NOT NULL,
@@ -530,7 +531,7 @@ CREATE TABLE depipe.parked_item (
 	CONSTRAINT parked_item_target_fkey FOREIGN KEY (target_id) REFERENCES depipe.target ON DELETE CASCADE
 );
 
--- Whole rows that a constraint kept out; at most one per key.
+-- Whole rows that a constraint kept out of their table; at most one per key.
 CREATE TABLE depipe.quarantined_row (
 	quarantine_id bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
 	target_id integer NOT NULL,
@@ -557,7 +558,7 @@ CREATE FUNCTION depipe.count_kept()
 RETURNS trigger
 LANGUAGE C
 AS 'MODULE_PATHNAME', 'depipe_count_kept';
-COMMENT ON FUNCTION depipe.count_kept() IS 'trigger of depipe''s own tables: keeps the numbers of parked and quarantined rows';
+COMMENT ON FUNCTION depipe.count_kept() IS 'trigger on depipe''s own tables: maintains the counts of parked and quarantined rows';
 
 CREATE TRIGGER parked_item_begin BEFORE INSERT OR UPDATE OR DELETE ON depipe.parked_item
 FOR EACH STATEMENT EXECUTE FUNCTION depipe.count_kept();
@@ -590,10 +591,10 @@ CREATE TABLE depipe.event (
 	role_name name NOT NULL DEFAULT session_user,
 	CONSTRAINT event_pkey PRIMARY KEY (event_id)
 );
-COMMENT ON TABLE depipe.event IS 'durable log of state changes; NOTIFY depipe is its doorbell';
+COMMENT ON TABLE depipe.event IS 'durable log of state changes; NOTIFY depipe announces them';
 
 -- Attempts of the scheduler.  unit: 'server shop', 'target 12', or 'history'.
--- failures: in a row, counted when an attempt begins; no attempt before retry_at.
+-- failures: number in a row, counted when an attempt begins; no attempt before retry_at.
 CREATE TABLE depipe.attempt (
 	unit text NOT NULL,
 	started_at timestamptz NOT NULL,
@@ -601,18 +602,18 @@ CREATE TABLE depipe.attempt (
 	retry_at timestamptz,
 	CONSTRAINT attempt_pkey PRIMARY KEY (unit)
 );
-COMMENT ON TABLE depipe.attempt IS 'when the scheduler last tried a server or a target, and when it may again';
+COMMENT ON TABLE depipe.attempt IS 'when the scheduler last tried a server or a target, and when it may try again';
 
 -- ---------------------------------------------------------------------
 -- 4. checks: the vocabulary of constraints
 -- ---------------------------------------------------------------------
 
--- A check says what must hold; the table and the policy come with
--- add_constraint.  Shapes are validated there, in C, with better words than a
--- domain constraint has.
+-- A check is a condition; the table and the policy come with add_constraint.  Its
+-- shape is validated there, in C, with better messages than a domain constraint
+-- could give.
 CREATE DOMAIN depipe.check AS jsonb;
 COMMENT ON DOMAIN depipe.check IS
-'what must hold for a table: {"kind": "...", arguments}; made by depipe.not_null, depipe.satisfies and the like';
+'a condition on a table: {"kind": "...", arguments}; made by depipe.not_null, depipe.satisfies and others';
 
 CREATE FUNCTION depipe.satisfies(expression text)
 RETURNS depipe.check
@@ -622,7 +623,7 @@ AS $$
 	SELECT pg_catalog.jsonb_build_object('kind', 'satisfies', 'expression', expression)
 $$;
 COMMENT ON FUNCTION depipe.satisfies(text) IS
-'any boolean SQL expression: about each row, or with an aggregate in it about the table';
+'a boolean SQL expression holds: for each row, or with an aggregate in it for the table';
 
 CREATE FUNCTION depipe.not_null(VARIADIC columns text[])
 RETURNS depipe.check
@@ -640,7 +641,7 @@ SET search_path TO pg_catalog, pg_temp
 AS $$
 	SELECT pg_catalog.jsonb_build_object('kind', 'not_null', 'columns', pg_catalog.to_jsonb(columns))
 $$;
-COMMENT ON FUNCTION depipe.not_null(anyarray) IS 'none of the columns is null; their names as an array';
+COMMENT ON FUNCTION depipe.not_null(anyarray) IS 'none of the columns is null; takes their names as an array';
 
 CREATE FUNCTION depipe.unique(VARIADIC columns text[])
 RETURNS depipe.check
@@ -658,9 +659,9 @@ SET search_path TO pg_catalog, pg_temp
 AS $$
 	SELECT pg_catalog.jsonb_build_object('kind', 'unique', 'columns', pg_catalog.to_jsonb(columns))
 $$;
-COMMENT ON FUNCTION depipe.unique(anyarray) IS 'no two rows have the same values in these columns; their names as an array';
+COMMENT ON FUNCTION depipe.unique(anyarray) IS 'no two rows have the same values in these columns; takes their names as an array';
 
--- values travel as JSON: their text must not depend on the session
+-- values are passed as JSON: their text must not depend on the session
 CREATE FUNCTION depipe.accepted_values(column_name text, VARIADIC accepted "any")
 RETURNS depipe.check
 LANGUAGE C STABLE PARALLEL SAFE
@@ -671,7 +672,7 @@ SET bytea_output TO 'hex'
 SET extra_float_digits TO '1'
 AS 'MODULE_PATHNAME', 'depipe_accepted_values';
 COMMENT ON FUNCTION depipe.accepted_values(text, "any") IS
-'the column has one of these values, which may also be an array; they are cast to its type';
+'the column has one of these values, which may be given as an array; they are cast to the type of the column';
 
 CREATE FUNCTION depipe.in_range(column_name text, minimum anycompatible DEFAULT NULL,
 	maximum anycompatible DEFAULT NULL, strict boolean DEFAULT false)
@@ -756,7 +757,7 @@ RETURNS void
 LANGUAGE C
 AS 'MODULE_PATHNAME', 'depipe_validator';
 COMMENT ON FUNCTION depipe.validator(text[], oid) IS
-'checks the options of servers and user mappings of the foreign data wrapper depipe';
+'validates the options of servers and user mappings of the foreign data wrapper depipe';
 
 CREATE FOREIGN DATA WRAPPER depipe VALIDATOR depipe.validator;
 COMMENT ON FOREIGN DATA WRAPPER depipe IS 'sources of loads: other PostgreSQL databases';
@@ -767,7 +768,7 @@ RETURNS SETOF record
 LANGUAGE C ROWS 20
 AS 'MODULE_PATHNAME', 'depipe_check_source';
 COMMENT ON FUNCTION depipe.check_source(name) IS
-'connects to a source and says what it has and lacks for the loads of the server';
+'connects to a source and reports what it has and lacks for the loads of the server';
 
 CREATE FUNCTION depipe.create_load(
 	target text,
@@ -787,14 +788,14 @@ RETURNS text
 LANGUAGE C
 AS 'MODULE_PATHNAME', 'depipe_create_load';
 COMMENT ON FUNCTION depipe.create_load(text, name, text, text, text[], jsonb, text, text, text, text, interval, boolean, text[])
-IS 'keep a table equal to a table of a source; returns the name of the table. The next run copies it';
+IS 'keeps a table equal to a table of a source; returns the name of the table. The next run copies the rows';
 
 CREATE FUNCTION depipe.drop_load(target text, drop_table boolean DEFAULT false)
 RETURNS void
 LANGUAGE C
 AS 'MODULE_PATHNAME', 'depipe_drop_load';
 COMMENT ON FUNCTION depipe.drop_load(text, boolean) IS
-'stop loading a table; it stays unless drop_table. With the last load of a server its slot and publication go';
+'stops loading a table, which stays unless drop_table. The last load of a server takes slot and publication with it';
 
 CREATE FUNCTION depipe.pause(reason text, pattern text DEFAULT '*', server name DEFAULT NULL,
 	until timestamptz DEFAULT NULL)
@@ -802,47 +803,47 @@ RETURNS integer
 LANGUAGE C
 AS 'MODULE_PATHNAME', 'depipe_pause';
 COMMENT ON FUNCTION depipe.pause(text, text, name, timestamptz) IS
-'hold loads and transforms; changes of paused loads are kept. Returns how many';
+'holds loads and transforms, and keeps the changes of paused loads; returns the number of targets';
 
 CREATE FUNCTION depipe.resume(pattern text DEFAULT '*')
 RETURNS integer
 LANGUAGE C
 AS 'MODULE_PATHNAME', 'depipe_resume';
-COMMENT ON FUNCTION depipe.resume(text) IS 'end pauses, and waits after failures; returns how many pauses';
+COMMENT ON FUNCTION depipe.resume(text) IS 'ends pauses, and waits after failures; returns the number of pauses';
 
 CREATE FUNCTION depipe.resync(target text)
 RETURNS void
 LANGUAGE C
 AS 'MODULE_PATHNAME', 'depipe_resync';
 COMMENT ON FUNCTION depipe.resync(text) IS
-'have the next run read the whole source table again and write the differences';
+'lets the next run read the whole source table again and write the differences';
 
 CREATE FUNCTION depipe.detach_source(server name)
 RETURNS void
 LANGUAGE C
 AS 'MODULE_PATHNAME', 'depipe_detach_source';
 COMMENT ON FUNCTION depipe.detach_source(name) IS
-'remove slot and publication at the source; its loads stay defined and are detached';
+'removes slot and publication at the source; its loads stay defined, and become detached';
 
 CREATE FUNCTION depipe.adopt(server name, resync text DEFAULT 'auto')
 RETURNS void
 LANGUAGE C
 AS 'MODULE_PATHNAME', 'depipe_adopt';
 COMMENT ON FUNCTION depipe.adopt(name, text) IS
-'loads of a restored or copied database go on, with a slot of their own; never: with that of the original, which is gone';
+'lets loads of a restored or copied database go on, with a slot of their own; with resync => ''never'', with the slot of the original, which must not run any more';
 
 CREATE FUNCTION depipe.foreign_streams(OUT server_name name, OUT reason text)
 RETURNS SETOF record
 LANGUAGE C STABLE ROWS 1
 AS 'MODULE_PATHNAME', 'depipe_foreign_streams';
 COMMENT ON FUNCTION depipe.foreign_streams() IS
-'servers whose stream, as recorded here, is that of the database which this one was copied from';
+'servers whose recorded stream belongs to the database that this one was copied from';
 
 CREATE FUNCTION depipe.server_dropped()
 RETURNS event_trigger
 LANGUAGE C
 AS 'MODULE_PATHNAME', 'depipe_server_dropped';
-COMMENT ON FUNCTION depipe.server_dropped() IS 'event trigger: servers that loads use are not dropped';
+COMMENT ON FUNCTION depipe.server_dropped() IS 'event trigger: refuses to drop servers that loads use';
 
 CREATE EVENT TRIGGER depipe_server_dropped ON sql_drop
 WHEN TAG IN ('DROP FOREIGN DATA WRAPPER', 'DROP OWNED', 'DROP SERVER')
@@ -863,7 +864,7 @@ RETURNS event_trigger
 LANGUAGE C
 AS 'MODULE_PATHNAME', 'depipe_server_altered';
 COMMENT ON FUNCTION depipe.server_altered() IS
-'event trigger: loads follow renamed servers; what was repaired is tried at once';
+'event trigger: lets loads follow renamed servers, and ends waits after failures';
 
 CREATE EVENT TRIGGER depipe_server_altered ON ddl_command_end
 WHEN TAG IN ('ALTER SERVER', 'ALTER USER MAPPING', 'CREATE USER MAPPING')
@@ -877,13 +878,13 @@ CREATE FUNCTION depipe.refuse_dml()
 RETURNS trigger
 LANGUAGE C
 AS 'MODULE_PATHNAME', 'depipe_refuse_dml';
-COMMENT ON FUNCTION depipe.refuse_dml() IS 'trigger of the tables that transforms maintain: refuses direct changes';
+COMMENT ON FUNCTION depipe.refuse_dml() IS 'trigger on the tables that transforms maintain: refuses direct changes';
 
 CREATE FUNCTION depipe.unexpected_row(there boolean)
 RETURNS boolean
 LANGUAGE C
 AS 'MODULE_PATHNAME', 'depipe_unexpected_row';
-COMMENT ON FUNCTION depipe.unexpected_row(boolean) IS 'internal: ends the statement of a batch that finds a row, or none, against what its source says';
+COMMENT ON FUNCTION depipe.unexpected_row(boolean) IS 'internal: ends the statement of a batch that finds a row, or no row, contrary to what the source says';
 
 CREATE FUNCTION depipe.create_transform(
 	target text,
@@ -900,7 +901,7 @@ RETURNS text
 LANGUAGE C
 AS 'MODULE_PATHNAME', 'depipe_create_transform';
 COMMENT ON FUNCTION depipe.create_transform(text, text, text[], text, interval, text, text, boolean, boolean, text[])
-IS 'keep a table equal to a query; returns the name of the table';
+IS 'keeps a table equal to a query; returns the name of the table';
 
 CREATE FUNCTION depipe.alter_transform(
 	target text,
@@ -917,13 +918,13 @@ RETURNS text
 LANGUAGE C
 AS 'MODULE_PATHNAME', 'depipe_alter_transform';
 COMMENT ON FUNCTION depipe.alter_transform(text, text, text[], text, interval, text, text, boolean, boolean, text[])
-IS 'change what is given, keep the rest; returns what it did: nothing, compatible, add columns, rebuild';
+IS 'changes what is given, and keeps the rest; returns the effect on the table: nothing, compatible, add columns, rebuild';
 
 CREATE FUNCTION depipe.drop_transform(target text, drop_table boolean DEFAULT false)
 RETURNS void
 LANGUAGE C
 AS 'MODULE_PATHNAME', 'depipe_drop_transform';
-COMMENT ON FUNCTION depipe.drop_transform(text, boolean) IS 'stop maintaining a table; it stays unless drop_table';
+COMMENT ON FUNCTION depipe.drop_transform(text, boolean) IS 'stops maintaining a table, which stays unless drop_table';
 
 CREATE FUNCTION depipe.explain_transform(target text,
 	OUT strategy text, OUT possible boolean, OUT chosen boolean, OUT cost double precision,
@@ -932,7 +933,7 @@ RETURNS SETOF record
 LANGUAGE C ROWS 5
 AS 'MODULE_PATHNAME', 'depipe_explain_transform';
 COMMENT ON FUNCTION depipe.explain_transform(text) IS
-'how the next refresh of a transform would be made, which other ways there are, and why';
+'strategies of the next refresh of a transform: which one is chosen, which are possible, and why';
 
 CREATE FUNCTION depipe.verify(target text, depth text DEFAULT 'rows', condition text DEFAULT NULL,
 	max_rows integer DEFAULT 100,
@@ -941,14 +942,14 @@ RETURNS SETOF record
 LANGUAGE C ROWS 10
 AS 'MODULE_PATHNAME', 'depipe_verify';
 COMMENT ON FUNCTION depipe.verify(text, text, text, integer) IS
-'compares a target with its query or its source under one snapshot and returns the differences; no row: equal';
+'compares a target with its query or its source under one snapshot, and returns the differences; no row means equal';
 
--- Notes that names may have changed; what becomes of definitions is decided at commit.
+-- Records that names may have changed; the commit decides the effect on definitions.
 CREATE FUNCTION depipe.names_changed()
 RETURNS event_trigger
 LANGUAGE C
 AS 'MODULE_PATHNAME', 'depipe_names_changed';
-COMMENT ON FUNCTION depipe.names_changed() IS 'event trigger: definitions follow renamed tables at commit';
+COMMENT ON FUNCTION depipe.names_changed() IS 'event trigger: lets definitions follow renamed tables at commit';
 
 CREATE EVENT TRIGGER depipe_names_changed ON ddl_command_end
 WHEN TAG IN ('ALTER AGGREGATE', 'ALTER COLLATION', 'ALTER DOMAIN', 'ALTER EXTENSION', 'ALTER FOREIGN TABLE',
@@ -988,7 +989,7 @@ LANGUAGE C
 AS 'MODULE_PATHNAME', 'depipe_add_constraint';
 COMMENT ON FUNCTION depipe.add_constraint(text, depipe.check, text, text, text, text, text, bigint,
 	text, text, text, text, interval, text, timestamptz, interval, text, text, boolean, text[]) IS
-'declare what must hold for a table, and what happens when it does not; returns the constraint''s name';
+'declares a condition on a table, and what happens when it does not hold; returns the name of the constraint';
 
 CREATE FUNCTION depipe.add_constraint(
 	target text,
@@ -1016,7 +1017,7 @@ LANGUAGE C
 AS 'MODULE_PATHNAME', 'depipe_add_constraint_text';
 COMMENT ON FUNCTION depipe.add_constraint(text, text, text, text, text, text, text, bigint,
 	text, text, text, text, interval, text, timestamptz, interval, text, text, boolean, text[]) IS
-'the same for a rule that is a text: JSON; an expression is told to be written as depipe.satisfies(expression)';
+'the same for a rule given as text, which must be JSON; for an expression the hint is depipe.satisfies(expression)';
 
 CREATE FUNCTION depipe.alter_constraint(
 	target text,
@@ -1043,7 +1044,7 @@ LANGUAGE C
 AS 'MODULE_PATHNAME', 'depipe_alter_constraint';
 COMMENT ON FUNCTION depipe.alter_constraint(text, text, depipe.check, text, text, text, text, bigint,
 	text, text, text, text, interval, text, timestamptz, interval, text, text, text[]) IS
-'change what is given of a constraint; ''none'' takes a threshold, a filter, owner or description away';
+'changes what is given of a constraint; ''none'' removes a threshold, a filter, the owner or the description';
 
 CREATE FUNCTION depipe.alter_constraint(
 	target text,
@@ -1070,14 +1071,14 @@ LANGUAGE C
 AS 'MODULE_PATHNAME', 'depipe_alter_constraint_text';
 COMMENT ON FUNCTION depipe.alter_constraint(text, text, text, text, text, text, text, bigint,
 	text, text, text, text, interval, text, timestamptz, interval, text, text, text[]) IS
-'the same for a rule that is a text: JSON; an expression is told to be written as depipe.satisfies(expression)';
+'the same for a rule given as text, which must be JSON; for an expression the hint is depipe.satisfies(expression)';
 
 CREATE FUNCTION depipe.drop_constraint(target text, name text, missing_ok boolean DEFAULT false)
 RETURNS void
 LANGUAGE C
 AS 'MODULE_PATHNAME', 'depipe_drop_constraint';
 COMMENT ON FUNCTION depipe.drop_constraint(text, text, boolean) IS
-'forget a constraint; rows that it keeps in quarantine are tried again';
+'drops a constraint; rows that it keeps in quarantine are tried again';
 
 CREATE FUNCTION depipe.check_table(
 	target text,
@@ -1094,7 +1095,7 @@ RETURNS SETOF record
 LANGUAGE C ROWS 10
 AS 'MODULE_PATHNAME', 'depipe_check_table';
 COMMENT ON FUNCTION depipe.check_table(text) IS
-'evaluate all constraints of a table on all of its rows now; the breaker takes no notice';
+'evaluates all constraints of a table on all of its rows now; only the breaker of a table without load or transform follows';
 
 CREATE FUNCTION depipe.violations(
 	target text,
@@ -1108,35 +1109,35 @@ RETURNS SETOF record
 LANGUAGE C ROWS 100
 AS 'MODULE_PATHNAME', 'depipe_violations';
 COMMENT ON FUNCTION depipe.violations(text, text, integer) IS
-'rows that violate constraints: in the table, in quarantine, parked, or those for which the last batch was held';
+'rows that violate constraints: in the table, in quarantine, parked, or held with the last batch';
 
 CREATE FUNCTION depipe.quarantined(anyelement)
 RETURNS SETOF anyelement
 LANGUAGE C ROWS 100
 AS 'MODULE_PATHNAME', 'depipe_quarantined';
 COMMENT ON FUNCTION depipe.quarantined(anyelement) IS
-'rows of a table that are in quarantine, typed: depipe.quarantined(NULL::schema.table)';
+'rows of a table that are in quarantine, as rows of the table: depipe.quarantined(NULL::schema.table)';
 
 CREATE FUNCTION depipe.trip(target text, reason text, until timestamptz DEFAULT NULL)
 RETURNS void
 LANGUAGE C
 AS 'MODULE_PATHNAME', 'depipe_trip';
 COMMENT ON FUNCTION depipe.trip(text, text, timestamptz) IS
-'open the breaker of a table by hand; at its time the next run is a probe';
+'opens the breaker of a table by hand; after the given time the next run is a probe';
 
 CREATE FUNCTION depipe.reset(target text, reason text)
 RETURNS void
 LANGUAGE C
 AS 'MODULE_PATHNAME', 'depipe_reset';
 COMMENT ON FUNCTION depipe.reset(text, text) IS
-'let the next run probe: what is held goes through the gate, and the breaker closes if it passes';
+'makes the next run a probe: what is held goes through the gate, and the breaker closes if it passes';
 
 CREATE FUNCTION depipe.override(target text, reason text, until timestamptz)
 RETURNS void
 LANGUAGE C
 AS 'MODULE_PATHNAME', 'depipe_override';
 COMMENT ON FUNCTION depipe.override(text, text, timestamptz) IS
-'publish whatever the gate says, until a time that depipe.max_override bounds; verdicts are recorded';
+'publishes whatever the gate decides, until a time that depipe.max_override bounds; verdicts are recorded';
 
 CREATE FUNCTION depipe.configure_breaker(
 	target text,
@@ -1153,14 +1154,14 @@ LANGUAGE C
 AS 'MODULE_PATHNAME', 'depipe_configure_breaker';
 COMMENT ON FUNCTION depipe.configure_breaker(text, text, text, integer, integer, integer, interval,
 	interval, interval) IS
-'when the breaker of a table opens and how it closes; only what is given changes';
+'sets when the breaker of a table opens and how it closes; only what is given changes';
 
 CREATE FUNCTION depipe.guard(VARIADIC targets text[])
 RETURNS void
 LANGUAGE C
 AS 'MODULE_PATHNAME', 'depipe_guard';
 COMMENT ON FUNCTION depipe.guard(text[]) IS
-'raise QD002 while a table or anything upstream of it is held back, QD004 while one of them is stale';
+'raises QD001 or QD002 while a table or anything upstream of it is held back, QD004 while one of them is stale';
 
 -- ---------------------------------------------------------------------
 -- 8. running
@@ -1175,19 +1176,19 @@ RETURNS SETOF record
 LANGUAGE c ROWS 10
 AS 'MODULE_PATHNAME', 'depipe_refresh';
 COMMENT ON FUNCTION depipe.refresh(text, boolean, interval) IS
-'brings loads and transforms up to date in this transaction, or waits so long until a worker has; a gate that fails is a row with status blocked, not an error';
+'brings loads and transforms up to date in this transaction, or waits for the worker that does; a failing gate is a row with status blocked, not an error';
 
 CREATE PROCEDURE depipe.run(target text, upstream boolean DEFAULT false, wait interval DEFAULT '1 hour')
 LANGUAGE c
 AS 'MODULE_PATHNAME', 'depipe_run';
 COMMENT ON PROCEDURE depipe.run(text, boolean, interval) IS
-'brings loads and transforms up to date, committing each batch, and raises QD001 when one is blocked or its error when it failed';
+'brings loads and transforms up to date, committing each batch; raises QD001 when one is blocked, and its error when one failed';
 
 CREATE PROCEDURE depipe.run_due(max_duration interval DEFAULT '1 minute')
 LANGUAGE c
 AS 'MODULE_PATHNAME', 'depipe_run_due';
 COMMENT ON PROCEDURE depipe.run_due(interval) IS
-'one pass of all that is due: loads and transforms by their target_lag, time checks, expiries, crashed runs, history; returns at once when another pass runs';
+'one pass over all that is due: loads and transforms by their target_lag, time checks, expiries, crashed runs, history; returns at once while another pass runs';
 
 CREATE FUNCTION depipe.assert_ok(target text)
 RETURNS void
@@ -1200,15 +1201,15 @@ COMMENT ON FUNCTION depipe.assert_ok(text) IS
 -- 9. looking
 -- ---------------------------------------------------------------------
 
--- Views run as their owner: this is what decides which rows a reader gets.
+-- Views run as their owner: this function decides which rows a reader gets.
 CREATE FUNCTION depipe.may_see(schema_name name, table_name name, owner depipe.role)
 RETURNS boolean
 LANGUAGE C STABLE
 AS 'MODULE_PATHNAME', 'depipe_may_see';
 COMMENT ON FUNCTION depipe.may_see(name, name, depipe.role) IS
-'may the current user see what depipe knows about this table: its owner, its readers, operators and monitors';
+'whether the current user may see what depipe knows about this table: its owner, its readers, operators and monitors may';
 
--- What each target is, and why: of those that the reader may see.
+-- State and reason of each target that the reader may see.
 CREATE FUNCTION depipe.conditions(OUT target_id integer, OUT target text, OUT kind text,
 	OUT rank integer, OUT state text, OUT reason text, OUT since timestamptz,
 	OUT data_as_of timestamptz, OUT target_lag interval, OUT incomplete boolean,
@@ -1217,7 +1218,7 @@ RETURNS SETOF record
 LANGUAGE C STABLE ROWS 100
 AS 'MODULE_PATHNAME', 'depipe_conditions';
 COMMENT ON FUNCTION depipe.conditions() IS
-'what each target is that the reader may see, what is wrong, and the path from the root cause';
+'state of each target that the reader may see, with the reason and the path from the root cause';
 
 CREATE FUNCTION depipe.copies(OUT target_id integer, OUT pid integer, OUT rows_copied bigint,
 	OUT bytes_copied bigint, OUT rows_estimated bigint)
@@ -1225,7 +1226,7 @@ RETURNS SETOF record
 LANGUAGE C STABLE ROWS 1
 AS 'MODULE_PATHNAME', 'depipe_copies';
 COMMENT ON FUNCTION depipe.copies() IS
-'copies that are going on, of targets that the reader may see';
+'copies in progress, of targets that the reader may see';
 
 CREATE FUNCTION depipe.why(target text, OUT depth integer, OUT target text, OUT state text,
 	OUT since timestamptz, OUT reason text, OUT next text)
@@ -1233,14 +1234,14 @@ RETURNS SETOF record
 LANGUAGE C STABLE ROWS 5
 AS 'MODULE_PATHNAME', 'depipe_why';
 COMMENT ON FUNCTION depipe.why(text) IS
-'the path from what is wrong with a table to its root cause: one row per step, with the statement to type';
+'the path from a problem of a table to its root cause: one row for each step, with the statement to type';
 
 CREATE FUNCTION depipe.as_of(target text)
 RETURNS timestamptz
 LANGUAGE C STABLE
 AS 'MODULE_PATHNAME', 'depipe_as_of';
 COMMENT ON FUNCTION depipe.as_of(text) IS
-'the time at the source through which a table is complete; NULL when that is not known';
+'the time at the source through which a table is complete; NULL when it is not known';
 
 CREATE PROCEDURE depipe.wait(pattern text DEFAULT '*', until_state text DEFAULT NULL,
 	timeout interval DEFAULT '1 minute')
@@ -1254,7 +1255,7 @@ RETURNS text
 LANGUAGE C STABLE
 AS 'MODULE_PATHNAME', 'depipe_owner_problem';
 COMMENT ON FUNCTION depipe.owner_problem(depipe.role, name) IS
-'why loads and transforms of this role are ownerless, or NULL; server: that a load uses';
+'why loads (of this server) and transforms of a role are ownerless, or NULL';
 
 -- Definitions and reasons name other tables.
 CREATE FUNCTION depipe.may_inspect(owner depipe.role)
@@ -1262,28 +1263,28 @@ RETURNS boolean
 LANGUAGE C STABLE
 AS 'MODULE_PATHNAME', 'depipe_may_inspect';
 COMMENT ON FUNCTION depipe.may_inspect(depipe.role) IS
-'may the current user see why, and by which definition: the owner, operators and monitors';
+'whether the current user may see reasons and definitions: the owner, operators and monitors may';
 
 CREATE FUNCTION depipe.may_see_definition(target text)
 RETURNS boolean
 LANGUAGE C STABLE STRICT
 AS 'MODULE_PATHNAME', 'depipe_may_see_definition';
 COMMENT ON FUNCTION depipe.may_see_definition(text) IS
-'may the current user see the definition of this target: as may_inspect, by name';
+'whether the current user may see the definition of this target: like may_inspect, by name';
 
 CREATE FUNCTION depipe.reason_for_reader(owner depipe.role, reason text)
 RETURNS text
 LANGUAGE C STABLE
 AS 'MODULE_PATHNAME', 'depipe_reason_for_reader';
 COMMENT ON FUNCTION depipe.reason_for_reader(depipe.role, text) IS
-'what of a reason the current user may know: all, what is about constraints of the table itself, or nothing';
+'the part of a reason that the current user may see: all, what concerns the table''s own constraints, or nothing';
 
 -- The metric of an aggregate may be a value of a row.
 CREATE FUNCTION depipe.may_read(schema_name name, table_name name)
 RETURNS boolean
 LANGUAGE C STABLE STRICT
 AS 'MODULE_PATHNAME', 'depipe_may_read';
-COMMENT ON FUNCTION depipe.may_read(name, name) IS 'may the current user read all rows of this table';
+COMMENT ON FUNCTION depipe.may_read(name, name) IS 'whether the current user may read all rows of this table';
 
 CREATE FUNCTION depipe.stream_workers(OUT server name, OUT pid integer, OUT applied_lsn pg_lsn,
 	OUT source_lsn pg_lsn, OUT as_of timestamptz, OUT retained_bytes bigint, OUT safe_wal_size bigint,
@@ -1292,9 +1293,9 @@ RETURNS SETOF record
 LANGUAGE c ROWS 2
 AS 'MODULE_PATHNAME', 'depipe_stream_workers';
 COMMENT ON FUNCTION depipe.stream_workers() IS
-'the workers of this database that keep the stream of a server open, and how far they are';
+'workers of this database that keep the stream of a server open, and their positions';
 
--- What an idle stream does not write: its loads that are not held are complete as of then.
+-- What an idle stream does not write: the time through which its loads are complete, unless held.
 CREATE VIEW depipe.live_load AS
 SELECT l.target_id, w.as_of, w.applied_lsn, w.source_lsn
 FROM depipe.stream_workers() w
@@ -1305,7 +1306,7 @@ LEFT JOIN depipe.target_state g USING (target_id)
 WHERE s.state OPERATOR(pg_catalog.=) 'streaming' AND g.paused IS NOT TRUE AND w.as_of IS NOT NULL
 	AND depipe.owner_problem(t.owner, l.server_name) IS NULL
 	AND COALESCE(g.parked, 0) OPERATOR(pg_catalog.=) 0;
-COMMENT ON VIEW depipe.live_load IS 'loads that a worker keeps complete, and as of when';
+COMMENT ON VIEW depipe.live_load IS 'loads that a worker keeps complete, and the time through which they are';
 
 CREATE VIEW depipe.runs WITH (security_barrier) AS
 SELECT pg_catalog.format('%I.%I', t.schema_name, t.table_name) AS target,
@@ -1318,10 +1319,10 @@ SELECT pg_catalog.format('%I.%I', t.schema_name, t.table_name) AS target,
 FROM depipe.run r
 JOIN depipe.target t USING (target_id)
 WHERE depipe.may_see(t.schema_name, t.table_name, t.owner);
-COMMENT ON VIEW depipe.runs IS 'one row per attempt to bring a target up to date';
+COMMENT ON VIEW depipe.runs IS 'attempts to bring a target up to date, one row each';
 GRANT SELECT ON depipe.runs TO PUBLIC;
 
--- A table that is forgotten is nobody's any more, but operators and monitors may look.
+-- A table whose definitions are dropped has no owner here any more; operators and monitors may look.
 CREATE VIEW depipe.events WITH (security_barrier) AS
 SELECT e.target, e.state,
 	CASE WHEN e.server_name IS NULL THEN depipe.reason_for_reader(t.owner, e.reason)
@@ -1336,7 +1337,7 @@ WHERE CASE WHEN e.server_name IS NULL THEN depipe.may_see(t.schema_name, t.table
 		WHERE l.server_name OPERATOR(pg_catalog.=) e.server_name
 			AND depipe.may_see(u.schema_name, u.table_name, u.owner))
 		OR depipe.may_see(NULL, NULL, NULL) END;
-COMMENT ON VIEW depipe.events IS 'state changes, oldest first by event_id';
+COMMENT ON VIEW depipe.events IS 'state changes; event_id gives their order';
 GRANT SELECT ON depipe.events TO PUBLIC;
 
 CREATE VIEW depipe.transforms WITH (security_barrier) AS
@@ -1374,7 +1375,7 @@ SELECT pg_catalog.format('%I.%I', t.schema_name, t.table_name),
 FROM depipe.load l
 JOIN depipe.target t USING (target_id)
 WHERE depipe.may_see(t.schema_name, t.table_name, t.owner);
-COMMENT ON VIEW depipe.lineage IS 'which table is made from which: one row per edge';
+COMMENT ON VIEW depipe.lineage IS 'tables and the tables that they are made from, one row for each pair';
 GRANT SELECT ON depipe.lineage TO PUBLIC;
 
 CREATE VIEW depipe.status WITH (security_barrier) AS
@@ -1386,7 +1387,7 @@ SELECT c.target COLLATE "C" AS target, c.kind, c.state, c.reason, pg_catalog.dat
 FROM depipe.conditions() c
 ORDER BY c.rank, c.target COLLATE "C";
 COMMENT ON VIEW depipe.status IS
-'the one screen, what is wrong first: what each target is, since when, why, and the statement to type next';
+'all targets, what is wrong first: state, reason, age, and the statement to type next';
 GRANT SELECT ON depipe.status TO PUBLIC;
 
 -- constraints and breakers
@@ -1409,7 +1410,7 @@ FROM depipe.constraint_definition c
 JOIN depipe.target t USING (target_id)
 LEFT JOIN depipe.constraint_state s USING (constraint_id)
 WHERE depipe.may_see(t.schema_name, t.table_name, t.owner);
-COMMENT ON VIEW depipe.constraints IS 'constraints with their policies and last outcome';
+COMMENT ON VIEW depipe.constraints IS 'constraints with their policies and last outcomes';
 GRANT SELECT ON depipe.constraints TO PUBLIC;
 
 CREATE VIEW depipe.breakers WITH (security_barrier) AS
@@ -1432,7 +1433,7 @@ LEFT JOIN depipe.target_state p USING (target_id)
 LEFT JOIN depipe.breaker_state b USING (target_id)
 LEFT JOIN depipe.breaker_setting s USING (target_id)
 WHERE depipe.may_see(t.schema_name, t.table_name, t.owner);
-COMMENT ON VIEW depipe.breakers IS 'one breaker per target: its state, why, and its settings';
+COMMENT ON VIEW depipe.breakers IS 'the breaker of each target: state, reason and settings';
 GRANT SELECT ON depipe.breakers TO PUBLIC;
 
 CREATE VIEW depipe.verdicts WITH (security_barrier) AS
@@ -1444,10 +1445,10 @@ SELECT pg_catalog.format('%I.%I', t.schema_name, t.table_name) AS target,
 FROM depipe.verdict v
 JOIN depipe.target t USING (target_id)
 WHERE depipe.may_see(t.schema_name, t.table_name, t.owner);
-COMMENT ON VIEW depipe.verdicts IS 'outcomes of constraints: when they changed, and once per run';
+COMMENT ON VIEW depipe.verdicts IS 'outcomes of constraints: one for each change, and one for each run';
 GRANT SELECT ON depipe.verdicts TO PUBLIC;
 
--- Images are whole rows: for those who may read all rows of the table.
+-- Images are whole rows: visible to those who may read all rows of the table.
 CREATE VIEW depipe.quarantine WITH (security_barrier) AS
 SELECT pg_catalog.format('%I.%I', t.schema_name, t.table_name) AS target,
 	CASE WHEN q.retry THEN 'retry' ELSE 'held' END AS state,
@@ -1470,7 +1471,7 @@ JOIN pg_catalog.pg_class c ON c.relnamespace OPERATOR(pg_catalog.=) n.oid
 	AND c.relowner OPERATOR(pg_catalog.=) t.owner::oid -- not a table that another role made since
 WHERE pg_catalog.has_table_privilege(current_user, c.oid, 'SELECT')
 	AND NOT pg_catalog.row_security_active(c.oid);
-COMMENT ON VIEW depipe.quarantine IS 'rows that constraints kept out of their tables, with the constraints that they failed';
+COMMENT ON VIEW depipe.quarantine IS 'rows that constraints kept out of their tables, with the constraints that they violate';
 GRANT SELECT ON depipe.quarantine TO PUBLIC;
 
 CREATE VIEW depipe.incidents WITH (security_barrier) AS
@@ -1485,7 +1486,7 @@ JOIN depipe.target t USING (target_id)
 LEFT JOIN depipe.constraint_definition c
 	ON c.target_id OPERATOR(pg_catalog.=) i.target_id AND c.name OPERATOR(pg_catalog.=) i.constraint_name
 WHERE depipe.may_see(t.schema_name, t.table_name, t.owner);
-COMMENT ON VIEW depipe.incidents IS 'problems of constraints, from the first bad verdict until nothing that violates is left and the last verdict is good';
+COMMENT ON VIEW depipe.incidents IS 'problems of constraints, from the first bad verdict until no violating row is left and the last verdict is good';
 GRANT SELECT ON depipe.incidents TO PUBLIC;
 CREATE VIEW depipe.loads WITH (security_barrier) AS
 SELECT pg_catalog.format('%I.%I', t.schema_name, t.table_name) AS target,
@@ -1529,8 +1530,8 @@ WHERE depipe.may_see(t.schema_name, t.table_name, t.owner);
 COMMENT ON VIEW depipe.loads IS 'tables that are kept equal to tables of a source';
 GRANT SELECT ON depipe.loads TO PUBLIC;
 
--- Nothing connects to look: what is shown is as of the last look of the worker
--- that has the stream, or as of the last run.
+-- The view opens no connection: it shows the last look of the worker that has the
+-- stream, or of the last run.
 CREATE VIEW depipe.stat_streams WITH (security_barrier) AS
 SELECT r.server_name AS server,
 	CASE WHEN z.server_name IS NOT NULL THEN 'detached'
@@ -1568,7 +1569,7 @@ CROSS JOIN LATERAL (
 	LEFT JOIN depipe.live_load v USING (target_id)
 	LEFT JOIN depipe.copies() c USING (target_id)
 	WHERE l.server_name OPERATOR(pg_catalog.=) r.server_name) g
--- As in status: tried again and again, or the last run failed, and no attempt went well since.
+-- As in status: several attempts failed, or the last run failed and no attempt succeeded since.
 LEFT JOIN depipe.attempt a ON a.unit OPERATOR(pg_catalog.=) ('server ' || r.server_name)
 LEFT JOIN LATERAL (
 	SELECT u.status, u.reason, u.finished_at, u.error_sqlstate
@@ -1586,7 +1587,7 @@ CROSS JOIN LATERAL (SELECT COALESCE(a.failures OPERATOR(pg_catalog.>) 1
 	CASE WHEN o.status OPERATOR(pg_catalog.=) 'failed' THEN o.reason ELSE
 		'its worker or session ended before it could say why: see the log of the server' END AS reason) f
 WHERE g.may_see;
-COMMENT ON VIEW depipe.stat_streams IS 'the stream of each server: slot, lag, retained WAL, its worker, progress of copies';
+COMMENT ON VIEW depipe.stat_streams IS 'the stream of each server: slot, lag, retained WAL, worker, progress of copies';
 GRANT SELECT ON depipe.stat_streams TO PUBLIC;
 
 CREATE FUNCTION depipe.set_owner(target text, owner name)
@@ -1594,9 +1595,9 @@ RETURNS void
 LANGUAGE C
 AS 'MODULE_PATHNAME', 'depipe_set_owner';
 COMMENT ON FUNCTION depipe.set_owner(text, name) IS
-'give the definitions of a table that is missing to a role; those of a table that is there follow ALTER TABLE ... OWNER TO';
+'gives the definitions of a missing table to a role; those of an existing table follow ALTER TABLE ... OWNER TO';
 
--- What a reader may not see in the views is not in the statements either.
+-- The statements show nothing that the views hide from the reader.
 CREATE FUNCTION depipe.definition(pattern text DEFAULT '*', OUT statement text)
 RETURNS SETOF text
 LANGUAGE sql STABLE ROWS 100
@@ -1685,12 +1686,12 @@ AS $$
 	ORDER BY kind, depth, target, name
 $$;
 COMMENT ON FUNCTION depipe.definition(text) IS
-'the statements that declare loads, transforms, constraints and breakers again, in an order in which they can be run';
+'statements that recreate loads, transforms, constraints and breakers, in an order in which they can be run';
 
 -- ---------------------------------------------------------------------
 -- 10. rights
 -- ---------------------------------------------------------------------
 
--- Tables and views are PUBLIC's only where a view above says so; functions
--- check rights themselves, or are revoked where they are made.
+-- PUBLIC has rights on views where a statement above grants them, and on no table.
+-- Functions check rights themselves, or are revoked where they are made.
 GRANT USAGE ON SCHEMA depipe TO PUBLIC;
