@@ -17,6 +17,13 @@ sub slurp
 	return $text;
 }
 
+# Names of depipe's own tables.
+sub own_tables
+{
+	my $script = slurp('sql/depipe.sql');
+	return { map { $_ => 1 } $script =~ /^CREATE TABLE depipe\.(\w+)/gm };
+}
+
 # A C text whose comments are blanked; lines and offsets stay as they are.
 sub without_comments
 {
@@ -122,6 +129,18 @@ my %checks = (
 		}
 	},
 
+	# Statements on depipe's own tables stand in one directory.
+	catalog => sub {
+		my ($file, $text) = @_;
+		return if $file =~ m{(?:^|/)src/catalog/};
+		$text = without_comments($text);
+		while ($text =~ /\b(?:FROM|JOIN|INTO|UPDATE)\s+depipe\.(\w+)/g)
+		{
+			next unless own_tables()->{$1};
+			finding($file, $text, $-[0], 'a statement on a table of depipe outside src/catalog/');
+		}
+	},
+
 	# What a person can read: functions of 100 lines, files of 1,200, lines of 100 columns.
 	length => sub {
 		my ($file, $text) = @_;
@@ -174,5 +193,85 @@ sub finding
 	print "$file:", line_of($text, $offset), ": $what\n";
 }
 
+# Floors of the source, from the ground up: a file includes headers of its own directory and of
+# lower floors. Directories of one floor do not know each other.
+my %floor = (
+	core => 1, catalog => 2, delta => 2, quality => 3, publish => 4, load => 5, transform => 5,
+	look => 6, run => 7, worker => 8);
+
+# src/load/copy.c and src/load/copy.h are one unit, load/copy.
+sub unit_of
+{
+	my ($file) = @_;
+	$file =~ s{^.*?\bsrc/}{};
+	$file =~ s{\.[ch]$}{};
+	return $file;
+}
+
+sub room_of
+{
+	my ($unit) = @_;
+	return $unit =~ m{^(\w+)/} ? $1 : '';
+}
+
+# Includes go down, and nowhere in a circle.
+sub check_includes
+{
+	my @files = @_;
+	my %known = map { unit_of($_) => 1 } @files;
+	my %includes;
+
+	foreach my $file (@files)
+	{
+		my $text = slurp($file);
+		my $unit = unit_of($file);
+		my $room = room_of($unit);
+
+		finding($file, $text, 0, "there is no directory \"$room\" among the floors of test/lint.pl")
+		  if $room ne '' && !$floor{$room};
+		while ($text =~ /^#include "([^"]+)\.h"/gm)
+		{
+			my ($included, $offset) = ($1, $-[0]);
+			my $other = room_of($included);
+
+			next if !$known{$included} || $included eq $unit;
+			$includes{$unit}{$included} = 1 unless $included eq 'depipe';
+			next if $room eq '' || $other eq '' || $room eq $other;
+			finding($file, $text, $offset, "$room/ does not include what is in $other/")
+			  if $floor{$other} >= $floor{$room};
+		}
+	}
+	print_circles(\%includes) if $ENV{CIRCLES};
+	return;
+}
+
+# Units that reach themselves, each circle once.
+sub print_circles
+{
+	my ($includes) = @_;
+	my (%reached, %told);
+
+	foreach my $unit (keys %$includes)
+	{
+		my @open = keys %{ $includes->{$unit} };
+		while (defined(my $next = shift @open))
+		{
+			push @open, keys %{ $includes->{$next} || {} } unless $reached{$unit}{$next}++;
+		}
+	}
+	foreach my $unit (sort keys %reached)
+	{
+		my @circle = sort grep { $reached{$unit}{$_} && $reached{$_}{$unit} } keys %reached;
+		my $names = join(' ', @circle);
+		print "src/$unit: a circle of includes: $names\n" if @circle && !$told{$names}++;
+	}
+	return;
+}
+
+if ($check eq 'includes')
+{
+	check_includes(@files);
+	exit;
+}
 die "no check $check\n" unless $checks{$check};
 $checks{$check}->($_, slurp($_)) for @files;

@@ -83,15 +83,15 @@ kept_rows(const CatalogRows *rows)
 }
 
 int64
-catalog_layout_id(int32 target_id, Delta *delta)
+catalog_layout_id(int32 target_id, TupleDesc row)
 {
 	List *columns = NIL;
 	List *types = NIL;
 	CatalogRows *rows;
 
-	for (int i = 0; i < delta->columns->natts; i++)
+	for (int i = 0; i < row->natts; i++)
 	{
-		Form_pg_attribute att = TupleDescAttr(delta->columns, i);
+		Form_pg_attribute att = TupleDescAttr(row, i);
 
 		columns = lappend(columns, NameStr(att->attname));
 		types = lappend(types, sql_type(att->atttypid, att->atttypmod));

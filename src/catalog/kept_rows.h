@@ -8,8 +8,8 @@
 #ifndef DEPIPE_CATALOG_PUBLISH_H
 #define DEPIPE_CATALOG_PUBLISH_H
 
-#include "delta/delta.h"
 #include "catalog/statement.h"
+#include "utils/tuplestore.h"
 
 /* What of a target is not as it mostly is. */
 #define MARK_BREAKER 1u     /* not closed, or it counts bad runs */
@@ -22,8 +22,8 @@
 /* Of each target (a list of Target), in one statement; NULL for none. */
 extern uint32 *targets_marks(List *targets);
 
-/* The layout (column names and types) of text images of this delta's rows. */
-extern int64 catalog_layout_id(int32 target_id, Delta *delta);
+/* The layout (column names and types) of text images of such rows. */
+extern int64 catalog_layout_id(int32 target_id, TupleDesc row);
 
 /* Columns of a relation that catalog_park reads, in this order. */
 extern TupleDesc catalog_park_desc(void);

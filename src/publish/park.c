@@ -147,7 +147,12 @@ park_append(Target *target, Delta *delta)
 		catalog_park_clear_item(target->id, ++last);
 	rows = parked_rows(delta, desc, &nrows);
 	if (nrows > 0)
-		catalog_park(target->id, catalog_layout_id(target->id, delta), last, desc, rows, nrows);
+		catalog_park(target->id,
+					 catalog_layout_id(target->id, delta->columns),
+					 last,
+					 desc,
+					 rows,
+					 nrows);
 	tuplestore_end(rows);
 	if (catalog_parked_count(target->id) > depipe_max_parked)
 	{

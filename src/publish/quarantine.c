@@ -95,7 +95,7 @@ quarantine_store(Target *target, Delta *rows, const FailedRow *failed, int nfail
 	delta_read_end(reader);
 	if (count > 0)
 		catalog_quarantine(target->id,
-						   catalog_layout_id(target->id, rows),
+						   catalog_layout_id(target->id, rows->columns),
 						   run_id,
 						   desc,
 						   images,
