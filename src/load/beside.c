@@ -56,8 +56,15 @@
 #include "storage/lock.h"
 #include "utils/memutils.h"
 
-/* Tables of one snapshot: their number, and their size beyond which it is one alone. */
+/*
+ * Tables of one snapshot: their number, and their size beyond which it is one
+ * alone.  Each snapshot that joins makes the follower look at all tables of the
+ * server again: where many wait, there are more in one, up to a number whose
+ * locks are no burden.
+ */
 #define GROUP_TABLES 100
+#define GROUP_TABLES_MOST 500
+#define GROUP_SHARE 16
 #define GROUP_BYTES (16 * 1024 * 1024)
 
 /* A round of catching up that took no longer is the last, or one so late. */
@@ -175,6 +182,7 @@ static List *
 choose_tables(LoadSession *session)
 {
 	List *candidates = waiting_candidates(session->server_name);
+	int most = Min(Max(list_length(candidates) / GROUP_SHARE, GROUP_TABLES), GROUP_TABLES_MOST);
 	List *chosen = NIL;
 	int64 size = 0;
 	int count = 0;
@@ -193,7 +201,7 @@ choose_tables(LoadSession *session)
 		foreach(other, group)
 			size += ((CopyCandidate *) lfirst(other))->size;
 		count += list_length(group);
-		if (chosen != NIL && (size > GROUP_BYTES || count > GROUP_TABLES || has_failed(group)))
+		if (chosen != NIL && (size > GROUP_BYTES || count > most || has_failed(group)))
 			break;
 		if (!claim_group(group))
 			continue;
@@ -221,10 +229,50 @@ ids_of_tasks(const LoadSession *session)
 	return ids;
 }
 
+/* The one who follows the stream has published them: a change of that is for that one to see. */
+static void
+check_task(LoadSession *session, LoadTask *task, List *published)
+{
+	session_find_problem(task);
+	if (task->problem != NULL)
+		session_stop_task(session,
+						  task,
+						  task->problem_state,
+						  task->problem_sqlstate,
+						  task->problem,
+						  task->problem_hint);
+	else if (session->stream->publication_managed &&
+			 !list_member_oid(published, task->source->relid))
+		session_stop_task(session,
+						  task,
+						  LOAD_NEW,
+						  ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+						  "its source table is not published (yet)",
+						  NULL);
+	if (task->stopped)
+		session_failed(session, task, task->load->reason);
+}
+
+static void
+check_tasks(LoadSession *session, List *tasks)
+{
+	MemoryContext old = MemoryContextSwitchTo(session->context);
+	List *published = NIL;
+	ListCell *cell;
+
+	session_describe(session, tasks, session->control);
+	if (session->stream->publication_managed)
+		published = source_publication_relids(session->control, session->stream->publication);
+	foreach(cell, tasks)
+		check_task(session, lfirst(cell), published);
+	MemoryContextSwitchTo(old);
+}
+
 /* Their runs are there before the copy begins; nothing is kept locked. */
 static void
 begin_runs(LoadSession *session)
 {
+	List *tasks = NIL;
 	ListCell *cell;
 
 	foreach(cell, session->tasks)
@@ -234,8 +282,9 @@ begin_runs(LoadSession *session)
 		task->run = run_create(task->target, "worker");
 		(void) session_run(session, task);
 		if (!task->stopped)
-			(void) session_check_task(session, task);
+			tasks = lappend(tasks, task);
 	}
+	check_tasks(session, tasks);
 	copies_set_reason(ids_of_tasks(session), NULL);
 	session_commit(session);
 }

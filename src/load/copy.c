@@ -435,7 +435,7 @@ target_work(void *argument)
 	LoadTask *task = copy->task;
 	Identity identity;
 
-	session_describe(copy->session, task, copy->source->connection);
+	session_describe(copy->session, list_make1(task), copy->source->connection);
 	if (task->source == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),

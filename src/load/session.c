@@ -437,15 +437,10 @@ take_recorded(LoadSession *session, LoadTask *task)
 }
 
 /* A load that streams keeps the columns and the key it was copied with. */
-void
-session_describe(LoadSession *session, LoadTask *task, Connection *connection)
+static void
+take_description(LoadSession *session, LoadTask *task, SourceTable *source)
 {
-	/* what a task knows outlives the batch */
-	MemoryContext old = MemoryContextSwitchTo(session->context);
-
-	task->source = source_table_describe(connection,
-										 task->load->source_schema,
-										 task->load->source_table);
+	task->source = source;
 	if (task->source != NULL && task->load->state != LOAD_STREAMING)
 	{
 		task->key = source_table_key(task->source, task->load->key);
@@ -457,6 +452,28 @@ session_describe(LoadSession *session, LoadTask *task, Connection *connection)
 		task->key = task->load->copied_key;
 		take_recorded(session, task);
 	}
+}
+
+void
+session_describe(LoadSession *session, List *tasks, Connection *connection)
+{
+	/* what a task knows outlives the batch */
+	MemoryContext old = MemoryContextSwitchTo(session->context);
+	List *schemas = NIL;
+	List *tables = NIL;
+	List *described;
+	ListCell *cell;
+
+	foreach(cell, tasks)
+	{
+		const Load *load = ((LoadTask *) lfirst(cell))->load;
+
+		schemas = lappend(schemas, load->source_schema);
+		tables = lappend(tables, load->source_table);
+	}
+	described = source_tables_describe(connection, schemas, tables);
+	foreach(cell, tasks)
+		take_description(session, lfirst(cell), list_nth(described, foreach_current_index(cell)));
 	MemoryContextSwitchTo(old);
 }
 
@@ -538,8 +555,8 @@ other_money(const LoadTask *task, char **hint)
 	return NULL;
 }
 
-static void
-find_problem(LoadTask *task)
+void
+session_find_problem(LoadTask *task)
 {
 	Load *load = task->load;
 	char *hint = session_resync_hint(task);
@@ -996,7 +1013,7 @@ detach_copy(LoadSession *session)
 		LoadTask *task = lfirst(cell);
 
 		if (task->load->state == LOAD_NEEDS_RESYNC || task->load->state == LOAD_PAUSED)
-			find_problem(task);
+			session_find_problem(task);
 		else
 			set_problem(task,
 						LOAD_DETACHED,
@@ -1055,16 +1072,14 @@ session_prepare(LoadSession *session)
 		detach_copy(session);
 	else if (session->stream == NULL && !any_goes_on(session))
 		foreach(cell, session->tasks)
-			find_problem(lfirst(cell)); /* nothing connects */
+			session_find_problem(lfirst(cell)); /* nothing connects */
 	else
 	{
 		session->server = source_server_open(server_name);
 		connect_source(session);
+		session_describe(session, session->tasks, session->control);
 		foreach(cell, session->tasks)
-		{
-			session_describe(session, lfirst(cell), session->control);
-			find_problem(lfirst(cell));
-		}
+			session_find_problem(lfirst(cell));
 		if (session->server->publication != NULL)
 			check_given_publication(session);
 		else
@@ -1099,37 +1114,6 @@ session_prepare_beside(LoadSession *session)
 	}
 	MemoryContextSwitchTo(old);
 	return problem;
-}
-
-/* The one who follows the stream has published it: a change of that is for that one to see. */
-bool
-session_check_task(LoadSession *session, LoadTask *task)
-{
-	MemoryContext old = MemoryContextSwitchTo(session->context);
-
-	session_describe(session, task, session->control);
-	find_problem(task);
-	if (task->problem != NULL)
-		session_stop_task(session,
-						  task,
-						  task->problem_state,
-						  task->problem_sqlstate,
-						  task->problem,
-						  task->problem_hint);
-	else if (session->stream->publication_managed &&
-			 !list_member_oid(
-				 source_publication_relids(session->control, session->stream->publication),
-				 task->source->relid))
-		session_stop_task(session,
-						  task,
-						  LOAD_NEW,
-						  ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-						  "its source table is not published (yet)",
-						  NULL);
-	if (task->stopped)
-		session_failed(session, task, task->load->reason);
-	MemoryContextSwitchTo(old);
-	return !task->stopped;
 }
 
 /* A stream made here is this database's, whatever the row of the original says. */

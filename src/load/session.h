@@ -136,8 +136,8 @@ extern LoadTask *session_add_task(LoadSession *session, int32 target_id);
  */
 extern char *session_prepare_beside(LoadSession *session);
 
-/* Look at the source table of an added task; false, and it is stopped, when it cannot be loaded. */
-extern bool session_check_task(LoadSession *session, LoadTask *task);
+/* Sets the task's problem to why it cannot be loaded, when its source has been described. */
+extern void session_find_problem(LoadTask *task);
 
 /* Which of the tasks are asked for, with their runs (in the same order). */
 extern void session_attach(LoadSession *session, List *targets, List *runs);
@@ -168,8 +168,8 @@ extern bool session_tables_are_there(LoadSession *session);
 extern void session_prepare(LoadSession *session);
 extern void session_record(LoadSession *session);
 
-/* Look at the task's source table through a connection (again): source, key, columns. */
-extern void session_describe(LoadSession *session, LoadTask *task, Connection *connection);
+/* Look at the source tables of tasks through a connection (again): source, key, columns. */
+extern void session_describe(LoadSession *session, List *tasks, Connection *connection);
 
 /* Is there a slot to read from? */
 extern bool session_has_stream(const LoadSession *session);

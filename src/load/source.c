@@ -34,6 +34,9 @@
 /* times 0.1 s */
 #define SLOT_RELEASE_TRIES 30
 
+/* Tables of one question to the source. */
+#define DESCRIBE_AT_ONCE 200
+
 /* ---- tables ---- */
 
 static bool
@@ -42,8 +45,25 @@ is_true(const char *value)
 	return value != NULL && value[0] == 't';
 }
 
+/* Names of so many tables from the first on, by their position in the lists, as rows of VALUES. */
 static char *
-describe_sql(Connection *connection, const char *schema_name, const char *table_name)
+names_sql(List *schemas, List *tables, int first, int count)
+{
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	for (int i = first; i < first + count; i++)
+		appendStringInfo(&sql,
+						 "%s(%d, %s, %s)",
+						 i > first ? ", " : "",
+						 i,
+						 sql_literal(list_nth(schemas, i)),
+						 sql_literal(list_nth(tables, i)));
+	return sql.data;
+}
+
+static char *
+describe_sql(Connection *connection, const char *names)
 {
 	bool has_generated = connection->version >= 120000;
 	bool has_ancestors = connection->version >= 120000;
@@ -51,7 +71,7 @@ describe_sql(Connection *connection, const char *schema_name, const char *table_
 	bool has_nulls = connection->version >= 150000;
 
 	return psprintf(
-		"SELECT c.oid, c.relkind, c.relpersistence, c.relreplident, a.attname, a.atttypid,"
+		"SELECT v.i, c.oid, c.relkind, c.relpersistence, c.relreplident, a.attname, a.atttypid,"
 		" pg_catalog.format_type(a.atttypid, a.atttypmod), a.attnotnull, %s,"
 		" (SELECT k.n FROM pg_catalog.pg_index i,"
 		"   pg_catalog.unnest(i.indkey) WITH ORDINALITY k(attnum, n)"
@@ -71,11 +91,12 @@ describe_sql(Connection *connection, const char *schema_name, const char *table_
 		"   AND i.indimmediate AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL"
 		"   AND (%s OR NOT EXISTS (SELECT FROM pg_catalog.pg_attribute o"
 		"     WHERE o.attrelid = c.oid AND o.attnum = ANY (i.indkey) AND NOT o.attnotnull)))"
-		" FROM pg_catalog.pg_class c"
-		" JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
+		" FROM (VALUES %s) v (i, schema_name, table_name)"
+		" JOIN pg_catalog.pg_namespace n ON n.nspname = v.schema_name"
+		" JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = v.table_name"
 		" LEFT JOIN pg_catalog.pg_attribute a"
 		"   ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped"
-		" WHERE n.nspname = %s AND c.relname = %s ORDER BY a.attnum",
+		" ORDER BY v.i, a.attnum",
 		has_generated ? "a.attgenerated <> ''" : "false",
 		has_ancestors ? "(SELECT pg_catalog.string_agg(x.relid::oid::text, ' ')"
 						" FROM pg_catalog.pg_partition_ancestors(c.oid) x(relid)"
@@ -85,8 +106,7 @@ describe_sql(Connection *connection, const char *schema_name, const char *table_
 					" WHERE x.oid = a.attcollation AND NOT x.collisdeterministic)"
 				  : "false",
 		has_nulls ? "i.indnullsnotdistinct" : "false",
-		sql_literal(schema_name),
-		sql_literal(table_name));
+		names);
 }
 
 /* "1 2 3" */
@@ -157,58 +177,107 @@ source_column_is_money(const SourceColumn *column)
 	return column->type == CASHOID || column->type == MONEYARRAYOID;
 }
 
-SourceTable *
-source_table_describe(Connection *connection, const char *schema_name, const char *table_name)
+static SourceColumn *
+describe_column(char **row, bool lossy)
 {
-	SourceRows *rows = source_query(connection,
-									18,
-									describe_sql(connection, schema_name, table_name),
-									"describe a table");
-	SourceTable *table;
+	SourceColumn *column = palloc0(sizeof(SourceColumn));
 
-	if (rows->count == 0)
-		return NULL;
-	table = palloc0(sizeof(SourceTable));
+	column->name = row[5];
+	column->number = row[15] == NULL ? 0 : atoi(row[15]);
+	column->type = strtoul(row[6], NULL, 10);
+	column->type_name = row[7];
+	column->user_type = column->type >= FirstGenbkiObjectId;
+	column->loose = is_true(row[17]);
+	column->not_null = is_true(row[8]);
+	column->generated = is_true(row[9]);
+	column->primary_key = row[10] == NULL ? 0 : atoi(row[10]);
+	column->identity = is_true(row[11]);
+	column->has_missing = is_true(row[12]);
+	column->missing = row[13];
+	column->missing_lost = column->has_missing && lossy;
+	return column;
+}
+
+/* From the first of its rows, one for each column. */
+static SourceTable *
+describe_table(Connection *connection, const char *schema_name, const char *table_name,
+			   const SourceRows *rows, int first)
+{
+	SourceTable *table = palloc0(sizeof(SourceTable));
+	char **row = rows->values[first];
+
 	table->schema_name = pstrdup(schema_name);
 	table->table_name = pstrdup(table_name);
-	table->relid = strtoul(rows->values[0][0], NULL, 10);
-	table->kind = rows->values[0][1][0];
-	table->persistence = rows->values[0][2][0];
-	table->identity = rows->values[0][3][0];
-	table->ancestors = oid_list(rows->values[0][13]);
-	table->unique = lists_of_numbers(rows->values[0][17]);
-	for (int i = 0; i < rows->count; i++)
-	{
-		char **row = rows->values[i];
-		SourceColumn *column;
-
-		if (row[4] == NULL)
-			continue;
-		column = palloc0(sizeof(SourceColumn));
-		column->name = row[4];
-		column->number = row[14] == NULL ? 0 : atoi(row[14]);
-		column->type = strtoul(row[5], NULL, 10);
-		column->type_name = row[6];
-		column->user_type = column->type >= FirstGenbkiObjectId;
-		column->loose = is_true(row[16]);
-		column->not_null = is_true(row[7]);
-		column->generated = is_true(row[8]);
-		column->primary_key = row[9] == NULL ? 0 : atoi(row[9]);
-		column->identity = is_true(row[10]);
-		column->has_missing = is_true(row[11]);
-		column->missing = row[12];
-		column->missing_lost = column->has_missing && rows->lossy;
-		table->columns = lappend(table->columns, column);
-	}
+	table->relid = strtoul(row[1], NULL, 10);
+	table->kind = row[2][0];
+	table->persistence = row[3][0];
+	table->identity = row[4][0];
+	table->ancestors = oid_list(row[14]);
+	table->unique = lists_of_numbers(row[18]);
+	for (int i = first; i < rows->count && strcmp(rows->values[i][0], row[0]) == 0; i++)
+		if (rows->values[i][5] != NULL)
+			table->columns = lappend(table->columns, describe_column(rows->values[i], rows->lossy));
 	if (table->kind == RELKIND_PARTITIONED_TABLE)
 		table->leaves = source_leaves(connection, table->relid);
 	else
-		table->leaves = list_make1(psprintf("%u %s 0 %s",
-											table->relid,
-											rows->values[0][15],
-											sql_table(schema_name, table_name)));
+		table->leaves = list_make1(
+			psprintf("%u %s 0 %s", table->relid, row[16], sql_table(schema_name, table_name)));
 	table->money_digits = money_digits(connection, table);
 	return table;
+}
+
+/* So many tables from the first on; what could not be converted is to be told of one table. */
+static List *
+describe_some(Connection *connection, List *schemas, List *tables, int first, int count)
+{
+	List *described = NIL;
+	int row = 0;
+	SourceRows *rows = source_query(
+		connection,
+		19,
+		describe_sql(connection, names_sql(schemas, tables, first, count)),
+		"describe tables");
+
+	if (rows->lossy && count > 1)
+	{
+		for (int i = 0; i < count; i++)
+			described = list_concat(described,
+									describe_some(connection, schemas, tables, first + i, 1));
+		return described;
+	}
+	for (int i = first; i < first + count; i++)
+	{
+		SourceTable *table = NULL;
+
+		if (row < rows->count && atoi(rows->values[row][0]) == i)
+			table =
+				describe_table(connection, list_nth(schemas, i), list_nth(tables, i), rows, row);
+		described = lappend(described, table);
+		while (row < rows->count && atoi(rows->values[row][0]) == i)
+			row++;
+	}
+	return described;
+}
+
+List *
+source_tables_describe(Connection *connection, List *schemas, List *tables)
+{
+	List *described = NIL;
+	int all = list_length(tables);
+
+	for (int first = 0; first < all; first += DESCRIBE_AT_ONCE)
+		described = list_concat(
+			described,
+			describe_some(connection, schemas, tables, first, Min(DESCRIBE_AT_ONCE, all - first)));
+	return described;
+}
+
+SourceTable *
+source_table_describe(Connection *connection, const char *schema_name, const char *table_name)
+{
+	return linitial(source_tables_describe(connection,
+										   list_make1(unconstify(char *, schema_name)),
+										   list_make1(unconstify(char *, table_name))));
 }
 
 List *

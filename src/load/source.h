@@ -56,7 +56,11 @@ typedef struct SourceSlot
 	int64 safe_wal_size;  /* -1: no limit */
 } SourceSlot;
 
-/* Describe a table of the source; NULL when there is none. */
+/*
+ * Describe tables of the source, by their names; NULL for one that is not there.
+ * Lives in the current context.  Many cost a few questions to the source.
+ */
+extern List *source_tables_describe(Connection *connection, List *schemas, List *tables);
 extern SourceTable *source_table_describe(Connection *connection, const char *schema_name,
 										  const char *table_name);
 extern bool source_column_is_money(const SourceColumn *column);

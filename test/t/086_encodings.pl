@@ -88,6 +88,17 @@ is($latin->(q{SELECT string_agg(target || ' ' || state, ', ' ORDER BY target) FR
 like($latin->(q{SELECT reason FROM depipe.loads WHERE target = 'raw.l'}), qr/column "größe" .* \(22P05\)/, 'names the column');
 is($latin->(q{SELECT t FROM raw.m}), 'x', 'the others go on');
 
+# all source tables are described by one question: only the one with the default stops
+$latin->(q{SELECT depipe.resync('raw.l')});
+$source->safe_psql('utf', q{DELETE FROM l WHERE id = 3});
+$latin->(q{SELECT count(*) FROM depipe.refresh('raw.*')});
+$source->safe_psql('utf', q{ALTER TABLE l ADD COLUMN c text DEFAULT 'ü'; ALTER TABLE m ADD COLUMN c text DEFAULT '€';
+	INSERT INTO l (id) VALUES (4); INSERT INTO m (id) VALUES (4)});
+$latin->(q{SELECT count(*) FROM depipe.refresh('raw.*')});
+is($latin->(q{SELECT string_agg(target || ' ' || state || coalesce(': ' || reason, ''), ', ' ORDER BY target) FROM depipe.loads}),
+	'raw.l streaming, raw.m paused: the default of the new column "c" cannot be read here', 'a default that is not in LATIN1');
+is($latin->(q{SELECT string_agg(c, ' ' ORDER BY id) FROM raw.l}), 'ü ü ü', 'the default of the other table');
+
 $source->safe_psql('postgres', q{CREATE DATABASE latin ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0});
 $source->safe_psql('latin', "SET client_encoding = 'UTF8'; $tables" . q{; INSERT INTO l VALUES (1, 'größer')});
 $warehouse->safe_psql('postgres', q{CREATE DATABASE utf ENCODING 'UTF8' LOCALE 'C' TEMPLATE template0});
