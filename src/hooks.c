@@ -25,7 +25,7 @@
 #include "publish/triggers.h"
 #include "storage/ipc.h"
 #include "tcop/utility.h"
-#include "transform/transform.h"
+#include "transform/names.h"
 #include "utils/acl.h"
 
 static bool has_workers = false;

@@ -32,6 +32,7 @@
 #include "tcop/tcopprot.h"
 #include "quality/expression.h"
 #include "delta/difference.h"
+#include "transform/binding.h"
 #include "transform/table.h"
 #include "utils/fmgroids.h"
 #include "utils/jsonb.h"

@@ -32,7 +32,8 @@
 #include "quality/table_checks.h"
 #include "quality/time_checks.h"
 #include "storage/lock.h"
-#include "transform/transform.h"
+#include "transform/dag.h"
+#include "transform/refresh.h"
 #include "utils/memutils.h"
 
 /* fourth field of the advisory lock, next to that of streams */

@@ -64,6 +64,12 @@ extern List *dag_order(Dag *dag, List *target_ids);
 /* All that the target reads, at any depth (ids, itself not included). */
 extern List *dag_upstream_ids(Dag *dag, int32 target_id);
 
+/*
+ * Targets (transforms and loads) that these targets read, at any depth, in DAG
+ * order, themselves last.
+ */
+extern List *dag_upstream(List *targets);
+
 /* "a -> b -> c" from a target down to one that reads it, at any depth, for that one's owner. */
 extern char *dag_path(Dag *dag, int32 from_id, int32 to_id);
 

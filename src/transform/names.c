@@ -15,15 +15,14 @@
  *		else the table is missing, until one of that name comes back.
  *
  * The queries of transforms follow renames of what they read, and of its
- * columns, by the same rule: the tree of their last analysis, which knows
- * tables by OID and columns by number, is deparsed again.
+ * columns, by the same rule (binding.c).
  *
  * Whatever goes wrong here must not keep anybody from a DDL command: it is
  * done in a subtransaction, and a failure is a WARNING.
  *
  *-------------------------------------------------------------------------
  */
-#include "depipe.h"
+#include "transform/names.h"
 
 #include "access/xact.h"
 #include "catalog/namespace.h"
@@ -32,12 +31,10 @@
 #include "catalog/loads.h"
 #include "catalog/transforms.h"
 #include "core/guarded.h"
-#include "core/identity.h"
 #include "core/sqltext.h"
 #include "executor/spi.h"
 #include "fmgr.h"
-#include "transform/shape.h"
-#include "transform/transform.h"
+#include "transform/binding.h"
 #include "utils/acl.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -113,123 +110,7 @@ settle_targets(void)
 
 /* ---- queries ---- */
 
-static bool
-has_name(const List *relids, const TransformInput *input)
-{
-	ListCell *cell;
-
-	foreach(cell, relids)
-	{
-		char *name = get_rel_name(lfirst_oid(cell));
-
-		if (name != NULL && strcmp(name, input->table_name) == 0 &&
-			strcmp(get_namespace_name(get_rel_namespace(lfirst_oid(cell))), input->schema_name) ==
-				0)
-			return true;
-	}
-	return false;
-}
-
-/*
- * Was a name that the query uses taken over by another table?  Then the query
- * stays with its names.
- */
-static bool
-name_was_taken(const Transform *transform)
-{
-	ListCell *cell;
-
-	foreach(cell, transform->inputs)
-	{
-		TransformInput *input = lfirst(cell);
-
-		if (input->direct && !has_name(transform->relids, input) &&
-			OidIsValid(transform_input_relid(input)))
-			return true;
-	}
-	return false;
-}
-
-static void
-store_followed(const Transform *transform, const char *query_sql)
-{
-	int32 id = transform->target->id;
-	ListCell *cell;
-
-	transform_set_query_sql(id, query_sql);
-	transform_delete_inputs(id);
-	foreach(cell, transform->relids)
-		transform_insert_input(id,
-							   get_namespace_name(get_rel_namespace(lfirst_oid(cell))),
-							   get_rel_name(lfirst_oid(cell)),
-							   true);
-	foreach(cell, transform->inputs)
-	{
-		TransformInput *input = lfirst(cell);
-
-		if (!input->direct && !has_name(transform->relids, input))
-			transform_insert_input(id, input->schema_name, input->table_name, false);
-	}
-}
-
-char *
-names_followed_query(const Transform *transform)
-{
-	if (transform->query_tree == NULL || transform->relids == NIL || name_was_taken(transform))
-		return NULL;
-	return shape_deparse_tree(transform->query_tree);
-}
-
-typedef struct QueryWork
-{
-	const Transform *transform;
-	char *query_sql;
-	Shape *shape;
-} QueryWork;
-
-/*
- * What the tree means now, as the owner of the transform.  Where no text can
- * be made of it (a column is gone, or is of another type) the text stays: it
- * fails at the next refresh, or means something by its names.
- */
-static bool
-follow_query(void *argument)
-{
-	QueryWork *work = argument;
-	Identity identity;
-
-	identity_become_with(work->transform->target->owner,
-						 work->transform->target->settings,
-						 &identity); /* for the pinned search_path, too */
-	work->query_sql = names_followed_query(work->transform);
-	if (work->query_sql == NULL)
-		work->query_sql = work->transform->query_sql;
-	work->shape = shape_analyse(work->query_sql);
-	identity_restore(&identity);
-	return true;
-}
-
-/* Bind the query to what its names lead to now, or its text to what was renamed. */
-static void
-settle_query(int32 target_id)
-{
-	Transform *transform = transform_get(target_id);
-	QueryWork work = {.transform = transform};
-	char *tree;
-
-	if (guarded_run(follow_query, &work) != NULL)
-	{
-		if (transform->relids != NIL && name_was_taken(transform))
-			transform_set_binding(target_id, NULL, NIL);
-		return;
-	}
-	if (strcmp(work.query_sql, transform->query_sql) != 0)
-		store_followed(transform, work.query_sql);
-	tree = shape_tree(work.shape);
-	if (transform->query_tree == NULL || strcmp(tree, transform->query_tree) != 0)
-		transform_set_binding(target_id, tree, shape_direct_relids(work.shape));
-}
-
+/* Bind queries to what their names lead to now, or their texts to what was renamed. */
 static void
 settle_queries(void)
 {
@@ -239,7 +120,7 @@ settle_queries(void)
 		return;
 	readers = names_select_readers(every_name_changed ? NIL : altered_relids);
 	for (uint64 i = 0; i < readers->count; i++)
-		settle_query(catalog_int4(readers, i, 1));
+		binding_settle(catalog_int4(readers, i, 1));
 }
 
 /* ---- at commit ---- */

@@ -22,7 +22,7 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "transform/transform.h"
+#include "transform/refresh.h"
 
 #include "access/xact.h"
 #include "catalog/pg_class.h"
@@ -41,10 +41,11 @@
 #include "quality/time_checks.h"
 #include "storage/lmgr.h"
 #include "storage/proc.h"
+#include "transform/binding.h"
+#include "transform/choose.h"
 #include "transform/dag.h"
 #include "transform/idle.h"
 #include "transform/table.h"
-#include "transform/strategy.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"

@@ -41,9 +41,8 @@ extern Shape *shape_analyse(const char *sql);
 /* The query as text with every name qualified (under the pinned search_path). */
 extern char *shape_query_sql(const Shape *shape);
 
-/* The tree as text, and back; NULL when something that it names is gone. */
+/* The tree as text. */
 extern char *shape_tree(const Shape *shape);
-extern char *shape_deparse_tree(const char *tree);
 
 /* Can a unique index and a hash join be made of values of this type? */
 extern bool shape_type_makes_key(Oid type);

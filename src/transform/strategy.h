@@ -50,10 +50,13 @@ typedef struct Strategy
 	char *(*delta_sql)(const StrategyContext *context);
 } Strategy;
 
-/* The table, ended by a NULL name. */
-extern const Strategy strategies[];
+/* A delta for the target with the columns of the query. */
+extern Delta *strategy_begin_delta(const StrategyContext *context);
 
-/* Ask all of them; the chosen one, with all offers (one per strategy) if wanted. */
-extern const Strategy *strategy_choose(const StrategyContext *context, StrategyOffer *offers);
+/* Raises 23505 when a key of the transform comes twice in the relation (SQL text). */
+extern void strategy_refuse_duplicate_keys(const StrategyContext *context, Delta *delta,
+										   const char *relation);
+
+extern bool strategy_target_is_empty(const StrategyContext *context);
 
 #endif /* DEPIPE_STRATEGY_H */

@@ -39,63 +39,19 @@ typedef struct TransformInput
 	bool direct;     /* named by the query itself, not by a view that it reads */
 } TransformInput;
 
-struct Shape;
-
 /* Raises 42704 when the target is not maintained by a transform. */
 extern Transform *transform_get(int32 target_id);
 
 /* The same, but NULL when there is none (it may have been dropped meanwhile). */
 extern Transform *transform_find(int32 target_id);
 
+/* Of TransformInput, as the catalog has them. */
+extern List *transform_read_inputs(int32 target_id);
+
 /* Raise 42501 unless the current user may change what the target's owner owns. */
 extern void transform_check_owner(const Target *target);
 
 /* The relation of this name now; InvalidOid when there is none. */
 extern Oid transform_input_relid(const TransformInput *input);
-
-/*
- * Analyse the query, as the owner of the transform.  Where something of
- * another meaning has come under a name of it (a function that fits better),
- * the query is written anew, in transform only.  Raises what shape_analyse()
- * does.
- */
-extern struct Shape *transform_analyse(Transform *transform);
-
-/*
- * The text that the query has now, as the tree of its last analysis says; NULL
- * when something is gone or was replaced under its name.  As the owner.
- */
-extern char *names_followed_query(const Transform *transform);
-
-/*
- * After an analysis: store what the query is bound to, and its inputs when
- * they changed (a view was replaced): returns whether they did.  Raises 42P17
- * for a cycle.
- */
-extern bool transform_rebind(Transform *transform, const struct Shape *shape);
-
-/*
- * Refresh transforms, in DAG order, as one slice: lock all targets, take one
- * snapshot, then node by node delta, publish.  A failed or blocked node blocks
- * what reads it, and only that.  runs: begun, one per target, same order; they
- * are filled and finished here.  Does not commit.
- */
-extern void transform_refresh(List *targets, List *runs);
-
-/*
- * Nothing that the transform is made of, at any depth that depipe keeps, has
- * changed since it was last published: then the time through which it is
- * complete moves on, and true is returned: there is nothing to run.
- */
-extern bool transform_rest(Target *target);
-
-/*
- * Targets (transforms and loads) that these targets read, at any depth, in DAG
- * order, themselves last.
- */
-extern List *dag_upstream(List *targets);
-
-/* REASSIGN OWNED has been executed: definitions whose table is missing go along. */
-extern void names_follow_reassign(struct ReassignOwnedStmt *statement);
 
 #endif /* DEPIPE_TRANSFORM_H */

@@ -1,0 +1,93 @@
+/*-------------------------------------------------------------------------
+ *
+ * explain.c
+ *		explain_transform(): how the next refresh of a transform would be made.
+ *
+ * Every strategy is asked for its offer, as by a refresh, and shown with its
+ * cost, whether it is chosen, and why or why not.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "depipe.h"
+
+#include "core/identity.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "transform/binding.h"
+#include "transform/choose.h"
+#include "transform/table.h"
+#include "utils/builtins.h"
+#include "utils/snapmgr.h"
+
+CHECKED_FUNCTION(depipe_explain_transform);
+
+static Datum
+text_or_null(const char *string, bool *isnull)
+{
+	*isnull = string == NULL;
+	return string == NULL ? (Datum) 0 : CStringGetTextDatum(string);
+}
+
+static void
+return_offer(ReturnSetInfo *result, const StrategyContext *context, const Strategy *strategy,
+			 const StrategyOffer *offer, bool chosen)
+{
+	Datum values[7];
+	bool nulls[7] = {false};
+
+	values[0] = CStringGetTextDatum(strategy->name);
+	values[1] = BoolGetDatum(offer->possible);
+	values[2] = BoolGetDatum(chosen);
+	values[3] = Float8GetDatum(offer->cost);
+	values[4] = text_or_null(offer->reason_code, &nulls[4]);
+	values[5] = text_or_null(offer->detail, &nulls[5]);
+	values[6] = text_or_null(strategy->delta_sql(context), &nulls[6]);
+	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+}
+
+static void
+return_offers(ReturnSetInfo *result, Transform *transform)
+{
+	StrategyContext context = {.transform = transform,
+							   .context = CurrentMemoryContext,
+							   .initial = !transform->populated};
+	StrategyOffer *offers = palloc0(sizeof(StrategyOffer) * NSTRATEGIES);
+	const Strategy *chosen;
+
+	context.shape = transform_analyse(transform);
+	table_check_columns(transform, context.shape);
+	context.snapshot = GetActiveSnapshot();
+	chosen = strategy_choose(&context, offers);
+	for (int i = 0; strategies[i] != NULL; i++)
+		return_offer(result, &context, strategies[i], &offers[i], strategies[i] == chosen);
+}
+
+/* explain_transform(target): how the next refresh would make its delta, and why. */
+static Datum
+depipe_explain_transform_checked(PG_FUNCTION_ARGS)
+{
+	MemoryContext context = CurrentMemoryContext;
+	Identity identity;
+	Transform *transform;
+
+	if (PG_ARGISNULL(0))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("argument \"%s\" must not be null", "target")));
+	transform = transform_get(target_find(text_to_cstring(PG_GETARG_TEXT_PP(0)), false)->id);
+	transform_check_owner(transform->target);
+	if (!OidIsValid(transform->target->relid))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("%s", target_why_missing(transform->target))));
+	InitMaterializedSRF(fcinfo, 0);
+	identity_become_with(transform->target->owner, transform->target->settings, &identity);
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	MemoryContextSwitchTo(context);
+	return_offers((ReturnSetInfo *) fcinfo->resultinfo, transform);
+	SPI_finish();
+	identity_restore(&identity);
+	return (Datum) 0;
+}

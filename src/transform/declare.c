@@ -1,0 +1,674 @@
+/*-------------------------------------------------------------------------
+ *
+ * declare.c
+ *		create_transform, alter_transform, drop_transform.
+ *
+ * Everything about a declaration that can be known without a change is checked
+ * first; then the table, the definition, its first contents and its key are
+ * made in the caller's transaction.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "depipe.h"
+
+#include "access/htup_details.h"
+#include "catalog/catalog.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "core/arguments.h"
+#include "catalog/transforms.h"
+#include "catalog/attempts.h"
+#include "core/identity.h"
+#include "core/settings.h"
+#include "core/sqltext.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "publish/publish.h"
+#include "transform/binding.h"
+#include "transform/dag.h"
+#include "transform/refresh.h"
+#include "transform/shape.h"
+#include "transform/table.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/syscache.h"
+#include "utils/typcache.h"
+
+CHECKED_FUNCTION(depipe_alter_transform);
+CHECKED_FUNCTION(depipe_create_transform);
+CHECKED_FUNCTION(depipe_drop_transform);
+
+/* ---- create_transform: arguments ---- */
+
+typedef struct CreateArguments
+{
+	char *schema_name;
+	char *table_name;
+	char *display;
+	char *query;
+	bool has_key;
+	List *key;
+	char *mode;
+	CatalogArg target_lag;
+	char *target_lag_text;
+	char *on_incomplete;
+	char *on_stale;
+	bool populate;
+	bool replace;
+	List *settings;
+	Shape *shape; /* of the query */
+	char *query_sql;
+} CreateArguments;
+
+static const char *const modes[] = {"auto", "incremental", "full"};
+static const char *const policies[] = {"publish", "block"};
+
+#define MODES modes, lengthof(modes)
+#define POLICIES policies, lengthof(policies)
+
+static Datum
+required(FunctionCallInfo fcinfo, int number, const char *name)
+{
+	if (PG_ARGISNULL(number))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("argument \"%s\" must not be null", name)));
+	return PG_GETARG_DATUM(number);
+}
+
+static char *
+required_text(FunctionCallInfo fcinfo, int number, const char *name)
+{
+	return TextDatumGetCString(required(fcinfo, number, name));
+}
+
+/* One of two or three words. */
+static char *
+required_word(FunctionCallInfo fcinfo, int number, const char *name, const char *const words[],
+			  int nwords)
+{
+	char *word = required_text(fcinfo, number, name);
+	StringInfoData list;
+
+	initStringInfo(&list);
+	for (int i = 0; i < nwords; i++)
+	{
+		if (strcmp(word, words[i]) == 0)
+			return word;
+		appendStringInfo(&list, "%s\"%s\"", i > 0 ? ", " : "", words[i]);
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("invalid value for argument \"%s\": \"%s\"", name, word),
+			 errhint("Valid values are %s.", list.data)));
+}
+
+static void
+read_lag(FunctionCallInfo fcinfo, int number, CreateArguments *arguments)
+{
+	Interval zero = {0};
+	Datum lag;
+
+	arguments->target_lag = ARG_NULL(INTERVALOID);
+	if (PG_ARGISNULL(number))
+		return;
+	lag = PG_GETARG_DATUM(number);
+	if (DatumGetBool(DirectFunctionCall2(interval_lt, lag, IntervalPGetDatum(&zero))))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("argument \"%s\" must not be negative", "target_lag")));
+	arguments->target_lag = ARG_DATUM(INTERVALOID, lag);
+	arguments->target_lag_text = interval_text(lag);
+}
+
+static void
+read_arguments(FunctionCallInfo fcinfo, CreateArguments *arguments)
+{
+	parse_table_name(required_text(fcinfo, 0, "target"),
+					 &arguments->schema_name,
+					 &arguments->table_name);
+	arguments->display = sql_table(arguments->schema_name, arguments->table_name);
+	arguments->query = required_text(fcinfo, 1, "query");
+	arguments->has_key = !PG_ARGISNULL(2);
+	if (arguments->has_key)
+		arguments->key = text_array_to_list(PG_GETARG_ARRAYTYPE_P(2), "key");
+	arguments->mode = required_word(fcinfo, 3, "mode", MODES);
+	read_lag(fcinfo, 4, arguments);
+	arguments->on_incomplete = required_word(fcinfo, 5, "on_incomplete", POLICIES);
+	arguments->on_stale = required_word(fcinfo, 6, "on_stale", POLICIES);
+	arguments->populate = DatumGetBool(required(fcinfo, 7, "populate"));
+	arguments->replace = DatumGetBool(required(fcinfo, 8, "replace"));
+	arguments->settings = settings_argument(PG_ARGISNULL(9), PG_GETARG_DATUM(9));
+}
+
+/* ---- create_transform: checks ---- */
+
+static void
+check_name(const CreateArguments *arguments)
+{
+	Oid schema = get_namespace_oid(arguments->schema_name, false);
+
+	if (isAnyTempNamespace(schema))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("target of a transform must not be a temporary table")));
+	if (IsCatalogNamespace(schema) || strcmp(arguments->schema_name, DEPIPE_SCHEMA) == 0)
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_INVALID_SCHEMA_NAME),
+			 errmsg("target of a transform must not be in schema \"%s\"", arguments->schema_name)));
+}
+
+static void
+check_key(List *key, TupleDesc columns)
+{
+	ListCell *cell;
+
+	if (list_length(key) > INDEX_MAX_KEYS)
+		ereport(ERROR,
+				(errcode(ERRCODE_TOO_MANY_COLUMNS),
+				 errmsg("key has more than %d columns", INDEX_MAX_KEYS)));
+	foreach(cell, key)
+	{
+		char *name = lfirst(cell);
+		int found = -1;
+		ListCell *other;
+
+		for (int i = 0; i < columns->natts; i++)
+			if (strcmp(NameStr(TupleDescAttr(columns, i)->attname), name) == 0)
+				found = i;
+		if (found < 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_UNDEFINED_COLUMN),
+					 errmsg("key column \"%s\" does not exist", name),
+					 errdetail("The query returns no column of that name.")));
+		if (!shape_type_makes_key(TupleDescAttr(columns, found)->atttypid))
+			shape_refuse_key(name, TupleDescAttr(columns, found)->atttypid);
+		for_each_cell(other, key, lnext(key, cell))
+			if (strcmp(lfirst(other), name) == 0)
+				ereport(ERROR,
+						(errcode(ERRCODE_DUPLICATE_COLUMN),
+						 errmsg("key column \"%s\" specified more than once", name)));
+	}
+}
+
+/* No strategy of this version maintains a transform from its inputs' changes. */
+static void
+check_mode(const CreateArguments *arguments, const Shape *shape)
+{
+	if (strcmp(arguments->mode, "incremental") != 0)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("transform %s cannot be refreshed incrementally", arguments->display),
+			 errdetail("%s",
+					   shape->is_volatile ? "Its query returns something else at each evaluation."
+										  : "Only full refreshes are available in this version."),
+			 errhint("Use mode \"auto\": only rows that differ are written.")));
+}
+
+/* Fails where the owner may not read an input, and where the text does not mean the same. */
+static void
+check_runs_as(Oid owner, List *settings, const char *query_sql)
+{
+	StringInfoData sql;
+	Identity identity;
+
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "SELECT FROM (%s) q LIMIT 0", query_sql);
+	identity_become_with(owner, settings, &identity);
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	if (SPI_execute(sql.data, true, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not run the query of the transform");
+	SPI_finish();
+	identity_restore(&identity);
+}
+
+static void
+check_table_kind(Oid relid, const char *display)
+{
+	char kind = get_rel_relkind(relid);
+
+	if (kind != RELKIND_RELATION && kind != RELKIND_PARTITIONED_TABLE)
+		ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE), errmsg("%s is not a table", display)));
+}
+
+static Oid
+table_owner(Oid relid)
+{
+	HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	Oid owner;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for relation %u", relid);
+	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+	ReleaseSysCache(tuple);
+	return owner;
+}
+
+/* ---- create_transform: steps ---- */
+
+/* The target as it is declared already: NULL, or an ordinary table's or a transform's. */
+static Target *
+find_declared(const CreateArguments *arguments)
+{
+	Target *target = target_find_named(arguments->schema_name, arguments->table_name);
+
+	if (target != NULL && target->kind == TARGET_LOAD)
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_OBJECT),
+				 errmsg("%s is maintained by a load already", target->display),
+				 errhint("Drop the load first, or choose another target.")));
+	if (target != NULL)
+		transform_check_owner(target);
+	return target;
+}
+
+/* "a, b, c"; "none" for NIL */
+static char *
+name_list(List *names)
+{
+	StringInfoData text;
+	ListCell *cell;
+
+	initStringInfo(&text);
+	foreach(cell, names)
+		appendStringInfo(&text, "%s%s", text.len > 0 ? ", " : "", (char *) lfirst(cell));
+	return text.len == 0 ? pstrdup("none") : text.data;
+}
+
+static void
+append_changed(StringInfo changed, const char *what, const char *declared, const char *wanted)
+{
+	declared = declared == NULL ? "none" : declared;
+	wanted = wanted == NULL ? "none" : wanted;
+	if (strcmp(declared, wanted) != 0)
+		appendStringInfo(changed,
+						 "%s%s is %s, not %s.",
+						 changed->len > 0 ? " " : "",
+						 what,
+						 declared,
+						 wanted);
+}
+
+/* How the declared transform differs; empty: not at all. */
+static char *
+declared_difference(const Transform *declared, const CreateArguments *arguments,
+					const char *query_sql)
+{
+	StringInfoData changed;
+
+	initStringInfo(&changed);
+	append_changed(&changed, "Query", declared->query_sql, query_sql);
+	append_changed(&changed, "Key", name_list(declared->key), name_list(arguments->key));
+	append_changed(&changed, "Mode", declared->mode, arguments->mode);
+	append_changed(&changed, "Target lag", declared->target_lag, arguments->target_lag_text);
+	append_changed(&changed, "On incomplete", declared->on_incomplete, arguments->on_incomplete);
+	append_changed(&changed, "On stale", declared->on_stale, arguments->on_stale);
+	append_changed(&changed,
+				   "Settings",
+				   settings_text(declared->target->settings),
+				   settings_text(arguments->settings));
+	return changed.data;
+}
+
+/* Returns true when there is nothing left to do. */
+static bool
+is_declared_already(Target *target, const CreateArguments *arguments, const char *query_sql)
+{
+	char *difference;
+
+	if (target == NULL || target->kind != TARGET_TRANSFORM)
+		return false;
+	difference = declared_difference(transform_get(target->id), arguments, query_sql);
+	if (difference[0] == '\0')
+	{
+		/* as declared but for its table, which is made again */
+		if (!OidIsValid(target->relid))
+			return false;
+		ereport(NOTICE,
+				(errcode(ERRCODE_DUPLICATE_OBJECT),
+				 errmsg("transform %s exists already, skipping", target->display)));
+		return true;
+	}
+	if (!arguments->replace)
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_OBJECT),
+				 errmsg("transform %s exists already, and differs", target->display),
+				 errdetail("%s", difference),
+				 errhint("Use replace => true to change it.")));
+	return false;
+}
+
+/* Find or make the table; sets made. */
+static Oid
+provide_table(const CreateArguments *arguments, const Shape *shape, Target *declared, bool *made)
+{
+	Oid schema = get_namespace_oid(arguments->schema_name, false);
+	Oid relid = get_relname_relid(arguments->table_name, schema);
+	char *difference;
+
+	*made = !OidIsValid(relid);
+	if (*made)
+	{
+		table_make(arguments->schema_name,
+				   arguments->table_name,
+				   shape->columns,
+				   declared == NULL ? GetUserId() : declared->owner);
+		return get_relname_relid(arguments->table_name, schema);
+	}
+	check_table_kind(relid, arguments->display);
+	identity_check_table_owner(relid, arguments->display);
+	publish_refuse_rules(relid, arguments->display);
+	difference = table_difference(relid, shape->columns);
+	if (difference != NULL && !(declared != NULL && declared->kind == TARGET_TRANSFORM))
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("table %s and the query do not have the same columns", arguments->display),
+				 errdetail("%s", difference),
+				 errhint("Name the columns in the query as in the table, or drop the table.")));
+	return relid;
+}
+
+static Target *
+provide_target(const CreateArguments *arguments, Target *declared, Oid relid)
+{
+	if (declared == NULL)
+		return target_create(arguments->schema_name,
+							 arguments->table_name,
+							 TARGET_TRANSFORM,
+							 table_owner(relid),
+							 relid);
+	if (declared->owner != table_owner(relid)) /* the caller may act as both */
+		target_set_owner(declared, table_owner(relid));
+	(void) target_bind(declared);
+	if (declared->kind == TARGET_TABLE)
+		target_set_kind(declared, TARGET_TRANSFORM);
+	return declared;
+}
+
+static void
+store_definition(Target *target, const CreateArguments *arguments, const Shape *shape,
+				 const char *query_sql, bool made_table)
+{
+	TransformDefinition definition = {.target_id = target->id,
+									  .query_text = arguments->query,
+									  .query_sql = query_sql,
+									  .key = arguments->key,
+									  .mode = arguments->mode,
+									  .target_lag = arguments->target_lag,
+									  .on_incomplete = arguments->on_incomplete,
+									  .on_stale = arguments->on_stale};
+	Transform *transform;
+
+	transform_store(&definition, made_table);
+	target_set_settings(target, arguments->settings);
+	attempt_end(unit_of_target(target->id));
+	transform = transform_get(target->id);
+	transform->query_tree = NULL; /* it is new */
+	(void) transform_rebind(transform, shape);
+}
+
+/* An error of the query is the caller's. */
+static void
+raise_failure(const Run *run, const Target *target)
+{
+	const char *state = run->error_sqlstate;
+
+	ereport(
+		ERROR,
+		(errcode(state == NULL ? ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE
+							   : MAKE_SQLSTATE(state[0], state[1], state[2], state[3], state[4])),
+		 errmsg("%s", run->error_message ? run->error_message : run->reason),
+		 errcontext("first refresh of transform %s", target->display),
+		 run->error_hint ? errhint("%s", run->error_hint) : 0));
+}
+
+/* First contents; a table with another key or other columns must not stay without. */
+static void
+populate(Target *target, bool must_publish)
+{
+	Run *run;
+
+	run_check_enabled();
+	run = run_begin(target, "create");
+	transform_refresh(list_make1(target), list_make1(run));
+	if (run->status == RUN_FAILED)
+		raise_failure(run, target);
+	if (run->status != RUN_BLOCKED && run->status != RUN_SKIPPED)
+		return;
+	if (must_publish)
+		ereport(ERROR,
+				(errcode(ERRCODE_DEPIPE_BLOCKED),
+				 errmsg("transform %s cannot be rebuilt now", target->display),
+				 errdetail("%s.", run->reason ? run->reason : "It was held back")));
+	ereport(NOTICE,
+			(errmsg("transform %s is not populated yet", target->display),
+			 errdetail("%s.", run->reason ? run->reason : "It was held back")));
+}
+
+/*
+ * Give the table the definition's columns, its first contents and its key.
+ * What the table holds may have the key's values twice: refresh replaces it
+ * and makes the unique index afterwards.
+ */
+static void
+fill_table(Target *target, const CreateArguments *arguments, const Shape *shape, bool replacing)
+{
+	bool other_columns = table_difference(target->relid, shape->columns) != NULL;
+	bool rebuild = other_columns || !table_has_key(target, arguments->key);
+
+	if (replacing && rebuild && !arguments->populate)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("transform %s cannot be replaced without populating it", target->display),
+				 errdetail("Its columns or its key change."),
+				 errhint("Use populate => true.")));
+	if (other_columns)
+	{
+		table_change_columns(target, shape->columns);
+		/* rows that keep their key are updated */
+		if (arguments->key == NIL || !table_has_key(target, arguments->key))
+			transform_set_rebuild(target->id);
+	}
+	if (arguments->populate)
+		populate(target, replacing && rebuild);
+	table_make_key(target, arguments->key);
+}
+
+/* The key of the declaration that is replaced, unless it stays. */
+static void
+drop_other_key(Target *target, List *key)
+{
+	List *declared = transform_get(target->id)->key;
+
+	/* with its table the index has gone, too */
+	if (!OidIsValid(target->relid))
+		return;
+	if (strcmp(name_list(declared), name_list(key)) != 0)
+		table_drop_key(target, declared);
+}
+
+/* ---- SQL functions ---- */
+
+/*
+ * Everything about the declaration that can be known without doing anything.
+ * A query that is stored already is its owner's, and is looked at as the
+ * owner; one that the caller gives is looked at as the caller, under his path.
+ * Both under the settings of the definition.
+ */
+static void
+analyse_declaration(CreateArguments *arguments, Oid stored_owner)
+{
+	Identity identity;
+	int level = NewGUCNestLevel();
+
+	settings_enter(arguments->settings);
+	if (!OidIsValid(stored_owner))
+		arguments->shape = shape_analyse(arguments->query);
+	AtEOXact_GUC(false, level);
+	identity_become_with(OidIsValid(stored_owner) ? stored_owner : GetUserId(),
+						 arguments->settings,
+						 &identity);
+	if (OidIsValid(stored_owner))
+		arguments->shape = shape_analyse(arguments->query);
+	/* the same as seen from the pinned path; what is kept is bound to what runs */
+	arguments->query_sql = shape_query_sql(arguments->shape);
+	arguments->shape = shape_analyse(arguments->query_sql);
+	identity_restore(&identity);
+	if (!arguments->has_key)
+		arguments->key = arguments->shape->unique_key;
+	check_key(arguments->key, arguments->shape->columns);
+	check_mode(arguments, arguments->shape);
+	dag_check_cycle(arguments->schema_name, arguments->table_name, arguments->shape->inputs);
+}
+
+/* Make the declaration true; target: what is declared already, or NULL. */
+static Target *
+declare(const CreateArguments *arguments, Target *target)
+{
+	bool replacing = target != NULL && target->kind == TARGET_TRANSFORM;
+	bool made;
+	Oid relid = provide_table(arguments, arguments->shape, target, &made);
+
+	check_runs_as(table_owner(relid), arguments->settings, arguments->query_sql);
+	if (replacing)
+		drop_other_key(target, arguments->key);
+	target = provide_target(arguments, target, relid);
+	identity_check_login(target->owner);
+	store_definition(target, arguments, arguments->shape, arguments->query_sql, made);
+	event_record(target->id, "transform", replacing ? "replaced" : "created", NULL);
+	table_ensure_guard(target);
+	if (made)
+		table_make_key(target, arguments->key);
+	fill_table(target, arguments, arguments->shape, replacing);
+	return target;
+}
+
+static Datum
+depipe_create_transform_checked(PG_FUNCTION_ARGS)
+{
+	CreateArguments arguments = {0};
+	Target *target;
+
+	read_arguments(fcinfo, &arguments);
+	check_name(&arguments);
+	analyse_declaration(&arguments, InvalidOid);
+	target = find_declared(&arguments);
+	if (!is_declared_already(target, &arguments, arguments.query_sql))
+		target = declare(&arguments, target);
+	PG_RETURN_TEXT_P(cstring_to_text(target->display));
+}
+
+/* ---- alter_transform ---- */
+
+/* Arguments that are NULL keep what is declared. */
+static void
+read_alterations(FunctionCallInfo fcinfo, const Transform *declared, CreateArguments *arguments)
+{
+	Target *target = declared->target;
+
+	arguments->schema_name = target->schema_name;
+	arguments->table_name = target->table_name;
+	arguments->display = target->display;
+	arguments->query = PG_ARGISNULL(1) ? declared->query_sql : required_text(fcinfo, 1, "query");
+	arguments->has_key = !PG_ARGISNULL(2) || PG_ARGISNULL(1);
+	arguments->key = PG_ARGISNULL(2) ? declared->key
+									 : text_array_to_list(PG_GETARG_ARRAYTYPE_P(2), "key");
+	arguments->mode = PG_ARGISNULL(3) ? declared->mode : required_word(fcinfo, 3, "mode", MODES);
+	read_lag(fcinfo, 4, arguments);
+	if (PG_ARGISNULL(4))
+	{
+		arguments->target_lag_text = declared->target_lag;
+		arguments->target_lag = transform_target_lag(target->id);
+	}
+	arguments->on_incomplete = PG_ARGISNULL(5)
+								   ? declared->on_incomplete
+								   : required_word(fcinfo, 5, "on_incomplete", POLICIES);
+	arguments->on_stale = PG_ARGISNULL(6) ? declared->on_stale
+										  : required_word(fcinfo, 6, "on_stale", POLICIES);
+	arguments->populate = DatumGetBool(required(fcinfo, 7, "populate"));
+	/* a new query is a new definition */
+	if (PG_ARGISNULL(1) && PG_ARGISNULL(9))
+		arguments->settings = target->settings;
+	else
+		arguments->settings = settings_argument(PG_ARGISNULL(9), PG_GETARG_DATUM(9));
+	arguments->replace = true;
+}
+
+/* What the alteration means for the table. */
+static const char *
+name_alteration(const Transform *declared, const CreateArguments *arguments)
+{
+	if (declared_difference(declared, arguments, arguments->query_sql)[0] == '\0')
+		return "nothing";
+	if (strcmp(name_list(declared->key), name_list(arguments->key)) != 0)
+		return "rebuild";
+	if (!OidIsValid(declared->target->relid) ||
+		table_difference(declared->target->relid, arguments->shape->columns) == NULL)
+		return "compatible";
+	return table_only_adds(declared->target->relid, arguments->shape->columns) ? "add columns"
+																			   : "rebuild";
+}
+
+/* alter_transform(target, ...): returns what it did, or with dry_run would do. */
+static Datum
+depipe_alter_transform_checked(PG_FUNCTION_ARGS)
+{
+	CreateArguments arguments = {0};
+	Transform *declared;
+	const char *alteration;
+	bool dry_run;
+
+	declared = transform_get(target_find(required_text(fcinfo, 0, "target"), false)->id);
+	transform_check_owner(declared->target);
+	read_alterations(fcinfo, declared, &arguments);
+	dry_run = DatumGetBool(required(fcinfo, 8, "dry_run"));
+	analyse_declaration(&arguments, PG_ARGISNULL(1) ? declared->target->owner : InvalidOid);
+	/* what was written stays as it was written */
+	if (PG_ARGISNULL(1))
+		arguments.query = declared->query_text;
+	alteration = name_alteration(declared, &arguments);
+	if (!dry_run && strcmp(alteration, "nothing") != 0)
+		(void) declare(&arguments, declared->target);
+	PG_RETURN_TEXT_P(cstring_to_text(alteration));
+}
+
+/* ---- drop_transform ---- */
+
+static Datum
+depipe_drop_transform_checked(PG_FUNCTION_ARGS)
+{
+	Target *target = target_find(required_text(fcinfo, 0, "target"), false);
+	bool drop_table = DatumGetBool(required(fcinfo, 1, "drop_table"));
+	List *readers;
+
+	(void) transform_get(target->id);
+	transform_check_owner(target);
+	readers = dag_readers(target->id);
+	if (readers != NIL && drop_table)
+		ereport(ERROR,
+				(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
+				 errmsg("cannot drop table %s because transforms read it", target->display),
+				 errdetail("It is read by %s.", name_list(readers)),
+				 errhint("Drop these first, or keep the table.")));
+	if (readers != NIL)
+		ereport(NOTICE,
+				(errmsg("transforms go on reading %s as an ordinary table", target->display),
+				 errdetail("It is read by %s.", name_list(readers))));
+	if (OidIsValid(target->relid))
+		table_drop_guard(target);
+	event_record(target->id, "transform", "dropped", NULL);
+	transform_delete(target->id);
+	if (OidIsValid(target->relid) && !drop_table && target_has_constraints(target->id))
+	{
+		target_set_kind(target, TARGET_TABLE);
+		target_set_settings(target, NIL);
+	}
+	else
+		target_delete(target->id);
+	if (OidIsValid(target->relid) && drop_table)
+		table_drop(target);
+	PG_RETURN_VOID();
+}

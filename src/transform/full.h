@@ -1,0 +1,19 @@
+/*-------------------------------------------------------------------------
+ *
+ * full.h
+ *		Strategy "full": everything that the query returns, after emptying the
+ *		target.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DEPIPE_FULL_H
+#define DEPIPE_FULL_H
+
+#include "transform/strategy.h"
+
+extern const Strategy strategy_full;
+
+/* Its offer, for strategies that are possible only where it is not needed. */
+extern void full_offer(const StrategyContext *context, StrategyOffer *offer);
+
+#endif /* DEPIPE_FULL_H */

@@ -1,0 +1,16 @@
+/*-------------------------------------------------------------------------
+ *
+ * full_diff.h
+ *		Strategy "full_diff": the query is evaluated once, and only the
+ *		differences to the target are written.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DEPIPE_FULL_DIFF_H
+#define DEPIPE_FULL_DIFF_H
+
+#include "transform/strategy.h"
+
+extern const Strategy strategy_full_diff;
+
+#endif /* DEPIPE_FULL_DIFF_H */

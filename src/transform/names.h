@@ -1,0 +1,18 @@
+/*-------------------------------------------------------------------------
+ *
+ * names.h
+ *		Tables that are renamed, dropped and come back.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DEPIPE_NAMES_H
+#define DEPIPE_NAMES_H
+
+#include "depipe.h"
+
+struct ReassignOwnedStmt;
+
+/* After REASSIGN OWNED: definitions whose table is missing follow their owner's tables. */
+extern void names_follow_reassign(struct ReassignOwnedStmt *statement);
+
+#endif /* DEPIPE_NAMES_H */
