@@ -302,6 +302,8 @@ is_deeply([ sort @{ $meta->{x_documents} || [] } ], [ map { "doc/" . basename($_
 ok(-e "$root/$meta->{provides}{depipe}{docfile}", 'and the one to begin with');
 
 is(join("\n", unknown_messages()), '', 'messages that are explained exist');
+is(join(' ', grep { !-e "$root/src/$_" } slurp_file("$root/doc/internals.md") =~ m{`(?:src/)?((?:\w+/)?\w+\.[ch])`}g),
+	'', 'files of the internals exist');
 
 begin_page('');
 $warehouse->safe_psql('warehouse', 'CREATE EXTENSION depipe');
