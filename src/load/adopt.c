@@ -16,11 +16,14 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "load/session.h"
+#include "load/adopt.h"
 
 #include "catalog/pg_foreign_server.h"
+#include "catalog/instance.h"
 #include "core/arguments.h"
 #include "core/sqltext.h"
+#include "load/source.h"
+#include "load/streamlock.h"
 #include "miscadmin.h"
 
 CHECKED_FUNCTION(depipe_adopt);
@@ -104,7 +107,7 @@ begin_adoption(Adoption *adoption, const char *server_name)
 		ereport(
 			ERROR,
 			(errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("server \"%s\" has no loads", server_name)));
-	(void) session_lock(server_name, true);
+	(void) streamlock_take(server_name, true);
 	adoption->stream = stream_get(server_name);
 	adoption->instance = instance_get();
 	if (adoption->stream != NULL)

@@ -24,6 +24,7 @@
 #include "load/basis.h"
 
 #include "core/sqltext.h"
+#include "load/stream.h"
 #include "utils/memutils.h"
 
 #define FIRST_WITH_SCHEMAS 150000

@@ -42,13 +42,19 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "load/runs.h"
+#include "load/beside.h"
 
 #include "catalog/copies.h"
 #include "catalog/attempts.h"
 #include "core/guarded.h"
+#include "core/shmem.h"
 #include "core/transaction.h"
+#include "load/copy.h"
+#include "load/queue.h"
+#include "load/runs.h"
 #include "load/step.h"
+#include "load/stream.h"
+#include "load/streamlock.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "quality/references.h"
@@ -189,7 +195,7 @@ choose_tables(LoadSession *session)
 	ListCell *cell;
 
 	if (list_length(candidates) > 1)
-		queue_ask_sizes(session, candidates);
+		queue_ask_sizes(session->control, candidates);
 	foreach(cell, queue_groups(candidates))
 	{
 		List *group = lfirst(cell);
@@ -349,7 +355,7 @@ open_source(LoadSession *session, CopySource **source)
 			return error;
 		copies_set_reason(ids_of_tasks(session), opening.reason);
 		session_commit(session);
-		if (session->copier->must_end() || !any_wanted(session))
+		if (session->options->must_end() || !any_wanted(session))
 			return NULL;
 		session->slot_wait_ms = Min(session->slot_wait_ms * 2, LONGEST_WAIT_MS);
 	}
@@ -375,7 +381,7 @@ copy_tables(LoadSession *session, List *groups, CopySource **source)
 	{
 		copy_together(session, lfirst(cell), source);
 		session_commit(session);
-		if (*source == NULL || session->copier->must_end())
+		if (*source == NULL || session->options->must_end())
 			break;
 	}
 	return NULL;
@@ -450,7 +456,7 @@ read_to(LoadSession *session, XLogRecPtr position)
 	ErrorData *error = guarded_run(go_on_work, &reading);
 
 	session->at_stop = false;
-	while (error == NULL && !session->at_stop && any_live(session) && !session->copier->must_end())
+	while (error == NULL && !session->at_stop && any_live(session) && !session->options->must_end())
 	{
 		error = step_batch(session);
 		if (error == NULL)
@@ -481,10 +487,10 @@ catch_up(LoadSession *session)
 static bool
 take_stream(LoadSession *session)
 {
-	while (!session_lock_to_follow(session->server_name))
+	while (!streamlock_hold(session->server_name))
 	{
 		CHECK_FOR_INTERRUPTS();
-		if (session->copier->must_end())
+		if (session->options->must_end())
 			return false;
 		(void) WaitLatch(MyLatch,
 						 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
@@ -547,7 +553,7 @@ take_and_join(LoadSession *session)
 	if (take_stream(session))
 	{
 		error = join_stream(session);
-		session_unlock_to_follow(session->server_name);
+		streamlock_release(session->server_name);
 	}
 	if (asked)
 		(void) stream_ask(session->server_name, -1);
@@ -629,16 +635,16 @@ end_session(LoadSession *session)
 }
 
 bool
-load_copy_beside(const char *server, const LoadCopier *copier)
+load_copy_beside(const char *server, bool (*must_end)(void))
 {
-	LoadRefreshOptions options = {.commit = true, .quiet = true, .must_end = copier->must_end};
+	LoadRefreshOptions options = {.commit = true, .quiet = true, .must_end = must_end};
 	LoadSession *session = session_begin_empty(server, &options);
 	MemoryContext old = MemoryContextSwitchTo(session->context);
 	Preparing preparing = {.session = session};
 	ErrorData *error;
 	bool any;
 
-	session->copier = copier;
+	session->beside = true;
 	references_differ_in_time = true;
 	error = guarded_run(prepare_work, &preparing);
 	if (error != NULL)

@@ -21,7 +21,7 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "load/session.h"
+#include "load/copy.h"
 
 #include "commands/progress.h"
 #include "catalog/copies.h"
@@ -31,6 +31,8 @@
 #include "core/sqltext.h"
 #include "core/transaction.h"
 #include "executor/spi.h"
+#include "load/evolve.h"
+#include "load/queue.h"
 #include "load/rowreader.h"
 #include "miscadmin.h"
 #include "pgstat.h"
@@ -70,7 +72,7 @@ copy_lock_tag(int32 target_id)
 }
 
 bool
-load_copy_is_free(int32 target_id)
+copy_claim(int32 target_id)
 {
 	LOCKTAG tag = copy_lock_tag(target_id);
 
@@ -264,10 +266,10 @@ check_wanted(LoadSession *session, LoadTask *task, TimestampTz *looked_at)
 {
 	TimestampTz now = GetCurrentTimestamp();
 
-	if (session->copier == NULL || now - *looked_at < LOOK_EVERY)
+	if (!session->beside || now - *looked_at < LOOK_EVERY)
 		return;
 	*looked_at = now;
-	if (session->copier->must_end())
+	if (session->options->must_end())
 		session->unwanted = "its worker is to end";
 	else
 		session->unwanted = copy_unwanted(task->target->id);
@@ -542,7 +544,7 @@ read_table(Copy *copy)
 		error = guarded_run(fill_work, copy);
 		copy->in_middle = error != NULL;
 	}
-	if (error == NULL && session->copier != NULL)
+	if (error == NULL && session->beside)
 		session->unwanted = copy_unwanted(task->target->id);
 	if (session->unwanted != NULL)
 	{
@@ -606,10 +608,7 @@ finish_copy(Copy *copy)
 	task->run->error_sqlstate = session_keep(task, task->run->error_sqlstate);
 	task->run->error_message = session_keep(task, task->run->error_message);
 	task->run->error_hint = session_keep(task, task->run->error_hint);
-	load_set_state(task->load,
-				   session->copier != NULL ? LOAD_COPYING : LOAD_NEW,
-				   item->reason,
-				   NULL);
+	load_set_state(task->load, session->beside ? LOAD_COPYING : LOAD_NEW, item->reason, NULL);
 	if (item->status == PUBLISH_ERROR || item->status == PUBLISH_REJECTED)
 		session_failed(session, task, item->reason);
 }
@@ -680,7 +679,7 @@ claim(Copy *copy)
 {
 	LoadTask *task = copy->task;
 
-	if (copy->session->copier != NULL || load_copy_is_free(task->target->id))
+	if (copy->session->beside || copy_claim(task->target->id))
 		return true;
 	task->blocked = true;
 	task->stopped = true;
@@ -790,7 +789,7 @@ waiting_groups(LoadSession *session)
 		candidates = lappend(candidates, candidate);
 	}
 	if (list_length(candidates) > 1)
-		queue_ask_sizes(session, candidates);
+		queue_ask_sizes(session->control, candidates);
 	return queue_groups(candidates);
 }
 

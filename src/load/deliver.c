@@ -12,7 +12,7 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "load/session.h"
+#include "load/deliver.h"
 
 #include "catalog/kept_rows.h"
 #include "catalog/constraints.h"

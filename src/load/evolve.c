@@ -16,7 +16,7 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "load/session.h"
+#include "load/evolve.h"
 
 #include "access/table.h"
 #include "catalog/namespace.h"

@@ -25,15 +25,21 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "load/runs.h"
+#include "load/follow.h"
 
 #include "access/xlog.h"
 #include "catalog/attempts.h"
 #include "core/guarded.h"
 #include "core/transaction.h"
 #include "load/basis.h"
+#include "load/deliver.h"
+#include "load/load.h"
+#include "load/refresh.h"
+#include "load/runs.h"
 #include "load/source.h"
 #include "load/step.h"
+#include "load/stream.h"
+#include "load/streamlock.h"
 #include "load/witness.h"
 #include "pgstat.h"
 #include "utils/inval.h"
@@ -488,7 +494,7 @@ load_follow(List *targets, List *runs, const char *fingerprint, const LoadFollow
 	LoadSession *session;
 	LoadFollowEnd end;
 
-	if (!session_lock_to_follow(server))
+	if (!streamlock_hold(server))
 	{
 		/* no failure: it is lent, to verify for example */
 		runs_skip(runs, STREAM_IS_TAKEN, true);
@@ -503,10 +509,10 @@ load_follow(List *targets, List *runs, const char *fingerprint, const LoadFollow
 	InvalidateSystemCaches();
 	session = session_begin(server, &options);
 	MemoryContextSwitchTo(session->context);
-	session_attach(session, targets, runs);
+	refresh_attach(session, targets, runs);
 	end = catch_up_and_follow(session, fingerprint, follower);
 	MemoryContextSwitchTo(old);
 	session_end(session);
-	session_unlock_to_follow(server);
+	streamlock_release(server);
 	return end;
 }

@@ -21,6 +21,7 @@
 #include "core/message.h"
 #include "core/sqltext.h"
 #include "executor/spi.h"
+#include "load/evolve.h"
 #include "parser/parse_type.h"
 #include "utils/builtins.h"
 #include "utils/catcache.h"

@@ -26,9 +26,10 @@
 #include "core/sqltext.h"
 #include "executor/spi.h"
 #include "fmgr.h"
+#include "load/adopt.h"
 #include "load/projection.h"
-#include "load/session.h"
 #include "load/source.h"
+#include "load/streamlock.h"
 #include "publish/publish.h"
 #include "utils/jsonb.h"
 #include "utils/lsyscache.h"
@@ -104,7 +105,7 @@ forget_server_when_unused(const char *server_name)
 
 	if (loads_of_server(server_name) != NIL)
 		return;
-	(void) session_lock(server_name, true);
+	(void) streamlock_take(server_name, true);
 	stream = stream_get(server_name);
 	if (stream == NULL)
 		return;
@@ -445,6 +446,17 @@ depipe_create_load_checked(PG_FUNCTION_ARGS)
 
 /* ---- the others ---- */
 
+char *
+load_server(int32 target_id)
+{
+	Load *load = load_get(target_id);
+
+	if (load == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("target %d has no load", target_id)));
+	return load->server_name;
+}
+
 static Load *
 find_load(const char *name)
 {
@@ -494,7 +506,7 @@ depipe_drop_load_checked(PG_FUNCTION_ARGS)
 	check_load_owner(load);
 	/* before anything is locked that whoever reads the stream may wait for */
 	if (drop_table || list_length(loads_of_server(load->server_name)) == 1)
-		(void) session_lock(load->server_name, true);
+		(void) streamlock_take(load->server_name, true);
 	event_record(load->target->id, "load", "dropped", NULL);
 	load_delete(load->target->id);
 	park_discard(load->target->id);
@@ -630,7 +642,7 @@ depipe_detach_source_checked(PG_FUNCTION_ARGS)
 	server = source_server_find(NameStr(*PG_GETARG_NAME(0)));
 	if (!server_ownercheck_compat(server->serverid, GetUserId()))
 		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_FOREIGN_SERVER, server->servername);
-	(void) session_lock(server->servername, true);
+	(void) streamlock_take(server->servername, true);
 	stream = stream_get(server->servername);
 	loads_detach(server->servername);
 	if (stream == NULL)

@@ -21,6 +21,7 @@
  */
 #include "load/publication.h"
 
+#include "load/evolve.h"
 #include "load/projection.h"
 
 #define FIRST_WITH_LISTS 150000

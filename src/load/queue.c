@@ -13,7 +13,7 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "load/session.h"
+#include "load/queue.h"
 
 #include "catalog/copies.h"
 #include "core/sqltext.h"
@@ -54,14 +54,12 @@ sizes_sql(List *candidates, int first)
 }
 
 void
-queue_ask_sizes(LoadSession *session, List *candidates)
+queue_ask_sizes(Connection *connection, List *candidates)
 {
 	for (int first = 0; first < list_length(candidates); first += ASK_AT_ONCE)
 	{
-		SourceRows *rows = source_query(session->control,
-										2,
-										sizes_sql(candidates, first),
-										"ask how large tables are");
+		SourceRows *rows =
+			source_query(connection, 2, sizes_sql(candidates, first), "ask how large tables are");
 
 		for (int i = 0; i < rows->count; i++)
 		{

@@ -16,10 +16,15 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "load/runs.h"
+#include "load/refresh.h"
 
 #include "core/guarded.h"
+#include "core/shmem.h"
+#include "load/copy.h"
+#include "load/load.h"
+#include "load/runs.h"
 #include "load/step.h"
+#include "load/streamlock.h"
 #include "utils/memutils.h"
 
 /* ---- the run of a session ---- */
@@ -37,7 +42,7 @@ find_task(LoadSession *session, int32 target_id)
 
 /* The runs of the tasks that the caller asks for. */
 void
-session_attach(LoadSession *session, List *targets, List *runs)
+refresh_attach(LoadSession *session, List *targets, List *runs)
 {
 	ListCell *target;
 	ListCell *run;
@@ -97,14 +102,14 @@ load_refresh(List *targets, List *runs, const LoadRefreshOptions *options)
 	MemoryContext old = CurrentMemoryContext;
 	LoadSession *session;
 
-	if (!session_lock(server, options->wait))
+	if (!streamlock_take(server, options->wait))
 	{
 		runs_skip(runs, STREAM_IS_TAKEN, options->quiet);
 		return;
 	}
 	session = session_begin(server, options);
 	MemoryContextSwitchTo(session->context);
-	session_attach(session, targets, runs);
+	refresh_attach(session, targets, runs);
 	(void) step_catch_up(session);
 	runs_finish(session);
 	MemoryContextSwitchTo(old);
@@ -115,7 +120,7 @@ load_refresh(List *targets, List *runs, const LoadRefreshOptions *options)
 bool
 load_stream_is_free(const char *server)
 {
-	return session_lock(server, false);
+	return streamlock_take(server, false);
 }
 
 XLogRecPtr
@@ -126,17 +131,6 @@ load_source_position(const char *server)
 
 	connection_close(connection);
 	return position;
-}
-
-char *
-load_server(int32 target_id)
-{
-	Load *load = load_get(target_id);
-
-	if (load == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("target %d has no load", target_id)));
-	return load->server_name;
 }
 
 /* ---- for verify ---- */
@@ -244,7 +238,7 @@ load_read_source(Target *target, Tuplestorestate **rows, TupleDesc *desc, uint64
 
 	run_check_enabled();
 	/* a worker that follows the stream lends it */
-	if (!session_lock(server, stream_ask(server, 0)))
+	if (!streamlock_take(server, stream_ask(server, 0)))
 	{
 		*reason = pstrdup(STREAM_IS_TAKEN);
 		return false;

@@ -21,7 +21,6 @@
 
 #include "access/xact.h"
 #include "access/xlog.h"
-#include "common/hashfn.h"
 #include "catalog/attempts.h"
 #include "core/guarded.h"
 #include "core/message.h"
@@ -29,19 +28,19 @@
 #include "core/settings.h"
 #include "core/sqltext.h"
 #include "core/transaction.h"
+#include "load/adopt.h"
 #include "load/basis.h"
+#include "load/evolve.h"
 #include "load/projection.h"
 #include "load/publication.h"
 #include "load/rowreader.h"
+#include "load/stream.h"
+#include "load/streamlock.h"
 #include "load/witness.h"
-#include "storage/lock.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/portal.h"
-
-/* fourth field of the advisory lock: server functions use 1 and 2 */
-#define STREAM_LOCK_SPACE 0x6470
 
 #define LOCK_TIMEOUT_MS 3000
 
@@ -157,54 +156,6 @@ session_end(LoadSession *session)
 	MemoryContextDelete(session->context);
 }
 
-/* Class, key and space of the advisory lock of a stream. */
-static LOCKTAG
-stream_lock_tag(const char *server_name)
-{
-	LOCKTAG tag;
-
-	SET_LOCKTAG_ADVISORY(
-		tag,
-		MyDatabaseId,
-		stream_class(),
-		DatumGetUInt32(hash_any((const unsigned char *) server_name, strlen(server_name))),
-		STREAM_LOCK_SPACE);
-	return tag;
-}
-
-
-bool
-session_lock(const char *server_name, bool wait)
-{
-	LOCKTAG tag = stream_lock_tag(server_name);
-	bool asked;
-
-	if (LockAcquire(&tag, ExclusiveLock, false, true) != LOCKACQUIRE_NOT_AVAIL)
-		return true;
-	asked = wait && stream_ask(server_name, 1);
-	if (wait)
-		(void) LockAcquire(&tag, ExclusiveLock, false, false);
-	if (asked)
-		(void) stream_ask(server_name, -1);
-	return wait;
-}
-
-bool
-session_lock_to_follow(const char *server_name)
-{
-	LOCKTAG tag = stream_lock_tag(server_name);
-
-	return LockAcquire(&tag, ExclusiveLock, true, true) != LOCKACQUIRE_NOT_AVAIL;
-}
-
-void
-session_unlock_to_follow(const char *server_name)
-{
-	LOCKTAG tag = stream_lock_tag(server_name);
-
-	(void) LockRelease(&tag, ExclusiveLock, true);
-}
-
 bool
 session_has_stream(const LoadSession *session)
 {
@@ -252,7 +203,7 @@ void
 session_commit(LoadSession *session)
 {
 	transaction_commit();
-	if (session->copier == NULL && !session_lock(session->server_name, false))
+	if (!session->beside && !streamlock_take(session->server_name, false))
 		session->overtaken = true;
 }
 

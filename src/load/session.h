@@ -16,7 +16,6 @@
 #include "catalog/runs.h"
 #include "catalog/instance.h"
 #include "load/connection.h"
-#include "load/load.h"
 #include "load/projection.h"
 #include "load/source.h"
 #include "storage/lock.h"
@@ -24,6 +23,22 @@
 /* Transactions of the source are waited for so long before they are looked at; then longer. */
 #define FIRST_WAIT_MS 1000
 #define LONGEST_WAIT_MS (10 * 60 * 1000)
+
+/* How a run of the loads of a server behaves. */
+typedef struct LoadRefreshOptions
+{
+	bool commit; /* a procedure in non-atomic context: commit each batch, confirm after it */
+	bool wait;   /* wait for another run that holds the stream, else 'skipped' */
+	/*
+	 * A run that has no row yet gets one only when something happens to its
+	 * load; otherwise it ends as RUN_NOTHING, and nothing is written.
+	 */
+	bool quiet;
+	TimestampTz deadline;   /* with commit: read no further batch after it; 0: none */
+	bool *server_failed;    /* NULL, or set when the source could not be read at all */
+	bool copied_beside;     /* new tables are left to load_copy_beside() */
+	bool (*must_end)(void); /* NULL, or asked between batches: read no further one */
+} LoadRefreshOptions;
 
 /* One load of the server in this run. */
 typedef struct LoadTask
@@ -109,11 +124,10 @@ typedef struct LoadSession
 	struct RowReader *reader;    /* what is being read, to name the column in it */
 	const char *reading;         /* column that was read when the batch failed; in turn */
 	struct StreamState *state;
-	/* of a session that copies beside the stream: it has a slot of its own, but no lock */
-	const LoadCopier *copier; /* NULL: another session */
-	bool making_slot;         /* of the stream: that is what failed */
-	int slot_wait_ms;         /* for transactions of the source; 0: as long as it takes */
-	char *unwanted;           /* why the copy was given up */
+	bool beside;      /* it copies beside the stream: it has a slot of its own, but no lock */
+	bool making_slot; /* of the stream: that is what failed */
+	int slot_wait_ms; /* for transactions of the source; 0: as long as it takes */
+	char *unwanted;   /* why the copy was given up */
 } LoadSession;
 
 /* Hold the task while it cannot be run as its owner; texts go into the context. */
@@ -138,19 +152,6 @@ extern char *session_prepare_beside(LoadSession *session);
 
 /* Sets the task's problem to why it cannot be loaded, when its source has been described. */
 extern void session_find_problem(LoadTask *task);
-
-/* Which of the tasks are asked for, with their runs (in the same order). */
-extern void session_attach(LoadSession *session, List *targets, List *runs);
-
-/*
- * Only one run at a time reads a stream: false when another one does and we
- * are not to wait.  Held until the transaction ends.
- */
-extern bool session_lock(const char *server_name, bool wait);
-
-/* The same, held by the process over its transactions, for one that follows. */
-extern bool session_lock_to_follow(const char *server_name);
-extern void session_unlock_to_follow(const char *server_name);
 
 /*
  * Is each source table whose changes are awaited still there, published, and
@@ -218,178 +219,5 @@ extern char *session_resync_hint(const LoadTask *task);
  * transaction that has written, the source would wait for us for ever.
  */
 extern void session_check_slot_possible(const LoadSession *session);
-
-/* ---- adopt.c ---- */
-
-/* What the state of a load without a slot of its own says when it has no reason. */
-#define DETACHED_REASON "restored from a dump or detached by hand: it has no slot of its own"
-
-/* "SELECT depipe.adopt('shop');" */
-extern char *adopt_hint(const char *server_name);
-
-/* Raise 55000 with that hint when a load is detached, or its stream another database's. */
-extern void adopt_check_attached(const Load *load);
-
-/* Is the stream this database's own?  What is another's is never removed at the source. */
-extern bool adopt_owns_stream(const Stream *stream);
-
-/* ---- copy.c ---- */
-
-/*
- * Copy all tables that are new, small ones first; needs no xid when the source
- * is this cluster.  In a procedure each is committed.
- */
-extern void copy_new_tables(LoadSession *session);
-
-/* Mark them, for those who copy beside the stream. */
-extern void copy_mark_tables(LoadSession *session);
-
-/*
- * All rows of a task's table as of a consistent point of the source, through a
- * connection that has it; rows are of delta's columns.
- */
-typedef struct CopySource
-{
-	Connection *connection;
-	char *name;          /* of its slot */
-	XLogRecPtr position; /* transactions that committed before are seen */
-	TimestampTz opened_at;
-} CopySource;
-
-/* Who copies a table holds this lock: nobody else does then. */
-extern LOCKTAG copy_lock_tag(int32 target_id);
-
-/* Raises 55P03 when a transaction of the source has been waited for too long. */
-extern CopySource *copy_source_open(LoadSession *session);
-
-/*
- * Copy and publish these tasks in this transaction, from one snapshot, which is
- * made when source is NULL.  After an error in its middle the source is closed.
- */
-extern void copy_together(LoadSession *session, List *tasks, CopySource **source);
-
-/* The transaction of the source that is waited for, as a reason. */
-extern char *copy_waits_for(LoadSession *session);
-extern void copy_source_close(CopySource *source);
-/* Into delta as new images, or (NULL) into rows; returns how many. */
-extern uint64 copy_rows(LoadSession *session, LoadTask *task, CopySource *source, TupleDesc columns,
-						Delta *delta, Tuplestorestate *rows);
-
-/* ---- queue.c ---- */
-
-/* A table that waits to be copied. */
-typedef struct CopyCandidate
-{
-	int32 target_id;
-	LoadTask *task; /* NULL: none yet */
-	Oid relid;      /* of the target; InvalidOid: not made yet */
-	char *source_schema;
-	char *source_table;
-	int failures; /* in a row */
-	bool due;     /* not waiting after a failure; beside the stream only */
-	int64 size;   /* at the source, in bytes */
-} CopyCandidate;
-
-/* Fill in the sizes, by the control connection. */
-extern void queue_ask_sizes(LoadSession *session, List *candidates);
-
-/* Lists of candidates that are to be copied together, the smallest first. */
-extern List *queue_groups(List *candidates);
-
-/* ---- stream.c ---- */
-
-/* Stream from a slot that the connection itself has made, and (again) up to session->stop. */
-extern void stream_start_own(LoadSession *session, Connection *connection);
-extern void stream_go_on(LoadSession *session);
-
-/*
- * Read whole source transactions into the tasks' deltas until the batch is
- * full or the stop is reached.  Returns true at the stop.
- */
-extern bool stream_read_batch(LoadSession *session);
-extern void stream_start(LoadSession *session);
-extern void stream_stop(LoadSession *session);
-
-/* From now on the stream has no stop; the last batch has reached the one that it had. */
-extern void stream_follow(LoadSession *session);
-
-/* Is there, or may there be, something to read without waiting? */
-extern bool stream_has_input(const LoadSession *session);
-
-/* Wait for something to read, for the latch, or for so long (-1: no limit). */
-extern void stream_wait(LoadSession *session, bool input, long timeout_ms);
-
-/* Ask the source for a sign of life: a keepalive with its position. */
-extern void stream_ping(LoadSession *session);
-
-/* When something came last. */
-extern TimestampTz stream_heard_at(const LoadSession *session);
-
-/* Tell the source that everything before this position is durable here. */
-extern void stream_confirm(LoadSession *session, XLogRecPtr position);
-
-/* The command that starts a stream behind this position. */
-extern char *stream_start_command(LoadSession *session, XLogRecPtr position, bool binary);
-
-/* The last transaction that came; its lsn is 0 when none has. */
-extern const SourceCommit *stream_last_commit(LoadSession *session);
-
-/* Why a table that has no key here cannot follow a source without full images. */
-#define IDENTITY_LOST                                                \
-	"the source does not send whole old rows of the table any more," \
-	" and the load has no key"
-
-/* Where the batch ends, and the commit time of its last transaction (0: none). */
-extern XLogRecPtr stream_batch_end(LoadSession *session, TimestampTz *commit_time);
-
-/* ---- deliver.c ---- */
-
-/* Publish or park what the tasks' deltas hold. */
-extern void deliver(LoadSession *session);
-
-/* Publish what waits for tables to which the stream brought nothing. */
-extern void deliver_waiting(LoadSession *session);
-
-/* The delta that takes a task's changes, made when needed. */
-extern Delta *deliver_delta(LoadSession *session, LoadTask *task);
-
-/* ---- evolve.c ---- */
-
-/* The columns of a load that streams: those recorded, as far as the target has them. */
-extern void evolve_take_recorded(LoadSession *session, LoadTask *task);
-extern List *evolve_recorded_names(const Load *load);
-
-/* A column of the load that the source has dropped and made again; NULL: none. */
-extern char *evolve_replaced_column(const LoadTask *task);
-
-/*
- * Length, precision, scale, or type of a column of the load are others than
- * recorded, as a sentence; NULL: none.  The first three are in no message.
- */
-extern char *evolve_retyped_column(LoadTask *task);
-
-/* What to do about columns that differ, then "SELECT depipe.resync(...);" */
-extern char *evolve_hint(const LoadTask *task);
-
-/* Is there a type of this name (as the source writes it) here? */
-extern bool evolve_type_exists(const char *type_name);
-
-/* Make the target of a load, or add what it lacks. */
-extern void evolve_prepare_target(LoadSession *session, LoadTask *task);
-
-/* Raise 42804 when a column of it would round or cut what the source sends. */
-extern void evolve_check_types(LoadTask *task);
-
-/* Raises 42804 when the target takes keys for equal that the source tells apart. */
-extern void evolve_check_key(LoadTask *task);
-
-/*
- * The source sends a table in another layout than was recorded: add columns,
- * or stop the task.  Called between deliveries.
- */
-extern void evolve_follow(LoadSession *session, LoadTask *task, List *names, List *types);
-
-/* Does the layout differ from the recorded one in what the load takes? */
-extern bool evolve_differs(LoadTask *task, List *names, List *types);
 
 #endif /* DEPIPE_LOAD_SESSION_H */

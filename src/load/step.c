@@ -11,17 +11,20 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "load/runs.h"
+#include "load/step.h"
 
 #include "access/xlog.h"
 #include "core/guarded.h"
 #include "core/transaction.h"
 #include "load/basis.h"
+#include "load/copy.h"
+#include "load/deliver.h"
 #include "load/labels.h"
-#include "load/step.h"
+#include "load/rowreader.h"
+#include "load/runs.h"
+#include "load/stream.h"
 #include "load/witness.h"
 #include "utils/memutils.h"
-#include "load/rowreader.h"
 
 /* An idle stream is recorded only when it has moved so far, or so long ago. */
 #define IDLE_ADVANCE (8 * 1024 * 1024)
@@ -204,7 +207,7 @@ record_progress(LoadSession *session, bool changed)
 
 	if (end <= session->stream->applied_lsn)
 		return;
-	if (session->copier != NULL)
+	if (session->beside)
 	{
 		/* the slot is its own: what is written is the position of the tables */
 		session->stream->applied_lsn = end;
@@ -401,7 +404,7 @@ try_batch(LoadSession *session)
 		forget_batch(session, without_run);
 		if (blamed == NULL)
 			return error;
-		if (session->copier != NULL)
+		if (session->beside)
 		{
 			ErrorData *labels = NULL;
 

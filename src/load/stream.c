@@ -27,7 +27,7 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "load/session.h"
+#include "load/stream.h"
 
 #include "access/xlog.h"
 #include "core/identity.h"
@@ -35,6 +35,8 @@
 #include "core/transaction.h"
 #include "lib/stringinfo.h"
 #include "libpq/pqformat.h"
+#include "load/deliver.h"
+#include "load/evolve.h"
 #include "load/rowreader.h"
 #include "replication/logicalproto.h"
 #include "replication/message.h"
@@ -974,7 +976,7 @@ next_message(LoadSession *session, char **buffer)
 		state->run_length = 0;
 		length = source_receive(session->streaming,
 								buffer,
-								session->copier != NULL ? JOIN_WAIT_MS : WAIT_MS);
+								session->beside ? JOIN_WAIT_MS : WAIT_MS);
 	}
 	state->run_length++;
 	return length;

@@ -28,6 +28,7 @@
 #include "load/witness.h"
 
 #include "libpq/pqformat.h"
+#include "load/stream.h"
 #include "replication/logicalproto.h"
 #include "utils/timestamp.h"
 

@@ -25,7 +25,7 @@
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "funcapi.h"
-#include "load/load.h"
+#include "load/refresh.h"
 #include "miscadmin.h"
 #include "quality/breaker.h"
 #include "storage/lmgr.h"

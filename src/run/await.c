@@ -18,7 +18,8 @@
 #include "catalog/loads.h"
 #include "core/guarded.h"
 #include "core/transaction.h"
-#include "load/load.h"
+#include "load/copy.h"
+#include "load/refresh.h"
 #include "storage/lmgr.h"
 #include "utils/rel.h"
 #include "core/shmem.h"
@@ -256,7 +257,7 @@ may_go_on(const char *server, const Run *run)
 	StreamPosition position;
 
 	if (strcmp(run->reason, COPIED_ELSEWHERE) == 0)
-		return !load_waits_for_copy(run->target->id) || load_copy_is_free(run->target->id);
+		return !load_waits_for_copy(run->target->id) || copy_claim(run->target->id);
 	return stream_position(server, &position) || load_stream_is_free(server);
 }
 

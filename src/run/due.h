@@ -9,7 +9,7 @@
 #define DEPIPE_DUE_H
 
 #include "depipe.h"
-#include "load/load.h"
+#include "load/follow.h"
 #include "nodes/pg_list.h"
 #include "utils/timestamp.h"
 

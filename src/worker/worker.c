@@ -26,7 +26,7 @@
 #include "catalog/attempts.h"
 #include "core/guarded.h"
 #include "core/transaction.h"
-#include "load/load.h"
+#include "load/beside.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
@@ -298,8 +298,6 @@ depipe_stream_worker_main(Datum argument)
 
 /* ---- copy worker ---- */
 
-static const LoadCopier copier = {is_switched_off, have_changed};
-
 /* One snapshot of the source after the other, as long as tables wait. */
 void
 depipe_copy_worker_main(Datum argument)
@@ -316,7 +314,7 @@ depipe_copy_worker_main(Datum argument)
 
 		CHECK_FOR_INTERRUPTS();
 		worker_transaction_begin();
-		more = worker_may_work(&reason) && load_copy_beside(NameStr(id.server), &copier);
+		more = worker_may_work(&reason) && load_copy_beside(NameStr(id.server), is_switched_off);
 		worker_transaction_end();
 	}
 	proc_exit(0);

@@ -1,0 +1,24 @@
+/*-------------------------------------------------------------------------
+ *
+ * streamlock.h
+ *		The lock that a reader of a stream holds.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DEPIPE_LOAD_STREAMLOCK_H
+#define DEPIPE_LOAD_STREAMLOCK_H
+
+#include "depipe.h"
+
+/*
+ * Only one run at a time reads the stream of a server.  Returns false when
+ * another one does, unless it is waited for; a process that follows the stream
+ * is asked to lend it then.  Held until the transaction ends.
+ */
+extern bool streamlock_take(const char *server_name, bool wait);
+
+/* The same without a wait, held by the process over its transactions until released. */
+extern bool streamlock_hold(const char *server_name);
+extern void streamlock_release(const char *server_name);
+
+#endif /* DEPIPE_LOAD_STREAMLOCK_H */
