@@ -4,8 +4,9 @@
 #
 # prints the upgrade script: the third file, which is written by hand, with the generated statements
 # in place of its line "-- @changes@". Generated are: what is new; functions and event triggers that
-# have changed, dropped and made again, as are all views; functions that are gone, dropped; comments
-# and grants. Everything else about tables, types and what cannot be dropped is written by hand:
+# have changed, dropped and made again, as are all views; functions that are gone, dropped; columns
+# that a table has got; comments and grants. Everything else about tables, types and what cannot be
+# dropped is written by hand:
 # test/t/033_upgrade.pl compares the result with a new installation and says what is missing.
 #
 # A statement ends with a semicolon at the end of a line, outside of quotes and $$ bodies. A function
@@ -65,13 +66,42 @@ function emit(text)
 	changes = changes text "\n\n"
 }
 
+# Columns stand each on a line of its own, "\tname type ...,".
+function column_name(line)
+{
+	if (line !~ /^\t[a-z_]+ / || line ~ /^\tCONSTRAINT /)
+		return ""
+	sub(/^\t/, "", line)
+	sub(/ .*/, "", line)
+	return line
+}
+
+# Columns of a table of both versions that the new one has and the old one has not.
+function added_columns(text, before,    lines, n, i, name, has, definition)
+{
+	n = split(before, lines, "\n")
+	for (i = 1; i <= n; i++)
+		has[column_name(lines[i])] = 1
+	n = split(text, lines, "\n")
+	for (i = 1; i <= n; i++)
+	{
+		name = column_name(lines[i])
+		if (name == "" || (name in has))
+			continue
+		definition = lines[i]
+		sub(/^\t/, "", definition)
+		sub(/,$/, "", definition)
+		emit("ALTER" substr(head(text), 7) " ADD COLUMN " definition ";")
+	}
+}
+
 function statement(text,    object)
 {
 	object = commented(text)
 	if (which == 1)
 	{
 		old[text] = 1
-		old_head[head(text)] = 1
+		old_head[head(text)] = text
 		if (object != "")
 		{
 			old_objects[++n_old] = object
@@ -101,6 +131,8 @@ function statement(text,    object)
 		emit(object ";")
 		emit(text)
 	}
+	else if (text ~ /^CREATE TABLE / && (head(text) in old_head))
+		added_columns(text, old_head[head(text)])
 	else if (text !~ /^CREATE / || !(head(text) in old_head))
 		emit(text)
 }
