@@ -1295,6 +1295,27 @@ AS 'MODULE_PATHNAME', 'depipe_stream_workers';
 COMMENT ON FUNCTION depipe.stream_workers() IS
 'workers of this database that keep the stream of a server open, and their positions';
 
+-- What is recorded of a load by itself; pauses, owners and missing tables come on top.
+CREATE VIEW depipe.load_now AS
+SELECT l.target_id,
+	CASE WHEN z.server_name IS NOT NULL THEN 'detached' ELSE COALESCE(s.state, 'detached') END AS state,
+	CASE WHEN z.server_name IS NOT NULL THEN z.reason
+		WHEN s.target_id IS NULL THEN 'restored from a dump or detached by hand: it has no slot of its own'
+		ELSE s.reason END AS reason
+FROM depipe.load l
+LEFT JOIN depipe.load_state s USING (target_id)
+LEFT JOIN depipe.foreign_streams() z ON z.server_name OPERATOR(pg_catalog.=) l.server_name;
+COMMENT ON VIEW depipe.load_now IS 'the state of each load by itself, and its reason';
+
+-- What an operator has set ends at its time, whether or not somebody has noted that.
+CREATE VIEW depipe.breaker_now AS
+SELECT b.target_id,
+	CASE WHEN b.state OPERATOR(pg_catalog.=) ANY (ARRAY['forced_open', 'disabled'])
+		AND b.until OPERATOR(pg_catalog.<=) pg_catalog.clock_timestamp() THEN 'half_open'
+		ELSE b.state END AS state
+FROM depipe.breaker_state b;
+COMMENT ON VIEW depipe.breaker_now IS 'the state of each breaker that has one, at this moment';
+
 -- What an idle stream does not write: the time through which its loads are complete, unless held.
 CREATE VIEW depipe.live_load AS
 SELECT l.target_id, w.as_of, w.applied_lsn, w.source_lsn
@@ -1415,9 +1436,7 @@ GRANT SELECT ON depipe.constraints TO PUBLIC;
 
 CREATE VIEW depipe.breakers WITH (security_barrier) AS
 SELECT pg_catalog.format('%I.%I', t.schema_name, t.table_name) AS target,
-	CASE WHEN b.state OPERATOR(pg_catalog.=) ANY (ARRAY['forced_open', 'disabled'])
-		AND b.until OPERATOR(pg_catalog.<=) pg_catalog.now() THEN 'half_open'
-		ELSE COALESCE(b.state, 'closed') END AS state,
+	COALESCE(e.state, 'closed') AS state,
 	depipe.reason_for_reader(t.owner, b.reason) AS reason, b.since, b.until, b.retry_at, b.set_by,
 	COALESCE(s.mode, 'normal') AS mode,
 	COALESCE(s.on_open, 'serve_last_good') AS on_open,
@@ -1431,6 +1450,7 @@ SELECT pg_catalog.format('%I.%I', t.schema_name, t.table_name) AS target,
 FROM depipe.target t
 LEFT JOIN depipe.target_state p USING (target_id)
 LEFT JOIN depipe.breaker_state b USING (target_id)
+LEFT JOIN depipe.breaker_now e USING (target_id)
 LEFT JOIN depipe.breaker_setting s USING (target_id)
 WHERE depipe.may_see(t.schema_name, t.table_name, t.owner);
 COMMENT ON VIEW depipe.breakers IS 'the breaker of each target: state, reason and settings';
@@ -1491,20 +1511,18 @@ GRANT SELECT ON depipe.incidents TO PUBLIC;
 CREATE VIEW depipe.loads WITH (security_barrier) AS
 SELECT pg_catalog.format('%I.%I', t.schema_name, t.table_name) AS target,
 	CASE WHEN o.problem IS NOT NULL THEN 'ownerless'
-		WHEN s.target_id IS NULL OR z.server_name IS NOT NULL THEN 'detached'
+		WHEN x.state OPERATOR(pg_catalog.=) 'detached' THEN x.state
 		WHEN p.paused AND (p.paused_until IS NULL OR p.paused_until OPERATOR(pg_catalog.>) pg_catalog.now())
 			THEN 'paused'
-		WHEN c.oid IS NULL AND s.state IN ('streaming', 'needs_resync') THEN 'missing'
-		WHEN p.parked OPERATOR(pg_catalog.>) 0 AND s.state OPERATOR(pg_catalog.=) 'streaming' THEN 'parked'
-		ELSE s.state END AS state,
+		WHEN c.oid IS NULL AND x.state IN ('streaming', 'needs_resync') THEN 'missing'
+		WHEN p.parked OPERATOR(pg_catalog.>) 0 AND x.state OPERATOR(pg_catalog.=) 'streaming' THEN 'parked'
+		ELSE x.state END AS state,
 	CASE WHEN o.problem IS NOT NULL THEN depipe.reason_for_reader(t.owner, o.problem)
-		WHEN z.server_name IS NOT NULL THEN z.reason
-		WHEN s.target_id IS NULL
-			THEN 'restored from a dump or detached by hand: it has no slot of its own'
+		WHEN x.state OPERATOR(pg_catalog.=) 'detached' THEN x.reason
 		WHEN p.paused AND (p.paused_until IS NULL OR p.paused_until OPERATOR(pg_catalog.>) pg_catalog.now())
 			THEN p.pause_reason
-		ELSE depipe.reason_for_reader(t.owner, s.reason) END AS reason,
-	CASE WHEN s.target_id IS NULL OR z.server_name IS NOT NULL
+		ELSE depipe.reason_for_reader(t.owner, x.reason) END AS reason,
+	CASE WHEN x.state OPERATOR(pg_catalog.=) 'detached'
 			THEN pg_catalog.format('SELECT depipe.adopt(%L);', l.server_name)
 		WHEN depipe.may_inspect(t.owner) THEN s.hint END AS hint,
 	s.since, GREATEST(p.data_as_of, v.as_of) AS data_as_of, l.server_name AS server,
@@ -1517,10 +1535,10 @@ SELECT pg_catalog.format('%I.%I', t.schema_name, t.table_name) AS target,
 	COALESCE(p.parked, 0) AS parked, t.owner, t.settings
 FROM depipe.target t
 JOIN depipe.load l USING (target_id)
+JOIN depipe.load_now x USING (target_id)
 LEFT JOIN depipe.load_state s USING (target_id)
 LEFT JOIN depipe.target_state p USING (target_id)
 LEFT JOIN depipe.live_load v USING (target_id)
-LEFT JOIN depipe.foreign_streams() z ON z.server_name OPERATOR(pg_catalog.=) l.server_name
 LEFT JOIN depipe.copies() w USING (target_id)
 LEFT JOIN pg_catalog.pg_namespace n ON n.nspname OPERATOR(pg_catalog.=) t.schema_name
 LEFT JOIN pg_catalog.pg_class c ON c.relnamespace OPERATOR(pg_catalog.=) n.oid

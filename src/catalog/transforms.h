@@ -116,28 +116,20 @@ extern void transform_forget_quarantine(int32 target_id, int64 run_id);
 	"SELECT t.target_id, t.schema_name, t.table_name, t.kind, t.owner::oid,"         \
 	" s.paused AND (s.paused_until IS NULL OR s.paused_until OPERATOR(pg_catalog.>)" \
 	" pg_catalog.clock_timestamp()), s.pause_reason, f.state, f.populated,"          \
-	" CASE WHEN t.kind OPERATOR(pg_catalog.<>) 'l' THEN f.reason"                    \
-	" WHEN z.reason IS NOT NULL THEN z.reason WHEN l.state IS NULL"                  \
-	" THEN 'restored from a dump or detached by hand: it has no slot of its own'"    \
-	" ELSE l.reason END,"                                                            \
-	" CASE WHEN t.kind OPERATOR(pg_catalog.=) 'l' THEN CASE WHEN z.reason IS NULL"   \
-	" THEN COALESCE(l.state, 'detached') ELSE 'detached' END END,"                   \
+	" CASE WHEN t.kind OPERATOR(pg_catalog.=) 'l' THEN x.reason ELSE f.reason END,"  \
+	" x.state,"                                                                      \
 	" CASE WHEN e.state IN ('open', 'half_open', 'forced_open')"                     \
 	" AND COALESCE(g.mode, 'normal') OPERATOR(pg_catalog.=) 'normal'"                \
 	" THEN e.state END, b.reason, ld.server_name::text"
-#define NODE_TABLES                                                             \
-	" FROM depipe.target t LEFT JOIN depipe.target_state s USING (target_id)"   \
-	" LEFT JOIN depipe.transform_state f USING (target_id)"                     \
-	" LEFT JOIN depipe.load ld USING (target_id)"                               \
-	" LEFT JOIN depipe.load_state l USING (target_id)"                          \
-	" LEFT JOIN depipe.foreign_streams() z"                                     \
-	" ON z.server_name OPERATOR(pg_catalog.=) ld.server_name"                   \
-	" LEFT JOIN depipe.breaker_state b USING (target_id)"                       \
-	" LEFT JOIN depipe.breaker_setting g USING (target_id)"                     \
-	" LEFT JOIN LATERAL (SELECT CASE WHEN b.state IN ('forced_open',"           \
-	" 'disabled') AND b.until OPERATOR(pg_catalog.<=)"                          \
-	" pg_catalog.clock_timestamp() THEN 'half_open' ELSE b.state END) e(state)" \
-	" ON true"
+#define NODE_TABLES                                                           \
+	" FROM depipe.target t LEFT JOIN depipe.target_state s USING (target_id)" \
+	" LEFT JOIN depipe.transform_state f USING (target_id)"                   \
+	" LEFT JOIN depipe.load ld USING (target_id)"                             \
+	" LEFT JOIN depipe.load_state l USING (target_id)"                        \
+	" LEFT JOIN depipe.load_now x USING (target_id)"                          \
+	" LEFT JOIN depipe.breaker_state b USING (target_id)"                     \
+	" LEFT JOIN depipe.breaker_now e USING (target_id)"                       \
+	" LEFT JOIN depipe.breaker_setting g USING (target_id)"
 #define NODE_ORDER " ORDER BY t.schema_name, t.table_name"
 
 #define NODE_ID 1
