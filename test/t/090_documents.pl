@@ -29,7 +29,7 @@ use Test::More;
 
 my $root = abs_path("$FindBin::Bin/../..");
 my @pages = ("$root/README.md", sort glob("$root/doc/*.md"));
-my $corrected = "$ENV{TESTDATADIR}/documents";
+my $corrected = "$PostgreSQL::Test::Utils::tmp_check/documents";
 my $source = DepipeTest::start_node('source');
 my $warehouse = DepipeTest::start_node('warehouse');
 
