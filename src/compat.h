@@ -3,9 +3,9 @@
  * compat.h
  *		Differences between the server versions that depipe supports.
  *
- * This is the only file that may look at PG_VERSION_NUM.  Every other file
- * is written against the newest server and calls the *_compat macros below
- * where an older one differs.
+ * Only this file may test PG_VERSION_NUM. Every other file is written against
+ * the newest server and calls the *_compat macros below where an older one
+ * differs.
  *
  *-------------------------------------------------------------------------
  */
@@ -33,14 +33,20 @@
 #include "catalog/pg_foreign_server.h"
 #include "catalog/pg_namespace.h"
 
-/* 18 made this a function-like attribute before the type; 15 has it bare. */
+/*
+ * In 18 this attribute goes before the return type, like a keyword.  Earlier
+ * versions write it after the declarator.
+ */
 #if PG_VERSION_NUM < 180000
 #define PG_ATTRIBUTE_NORETURN_COMPAT pg_attribute_noreturn()
 #else
 #define PG_ATTRIBUTE_NORETURN_COMPAT pg_noreturn
 #endif
 
-/* Ownership and privilege checks were unified in 16. */
+/*
+ * PostgreSQL 16 replaced the ownership and privilege checks of each object
+ * class by general functions.
+ */
 #if PG_VERSION_NUM < 160000
 #define table_ownercheck_compat(relid, role) pg_class_ownercheck((relid), (role))
 #define schema_aclcheck_compat(nspid, role, mode) pg_namespace_aclcheck((nspid), (role), (mode))
@@ -59,7 +65,7 @@
 #define database_ownercheck_compat(dbid, role) object_ownercheck(DatabaseRelationId, (dbid), (role))
 #endif
 
-/* Soft errors came with 16: these raise on every version. */
+/* PostgreSQL 16 introduced soft errors.  These macros raise an error on every version. */
 #if PG_VERSION_NUM < 160000
 #define string_to_name_list_compat(string) stringToQualifiedNameList(string)
 #else
@@ -75,7 +81,7 @@
 #define type_string_to_name_compat(string) typeStringToTypeName((string), NULL)
 #endif
 
-/* may the role take on the other's identity (SET ROLE)? */
+/* May the role assume the other role's identity with SET ROLE? */
 #if PG_VERSION_NUM < 160000
 #define member_can_set_role_compat(member, role) is_member_of_role((member), (role))
 #else
@@ -83,8 +89,8 @@
 #endif
 
 /*
- * walrcv_connect: 15 knows nothing of must_use_password, 17 tells
- * replication and logical apart.
+ * walrcv_connect: 15 has no must_use_password argument, and 17 distinguishes
+ * physical replication from logical.
  */
 #if PG_VERSION_NUM < 160000
 #define walrcv_connect_compat(conninfo, must_use_password, appname, err) \
@@ -97,12 +103,12 @@
 	walrcv_connect((conninfo), true, true, (must_use_password), (appname), (err))
 #endif
 
-/* 16 and later refuse a connection without a password by themselves. */
+/* Since 16, walrcv_connect itself refuses a connection that needs no password. */
 #define WALRCV_CHECKS_PASSWORD (PG_VERSION_NUM >= 160000)
 
 /*
- * Write a small WAL record and flush it: everything that was committed before
- * is durable afterwards, also commits made with synchronous_commit off.
+ * Write a small WAL record and flush it.  This makes every earlier commit
+ * durable, including those made with synchronous_commit = off.
  */
 #if PG_VERSION_NUM < 170000
 #define log_logical_message_compat(prefix, message, size) \
@@ -112,14 +118,14 @@
 	LogLogicalMessage((prefix), (message), (size), false, false)
 #endif
 
-/* 18 can ask for a deferrable primary key, too. */
+/* In 18 a caller can ask for a deferrable primary key as well. */
 #if PG_VERSION_NUM < 180000
 #define RelationGetPrimaryKeyIndex_compat(rel) RelationGetPrimaryKeyIndex(rel)
 #else
 #define RelationGetPrimaryKeyIndex_compat(rel) RelationGetPrimaryKeyIndex((rel), false)
 #endif
 
-/* 18 can leave room in front of a minimal tuple. */
+/* In 18 a caller can reserve space in front of a minimal tuple. */
 #if PG_VERSION_NUM < 180000
 #define heap_form_minimal_tuple_compat(desc, values, nulls) \
 	heap_form_minimal_tuple((desc), (values), (nulls))
@@ -131,8 +137,8 @@
 #endif
 
 /*
- * 16 moved the privileges that a query needs out of its range table, and marks
- * columns that outer joins can make null.
+ * PostgreSQL 16 moved the privileges that a query needs out of its range table
+ * entries.  It also marks columns that an outer join can make null.
  */
 #if PG_VERSION_NUM < 160000
 #define flatten_join_alias_vars_compat(query, node) flatten_join_alias_vars((query), (node))
@@ -150,7 +156,10 @@
 #define rte_forget_privileges_compat(entry) ((entry)->perminfoindex = 0)
 #endif
 
-/* Since 18 what a query groups by is an entry of its range table, the last one. */
+/*
+ * Since 18 the grouping expressions of a query form a range table entry of
+ * their own, the last one.
+ */
 #if PG_VERSION_NUM < 180000
 #define query_flatten_groups_compat(query) ((void) (query))
 #else

@@ -1,10 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * depipe.c
- *		Loading the library.
+ *		Library initialization.
  *
- * The library works without shared_preload_libraries: every function loads it
- * on its first call.  Then there are no workers.
+ * The library also works without shared_preload_libraries: the first call of
+ * any of its functions loads it.  There are no background workers in that
+ * case.
  *
  *-------------------------------------------------------------------------
  */
@@ -22,7 +23,7 @@ void _PG_init(void);
 void
 _PG_init(void)
 {
-	/* pg_upgrade runs the server on catalogs that are half made */
+	/* during pg_upgrade the catalogs are incomplete */
 	bool workers = process_shared_preload_libraries_in_progress && !IsBinaryUpgrade;
 
 	guc_init();

@@ -1,15 +1,17 @@
 /*-------------------------------------------------------------------------
  *
  * hooks.c
- *		Every hook of the server that depipe uses.
+ *		All server hooks that depipe installs.
  *
- * ProcessUtility		Statements that concern workers wake them; those about a
- *						database end its workers first; REASSIGN OWNED takes
- *						definitions along.
- * ExecutorStart,		Which triggers fire for rows that depipe writes
- * ExecutorFinish		(publish/triggers.c).
- * shmem_request,		What the workers share (core/shmem.c).
- * shmem_startup
+ * ProcessUtility: statements that concern the workers wake them, a statement
+ * about a database first terminates the workers of that database, and REASSIGN
+ * OWNED also reassigns definitions.
+ *
+ * ExecutorStart, ExecutorFinish: decide which triggers fire for rows that
+ * depipe writes (publish/triggers.c).
+ *
+ * shmem_request, shmem_startup: set up the state that the workers share
+ * (core/shmem.c).
  *
  *-------------------------------------------------------------------------
  */
@@ -60,7 +62,10 @@ database_to_leave(Node *statement)
 	}
 }
 
-/* Statements that workers are to hear of, and that run no code of ours. */
+/*
+ * Does the statement concern workers?  This covers only statements that run
+ * none of depipe's own code.
+ */
 static bool
 concerns_workers(Node *statement)
 {
@@ -76,7 +81,10 @@ concerns_workers(Node *statement)
 		case T_DropUserMappingStmt:
 			return true;
 		case T_TransactionStmt:
-			/* what it has changed was said in a session that is over, perhaps before a crash */
+			/*
+			 * the session that prepared it is over, perhaps since before a
+			 * crash, so its flag is lost
+			 */
 			return ((TransactionStmt *) statement)->kind == TRANS_STMT_COMMIT_PREPARED;
 		default:
 			return false;
@@ -89,7 +97,7 @@ before_statement(Node *statement)
 	const char *name = database_to_leave(statement);
 	Oid database = name == NULL ? InvalidOid : get_database_oid(name, true);
 
-	/* only for who may do it: others get their error without ending anything */
+	/* only for users who may run the statement: others get its error, and no worker ends */
 	if (OidIsValid(database) && database_ownercheck_compat(database, GetUserId()))
 		database_leave_alone(database);
 	if (concerns_workers(statement))
@@ -101,7 +109,7 @@ utility(PlannedStmt *statement, const char *text, bool read_only_tree,
 		ProcessUtilityContext context, ParamListInfo parameters, QueryEnvironment *environment,
 		DestReceiver *receiver, QueryCompletion *completion)
 {
-	/* a ROLLBACK frees its own statement */
+	/* executing a ROLLBACK frees the statement itself, so look at it beforehand */
 	ReassignOwnedStmt *reassign = IsA(statement->utilityStmt, ReassignOwnedStmt)
 									  ? (ReassignOwnedStmt *) statement->utilityStmt
 									  : NULL;

@@ -1,14 +1,17 @@
 /*-------------------------------------------------------------------------
  *
  * hooks.h
- *		Every hook of the server that depipe uses.
+ *		All server hooks that depipe installs.
  *
  *-------------------------------------------------------------------------
  */
 #ifndef DEPIPE_HOOKS_H
 #define DEPIPE_HOOKS_H
 
-/* In _PG_init: install them; workers: those that background workers need, too. */
+/*
+ * Install the hooks.  Called by _PG_init.  workers: include the shared memory
+ * that background workers need.
+ */
 extern void hooks_init(bool workers);
 
 #endif /* DEPIPE_HOOKS_H */

@@ -9,8 +9,8 @@
  *
  *-------------------------------------------------------------------------
  */
-#ifndef DEPIPE_CATALOG_WORKER_H
-#define DEPIPE_CATALOG_WORKER_H
+#ifndef DEPIPE_CATALOG_ATTEMPTS_H
+#define DEPIPE_CATALOG_ATTEMPTS_H
 
 #include "catalog/statement.h"
 
@@ -139,4 +139,4 @@ extern int64 runs_fail_orphans(void);
  */
 extern bool history_delete_old(int32 history_seconds, int32 quarantine_seconds);
 
-#endif /* DEPIPE_CATALOG_WORKER_H */
+#endif /* DEPIPE_CATALOG_ATTEMPTS_H */

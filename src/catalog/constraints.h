@@ -8,8 +8,8 @@
  *
  *-------------------------------------------------------------------------
  */
-#ifndef DEPIPE_CATALOG_QUALITY_H
-#define DEPIPE_CATALOG_QUALITY_H
+#ifndef DEPIPE_CATALOG_CONSTRAINTS_H
+#define DEPIPE_CATALOG_CONSTRAINTS_H
 
 #include "catalog/statement.h"
 
@@ -227,4 +227,4 @@ extern char *reference_unsettled(int32 target_id);
 extern ArrayType *quarantined_images(int32 target_id, int32 constraint_id);
 extern ArrayType *parked_images(int32 target_id);
 
-#endif /* DEPIPE_CATALOG_QUALITY_H */
+#endif /* DEPIPE_CATALOG_CONSTRAINTS_H */

@@ -5,8 +5,8 @@
  *
  *-------------------------------------------------------------------------
  */
-#ifndef DEPIPE_CATALOG_COPY_H
-#define DEPIPE_CATALOG_COPY_H
+#ifndef DEPIPE_CATALOG_COPIES_H
+#define DEPIPE_CATALOG_COPIES_H
 
 #include "catalog/statement.h"
 #include "nodes/pg_list.h"
@@ -50,4 +50,4 @@ extern CatalogRows *copies_waiting(const char *server_name);
 
 extern CatalogRows *copies_next(void);
 
-#endif /* DEPIPE_CATALOG_COPY_H */
+#endif /* DEPIPE_CATALOG_COPIES_H */

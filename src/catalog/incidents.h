@@ -5,8 +5,8 @@
  *
  *-------------------------------------------------------------------------
  */
-#ifndef DEPIPE_CATALOG_INCIDENT_H
-#define DEPIPE_CATALOG_INCIDENT_H
+#ifndef DEPIPE_CATALOG_INCIDENTS_H
+#define DEPIPE_CATALOG_INCIDENTS_H
 
 #include "catalog/constraints.h"
 
@@ -71,4 +71,4 @@ typedef struct HeldRow
 extern void held_rows_put(int32 target_id, List *rows);
 extern List *held_rows(int32 target_id, int32 constraint_id);
 
-#endif /* DEPIPE_CATALOG_INCIDENT_H */
+#endif /* DEPIPE_CATALOG_INCIDENTS_H */

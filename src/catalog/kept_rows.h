@@ -5,8 +5,8 @@
  *
  *-------------------------------------------------------------------------
  */
-#ifndef DEPIPE_CATALOG_PUBLISH_H
-#define DEPIPE_CATALOG_PUBLISH_H
+#ifndef DEPIPE_CATALOG_KEPT_ROWS_H
+#define DEPIPE_CATALOG_KEPT_ROWS_H
 
 #include "catalog/statement.h"
 #include "utils/tuplestore.h"
@@ -97,4 +97,4 @@ extern CatalogRows *catalog_quarantine_take_retries(int32 target_id);
 extern bool catalog_quarantine_has_retries(int32 target_id);
 extern void catalog_quarantine_delete(int32 target_id);
 
-#endif /* DEPIPE_CATALOG_PUBLISH_H */
+#endif /* DEPIPE_CATALOG_KEPT_ROWS_H */

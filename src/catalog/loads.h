@@ -5,8 +5,8 @@
  *
  *-------------------------------------------------------------------------
  */
-#ifndef DEPIPE_CATALOG_LOAD_H
-#define DEPIPE_CATALOG_LOAD_H
+#ifndef DEPIPE_CATALOG_LOADS_H
+#define DEPIPE_CATALOG_LOADS_H
 
 #include "catalog/target.h"
 
@@ -190,4 +190,4 @@ extern bool server_in_use(const char *server_name);
 /* OID of depipe.stream: the class of the lock of a stream. */
 extern Oid stream_class(void);
 
-#endif /* DEPIPE_CATALOG_LOAD_H */
+#endif /* DEPIPE_CATALOG_LOADS_H */

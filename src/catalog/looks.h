@@ -5,8 +5,8 @@
  *
  *-------------------------------------------------------------------------
  */
-#ifndef DEPIPE_CATALOG_LOOK_H
-#define DEPIPE_CATALOG_LOOK_H
+#ifndef DEPIPE_CATALOG_LOOKS_H
+#define DEPIPE_CATALOG_LOOKS_H
 
 #include "catalog/transforms.h"
 
@@ -56,4 +56,4 @@ extern CatalogRows *copies_select(void);
 /* One row per target, in name order. */
 extern CatalogRows *conditions_select(void);
 
-#endif /* DEPIPE_CATALOG_LOOK_H */
+#endif /* DEPIPE_CATALOG_LOOKS_H */

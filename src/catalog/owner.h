@@ -5,8 +5,8 @@
  *
  *-------------------------------------------------------------------------
  */
-#ifndef DEPIPE_OWNER_H
-#define DEPIPE_OWNER_H
+#ifndef DEPIPE_CATALOG_OWNER_H
+#define DEPIPE_CATALOG_OWNER_H
 
 #include "catalog/statement.h"
 
@@ -25,4 +25,4 @@ extern char *owner_problem(Oid owner, const char *server_name);
  */
 extern char *owner_next(Oid owner, const char *server_name, const char *display, Oid relid);
 
-#endif /* DEPIPE_OWNER_H */
+#endif /* DEPIPE_CATALOG_OWNER_H */

@@ -5,8 +5,8 @@
  *
  *-------------------------------------------------------------------------
  */
-#ifndef DEPIPE_CATALOG_IDLE_H
-#define DEPIPE_CATALOG_IDLE_H
+#ifndef DEPIPE_CATALOG_PUBLISHED_H
+#define DEPIPE_CATALOG_PUBLISHED_H
 
 #include "catalog/statement.h"
 
@@ -29,4 +29,4 @@ extern void transform_set_seen(int32 target_id, const char *seen);
 /* Is it still what it was published from, in order, and its breaker closed? */
 extern bool transform_is_settled(int32 target_id);
 
-#endif /* DEPIPE_CATALOG_IDLE_H */
+#endif /* DEPIPE_CATALOG_PUBLISHED_H */

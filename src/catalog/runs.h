@@ -9,8 +9,8 @@
  *
  *-------------------------------------------------------------------------
  */
-#ifndef DEPIPE_RUN_H
-#define DEPIPE_RUN_H
+#ifndef DEPIPE_CATALOG_RUNS_H
+#define DEPIPE_CATALOG_RUNS_H
 
 #include "catalog/target.h"
 
@@ -115,4 +115,4 @@ extern bool run_take_target(int32 target_id, bool wait);
 /* Raise 55000 with a hint while depipe.enabled is off. */
 extern void run_check_enabled(void);
 
-#endif /* DEPIPE_RUN_H */
+#endif /* DEPIPE_CATALOG_RUNS_H */

@@ -13,8 +13,8 @@
  *
  *-------------------------------------------------------------------------
  */
-#ifndef DEPIPE_STATEMENT_H
-#define DEPIPE_STATEMENT_H
+#ifndef DEPIPE_CATALOG_STATEMENT_H
+#define DEPIPE_CATALOG_STATEMENT_H
 
 #include "depipe.h"
 #include "access/htup.h"
@@ -118,4 +118,4 @@ extern void catalog_check_version(void);
 	}                                              \
 	extern Datum name(PG_FUNCTION_ARGS)
 
-#endif /* DEPIPE_STATEMENT_H */
+#endif /* DEPIPE_CATALOG_STATEMENT_H */

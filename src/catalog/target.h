@@ -5,8 +5,8 @@
  *
  *-------------------------------------------------------------------------
  */
-#ifndef DEPIPE_TARGET_H
-#define DEPIPE_TARGET_H
+#ifndef DEPIPE_CATALOG_TARGET_H
+#define DEPIPE_CATALOG_TARGET_H
 
 #include "catalog/statement.h"
 
@@ -95,4 +95,4 @@ extern void event_record(int32 target_id, const char *event, const char *state, 
 /* The same for the stream of a server. */
 extern void event_record_stream(const char *server_name, const char *state, const char *reason);
 
-#endif /* DEPIPE_TARGET_H */
+#endif /* DEPIPE_CATALOG_TARGET_H */

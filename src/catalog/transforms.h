@@ -8,8 +8,8 @@
  *
  *-------------------------------------------------------------------------
  */
-#ifndef DEPIPE_CATALOG_TRANSFORM_H
-#define DEPIPE_CATALOG_TRANSFORM_H
+#ifndef DEPIPE_CATALOG_TRANSFORMS_H
+#define DEPIPE_CATALOG_TRANSFORMS_H
 
 #include "catalog/target.h"
 
@@ -194,4 +194,4 @@ extern int64 verify_quarantined(int32 target_id);
  */
 extern char *verify_explanation(int32 target_id, List *key, ArrayType *row_key, ArrayType *image);
 
-#endif /* DEPIPE_CATALOG_TRANSFORM_H */
+#endif /* DEPIPE_CATALOG_TRANSFORMS_H */

@@ -11,7 +11,7 @@
 #include "utils/builtins.h"
 #include "utils/guc.h"
 
-/* 100 years: what is added to a time, and counted in microseconds, stays in range */
+/* The limit is 100 years.  A time plus such an interval, in microseconds, stays in range. */
 #define LONGEST_MONTHS 1200
 #define LONGEST_DAYS 36525
 

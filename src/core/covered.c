@@ -1,13 +1,13 @@
 /*-------------------------------------------------------------------------
  *
  * covered.c
- *		Does a snapshot see a relation as it is now?
+ *		Does a snapshot see the current state of a relation?
  *
- * TRUNCATE, rewriting ALTER TABLE, REFRESH MATERIALIZED VIEW, and ATTACH and
- * DETACH of partitions are not seen by a snapshot as other changes are: the
- * server reads the file and the partitions that are there now, and of these
- * the rows that the snapshot sees.  The catalogs, read under the snapshot
- * itself, say what was there then.
+ * A snapshot does not hide TRUNCATE, a rewriting ALTER TABLE, REFRESH
+ * MATERIALIZED VIEW, or ATTACH and DETACH of partitions as it hides other
+ * changes.  The server reads the current file and the current partitions, and
+ * returns those of their rows that the snapshot sees.  The catalogs, read
+ * under the snapshot itself, show the earlier state.
  *
  *-------------------------------------------------------------------------
  */
@@ -36,7 +36,10 @@ refuse(Oid relid, const char *what)
 			 errhint("The transaction might succeed if retried.")));
 }
 
-/* What is the same as long as a snapshot sees all that there is. */
+/*
+ * Do both rows of pg_class have the same file, kind, name and place?  They do
+ * while the snapshot sees the whole relation.
+ */
 static bool
 same_relation(Form_pg_class then, Form_pg_class now)
 {
@@ -72,7 +75,7 @@ check_relation(Oid relid, Snapshot snapshot)
 		refuse(relid, "was emptied, rewritten or renamed after the snapshot");
 }
 
-/* Partitions and children as the snapshot sees them. */
+/* Partitions and children of the relation under the snapshot. */
 static List *
 children_then(Oid relid, Snapshot snapshot)
 {

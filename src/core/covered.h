@@ -1,26 +1,32 @@
 /*-------------------------------------------------------------------------
  *
  * covered.h
- *		Does a snapshot see a relation as it is now?
+ *		Does a snapshot see the current state of a relation?
  *
  *-------------------------------------------------------------------------
  */
-#ifndef DEPIPE_COVERED_H
-#define DEPIPE_COVERED_H
+#ifndef DEPIPE_CORE_COVERED_H
+#define DEPIPE_CORE_COVERED_H
 
 #include "depipe.h"
 #include "utils/snapshot.h"
 
 /*
- * Raises an error when the relation, which is locked, was emptied or rewritten
- * after the snapshot, came into being or changed its name after it, or when
- * partitions or children came or went: read under this snapshot it has rows
- * that it never had at one moment.  40001 where the snapshot is the
- * transaction's own, else 55000: then another try takes a newer one.
+ * Raise an error if the snapshot does not cover the current state of the
+ * relation, which must be locked: the relation was emptied, rewritten, created
+ * or renamed after the snapshot, or gained or lost partitions or children.
+ * Reading it under this snapshot would return a set of rows that it never had
+ * at any moment.
+ *
+ * The error is 40001 if the transaction runs on a single snapshot.  Otherwise
+ * it is 55000, and a retry takes a newer snapshot.
  */
 extern void covered_check(Oid relid, Snapshot snapshot);
 
-/* The same for the transaction's own snapshot; where each statement takes its own, nothing. */
+/*
+ * Check the relation against the transaction's snapshot.  Does nothing in READ
+ * COMMITTED, where each statement takes its own snapshot.
+ */
 extern void covered_check_transaction(Oid relid);
 
-#endif /* DEPIPE_COVERED_H */
+#endif /* DEPIPE_CORE_COVERED_H */

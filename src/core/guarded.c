@@ -22,7 +22,7 @@ guarded_is_no_room(const ErrorData *error)
 bool
 guarded_must_rethrow(const ErrorData *error)
 {
-	/* may be of one table alone; if not, the failure cannot be recorded, either */
+	/* it may concern this table only; if not, recording the failure fails as well */
 	if (guarded_is_no_room(error))
 		return error->elevel >= FATAL;
 	switch (ERRCODE_TO_CATEGORY(error->sqlerrcode))
@@ -65,7 +65,10 @@ guarded_run(GuardedWork work, void *argument)
 		depipe_is_writing = was_writing;
 		depipe_writing_to = was_writing_to;
 		FlushErrorState();
-		/* also before an error goes on: the session would be left in an aborted block */
+		/*
+		 * roll back before rethrowing as well: the session would be left in an
+		 * aborted subtransaction
+		 */
 		RollbackAndReleaseCurrentSubTransaction();
 		if (guarded_must_rethrow(error))
 			ReThrowError(error);
@@ -83,7 +86,10 @@ typedef struct WaitingWork
 	int lock_timeout_ms;
 } WaitingWork;
 
-/* An error takes the setting back with the subtransaction. */
+/*
+ * Run the work under lock_timeout.  If it fails, the abort of the
+ * subtransaction restores the setting.
+ */
 static bool
 waiting_work(void *argument)
 {

@@ -48,7 +48,7 @@ typedef struct IntSetting
 	int flags;
 } IntSetting;
 
-/* alphabetical; all of them can be set by superusers only */
+/* in alphabetical order; only superusers can set them */
 static const BoolSetting bool_settings[] = {
 	{"depipe.allow_target_dml",
 	 "Allows direct changes of tables that a transform maintains.",
@@ -112,7 +112,7 @@ static const IntSetting int_settings[] = {
 	 GUC_UNIT_S},
 };
 
-/* Settings of the background workers: for the whole server. */
+/* Settings of the background workers, which apply to the whole server. */
 static const IntSetting worker_settings[] = {
 	{"depipe.max_workers",
 	 "Largest number of background workers at one time.",

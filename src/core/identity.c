@@ -1,11 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * identity.c
- *		The one place that switches users.
+ *		The only place that switches users.
  *
- * The sequence is the server's own for maintenance commands: user and
- * security context first, then a GUC nest level, then the pinned search_path,
- * so that nothing can be looked up under the wrong one.
+ * The order is that of the server's own maintenance commands: first the user
+ * and security context, then a GUC nest level, then the pinned search_path.
+ * No name can be looked up under the wrong one of them.
  *
  *-------------------------------------------------------------------------
  */
@@ -44,8 +44,9 @@ become(Oid role, int extra_context, Identity *saved)
 }
 
 /*
- * Beside the path, what changes the meaning of SQL text and of values: whoever
- * may run a target must not decide by his settings what gets into it.
+ * Besides search_path, pin every setting that changes the meaning of SQL text
+ * and of values.  A user who may run a target must not influence its rows by
+ * his settings.
  */
 void
 identity_become_with(Oid role, List *settings, Identity *saved)
@@ -206,7 +207,7 @@ identity_may_see(Oid owner, Oid relid)
 	return identity_role_may_see(GetUserId(), owner, relid);
 }
 
-/* "breaker is open: why" tells no more than "why" does. */
+/* A reason "breaker is open: CAUSE" reveals no more than CAUSE itself. */
 const char *
 identity_reason_for_reader(Oid owner, const char *reason)
 {

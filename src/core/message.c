@@ -1,16 +1,19 @@
 /*-------------------------------------------------------------------------
  *
  * message.c
- *		Errors that are kept, without the values of rows.
+ *		Stored error messages, without values of rows.
  *
- * Runs and states are seen by people who may not read the table, and what the
- * server says about a value quotes it: in any class of errors ('x'::regclass
- * is an undefined table), in the language of lc_messages.  So a text is kept
- * only where it is known to name objects: depipe's own messages, and those of
- * the server's parser, of its checks of rights and of constraints.  Of all
- * others the format is shown, in English and without what was put into it.
- * What points into the text of a statement is about what its author has written.
- * What a user's function raises may say anything: nothing of it is shown.
+ * Runs and states are visible to users who may not read the table.  The
+ * server's messages quote values in any class of errors ('x'::regclass is an
+ * undefined table), in the language of lc_messages.  So a message is kept
+ * verbatim only if it is known to name objects: messages of depipe itself, and
+ * those of the server's parser, privilege checks and constraint checks.  Of
+ * any other message only the format is shown, in English and without the
+ * values inserted into it.
+ *
+ * A message that points into the text of a statement concerns what its author
+ * wrote, and is kept.  A user's function may raise any text, so nothing of it
+ * is shown.
  *
  *-------------------------------------------------------------------------
  */
@@ -20,7 +23,7 @@
 
 #include "lib/stringinfo.h"
 
-/* Files of the server whose errors name objects, never values. */
+/* Source files of the server whose errors name objects, never values. */
 static const char *const files_about_names[] = {
 	"aclchk.c",       "analyze.c",
 	"domains.c",      "execIndexing.c",
@@ -38,8 +41,9 @@ static const char *const files_about_names[] = {
 };
 
 /*
- * What the connection to a source says, or its server about the stream: how the
- * libpqwalreceiver's messages go on.  Others may quote a value.
+ * Beginnings of texts that follow the colon in libpqwalreceiver's messages:
+ * errors of the connection to a source, or of its server about the stream.
+ * Other texts may quote a value.
  */
 static const char *const connection_texts[] = {
 	"server closed the connection",
@@ -63,7 +67,7 @@ static const char *const connection_texts[] = {
 	"out of memory",
 };
 
-/* Was it a user's function that raised it, whatever SQLSTATE it chose? */
+/* Did a user's function raise the error, under whatever SQLSTATE? */
 static bool
 is_users_own(const ErrorData *error)
 {
@@ -83,7 +87,7 @@ is_own(const ErrorData *error)
 	return error->domain != NULL && strcmp(error->domain, TEXTDOMAIN) == 0;
 }
 
-/* "could not receive data from WAL stream: " and its cause, where that has no values. */
+/* "could not receive data from WAL stream: " with its cause, if the cause contains no values. */
 static char *
 connection_message(const ErrorData *error)
 {
@@ -102,7 +106,10 @@ connection_message(const ErrorData *error)
 	return NULL;
 }
 
-/* A statement that was made of values, in a function, would have a context. */
+/*
+ * Does the error point into a statement?  A statement that a function built
+ * from values would have a context.
+ */
 static bool
 points_into_statement(const ErrorData *error)
 {
@@ -116,7 +123,7 @@ names_objects(const ErrorData *error)
 
 	if (is_own(error) || points_into_statement(error))
 		return true;
-	/* dynamic SQL in a function can have values for names */
+	/* dynamic SQL in a function can use values as names */
 	if (error->filename == NULL ||
 		(error->context != NULL && strstr(error->context, "PL/") != NULL))
 		return false;
@@ -145,7 +152,7 @@ message_class_has_no_values(int sqlstate)
 	}
 }
 
-/* The end of the conversion that begins with a percent sign. */
+/* The end of the conversion specification that begins at p with a percent sign. */
 static const char *
 skip_conversion(const char *p)
 {
@@ -155,9 +162,9 @@ skip_conversion(const char *p)
 }
 
 /*
- * The name of a type comes before the value in "invalid input syntax for type
- * ...", and is worth keeping: its length in the message, 0 when it is not
- * there (the message is a translation).
+ * In "invalid input syntax for type ..." the name of the type precedes the
+ * value and is worth keeping.  Returns the length of that name in the message,
+ * or 0 if it is not there because the message is a translation.
  */
 static size_t
 length_of_type(const char *format, const char *conversion, const char *message)

@@ -1,25 +1,26 @@
 /*-------------------------------------------------------------------------
  *
  * message.h
- *		Errors that are kept, without the values of rows.
+ *		Stored error messages, without values of rows.
  *
  *-------------------------------------------------------------------------
  */
-#ifndef DEPIPE_MESSAGE_H
-#define DEPIPE_MESSAGE_H
+#ifndef DEPIPE_CORE_MESSAGE_H
+#define DEPIPE_CORE_MESSAGE_H
 
 #include "depipe.h"
 
 /*
- * The error's message as it may be shown to whoever sees the state of a table
- * without being able to read it; NULL when there is no message.
+ * The error's message in a form that may be shown to users who see the state
+ * of a table but may not read it.  Palloc'd.  NULL if the error has no
+ * message.
  */
 extern char *message_without_values(const ErrorData *error);
 
-/* Likewise its hint. */
+/* The error's hint in the same form.  NULL if there is none, or if it may contain values. */
 extern char *hint_without_values(const ErrorData *error);
 
-/* Does an error of this class only name objects, connections or limits, never a value? */
+/* Do errors of this SQLSTATE's class name only objects, connections or limits, never a value? */
 extern bool message_class_has_no_values(int sqlstate);
 
-#endif /* DEPIPE_MESSAGE_H */
+#endif /* DEPIPE_CORE_MESSAGE_H */

@@ -1,17 +1,17 @@
 /*-------------------------------------------------------------------------
  *
  * path.c
- *		The search_path under which texts of a definition were written.
+ *		The search_path under which the texts of a definition were written.
  *
- * Filters and expressions of a load can be analysed only when the columns of
- * the source are known, which a definition does not wait for.  Until then the
- * path of the session goes with its settings, as the last of them: "search_path=
- * ops, public".  Nothing but that analysis runs under it: settings_enter() does
- * not know the name.
+ * The filters and expressions of a load can be analysed only when the columns
+ * of the source are known, and a definition does not wait for them.  Until
+ * then the session's search_path is stored with the settings of the
+ * definition, as the last of them: "search_path=ops, public".  Only that
+ * analysis runs under it; settings_enter() does not know the name.
  *
- * Invariant: a path names schemas that existed when the definition was made, and
- * "$user" and the temporary schema of a session are not among them.  A schema
- * that is gone is an error, for the server would pass it over.
+ * Invariant: a path names schemas that existed when the definition was made.
+ * It contains neither "$user" nor a session's temporary schema.  A schema that
+ * was dropped since is an error, because the server would silently skip it.
  *
  *-------------------------------------------------------------------------
  */
@@ -45,7 +45,7 @@ schemas_of(const char *path)
 	return names;
 }
 
-/* The schemas in one spelling, where the names are those of schemas. */
+/* The list of schemas as normalized SQL text; pg_catalog for an empty list. */
 static char *
 path_text(List *names)
 {
@@ -58,7 +58,7 @@ path_text(List *names)
 	return text.len > 0 ? text.data : pstrdup("pg_catalog");
 }
 
-/* What the session finds names in. */
+/* The effective search_path of the session, without temporary schemas. */
 static char *
 path_of_session(void)
 {
@@ -154,7 +154,7 @@ path_check(const char *path, Oid role)
 	}
 }
 
-/* Temporary types come last, as names of them would mean others elsewhere. */
+/* The temporary schema comes last: otherwise names of temporary types would hide others. */
 void
 path_enter(const char *path)
 {

@@ -1,20 +1,20 @@
 /*-------------------------------------------------------------------------
  *
  * plans.c
- *		Plans of statements whose text is made at run time.
+ *		Plans of statements whose text is built at run time.
  *
- * Small batches come often, and what is done with one of them takes less time
- * than planning it.  So plans for them are kept for the session, by text, user,
- * the settings that their literals were read under, and columns of the batch;
- * the server makes them anew when a table or a function in them changes, but
- * knows nothing of changes of a batch's columns.
+ * Small batches are frequent, and processing one takes less time than planning
+ * its statements.  So their plans are kept for the session.  The key consists
+ * of the text, the user, the settings under which literals were read, and the
+ * columns of the batch.  The server replans when a table or a function in a
+ * plan changes, but it does not notice changes of a batch's columns.
  *
- * A kept plan outlives the size that the tables had when it was made.  It is
- * made so that this does not matter: few rows meet a table row by row, through
- * an index wherever there is one.
+ * A kept plan stays in use while its tables grow or shrink.  It is made so
+ * that this does not matter: the few rows of the delta are joined to a table
+ * row by row, through an index wherever there is one.
  *
- * Invariant: at most KEPT_MOST plans; the one that was not used for the
- * longest time makes room.
+ * Invariant: there are at most KEPT_MOST plans.  The least recently used one
+ * makes room.
  *
  *-------------------------------------------------------------------------
  */
@@ -34,11 +34,11 @@
 
 typedef struct KeptPlan
 {
-	uint64 hash; /* key: of text, user, settings and columns */
+	uint64 hash; /* key: hash of text, user, settings and columns */
 	char *sql;
 	Oid user;
 	SPIPlanPtr plan;
-	uint64 used; /* by the clock */
+	uint64 used; /* value of use_clock at the last use */
 } KeptPlan;
 
 static HTAB *kept_plans = NULL;
@@ -69,7 +69,7 @@ plan_now(SPIPlanPtr plan, PlanStyle style)
 	if (style != PLAN_ONCE)
 	{
 		set_locally("enable_hashjoin", "off");
-		/* neighbours in the order of the key share their pages */
+		/* rows adjacent in key order share pages */
 		set_locally("random_page_cost", "1");
 	}
 	if (style == PLAN_KEPT)
@@ -89,7 +89,7 @@ prepare(const char *sql)
 	MemoryContext caller = CurrentMemoryContext;
 	SPIPlanPtr plan = SPI_prepare(sql, 0, NULL);
 
-	MemoryContextSwitchTo(caller); /* SPI leaves us in its own, which ends with it */
+	MemoryContextSwitchTo(caller); /* SPI_prepare leaves SPI's own context current */
 	if (plan == NULL)
 		elog(ERROR, "could not prepare statement: %s", SPI_result_code_string(SPI_result));
 	return plan;
@@ -156,12 +156,12 @@ keep(uint64 hash, const char *sql)
 	kept->sql = copy;
 	kept->user = GetUserId();
 	kept->plan = plan;
-	/* saved last: it cannot fail after this */
+	/* saved last: nothing can fail after this */
 	SPI_keepplan(plan);
 	return kept;
 }
 
-/* The names of the columns are in the text. */
+/* Hash of the types of the columns.  Their names are part of the text. */
 static uint64
 hash_columns(TupleDesc columns)
 {
@@ -203,7 +203,7 @@ kept_plan(const char *sql, TupleDesc columns)
 	return kept->plan;
 }
 
-/* ---- for others ---- */
+/* ---- the interface ---- */
 
 SPIPlanPtr
 plan_statement(const char *sql, TupleDesc columns, PlanStyle style)
@@ -224,7 +224,7 @@ plan_release(SPIPlanPtr plan)
 		(void) SPI_freeplan(plan);
 }
 
-/* ---- one state ---- */
+/* ---- queries about one state ---- */
 
 static void
 push_snapshot(void)

@@ -1,51 +1,57 @@
 /*-------------------------------------------------------------------------
  *
  * plans.h
- *		Plans of statements whose text is made at run time.
+ *		Plans of statements whose text is built at run time.
  *
  *-------------------------------------------------------------------------
  */
-#ifndef DEPIPE_PLANS_H
-#define DEPIPE_PLANS_H
+#ifndef DEPIPE_CORE_PLANS_H
+#define DEPIPE_CORE_PLANS_H
 
 #include "depipe.h"
 #include "access/tupdesc.h"
 #include "executor/spi.h"
 #include "utils/tuplestore.h"
 
-/* Deltas up to so many rows are handled by plans that are kept. */
+/* Deltas of at most this many rows use kept plans. */
 #define PLAN_SMALL_ROWS 64
 
 typedef enum PlanStyle
 {
-	PLAN_ONCE,          /* for this execution */
-	PLAN_ONCE_BY_INDEX, /* the same; rows meet a table in the order of its index */
-	PLAN_KEPT           /* for any execution with few rows: they meet tables by their indexes */
+	PLAN_ONCE,          /* for one execution */
+	PLAN_ONCE_BY_INDEX, /* for one execution; accesses tables in index order */
+	PLAN_KEPT           /* for any execution with few rows; accesses tables by index */
 } PlanStyle;
 
 /*
- * The plan of a statement without parameters, as the current user, inside an
- * SPI connection that has the one ephemeral relation that it reads, of these
- * columns.  Settings that bend the planner hold for the planning only.  Raises
- * what analysing the statement raises.
+ * The plan of a statement without parameters, as the current user.  The caller
+ * has an SPI connection in which the one ephemeral relation that the statement
+ * reads is registered; columns describes it.  Settings that influence the
+ * planner are in force only during planning.  Raises any error of analysing
+ * the statement.
  */
 extern SPIPlanPtr plan_statement(const char *sql, TupleDesc columns, PlanStyle style);
 
-/* After the execution. */
+/* Release a plan after its execution.  A kept plan stays. */
 extern void plan_release(SPIPlanPtr plan);
 
 /*
- * Queries about one state of the database: they see what the active snapshot
- * sees (without one: a fresh one), and what this transaction has done so far.
- * SPI's read-only mode alone would not see the latter, and a fresh snapshot for
- * each of them would see what others have committed since.  They return what
- * SPI returns; receiver: gets the rows, NULL: SPI_tuptable has them.
+ * Run a query about one state of the database.  It sees what the active
+ * snapshot sees (a fresh one if there is none), and what this transaction has
+ * done so far.  SPI's read-only mode alone would not see the latter.  A fresh
+ * snapshot for each query would see what others have committed in between.
+ *
+ * Both return SPI's result code.  receiver gets the rows; if it is NULL, they
+ * are in SPI_tuptable.
  */
 extern int read_query(const char *sql, int nparameters, Oid *types, Datum *values);
 extern int read_plan(SPIPlanPtr plan, DestReceiver *receiver);
 
-/* Make any tuplestore visible as an ephemeral named relation. */
+/*
+ * Make a tuplestore visible to SPI as an ephemeral named relation.  desc and
+ * rows must outlive the SPI connection; nrows is for the planner.
+ */
 extern void register_tuplestore(const char *name, TupleDesc desc, Tuplestorestate *rows,
 								uint64 nrows);
 
-#endif /* DEPIPE_PLANS_H */
+#endif /* DEPIPE_CORE_PLANS_H */

@@ -3,16 +3,18 @@
  * qualify.c
  *		Analysed trees whose text does not depend on names in scope.
  *
- * Some constructs of SQL use an operator that their syntax does not name:
- * JOIN USING, CASE x WHEN y, NULLIF, IS DISTINCT FROM, comparisons of rows
- * and of a row with a subquery's.  Analysed again under another search_path
- * they may get another operator, as citext's = becomes that of text.  Here
- * they are written as what they are by definition, with OpExprs, for which
- * there is the syntax OPERATOR(schema.name).
+ * Some SQL constructs use an operator that their syntax does not name: JOIN
+ * USING, CASE x WHEN y, NULLIF, IS DISTINCT FROM, comparisons of rows, and
+ * comparisons of a row with those of a subquery.  When the text is analysed
+ * again under another search_path, such a construct may get another operator;
+ * for example, citext's = becomes that of text.  This file replaces them by
+ * their definition, written with OpExprs, whose syntax is
+ * OPERATOR(schema.name).
  *
- * What is evaluated twice by that must not be volatile, and window functions
- * cannot move into a subquery: such constructs stay, and whoever compares the
- * text with the tree finds out.
+ * The replacement evaluates some expressions twice, so these must not be
+ * volatile; and window functions cannot move into a subquery.  Constructs of
+ * these kinds stay as they are, and the comparison of the text with the tree
+ * will detect any difference.
  *
  *-------------------------------------------------------------------------
  */
@@ -106,7 +108,10 @@ typedef struct CaseTest
 	Node *replacement;
 } CaseTest;
 
-/* The casts above a CaseTestExpr; those inside belong to other constructs. */
+/*
+ * Replace the CaseTestExpr below any casts.  Those of a nested CASE or array
+ * cast belong to that construct.
+ */
 static Node *
 replace_case_test(Node *node, void *context)
 {
@@ -186,7 +191,7 @@ null_test(Node *argument, NullTestType type)
 
 	test->arg = copyObject((Expr *) argument);
 	test->nulltesttype = type;
-	test->argisrow = false; /* a row with null fields is no null here */
+	test->argisrow = false; /* IS NULL must not be true for a row of null fields */
 	test->location = -1;
 	return (Node *) test;
 }
@@ -211,8 +216,9 @@ qualify_distinct(DistinctExpr *expression)
 /* ---- rows ---- */
 
 /*
- * (a, b) < (c, d): where the first columns are equal, the second decide; else,
- * also where the first are not known, the first do.
+ * Expand a comparison of rows from the given column on.  For (a, b) < (c, d):
+ * if the first columns are equal, the second ones decide.  Otherwise the first
+ * ones decide, even if their comparison is unknown.
  */
 static Node *
 compare_from(RowCompareExpr *rows, int column)
@@ -247,7 +253,7 @@ qualify_row_compare(RowCompareExpr *rows)
 	return compare_from(rows, 0);
 }
 
-/* Can the syntax show the operators of a comparison with a subquery's rows? */
+/* Does the syntax of a comparison with a subquery's rows show its operators? */
 static bool
 shows_operators(Node *test)
 {
@@ -275,7 +281,7 @@ shows_operators(Node *test)
 	return true;
 }
 
-/* Columns of the subquery in place of the parameters that stand for them. */
+/* Replace the parameters that stand for columns of the subquery by those columns. */
 static Node *
 replace_parameters(Node *node, void *context)
 {
@@ -288,12 +294,12 @@ replace_parameters(Node *node, void *context)
 		return (Node *)
 			makeVar(1, param->paramid, param->paramtype, param->paramtypmod, param->paramcollid, 0);
 	}
-	if (IsA(node, SubLink)) /* its parameters are its own */
+	if (IsA(node, SubLink)) /* its parameters belong to itself */
 		return node;
 	return expression_tree_mutator(node, replace_parameters, context);
 }
 
-/* FROM (subquery) s(c1, c2, ...) */
+/* The range table entry of FROM (subquery) s(c1, c2, ...). */
 static RangeTblEntry *
 subquery_entry(Query *subquery)
 {
@@ -312,7 +318,7 @@ subquery_entry(Query *subquery)
 	return entry;
 }
 
-/* SELECT over the rows of a subquery, one level further down than it was. */
+/* A SELECT over the rows of a copy of the subquery, which moves one level down. */
 static Query *
 select_over(Query *subquery, Node *column, Node *condition)
 {
@@ -353,9 +359,9 @@ needs_select(const SubLink *link)
 }
 
 /*
- * A comparison with rows as a comparison of its own result with true: (a, b) =
- * ANY (SELECT ...) as true = ANY (SELECT a = s.c1 AND b = s.c2 FROM (SELECT
- * ...) s).  What becomes of nulls is the same.
+ * Move a comparison of rows into the subquery.  (a, b) = ANY (SELECT ...)
+ * becomes true = ANY (SELECT a = s.c1 AND b = s.c2 FROM (SELECT ...) s).  The
+ * treatment of nulls is the same.
  */
 static SubLink *
 compare_inside(const SubLink *link)
@@ -389,7 +395,7 @@ qualify_sublink(SubLink *link, void *context)
 
 	if (needs_select(link))
 		return qualify_mutator((Node *) compare_inside(link), context);
-	/* the comparison itself has to stay what it is */
+	/* leave the row comparison itself as it is, and process only what is inside */
 	if (test == NULL || !IsA(test, RowCompareExpr))
 		return expression_tree_mutator((Node *) link, qualify_mutator, context);
 	result = copyObject(link);
@@ -399,7 +405,9 @@ qualify_sublink(SubLink *link, void *context)
 }
 
 /*
- * In WHERE false and unknown are the same, and EXISTS can be planned as a join.
+ * Replace = ANY (SELECT ...) at the top level of WHERE by EXISTS.  WHERE makes
+ * no difference between false and unknown, and EXISTS can be planned as a
+ * join.
  */
 static Node *
 where_as_exists(Node *quals)
@@ -444,7 +452,7 @@ qualify_flatten(Query *query)
 	return query;
 }
 
-/* Columns are written as the table's that has them, not as the join's. */
+/* Make columns refer to the table that has them, not to the join. */
 static bool
 forget_syntax(Node *node, void *context)
 {
@@ -461,7 +469,7 @@ forget_syntax(Node *node, void *context)
 	return expression_tree_walker(node, forget_syntax, context);
 }
 
-/* Append the columns of one side to a join's: numbers, references and names. */
+/* Append the columns of one side to those of a join: their numbers, references and names. */
 static void
 append_side(const Query *query, int rtindex, RangeTblEntry *join, List **numbers)
 {
@@ -475,7 +483,7 @@ append_side(const Query *query, int rtindex, RangeTblEntry *join, List **numbers
 		if (strVal(lfirst(cell))[0] == '\0') /* dropped */
 			continue;
 		*numbers = lappend_int(*numbers, number);
-		/* nothing refers to it; its type is of no interest */
+		/* nothing refers to it, so its type does not matter */
 		join->joinaliasvars = lappend(join->joinaliasvars,
 									  makeVar(rtindex, number, INT4OID, -1, InvalidOid, 0));
 		join->eref->colnames = lappend(join->eref->colnames, copyObject(lfirst(cell)));
@@ -488,7 +496,7 @@ side_index(Node *side)
 	return IsA(side, JoinExpr) ? ((JoinExpr *) side)->rtindex : ((RangeTblRef *) side)->rtindex;
 }
 
-/* A join as it would be written with ON. */
+/* Turn the joins below the node into joins that could be written with ON. */
 static void
 plain_join(Query *query, Node *node)
 {
@@ -514,8 +522,8 @@ plain_join(Query *query, Node *node)
 }
 
 /*
- * Names of tables' columns that a query gives by their place would name others
- * after a column was dropped.
+ * Remove column aliases over a table.  They count the columns by position, and
+ * would rename the wrong ones after a column was dropped.
  */
 static void
 plain_columns(RangeTblEntry *entry)
@@ -544,7 +552,7 @@ plain_columns(RangeTblEntry *entry)
 	}
 }
 
-/* ---- columns that are returned twice ---- */
+/* ---- duplicate output columns ---- */
 
 static void
 replace_reference(List *clauses, Index from, Index to)
@@ -560,7 +568,7 @@ replace_reference(List *clauses, Index from, Index to)
 	}
 }
 
-/* Without clauses about a column that an earlier one is about. */
+/* The clauses without those whose column an earlier clause already has. */
 static List *
 without_repetition(List *clauses)
 {
@@ -610,8 +618,9 @@ merge_references(Query *query, TargetEntry *first, TargetEntry *entry)
 }
 
 /*
- * SELECT a AS x, a AS y ... ORDER BY y: in the text that is the first column
- * which is equal.
+ * Make clauses refer to the first of several equal output columns.  In SELECT
+ * a AS x, a AS y ... ORDER BY y, analysing the text again finds the first
+ * equal column.
  */
 static void
 merge_equal_columns(Query *query)
@@ -658,7 +667,7 @@ qualify_query(Query *query, void *context)
 	return query_tree_mutator(query, qualify_mutator, context, QTW_IGNORE_JOINALIASES);
 }
 
-/* ---- the whole ---- */
+/* ---- whole trees ---- */
 
 static Node *
 qualify_mutator(Node *node, void *context)

@@ -5,34 +5,34 @@
  *
  *-------------------------------------------------------------------------
  */
-#ifndef DEPIPE_QUALIFY_H
-#define DEPIPE_QUALIFY_H
+#ifndef DEPIPE_CORE_QUALIFY_H
+#define DEPIPE_CORE_QUALIFY_H
 
 #include "depipe.h"
 #include "nodes/parsenodes.h"
 #include "nodes/primnodes.h"
 
 /*
- * A copy of a tree (a Query or an expression) that means the same, in which
- * operators outside pg_catalog stand only where SQL lets them be named, and
- * joins have neither USING nor aliases.  What cannot be rewritten stays as it
- * was.  Raises nothing of its own.
+ * A copy of a tree (a Query or an expression) with the same meaning.
+ * Operators outside pg_catalog occur only where SQL can name them, and joins
+ * have neither USING nor aliases.  Constructs that cannot be rewritten stay as
+ * they are.  Raises no errors of its own.
  */
 extern Node *qualify_tree(Node *tree);
 
-/* A copy in which casts that the parser added are written out. */
+/* A copy of the tree in which the casts that the parser added are explicit. */
 extern Node *qualify_casts(Node *tree);
 
 /*
- * A copy of the query in which references to columns of its joins, and of its
- * groups, are replaced by what they stand for.  Parts are shared.
+ * The query with references to columns of its joins and groups replaced by the
+ * expressions that they stand for.  The result shares parts with the argument.
  */
 extern Query *qualify_flatten(Query *query);
 
 /*
- * (ARRAY[a, b])::t[] as ARRAY[a::t, b::t], which the parser makes of the text;
- * the cast itself where it is another one.
+ * (ARRAY[a, b])::t[] as ARRAY[a::t, b::t], which is how the parser analyses
+ * the text of the former.  Returns any other cast unchanged.
  */
 extern Node *qualify_array_cast(ArrayCoerceExpr *cast);
 
-#endif /* DEPIPE_QUALIFY_H */
+#endif /* DEPIPE_CORE_QUALIFY_H */

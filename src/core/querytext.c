@@ -1,28 +1,30 @@
 /*-------------------------------------------------------------------------
  *
  * querytext.c
- *		SQL text of analysed trees, proved to mean the same.
+ *		SQL text of analysed trees, proved to have the same meaning.
  *
- * What a user gives is analysed once, under his search_path; what is kept and
- * run is a text, under a pinned one.  The server's deparsing gives texts that
- * mostly mean what the tree does, not always: a column in ORDER BY can become
- * an output column of the same name, and an operator that no syntax names
- * (JOIN USING, IN over rows, NULLIF, ...) is chosen again.  So each text is
- * analysed again, under the settings under which it will be run, and is taken
- * only if equal() finds the tree that it was made of:
+ * A user's query or expression is analysed once, under his search_path.  What
+ * depipe keeps and runs is a text, under a pinned search_path.  The server's
+ * deparsed text usually means the same as the tree, but not always: a column
+ * in ORDER BY can become an output column of the same name, and an operator
+ * that no syntax names (JOIN USING, IN over rows, NULLIF, ...) is chosen
+ * again.  So each text is analysed again, under the settings that will be in
+ * force when it runs.  It is accepted only if equal() finds the original tree.
+ * The candidates are:
  *
- *		first the text as the server deparses it,
- *		then that of the tree rewritten by qualify.c, columns with prefixes,
- *		then the same with every cast of the parser written out.
+ *		first, the text as the server deparses it,
+ *		then that of the tree rewritten by qualify.c, with qualified columns,
+ *		then the same with every cast of the parser made explicit.
  *
- * Compared is what decides the result: names of tables and columns inside the
- * query, privileges and positions are left out, and references through joins
- * are replaced by what they refer to.  Names of a record's fields, which
- * functions such as row_to_json show, are compared.
+ * The comparison covers everything that decides the result.  It ignores names
+ * of tables and columns inside the query, privileges and positions.
+ * References through joins are replaced by what they refer to.  Names of a
+ * record's fields are compared, because functions such as row_to_json show
+ * them.
  *
- * A text must also go on meaning the same when columns are added to the tables
- * that it names, or dropped: it has no list of column aliases over a table or
- * a join, which would count columns, and no USING.
+ * A text must keep its meaning when columns of the tables that it names are
+ * added or dropped.  So it has no USING, and no list of column aliases over a
+ * table or a join, since such lists count columns.
  *
  *-------------------------------------------------------------------------
  */
@@ -41,7 +43,7 @@
 #include "utils/guc.h"
 #include "utils/ruleutils.h"
 
-/* ---- what is compared ---- */
+/* ---- comparison ---- */
 
 static Node *flatten_mutator(Node *node, void *context);
 
@@ -52,7 +54,10 @@ flatten_query(Query *query)
 	return qualify_flatten(query);
 }
 
-/* BETWEEN is an AND of its own; in the text it becomes part of the one that it stands in. */
+/*
+ * Merge nested ANDs and ORs.  The analysed BETWEEN is an AND of its own; in
+ * the text it becomes part of the surrounding AND.
+ */
 static Node *
 flatten_bool(BoolExpr *expression)
 {
@@ -89,11 +94,11 @@ flatten_mutator(Node *node, void *context)
 typedef struct StripWalk
 {
 	List *queries; /* from the outermost inwards */
-	List *records; /* tables whose whole row is used, with the names of its columns */
+	List *records; /* tables used as whole rows, whose column names count */
 	bool top;      /* the next query is the outermost */
 } StripWalk;
 
-/* Which nulls a join can make of a column follows from where the column stands. */
+/* Remove marks for nulls made by outer joins.  They follow from the position of the column. */
 static bool
 forget_nulling(Node *node, void *context)
 {
@@ -165,7 +170,10 @@ renumber_clauses(List *clauses, List *target_list)
 	}
 }
 
-/* References of clauses to columns are counted as they come: make them the columns' numbers. */
+/*
+ * Renumber the references of clauses to output columns.  The parser numbers
+ * them in order of appearance; here they become the numbers of the columns.
+ */
 static void
 renumber(Query *query)
 {
@@ -239,7 +247,7 @@ strip(Node *node, void *context)
 	return expression_tree_walker(node, strip, context);
 }
 
-/* A copy of the tree with what decides its result, and nothing else. */
+/* A copy of the tree that contains only what decides the result. */
 static Node *
 stripped(const Node *tree)
 {
@@ -259,9 +267,9 @@ querytext_same(const Node *one, const Node *other)
 	return equal(stripped(one), stripped(other));
 }
 
-/* ---- what lasts ---- */
+/* ---- stability ---- */
 
-/* Looks for names that are given to columns by their place, and for USING. */
+/* Does the tree contain column aliases assigned by position, or USING? */
 static bool
 counts_columns(Node *node, void *context)
 {
@@ -280,7 +288,7 @@ counts_columns(Node *node, void *context)
 	return expression_tree_walker(node, counts_columns, context);
 }
 
-/* ---- where it differs ---- */
+/* ---- describing differences ---- */
 
 static const char *
 differing_clause(const Query *one, const Query *other)
@@ -315,7 +323,7 @@ describe_difference(const Node *tree, const Node *again)
 		differing_clause((const Query *) stripped(tree), (const Query *) stripped(again)));
 }
 
-/* ---- proving ---- */
+/* ---- proof ---- */
 
 typedef struct Proof
 {
@@ -324,7 +332,7 @@ typedef struct Proof
 	Node *tree;
 	bool prefixed;
 	char *sql;     /* deparsed; NULL unless proved */
-	char *problem; /* as a sentence, unless an error was raised */
+	char *problem; /* a sentence, unless an error was raised */
 } Proof;
 
 static bool
@@ -343,7 +351,7 @@ prove_work(void *argument)
 	return true;
 }
 
-/* One attempt; an error of it is one that the text would raise. */
+/* Try one candidate.  Any error is one that its text would raise. */
 static char *
 attempt(Proof *proof, Node *tree, bool prefixed)
 {
@@ -390,8 +398,8 @@ querytext_refuse(const char *what, const char *problem)
 /* ---- queries ---- */
 
 /*
- * With more than one table in scope the server gives every column the name of
- * its table.
+ * Add a second entry to the range table.  With more than one table in scope
+ * the server qualifies every column.
  */
 static void
 add_scope(Query *query)
@@ -403,7 +411,10 @@ add_scope(Query *query)
 	query->rtable = lappend(query->rtable, entry);
 }
 
-/* Literals as any settings read them.  The text begins with a blank. */
+/*
+ * Deparse the query with literals that every session reads the same way.
+ * Skips the leading blank of the text.
+ */
 static char *
 deparse_query(Node *tree, bool prefixed, void *argument)
 {

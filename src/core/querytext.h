@@ -1,39 +1,43 @@
 /*-------------------------------------------------------------------------
  *
  * querytext.h
- *		SQL text of analysed trees, proved to mean the same.
+ *		SQL text of analysed trees, proved to have the same meaning.
  *
  *-------------------------------------------------------------------------
  */
-#ifndef DEPIPE_QUERYTEXT_H
-#define DEPIPE_QUERYTEXT_H
+#ifndef DEPIPE_CORE_QUERYTEXT_H
+#define DEPIPE_CORE_QUERYTEXT_H
 
 #include "depipe.h"
 #include "nodes/parsenodes.h"
 
-/* How trees of one kind become texts, and texts trees. */
+/* Conversion of one kind of trees to text and back. */
 typedef struct TextMethods
 {
-	/* argument: what query_text() was called with; the tree may be changed */
+	/* argument: that of querytext_prove(); deparse may change the tree */
 	char *(*deparse)(Node *tree, bool prefixed, void *argument);
 	Node *(*analyse)(const char *sql, void *argument);
 } TextMethods;
 
 /*
- * The text of a tree, such that its analysis gives the same tree again.  To be
- * called under the search_path and settings under which the text will be run.
- * NULL when there is no such text; then problem says why, as a sentence.
+ * The text of a tree whose analysis yields the same tree.  Must be called
+ * under the search_path and settings that will be in force when the text runs.
+ * Returns NULL if there is no such text, and then sets *problem to the reason,
+ * as a sentence.
  */
 extern char *querytext_prove(Node *tree, const TextMethods *methods, void *argument,
 							 char **problem);
 
-/* The same for a query of its own. */
+/* The text of a query, as querytext_prove() returns it. */
 extern char *querytext_of_query(const Query *query, char **problem);
 
-/* Raise 0A000: what ("query of a transform") has no text that means the same. */
+/*
+ * Raise 0A000: no text of what (for example "query of a transform") has the
+ * same meaning.  problem: the reason, as a sentence.
+ */
 PG_ATTRIBUTE_NORETURN_COMPAT extern void querytext_refuse(const char *what, const char *problem);
 
-/* Do two trees mean the same, whatever their names of tables and columns are? */
+/* Do two trees have the same meaning, regardless of their names of tables and columns? */
 extern bool querytext_same(const Node *one, const Node *other);
 
-#endif /* DEPIPE_QUERYTEXT_H */
+#endif /* DEPIPE_CORE_QUERYTEXT_H */

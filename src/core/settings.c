@@ -1,36 +1,37 @@
 /*-------------------------------------------------------------------------
  *
  * settings.c
- *		The settings that decide what a definition means.
+ *		The settings that determine the meaning of a definition.
  *
- * '2026-01-01'::timestamptz, at::date or amount::money mean one thing in one
+ * '2026-01-01'::timestamptz, at::date or amount::money have one meaning in one
  * session and another in the next.  So a definition has the settings of the
- * session that made it, as it has its search_path: they are stored with it
- * (only what differs from the base below, so that a definition made anywhere
- * under plain settings is the same text everywhere), dumped and printed with
- * it, and put in force wherever something of it is evaluated, whoever runs it.
- * What belongs to no definition runs under the base.
+ * session that made it, just as it has its search_path.  They are stored,
+ * dumped and printed with it, and are in force whenever a part of it is
+ * evaluated, whichever user runs it.  Only values that differ from the base
+ * below are stored, so that a definition made under plain settings has the
+ * same text everywhere.  Work that belongs to no definition runs under the
+ * base.
  *
- * The tables below were made from all settings that a session may change
- * (SELECT name FROM pg_settings WHERE context IN ('user', 'superuser')).  Left
- * out are those that decide how a result is found, how long that may take or
- * what is logged (planner, memory, timeouts, parallelism, statistics), what
- * belongs to objects that are made (default_tablespace and its like), to the
- * role (role, session_authorization) and to the transaction, and:
+ * The tables below were derived from all settings that a session may change
+ * (SELECT name FROM pg_settings WHERE context IN ('user', 'superuser')).  They
+ * leave out settings that affect how a result is found, how long that may take
+ * or what is logged (planner, memory, timeouts, parallelism, statistics);
+ * settings of new objects (default_tablespace and the like), of the role
+ * (role, session_authorization) and of the transaction; and:
  *
  *		search_path				pinned by core/identity; constraints record it
- *		check_function_bodies	nothing of a definition makes functions
- *		escape_string_warning	warns only
- *		lc_messages				words of errors; superusers only
+ *		check_function_bodies	no definition creates functions
+ *		escape_string_warning	only warns
+ *		lc_messages				language of errors; superusers only
  *		session_replication_role which triggers fire: publish/apply decides
  *		synchronize_seqscans	order of rows without ORDER BY: never defined
  *		settings of extensions and of applications (plpgsql.variable_conflict,
- *								myapp.x read by current_setting()): what they
- *								mean is not known here; the README says so
+ *								myapp.x read by current_setting()): their
+ *								meaning is unknown here; the README says so
  *
- * Invariant: under the base, texts of values can be exchanged: with sources,
- * whose connections write under the same, and with images kept in depipe's
- * tables.
+ * Invariant: under the base, texts of values can be exchanged with sources,
+ * whose connections use the same settings, and with the images kept in
+ * depipe's tables.
  *
  *-------------------------------------------------------------------------
  */
@@ -44,8 +45,8 @@
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 
-#define MATTERS_TO_LITERALS 1 /* how a literal within SQL text is written */
-#define MATTERS_TO_TEXTS 2    /* how a value becomes a text, or is read from it */
+#define MATTERS_TO_LITERALS 1 /* format of a literal within SQL text */
+#define MATTERS_TO_TEXTS 2    /* conversion of a value to text or back */
 
 typedef struct Setting
 {
@@ -54,25 +55,25 @@ typedef struct Setting
 	int flags;
 } Setting;
 
-/* Recorded, in this order. */
+/* The recorded settings, in the order in which they are stored. */
 static const Setting recorded[] = {
-	/* what quote_ident() and format('%I') return; and the spelling of settings that follow */
+	/* result of quote_ident() and format('%I'), and the spelling of the settings below */
 	{"quote_all_identifiers", "off", 0},
-	/* what a date is written like, and which of 01/02 is the month */
+	/* format of a date, and which of 01/02 is the month */
 	{"DateStyle", "ISO, MDY", MATTERS_TO_LITERALS | MATTERS_TO_TEXTS},
-	/* what an interval is written like, and what a leading sign is about */
+	/* format of an interval, and the scope of a leading sign */
 	{"IntervalStyle", "postgres", MATTERS_TO_LITERALS | MATTERS_TO_TEXTS},
-	/* which day a moment belongs to, and which moment a day begins with */
+	/* the day that a time belongs to, and the time at which a day begins */
 	{"TimeZone", "UTC", 0},
-	/* IST is Israel's or India's */
+	/* IST means Israel or India */
 	{"timezone_abbreviations", "Default", 0},
 	/* bytea::text */
 	{"bytea_output", "hex", MATTERS_TO_LITERALS | MATTERS_TO_TEXTS},
 	/* to_tsvector(body): words and stop words */
 	{"default_text_search_config", "pg_catalog.simple", 0},
-	/* float8::text: how many digits */
+	/* float8::text: number of digits */
 	{"extra_float_digits", "1", MATTERS_TO_LITERALS | MATTERS_TO_TEXTS},
-	/* text and money: the number of decimals, and which sign stands before them */
+	/* text and money: number of decimals, position of the sign */
 	{"lc_monetary", "C", MATTERS_TO_TEXTS},
 	/* to_char and to_number: D, G, L */
 	{"lc_numeric", "C", 0},
@@ -87,9 +88,9 @@ static const Setting recorded[] = {
 };
 
 /*
- * The same for all definitions.  refused: a text means something else under
- * another value, and depipe's own SQL needs this one, so that no definition is
- * made under another.
+ * The settings with one value for all definitions.  refused: another value
+ * changes the meaning of texts, and depipe's own SQL needs this one, so no
+ * definition can be made in a session that has another.
  */
 static const struct
 {
@@ -101,13 +102,13 @@ static const struct
 	{"array_nulls", "on", true},
 	/* '\n' in SQL text */
 	{"standard_conforming_strings", "on", true},
-	/* which texts are taken: the one that takes all, whatever the client's encoding */
+	/* this value accepts all texts, whatever the client's encoding */
 	{"backslash_quote", "on", false},
-	/* a GIN index returns some of the rows only */
+	/* another value makes a GIN index return only some of the rows */
 	{"gin_fuzzy_search_limit", "0", false},
-	/* errors about views and foreign tables (not in all minor releases) */
+	/* another value raises errors about views and foreign tables (not in all minor releases) */
 	{"restrict_nonsystem_relation_kind", "", false},
-	/* off: an error where rows would be filtered */
+	/* off raises an error where rows would be filtered */
 	{"row_security", "on", false},
 };
 
@@ -119,7 +120,7 @@ show_setting(void *argument)
 	errcontext("setting \"%s\" of a definition", (const char *) argument);
 }
 
-/* NULL: this server has no such setting. */
+/* NULL if this server has no such setting. */
 static const char *
 current_value(const char *name)
 {
@@ -140,7 +141,7 @@ settings_set(const char *name, const char *value)
 	error_context_stack = callback.previous;
 }
 
-/* The value within "name=value"; NULL when it is another setting's. */
+/* The value within "name=value"; NULL if the text is about another setting. */
 static const char *
 value_of(const char *text, const Setting *setting)
 {
@@ -150,7 +151,7 @@ value_of(const char *text, const Setting *setting)
 																			: NULL;
 }
 
-/* ---- in force ---- */
+/* ---- entering settings ---- */
 
 static void
 enter_fixed(void)
@@ -217,11 +218,11 @@ bool
 settings_matter_to_input(Oid type)
 {
 	if (type >= FirstNormalObjectId)
-		return get_typtype(type) != TYPTYPE_ENUM; /* an enum's is the server's own */
+		return get_typtype(type) != TYPTYPE_ENUM; /* enum_in is the server's own */
 	return type == CASHOID || type == XMLOID || OidIsValid(get_element_type(type));
 }
 
-/* ---- of a definition ---- */
+/* ---- settings of a definition ---- */
 
 static void
 refuse_session(const char *name, const char *value)
@@ -243,7 +244,7 @@ settings_of_session(void)
 			refuse_session(fixed[i].name, fixed[i].value);
 	for (int i = 0; i < lengthof(recorded); i++)
 	{
-		/* as SHOW has it: its one spelling */
+		/* the spelling of SHOW, which is canonical */
 		char *value = GetConfigOptionByName(recorded[i].name, NULL, true);
 
 		if (value != NULL && strcmp(value, recorded[i].base) != 0)
@@ -252,7 +253,7 @@ settings_of_session(void)
 	return settings;
 }
 
-/* Raises unless each names a recorded setting, once. */
+/* Raise 22023 or 42704 unless each text names a recorded setting. */
 static void
 check_given(List *given)
 {
@@ -285,7 +286,7 @@ check_given(List *given)
 	}
 }
 
-/* The server reads the values: what it shows then is their one spelling. */
+/* Set the values in a nest level and read them back: the server's spelling is canonical. */
 List *
 settings_given(ArrayType *array)
 {
@@ -329,8 +330,9 @@ settings_text(List *settings)
 }
 
 /*
- * The settings of this session that a definition would record.  As the default
- * of columns it is needed by upgrades and restored dumps: no check of versions.
+ * The settings of this session that a definition would record.  It is the
+ * default of columns, so upgrades and restored dumps call it: it must not
+ * check the version of the extension.
  */
 PG_FUNCTION_INFO_V1(depipe_session_settings);
 

@@ -1,17 +1,18 @@
 /*-------------------------------------------------------------------------
  *
  * shmem.c
- *		What the workers share: who runs, and which databases are theirs.
+ *		State shared by the workers: the running workers and the databases served.
  *
- * One lock protects everything; it is held for a walk over the slots at most.
- * A slot is taken by whoever starts a worker, before the process exists, so
- * that nothing is started twice; the worker gives it back when it exits.  One
- * whose process never came is taken back after START_TIMEOUT; the generation
- * tells a process that comes later that the slot is not its own any more.
+ * One lock protects everything.  It is held at most for one pass over the
+ * slots.  A slot is taken by the process that requests a worker, before the
+ * new process exists, so that nothing is started twice; the worker releases it
+ * when it exits.  If the process does not appear, the slot is reclaimed after
+ * START_TIMEOUT.  A process that appears later learns from the generation that
+ * the slot is no longer its own.
  *
- * A transaction that changes definitions or states says so by
- * catalog_changed(); when it has committed, the workers of its database, and
- * the launcher, are woken.  Nobody has to look at tables for that.
+ * A transaction that changes definitions or states reports this with
+ * catalog_changed().  Its commit wakes the workers of the database and the
+ * launcher, so that no process has to poll tables for changes.
  *
  *-------------------------------------------------------------------------
  */
@@ -31,39 +32,39 @@
 #define START_TIMEOUT (30 * USECS_PER_SEC)
 #define LEAVE_ALONE (10 * USECS_PER_SEC)
 
-/* All fields of these under the lock. */
+/* All fields of these structs are protected by the lock. */
 typedef struct WorkerSlot
 {
 	bool used;
 	WorkerId id;
-	pid_t pid; /* 0: not there yet */
+	pid_t pid; /* 0: not started yet */
 	uint16 generation;
 	TimestampTz started_at;
-	int asked;          /* of a stream worker: sessions that want its stream */
-	uint32 looks_asked; /* of a stream worker: looks by hand, and those that have been */
+	int asked;          /* stream worker: sessions that want its stream */
+	uint32 looks_asked; /* stream worker: manual looks requested and completed */
 	uint32 looks_done;
-	StreamPosition position; /* of a stream worker */
+	StreamPosition position; /* stream worker only */
 } WorkerSlot;
 
 typedef struct DatabaseSlot
 {
 	Oid database; /* InvalidOid: free */
 	bool has_extension;
-	uint32 reason;         /* hash of why it is not served, as told; 0: nothing to tell */
-	TimestampTz looked_at; /* when a scheduler was last started */
-	TimestampTz look_at;   /* when the next one is to be */
-	bool look_now;         /* something has changed since */
-	uint64 changes;        /* transactions that have changed something */
+	uint32 reason;         /* hash of the reported reason for not serving it; 0: none */
+	TimestampTz looked_at; /* time at which a scheduler was last started */
+	TimestampTz look_at;   /* time at which the next one is due */
+	bool look_now;         /* something has changed since then */
+	uint64 changes;        /* committed transactions that changed something */
 	TimestampTz left_alone_until;
 } DatabaseSlot;
 
 typedef struct WorkerShared
 {
 	LWLock *lock;
-	pid_t launcher;        /* 0: there is none */
-	bool out_of_processes; /* the server had none for us when we last tried */
+	pid_t launcher;        /* 0: not running */
+	bool out_of_processes; /* the last request for a process failed */
 	TimestampTz complained_at;
-	ConditionVariable moved; /* a stream worker has committed something */
+	ConditionVariable moved; /* broadcast when a stream worker commits or exits */
 	WorkerSlot workers[WORKER_SLOTS];
 	DatabaseSlot databases[DATABASE_SLOTS];
 } WorkerShared;
@@ -94,7 +95,7 @@ worker_shmem_startup(void)
 	LWLockRelease(AddinShmemInitLock);
 }
 
-/* This transaction has changed definitions or states that workers act upon. */
+/* True if this transaction has changed definitions or states that workers act upon. */
 static bool changed = false;
 
 void
@@ -103,12 +104,12 @@ catalog_changed(void)
 	changed = true;
 }
 
-/* The server whose stream this session has asked for, and does not have yet. */
+/* The server whose stream this session has requested but not acquired yet. */
 static NameData asked_server;
 
 /*
- * At the commit of a transaction that has changed something; and what was asked
- * for is not wanted any more.
+ * Transaction callback.  A commit announces the transaction's changes.  An
+ * abort withdraws the request for a stream.
  */
 static void
 at_transaction_end(XactEvent event, void *argument)
@@ -129,7 +130,7 @@ worker_shmem_init(void)
 	RegisterXactCallback(at_transaction_end, NULL);
 }
 
-/* ---- databases; the lock is held ---- */
+/* ---- databases; the caller holds the lock ---- */
 
 static DatabaseSlot *
 find_database(Oid database)
@@ -151,7 +152,7 @@ find_database(Oid database)
 	return oldest;
 }
 
-/* ---- workers; the lock is held ---- */
+/* ---- workers; the caller holds the lock ---- */
 
 static bool
 same_worker(const WorkerId *one, const WorkerId *other)
@@ -161,7 +162,10 @@ same_worker(const WorkerId *one, const WorkerId *other)
 		   strcmp(NameStr(one->server), NameStr(other->server)) == 0;
 }
 
-/* A process that has not come for so long has failed to start, and never says so. */
+/*
+ * Is the slot taken?  A process that has not appeared within START_TIMEOUT
+ * failed to start; no process reports such a failure.
+ */
 static bool
 is_taken(const WorkerSlot *slot, TimestampTz now)
 {
@@ -180,9 +184,10 @@ find_worker(const WorkerId *id)
 }
 
 /*
- * Half of the cluster's worker processes stay for parallel queries; streams
- * and copies leave two of ours for what ends soon.  Where streams take all that
- * is left, there can be one copy all the same.
+ * The maximum number of workers that leaves room for this kind.  Half of the
+ * cluster's worker processes stay available for parallel queries.  Streams and
+ * copies leave two of depipe's workers for short tasks.  One copy may run even
+ * if streams take all the others.
  */
 static int
 limit_for(WorkerKind kind, int copies)
@@ -194,7 +199,7 @@ limit_for(WorkerKind kind, int copies)
 	return kind == WORKER_STREAM || kind == WORKER_COPY ? limit - 2 : limit;
 }
 
-/* A free slot, or NULL when there are as many workers as may be. */
+/* A free slot; NULL if the limit for this kind is reached. */
 static WorkerSlot *
 free_slot(WorkerKind kind, TimestampTz now)
 {
@@ -252,7 +257,10 @@ kind_function(WorkerKind kind)
 	pg_unreachable();
 }
 
-/* Once until one is free again, and once a minute at most; it is tried again in any case. */
+/*
+ * Warn that no process is available, but not again until one was, and at most
+ * once a minute.  The start is retried regardless.
+ */
 static void
 complain(TimestampTz now)
 {
@@ -360,7 +368,7 @@ wake_launcher(void)
 		(void) kill(shared->launcher, SIGUSR1);
 }
 
-/* What a worker leaves undone, the next scheduler finds. */
+/* Release the slot.  The next scheduler finds the work that this worker left unfinished. */
 static void
 detach(int code, Datum argument)
 {
@@ -435,7 +443,7 @@ database_look_at(Oid database, int naptime_ms)
 	at = slot->look_now ? 0 : slot->look_at;
 	at = Max(at, slot->looked_at + naptime_ms * INT64CONST(1000));
 	at = Max(at, slot->left_alone_until);
-	/* of a time to come: the clock was set back */
+	/* it lies in the future: the clock was set back */
 	if (slot->looked_at > now)
 		at = slot->left_alone_until = 0;
 	LWLockRelease(shared->lock);
@@ -465,7 +473,10 @@ database_looking(Oid database, TimestampTz otherwise_at)
 	LWLockRelease(shared->lock);
 }
 
-/* A look that is long overdue does not come: there is no launcher, or the database is not named. */
+/*
+ * A look that is more than a minute overdue will not happen: there is no
+ * launcher, or depipe.databases does not list the database.
+ */
 bool
 database_is_served(Oid database)
 {
@@ -556,7 +567,7 @@ database_leave_alone(Oid database)
 
 /* ---- streams ---- */
 
-/* The lock is held. */
+/* The caller holds the lock. */
 static WorkerSlot *
 find_stream(const char *server)
 {
@@ -626,7 +637,7 @@ stream_has_looked(const char *server, uint32 look)
 	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
 	slot = find_stream(server);
 	looked = slot != NULL && slot->looks_done >= look;
-	/* another worker has begun to count since */
+	/* a new worker has started to count from zero since: repeat the request */
 	if (slot != NULL && slot->looks_asked < look)
 	{
 		slot->looks_asked = look;

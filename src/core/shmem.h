@@ -1,14 +1,14 @@
 /*-------------------------------------------------------------------------
  *
  * shmem.h
- *		What the workers share: who runs, and which databases are theirs.
+ *		State shared by the workers: the running workers and the databases served.
  *
- * Exists only with shared_preload_libraries.
+ * It exists only with shared_preload_libraries.
  *
  *-------------------------------------------------------------------------
  */
-#ifndef DEPIPE_SHMEM_H
-#define DEPIPE_SHMEM_H
+#ifndef DEPIPE_CORE_SHMEM_H
+#define DEPIPE_CORE_SHMEM_H
 
 #include "depipe.h"
 #include "access/xlogdefs.h"
@@ -19,21 +19,24 @@
 
 typedef enum WorkerKind
 {
-	WORKER_SCHEDULER, /* looks what is due in a database, and ends */
+	WORKER_SCHEDULER, /* finds the due work of a database, then exits */
 	WORKER_STREAM,    /* keeps the loads of one server up to date */
-	WORKER_RUN,       /* one pass of the rest that is due, and ends */
-	WORKER_COPY       /* copies tables of a server beside its stream, and ends */
+	WORKER_RUN,       /* makes one pass over all other due work, then exits */
+	WORKER_COPY       /* copies tables of a server beside its stream, then exits */
 } WorkerKind;
 
-/* How far a stream is that somebody follows. */
+/* The progress of a stream that a worker follows. */
 typedef struct StreamPosition
 {
-	XLogRecPtr applied; /* everything before is committed here; 0: not streaming (yet) */
-	XLogRecPtr source;  /* where the source was when last asked; 0: not known */
-	TimestampTz as_of;  /* its clock when the loads that are not held were complete; 0: not known */
-	int64 retained_bytes; /* of the source's log, by the slot; -1: not known */
-	int64 safe_wal_size;  /* so much more may be written; -1: no limit */
-	/* no synchronous standby has what was committed then: the source is told nothing; 0: it is */
+	XLogRecPtr applied;   /* everything before is committed here; 0: not streaming (yet) */
+	XLogRecPtr source;    /* the source's position when last asked; 0: unknown */
+	TimestampTz as_of;    /* source's clock when the loads not held were complete; 0: unknown */
+	int64 retained_bytes; /* WAL that the slot retains at the source; -1: unknown */
+	int64 safe_wal_size;  /* bytes of WAL that may still be written; -1: no limit */
+	/*
+	 * since when commits lack a synchronous standby, so that the source gets
+	 * no confirmation; 0: none lacks it
+	 */
 	TimestampTz held_since;
 } StreamPosition;
 
@@ -46,97 +49,126 @@ typedef struct WorkerId
 } WorkerId;
 
 /*
- * This transaction has changed definitions or states that workers act upon:
- * they are woken when it has committed.
+ * Report that this transaction has changed definitions or states that workers
+ * act upon.  Its commit wakes them.
  */
 extern void catalog_changed(void);
 
-/* In _PG_init of the postmaster; and called by the hooks of the server's shared memory. */
+/*
+ * Initialize the shared state.  The first is called by the postmaster's
+ * _PG_init, the others by the server's shared memory hooks.
+ */
 extern void worker_shmem_init(void);
 extern void worker_shmem_request(void);
 extern void worker_shmem_startup(void);
 
 /*
- * Start a worker, unless the same one is there, the database is left alone,
- * or depipe has its share of the processes; returns whether it is there now.
+ * Start a worker unless it is already running, the database is to be left
+ * alone, or depipe has reached its limit of processes.  Returns whether the
+ * worker is running (or starting) now.
  */
 extern bool worker_start(const WorkerId *id);
 
-#define COPY_WORKERS 4 /* of one server, at most */
+#define COPY_WORKERS 4 /* per server, at most */
 
+/* Is this worker running or starting? */
 extern bool worker_is_running(const WorkerId *id);
 
-/* Was there no process of the cluster for the worker that was to be started last? */
+/* Did the last request for a worker fail because the cluster has no free worker process? */
 extern bool workers_out_of_processes(void);
 
-/* In the worker: take the slot that it was started for, and give it back at exit. */
+/*
+ * In the worker: take over the slot that was reserved for it, and release it
+ * at exit.  argument: that of the worker's main function.  Exits if the slot
+ * is no longer reserved.
+ */
 extern WorkerId worker_attach(Datum argument);
 
 /* ---- the launcher ---- */
 
-/* In the launcher: it is to be woken from now on. */
+/* In the launcher: register this process, to be woken from now on. */
 extern void launcher_attach(void);
 
 /* ---- databases ---- */
 
-/* When a scheduler is to look at the database; two looks are naptime_ms apart. */
+/*
+ * The time at which a scheduler should next look at the database.  Two looks
+ * are at least naptime_ms apart.
+ */
 extern TimestampTz database_look_at(Oid database, int naptime_ms);
 
-/* Do workers look after this database?  False without shared_preload_libraries. */
+/* Do workers serve this database?  False without shared_preload_libraries. */
 extern bool database_is_served(Oid database);
 
-/* Something has changed that may matter for any of them. */
+/* Make a look due in every database, after a change that may matter to any of them. */
 extern void databases_look_now(void);
 
-/* It looks now; unless it says when to look again: otherwise_at. */
+/*
+ * Record that a scheduler is being started for the database.  otherwise_at:
+ * the time of the next look if the scheduler sets none.
+ */
 extern void database_looking(Oid database, TimestampTz otherwise_at);
 
 /*
- * A scheduler has looked; returns whether has_extension is other than before,
- * or there is another reason (its hash) that is to be told, 0: none.
+ * Record the result of a scheduler's look.  reason: hash of the reason for not
+ * serving the database, 0: none.  look_at: the time of the next look.  Returns
+ * whether there is something to report: has_extension has changed, or there is
+ * another reason.
  */
 extern bool database_note(Oid database, bool has_extension, uint32 reason, TimestampTz look_at);
 
-/* Something of the definitions or states in it has changed: wake who may care. */
+/*
+ * Record a change of definitions or states in the database.  Wakes the
+ * launcher and the stream workers of the database.
+ */
 extern void database_changed(Oid database);
 
-/* How often that has happened. */
+/* The number of changes recorded for the database. */
 extern uint64 database_changes(Oid database);
 
 /*
- * End the workers of a database, and start none for some seconds: somebody
- * is about to drop it, rename it or copy it.
+ * Terminate the workers of a database and start none for 10 seconds, because a
+ * user is about to drop, rename or copy it.
  */
 extern void database_leave_alone(Oid database);
 
 /* ---- streams (of this database) ---- */
 
 /*
- * Ask the worker of a stream to let go of it (+1), or tell it that it may go on
- * (-1).  Is there one?
+ * Ask the worker of a stream to release it (+1), or withdraw the request (-1).
+ * 0 changes nothing.  Returns whether there is such a worker.
  */
 extern bool stream_ask(const char *server, int change);
 
-/* In a stream worker: does anybody want its stream?  And: how far it is. */
+/* In a stream worker: does any session want its stream? */
 extern bool stream_is_asked_for(void);
+
+/*
+ * In a stream worker: report its position, and wake the sessions that wait for
+ * it.
+ */
 extern void stream_moved(const StreamPosition *position);
 
 /*
- * Ask the worker of a stream to look at what waits as somebody does who calls by
- * hand; returns the number of the look, or 0 when there is no worker.  Has that
- * look been (and was it committed)?
+ * Ask the worker of a stream for a look at pending work, as a manual call
+ * makes it.  Returns the number of the look, or 0 if there is no worker.  The
+ * second function returns whether the worker has completed that look and
+ * committed its results.
  */
 extern uint32 stream_ask_look(const char *server);
 extern bool stream_has_looked(const char *server, uint32 look);
 
-/* In a stream worker: the last look that was asked for; and: it has been. */
+/*
+ * In a stream worker: the number of the last look requested, 0 if it is
+ * already done.  The second function reports its completion.
+ */
 extern uint32 stream_asked_look(void);
 extern void stream_looked(uint32 look);
 
-/* How far a stream's worker is; false when there is none. */
+/* The position of a stream's worker.  Returns false if there is none. */
 extern bool stream_position(const char *server, StreamPosition *position);
 
-/* Why the source is told nothing, for a reader; NULL: it is. */
+/* The reason why the source gets no confirmation, for users.  NULL: it gets it. */
 extern char *stream_held_reason(const StreamPosition *position);
 
 typedef struct StreamWorker
@@ -146,11 +178,14 @@ typedef struct StreamWorker
 	StreamPosition position;
 } StreamWorker;
 
-/* All of them (WORKER_SLOTS at most); returns how many. */
+/* The stream workers of this database, WORKER_SLOTS at most.  Returns their number. */
 extern int stream_workers(StreamWorker *workers);
 
-/* Wait for a worker to get further, in a loop that stream_wait_is_over() ends. */
+/*
+ * Wait until some stream worker makes progress, for at most timeout_ms.
+ * Called in a loop that ends with stream_wait_is_over().
+ */
 extern void stream_wait_for_move(long timeout_ms);
 extern void stream_wait_is_over(void);
 
-#endif /* DEPIPE_SHMEM_H */
+#endif /* DEPIPE_CORE_SHMEM_H */

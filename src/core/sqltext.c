@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * sqltext.c
- *		The one place that turns names and values into SQL text.
+ *		The only place that turns names and values into SQL text.
  *
  *-------------------------------------------------------------------------
  */
@@ -73,7 +73,7 @@ sql_append_columns(StringInfo buf, TupleDesc desc, const char *prefix)
 	}
 }
 
-/* "OPERATOR(schema.=)" of the type's default equality; raises 0A000 if none. */
+/* "OPERATOR(schema.=)" of the type's default equality.  Raises 0A000 if it has none. */
 static char *
 equality_operator(Form_pg_attribute att)
 {

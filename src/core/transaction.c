@@ -1,8 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * transaction.c
- *		Procedures and workers that commit between steps, and when what they
- *		committed cannot be lost any more.
+ *		Procedures and workers that commit between steps, and the durability
+ *		of their commits.
  *
  *-------------------------------------------------------------------------
  */
@@ -25,7 +25,7 @@
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
-/* Milliseconds between two looks at what the standbys have. */
+/* Milliseconds between two checks of the standbys' positions. */
 #define SAFE_WAIT_STEP 10
 
 MemoryContext
@@ -87,7 +87,7 @@ transaction_begin_worker(MemoryContext context)
 {
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
-	/* what a procedure's portal would hold lives in there */
+	/* the context takes the place of a procedure's portal context */
 	PortalContext = context;
 	if (SPI_connect_ext(SPI_OPT_NONATOMIC) != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
@@ -104,12 +104,13 @@ transaction_end_worker(void)
 	PortalContext = NULL;
 }
 
-/* ---- what cannot be lost ---- */
+/* ---- durability ---- */
 
 /*
- * What a commit waits for from synchronous standbys, SYNC_REP_NO_WAIT: nothing.
- * As configured: that a worker or a session does without for itself does not
- * count, since the position at the source is not a matter of this session.
+ * What a commit waits for from synchronous standbys; SYNC_REP_NO_WAIT:
+ * nothing.  The configured value of synchronous_commit counts, not a value
+ * that a worker or a session sets for itself: confirming a position to the
+ * source is not a private matter of this session.
  */
 static int
 standby_wait_mode(void)
@@ -128,7 +129,10 @@ standby_wait_mode(void)
 	return SYNC_REP_WAIT_FLUSH;
 }
 
-/* The sender processes keep it, for FIRST and for ANY: see SyncRepWaitForLSN. */
+/*
+ * Have the synchronous standbys reached this position?  The WAL senders
+ * maintain it, for FIRST and for ANY; see SyncRepWaitForLSN.
+ */
 static bool
 standbys_have(XLogRecPtr end)
 {

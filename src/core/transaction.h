@@ -5,53 +5,59 @@
  *
  *-------------------------------------------------------------------------
  */
-#ifndef DEPIPE_TRANSACTION_H
-#define DEPIPE_TRANSACTION_H
+#ifndef DEPIPE_CORE_TRANSACTION_H
+#define DEPIPE_CORE_TRANSACTION_H
 
 #include "depipe.h"
 #include "access/xlogdefs.h"
 #include "fmgr.h"
 
 /*
- * Begin and end of a procedure that commits: a non-atomic SPI connection with
- * an active snapshot.  Returns a memory context that lives until the end of
- * the procedure, and makes it current.  Raises 2D000 when the procedure was
- * called where it cannot commit (inside a transaction block or a function), with
- * the hint.
+ * Begin a procedure that commits: open a non-atomic SPI connection with an
+ * active snapshot.  Returns a memory context that lives until the end of the
+ * procedure, and makes it current.  Raises 2D000, with the hint, if the
+ * procedure was called where it cannot commit (inside a transaction block or a
+ * function).
  */
 extern MemoryContext transaction_begin_procedure(FunctionCallInfo fcinfo, const char *name,
 												 const char *hint);
+
+/* End a procedure that commits: close its snapshot and SPI connection. */
 extern void transaction_end_procedure(void);
 
 /*
- * Commit, and go on in a new transaction with an active snapshot.  No SPI
- * connection other than the procedure's own may be open, no tuplestore, no
- * registered snapshot.  The current memory context stays.
+ * Commit, and continue in a new transaction with an active snapshot.  No SPI
+ * connection other than the procedure's own may be open, no tuplestore, and no
+ * registered snapshot.  The current memory context stays current.
  */
 extern void transaction_commit(void);
 
 /*
- * Commit, sleep until the latch is set or the time is over, and go on with a
- * new snapshot; none is held in between.  Raises when the query is cancelled.
+ * Commit, sleep until the latch is set or the time has passed, and continue
+ * with a new snapshot.  No snapshot is held while sleeping.  Raises an error
+ * if the query is canceled.
  */
 extern void transaction_commit_and_wait(long milliseconds);
 
 /*
- * The same for a process that is nobody's session: begin a transaction that can
- * be committed on the way, with the context as that of a procedure; end it, and
- * be outside of any.
+ * Begin a transaction in a background process that can be committed on the
+ * way, as in a procedure, with this memory context.  The second function
+ * commits it; the process is then outside a transaction.
  */
 extern void transaction_begin_worker(MemoryContext context);
 extern void transaction_end_worker(void);
 
 /*
- * Can this much of our own log not be lost any more?  It is on disk, and with
- * as many synchronous standbys as a commit would wait for: one of them may be
+ * Is WAL up to this position safe from loss?  It is if it is on disk, and at
+ * as many synchronous standbys as a commit waits for, any of which may be
  * promoted.  Does not wait.
  */
 extern bool transaction_is_safe(XLogRecPtr end);
 
-/* The same, when it is within so many milliseconds. */
+/*
+ * Wait up to this many milliseconds until WAL up to this position is safe from
+ * loss.  Returns whether it is.
+ */
 extern bool transaction_is_safe_within(XLogRecPtr end, long milliseconds);
 
-#endif /* DEPIPE_TRANSACTION_H */
+#endif /* DEPIPE_CORE_TRANSACTION_H */

@@ -43,8 +43,8 @@
  *
  *-------------------------------------------------------------------------
  */
-#ifndef DEPIPE_BATCH_H
-#define DEPIPE_BATCH_H
+#ifndef DEPIPE_DELTA_DELTA_H
+#define DEPIPE_DELTA_DELTA_H
 
 #include "depipe.h"
 #include "executor/tuptable.h"
@@ -256,4 +256,4 @@ extern bool delta_key_has_text(Delta *delta);
 /* Frees the delta with all it holds. */
 extern void delta_destroy(Delta *delta);
 
-#endif /* DEPIPE_BATCH_H */
+#endif /* DEPIPE_DELTA_DELTA_H */

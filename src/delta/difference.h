@@ -5,8 +5,8 @@
  *
  *-------------------------------------------------------------------------
  */
-#ifndef DEPIPE_DIFFERENCE_H
-#define DEPIPE_DIFFERENCE_H
+#ifndef DEPIPE_DELTA_DIFFERENCE_H
+#define DEPIPE_DELTA_DIFFERENCE_H
 
 #include "delta/delta.h"
 
@@ -25,4 +25,4 @@ extern char *difference_sql(Delta *delta, const char *incoming, const char *targ
 /* Does no key of the delta's come twice in this relation (SQL text)? */
 extern bool key_is_unique(Delta *delta, const char *relation);
 
-#endif /* DEPIPE_DIFFERENCE_H */
+#endif /* DEPIPE_DELTA_DIFFERENCE_H */

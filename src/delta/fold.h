@@ -7,8 +7,8 @@
  *
  *-------------------------------------------------------------------------
  */
-#ifndef DEPIPE_FOLD_H
-#define DEPIPE_FOLD_H
+#ifndef DEPIPE_DELTA_FOLD_H
+#define DEPIPE_DELTA_FOLD_H
 
 #include "delta/delta.h"
 
@@ -54,4 +54,4 @@ extern void delta_put_row(Delta *delta, int64 weight, int64 sequence, XLogRecPtr
 /* An empty delta of the same shape and owner, without a fold (delta.c). */
 extern Delta *delta_create_like(Delta *delta);
 
-#endif /* DEPIPE_FOLD_H */
+#endif /* DEPIPE_DELTA_FOLD_H */

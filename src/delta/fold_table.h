@@ -7,8 +7,8 @@
  *
  *-------------------------------------------------------------------------
  */
-#ifndef DEPIPE_FOLD_TABLE_H
-#define DEPIPE_FOLD_TABLE_H
+#ifndef DEPIPE_DELTA_FOLD_TABLE_H
+#define DEPIPE_DELTA_FOLD_TABLE_H
 
 #include "delta/fold.h"
 
@@ -94,4 +94,4 @@ extern void fold_merge(Delta *delta);
 /* Forget what is on disk. */
 extern void fold_drop_spilled(Delta *delta);
 
-#endif /* DEPIPE_FOLD_TABLE_H */
+#endif /* DEPIPE_DELTA_FOLD_TABLE_H */

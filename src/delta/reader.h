@@ -5,8 +5,8 @@
  *
  *-------------------------------------------------------------------------
  */
-#ifndef DEPIPE_READER_H
-#define DEPIPE_READER_H
+#ifndef DEPIPE_DELTA_READER_H
+#define DEPIPE_DELTA_READER_H
 
 #include "delta/delta.h"
 
@@ -50,4 +50,4 @@ extern bool delta_is_old_key(const DeltaOldKeys *old_keys, int64 sequence);
 extern bool delta_old_key(const DeltaOldKeys *old_keys, int64 pair, const Datum **values,
 						  const bool **nulls);
 
-#endif /* DEPIPE_READER_H */
+#endif /* DEPIPE_DELTA_READER_H */

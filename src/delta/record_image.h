@@ -5,8 +5,8 @@
  *
  *-------------------------------------------------------------------------
  */
-#ifndef DEPIPE_RECORD_IMAGE_H
-#define DEPIPE_RECORD_IMAGE_H
+#ifndef DEPIPE_DELTA_RECORD_IMAGE_H
+#define DEPIPE_DELTA_RECORD_IMAGE_H
 
 #include "depipe.h"
 #include "access/tupdesc.h"
@@ -15,4 +15,4 @@
 /* For SQL text: the image of these columns of an alias; bytea. */
 extern void image_append(StringInfo sql, TupleDesc columns, const char *alias);
 
-#endif /* DEPIPE_RECORD_IMAGE_H */
+#endif /* DEPIPE_DELTA_RECORD_IMAGE_H */

@@ -5,8 +5,8 @@
  *
  *-------------------------------------------------------------------------
  */
-#ifndef DEPIPE_BASIS_H
-#define DEPIPE_BASIS_H
+#ifndef DEPIPE_LOAD_BASIS_H
+#define DEPIPE_LOAD_BASIS_H
 
 #include "load/session.h"
 
@@ -38,4 +38,4 @@ extern bool basis_leaves_differ(LoadSession *session);
  */
 extern bool basis_judge_leaves(LoadSession *session);
 
-#endif /* DEPIPE_BASIS_H */
+#endif /* DEPIPE_LOAD_BASIS_H */

@@ -5,8 +5,8 @@
  *
  *-------------------------------------------------------------------------
  */
-#ifndef DEPIPE_LABELS_H
-#define DEPIPE_LABELS_H
+#ifndef DEPIPE_LOAD_LABELS_H
+#define DEPIPE_LOAD_LABELS_H
 
 #include "load/session.h"
 
@@ -21,4 +21,4 @@ extern bool labels_add(LoadSession *session, LoadTask *task, ErrorData **error);
 /* Before a run reads: labels of all its tasks, and what is wrong with them. */
 extern void labels_add_all(LoadSession *session);
 
-#endif /* DEPIPE_LABELS_H */
+#endif /* DEPIPE_LOAD_LABELS_H */

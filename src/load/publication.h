@@ -5,8 +5,8 @@
  *
  *-------------------------------------------------------------------------
  */
-#ifndef DEPIPE_PUBLICATION_H
-#define DEPIPE_PUBLICATION_H
+#ifndef DEPIPE_LOAD_PUBLICATION_H
+#define DEPIPE_LOAD_PUBLICATION_H
 
 #include "load/session.h"
 
@@ -24,4 +24,4 @@ extern void publication_choose_columns(LoadSession *session, SourceTable *table,
  */
 extern char *publication_missed_column(LoadSession *session, const LoadTask *task);
 
-#endif /* DEPIPE_PUBLICATION_H */
+#endif /* DEPIPE_LOAD_PUBLICATION_H */

@@ -5,8 +5,8 @@
  *
  *-------------------------------------------------------------------------
  */
-#ifndef DEPIPE_WITNESS_H
-#define DEPIPE_WITNESS_H
+#ifndef DEPIPE_LOAD_WITNESS_H
+#define DEPIPE_LOAD_WITNESS_H
 
 #include "load/session.h"
 
@@ -30,4 +30,4 @@ extern void witness_mark(LoadSession *session);
 /* Is there a copy that is newer than the last transaction recorded? */
 extern bool witness_wanted(const LoadSession *session);
 
-#endif /* DEPIPE_WITNESS_H */
+#endif /* DEPIPE_LOAD_WITNESS_H */

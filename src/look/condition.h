@@ -5,8 +5,8 @@
  *
  *-------------------------------------------------------------------------
  */
-#ifndef DEPIPE_CONDITION_H
-#define DEPIPE_CONDITION_H
+#ifndef DEPIPE_LOOK_CONDITION_H
+#define DEPIPE_LOOK_CONDITION_H
 
 #include "catalog/looks.h"
 #include "transform/dag.h"
@@ -88,4 +88,4 @@ extern const char *condition_name(const Condition *condition);
 /* For reasons: without a fraction of seconds. */
 extern char *time_for_reader(TimestampTz time);
 
-#endif /* DEPIPE_CONDITION_H */
+#endif /* DEPIPE_LOOK_CONDITION_H */

@@ -5,8 +5,8 @@
  *
  *-------------------------------------------------------------------------
  */
-#ifndef DEPIPE_APPLY_H
-#define DEPIPE_APPLY_H
+#ifndef DEPIPE_PUBLISH_APPLY_H
+#define DEPIPE_PUBLISH_APPLY_H
 
 #include "publish/publish.h"
 #include "publish/triggers.h"
@@ -70,4 +70,4 @@ extern void apply_check_keys(Target *target, Delta *delta, Snapshot snapshot);
  */
 extern const char *apply_unexpected(void);
 
-#endif /* DEPIPE_APPLY_H */
+#endif /* DEPIPE_PUBLISH_APPLY_H */

@@ -5,8 +5,8 @@
  *
  *-------------------------------------------------------------------------
  */
-#ifndef DEPIPE_COMPLETE_H
-#define DEPIPE_COMPLETE_H
+#ifndef DEPIPE_PUBLISH_COMPLETE_H
+#define DEPIPE_PUBLISH_COMPLETE_H
 
 #include "catalog/target.h"
 #include "delta/delta.h"
@@ -25,4 +25,4 @@ extern bool delta_complete(Target *target, Delta *delta, char **reason);
  */
 extern void delta_complete_old(Target *target, Delta *delta);
 
-#endif /* DEPIPE_COMPLETE_H */
+#endif /* DEPIPE_PUBLISH_COMPLETE_H */

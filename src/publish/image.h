@@ -5,8 +5,8 @@
  *
  *-------------------------------------------------------------------------
  */
-#ifndef DEPIPE_IMAGE_H
-#define DEPIPE_IMAGE_H
+#ifndef DEPIPE_PUBLISH_IMAGE_H
+#define DEPIPE_PUBLISH_IMAGE_H
 
 #include "delta/delta.h"
 #include "catalog/target.h"
@@ -27,4 +27,4 @@ extern void image_read(ImageReader *reader, List *columns, ArrayType *image, Dat
 /* Values of the delta's key columns from a text key; the others are NULL. */
 extern void image_read_key(ImageReader *reader, ArrayType *key, Datum *values, bool *nulls);
 
-#endif /* DEPIPE_IMAGE_H */
+#endif /* DEPIPE_PUBLISH_IMAGE_H */

@@ -6,8 +6,8 @@
  *
  *-------------------------------------------------------------------------
  */
-#ifndef DEPIPE_LATE_H
-#define DEPIPE_LATE_H
+#ifndef DEPIPE_PUBLISH_LATE_H
+#define DEPIPE_PUBLISH_LATE_H
 
 #include "publish/apply.h"
 
@@ -30,4 +30,4 @@ extern char *late_is_saved(ApplyTable *table);
  */
 extern void late_check(ApplyTable *table, Snapshot snapshot);
 
-#endif /* DEPIPE_LATE_H */
+#endif /* DEPIPE_PUBLISH_LATE_H */

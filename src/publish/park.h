@@ -5,8 +5,8 @@
  *
  *-------------------------------------------------------------------------
  */
-#ifndef DEPIPE_PARK_H
-#define DEPIPE_PARK_H
+#ifndef DEPIPE_PUBLISH_PARK_H
+#define DEPIPE_PUBLISH_PARK_H
 
 #include "catalog/target.h"
 #include "delta/delta.h"
@@ -28,4 +28,4 @@ extern void park_discard(int32 target_id);
 /* Fold every row of a finished delta (also its partial rows) onto another. */
 extern void delta_fold_onto(Delta *from, Delta *into);
 
-#endif /* DEPIPE_PARK_H */
+#endif /* DEPIPE_PUBLISH_PARK_H */

@@ -24,8 +24,8 @@
  *
  *-------------------------------------------------------------------------
  */
-#ifndef DEPIPE_PUBLISH_H
-#define DEPIPE_PUBLISH_H
+#ifndef DEPIPE_PUBLISH_PUBLISH_H
+#define DEPIPE_PUBLISH_PUBLISH_H
 
 #include "delta/delta.h"
 #include "catalog/runs.h"
@@ -79,4 +79,4 @@ extern bool publish(List *items, Snapshot snapshot);
 /* Raises 42809 when the table has rules: it cannot be a target. */
 extern void publish_refuse_rules(Oid relid, const char *display);
 
-#endif /* DEPIPE_PUBLISH_H */
+#endif /* DEPIPE_PUBLISH_PUBLISH_H */

@@ -5,8 +5,8 @@
  *
  *-------------------------------------------------------------------------
  */
-#ifndef DEPIPE_QUARANTINE_H
-#define DEPIPE_QUARANTINE_H
+#ifndef DEPIPE_PUBLISH_QUARANTINE_H
+#define DEPIPE_PUBLISH_QUARANTINE_H
 
 #include "catalog/target.h"
 #include "delta/delta.h"
@@ -45,4 +45,4 @@ extern int64 quarantine_take_retries(Target *target, Delta *into);
 extern int64 quarantine_count(int32 target_id);
 extern void quarantine_clear(int32 target_id);
 
-#endif /* DEPIPE_QUARANTINE_H */
+#endif /* DEPIPE_PUBLISH_QUARANTINE_H */

@@ -5,8 +5,8 @@
  *
  *-------------------------------------------------------------------------
  */
-#ifndef DEPIPE_TRIGGERS_H
-#define DEPIPE_TRIGGERS_H
+#ifndef DEPIPE_PUBLISH_TRIGGERS_H
+#define DEPIPE_PUBLISH_TRIGGERS_H
 
 #include "depipe.h"
 #include "utils/rel.h"
@@ -32,4 +32,4 @@ struct QueryDesc;
 extern void triggers_statement_started(struct QueryDesc *query);
 extern void triggers_statement_ends(struct QueryDesc *query);
 
-#endif /* DEPIPE_TRIGGERS_H */
+#endif /* DEPIPE_PUBLISH_TRIGGERS_H */

@@ -16,8 +16,8 @@
  *
  *-------------------------------------------------------------------------
  */
-#ifndef DEPIPE_BREAKER_H
-#define DEPIPE_BREAKER_H
+#ifndef DEPIPE_QUALITY_BREAKER_H
+#define DEPIPE_QUALITY_BREAKER_H
 
 #include "quality/gate.h"
 #include "catalog/target.h"
@@ -82,4 +82,4 @@ extern BreakerState breaker_state(int32 target_id);
 /* Is the breaker open, half_open or forced_open (what guard and downstream look at)? */
 extern bool breaker_blocks(int32 target_id, char **reason);
 
-#endif /* DEPIPE_BREAKER_H */
+#endif /* DEPIPE_QUALITY_BREAKER_H */

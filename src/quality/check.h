@@ -22,8 +22,8 @@
  *
  *-------------------------------------------------------------------------
  */
-#ifndef DEPIPE_CHECK_H
-#define DEPIPE_CHECK_H
+#ifndef DEPIPE_QUALITY_CHECK_H
+#define DEPIPE_QUALITY_CHECK_H
 
 #include "catalog/constraints.h"
 #include "quality/gate.h"
@@ -215,4 +215,4 @@ extern Form_pg_attribute check_column(Relation rel, const char *name);
 /* "OPERATOR(schema.name)" of a strategy of the type's btree; raises 42883. */
 extern char *check_operator(Oid type, int strategy, const char *column_name);
 
-#endif /* DEPIPE_CHECK_H */
+#endif /* DEPIPE_QUALITY_CHECK_H */

@@ -5,8 +5,8 @@
  *
  *-------------------------------------------------------------------------
  */
-#ifndef DEPIPE_CONSTRAINT_H
-#define DEPIPE_CONSTRAINT_H
+#ifndef DEPIPE_QUALITY_CONSTRAINT_H
+#define DEPIPE_QUALITY_CONSTRAINT_H
 
 #include "quality/check.h"
 
@@ -86,4 +86,4 @@ extern int choice(const char *value, const char *argument, const char *const *na
  */
 extern void constraint_compile(Target *target, ConstraintRow *row, const CheckRule *rule);
 
-#endif /* DEPIPE_CONSTRAINT_H */
+#endif /* DEPIPE_QUALITY_CONSTRAINT_H */

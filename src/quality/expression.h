@@ -12,8 +12,8 @@
  *
  *-------------------------------------------------------------------------
  */
-#ifndef DEPIPE_EXPRESSION_H
-#define DEPIPE_EXPRESSION_H
+#ifndef DEPIPE_QUALITY_EXPRESSION_H
+#define DEPIPE_QUALITY_EXPRESSION_H
 
 #include "depipe.h"
 #include "utils/rel.h"
@@ -51,4 +51,4 @@ extern Expression *expression_analyse_as(Relation rel, const char *alias, const 
 /* Only the grammar: for a table that does not exist yet.  Raises 42601. */
 extern void expression_check_syntax(const char *text, const char *what);
 
-#endif /* DEPIPE_EXPRESSION_H */
+#endif /* DEPIPE_QUALITY_EXPRESSION_H */

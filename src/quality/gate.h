@@ -27,8 +27,8 @@
  *
  *-------------------------------------------------------------------------
  */
-#ifndef DEPIPE_GATE_H
-#define DEPIPE_GATE_H
+#ifndef DEPIPE_QUALITY_GATE_H
+#define DEPIPE_QUALITY_GATE_H
 
 #include "delta/delta.h"
 #include "catalog/target.h"
@@ -148,4 +148,4 @@ extern const char *action_name(Action action);
  */
 extern void verdicts_record(int64 run_id, Target *target, List *verdicts);
 
-#endif /* DEPIPE_GATE_H */
+#endif /* DEPIPE_QUALITY_GATE_H */

@@ -9,8 +9,8 @@
  *
  *-------------------------------------------------------------------------
  */
-#ifndef DEPIPE_GUARD_H
-#define DEPIPE_GUARD_H
+#ifndef DEPIPE_QUALITY_GUARD_H
+#define DEPIPE_QUALITY_GUARD_H
 
 #include "quality/gate.h"
 
@@ -21,4 +21,4 @@
  */
 extern void guard_check(Target *target);
 
-#endif /* DEPIPE_GUARD_H */
+#endif /* DEPIPE_QUALITY_GUARD_H */

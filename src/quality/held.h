@@ -6,8 +6,8 @@
  *
  *-------------------------------------------------------------------------
  */
-#ifndef DEPIPE_HELD_H
-#define DEPIPE_HELD_H
+#ifndef DEPIPE_QUALITY_HELD_H
+#define DEPIPE_QUALITY_HELD_H
 
 #include "quality/measure.h"
 
@@ -28,4 +28,4 @@ extern List *held_find_errors(Target *target, Delta *delta, const Measured *meas
 /* "a, b" of the table's key, as one text expression on the alias CHECK_ROW. */
 extern char *held_key_text(Oid relid);
 
-#endif /* DEPIPE_HELD_H */
+#endif /* DEPIPE_QUALITY_HELD_H */

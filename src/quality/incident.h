@@ -5,8 +5,8 @@
  *
  *-------------------------------------------------------------------------
  */
-#ifndef DEPIPE_INCIDENT_H
-#define DEPIPE_INCIDENT_H
+#ifndef DEPIPE_QUALITY_INCIDENT_H
+#define DEPIPE_QUALITY_INCIDENT_H
 
 #include "catalog/incidents.h"
 #include "quality/gate.h"
@@ -27,4 +27,4 @@ extern void incidents_settle(Target *target);
 /* The constraint is dropped. */
 extern void incident_end(int32 target_id, int32 constraint_id);
 
-#endif /* DEPIPE_INCIDENT_H */
+#endif /* DEPIPE_QUALITY_INCIDENT_H */

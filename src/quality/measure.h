@@ -10,8 +10,8 @@
  *
  *-------------------------------------------------------------------------
  */
-#ifndef DEPIPE_MEASURE_H
-#define DEPIPE_MEASURE_H
+#ifndef DEPIPE_QUALITY_MEASURE_H
+#define DEPIPE_QUALITY_MEASURE_H
 
 #include "quality/constraint.h"
 
@@ -65,4 +65,4 @@ extern char *violation_condition(const DataConstraint *constraint, Target *targe
  */
 extern Verdict *judge(const Measured *measured, bool whole_table);
 
-#endif /* DEPIPE_MEASURE_H */
+#endif /* DEPIPE_QUALITY_MEASURE_H */

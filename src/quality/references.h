@@ -6,8 +6,8 @@
  *
  *-------------------------------------------------------------------------
  */
-#ifndef DEPIPE_REFERENCES_H
-#define DEPIPE_REFERENCES_H
+#ifndef DEPIPE_QUALITY_REFERENCES_H
+#define DEPIPE_QUALITY_REFERENCES_H
 
 #include "quality/measure.h"
 
@@ -35,4 +35,4 @@ extern bool references_differ_in_time;
  */
 extern void settle_pending_keys(Target *child);
 
-#endif /* DEPIPE_REFERENCES_H */
+#endif /* DEPIPE_QUALITY_REFERENCES_H */

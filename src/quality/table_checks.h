@@ -5,8 +5,8 @@
  *
  *-------------------------------------------------------------------------
  */
-#ifndef DEPIPE_TABLE_CHECKS_H
-#define DEPIPE_TABLE_CHECKS_H
+#ifndef DEPIPE_QUALITY_TABLE_CHECKS_H
+#define DEPIPE_QUALITY_TABLE_CHECKS_H
 
 #include "quality/measure.h"
 
@@ -22,4 +22,4 @@ extern void table_checks_record(Target *target, List *verdicts);
 /* Both, when it is time to look at such a table whose breaker is not closed. */
 extern void table_checks_probe(Target *target);
 
-#endif /* DEPIPE_TABLE_CHECKS_H */
+#endif /* DEPIPE_QUALITY_TABLE_CHECKS_H */

@@ -5,8 +5,8 @@
  *
  *-------------------------------------------------------------------------
  */
-#ifndef DEPIPE_TIME_CHECKS_H
-#define DEPIPE_TIME_CHECKS_H
+#ifndef DEPIPE_QUALITY_TIME_CHECKS_H
+#define DEPIPE_QUALITY_TIME_CHECKS_H
 
 #include "quality/gate.h"
 
@@ -25,4 +25,4 @@ extern void time_checks_record(Target *target, int64 run_id);
  */
 extern void time_checks_follow(Target *target, int64 run_id);
 
-#endif /* DEPIPE_TIME_CHECKS_H */
+#endif /* DEPIPE_QUALITY_TIME_CHECKS_H */

@@ -5,8 +5,8 @@
  *
  *-------------------------------------------------------------------------
  */
-#ifndef DEPIPE_AWAIT_H
-#define DEPIPE_AWAIT_H
+#ifndef DEPIPE_RUN_AWAIT_H
+#define DEPIPE_RUN_AWAIT_H
 
 #include "catalog/runs.h"
 #include "depipe.h"
@@ -29,4 +29,4 @@ extern bool await_worker(const char *server, List *targets, List *runs, Timestam
 extern List *await_others(const char *server, List *targets, List *runs, TimestampTz deadline,
 						  List **again);
 
-#endif /* DEPIPE_AWAIT_H */
+#endif /* DEPIPE_RUN_AWAIT_H */

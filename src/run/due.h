@@ -5,8 +5,8 @@
  *
  *-------------------------------------------------------------------------
  */
-#ifndef DEPIPE_DUE_H
-#define DEPIPE_DUE_H
+#ifndef DEPIPE_RUN_DUE_H
+#define DEPIPE_RUN_DUE_H
 
 #include "depipe.h"
 #include "load/follow.h"
@@ -46,4 +46,4 @@ extern LoadFollowEnd due_follow_server(const char *server, List *ids, const char
 extern void due_run_transform(int32 target_id, const char *started_by, List **done,
 							  TimestampTz deadline);
 
-#endif /* DEPIPE_DUE_H */
+#endif /* DEPIPE_RUN_DUE_H */

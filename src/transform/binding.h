@@ -5,8 +5,8 @@
  *
  *-------------------------------------------------------------------------
  */
-#ifndef DEPIPE_BINDING_H
-#define DEPIPE_BINDING_H
+#ifndef DEPIPE_TRANSFORM_BINDING_H
+#define DEPIPE_TRANSFORM_BINDING_H
 
 #include "transform/shape.h"
 #include "transform/transform.h"
@@ -32,4 +32,4 @@ extern bool transform_rebind(Transform *transform, const Shape *shape);
  */
 extern void binding_settle(int32 target_id);
 
-#endif /* DEPIPE_BINDING_H */
+#endif /* DEPIPE_TRANSFORM_BINDING_H */

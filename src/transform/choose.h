@@ -5,8 +5,8 @@
  *
  *-------------------------------------------------------------------------
  */
-#ifndef DEPIPE_CHOOSE_H
-#define DEPIPE_CHOOSE_H
+#ifndef DEPIPE_TRANSFORM_CHOOSE_H
+#define DEPIPE_TRANSFORM_CHOOSE_H
 
 #include "transform/strategy.h"
 
@@ -18,4 +18,4 @@ extern const Strategy *const strategies[NSTRATEGIES + 1];
 /* Ask all of them; the chosen one, with all offers (one per strategy) if wanted. */
 extern const Strategy *strategy_choose(const StrategyContext *context, StrategyOffer *offers);
 
-#endif /* DEPIPE_CHOOSE_H */
+#endif /* DEPIPE_TRANSFORM_CHOOSE_H */

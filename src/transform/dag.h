@@ -7,8 +7,8 @@
  *
  *-------------------------------------------------------------------------
  */
-#ifndef DEPIPE_DAG_H
-#define DEPIPE_DAG_H
+#ifndef DEPIPE_TRANSFORM_DAG_H
+#define DEPIPE_TRANSFORM_DAG_H
 
 #include "catalog/statement.h"
 #include "transform/transform.h"
@@ -82,4 +82,4 @@ extern void dag_check_cycle(const char *schema_name, const char *table_name, Lis
 /* Names of the transforms that read this target directly, quoted, for the current user. */
 extern List *dag_readers(int32 target_id);
 
-#endif /* DEPIPE_DAG_H */
+#endif /* DEPIPE_TRANSFORM_DAG_H */

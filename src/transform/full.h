@@ -6,8 +6,8 @@
  *
  *-------------------------------------------------------------------------
  */
-#ifndef DEPIPE_FULL_H
-#define DEPIPE_FULL_H
+#ifndef DEPIPE_TRANSFORM_FULL_H
+#define DEPIPE_TRANSFORM_FULL_H
 
 #include "transform/strategy.h"
 
@@ -16,4 +16,4 @@ extern const Strategy strategy_full;
 /* Its offer, for strategies that are possible only where it is not needed. */
 extern void full_offer(const StrategyContext *context, StrategyOffer *offer);
 
-#endif /* DEPIPE_FULL_H */
+#endif /* DEPIPE_TRANSFORM_FULL_H */

@@ -6,11 +6,11 @@
  *
  *-------------------------------------------------------------------------
  */
-#ifndef DEPIPE_FULL_DIFF_H
-#define DEPIPE_FULL_DIFF_H
+#ifndef DEPIPE_TRANSFORM_FULL_DIFF_H
+#define DEPIPE_TRANSFORM_FULL_DIFF_H
 
 #include "transform/strategy.h"
 
 extern const Strategy strategy_full_diff;
 
-#endif /* DEPIPE_FULL_DIFF_H */
+#endif /* DEPIPE_TRANSFORM_FULL_DIFF_H */

@@ -5,8 +5,8 @@
  *
  *-------------------------------------------------------------------------
  */
-#ifndef DEPIPE_IDLE_H
-#define DEPIPE_IDLE_H
+#ifndef DEPIPE_TRANSFORM_IDLE_H
+#define DEPIPE_TRANSFORM_IDLE_H
 
 #include "transform/shape.h"
 
@@ -16,4 +16,4 @@
  */
 extern bool idle_query_is_pure(const Shape *shape);
 
-#endif /* DEPIPE_IDLE_H */
+#endif /* DEPIPE_TRANSFORM_IDLE_H */

@@ -5,8 +5,8 @@
  *
  *-------------------------------------------------------------------------
  */
-#ifndef DEPIPE_NAMES_H
-#define DEPIPE_NAMES_H
+#ifndef DEPIPE_TRANSFORM_NAMES_H
+#define DEPIPE_TRANSFORM_NAMES_H
 
 #include "depipe.h"
 
@@ -15,4 +15,4 @@ struct ReassignOwnedStmt;
 /* After REASSIGN OWNED: definitions whose table is missing follow their owner's tables. */
 extern void names_follow_reassign(struct ReassignOwnedStmt *statement);
 
-#endif /* DEPIPE_NAMES_H */
+#endif /* DEPIPE_TRANSFORM_NAMES_H */

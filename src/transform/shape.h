@@ -5,8 +5,8 @@
  *
  *-------------------------------------------------------------------------
  */
-#ifndef DEPIPE_SHAPE_H
-#define DEPIPE_SHAPE_H
+#ifndef DEPIPE_TRANSFORM_SHAPE_H
+#define DEPIPE_TRANSFORM_SHAPE_H
 
 #include "depipe.h"
 #include "nodes/parsenodes.h"
@@ -53,4 +53,4 @@ extern void shape_refuse_key(const char *column, Oid type);
 /* The relations that the query itself names, as a list of OIDs. */
 extern List *shape_direct_relids(const Shape *shape);
 
-#endif /* DEPIPE_SHAPE_H */
+#endif /* DEPIPE_TRANSFORM_SHAPE_H */

@@ -11,8 +11,8 @@
  *
  *-------------------------------------------------------------------------
  */
-#ifndef DEPIPE_STRATEGY_H
-#define DEPIPE_STRATEGY_H
+#ifndef DEPIPE_TRANSFORM_STRATEGY_H
+#define DEPIPE_TRANSFORM_STRATEGY_H
 
 #include "delta/delta.h"
 #include "transform/shape.h"
@@ -59,4 +59,4 @@ extern void strategy_refuse_duplicate_keys(const StrategyContext *context, Delta
 
 extern bool strategy_target_is_empty(const StrategyContext *context);
 
-#endif /* DEPIPE_STRATEGY_H */
+#endif /* DEPIPE_TRANSFORM_STRATEGY_H */

@@ -7,8 +7,8 @@
  *
  *-------------------------------------------------------------------------
  */
-#ifndef DEPIPE_TABLE_H
-#define DEPIPE_TABLE_H
+#ifndef DEPIPE_TRANSFORM_TABLE_H
+#define DEPIPE_TRANSFORM_TABLE_H
 
 #include "transform/shape.h"
 #include "transform/transform.h"
@@ -59,4 +59,4 @@ extern void table_drop_guard(const Target *target);
 
 extern void table_drop(const Target *target);
 
-#endif /* DEPIPE_TABLE_H */
+#endif /* DEPIPE_TRANSFORM_TABLE_H */

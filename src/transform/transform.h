@@ -5,8 +5,8 @@
  *
  *-------------------------------------------------------------------------
  */
-#ifndef DEPIPE_TRANSFORM_H
-#define DEPIPE_TRANSFORM_H
+#ifndef DEPIPE_TRANSFORM_TRANSFORM_H
+#define DEPIPE_TRANSFORM_TRANSFORM_H
 
 #include "catalog/target.h"
 #include "catalog/runs.h"
@@ -54,4 +54,4 @@ extern void transform_check_owner(const Target *target);
 /* The relation of this name now; InvalidOid when there is none. */
 extern Oid transform_input_relid(const TransformInput *input);
 
-#endif /* DEPIPE_TRANSFORM_H */
+#endif /* DEPIPE_TRANSFORM_TRANSFORM_H */

@@ -5,8 +5,8 @@
  *
  *-------------------------------------------------------------------------
  */
-#ifndef DEPIPE_LAUNCHER_H
-#define DEPIPE_LAUNCHER_H
+#ifndef DEPIPE_WORKER_LAUNCHER_H
+#define DEPIPE_WORKER_LAUNCHER_H
 
 #include "depipe.h"
 
@@ -40,4 +40,4 @@ extern bool database_is_named(const char *name);
 /* Is there a process that follows the stream of the server? */
 extern bool has_stream_worker(const char *server);
 
-#endif /* DEPIPE_LAUNCHER_H */
+#endif /* DEPIPE_WORKER_LAUNCHER_H */
