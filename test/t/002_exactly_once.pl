@@ -14,7 +14,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(usleep);
 
-my $rounds = $ENV{DEPIPE_ROUNDS} || 26;
+my $rounds = $ENV{DEPIPE_ROUNDS} || how_many(12, 26);
 my $seed = $ENV{DEPIPE_SEED} || int(rand(1_000_000));
 srand($seed);
 diag("seed $seed");

@@ -138,7 +138,7 @@ sub node
 }
 
 # others: DEPIPE_SEED, or test/property/loads
-foreach my $seed (312, $ENV{DEPIPE_SEED} // 505)
+foreach my $seed (grep { defined } 312, $ENV{DEPIPE_SEED} // how_many(undef, 505))
 {
 	my $log = "$PostgreSQL::Test::Utils::tmp_check/property.$seed";
 

@@ -3,8 +3,8 @@
 # set rows aside or warn; a mart is kept by section and by maintainer. At the end everything is exact:
 # what is published, what is in quarantine, and the mart, each computed apart from depipe.
 #
-# DEPIPE_TEST_PACKAGES: how many packages to take (default 8000); DEPIPE_TEST_CHANGES: how many
-# transactions change them (default 1000).
+# DEPIPE_TEST_PACKAGES: how many packages to take (default 8000, or 3000); DEPIPE_TEST_CHANGES: how many
+# transactions change them (default 1000, or 400).
 
 use strict;
 use warnings;
@@ -15,8 +15,8 @@ use DepipeOperations;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $wanted = $ENV{DEPIPE_TEST_PACKAGES} || 8000;
-my $changes = $ENV{DEPIPE_TEST_CHANGES} || 1000;
+my $wanted = $ENV{DEPIPE_TEST_PACKAGES} || how_many(3000, 8000);
+my $changes = $ENV{DEPIPE_TEST_CHANGES} || how_many(400, 1000);
 
 # ---- the index, parsed
 

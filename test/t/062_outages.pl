@@ -116,7 +116,7 @@ my $writers = start_pgbench($source, [ '-c', 2, '-R', 150, '-T', 600 ],
 	"\\set id random(2000001, 2100000)\nINSERT INTO orders VALUES (:id, 0, 'new') ON CONFLICT (id) DO UPDATE SET amount = orders.amount + 1;\n" => 1,
 	"\\set id random(2000001, 2100000)\nDELETE FROM orders WHERE id IN (SELECT id FROM orders WHERE id >= :id ORDER BY id LIMIT 1);\n" => 1);
 
-foreach my $round (1 .. ($ENV{DEPIPE_TEST_ROUNDS} || 12))
+foreach my $round (1 .. ($ENV{DEPIPE_TEST_ROUNDS} || how_many(5, 12)))
 {
 	my $function = (qw(pg_terminate_backend pg_cancel_backend))[ int(rand(2)) ];
 

@@ -2,7 +2,7 @@
 # cluster; a source database that is idle while others of its cluster write; two hundred loads of one
 # server; and fewer worker processes than there are streams.
 #
-# DEPIPE_TEST_LOADS: how many loads (default 200).
+# DEPIPE_TEST_LOADS: how many loads (default 200, or 60).
 
 use strict;
 use warnings;
@@ -15,7 +15,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(usleep);
 
-my $tables = $ENV{DEPIPE_TEST_LOADS} || 200;
+my $tables = $ENV{DEPIPE_TEST_LOADS} || how_many(60, 200);
 my ($source, $warehouse) = source_and_warehouse(
 	source => "max_wal_size = '2GB'\n",
 	warehouse => worker_settings(q{

@@ -7,7 +7,7 @@
 # memory (RssAnon), which sees what is in no context (libpq, malloc), but moves in steps. A leak of 100
 # bytes per batch is found.
 #
-# DEPIPE_TEST_BATCHES: how many batches of the stream worker in one session (default 10000).
+# DEPIPE_TEST_BATCHES: how many batches of the stream worker in one session (default 10000, or 3000).
 
 use strict;
 use warnings;
@@ -20,8 +20,9 @@ use Test::More;
 
 plan skip_all => 'there is no /proc' unless -e "/proc/$$/status";
 
-my $batches = $ENV{DEPIPE_TEST_BATCHES} || 10_000;
-my $warm_up = $batches / 25;
+my $batches = $ENV{DEPIPE_TEST_BATCHES} || how_many(3_000, 10_000);
+my $warm_up = 400;
+my $between = 100; # changes of definitions
 my $turns = 6;     # changes of definitions
 my $leak = 100;    # bytes per batch: so much is found
 my $slack = 2 * 1024 * 1024;    # of malloc: first use of a path, caches
@@ -245,7 +246,7 @@ is_flat($before{$_}, $after{$_}, $_, $slack / 4) foreach sort keys %before;
 # sessions come and go
 for my $turn (0 .. $turns - 1)
 {
-	run_batches($batches / 100, 'definitions change');
+	run_batches($between, 'definitions change');
 	change_definitions($turn);
 }
 is_no_more($most{$_}, most_of($_), $_) foreach sort keys %most;

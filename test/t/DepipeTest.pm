@@ -19,7 +19,7 @@ use Test::More;
 our @EXPORT = qw(
   source_and_warehouse add_server make_table refresh statuses is_status converge state_of
   rows_of is_same is_value fails_like session_sql session_ok wait_until breaker_of
-  crash_restart
+  crash_restart how_many
 );
 
 # A server that ends may close the connection before psql has read its query. The framework's own
@@ -275,6 +275,14 @@ sub wait_until
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
 	ok($node->poll_query_until('postgres', $query), $name);
 	return;
+}
+
+# How many rounds, rows or tables: few in `make test`, all of them in .ci/run (DEPIPE_TEST_FULL).
+sub how_many
+{
+	my ($few, $all) = @_;
+
+	return $ENV{DEPIPE_TEST_FULL} ? $all : $few;
 }
 
 # Stop a node as a crash would, and start it again.
