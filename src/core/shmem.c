@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * shmem.c
- *		State shared by the workers: the running workers and the databases served.
+ *		State shared by the workers: running workers and served databases.
  *
  * One lock protects everything.  It is held at most for one pass over the
  * slots.  A slot is taken by the process that requests a worker, before the

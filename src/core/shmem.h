@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * shmem.h
- *		State shared by the workers: the running workers and the databases served.
+ *		State shared by the workers: running workers and served databases.
  *
  * It exists only with shared_preload_libraries.
  *

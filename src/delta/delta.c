@@ -1,15 +1,16 @@
 /*-------------------------------------------------------------------------
  *
  * delta.c
- *		The delta: making, filling, registering and reading it.
+ *		The delta: creating, filling, registering and reading it.
  *
  * The fold of keyed deltas is in fold.c.  See delta.h for the two shapes and
  * the fixed columns.
  *
- * Everything of a delta lives in its own memory context.  The tuplestore
- * belongs to the resource owner that was current when the delta was made, so
- * that a subtransaction inside publish can be rolled back without closing its
- * spill files: make deltas outside of the subtransactions that may fail.
+ * Everything in a delta is allocated in its own memory context.  The
+ * tuplestore belongs to the resource owner that was current when the delta was
+ * created, so that a subtransaction inside publish can be rolled back without
+ * closing its spill files.  Create deltas outside of the subtransactions that
+ * may fail.
  *
  *-------------------------------------------------------------------------
  */
@@ -85,7 +86,10 @@ check_reserved(Form_pg_attribute att)
 			 errdetail("Names beginning with \"%s\" are used by depipe.", DELTA_COLUMN_PREFIX)));
 }
 
-/* The columns of a table that a filler owns, renumbered; attnums gets theirs. */
+/*
+ * The columns of a table that a filler owns, renumbered from 1.  attnums gets
+ * their numbers in the table.
+ */
 static TupleDesc
 table_columns(Relation rel, List *column_names, AttrNumber **attnums)
 {
@@ -153,7 +157,7 @@ begin_delta(MemoryContext parent)
 	return delta;
 }
 
-/* A tuplestore that survives subtransactions which did not see the delta made. */
+/* Create a tuplestore that survives subtransactions begun after the delta was created. */
 static Tuplestorestate *
 begin_rows(Delta *delta)
 {
@@ -173,7 +177,7 @@ finish_create(Delta *delta, List *key_names, FoldMode fold)
 {
 	static uint32 counter = 0;
 
-	/* the same for each batch of a table, so that texts of statements are the same */
+	/* the same name for each batch of a table, so that statements keep their text */
 	delta->name = OidIsValid(delta->relid) ? psprintf("_depipe_delta_%u", delta->relid)
 										   : psprintf("_depipe_delta_s%u", ++counter);
 	delta->desc = make_desc(delta->columns);
@@ -198,7 +202,7 @@ delta_create(Oid relid, List *column_names, List *key_names, FoldMode fold, Memo
 	return delta;
 }
 
-/* The catalogs are read as they are committed, whoever changes the table now. */
+/* Reads the catalogs in their committed state, even if another session is changing the table. */
 Delta *
 delta_create_to_park(Oid relid, List *column_names, List *key_names, FoldMode fold,
 					 MemoryContext parent)
@@ -425,7 +429,7 @@ delta_unregister(Delta *delta)
 	(void) SPI_unregister_relation(delta->name);
 }
 
-/* Run a query read-only under the active snapshot, as of the current command. */
+/* Run a query read-only under the active snapshot, advanced to the current command. */
 static void
 execute_into(const char *sql, Tuplestorestate *rows, MemoryContext context)
 {
@@ -442,7 +446,7 @@ execute_into(const char *sql, Tuplestorestate *rows, MemoryContext context)
 	options.must_return_tuples = true;
 	options.dest = receiver;
 	result = SPI_execute_extended(sql, &options);
-	MemoryContextSwitchTo(caller); /* SPI leaves us in its own, which ends with it */
+	MemoryContextSwitchTo(caller); /* SPI leaves its own context current */
 	if (result < 0)
 		elog(ERROR, "query failed: %s", SPI_result_code_string(result));
 	PopActiveSnapshot();
@@ -451,8 +455,8 @@ execute_into(const char *sql, Tuplestorestate *rows, MemoryContext context)
 }
 
 /*
- * A sequence of rows in a tuplestore whose descriptor the query gives: the
- * plan is asked for it first.
+ * Prepare the query to get the descriptor of its rows, then run it into a
+ * tuplestore.
  */
 Tuplestorestate *
 query_to_tuplestore(const char *sql, TupleDesc *desc, uint64 *nrows, MemoryContext context)
@@ -496,7 +500,7 @@ delta_fill_from_query(Delta *delta, const char *sql)
 	{
 		bool isnull;
 
-		/* a row that is shorter or longer would be read with its columns shifted */
+		/* a shorter or longer row would be read with its columns shifted */
 		if (HeapTupleHeaderGetNatts(((MinimalTupleTableSlot *) slot)->mintuple) !=
 			delta->desc->natts)
 			elog(ERROR, "query does not return the columns of a delta: %s", sql);
@@ -556,7 +560,7 @@ compare_sequences(const void *a, const void *b)
 	return (left > right) - (left < right);
 }
 
-/* Another delta of the same shape, without a fold. */
+/* An empty delta of the same shape, without a fold. */
 Delta *
 delta_create_like(Delta *delta)
 {
@@ -590,8 +594,8 @@ copy_row(Delta *into, TupleTableSlot *slot)
 }
 
 /*
- * The sequences to move: those asked for and the other halves of their key
- * changes (only new images name them).
+ * The sorted sequences to move: those given, and the other halves of their key
+ * changes.  Only the new image of a key change names its pair.
  */
 static int64 *
 with_pairs(Delta *delta, TupleTableSlot *slot, const int64 *sequences, int *nsequences)
@@ -617,8 +621,10 @@ with_pairs(Delta *delta, TupleTableSlot *slot, const int64 *sequences, int *nseq
 }
 
 /*
- * A row that is set aside leaves the one that its key had before in place; not
- * one that it does not continue, which is gone at the source.
+ * Keep what the moved row does to the previous row of its key.  If a new image
+ * is set aside, the row that it continues stays in place.  A previous row that
+ * it does not continue no longer exists at the source, so a deletion of it
+ * remains in this delta.
  */
 static void
 leave_deletion(Delta *delta, TupleTableSlot *slot)
@@ -650,7 +656,10 @@ leave_deletion(Delta *delta, TupleTableSlot *slot)
 				  slot->tts_isnull + DELTA_FIXED);
 }
 
-/* What was there may be another row, or none; whether the new image continues it stays. */
+/*
+ * Forget what the key had before the batch: it may be another row, or none.
+ * Whether the new image continues that row is still known.
+ */
 static void
 forget_before(TupleTableSlot *slot)
 {
@@ -725,7 +734,10 @@ output_text(Form_pg_attribute att, Datum value)
 	return CStringGetTextDatum(OidOutputFunctionCall(output, value));
 }
 
-/* Of values that are equal, one that stands for all: texts of keys are compared. */
+/*
+ * A canonical representative of all equal values of a type, so that equal keys
+ * have equal texts.
+ */
 static Datum
 canonical(Form_pg_attribute att, Datum value)
 {
@@ -742,7 +754,10 @@ canonical(Form_pg_attribute att, Datum value)
 	}
 }
 
-/* As nbtree asks before it merges equal keys: are equal values the same bytes? */
+/*
+ * Do equal values always have identical bytes?  Asks the support function that
+ * nbtree asks before it deduplicates keys.
+ */
 static bool
 equal_is_same_image(Oid type, Oid collation)
 {
@@ -779,7 +794,10 @@ delta_key_has_text(Delta *delta)
 	return true;
 }
 
-/* With numbers: of a key. */
+/*
+ * The output texts of some columns.  numbers: the columns of a key, whose
+ * values are made canonical first; NULL: all columns as they are.
+ */
 static ArrayType *
 text_image(TupleDesc columns, int count, const AttrNumber *numbers, const Datum *values,
 		   const bool *nulls)

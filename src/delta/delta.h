@@ -3,43 +3,44 @@
  * delta.h
  *		The delta: the row changes of one batch for one table.
  *
- * A stream, a bulk read, a cursor, a snapshot difference and a transform all
- * fill a delta; the gate, the apply, the quarantine and the park all read it.
+ * Streams, bulk reads, cursors, snapshot differences and transforms all fill a
+ * delta; the gate, the apply step, the quarantine and the park all read it.
  *
- * A delta ends as a tuplestore that SQL sees as an ephemeral named relation.
- * Its columns are
+ * A finished delta is a tuplestore that SQL sees as an ephemeral named
+ * relation.  Its columns are
  *
  *		_depipe_weight		int8	> 0 new image, < 0 old image
  *		_depipe_sequence	int8	position in the batch, unique in the delta
  *		_depipe_lsn			pg_lsn	end of the source transaction; NULL if local
- *		_depipe_time		timestamptz	commit time of it; NULL if local
+ *		_depipe_time		timestamptz	its commit time; NULL if local
  *		_depipe_pair		int8	sequence of the other half of a key change
  *		_depipe_replaced	bool	an old image whose key has a new image here
- *		_depipe_before		int2	what the key had before the batch (BEFORE_*); NULL: not known
+ *		_depipe_before		int2	the key before the batch (BEFORE_*); NULL: unknown
  *
- * followed by the table's own columns that the filler owns (neither dropped
- * nor generated; columns that only the target has are left alone) in their
- * order.  Two shapes:
+ * followed, in their order, by those of the table's columns that the filler
+ * owns: neither dropped nor generated ones, nor those that only the target
+ * has.  There are two shapes:
  *
- * keyed	at most one row per key that is not "replaced".  Weight +1: the
- *			table shall hold exactly this image of the key; -1: no row of the
- *			key (only the key's columns are sure to be filled).
- * bag		no key: a row says that the table shall hold so many copies more
- *			(or fewer) of exactly this image.
+ * keyed	At most one row per key that is not "replaced".  Weight +1: the
+ *			table must hold exactly this image of the key.  Weight -1: it must
+ *			hold no row of the key (only the key's columns are always filled).
+ * bag		No key.  A row says how many copies of exactly this image the table
+ *			must gain (or lose).
  *
- * With "clear" set, the table is emptied first (TRUNCATE, full replacement).
+ * If "clear" is set, the table is emptied first (TRUNCATE, full replacement).
  *
- * Keyed deltas are filled through a fold: changes are given in source order
- * with delta_upsert and delta_delete, and folded per key and per column, so
- * that columns whose value the source did not send (unchanged TOAST) keep the
- * value that an earlier change of the batch gave.  What is still unknown at
- * delta_finish() is kept in "partial" rows, which publish completes from the
- * quarantine or the target before anything reads the delta: no consumer ever
- * sees an unknown column.
+ * Keyed deltas are filled through a fold.  Changes are passed in source order
+ * to delta_upsert and delta_delete, and folded per key and per column: a
+ * column whose value the source did not send (unchanged TOAST) keeps the value
+ * that an earlier change of the batch gave.  Rows with columns that are still
+ * unknown at delta_finish() become "partial" rows.  publish completes these
+ * from the quarantine or the target before anything reads the delta, so no
+ * consumer ever sees an unknown column.
  *
- * Invariants: a partial row's base key names the row, as it was before the
- * batch, that the unknown columns come from; sequence numbers grow in the
- * order of the source; everything lives in the delta's memory context.
+ * Invariants: the base key of a partial row identifies the row, as it was
+ * before the batch, that the unknown columns come from.  Sequence numbers
+ * follow the order of the source.  Everything is allocated in the delta's
+ * memory context.
  *
  *-------------------------------------------------------------------------
  */
@@ -54,7 +55,7 @@
 #include "utils/resowner.h"
 #include "utils/tuplestore.h"
 
-/* fixed columns in front of the table's own, numbered from 1 */
+/* fixed columns before the table's own, numbered from 1 */
 #define DELTA_WEIGHT 1
 #define DELTA_SEQUENCE 2
 #define DELTA_LSN 3
@@ -64,25 +65,25 @@
 #define DELTA_BEFORE 7
 #define DELTA_FIXED 7
 
-/* What the changes of a batch say of the row that its key had before the batch. */
-#define BEFORE_UNKNOWN (-1) /* nothing; the new image, if any, continues whatever was there */
-#define BEFORE_NONE 0       /* there was none */
-#define BEFORE_SAME 1       /* there was one, which the new image continues, or which is deleted */
-#define BEFORE_OTHER 2      /* there was one, which went; the new image is another row */
-#define BEFORE_GONE 3       /* whatever was there went; the new image is another row */
+/* What the changes of a batch imply about the row that its key had before the batch. */
+#define BEFORE_UNKNOWN (-1) /* nothing; a new image continues whatever row there was */
+#define BEFORE_NONE 0       /* there was no row */
+#define BEFORE_SAME 1       /* there was a row; the new image continues it, or it is deleted */
+#define BEFORE_OTHER 2      /* there was a row, which is gone; the new image is another row */
+#define BEFORE_GONE 3       /* any row there was is gone; the new image is another row */
 
-/* names that no table managed by depipe may use for its own columns */
+/* prefix that tables managed by depipe may not use for their own columns */
 #define DELTA_COLUMN_PREFIX "_depipe_"
 
-/* What a change says of its key as it was just before the change. */
+/* What a change implies about its key immediately before the change. */
 typedef enum DeltaClaim
 {
 	CLAIM_NOTHING,
 	CLAIM_ABSENT, /* it had no row: INSERT */
-	CLAIM_PRESENT /* it had one: UPDATE, DELETE */
+	CLAIM_PRESENT /* it had a row: UPDATE, DELETE */
 } DeltaClaim;
 
-/* A row some of whose columns the source did not send. */
+/* A row with columns that the source did not send. */
 typedef struct PartialRow
 {
 	int64 sequence;
@@ -92,44 +93,45 @@ typedef struct PartialRow
 	int before;    /* BEFORE_* */
 	Datum *values; /* of delta->columns */
 	bool *nulls;
-	Bitmapset *unknown; /* members are indexes (from 0) into the columns */
-	Datum *base_values; /* key columns of the base row, at their places */
+	Bitmapset *unknown; /* indexes (from 0) into the columns */
+	Datum *base_values; /* key columns of the base row, at their positions */
 	bool *base_nulls;
-	bool base_lost; /* there is no base: the value cannot be recovered */
-	bool completed; /* its whole image is in the delta's rows now */
+	bool base_lost; /* there is no base row: the values cannot be recovered */
+	bool completed; /* its complete image is in the delta's rows now */
 } PartialRow;
 
 typedef struct Delta
 {
 	MemoryContext context;
-	ResourceOwner owner; /* of the tuplestore: outlives subtransactions inside publish */
+	ResourceOwner owner; /* of the tuplestore; outlives subtransactions inside publish */
 	char *name;          /* of the ephemeral named relation */
-	Oid relid;           /* table whose columns these are; InvalidOid: a source's layout */
+	Oid relid;           /* the table of these columns; InvalidOid: a source's layout */
 	TupleDesc columns;   /* the table's own columns, renumbered from 1 */
 	AttrNumber *attnums; /* their attribute numbers in the table */
 	TupleDesc desc;      /* fixed columns, then the table's own */
 	int nkeys;           /* 0: bag */
 	AttrNumber *keys;    /* numbers in columns, from 1 */
 	bool clear;
-	bool old_images; /* every changed or deleted row's whole old image is there */
+	bool old_images; /* the complete old image of every changed or deleted row is included */
 	Tuplestorestate *rows;
-	int64 nrows;       /* in rows */
-	int64 changes;     /* taken in, before folding */
-	int64 new_images;  /* rows with a weight > 0 */
-	XLogRecPtr lsn;    /* of the rows given next: set by the filler per source */
-	TimestampTz time;  /* transaction, 0 when local */
-	DeltaClaim claim;  /* of the change given next, also set by the filler */
-	bool checked;      /* what the changes say of their keys is to be verified in the table */
-	bool contradicted; /* a change's claim was not so: the key does not tell the rows apart */
+	int64 nrows;       /* number of rows in "rows" */
+	int64 changes;     /* number of changes before folding */
+	int64 new_images;  /* number of rows with weight > 0 */
+	XLogRecPtr lsn;    /* source transaction of the next rows, set by the filler */
+	TimestampTz time;  /* its commit time, 0 if local */
+	DeltaClaim claim;  /* of the next change, also set by the filler */
+	bool checked;      /* verify the claims about keys against the table */
+	bool contradicted; /* a claim was false: the key does not identify rows */
 	List *partial;     /* of PartialRow, after delta_finish */
 	int64 next_sequence;
 	struct DeltaFold *fold; /* NULL: rows are appended as they are */
 } Delta;
 
 /*
- * The key of a table: the replica identity or primary key, or the columns
- * given by name.  Returns the number of columns (0: none) and their
- * attribute numbers in the table.
+ * The key of a table: the columns given by name, or else those of the replica
+ * identity index or primary key.  Returns the number of columns (0: none).
+ * attnums gets their numbers in the table, palloc'd.  Takes AccessShareLock
+ * and keeps it.  Raises 42703 for an unknown column.
  */
 extern int delta_key_attributes(Oid relid, List *key_names, AttrNumber **attnums);
 
@@ -141,108 +143,126 @@ typedef enum FoldMode
 } FoldMode;
 
 /*
- * Make a delta for a table in a new context below parent.  column_names: the
- * columns that the filler owns, NIL for all (generated ones never).  With key
- * columns (names in the table) and FOLD_BATCH, changes are folded; without,
- * rows are appended.  Raises 42703 for an unknown column, 0A000 for a key
- * column whose type has no hash equality, 42P16 for a table with reserved
- * columns.
+ * Create a delta for a table, in a new context below parent.  column_names:
+ * the columns that the filler owns, NIL for all (never generated ones).  With
+ * key columns (names in the table) and FOLD_BATCH, changes are folded;
+ * otherwise rows are appended.  Takes AccessShareLock on the table and keeps
+ * it.  Raises 42703 for an unknown column, 0A000 for a key column whose type
+ * has no hash equality, 42P16 for a table with reserved column names.
  */
 extern Delta *delta_create(Oid relid, List *column_names, List *key_names, FoldMode fold,
 						   MemoryContext parent);
 
 /*
- * The same without a lock, for one who cannot have it: the table may change
- * before the delta is used, so that it is good for the park only.
+ * Create a delta as delta_create() does, but without a lock, for a caller that
+ * cannot get it.  The table may change before the delta is used, so the delta
+ * may only be parked.  Raises 42P01 if the table does not exist.
  */
 extern Delta *delta_create_to_park(Oid relid, List *column_names, List *key_names, FoldMode fold,
 								   MemoryContext parent);
 
-/* The same for a column list that is no table here (a source's layout). */
+/*
+ * Create a delta as delta_create() does, for a column list that is no local
+ * table (a source's layout).
+ */
 extern Delta *delta_create_for_columns(TupleDesc columns, List *key_names, FoldMode fold,
 									   MemoryContext parent);
 
-/* The names of delta->columns. */
+/* The names of delta->columns, palloc'd. */
 extern List *delta_column_names(Delta *delta);
 
 /*
- * Append one row without folding; values are of delta->columns.  Position and
- * time of the source transaction are delta->lsn and delta->time here and below.
+ * Append one row without folding.  values are those of delta->columns.  Here
+ * and below, delta->lsn and delta->time are the position and commit time of
+ * the source transaction.
  */
 extern void delta_append(Delta *delta, int64 weight, const Datum *values, const bool *nulls);
 
 /*
- * A row was inserted or updated.  unknown: columns the source did not send
- * (NULL: none).  old_values: the old image when the source sent one (at least
- * the old key), else NULL; old_complete: it has all columns.
+ * Add an inserted or updated row.  unknown: columns that the source did not
+ * send (NULL: none).  old_values: the old image if the source sent one (at
+ * least the old key), else NULL.  old_complete: it has all columns.  Raises
+ * 55000 for an unknown column without a key and without a complete old image.
  */
 extern void delta_upsert(Delta *delta, const Datum *values, const bool *nulls,
 						 const Bitmapset *unknown, const Datum *old_values, const bool *old_nulls,
 						 bool old_complete);
 
-/* A row was deleted; values have at least the key's columns. */
+/* Add the deletion of a row.  values contain at least the key's columns. */
 extern void delta_delete(Delta *delta, const Datum *values, const bool *nulls);
 
-/* The table was emptied: drops what was folded so far and sets clear. */
+/* Add a TRUNCATE of the table: discards everything folded so far and sets clear. */
 extern void delta_clear(Delta *delta);
 
 /*
- * Bytes that folding holds in memory and delta_spill would free; is some of it on disk?
- * The end of filling then compares keys, as the current user.
+ * Bytes of memory used by the fold that delta_spill() could free.  The second
+ * function returns whether a part of the fold is on disk; delta_finish() then
+ * compares keys, as the current user.
  */
 extern Size delta_memory(Delta *delta);
 extern bool delta_is_spilled(const Delta *delta);
 
-/* Move what was folded so far to disk. */
+/* Move everything folded so far to disk. */
 extern void delta_spill(Delta *delta);
 
-/* Once more than depipe.batch_memory (kB) is folded; for fillers of a single delta. */
+/* Spill if the fold exceeds depipe.batch_memory (kB).  This is for fillers of a single delta. */
 extern void delta_make_room(Delta *delta);
 
-/* End of filling: writes folded rows to the tuplestore and lists partial ones. */
+/* End of filling: write the folded rows to the tuplestore and list the partial ones. */
 extern void delta_finish(Delta *delta);
 
 /*
  * Make the delta visible to SQL of the current SPI connection under
- * delta->name; register at most once per connection, unregister before the
- * tuplestore goes.
+ * delta->name.  Register it at most once per connection, and unregister it
+ * before the tuplestore is freed.
  */
 extern void delta_register(Delta *delta);
 extern void delta_unregister(Delta *delta);
 
 /*
- * Fill by a query that returns exactly the columns of delta->desc, run with
- * the current identity and the active snapshot (read only).
+ * Fill the delta from a query that returns exactly the columns of delta->desc.
+ * The query runs with the current identity and the active snapshot, read-only.
  */
 extern void delta_fill_from_query(Delta *delta, const char *sql);
 
-/* Any query into a new tuplestore, with its descriptor (columns named). */
+/*
+ * Run a query into a new tuplestore.  desc gets its descriptor, with named
+ * columns.  Both are allocated in context.  Raises 42601 if the query returns
+ * no rows.
+ */
 extern Tuplestorestate *query_to_tuplestore(const char *sql, TupleDesc *desc, uint64 *nrows,
 											MemoryContext context);
 
-/* Raise that a column of this type makes no key; hashed: its values can be, but not sorted. */
+/*
+ * Raise 0A000: a column of this type cannot be part of a key.  hashed: its
+ * values can be hashed but not sorted.
+ */
 extern void delta_refuse_key(const char *column, Oid type, bool hashed);
 
-/* Read from the start: returns false at the end; values are valid until the next call. */
+/*
+ * Read the rows from the start.  delta_next() returns false at the end; the
+ * slot is valid until the next call.
+ */
 extern void delta_rewind(Delta *delta);
 extern bool delta_next(Delta *delta, TupleTableSlot *slot);
 
 /*
- * What the rows with these sequence numbers (sorted) say of the rows that their
- * keys had is not so in the table: forget it.
+ * Forget what the rows with these sequence numbers (sorted) imply about the
+ * previous rows of their keys, because the table contradicts it.
  */
 extern void delta_forget_before(Delta *delta, const int64 *sequences, int nsequences);
 
 /*
- * Move the rows with these sequence numbers (sorted), with the other halves of
- * key changes, out into a new delta.
+ * Move the rows with these sequence numbers (sorted), and the other halves of
+ * key changes, into a new delta.
  */
 extern Delta *delta_split(Delta *delta, const int64 *sequences, int nsequences);
 
 /*
- * Text image of a row's own columns and of its key, by output functions under
- * pinned DateStyle, IntervalStyle, extra_float_digits and TimeZone.  They are kept
- * and compared with those that other sessions make; equal keys have equal texts.
+ * Text images of a row's own columns and of its key.  The output functions run
+ * under pinned DateStyle, IntervalStyle, extra_float_digits and TimeZone,
+ * because the images are stored and compared with those made by other
+ * sessions.  Equal keys have equal texts.
  */
 extern ArrayType *delta_row_image(Delta *delta, const Datum *values, const bool *nulls);
 extern ArrayType *delta_row_key(Delta *delta, const Datum *values, const bool *nulls);
@@ -253,7 +273,7 @@ extern ArrayType *delta_row_key(Delta *delta, const Datum *values, const bool *n
  */
 extern bool delta_key_has_text(Delta *delta);
 
-/* Frees the delta with all it holds. */
+/* Free the delta and everything in it. */
 extern void delta_destroy(Delta *delta);
 
 #endif /* DEPIPE_DELTA_DELTA_H */

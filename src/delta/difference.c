@@ -1,21 +1,22 @@
 /*-------------------------------------------------------------------------
  *
  * difference.c
- *		Difference between what a table shall hold and what it holds.
+ *		Difference between the desired and the current rows of a table.
  *
  * Rows are compared by their images, so that afterwards the table equals the
  * incoming rows exactly: 1.50 and 1.5 differ.
  *
- * keyed	A full join on the key.  Rows whose key has a NULL cannot be joined
- *			by "=", and IS NOT DISTINCT FROM cannot be hashed: these (few) rows
+ * keyed	A full join on the key.  Rows with a NULL in the key cannot be joined
+ *			by "=", and IS NOT DISTINCT FROM cannot be hashed.  These (few) rows
  *			go through a second join, on the record of the key columns, in
  *			which nulls are equal.
- * bag		Both sides are counted with signs: incoming +1, present -1; what is
- *			left over is the difference.  Columns whose equality is not
- *			equality of images (numeric, json, arrays, ...) are counted by the
- *			image of them; then one row of each group stands for all.
+ * bag		The rows of both sides are counted with signs: incoming +1,
+ *			present -1.  The nonzero sums are the difference.  Columns whose
+ *			equality differs from equality of images (numeric, json, arrays,
+ *			...) are grouped by their image; one row of each group represents
+ *			all of them.
  *
- * Old and new image of one key follow each other in the delta.
+ * The old and the new image of a key are adjacent in the delta.
  *
  *-------------------------------------------------------------------------
  */
@@ -34,7 +35,7 @@
 #include "executor/spi.h"
 #include "utils/lsyscache.h"
 
-/* the fixed columns after the weight and the sequence: local rows have no position */
+/* the fixed columns after weight and sequence; local rows have no position */
 #define NO_POSITION "NULL::pg_catalog.pg_lsn, NULL::pg_catalog.timestamptz, NULL::pg_catalog.int8"
 
 static const char *
@@ -60,7 +61,7 @@ keys_are_not_null(Delta *delta)
 	return true;
 }
 
-/* "k1 IS NOT NULL AND k2 IS NOT NULL", or the opposite */
+/* "k1 IS NOT NULL AND k2 IS NOT NULL", or its negation */
 static void
 append_null_filter(StringInfo sql, Delta *delta, bool null_keys)
 {
@@ -74,7 +75,7 @@ append_null_filter(StringInfo sql, Delta *delta, bool null_keys)
 		appendStringInfoChar(sql, ')');
 }
 
-/* One side of the join: a mark that the row is there, its columns, the key as a record. */
+/* One side of the join: a flag that the row exists, its columns, and the key as a record. */
 static void
 append_side(StringInfo sql, Delta *delta, const char *relation, const char *alias, bool nullable,
 			bool null_keys)
@@ -94,7 +95,7 @@ append_side(StringInfo sql, Delta *delta, const char *relation, const char *alia
 	appendStringInfo(sql, ") %s", alias);
 }
 
-/* Pairs of rows that differ, each as one row or two with a weight. */
+/* Pairs of rows that differ, as one or two rows with a weight. */
 static void
 append_join(StringInfo sql, Delta *delta, const char *incoming, const char *target, bool nullable,
 			bool null_keys)
@@ -136,10 +137,10 @@ append_join(StringInfo sql, Delta *delta, const char *incoming, const char *targ
 
 /* ---- keyed, with many columns ---- */
 
-/* So many columns of both sides are too many for one target list. */
+/* Number of columns of both sides that is too large for one target list. */
 #define WIDE 800
 
-/* Images of one side that differ from the other's. */
+/* Images of one side that differ from those of the other. */
 static void
 append_half(StringInfo sql, Delta *delta, const char *incoming, const char *target, bool nullable,
 			bool null_keys, bool new_images)
@@ -175,7 +176,10 @@ append_half(StringInfo sql, Delta *delta, const char *incoming, const char *targ
 					 other);
 }
 
-/* As keyed_difference(), by two joins, each with the columns of one side. */
+/*
+ * The difference of keyed_difference(), from two joins that each return the
+ * columns of one side.
+ */
 static char *
 wide_difference(Delta *delta, const char *incoming, const char *target)
 {
@@ -231,7 +235,7 @@ keyed_difference(Delta *delta, const char *incoming, const char *target)
 
 /* ---- bag ---- */
 
-/* Are two values that are equal also the same image? */
+/* Are any two equal values of this type the same image? */
 static bool
 equality_is_image(Form_pg_attribute att)
 {
@@ -240,7 +244,7 @@ equality_is_image(Form_pg_attribute att)
 	Oid input_type;
 	Oid procedure;
 
-	/* blanks at the end do not count in char(n); functions of users are not asked */
+	/* char(n) ignores trailing blanks; and functions of users are not called */
 	if (type == BPCHAROID || (type >= FirstNormalObjectId && !type_is_enum(type)))
 		return false;
 	opclass = GetDefaultOpClass(type, BTREE_AM_OID);
@@ -264,7 +268,7 @@ all_equalities_are_images(Delta *delta)
 	return true;
 }
 
-/* Both sides with signs. */
+/* The rows of both sides, with signs. */
 static void
 append_union(StringInfo sql, Delta *delta, const char *incoming, const char *target)
 {
@@ -303,14 +307,14 @@ bag_difference_by_values(Delta *delta, const char *incoming, const char *target)
 	return sql.data;
 }
 
-/* The columns whose values must be compared as images. */
+/* The columns that must be compared by their images. */
 static TupleDesc
 image_columns(Delta *delta)
 {
 	TupleDesc columns;
 	int count = 0;
 
-	/* 18 finds the attributes by their number, which must not change afterwards */
+	/* 18 finds attributes by their number, which must not change afterwards */
 	for (int i = 0; i < delta->columns->natts; i++)
 		if (!equality_is_image(TupleDescAttr(delta->columns, i)))
 			count++;
@@ -386,7 +390,7 @@ key_is_unique(Delta *delta, const char *relation)
 		elog(ERROR, "query failed: %s", SPI_result_code_string(result));
 	unique = SPI_processed == 0;
 	SPI_freetuptable(SPI_tuptable);
-	MemoryContextSwitchTo(caller); /* SPI leaves us in its own, which ends with it */
+	MemoryContextSwitchTo(caller); /* SPI leaves its own context current */
 	identity_end_statement(level);
 	return unique;
 }

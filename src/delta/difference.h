@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * difference.h
- *		Difference between what a table shall hold and what it holds.
+ *		Difference between the desired and the current rows of a table.
  *
  *-------------------------------------------------------------------------
  */
@@ -11,18 +11,19 @@
 #include "delta/delta.h"
 
 /*
- * Difference between what the target shall hold and what it holds:
- * "incoming" is a registered relation with the target's columns (in the order
- * of delta->columns).  Keyed when the delta has keys, else a bag.  Used by
- * full_diff, by a load's resync, and by snapshot loads.  Old images are
- * included.  Runs with the current identity and active snapshot.
+ * Fill the delta with the difference between the desired and the current rows
+ * of the target.  incoming: SQL name of a registered relation of the desired
+ * rows, with the target's columns in the order of delta->columns.  The result
+ * is keyed if the delta has keys, else a bag.  It includes old images.  Runs
+ * with the current identity and active snapshot.  Used by full_diff, by a
+ * load's resync, and by snapshot loads.
  */
 extern void delta_fill_from_difference(Delta *delta, const char *incoming, const char *target);
 
-/* The SQL of it. */
+/* The SQL text of that query. */
 extern char *difference_sql(Delta *delta, const char *incoming, const char *target);
 
-/* Does no key of the delta's come twice in this relation (SQL text)? */
+/* Is every key of the delta unique in this relation (SQL text)? */
 extern bool key_is_unique(Delta *delta, const char *relation);
 
 #endif /* DEPIPE_DELTA_DIFFERENCE_H */

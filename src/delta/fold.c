@@ -3,23 +3,25 @@
  * fold.c
  *		Folding of a batch's changes per key and per column.
  *
- * A hash table from key to the newest image of the row.  Images are kept as
- * minimal tuples in the layout of the delta, so that most rows are only copied
- * at the end.  A column that the source did not send (unchanged TOAST) keeps
- * the value of the earlier image of the batch; when there is none it stays
- * unknown, and the entry remembers the key of the row, as it was before the
- * batch, that has the value: after a key change that is the old key.
+ * A hash table maps each key to the newest image of its row.  Images are kept
+ * as minimal tuples in the layout of the delta, so that most rows are only
+ * copied at the end.  A column that the source did not send (unchanged TOAST)
+ * keeps the value of the batch's earlier image.  If there is none, it stays
+ * unknown, and the entry remembers the base key: the key, before the batch, of
+ * the row that has the value.  After a key change that is the old key.
  *
- * A key change is a deletion of the old key and an upsert of the new one; the
- * new image names the sequence of the deletion (pair), so that whoever sets
- * the new image aside keeps the old row in place.
+ * A key change is a deletion of the old key and an upsert of the new one.  The
+ * new image names the sequence of the deletion (pair), so that a consumer that
+ * sets the new image aside leaves the old row in place.
  *
- * Of each key it is known, as far as the changes say so, whether it had a row
- * before the batch, and whether the newest image continues that row: who sets
- * an image aside leaves only the row in place that it continues.
+ * As far as the changes tell, each entry knows whether its key had a row
+ * before the batch, and whether the newest image continues that row.  A
+ * consumer that sets an image aside leaves a previous row in place only if the
+ * image continues it.
  *
- * Invariants: one entry per key; an entry with unknown columns has weight +1
- * and a base key or base_lost; memory is that of the delta's context.
+ * Invariants: There is one entry per key.  An entry with unknown columns has
+ * weight +1, and a base key or base_lost.  All memory is in the delta's
+ * context.
  *
  *-------------------------------------------------------------------------
  */
@@ -72,7 +74,7 @@ fold_keys_equal(const DeltaFold *fold, const FoldEntry *a, const FoldEntry *b)
 	return true;
 }
 
-/* The reason is in the message: of errors that are kept there is no detail. */
+/* The primary message contains the reason, because stored errors have no detail. */
 void
 delta_refuse_key(const char *column, Oid type, bool hashed)
 {
@@ -143,7 +145,7 @@ fold_hash_key(DeltaFold *fold, const FoldEntry *entry)
 	return murmurhash32(hash);
 }
 
-/* Set the probe to the key of a row; returns it. */
+/* Set the probe to the key of a row, and return it. */
 static FoldEntry *
 probe_for(Delta *delta, const Datum *values, const bool *nulls)
 {
@@ -182,7 +184,7 @@ fold_copy_keys(DeltaFold *fold, const FoldEntry *from, Datum **keys, bool **null
 	}
 }
 
-/* A key of which nothing is known yet: after a TRUNCATE it has no row. */
+/* The initial "before" of a new entry.  After a TRUNCATE the key certainly has no row. */
 static int8
 before_claim(Delta *delta, DeltaClaim claim)
 {
@@ -196,8 +198,9 @@ before_claim(Delta *delta, DeltaClaim claim)
 }
 
 /*
- * The entry of the probe's key, made if it is new.  claim: what the change
- * says of it; where it is known to be otherwise, the delta is contradicted.
+ * Find or make the entry of the probe's key.  claim: what the change implies
+ * about the key.  If that contradicts what is known, the delta is
+ * contradicted.
  */
 static FoldEntry *
 enter(Delta *delta, FoldEntry *probe, DeltaClaim claim)
@@ -236,7 +239,7 @@ fold_before(const FoldEntry *entry)
 	return entry->before == BEFORE_SAME ? BEFORE_OTHER : BEFORE_GONE;
 }
 
-/* Replace the entry's image; pair, gone and unknown are set by the caller before. */
+/* Replace the entry's image.  The caller has set pair, gone and unknown. */
 static void
 set_image(Delta *delta, FoldEntry *entry, bool present, const Datum *values, const bool *nulls)
 {
@@ -266,7 +269,7 @@ set_image(Delta *delta, FoldEntry *entry, bool present, const Datum *values, con
 		memcpy(row + DELTA_FIXED, values, sizeof(Datum) * natts);
 		memcpy(row_nulls + DELTA_FIXED, nulls, sizeof(bool) * natts);
 	}
-	/* values may be those of the earlier image */
+	/* values may point into the earlier image */
 	earlier = entry->tuple;
 	old = MemoryContextSwitchTo(fold->context);
 	entry->tuple = heap_form_minimal_tuple_compat(delta->desc, row, row_nulls);
@@ -315,9 +318,10 @@ fold_take_columns(Delta *delta, const FoldEntry *base, const Bitmapset *unknown,
 }
 
 /*
- * Fill unknown columns of a row from the base entry of the batch, and leave in
- * *entry what is still unknown with its base, allocated in context.  With copy,
- * the values live in the current context, else they are those of the base's image.
+ * Fill unknown columns of a row from the base entry of the batch.  *entry gets
+ * the columns that are still unknown, and their base, allocated in context.
+ * With copy, the values are copied into the current context; otherwise they
+ * point into the base's image.
  */
 static void
 resolve_unknown(Delta *delta, FoldEntry *entry, const FoldEntry *base, const FoldEntry *base_key,
@@ -349,7 +353,7 @@ resolve_unknown(Delta *delta, FoldEntry *entry, const FoldEntry *base, const Fol
 	}
 	else
 	{
-		/* no row of before the batch has the value, when it was deleted or cleared */
+		/* the base was deleted or cleared in this batch: no row from before has the value */
 		entry->base_lost = base != NULL || (fold->cleared && fold->spilled == NULL);
 		entry->base_before = delta->next_sequence;
 		old = MemoryContextSwitchTo(context);
@@ -381,7 +385,7 @@ key_changed(Delta *delta, const Datum *values, const bool *nulls, const Datum *o
 	return false;
 }
 
-/* Delete the old key of a key change; returns the sequence that pairs with it. */
+/* Delete the old key of a key change.  Returns the sequence of the deletion to pair with. */
 static int64
 delete_old_key(Delta *delta, FoldEntry *old_entry, const Datum *old_values, const bool *old_nulls)
 {
@@ -395,8 +399,8 @@ delete_old_key(Delta *delta, FoldEntry *old_entry, const Datum *old_values, cons
 }
 
 /*
- * The row in the scratch row becomes the image of its key; resolved says what
- * of it is unknown.  old_values: its old key, when that changed, or NULL.
+ * Make the scratch row the image of its key.  resolved: its unknown columns
+ * and their base.  old_values: the old key if the key changed, else NULL.
  */
 static void
 put_upsert(Delta *delta, FoldEntry *resolved, const Datum *old_values, const bool *old_nulls)
@@ -413,7 +417,7 @@ put_upsert(Delta *delta, FoldEntry *resolved, const Datum *old_values, const boo
 		bool *whole_nulls = palloc(sizeof(bool) * natts);
 		FoldEntry *old_entry = enter(delta, probe_for(delta, old_values, old_nulls), delta->claim);
 
-		/* set_image uses the scratch row: keep the new image aside */
+		/* set_image uses the scratch row, so save the new image */
 		memcpy(whole, row, sizeof(Datum) * natts);
 		memcpy(whole_nulls, row_nulls, sizeof(bool) * natts);
 		resolved->pair = delete_old_key(delta, old_entry, old_values, old_nulls);
@@ -429,7 +433,7 @@ put_upsert(Delta *delta, FoldEntry *resolved, const Datum *old_values, const boo
 	if (old_values != NULL)
 	{
 		entry->pair = resolved->pair;
-		entry->gone = true; /* it is not the row that came from there */
+		entry->gone = true; /* it does not continue the row that this key had */
 	}
 	entry->unknown = resolved->unknown;
 	entry->base_keys = resolved->base_keys;
@@ -452,7 +456,7 @@ fold_upsert(Delta *delta, const Datum *values, const bool *nulls, const Bitmapse
 	delta->changes++;
 	moved = old_values != NULL && key_changed(delta, values, nulls, old_values, old_nulls);
 
-	/* the hot path: whole image, same key */
+	/* the hot path: complete image, same key */
 	if (unknown == NULL && !moved)
 	{
 		FoldEntry *entry = enter(delta, probe_for(delta, values, nulls), delta->claim);
@@ -497,7 +501,7 @@ fold_upsert(Delta *delta, const Datum *values, const bool *nulls, const Bitmapse
 struct FoldBase
 {
 	FoldEntry resolved;
-	Bitmapset *given; /* columns that were unknown and are not any more */
+	Bitmapset *given; /* columns that are no longer unknown */
 	Datum *values;
 	bool *nulls;
 };
@@ -532,7 +536,7 @@ fold_base(Delta *delta, const Bitmapset *unknown, const Datum *base_values, cons
 	return base;
 }
 
-/* Into the fold's own memory: the entry lives longer than the base that was looked for. */
+/* Copy the base into the fold's memory: the entry outlives the look-up of the base. */
 static FoldEntry
 own_base(DeltaFold *fold, const FoldEntry *resolved)
 {
@@ -579,7 +583,7 @@ fold_delete(Delta *delta, const Datum *values, const bool *nulls)
 	FoldEntry *entry = enter(delta, probe_for(delta, values, nulls), delta->claim);
 
 	delta->changes++;
-	entry->pair = 0; /* of a row that was moved here: the deletion of its old key stays */
+	entry->pair = 0; /* the row was moved here: the deletion of its old key stays */
 	entry->gone = true;
 	entry->unknown = NULL;
 	entry->base_lost = false;
@@ -638,7 +642,7 @@ fold_is_spilled(const Delta *delta)
 	return delta->fold->spilled != NULL;
 }
 
-/* In the delta's context, current. */
+/* Called in the delta's context. */
 static PartialRow *
 make_partial(Delta *delta, FoldEntry *entry)
 {
@@ -680,7 +684,7 @@ fold_put_partial(Delta *delta, FoldEntry *entry)
 	delta->partial = lappend(delta->partial, make_partial(delta, entry));
 }
 
-/* All are in memory: in order of first appearance. */
+/* Write all entries, in order of first appearance.  None of them is on disk. */
 static void
 write_entries(Delta *delta)
 {

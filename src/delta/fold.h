@@ -3,7 +3,7 @@
  * fold.h
  *		Folding of a batch's changes per key and per column.
  *
- * Private to delta: the callers of delta.h never see it.
+ * Private to src/delta: users of delta.h do not include it.
  *
  *-------------------------------------------------------------------------
  */
@@ -12,20 +12,24 @@
 
 #include "delta/delta.h"
 
-/* In the delta's context (current), for a delta whose columns and keys are set. */
+/*
+ * Create the fold of a delta whose columns and keys are set.  Called in the
+ * delta's context.  Raises 0A000 for a key column whose type has no hash
+ * equality.
+ */
 extern struct DeltaFold *fold_create(Delta *delta);
 
-/* Arguments as those of delta_upsert and delta_delete. */
+/* The arguments are those of delta_upsert and delta_delete. */
 extern void fold_upsert(Delta *delta, const Datum *values, const bool *nulls,
 						const Bitmapset *unknown, const Datum *old_values, const bool *old_nulls,
 						bool old_complete);
 extern void fold_delete(Delta *delta, const Datum *values, const bool *nulls);
 
 /*
- * Folding a finished delta onto another: its partial rows name a base row as
- * it was before that delta.  So look at all bases (key columns; NULL: lost)
- * before the first of its rows is folded, and give the row what was found.
- * The base lives in the current context.
+ * Fold a finished delta onto another.  The base of a partial row is a row as
+ * it was before the finished delta.  So look up all bases with fold_base()
+ * (base_values: key columns; NULL: lost) before folding the first row, and
+ * pass each row the base found.  The base is allocated in the current context.
  */
 typedef struct FoldBase FoldBase;
 extern FoldBase *fold_base(Delta *delta, const Bitmapset *unknown, const Datum *base_values,
@@ -33,17 +37,20 @@ extern FoldBase *fold_base(Delta *delta, const Bitmapset *unknown, const Datum *
 extern void fold_upsert_based(Delta *delta, const Datum *values, const bool *nulls, FoldBase *base,
 							  const Datum *old_values, const bool *old_nulls);
 
-/* Forget everything folded so far (TRUNCATE): what follows has no base. */
+/* Discard everything folded so far, at a TRUNCATE.  Later rows have no base from before it. */
 extern void fold_reset(Delta *delta);
 
-/* Bytes that fold_spill could free, roughly; and has it been called since the last fold_reset? */
+/*
+ * Approximate number of bytes that fold_spill could free.  The second function
+ * returns whether fold_spill has been called since the last fold_reset.
+ */
 extern Size fold_memory(Delta *delta);
 extern bool fold_is_spilled(const Delta *delta);
 
-/* Move what is folded to disk; folding goes on as if it had not been. */
+/* Move the folded entries to disk.  This does not affect the result of further folding. */
 extern void fold_spill(Delta *delta);
 
-/* Write the folded rows to the delta, list the partial ones; frees the fold. */
+/* Write the folded rows to the delta, list the partial ones, and free the fold. */
 extern void fold_finish(Delta *delta);
 
 /* Write one row with its fixed columns (delta.c). */

@@ -1,23 +1,25 @@
 /*-------------------------------------------------------------------------
  *
  * fold_spill.c
- *		A fold that is larger than memory.
+ *		Spilling a fold to disk.
  *
  * One source transaction can have any number of changes.  When the entries of
- * a fold take too much memory, they are written to a sort, by the hash of the
- * key and the sequence of the change, and folding begins anew.  An entry on
- * disk is a version of its key; at the end the versions of each key are put
- * together in their order: a later one replaces an earlier one, and takes from
- * it the columns that the source did not send.
+ * a fold use too much memory, they are written to a sort, by the hash of the
+ * key and the sequence of the change, and folding starts again with an empty
+ * table.  An entry on disk is a version of its key.  At the end the versions
+ * of each key are merged in their order: a later one replaces an earlier one,
+ * and takes from it the columns that the source did not send.
  *
- * What needs other keys than its own stays in memory: the new half of a key
- * change, whose pair may go on to the next key, and a row whose unknown
- * columns are those of another key.  Such a base may be on disk: it is the
- * version of its key before the sequence that the entry has noted
- * (base_before), and is filled in when the versions of that key come by.
+ * Entries that depend on another key stay in memory: the new half of a key
+ * change, whose pair may move on to the next key, and a row whose unknown
+ * columns are those of another key.  The base of such a row may be on disk.
+ * It is the last version of its key before the sequence that the entry has
+ * recorded (base_before), and is filled in when the versions of that key are
+ * merged.
  *
- * Invariants: an entry on disk has no pair, and a base, if any, under its own
- * key; the result is that of a fold which was never spilled, row by row.
+ * Invariants: An entry on disk has no pair, and its base, if any, has the
+ * entry's own key.  The result is identical, row by row, to that of a fold
+ * that was never spilled.
  *
  *-------------------------------------------------------------------------
  */
@@ -37,26 +39,26 @@
 #define SPILL_IMAGE 6
 #define SPILL_COLUMNS 6
 
-/* The sort is given so much of depipe.batch_memory. */
+/* The sort gets one part in so many of depipe.batch_memory. */
 #define SORT_SHARE 4
 
-/* Versions of the keys with one hash, being put together. */
+/* The versions of all keys with one hash, while they are merged. */
 typedef struct Merge
 {
 	Delta *delta;
-	Tuplesortstate *rows; /* whole rows, by sequence */
+	Tuplesortstate *rows; /* rows without unknown columns, by sequence */
 	TupleTableSlot *row;
 	HTAB *wanted; /* entries in memory by the hash of their base; NULL: none */
 	MemoryContext context;
 	FoldEntry **versions;
 	int count;
 	int most;
-	bool in_memory; /* there are entries that replace versions */
+	bool in_memory; /* some entries in memory may replace versions */
 } Merge;
 
 typedef struct Wanted
 {
-	uint32 hash; /* hash key: of the base */
+	uint32 hash; /* hash key: hash of the base key */
 	List *entries;
 } Wanted;
 
@@ -82,7 +84,7 @@ sort_memory(void)
 	return Max(depipe_batch_memory / SORT_SHARE, 64);
 }
 
-/* In the delta's context and with its resource owner, current. */
+/* Called in the delta's context and with its resource owner. */
 static Tuplesortstate *
 begin_sort(TupleDesc desc, int ncolumns, AttrNumber *columns, Oid *operators)
 {
@@ -122,7 +124,7 @@ bytes(const void *data, Size length)
 	return PointerGetDatum(value);
 }
 
-/* Numbers of columns as bytes. */
+/* Column numbers as a bytea. */
 static Datum
 column_bytes(const Bitmapset *columns)
 {
@@ -152,7 +154,7 @@ columns_of(Datum value)
 	return columns;
 }
 
-/* In a context that is reset. */
+/* Called in a context that is reset afterwards. */
 static void
 spill_entry(DeltaFold *fold, const FoldEntry *entry)
 {
@@ -172,7 +174,10 @@ spill_entry(DeltaFold *fold, const FoldEntry *entry)
 	tuplesort_puttupleslot(fold->spilled, slot);
 }
 
-/* By bytes: whoever reads a stream does not run operators of the user's types. */
+/*
+ * Is the entry its own base?  Compares bytes: no operators of users' types run
+ * while a stream is read.
+ */
 static bool
 has_own_base(const DeltaFold *fold, const FoldEntry *entry)
 {
@@ -189,7 +194,7 @@ has_own_base(const DeltaFold *fold, const FoldEntry *entry)
 	return true;
 }
 
-/* Does the entry need another key, or another key it? */
+/* Does the entry depend on another key, or another key on it? */
 static bool
 stays(const DeltaFold *fold, const FoldEntry *entry)
 {
@@ -198,7 +203,7 @@ stays(const DeltaFold *fold, const FoldEntry *entry)
 	return entry->unknown != NULL && !entry->base_lost && !has_own_base(fold, entry);
 }
 
-/* Into the current context. */
+/* Copy an entry into the current context. */
 static FoldEntry *
 copy_entry(DeltaFold *fold, const FoldEntry *entry)
 {
@@ -271,7 +276,7 @@ fold_drop_spilled(Delta *delta)
 	fold->spilled = NULL;
 }
 
-/* ---- putting together ---- */
+/* ---- merging ---- */
 
 static uint32
 base_hash(Delta *delta, const FoldEntry *entry)
@@ -283,7 +288,10 @@ base_hash(Delta *delta, const FoldEntry *entry)
 	return fold_hash_key(delta->fold, &base);
 }
 
-/* The entries in memory that wait for a version of another key. */
+/*
+ * The entries in memory that wait for a version of another key, by its hash;
+ * NULL if there are none.
+ */
 static HTAB *
 find_wanted(Delta *delta)
 {
@@ -329,9 +337,10 @@ read_before(FoldEntry *version, Datum value, bool isnull)
 }
 
 /*
- * A version knows of its key as it was when the one before it was put on disk:
- * the last one is to know of the batch.  Its tuple is made in the current
- * context.
+ * Combine what the versions of a key know about its previous row.  Each of
+ * them only knows the state since the previous version was spilled; the last
+ * one must know the state since the start of the batch.  The tuple of the last
+ * one may be rebuilt, in the current context.
  */
 static void
 join_versions(Delta *delta, FoldEntry **versions, int count, FoldEntry *last)
@@ -357,7 +366,7 @@ join_versions(Delta *delta, FoldEntry **versions, int count, FoldEntry *last)
 	last->tuple = heap_form_minimal_tuple_compat(delta->desc, values, nulls);
 }
 
-/* A version that was on disk, in the current context. */
+/* Read a version from disk, into the current context. */
 static FoldEntry *
 read_version(Delta *delta, TupleTableSlot *slot)
 {
@@ -392,8 +401,9 @@ read_version(Delta *delta, TupleTableSlot *slot)
 }
 
 /*
- * Give the entry the columns that the base knows.  What neither knows is as of
- * the base's own base; allocated in the current context.
+ * Give the entry the columns that the base knows.  For those that neither
+ * knows, the entry's base becomes that of the base.  Allocates in the current
+ * context.
  */
 static void
 take_base(Delta *delta, FoldEntry *entry, const FoldEntry *base)
@@ -418,7 +428,7 @@ take_base(Delta *delta, FoldEntry *entry, const FoldEntry *base)
 	entry->base_before = base->base_before;
 }
 
-/* The last of the versions before a sequence, or NULL. */
+/* The last version before a sequence, or NULL. */
 static FoldEntry *
 version_before(FoldEntry **versions, int count, int64 sequence)
 {
@@ -429,7 +439,7 @@ version_before(FoldEntry **versions, int count, int64 sequence)
 	return found;
 }
 
-/* Entries of memory whose base is this key. */
+/* Complete the entries in memory whose base is this key. */
 static void
 fill_wanted(Merge *merge, FoldEntry **versions, int count)
 {
@@ -461,7 +471,7 @@ fill_wanted(Merge *merge, FoldEntry **versions, int count)
 	}
 }
 
-/* What a whole fold has found out about it: after a TRUNCATE there is no base. */
+/* Apply what is known only after all of the fold: after a TRUNCATE there is no base. */
 static void
 settle(DeltaFold *fold, FoldEntry *entry)
 {
@@ -490,7 +500,7 @@ put_entry(Merge *merge, FoldEntry *entry)
 		delta->new_images++;
 }
 
-/* The versions of one key, in their order; in the merge's context. */
+/* Merge the versions of one key, given in their order.  Called in the merge's context. */
 static void
 merge_key(Merge *merge, FoldEntry **versions, int count)
 {
@@ -520,7 +530,7 @@ merge_key(Merge *merge, FoldEntry **versions, int count)
 	put_entry(merge, versions[count - 1]);
 }
 
-/* The versions of all keys with one hash, in the order of their sequences. */
+/* Merge the versions of all keys with one hash, given in the order of their sequences. */
 static void
 merge_versions(Merge *merge)
 {

@@ -1,11 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * key_hash.c
- *		What stands for a text image in an index.
+ *		Hashes of text images, for indexes.
  *
- * Keys and lists of columns can be longer than an index entry.  Indexes of
- * depipe's own tables are over this hash of them; it is cryptographic, so that
- * two keys with one hash do not occur, not even on purpose.
+ * Keys and lists of columns can be longer than an index entry.  The indexes of
+ * depipe's own tables are on this hash of them.  It is cryptographic, so that
+ * no two keys have the same hash, not even by an attacker's design.
  *
  *-------------------------------------------------------------------------
  */
@@ -25,7 +25,7 @@ check_hash(pg_cryptohash_ctx *context, int result)
 		elog(ERROR, "could not compute a hash: %s", pg_cryptohash_error(context));
 }
 
-/* Length and bytes, so that elements cannot run into each other; a length of -1 is NULL. */
+/* Add length and bytes, so that elements cannot run together.  A length of -1 is NULL. */
 static void
 add_element(pg_cryptohash_ctx *context, Datum element, bool isnull)
 {

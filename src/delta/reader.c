@@ -13,7 +13,7 @@
 
 typedef struct OldKey
 {
-	int64 sequence; /* key */
+	int64 sequence; /* hash key */
 	bool found;
 	Datum *values;
 	bool *nulls;

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * reader.h
- *		Reading a finished delta row by row: whole rows, then partial ones.
+ *		Reading a finished delta row by row: complete rows, then partial ones.
  *
  *-------------------------------------------------------------------------
  */
@@ -12,7 +12,7 @@
 
 typedef struct DeltaReader
 {
-	/* the current row; valid until the next call */
+	/* the current row, valid until the next call */
 	int64 sequence;
 	int64 weight;
 	int64 pair; /* 0: none */
@@ -20,7 +20,7 @@ typedef struct DeltaReader
 	TimestampTz time;
 	bool replaced;
 	int before;               /* BEFORE_* */
-	const Bitmapset *unknown; /* NULL: whole */
+	const Bitmapset *unknown; /* NULL: the row is complete */
 	const PartialRow *partial;
 	const Datum *values; /* of delta->columns */
 	const bool *nulls;
@@ -31,13 +31,22 @@ typedef struct DeltaReader
 	bool in_partial;
 } DeltaReader;
 
+/*
+ * Start to read a finished delta.  The reader is allocated in the current
+ * memory context.  It uses the delta's read pointer, so a delta has one reader
+ * at a time.
+ */
 extern DeltaReader *delta_read(Delta *delta);
+
+/* Advance to the next row.  Returns false at the end. */
 extern bool delta_read_next(DeltaReader *reader);
+
+/* Free the reader, but not the delta. */
 extern void delta_read_end(DeltaReader *reader);
 
 /*
- * The old halves of the delta's key changes, by sequence: values of the
- * deletion that a new image names as its pair.
+ * The old halves of the delta's key changes, by sequence: the rows of the
+ * deletions that new images name as their pairs.
  */
 typedef struct DeltaOldKeys DeltaOldKeys;
 
@@ -46,7 +55,7 @@ extern DeltaOldKeys *delta_old_keys(Delta *delta);
 /* Is the row with this sequence such an old half? */
 extern bool delta_is_old_key(const DeltaOldKeys *old_keys, int64 sequence);
 
-/* Values (the key's columns at least) of the old half; false when there is none. */
+/* The values (at least the key's columns) of an old half.  Returns false if there is none. */
 extern bool delta_old_key(const DeltaOldKeys *old_keys, int64 pair, const Datum **values,
 						  const bool **nulls);
 

@@ -1,14 +1,14 @@
 /*-------------------------------------------------------------------------
  *
  * record_image.c
- *		Rows as images: equal when every byte is, whatever their types say.
+ *		Images of rows: equal if and only if all bytes are equal.
  *
- * 1.50 and 1.5, and 'x' and 'x  ' of char(n), are equal and yet two images.
- * The text of a value is no image: trailing blanks go, and a cast to text may
- * be a function of a user's.  The server compares images (OPERATOR *=), but
- * has nothing to group or hash them by.  Here the bytes of the values stand in
- * a bytea, two of which are equal exactly when the rows are by that operator.
- * No function of a type is called.
+ * 1.50 and 1.5 are equal, as are 'x' and 'x  ' of char(n), but their images
+ * differ.  The text of a value does not serve as an image: it loses trailing
+ * blanks, and a cast to text may be a user's function.  The server compares
+ * images with OPERATOR *=, but offers no way to group or hash them.  depipe's
+ * image is a bytea of the values' bytes.  Two of them are equal exactly if the
+ * rows are equal by that operator.  No function of a type is called.
  *
  *-------------------------------------------------------------------------
  */
@@ -34,7 +34,7 @@ image_append(StringInfo sql, TupleDesc columns, const char *alias)
 	appendStringInfoString(sql, "))");
 }
 
-/* Length and bytes: no two rows of values have the same. */
+/* Append length and bytes, so that different rows of values have different images. */
 static void
 append_bytes(StringInfo image, const void *bytes, uint32 length)
 {
@@ -62,7 +62,7 @@ append_value(StringInfo image, Form_pg_attribute att, Datum value)
 	}
 }
 
-/* row_image(record) */
+/* SQL function row_image(record). */
 Datum
 depipe_row_image(PG_FUNCTION_ARGS)
 {

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * record_image.h
- *		Rows as images: equal when every byte is, whatever their types say.
+ *		Images of rows: equal if and only if all bytes are equal.
  *
  *-------------------------------------------------------------------------
  */
@@ -12,7 +12,7 @@
 #include "access/tupdesc.h"
 #include "lib/stringinfo.h"
 
-/* For SQL text: the image of these columns of an alias; bytea. */
+/* Append the SQL expression, of type bytea, for the image of these columns of an alias. */
 extern void image_append(StringInfo sql, TupleDesc columns, const char *alias);
 
 #endif /* DEPIPE_DELTA_RECORD_IMAGE_H */
