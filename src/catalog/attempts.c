@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * attempts.c
- *		Statements about what is due, attempts, and what is to be forgotten.
+ *		Statements about due work, attempts, and the deletion of old history.
  *
  *-------------------------------------------------------------------------
  */
@@ -16,7 +16,7 @@
 #define LONGEST_HELD USECS_PER_MINUTE
 #define JITTER 0.2
 
-/* Rows of history that one pass deletes of each table. */
+/* Maximum number of rows that one pass deletes from each history table. */
 #define DELETE_AT_ONCE 10000
 
 /* ---- attempts ---- */
@@ -135,7 +135,7 @@ attempts_of_loads(const char *server_name)
 						   ARG_TEXT(server_name));
 }
 
-/* ---- what is due ---- */
+/* ---- due work ---- */
 
 static List *
 ids_of(const CatalogRows *rows)
@@ -158,13 +158,14 @@ names_of(const CatalogRows *rows)
 }
 
 /*
- * When something becomes due is one expression: what is due now is compared
- * with the clock, and the next time is the minimum, so that they agree.
- * GREATEST leaves out what is NULL; never is 'infinity', at once '-infinity'.
+ * Each due time is a single expression: the queries for work due now compare
+ * it with the clock, and the query for the next time takes its minimum, so
+ * that they agree.  GREATEST ignores NULL.  Never is 'infinity', and
+ * immediately is '-infinity'.
  */
 #define IS_DUE(at) "(" at ") OPERATOR(pg_catalog.<=) pg_catalog.clock_timestamp()"
 
-/* One that is still to come was before the clock was set back: nothing waits for it. */
+/* A time in the future was recorded before the clock was set back.  Nothing must wait for it. */
 #define HAS_PASSED(time) "(" time " OPERATOR(pg_catalog.<=) pg_catalog.clock_timestamp())"
 
 #define ATTEMPT_OF_SERVER                                                                       \
@@ -177,7 +178,7 @@ names_of(const CatalogRows *rows)
 	" LEFT JOIN depipe.attempt k ON k.unit OPERATOR(pg_catalog.=) ('checks ' || c.target_id)" \
 	" AND " HAS_PASSED("k.started_at")
 
-/* What cannot be run as its owner waits until it can. */
+/* A definition that cannot run as its owner waits until it can. */
 #define HELD_UNTIL(server)                                         \
 	"CASE WHEN p.paused THEN COALESCE(p.paused_until, 'infinity')" \
 	" WHEN depipe.owner_problem(t.owner, " server ") IS NOT NULL"  \
@@ -195,8 +196,8 @@ names_of(const CatalogRows *rows)
 	" WHERE s.state IN ('new', 'copying', 'streaming')"
 
 /*
- * A load that streams goes on, whatever its table waits for: its rows are
- * parked.  A copy is not begun for nothing.
+ * A load that streams continues even if its table is held; its rows are
+ * parked.  A copy does not start while its rows could not be published.
  */
 #define COPY_BARRED_UNTIL                                                    \
 	"GREATEST(" LOAD_HELD_UNTIL ", CASE b.state WHEN 'open' THEN b.retry_at" \
@@ -211,9 +212,9 @@ names_of(const CatalogRows *rows)
 	", " LOAD_WAITS_UNTIL "), '-infinity')"
 
 /*
- * What waits in the table of a load for something else than changes of the
- * source: a copy that is to be tried (again), a probe of its breaker, rows
- * that are parked or to be tried again.  Most often there are no such rows.
+ * Pending work in the table of a load that does not depend on changes of the
+ * source: a copy to start or retry, a probe of its breaker, parked rows, and
+ * rows to be retried.  Most loads have none.
  */
 #define HAS_WAITING_ROWS "p.parked OPERATOR(pg_catalog.>) 0 OR p.retries OPERATOR(pg_catalog.>) 0"
 
@@ -285,7 +286,7 @@ servers_next(void)
 
 /* ---- copies ---- */
 
-/* Nobody copies it: an advisory lock says who does, see catalog/copies.h. */
+/* No process is copying the table.  A copier holds an advisory lock; see catalog/copies.h. */
 #define IS_UNCLAIMED                                                                             \
 	" l.target_id OPERATOR(pg_catalog.<>) ALL (ARRAY(SELECT k.objid::int8::int4"                 \
 	" FROM pg_catalog.pg_locks k WHERE k.locktype OPERATOR(pg_catalog.=) 'advisory'"             \
@@ -324,8 +325,9 @@ copies_next(void)
 /* ---- transforms ---- */
 
 /*
- * Has anything changed that an open transform is made of, or refers to?  What
- * happens to tables that nothing maintains is not known here.
+ * Has anything changed that an open transform reads or refers to?  Changes of
+ * tables that depipe does not maintain cannot be detected, so such an input
+ * counts as changed.
  */
 #define INPUTS_HAVE_CHANGED                                                               \
 	"(b.changed OR EXISTS (SELECT FROM (SELECT i.schema_name, i.table_name"               \
@@ -343,7 +345,7 @@ copies_next(void)
 	" AND (r.inserted OPERATOR(pg_catalog.>) 0 OR r.updated OPERATOR(pg_catalog.>) 0"     \
 	" OR r.deleted OPERATOR(pg_catalog.>) 0))))"
 
-/* A breaker makes a transform due that is else run on demand only. */
+/* A breaker can make a transform due that otherwise runs on demand only. */
 #define BREAKER_WAITS_UNTIL                                                               \
 	"CASE WHEN b.state OPERATOR(pg_catalog.=) 'open' THEN CASE WHEN " INPUTS_HAVE_CHANGED \
 	" THEN b.retry_at ELSE 'infinity' END"                                                \
@@ -352,9 +354,10 @@ copies_next(void)
 	" THEN 'infinity' END"
 
 /*
- * Never published counts as older than anything, and what is of a time to come
- * (the clock of the source is ahead) as nothing to go by.  A probe does not wait for
- * the lag, but for a second after one that ended without a decision.
+ * A transform that was never published is older than any target_lag.  A
+ * data_as_of in the future (the clock of the source is ahead) is ignored.  A
+ * probe does not wait for target_lag, but for one second after a probe that
+ * ended without a decision.
  */
 #define TRANSFORM_AGAIN_AT                                              \
 	"CASE WHEN b.state OPERATOR(pg_catalog.=) 'half_open' THEN"         \
@@ -406,10 +409,10 @@ due_for_reader(int32 target_id, int32 reader_id)
 			   ->count == 0;
 }
 
-/* ---- what time brings ---- */
+/* ---- work that only depends on time ---- */
 
 /*
- * A time check that was just evaluated is not due before a second has passed,
+ * A time check is due again at the earliest one second after its evaluation,
  * whatever its check_every.
  */
 #define CHECK_AT                                              \
@@ -421,7 +424,7 @@ due_for_reader(int32 target_id, int32 reader_id)
 	" LEFT JOIN depipe.constraint_state s USING (constraint_id)" ATTEMPT_OF_CHECKS \
 	" WHERE (c.rule OPERATOR(pg_catalog.->>) 'kind') OPERATOR(pg_catalog.=) 'freshness'"
 
-/* The end of the grace of keys, when nobody has looked at them since. */
+/* The end of the grace period of pending keys that were not evaluated since. */
 #define GRACE_AT "GREATEST(g.since OPERATOR(pg_catalog.+) c.grace, k.retry_at)"
 
 #define PENDING_KEYS                                                               \
@@ -431,7 +434,7 @@ due_for_reader(int32 target_id, int32 reader_id)
 	" WHERE (s.evaluated_at IS NULL OR s.evaluated_at OPERATOR(pg_catalog.<)"      \
 	" (g.since OPERATOR(pg_catalog.+) c.grace))"
 
-/* A table that nothing publishes to is probed by looking at it. */
+/* A table that nothing publishes to is probed by evaluating its constraints. */
 #define PROBE_AT                                                        \
 	"COALESCE(GREATEST(CASE WHEN b.state OPERATOR(pg_catalog.=) 'open'" \
 	" THEN b.retry_at END, k.retry_at), '-infinity')"
@@ -491,7 +494,10 @@ pauses_expire(void)
 						 " RETURNING target_id"));
 }
 
-/* Nobody tells of roles that are dropped, or of rights that are lost. */
+/*
+ * Targets whose owner_problem has changed.  No event reports that a role is
+ * dropped or loses a privilege.
+ */
 #define OWNERS_TO_NOTE                                                                   \
 	" FROM (SELECT t.target_id, depipe.owner_problem(t.owner, l.server_name) AS problem" \
 	" FROM depipe.target t LEFT JOIN depipe.load l USING (target_id)"                    \
@@ -527,8 +533,9 @@ owners_note(void)
 #define LOOK_AT_OWNERS_EVERY "interval '10 seconds'"
 
 /*
- * Nobody says when a session ends in the middle of a run, so those that go on
- * are looked at now and then; as are those who own what is ownerless.
+ * No event reports that a session ends in the middle of a run, so running runs
+ * are checked from time to time.  The same holds for the owners of ownerless
+ * definitions.
  */
 #define HOUSEKEEPING_AT                                                                       \
 	"SELECT paused_until FROM depipe.target_state WHERE paused"                               \
@@ -570,7 +577,7 @@ delete_old_history(TimestampTz before)
 {
 	CatalogArg arguments[] = {ARG_TIME(before), ARG_INT4(DELETE_AT_ONCE)};
 
-	/* the last run of a target says what state it is in */
+	/* keep the last run of each target, because it determines the target's state */
 	(void) catalog_execute("DELETE FROM depipe.run WHERE run_id IN (SELECT r.run_id"
 						   " FROM depipe.run r WHERE r.finished_at OPERATOR(pg_catalog.<) $1"
 						   " AND EXISTS (SELECT FROM depipe.run n WHERE n.target_id"

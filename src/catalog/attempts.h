@@ -1,11 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * attempts.h
- *		Statements about what is due, attempts, and what is to be forgotten.
+ *		Statements about due work, attempts, and the deletion of old history.
  *
- * A unit is what fails as a whole: "server shop" or "target 12".  An attempt
- * is counted as a failure when it begins, and cleared when it ends well, so
- * that one which takes its process with it is counted, too.
+ * A unit is anything that fails as a whole: "server shop", "target 12" or
+ * "checks 12".  An attempt counts as a failure when it begins, and is cleared
+ * when it succeeds.  So an attempt that crashes its process counts as well.
  *
  *-------------------------------------------------------------------------
  */
@@ -18,30 +18,37 @@
 
 extern char *unit_of_server(const char *server_name);
 extern char *unit_of_target(int32 target_id);
-extern char *unit_of_checks(int32 target_id); /* what time alone brings to a target */
+extern char *unit_of_checks(int32 target_id); /* checks of a target that only depend on time */
 
 /*
- * Begin an attempt: until it ends well, the next one is not before a wait
- * that doubles with each failure in a row.  Returns when that is over.
+ * Record the begin of an attempt.  Until it succeeds, the next one must wait,
+ * for a time that doubles with each consecutive failure.  Returns the end of
+ * that wait.
  */
 extern TimestampTz attempt_begin(const char *unit);
 
-/* It ended well, or what made it fail may have been repaired: no wait. */
+/*
+ * Clear the failures and the wait, because the attempt succeeded or the cause
+ * of the failure may have been removed.
+ */
 extern void attempt_end(const char *unit);
 
 /*
- * It could not do anything, for a reason that lies elsewhere: wait a minute at
- * most, or not at all when the wait was ended meanwhile.
+ * Shorten the wait to at most one minute, because the attempt could do nothing
+ * for an external reason.  If the wait was cleared meanwhile, it stays so.
  */
 extern void attempt_held(const char *unit);
 
-/* It was looked at, and there was nothing to try. */
+/* Record an attempt that found nothing to do. */
 extern void attempt_rested(const char *unit);
 
-/* It was held back, and is not any more: due as if nothing had been tried since. */
+/*
+ * Forget the attempts of a unit that is no longer held back: it is due as if
+ * there had been none.
+ */
 extern void attempt_forget(const char *unit);
 
-/* The same for the transforms that read the target, at any depth, and wait. */
+/* Forget the attempts of all waiting transforms that read the target, directly or indirectly. */
 extern void attempts_end_of_readers(int32 target_id);
 
 /* columns of attempts_of_loads() */
@@ -49,10 +56,10 @@ extern void attempts_end_of_readers(int32 target_id);
 #define ATTEMPT_FAILURES 2
 #define ATTEMPT_RETRY_AT 3
 
-/* Of those loads of a server that have failed. */
+/* The loads of a server that have failed. */
 extern CatalogRows *attempts_of_loads(const char *server_name);
 
-/* ---- what is due (ids of targets, in no order unless said) ---- */
+/* ---- due work (target ids, in no particular order unless stated) ---- */
 
 /* columns of due_loads() */
 #define DUE_SERVER 1
@@ -61,81 +68,94 @@ extern CatalogRows *attempts_of_loads(const char *server_name);
 
 /*
  * Loads whose target_lag has passed since the last attempt of their server,
- * and those of the list (what transforms that are due read), by server, the
- * longest untried first.
+ * loads with pending work, and those of target_ids (the inputs of due
+ * transforms) that are not held.  Ordered by server, the least recently tried
+ * first.
  */
 extern CatalogRows *due_loads(List *target_ids);
 
 /*
- * Transforms that are older than their target_lag, and those (with or without
- * one) whose breaker is to be probed; the longest untried first.
+ * Transforms that are older than their target_lag, and transforms (with or
+ * without one) whose breaker is due for a probe.  The least recently tried
+ * come first.
  */
 extern List *due_transforms(void);
 
-/* Is the target not waiting after failures? */
+/* Is the target free of a wait after failures? */
 extern bool due_after_failures(int32 target_id);
 
-/* Is the target older than the transform that reads it may be? */
+/* Is the target older than the target_lag of the transform that reads it? */
 extern bool due_for_reader(int32 target_id, int32 reader_id);
 
 /* Targets with a time check whose check_every has passed. */
 extern List *due_time_checks(void);
 
-/* Has the target one, or one that failed when it was evaluated last? */
+/* Has the target a time check that is due, or whose last evaluation did not pass? */
 extern bool has_time_checks_to_follow(int32 target_id);
 
-/* Targets that have keys whose grace has ended since anybody looked at them. */
+/* Targets with pending keys whose grace period has ended since the last evaluation. */
 extern List *due_pending_keys(void);
 
-/* Tables that nothing publishes to, whose breaker waits for a look at them. */
+/* Tables without a load or transform whose breaker is due for a probe. */
 extern List *due_tables(void);
 
-/* Targets whose breaker is held by hand until a time that has come. */
+/* Targets whose breaker was forced open or disabled until a time that has passed. */
 extern List *due_breakers(void);
 
-/* Servers (names) with loads to run that are not waiting after a failure. */
+/* Names of the servers with loads to run that are not waiting after a failure. */
 extern List *servers_to_stream(void);
 
-/* Those loads of a server (ids), and the shortest of their target_lags. */
+/*
+ * The ids of those loads of a server.  *target_lag_ms gets the shortest of
+ * their target_lags, limited to 10 ms to 1 minute; it is unchanged if there
+ * are no loads.
+ */
 extern List *loads_to_stream(const char *server_name, long *target_lag_ms);
 
 /*
- * When something is to be done in the loads of a server although the source
- * may send nothing: a copy, a probe, parked rows to be tried again.
+ * The time of the next pending work in the loads of a server, even if the
+ * source sends nothing: a copy, a probe, or parked rows to retry.  DT_NOEND:
+ * none.
  */
 extern TimestampTz server_next_work(const char *server_name);
 
-/* ---- when something becomes due (a time that has come, or -infinity: now) ---- */
+/* ---- due times (a past time or -infinity: now) ---- */
 
 /* columns of servers_next() */
 #define NEXT_SERVER 1
-#define NEXT_RUN 2 /* its loads are due, when no worker has its stream */
+#define NEXT_RUN 2 /* due time of its loads if no worker has its stream */
 extern CatalogRows *servers_next(void);
 
-/* Everything but loads: transforms, checks by time, housekeeping; DT_NOEND: nothing. */
+/*
+ * The due time of all work other than loads: transforms, time checks,
+ * housekeeping.  DT_NOEND: none.
+ */
 extern TimestampTz other_work_next(void);
 
 /* ---- housekeeping ---- */
 
-/* End pauses whose time has come; the targets. */
+/* End the pauses whose time has passed.  Returns the ids of their targets. */
 extern List *pauses_expire(void);
 
 /* columns of owners_note() */
 #define OWNER_TARGET_ID 1
-#define OWNER_PROBLEM 2 /* NULL: it can be run as its owner again */
+#define OWNER_PROBLEM 2 /* NULL: it can run as its owner again */
 
-/* Put down what is ownerless now, and what is not any more; those that have changed. */
+/*
+ * Record which definitions are ownerless now and which are no longer.  Returns
+ * those that have changed.
+ */
 extern CatalogRows *owners_note(void);
 
 /*
- * Runs that say 'running' although the session that began them is gone, idle,
- * or at another statement: they failed.  Returns how many.
+ * Mark runs with status 'running' as failed if the session that began them is
+ * gone, idle, or executing another statement.  Returns their number.
  */
 extern int64 runs_fail_orphans(void);
 
 /*
- * Delete history older than so many seconds (negative: keep it), at most
- * once an hour; returns whether it looked.
+ * Delete history older than this many seconds (negative: keep it), at most
+ * once an hour.  Returns whether it was time to do so.
  */
 extern bool history_delete_old(int32 history_seconds, int32 quarantine_seconds);
 

@@ -1,8 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * constraints.c
- *		depipe's own tables about constraints, verdicts, incidents and
- *		breakers.
+ *		depipe's own tables of constraints, verdicts and breakers.
  *
  *-------------------------------------------------------------------------
  */
@@ -361,7 +360,7 @@ verdict_insert(const VerdictRow *row)
 						   ARG_JSONB(row->detail));
 }
 
-/* Counts of batches add up; those of the whole table are the last ones. */
+/* Counts of batches are added up; those of the whole table replace the previous ones. */
 void
 verdict_add(int64 verdict_id, const VerdictRow *row)
 {
@@ -421,7 +420,7 @@ quarantine_has_rows(int32 target_id)
 	return catalog_bool(rows, 0, 1);
 }
 
-/* The values of some columns of a quarantined row q with layout l, as array text. */
+/* The values of some columns of a quarantined row q with layout l, as the text of an array. */
 #define IMAGE_KEY(columns)                                                                  \
 	"(SELECT pg_catalog.array_agg(q.image[pg_catalog.array_position(l.columns,"             \
 	" c.name)] ORDER BY c.place)::text FROM pg_catalog.unnest(" columns ") WITH ORDINALITY" \
@@ -460,7 +459,7 @@ quarantine_mark_retries(int32 target_id, int32 constraint_id, List *columns, Arr
 
 /* ---- breakers ---- */
 
-/* intervals as microseconds, settings with their defaults */
+/* intervals in microseconds; defaults filled in */
 #define BREAKER_COLUMNS                                                              \
 	"SELECT COALESCE(b.state, 'closed'), b.reason, b.since, b.until, b.retry_at,"    \
 	" COALESCE((EXTRACT(epoch FROM b.wait) OPERATOR(pg_catalog.*) 1000000)::bigint," \
@@ -486,7 +485,7 @@ breaker_row(int32 target_id, bool lock)
 	BreakerRow *row = palloc0(sizeof(BreakerRow));
 	CatalogRows *rows;
 
-	/* two runs must not make the same transition: the second waits here */
+	/* the row lock keeps two runs from making the same transition; the second waits here */
 	if (lock)
 		(void) CATALOG_EXECUTE("SELECT FROM depipe.breaker_state"
 							   " WHERE target_id OPERATOR(pg_catalog.=) $1 FOR UPDATE",
@@ -613,7 +612,7 @@ breaker_setting_put(int32 target_id, const BreakerSetting *setting)
 						   ARG_TEXT(setting->probe_timeout));
 }
 
-/* ---- around ---- */
+/* ---- origins and rows kept out ---- */
 
 List *
 upstream_ids(int32 target_id)
@@ -672,7 +671,7 @@ reference_unsettled(int32 target_id)
 	return catalog_text(rows, 0, 1);
 }
 
-/* A text image with layout l as a JSON object; JSON columns stay JSON. */
+/* A text image with layout l as a JSON object.  Values of JSON columns stay JSON. */
 #define IMAGE_OBJECT(image)                                                               \
 	"(SELECT pg_catalog.jsonb_object_agg(u.name, CASE WHEN u.type OPERATOR(pg_catalog.~)" \
 	" '(^|[.])jsonb?$' THEN u.value::pg_catalog.jsonb ELSE pg_catalog.to_jsonb(u.value)"  \

@@ -1,10 +1,9 @@
 /*-------------------------------------------------------------------------
  *
  * constraints.h
- *		depipe's own tables about constraints, verdicts, incidents and
- *		breakers.
+ *		depipe's own tables of constraints, verdicts and breakers.
  *
- * Plain rows in and out: what they mean is known in quality/ only.
+ * This file only reads and writes rows.  Their meaning is known to quality/.
  *
  *-------------------------------------------------------------------------
  */
@@ -20,9 +19,9 @@ typedef struct ConstraintRow
 	int32 id; /* 0: not stored yet */
 	int32 target_id;
 	char *name;
-	char *rule;        /* JSON text in one spelling */
-	char *search_path; /* of whoever declared it */
-	List *settings;    /* likewise: core/settings */
+	char *rule;        /* JSON text in canonical form */
+	char *search_path; /* of the session that declared it */
+	List *settings;    /* of the same session; see core/settings */
 	char *expression;  /* analysed forms; NULL: not compiled yet */
 	char *metric;
 	bool is_aggregate;
@@ -42,13 +41,13 @@ typedef struct ConstraintRow
 	char *on_no_data;
 	char *on_error;
 	char *grace;              /* interval as text */
-	int64 grace_microseconds; /* read only: of grace */
+	int64 grace_microseconds; /* grace in microseconds; read-only */
 	char *existing;
 	TimestampTz enforce_from; /* 0: none */
 	char *check_every;        /* interval as text */
 	char *owner;
 	char *description;
-	/* state, read only */
+	/* state, read-only */
 	char *outcome; /* of the last evaluation; NULL: never evaluated */
 	int64 baseline;
 } ConstraintRow;
@@ -56,39 +55,44 @@ typedef struct ConstraintRow
 /* All constraints of a target, in the order of their declaration. */
 extern List *constraint_rows(int32 target_id);
 
-/* One by name, or NULL. */
+/* A constraint by name; NULL if there is none. */
 extern ConstraintRow *constraint_row_find(int32 target_id, const char *name);
 
-/* Those of any target whose reference is this table. */
+/* The constraints of any target that refer to this table. */
 extern List *constraint_rows_referencing(const char *schema_name, const char *table_name);
 
-/* Insert (sets id) or update all that is declared and compiled. */
+/* Insert (sets id) or update everything declared and compiled. */
 extern void constraint_row_put(ConstraintRow *row);
 
-/* Update what is compiled. */
+/* Update the compiled columns. */
 extern void constraint_row_put_compiled(const ConstraintRow *row);
 
+/* Delete a constraint. */
 extern void constraint_row_delete(int32 constraint_id);
 
+/*
+ * Set the number of violations that are accepted because they existed before.
+ */
 extern void constraint_set_baseline(int32 constraint_id, int64 baseline);
 
-/* Violations that were there may become fewer, never more. */
+/* Lower the baseline to this number of violations, but never raise it. */
 extern void constraint_shrink_baseline(int32 constraint_id, int64 violations);
 
 /* ---- pending keys ---- */
 
-/* Remember keys (each a text[]) unless they are pending already. */
+/* Store keys (each a text[]) that are not pending yet. */
 extern void pending_keys_add(int32 constraint_id, List *keys);
 
-/* All pending keys, as text[] of array texts; NULL: none. */
+/* All pending keys, as a text[] of array texts; NULL if there are none. */
 extern ArrayType *pending_keys(int32 constraint_id);
 
-/* Those that have been pending for longer than the grace, as a list of array texts. */
+/* The keys that have been pending for longer than the grace period, as a list of array texts. */
 extern List *pending_keys_older(int32 constraint_id, int64 grace_microseconds);
 
-/* Forget those that are not among these (text[] of array texts; NULL: none are). */
+/* Delete the pending keys that are not among these (text[] of array texts; NULL: delete all). */
 extern void pending_keys_keep(int32 constraint_id, ArrayType *keys);
 
+/* Number of pending keys. */
 extern int64 pending_keys_count(int32 constraint_id);
 
 /* ---- verdicts ---- */
@@ -111,40 +115,57 @@ typedef struct VerdictRow
 	const char *strategy;
 	double elapsed_ms;
 	const char *detail;
-	bool whole_table; /* the counts are of the table, not of a batch */
+	bool whole_table; /* the counts are those of the table, not of a batch */
 } VerdictRow;
 
-/* What is recorded of constraints already: verdict_known() says it of many at once. */
+/*
+ * What is already recorded about a constraint.  verdicts_known() returns it
+ * for many constraints.
+ */
 typedef struct KnownVerdict
 {
-	char *outcome;     /* its state; NULL: none */
-	int64 verdict_id;  /* of the run's newest row of it; 0: none */
-	char *run_outcome; /* of that row */
+	char *outcome;     /* stored state; NULL: none */
+	int64 verdict_id;  /* newest row for the run; 0: none */
+	char *run_outcome; /* outcome of that row */
 	bool open_incident;
 } KnownVerdict;
 
+/*
+ * What is recorded about these constraints (integer list), and about their
+ * verdicts in the run.  Returns a palloc'd array in the order of the list.
+ */
 extern KnownVerdict *verdicts_known(int64 run_id, List *constraint_ids);
 
-/* Store it as the constraint's state, as a row of the history, or add it to such a row. */
+/*
+ * Store a verdict as the constraint's state, as a new row of the history, or
+ * by adding it to an existing row.
+ */
 extern void verdict_put_state(const VerdictRow *row);
 extern void verdict_insert(const VerdictRow *row);
 extern void verdict_add(int64 verdict_id, const VerdictRow *row);
 
-/* Rows in quarantine that failed this constraint. */
+/* Number of quarantined rows that failed this constraint. */
 extern int64 quarantine_count_of(int32 target_id, int32 constraint_id);
 
-/* The same without rows of these keys (text[] of array texts; NULL: all count). */
+/*
+ * Number of quarantined rows that failed this constraint and have none of
+ * these keys (text[] of array texts; NULL: count all rows).
+ */
 extern int64 quarantine_count_beside(int32 target_id, int32 constraint_id, ArrayType *keys);
 
+/* Does the target have quarantined rows? */
 extern bool quarantine_has_rows(int32 target_id);
 
-/* Which of the keys (text[] of array texts) are those of rows in quarantine. */
+/*
+ * Those of the keys (text[] of array texts) that the given columns of some
+ * quarantined row hold.
+ */
 extern List *quarantine_keys(int32 target_id, List *columns, ArrayType *keys);
 
 /*
- * Mark quarantined rows that failed the constraint for another try: all
- * (keys NULL), or those whose columns hold one of the keys (text[] of array
- * texts).  Returns how many.
+ * Mark quarantined rows that failed the constraint for a retry: all (keys
+ * NULL), or those whose columns hold one of the keys (text[] of array texts).
+ * Returns their number.
  */
 extern int64 quarantine_mark_retries(int32 target_id, int32 constraint_id, List *columns,
 									 ArrayType *keys);
@@ -163,7 +184,7 @@ typedef struct BreakerRow
 	int32 passes;
 	TimestampTz probe_started;
 	int32 bad_before; /* bad runs among the last of_runs - 1 */
-	/* settings, with the defaults filled in */
+	/* settings, with defaults filled in */
 	bool metrics_only;
 	int32 bad_runs;
 	int32 of_runs;
@@ -173,17 +194,20 @@ typedef struct BreakerRow
 	int64 probe_timeout_microseconds;
 } BreakerRow;
 
-/* State with settings; never NULL: a target without rows is closed. */
+/*
+ * The state and settings of a breaker; never NULL.  A target without rows is
+ * closed.  lock: lock the state row, if any, until the end of the transaction.
+ */
 extern BreakerRow *breaker_row(int32 target_id, bool lock);
 
-/* Write the state (not the settings, not the outcomes). */
+/* Store the state, without settings and outcomes. */
 extern void breaker_row_put(int32 target_id, const BreakerRow *row);
 
-/* Remember the outcome of a run among the last of_runs. */
+/* Store the outcome of a run, and keep the last of_runs outcomes. */
 extern void breaker_add_outcome(int32 target_id, bool bad, int32 of_runs);
 extern void breaker_forget_outcomes(int32 target_id);
 
-/* Something that an open breaker waits for has changed. */
+/* Record a change of something that an open breaker waits for. */
 extern void breaker_note_change(int32 target_id);
 
 typedef struct BreakerSetting
@@ -198,31 +222,39 @@ typedef struct BreakerSetting
 	char *probe_timeout;
 } BreakerSetting;
 
+/*
+ * The settings of a target's breaker, with defaults filled in and intervals as
+ * text.
+ */
 extern BreakerSetting *breaker_setting(int32 target_id);
 extern void breaker_setting_put(int32 target_id, const BreakerSetting *setting);
 
-/* ---- around ---- */
+/* ---- origins and rows kept out ---- */
 
-/* Targets that this one reads at any depth (integer list), itself first. */
+/*
+ * The ids of the targets that this one reads, directly or indirectly (integer
+ * list).  The target itself comes first.
+ */
 extern List *upstream_ids(int32 target_id);
 
 /*
- * Do the two tables get their rows together: both by the loads of one server,
- * both by transforms, or both from outside?  target_id: 0 for a table that no
- * load or transform maintains.
+ * Do two tables have the same origin: loads of one server, transforms, or
+ * neither?  target_id: 0 for a table without a load or transform.
  */
 extern bool same_origin(int32 target_id, const char *reference_schema, const char *reference_table);
 
 /*
- * Is a reference not to be relied on: copying, paused, with held batches?
- * Returns a short reason, or NULL.
+ * Is the reference unreliable now: with parked batches, paused, or with a load
+ * that is not streaming (copying, for example)?  Returns a short reason, or
+ * NULL.
  */
 extern char *reference_unsettled(int32 target_id);
 
 /*
- * Rows that are kept out of the target, as jsonb[] of objects that
- * jsonb_populate_record reads; NULL: none.  Of quarantine: those that failed
- * the constraint (0: all); parked: new images that are whole.
+ * Rows that are kept out of the target, as a jsonb[] of objects that
+ * jsonb_populate_record reads; NULL if there are none.  Quarantined rows:
+ * those that failed the constraint (0: all).  Parked rows: complete new
+ * images.
  */
 extern ArrayType *quarantined_images(int32 target_id, int32 constraint_id);
 extern ArrayType *parked_images(int32 target_id);

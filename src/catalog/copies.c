@@ -40,9 +40,9 @@ copies_set_reason(List *target_ids, const char *reason)
 }
 
 /*
- * Who changes a definition may wait for a row that this transaction has
- * written, who drops the extension or the table for a lock: a copy may go on
- * for hours, so that it gives way.
+ * A session that changes the definition may wait for a row that this
+ * transaction has written, and one that drops the extension or the table may
+ * wait for a lock.  A copy can take hours, so it gives way to them.
  */
 char *
 copy_unwanted(int32 target_id)
@@ -79,7 +79,7 @@ copy_join_stream(int32 target_id, XLogRecPtr position)
 
 	if (rows->processed == 0)
 		return false;
-	/* keys that were missing while it was copied are due to be looked at */
+	/* keys that were missing during the copy are due for evaluation */
 	(void) CATALOG_EXECUTE("UPDATE depipe.constraint_state a SET evaluated_at = NULL"
 						   " FROM depipe.constraint_definition c"
 						   " WHERE c.target_id OPERATOR(pg_catalog.=) $1"
@@ -87,7 +87,10 @@ copy_join_stream(int32 target_id, XLogRecPtr position)
 						   " AND EXISTS (SELECT FROM depipe.pending_key g"
 						   " WHERE g.constraint_id OPERATOR(pg_catalog.=) c.constraint_id)",
 						   ARG_INT4(target_id));
-	/* a row that was referred to may have come while this was judged: neither saw the other */
+	/*
+	 * a referenced row may have arrived while this one was evaluated: neither
+	 * transaction saw the other's row
+	 */
 	(void) CATALOG_EXECUTE("UPDATE depipe.quarantined_row q SET retry = true"
 						   " WHERE q.target_id OPERATOR(pg_catalog.=) $1 AND NOT q.retry"
 						   " AND EXISTS (SELECT FROM depipe.constraint_definition c"

@@ -11,28 +11,34 @@
 #include "catalog/statement.h"
 #include "nodes/pg_list.h"
 
-/* Fourth field of the advisory lock of a copy; the third is the target's id. */
+/* Fourth field of the advisory lock of a copy.  The third is the target's id. */
 #define COPY_LOCK_SPACE 25714
 #define COPY_LOCK_SPACE_TEXT "25714"
 
-/* Pairs of relids, of these, that a foreign key joins. */
+/*
+ * Those pairs of the given relids that a foreign key connects: referencing
+ * table, referenced table.
+ */
 extern CatalogRows *foreign_keys_between(List *relids);
 
-/* What loads (ids) that are being copied wait for; NULL: nothing. */
+/* Store what loads (ids) that are being copied wait for; NULL: nothing. */
 extern void copies_set_reason(List *target_ids, const char *reason);
 
 /*
- * Why a copy that goes on, in this transaction, is not wanted any more, or is
- * to give way to somebody who waits for it; NULL: it is.
+ * The reason to abandon a copy in this transaction: it is no longer wanted, or
+ * another session waits for a lock that this one holds.  NULL: continue.
  */
 extern char *copy_unwanted(int32 target_id);
 
-/* A load that was copied joins the stream at a position; false: it is not wanted any more. */
+/*
+ * Let a copied load join the stream at a position.  Returns false if the copy
+ * is no longer wanted.
+ */
 extern bool copy_join_stream(int32 target_id, XLogRecPtr position);
 
 /*
- * Columns of copies_waiting(): loads of a server that are to be copied and that
- * nobody copies; also those that are not due, for they have failed before.
+ * Loads of a server that need a copy and that no process is copying.  The
+ * result includes loads that are not due because they have failed before.
  */
 #define WAITING_TARGET_ID 1
 #define WAITING_SCHEMA 2
@@ -43,7 +49,10 @@ extern bool copy_join_stream(int32 target_id, XLogRecPtr position);
 
 extern CatalogRows *copies_waiting(const char *server_name);
 
-/* Of each server: how many loads are due to be copied, and when the first is (or will be). */
+/*
+ * For each server, the number of loads that are due for a copy, and the time
+ * at which the first is.
+ */
 #define COPIES_SERVER 1
 #define COPIES_COUNT 2
 #define COPIES_AT 3

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * incidents.c
- *		depipe's own table about incidents.
+ *		depipe's own table of incidents.
  *
  *-------------------------------------------------------------------------
  */
@@ -57,7 +57,7 @@ incident_rows(int32 target_id, int32 constraint_id)
 	return list;
 }
 
-/* Violations of batches that were published add up, until somebody looks. */
+/* Violations of published batches are added up until the next evaluation of the table. */
 bool
 incident_seen(const VerdictRow *row, bool published)
 {
@@ -154,7 +154,7 @@ rejecting_constraint(int32 target_id)
 	return rows->count == 0 ? NULL : catalog_text(rows, 0, 1);
 }
 
-/* ---- rows for which a batch was not published ---- */
+/* ---- rows that kept a batch from being published ---- */
 
 void
 held_rows_put(int32 target_id, List *rows)
@@ -200,7 +200,7 @@ held_rows(int32 target_id, int32 constraint_id)
 	return list;
 }
 
-/* ---- what time brings ---- */
+/* ---- work that only depends on time ---- */
 
 #define INCIDENT_AT                                                                            \
 	"CASE WHEN i.look_again THEN i.looked_at OPERATOR(pg_catalog.+) (" LOOK_PAUSE_SQL          \
@@ -208,7 +208,7 @@ held_rows(int32 target_id, int32 constraint_id)
 	" ELSE i.last_seen OPERATOR(pg_catalog.+) ($1 OPERATOR(pg_catalog.*) interval '1 second')" \
 	" END"
 
-/* as LOOK_PAUSE in quality/incident.c */
+/* the same factor as LOOK_PAUSE in quality/incident.c */
 #define LOOK_PAUSE_SQL "i.look_ms OPERATOR(pg_catalog.*) 20"
 
 #define INCIDENTS_TO_LOOK_AT                                         \

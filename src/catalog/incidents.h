@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * incidents.h
- *		depipe's own table about incidents.
+ *		depipe's own table of incidents.
  *
  *-------------------------------------------------------------------------
  */
@@ -16,58 +16,67 @@ typedef struct IncidentRow
 	int32 constraint_id;
 	char *constraint_name;
 	char *outcome;         /* of the constraint's last verdict; NULL: none */
-	bool published;        /* rows that violate went into the table */
-	TimestampTz last_seen; /* the last bad verdict */
-	int64 accepted;        /* violations when it was good last */
-	int64 accepted_of;     /* ... of so many rows */
+	bool published;        /* rows with violations were published */
+	TimestampTz last_seen; /* time of the last bad verdict */
+	int64 accepted;        /* violations at the last good verdict */
+	int64 accepted_of;     /* ... and the number of rows evaluated then */
 	ArrayType *known_keys; /* text[] of array texts; NULL: none */
 	TimestampTz looked_at; /* 0: never */
-	double look_ms;        /* how long that took */
+	double look_ms;        /* duration of that look */
 } IncidentRow;
 
-/* Open incidents of a target, as a list; of one constraint only, unless that is 0. */
+/*
+ * The open incidents of a target, as a list.  constraint_id: only those of
+ * this constraint, 0: all.
+ */
 extern List *incident_rows(int32 target_id, int32 constraint_id);
 
 /*
- * Open the constraint's incident (returns true), or count one more of it.
- * published: its rows are in the table.  To be called before the verdict is
- * stored as the constraint's state, which says what was accepted.
+ * Open an incident of the constraint (returns true), or count one more
+ * occurrence of the open one.  published: its rows are in the table.  Call
+ * this before storing the verdict as the constraint's state, because the
+ * previous state contains the accepted violations.
  */
 extern bool incident_seen(const VerdictRow *row, bool published);
 
-/* What a look has found.  keys: text[] of array texts, or NULL. */
+/* Store the result of a look at an incident.  keys: text[] of array texts, or NULL. */
 extern void incident_put_look(int64 incident_id, int64 violations, ArrayType *keys, double look_ms);
 
-/* How many rows violate, by other means than a look. */
+/* Store the number of violating rows, if it was found by other means than a look. */
 extern void incident_put_violations(int64 incident_id, int64 violations);
 
-/* It is to be looked at when that is due. */
+/* Request a new look at the incident, when its pause is over. */
 extern void incident_look_again(int64 incident_id);
 
+/* Close an incident.  how: a word for its history. */
 extern void incident_close(int64 incident_id, const char *how);
 
 /*
- * Targets with incidents that may have ended without a verdict that says so: to
- * be looked at again, or of batches, and good for so many seconds.
+ * Targets with incidents that may have ended without a verdict: those with a
+ * look requested and due, and those of batch constraints that have been good
+ * for linger seconds.
  */
 extern List *due_incidents(int linger);
 
-/* When the first of them is due; DT_NOEND: never. */
+/* The due time of the first of them; DT_NOEND if there are none. */
 extern TimestampTz incidents_next(int linger);
 
-/* The constraint that rejects what the target's loads or transforms bring, or NULL. */
+/*
+ * The name of the constraint that rejects the batches of the target's load or
+ * transform; NULL if none does.
+ */
 extern char *rejecting_constraint(int32 target_id);
 
-/* ---- rows for which a batch was not published ---- */
+/* ---- rows that kept a batch from being published ---- */
 
 typedef struct HeldRow
 {
 	int32 constraint_id;
-	char *key; /* NULL: the table has none */
+	char *key; /* NULL: the table has no key */
 	char *row; /* JSON object */
 } HeldRow;
 
-/* Put these in the place of what is there. */
+/* Replace the stored rows by these. */
 extern void held_rows_put(int32 target_id, List *rows);
 extern List *held_rows(int32 target_id, int32 constraint_id);
 

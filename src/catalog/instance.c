@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * instance.c
- *		Which database this is: the row depipe.instance.
+ *		The identity of this database: the row depipe.instance.
  *
  *-------------------------------------------------------------------------
  */
@@ -17,12 +17,12 @@
 PG_FUNCTION_INFO_V1(depipe_local_identity);
 PG_FUNCTION_INFO_V1(depipe_foreign_streams);
 
-/* ---- where we are ---- */
+/* ---- the present identity ---- */
 
 /*
- * The inode of a file that nobody writes again.  Neither the device nor the
- * name of the host: they change when a machine is started again.  0 where
- * files have no inodes: then a copied directory is not noticed.
+ * The inode of a file that is never rewritten.  The device and the host name
+ * do not serve: they can change when a machine restarts.  The result is 0 on
+ * systems without inodes; there a copied directory is not detected.
  */
 static int64
 data_directory_identity(void)
@@ -49,7 +49,10 @@ local_system_identifier(void)
 	return psprintf(UINT64_FORMAT, GetSystemIdentifier());
 }
 
-/* local_identity(): what the script stores, and what this file compares. */
+/*
+ * SQL function local_identity(): the values that the extension's script stores
+ * and that this file compares.
+ */
 Datum
 depipe_local_identity(PG_FUNCTION_ARGS)
 {
@@ -135,7 +138,10 @@ instance_seed(const Instance *instance)
 
 /* ---- for the views ---- */
 
-/* foreign_streams(): servers whose stream belongs to another database, and why. */
+/*
+ * SQL function foreign_streams(): servers whose stream belongs to another
+ * database, with the reason.
+ */
 Datum
 depipe_foreign_streams(PG_FUNCTION_ARGS)
 {

@@ -1,19 +1,20 @@
 /*-------------------------------------------------------------------------
  *
  * instance.h
- *		Which database this is, so that a copy of it is told from the original.
+ *		The identity of this database, which tells a copy from the original.
  *
- * A dump does not carry progress.  A copied data directory, a database made
- * from a template and an upgraded cluster do: with it the name of a slot that
- * another database may be reading.  So the row depipe.instance says where the
- * streams recorded here were made, and is compared with where we are: the
- * identifier of the system, the database, and the file PG_VERSION of the data
- * directory (its inode: another one in a copy).  A standby that was promoted
- * has another data directory, too, but also a later timeline: it is the
- * original, which has moved, and the row follows.
+ * A dump does not contain the progress of streams.  A copied data directory, a
+ * database created from a template and an upgraded cluster do contain it, and
+ * with it the name of a slot that another database may be reading.  So the row
+ * depipe.instance records where the streams in this database were created: the
+ * system identifier, the database OID, and the inode of the data directory's
+ * file PG_VERSION, which differs in a copy.  It is compared with the present
+ * values.  A promoted standby has another data directory as well, but also a
+ * later timeline: it is the original at a new place, and the row is updated.
  *
- * What cannot be told from the original is a copy of the disk's blocks, and a
- * copy that was recovered to a timeline of its own, as a standby is.
+ * Two kinds of copies cannot be distinguished from the original: a block-level
+ * copy of the disk, and a copy that was recovered to a timeline of its own, as
+ * a standby is.
  *
  *-------------------------------------------------------------------------
  */
@@ -25,26 +26,29 @@
 
 typedef struct Instance
 {
-	char *id;      /* a UUID as text: streams that were made here have it */
-	char *foreign; /* why the row is that of another database; NULL: it is ours */
-	bool moved;    /* ours, but the row is to follow */
+	char *id;      /* a UUID as text; streams created here have it */
+	char *foreign; /* why the row belongs to another database; NULL: it is ours */
+	bool moved;    /* ours, but the row must be updated */
 } Instance;
 
-/* Read the row and compare it; writes nothing. */
+/* Read the row and compare it with the present identity.  Writes nothing. */
 extern Instance *instance_get(void);
 
-/* Why a stream is not this database's; NULL when it is. */
+/* The reason why a stream does not belong to this database; NULL if it does. */
 extern char *instance_foreign_stream(const Instance *instance, const Stream *stream);
 
-/* From now on this is a database of its own: a new id, and where we are.  Sets *instance. */
+/* Make this a database of its own: store a new id and the present identity.  Sets *instance. */
 extern void instance_renew(Instance *instance);
 
-/* The same database somewhere else: the id stays.  Sets instance->moved. */
+/*
+ * Store the present identity of a database that has moved, and keep its id.
+ * Clears instance->moved.
+ */
 extern void instance_follow(Instance *instance);
 
 /*
- * Text that differs between this database and any other, as far as it is
- * known: for the names of slots.
+ * A text that differs between this database and any other, as far as possible.
+ * It goes into the names of slots.
  */
 extern char *instance_seed(const Instance *instance);
 

@@ -1,20 +1,21 @@
 /*-------------------------------------------------------------------------
  *
  * kept_counts.c
- *		How many rows of a target are parked and in quarantine.
+ *		Counts of the parked and quarantined rows of each target.
  *
- * Every batch asks whether there are any, and counting them takes as long as
- * there are many.  So triggers on the two tables keep the numbers beside the
- * other state of the target, in the transaction that changes the rows: they
- * are exact whatever statement it was, and after each rollback.
+ * Every batch needs to know whether there are any, and counting them takes
+ * time in proportion to their number.  So triggers on the two tables keep the
+ * counts in target_state, in the transaction that changes the rows.  The
+ * counts are exact after any statement and after any rollback.
  *
- * The rows of a statement are counted one by one and written when it ends.
- * Transition tables would do the same in one step, but they go to disk when they
- * are large, and where that is full a rollback that has to close them fails, too.
+ * The changed rows of a statement are counted one by one, and the counts are
+ * written at its end.  Transition tables would do this in one step, but large
+ * ones are written to disk, and if the disk is full, a rollback that must
+ * close them fails as well.
  *
- * Invariants: one statement changes the counts of its targets in the order of
- * their ids, so that two of them do not wait for each other; a target that is
- * being dropped has none.
+ * Invariants: One statement updates the counts of its targets in the order of
+ * their ids, so that two statements cannot deadlock.  A target that is being
+ * dropped has no counts.
  *
  *-------------------------------------------------------------------------
  */
@@ -36,9 +37,10 @@ typedef struct KeptChange
 } KeptChange;
 
 /*
- * What the rows of the statement that is running have changed, by table: parked,
- * quarantined.  In the memory context of its (sub)transaction; each statement
- * begins with none, for what one that failed has left behind is gone.
+ * Changes of the counts by the running statement, one table each for parked
+ * and quarantined rows.  They live in the memory context of the
+ * (sub)transaction.  Each statement starts with NULL, because a failed
+ * statement may have left a pointer to freed memory.
  */
 static HTAB *changes_of[2];
 
@@ -83,9 +85,9 @@ count_rows(HTAB *changes, const TriggerData *trigger)
 {
 	TriggerEvent event = trigger->tg_event;
 
-	if (!TRIGGER_FIRED_BY_INSERT(event)) /* what was */
+	if (!TRIGGER_FIRED_BY_INSERT(event)) /* the old row */
 		count_row(changes, trigger->tg_relation, trigger->tg_trigslot, -1);
-	if (!TRIGGER_FIRED_BY_DELETE(event)) /* what is */
+	if (!TRIGGER_FIRED_BY_DELETE(event)) /* the new row */
 		count_row(changes,
 				  trigger->tg_relation,
 				  TRIGGER_FIRED_BY_UPDATE(event) ? trigger->tg_newslot : trigger->tg_trigslot,
@@ -111,7 +113,7 @@ add_kept(int32 target_id, int64 parked, int64 quarantined, int64 retries)
 						args)
 			->processed > 0)
 		return;
-	/* it may have been dropped meanwhile, or in this statement */
+	/* the target may have been dropped meanwhile, or by this statement */
 	(void) catalog_execute("INSERT INTO depipe.target_state AS s"
 						   " (target_id, parked, quarantined, retries)"
 						   " SELECT t.target_id, $2, $3, $4 FROM depipe.target t"

@@ -3,10 +3,10 @@
  * kept_rows.c
  *		Parked and quarantined rows in depipe's own tables.
  *
- * Rows are kept as arrays of texts, written by output functions and read back
- * by input functions, beside a layout with the names of the columns: an image
- * stays readable after the table has changed, and composite types of the
- * user's are never used.
+ * Rows are stored as arrays of texts, written by output functions and read by
+ * input functions, together with a layout that has the names of the columns.
+ * So an image stays readable after the table has changed, and no composite
+ * types of users are involved.
  *
  *-------------------------------------------------------------------------
  */
@@ -17,7 +17,7 @@
 
 #define TARGET_IS " WHERE target_id OPERATOR(pg_catalog.=) $1"
 
-/* Found by the hash, which is in an index, and compared. */
+/* Compare the hash, which is indexed, and then the key. */
 #define SAME_KEY(a, b)                                                     \
 	"depipe.key_hash(" a ") OPERATOR(pg_catalog.=) depipe.key_hash(" b ")" \
 	" AND " a " OPERATOR(pg_catalog.=) " b
@@ -27,7 +27,7 @@
 #define ROW_IS_KEY SAME_KEY("q.row_key", "k.key")
 #define PREVIOUS_IS_KEY SAME_KEY("q.previous_key", "k.key")
 
-/* ---- what there is about targets ---- */
+/* ---- exceptional states of targets ---- */
 
 #define MARK_IF(condition, mark) "CASE WHEN " condition " THEN " mark " ELSE 0 END"
 #define SOME(select) "EXISTS (" select ")"
@@ -75,7 +75,10 @@ targets_marks(List *targets)
 	return marks;
 }
 
-/* A count that the triggers of catalog/kept_counts.c keep; a target without state has no row. */
+/*
+ * A count that the triggers of catalog/kept_counts.c maintain.  A target
+ * without state has no row.
+ */
 static int64
 kept_rows(const CatalogRows *rows)
 {
@@ -107,7 +110,7 @@ catalog_layout_id(int32 target_id, TupleDesc row)
 	return catalog_int8(rows, 0, 1);
 }
 
-/* ---- parked ---- */
+/* ---- parked rows ---- */
 
 TupleDesc
 catalog_park_desc(void)
@@ -190,7 +193,7 @@ catalog_parked(int32 target_id, int64 behind, int most)
 						   ARG_INT4(most));
 }
 
-/* The items of a batch are neighbours: none is looked for behind them. */
+/* The items of a batch are adjacent, so the scan stops at the first item of another batch. */
 CatalogRows *
 catalog_parked_partial(int32 target_id, int64 batch, int64 behind, int natts, int most)
 {
@@ -227,7 +230,7 @@ catalog_parked_old_halves(int32 target_id, int *count)
 		return NULL;
 	array = DatumGetArrayTypeP(pairs);
 	*count = ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array));
-	return (int64 *) ARR_DATA_PTR(array); /* without NULLs: the bare numbers */
+	return (int64 *) ARR_DATA_PTR(array); /* no NULLs, so the data is a plain array */
 }
 
 void
@@ -236,7 +239,7 @@ catalog_parked_delete(int32 target_id)
 	(void) CATALOG_EXECUTE("DELETE FROM depipe.parked_item" TARGET_IS, ARG_INT4(target_id));
 }
 
-/* ---- quarantined ---- */
+/* ---- quarantined rows ---- */
 
 TupleDesc
 catalog_quarantine_desc(void)
@@ -253,11 +256,14 @@ catalog_quarantine_desc(void)
 }
 
 /*
- * A row whose old key is in quarantine itself replaces that one and inherits
- * its previous key, the row that is still in the target; without one, that is
- * the row of the old key, if there is any.  What the target has under a key
- * belongs to the row that is quarantined under that key now: it is no other
- * one's previous row any more, or the release of the one would delete the other.
+ * Quarantine rows.  If the previous key of a row is itself in quarantine, the
+ * row replaces that one and inherits its previous key, which is the key of the
+ * row still in the target.  Otherwise its previous key is the key of its old
+ * row, if any.
+ *
+ * A row of the target belongs to the row that is now quarantined under its
+ * key.  So that key is no longer the previous key of any other quarantined
+ * row; otherwise releasing the one would delete the other.
  */
 void
 catalog_quarantine(int32 target_id, int64 layout_id, int64 run_id, TupleDesc desc,
@@ -333,7 +339,7 @@ catalog_keys_desc(void)
 	return desc;
 }
 
-/* A statement about the quarantined rows of a target ($1) and keys (k). */
+/* Run a statement about the quarantined rows of a target ($1) and keys (k). */
 static CatalogRows *
 execute_for_keys(const char *sql, int32 target_id, TupleDesc desc, Tuplestorestate *keys,
 				 uint64 nkeys)

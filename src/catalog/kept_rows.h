@@ -11,90 +11,120 @@
 #include "catalog/statement.h"
 #include "utils/tuplestore.h"
 
-/* What of a target is not as it mostly is. */
-#define MARK_BREAKER 1u     /* not closed, or it counts bad runs */
-#define MARK_PARKED 2u      /* deltas wait */
-#define MARK_QUARANTINED 4u /* rows are in quarantine */
-#define MARK_RETRIES 8u     /* of which some are to be tried again */
+/* Exceptional states of a target. */
+#define MARK_BREAKER 1u     /* its breaker is not closed, or counts bad runs */
+#define MARK_PARKED 2u      /* it has parked deltas */
+#define MARK_QUARANTINED 4u /* it has quarantined rows */
+#define MARK_RETRIES 8u     /* some of them are to be retried */
 #define MARK_CONSTRAINED 16u
-#define MARK_REFERENCED 32u /* constraints of other targets look at it */
+#define MARK_REFERENCED 32u /* constraints of other targets refer to it */
 
-/* Of each target (a list of Target), in one statement; NULL for none. */
+/*
+ * The marks of each target of a list (of Target), read in one statement.
+ * Returns a palloc'd array in the order of the list; NULL for NIL.
+ */
 extern uint32 *targets_marks(List *targets);
 
-/* The layout (column names and types) of text images of such rows. */
+/*
+ * The id of the layout (column names and types) of text images of such rows.
+ * Creates the layout if necessary.
+ */
 extern int64 catalog_layout_id(int32 target_id, TupleDesc row);
 
-/* Columns of a relation that catalog_park reads, in this order. */
+/* Columns of the relation that catalog_park reads, in this order. */
 extern TupleDesc catalog_park_desc(void);
 extern void catalog_park(int32 target_id, int64 layout_id, int64 offset, TupleDesc desc,
 						 Tuplestorestate *rows, uint64 nrows);
+
+/* Park a TRUNCATE as this item. */
 extern void catalog_park_clear_item(int32 target_id, int64 item);
+
+/* Number of parked items of the target, and the number of the last one. */
 extern int64 catalog_parked_count(int32 target_id);
 extern int64 catalog_parked_last_item(int32 target_id);
 
-/* Columns of what is parked. */
+/* Columns of parked items. */
 #define PARKED_ITEM 1
 #define PARKED_KIND 2
 #define PARKED_LSN 3
 #define PARKED_TIME 4
-#define PARKED_COLUMNS 5 /* names: of both images */
+#define PARKED_COLUMNS 5 /* column names of both images */
 #define PARKED_WEIGHT 6
 #define PARKED_IMAGE 7
 #define PARKED_UNKNOWN 8
-#define PARKED_OLD_IMAGE 9 /* of the old half of a key change */
+#define PARKED_OLD_IMAGE 9 /* old half of a key change */
 #define PARKED_BASE_KEY 10
 #define PARKED_BATCH 11
 #define PARKED_BEFORE 12
 
-/* The first items behind this one, in order. */
+/* The first "most" items after item "behind", in order. */
 extern CatalogRows *catalog_parked(int32 target_id, int64 behind, int most);
 
-/* Of those, the ones of this batch (the next one is of it) that lack some of so many columns. */
+/*
+ * The first "most" items after item "behind" that belong to this batch and
+ * lack some of natts columns.  The next item must belong to the batch.
+ */
 extern CatalogRows *catalog_parked_partial(int32 target_id, int64 batch, int64 behind, int natts,
 										   int most);
 
-/* The items that are old halves of key changes, sorted. */
+/* The items that are old halves of key changes, sorted and palloc'd. */
 extern int64 *catalog_parked_old_halves(int32 target_id, int *count);
+
+/* Delete all parked items of the target. */
 extern void catalog_parked_delete(int32 target_id);
 
-/* Columns of a relation that catalog_quarantine reads, in this order. */
+/* Columns of the relation that catalog_quarantine reads, in this order. */
 extern TupleDesc catalog_quarantine_desc(void);
 extern void catalog_quarantine(int32 target_id, int64 layout_id, int64 run_id, TupleDesc desc,
 							   Tuplestorestate *rows, uint64 nrows);
+
+/* Number of quarantined rows of the target. */
 extern int64 catalog_quarantine_count(int32 target_id);
 
-/* columns, image of the key's row */
+/* columns, image of the row with this key */
 extern CatalogRows *catalog_quarantined_image(int32 target_id, ArrayType *key);
 
 /*
- * Sequences, sorted, of those of the keys (a relation with the columns "key"
- * text[], "present" boolean, "sequence" bigint) that are in quarantine, or the
- * previous key of a row there.
+ * Of the keys in a relation with the columns "key" text[], "present" boolean
+ * and "sequence" bigint: the sorted sequences of those that are the key or the
+ * previous key of a quarantined row.
  */
 extern CatalogRows *catalog_quarantine_meets(int32 target_id, TupleDesc desc, Tuplestorestate *rows,
 											 uint64 nrows);
 
 /*
- * Delete the quarantined rows of these keys; returns the previous keys of those
- * rows.  Present keys are no longer anyone's previous key.
+ * Delete the quarantined rows with these keys.  Returns the previous keys of
+ * the deleted rows.  Keys that are present will no longer be the previous key
+ * of any row.
  */
 extern CatalogRows *catalog_quarantine_supersede(int32 target_id, TupleDesc desc,
 												 Tuplestorestate *rows, uint64 nrows);
+
+/* The columns of that relation of keys. */
 extern TupleDesc catalog_keys_desc(void);
 
 /*
- * Delete quarantined rows without a key that have these images (a relation
- * with the columns "number" int8, "image" text[], "copies" int8), at most so
- * many copies of each; returns number and count of what was deleted, by number.
+ * Delete quarantined rows without a key that have these images, at most the
+ * given number of copies of each.  The relation has the columns "number" int8,
+ * "image" text[] and "copies" int8.  Returns number and count of the deleted
+ * rows, ordered by number.
  */
 extern CatalogRows *catalog_quarantine_cancel(int32 target_id, ArrayType *columns, TupleDesc desc,
 											  Tuplestorestate *rows, uint64 nrows);
+
+/* The columns of that relation of images. */
 extern TupleDesc catalog_copies_desc(void);
 
-/* columns, image, previous_key, lsn, commit_time of rows marked for another try; deleted */
+/*
+ * Delete the rows marked for a retry.  Returns their columns, image,
+ * previous_key, lsn, commit_time.
+ */
 extern CatalogRows *catalog_quarantine_take_retries(int32 target_id);
+
+/* Does the target have rows marked for a retry? */
 extern bool catalog_quarantine_has_retries(int32 target_id);
+
+/* Delete all quarantined rows of the target. */
 extern void catalog_quarantine_delete(int32 target_id);
 
 #endif /* DEPIPE_CATALOG_KEPT_ROWS_H */

@@ -29,7 +29,7 @@ load_state_name(LoadState state)
 	return state_names[state];
 }
 
-/* No row of state means detached. */
+/* A load without a row of state is detached. */
 static LoadState
 state_from_name(const char *name)
 {
@@ -160,16 +160,16 @@ load_set_state(Load *load, LoadState state, const char *reason, const char *hint
 
 	if (load->state == state && state == LOAD_STREAMING && load->reason == NULL && reason == NULL)
 		return;
-	/* what is stored counts: the caller's may be of before a rollback */
+	/* compare with the stored state: the caller's may date from before a rollback */
 	rows = CATALOG_EXECUTE(
 		"WITH was AS (SELECT state FROM depipe.load_state"
 		" WHERE target_id OPERATOR(pg_catalog.=) $1), is_now AS ("
-		/* it may have been dropped meanwhile */
+		/* the load may have been dropped meanwhile */
 		"INSERT INTO depipe.load_state (target_id, state, reason, hint)"
 		" SELECT target_id, $2, $3, $4 FROM depipe.target WHERE target_id OPERATOR(pg_catalog.=) $1"
 		" ON CONFLICT (target_id) DO UPDATE SET state = EXCLUDED.state,"
 		" reason = EXCLUDED.reason, hint = EXCLUDED.hint,"
-		/* what was to be copied again has no position to go on from */
+		/* a load that was to be copied again has no position to continue from */
 		" applied_lsn = CASE WHEN EXCLUDED.state OPERATOR(pg_catalog.=) 'detached'"
 		" AND depipe.load_state.state IN ('new', 'copying') THEN NULL"
 		" ELSE depipe.load_state.applied_lsn END,"
@@ -218,7 +218,7 @@ load_set_published(Load *load, const char *published_as)
 	load->published_as = MemoryContextStrdup(GetMemoryChunkContext(load), published_as);
 }
 
-/* The list is the caller's, and must live as long as the load. */
+/* The list belongs to the caller and must live as long as the load. */
 void
 load_set_leaves(Load *load, List *leaves)
 {
@@ -229,7 +229,7 @@ load_set_leaves(Load *load, List *leaves)
 	load->leaves = leaves;
 }
 
-/* The list is the caller's, and must live as long as the load. */
+/* The list belongs to the caller and must live as long as the load. */
 void
 load_set_settled(Load *load, List *settled)
 {
@@ -283,7 +283,7 @@ loads_set_applied(List *target_ids, XLogRecPtr applied_lsn)
 {
 	if (target_ids == NIL)
 		return;
-	/* a table that was copied is ahead of the stream until that has caught up */
+	/* a copied table is ahead of the stream until the stream has caught up */
 	(void) CATALOG_EXECUTE("UPDATE depipe.load_state"
 						   " SET applied_lsn = GREATEST(applied_lsn, $2)"
 						   " WHERE target_id OPERATOR(pg_catalog.=) ANY ($1)",
@@ -311,7 +311,7 @@ loads_set_data_as_of(List *target_ids, TimestampTz data_as_of)
 						ARG_TIME(data_as_of))
 			->processed == list_length(target_ids))
 		return;
-	/* of a database that was restored, or a load that is dropped meanwhile */
+	/* the database was restored from a dump, or the load is being dropped */
 	(void) CATALOG_EXECUTE("INSERT INTO depipe.target_state (target_id, data_as_of)"
 						   " SELECT t.target_id, $2 FROM depipe.target t"
 						   " WHERE t.target_id OPERATOR(pg_catalog.=) ANY ($1) FOR KEY SHARE"
@@ -321,9 +321,9 @@ loads_set_data_as_of(List *target_ids, TimestampTz data_as_of)
 }
 
 /*
- * target_state changes with each batch: its columns count, not its version.  A
- * load that is to be copied and waits, after a failure or for its breaker, is
- * another one when the wait is over.
+ * target_state changes with every batch, so the fingerprint contains its
+ * columns instead of its xmin.  For a load that waits for its copy, after a
+ * failure or for its breaker, the fingerprint changes when the wait is over.
  */
 char *
 loads_fingerprint(const char *server_name)

@@ -1,15 +1,15 @@
 /*-------------------------------------------------------------------------
  *
  * looks.c
- *		What people want to know about targets, from depipe's own tables.
+ *		Data for users about targets, from depipe's own tables.
  *
  *-------------------------------------------------------------------------
  */
 #include "catalog/looks.h"
 
 /*
- * An attempt is counted as failed when it begins: one that is still going on
- * is not a failure yet, and what counts is the run that it has left.
+ * An attempt is counted as a failure when it begins.  The current attempt is
+ * not a failure yet, and the run that it left decides.
  */
 #define HAS_FAILED(attempt)                                                                 \
 	"(" attempt ".failures OPERATOR(pg_catalog.>) 1 OR (" attempt                           \
@@ -20,16 +20,16 @@
 	".failures ELSE " attempt ".failures OPERATOR(pg_catalog.-) 1 END"
 #define TRIED_AT "GREATEST(v.started_at, u.started_at)"
 
-/* The last run failed, and no attempt went well since. */
+/* The last run failed, and no later attempt succeeded. */
 #define FAILING                                                                         \
 	"r.status OPERATOR(pg_catalog.=) 'failed' AND (" HAS_FAILED("v") " OR " HAS_FAILED( \
 		"u") " OR " TRIED_AT " IS NULL OR r.finished_at"                                \
 			 " OPERATOR(pg_catalog.>) " TRIED_AT ")"
 
-/* An idle stream writes nothing: its worker tells. */
+/* An idle stream writes nothing, but its worker reports its time. */
 #define AS_OF "GREATEST(s.data_as_of, lv.as_of)"
 
-/* By far: a pass may be a minute away. */
+/* Late by a wide margin: a pass may be a minute away. */
 #define LATE                                                    \
 	"COALESCE(" AS_OF ", t.created_at) OPERATOR(pg_catalog.+)"  \
 	" GREATEST(d.target_lag OPERATOR(pg_catalog.*) 2,"          \
@@ -52,7 +52,7 @@
 	" k.name, k.outcome_since, COALESCE(i.open, 0), m.input, s.paused_until,"  \
 	" w.rows, w.estimated, s.owner_problem_since"
 
-/* The server counts parameters from 1 here. */
+/* pg_stat_get_progress_info() counts parameters from 1, pgstat_progress_update_param() from 0. */
 #define COPIES                                                                          \
 	"(SELECT p.param19::integer AS target_id, p.pid, p.param3 AS rows, p.param1"        \
 	" AS bytes, NULLIF(p.param20, -1) AS estimated"                                     \

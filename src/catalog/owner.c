@@ -1,12 +1,13 @@
 /*-------------------------------------------------------------------------
  *
  * owner.c
- *		Owners of definitions: whether one can be run as, and giving them away.
+ *		Owners of definitions: running as the owner, and changes of the owner.
  *
- * The owner of a load or a transform is the owner of its table; that of a
- * table which is missing, or not made yet, is remembered.  Such a role can be
- * dropped, or lose what it needs: then the definition is ownerless.  It stays,
- * changes of a load are kept as in a pause, and everything else goes on.
+ * The owner of a load or a transform is the owner of its table.  While the
+ * table is missing or not created yet, its definition stores the owner.  If
+ * such a role is dropped or loses a required privilege, the definition is
+ * ownerless.  It is kept, changes of a load are kept as during a pause, and
+ * everything else continues.
  *
  *-------------------------------------------------------------------------
  */
@@ -34,7 +35,7 @@ CHECKED_FUNCTION(depipe_set_owner);
 
 /* ---- the type depipe.role ---- */
 
-/* A dump must be restored whatever roles there are here. */
+/* Accepts roles that do not exist: a dump must be restorable whichever roles exist here. */
 Datum
 depipe_role_in(PG_FUNCTION_ARGS)
 {
@@ -64,7 +65,7 @@ depipe_role_out(PG_FUNCTION_ARGS)
 	PG_RETURN_CSTRING(name == NULL ? pstrdup(NOBODY) : pstrdup(sql_identifier(name)));
 }
 
-/* ---- can it be run as its owner? ---- */
+/* ---- running as the owner ---- */
 
 typedef enum Problem
 {
@@ -124,7 +125,7 @@ set_owner_statement(const char *display, const char *role)
 	return psprintf("SELECT depipe.set_owner(%s, %s)", sql_literal(display), sql_literal(role));
 }
 
-/* Of a table the owner is changed, of a definition without one that of the definition. */
+/* A table gets a new owner itself.  If there is no table, the definition does. */
 char *
 owner_next(Oid owner, const char *server_name, const char *display, Oid relid)
 {
@@ -141,7 +142,10 @@ owner_next(Oid owner, const char *server_name, const char *display, Oid relid)
 	return psprintf("ALTER TABLE %s OWNER TO ...", display);
 }
 
-/* owner_problem(owner, server): why nothing can be run as this role, or NULL */
+/*
+ * SQL function owner_problem(owner, server): the reason why nothing can run as
+ * this role, or NULL.
+ */
 Datum
 depipe_owner_problem(PG_FUNCTION_ARGS)
 {
@@ -163,7 +167,10 @@ table_of(const Target *target)
 	return OidIsValid(schema) ? get_relname_relid(target->table_name, schema) : InvalidOid;
 }
 
-/* As for ALTER TABLE ... OWNER TO: one's own, and to a role that one can become. */
+/*
+ * The rules are those of ALTER TABLE ... OWNER TO: the user must own the
+ * target, and be able to become the new owner.
+ */
 static void
 check_may_give(const Target *target, Oid role)
 {
@@ -196,7 +203,10 @@ check_table(const Target *target, Oid role)
 						 sql_identifier(GetUserNameFromId(role, false)))));
 }
 
-/* set_owner(target, owner): for a table that is missing, or that another role has made since */
+/*
+ * SQL function set_owner(target, owner), for a table that is missing or that
+ * another role has created since.
+ */
 static Datum
 depipe_set_owner_checked(PG_FUNCTION_ARGS)
 {

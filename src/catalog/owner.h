@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * owner.h
- *		Owners of definitions: whether one can be run as.
+ *		Owners of definitions: whether a definition can run as its owner.
  *
  *-------------------------------------------------------------------------
  */
@@ -10,18 +10,19 @@
 
 #include "catalog/statement.h"
 
-/* the state of a target for which owner_problem() has something to say */
+/* the state of a target for which owner_problem() returns a reason */
 #define OWNERLESS "ownerless"
 
 /*
- * Why nothing can be run as this role: it was dropped, cannot log in, or (of a
- * load) may not use the server.  server_name NULL: a transform.  NULL: it can.
+ * The reason why nothing can run as this role: it was dropped, cannot log in,
+ * or (for a load) may not use the server.  server_name is NULL for a
+ * transform.  NULL: there is none.
  */
 extern char *owner_problem(Oid owner, const char *server_name);
 
 /*
- * The statement that ends the problem of owner_problem().  display: name of the
- * target; relid: the table of that name, InvalidOid when there is none.
+ * The statement that solves the problem of owner_problem().  display: name of
+ * the target; relid: the table of that name, InvalidOid if there is none.
  */
 extern char *owner_next(Oid owner, const char *server_name, const char *display, Oid relid);
 

@@ -1,16 +1,17 @@
 /*-------------------------------------------------------------------------
  *
  * published.c
- *		Statements about what has changed since a transform was published.
+ *		Statements about changes since a transform was published.
  *
- * depipe.published counts the batches that were written to each target, in the
- * transaction that wrote them.  A transform remembers the counts of all that
- * it was made of, as they were under the snapshot of its refresh.  As long as
- * they are the same, another refresh would find nothing.
+ * depipe.published counts the batches written to each target, in the
+ * transactions that write them.  A transform stores the counts of all tables
+ * that it was computed from, as the snapshot of its refresh saw them.  As long
+ * as they are unchanged, another refresh would find nothing.
  *
- * A table that is no target is kept by nobody who counts: a transform that
- * reads one is always run.  So are partitions of others' tables, and tables
- * with row security, whose policies read what they like.
+ * Changes of a table that is no target are not counted, so a transform that
+ * reads one always runs.  The same holds for partitions of tables that are no
+ * targets, and for tables with row security, whose policies may read any
+ * table.
  *
  *-------------------------------------------------------------------------
  */
@@ -50,7 +51,7 @@ published_note_table(Oid relid)
 	published_note(ids);
 }
 
-/* The tables that a transform reads or refers to, and with them its own. */
+/* The tables that a transform reads or refers to, and its own table. */
 #define TABLES_OF(id)                                                                    \
 	"(SELECT i.schema_name, i.table_name, false AS own"                                  \
 	" FROM depipe.transform_input i"                                                     \
@@ -61,7 +62,10 @@ published_note_table(Oid relid)
 	" UNION SELECT o.schema_name, o.table_name, true"                                    \
 	" FROM depipe.target o WHERE o.target_id OPERATOR(pg_catalog.=) " id ") i"
 
-/* The target that a table is, and the one whose partition it is; only what depipe keeps. */
+/*
+ * Join the target of a table, or of the table whose partition it is; only
+ * targets that depipe maintains.
+ */
 #define KEPT(name, schema, table)                                           \
 	" LEFT JOIN depipe.target " name " ON " name ".kind IN ('l', 'f')"      \
 	" AND " name ".schema_name OPERATOR(pg_catalog.=) " schema " AND " name \
@@ -77,7 +81,10 @@ published_note_table(Oid relid)
 	" OR (NOT c.relrowsecurity"                                             \
 	" AND (k.target_id IS NOT NULL OR r.target_id IS NOT NULL))))"
 
-/* A view is the version of its rule; a table its file, its children, and the counts. */
+/*
+ * The identity of a view is the version of its rule.  That of a table is its
+ * file, its children, and the counts.
+ */
 #define IDENTITY                                                                  \
 	"pg_catalog.concat_ws(':', c.oid, c.relfilenode," COUNT_OF("k") "," COUNT_OF( \
 		"r") ", (SELECT pg_catalog.string_agg(h.inhrelid::text, '+'"              \

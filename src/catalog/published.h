@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * published.h
- *		Statements about what has changed since a transform was published.
+ *		Statements about changes since a transform was published.
  *
  *-------------------------------------------------------------------------
  */
@@ -10,23 +10,32 @@
 
 #include "catalog/statement.h"
 
-/* This transaction has written rows of these targets (ids), whose tables it has locked. */
+/*
+ * Record that this transaction has written rows of these targets (ids).  The
+ * caller has locked their tables.
+ */
 extern void published_note(List *target_ids);
 
-/* Somebody writes into the table of a transform himself: it and its readers are run again. */
+/*
+ * Record that a user writes directly to the table of a transform: it and its
+ * readers will run again.
+ */
 extern void published_note_table(Oid relid);
 
 /*
- * What the transform is made of, as the active snapshot sees it: which tables,
- * and how often depipe has written each.  NULL when depipe does not keep one
- * of them, so that nobody tells when it changes.
+ * The identities and counts of the tables that the transform reads, under the
+ * active snapshot.  NULL if depipe does not maintain one of them, so that its
+ * changes cannot be detected.
  */
 extern char *transform_inputs_seen(int32 target_id);
 
-/* What it was made of when it was published; NULL: unknown. */
+/* Store the result of transform_inputs_seen() at publication; NULL: unknown. */
 extern void transform_set_seen(int32 target_id, const char *seen);
 
-/* Is it still what it was published from, in order, and its breaker closed? */
+/*
+ * Are the transform's inputs unchanged since it was published, its state 'ok',
+ * and its breaker closed?
+ */
 extern bool transform_is_settled(int32 target_id);
 
 #endif /* DEPIPE_CATALOG_PUBLISHED_H */

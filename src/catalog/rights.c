@@ -1,8 +1,9 @@
 /*-------------------------------------------------------------------------
  *
  * rights.c
- *		What the current user may see of a target: the functions that depipe's
- *		views ask for each row.
+ *		Privileges of the current user on targets, for depipe's views.
+ *
+ * The views call these SQL functions for each row.
  *
  *-------------------------------------------------------------------------
  */
@@ -29,7 +30,10 @@ table_argument(FunctionCallInfo fcinfo)
 	return OidIsValid(schema) ? get_relname_relid(NameStr(*PG_GETARG_NAME(1)), schema) : InvalidOid;
 }
 
-/* may_read(schema_name, table_name): every row of the table, and so metrics and images */
+/*
+ * SQL function may_read(schema_name, table_name): may the user see every row
+ * of the table, and so its metrics and images?
+ */
 Datum
 depipe_may_read(PG_FUNCTION_ARGS)
 {
@@ -40,14 +44,17 @@ depipe_may_read(PG_FUNCTION_ARGS)
 				   check_enable_rls(relid, InvalidOid, true) != RLS_ENABLED);
 }
 
-/* may_inspect(owner; NULL: nobody's any more): definitions and reasons, which name other tables */
+/*
+ * SQL function may_inspect(owner): may the user see definitions and reasons,
+ * which name other tables?  NULL: the owner was dropped.
+ */
 Datum
 depipe_may_inspect(PG_FUNCTION_ARGS)
 {
 	PG_RETURN_BOOL(identity_may_inspect(PG_ARGISNULL(0) ? InvalidOid : PG_GETARG_OID(0)));
 }
 
-/* may_see_definition(target) */
+/* SQL function may_see_definition(target). */
 Datum
 depipe_may_see_definition(PG_FUNCTION_ARGS)
 {
@@ -56,7 +63,10 @@ depipe_may_see_definition(PG_FUNCTION_ARGS)
 	PG_RETURN_BOOL(target != NULL && identity_may_inspect(target->owner));
 }
 
-/* reason_for_reader(owner, reason): what of a reason the current user may know, or NULL */
+/*
+ * SQL function reason_for_reader(owner, reason): the part of a reason that the
+ * current user may see, or NULL.
+ */
 Datum
 depipe_reason_for_reader(PG_FUNCTION_ARGS)
 {

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * runs.c
- *		Runs: one row for each attempt to bring one target up to date.
+ *		Runs: one row for each attempt to refresh one target.
  *
  *-------------------------------------------------------------------------
  */
@@ -16,7 +16,7 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 
-/* fourth field of the advisory lock, next to those of streams and passes */
+/* fourth field of the advisory lock; streams and passes use other values */
 #define RUN_LOCK_SPACE 0x6472
 
 const char *
@@ -64,7 +64,7 @@ run_create(Target *target, const char *started_by)
 	return run;
 }
 
-/* The row lock is that of the foreign key's check, which would raise an error. */
+/* Takes the same row lock as the check of the foreign key, which would raise an error. */
 bool
 run_insert(Run *run)
 {
@@ -130,7 +130,7 @@ run_begin(Target *target, const char *started_by)
 	return run;
 }
 
-/* One line for the log of the server, as key=value. */
+/* Write one line of key=value pairs to the server log. */
 void
 run_log(const Run *run)
 {
@@ -160,7 +160,7 @@ run_finish(Run *run)
 {
 	Assert(run->status != RUN_RUNNING);
 	if (!run_insert(run))
-		return; /* nobody will ask for it */
+		return; /* the target was dropped, so no user will look for the run */
 	run->finished_at = GetCurrentTimestamp();
 	(void) CATALOG_EXECUTE("UPDATE depipe.run SET finished_at = $2, status = $3, strategy = $4,"
 						   " reason = $5, rows_in = $6, inserted = $7, updated = $8, deleted = $9,"

@@ -5,7 +5,7 @@
  *
  * Statements are constants.  Their plans are kept for the session in a table
  * keyed by the address of the text, and run as the owner of the extension.
- * They are small, whatever the planner may estimate: without JIT.
+ * They are cheap regardless of the planner's estimates, so JIT is off.
  *
  *-------------------------------------------------------------------------
  */
@@ -29,13 +29,13 @@
 
 typedef struct PlanEntry
 {
-	const char *sql; /* key: the address */
+	const char *sql; /* hash key: the address */
 	SPIPlanPtr plan;
 } PlanEntry;
 
 static HTAB *plans = NULL;
 
-/* ---- executing ---- */
+/* ---- execution ---- */
 
 CatalogArg
 catalog_text_arg(const char *string)
@@ -102,7 +102,7 @@ plan_for(const char *sql, int nargs, const CatalogArg *args)
 
 	for (int i = 0; i < nargs; i++)
 		types[i] = args[i].type;
-	/* rows are found by keys: what a plan costs does not depend on the values */
+	/* rows are found by keys, so the best plan does not depend on the values */
 	plan = SPI_prepare_cursor(sql, nargs, types, CURSOR_OPT_GENERIC_PLAN);
 	if (plan == NULL)
 		elog(ERROR,
@@ -184,7 +184,7 @@ catalog_look(const char *sql, int nargs, const CatalogArg *args)
 	return execute(sql, nargs, args, true, NULL, NULL, NULL, 0);
 }
 
-/* ---- values of a result ---- */
+/* ---- result values ---- */
 
 Datum
 catalog_datum(const CatalogRows *rows, uint64 row, int column, bool *isnull)
@@ -273,7 +273,10 @@ catalog_text_list(const CatalogRows *rows, uint64 row, int column)
 
 /* ---- versions ---- */
 
-/* SQL versions that this library serves: its own, and the one before if it has all that is used. */
+/*
+ * The SQL versions that this library serves: its own, and the previous one if
+ * that contains everything needed.
+ */
 static const char *const served_versions[] = {DEPIPE_VERSION, DEPIPE_PREVIOUS_VERSION};
 
 static bool
@@ -285,7 +288,10 @@ is_served(const char *version)
 	return false;
 }
 
-/* Versions are numbers with dots; returns less than, equal to or greater than 0. */
+/*
+ * Compare two versions, which are numbers with dots.  Returns a number less
+ * than, equal to or greater than 0.
+ */
 static int
 compare_versions(const char *a, const char *b)
 {
@@ -306,7 +312,7 @@ compare_versions(const char *a, const char *b)
 	return 0;
 }
 
-/* A library that is loaded stays until its process ends. */
+/* A process keeps the library that it has loaded until it ends. */
 static char *
 version_hint(const char *installed)
 {

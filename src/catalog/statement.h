@@ -3,13 +3,14 @@
  * statement.h
  *		Statements on depipe's own tables.
  *
- * All SQL on depipe's own tables stands in the files of catalog/, one for each
- * subject, which run it through the functions here.  Statements are string constants with
- * parameters, run as the owner of the extension under a pinned search_path;
- * plans are kept, keyed by the address of the statement's text.
+ * All SQL on depipe's own tables is in the files of catalog/, one for each
+ * subject, and runs through the functions here.  Statements are string
+ * constants with parameters.  They run as the owner of the extension under a
+ * pinned search_path.  Their plans are kept, keyed by the address of the
+ * statement's text.
  *
- * Reads are not SPI read-only: they see what this transaction has written.
- * Results are copied into the caller's memory context.
+ * Reads do not use SPI's read-only mode, so they see what this transaction has
+ * written.  Results are copied into the caller's memory context.
  *
  *-------------------------------------------------------------------------
  */
@@ -25,7 +26,7 @@
 #include "utils/pg_lsn.h"
 #include "utils/timestamp.h"
 
-/* ---- executing ---- */
+/* ---- execution ---- */
 
 typedef struct CatalogArg
 {
@@ -41,7 +42,7 @@ typedef struct CatalogArg
 #define ARG_OID(v) ((CatalogArg){OIDOID, ObjectIdGetDatum(v), false})
 #define ARG_NULL(type) ((CatalogArg){(type), (Datum) 0, true})
 #define ARG_DATUM(type, v) ((CatalogArg){(type), (v), false})
-/* a NULL pointer, an invalid LSN or a zero time is SQL NULL */
+/* a NULL pointer, an invalid LSN or a zero time becomes SQL NULL */
 #define ARG_TEXT(s) catalog_text_arg(s)
 #define ARG_LSN(v) ((CatalogArg){PG_LSNOID, LSNGetDatum(v), (v) == InvalidXLogRecPtr})
 #define ARG_TIME(v) ((CatalogArg){TIMESTAMPTZOID, TimestampTzGetDatum(v), (v) == 0})
@@ -57,31 +58,34 @@ extern CatalogArg catalog_jsonb_arg(const char *json_text);
 typedef struct CatalogRows
 {
 	TupleDesc desc;
-	uint64 count;     /* rows returned */
-	uint64 processed; /* rows affected by INSERT, UPDATE, DELETE */
+	uint64 count;     /* number of rows returned */
+	uint64 processed; /* number of rows affected by INSERT, UPDATE, DELETE */
 	HeapTuple *tuples;
 } CatalogRows;
 
-/* Run a constant statement; raises what the statement raises. */
+/* Run a constant statement.  Raises any error of the statement. */
 extern CatalogRows *catalog_execute(const char *sql, int nargs, const CatalogArg *args);
 
 #define CATALOG_EXECUTE(sql, ...) \
 	catalog_execute((sql), lengthof(((CatalogArg[]){__VA_ARGS__})), (CatalogArg[]){__VA_ARGS__})
 #define CATALOG_EXECUTE0(sql) catalog_execute((sql), 0, NULL)
 
-/* A query that sees what the active snapshot sees, not what is committed by now. */
+/* Run a query that sees what the active snapshot sees, instead of the latest committed state. */
 extern CatalogRows *catalog_look(const char *sql, int nargs, const CatalogArg *args);
 
-/* The same with an ephemeral named relation that the statement reads. */
+/* Run a statement that reads an ephemeral named relation. */
 extern CatalogRows *catalog_execute_from(const char *sql, int nargs, const CatalogArg *args,
 										 const char *relation, TupleDesc desc,
 										 struct Tuplestorestate *rows, uint64 nrows);
 
-/* Values of a result: row from 0, column from 1; NULL gives NULL, 0, false. */
+/*
+ * Values of a result.  Rows are numbered from 0, columns from 1.  SQL NULL
+ * yields NULL, 0 or false.
+ */
 extern bool catalog_isnull(const CatalogRows *rows, uint64 row, int column);
 extern Datum catalog_datum(const CatalogRows *rows, uint64 row, int column, bool *isnull);
 extern char *catalog_text(const CatalogRows *rows, uint64 row,
-						  int column); /* any type, by its output function */
+						  int column); /* any type, through its output function */
 extern int32 catalog_int4(const CatalogRows *rows, uint64 row, int column);
 extern int64 catalog_int8(const CatalogRows *rows, uint64 row, int column);
 extern bool catalog_bool(const CatalogRows *rows, uint64 row, int column);
@@ -91,22 +95,24 @@ extern TimestampTz catalog_time(const CatalogRows *rows, uint64 row, int column)
 extern List *catalog_text_list(const CatalogRows *rows, uint64 row, int column); /* of text[] */
 
 /*
- * Why this library does not serve the SQL version of the database, and what
- * to do; NULL when it does.  catalog_check_version() raises it as 55000.
+ * The reason why this library does not serve the SQL version of the database;
+ * NULL if it does.  *hint gets the remedy.  catalog_check_version() raises it
+ * as 55000.
  */
 extern char *catalog_version_problem(char **hint);
 
 /*
- * Why nothing runs in this database: the versions, or depipe.enabled; NULL
- * when it does.  Sets *next to the statement to type, or to NULL.
+ * The reason why nothing runs in this database: the version, or
+ * depipe.enabled; NULL if there is none.  *next gets the statement that the
+ * user should run, or NULL.
  */
 extern char *catalog_idle_reason(char **next);
 extern void catalog_check_version(void);
 
 /*
- * In place of PG_FUNCTION_INFO_V1: the version is checked before anything
- * else, for the arguments in another version's script may be others.  The
- * function itself is a static one, name_checked.
+ * Declare a function that checks the version before anything else, because
+ * another version's script may declare other arguments.  Replaces
+ * PG_FUNCTION_INFO_V1.  The function itself is a static one, name_checked.
  */
 #define CHECKED_FUNCTION(name)                     \
 	PG_FUNCTION_INFO_V1(name);                     \

@@ -3,9 +3,8 @@
  * target.c
  *		Targets and events in depipe's own tables.
  *
- * A definition stays with its name; target_state.relid remembers the table it
- * was last bound to, so that a rename is followed when no table of the old
- * name is left.
+ * A definition stays with its name.  target_state.relid stores the table it
+ * was last bound to, so that transform/names can detect renamed tables.
  *
  *-------------------------------------------------------------------------
  */
@@ -28,8 +27,9 @@
 	" FROM depipe.target t LEFT JOIN depipe.target_state s USING (target_id)"
 
 /*
- * What depipe's tables say is read with a new snapshot each time, also in a
- * transaction that goes on for long: the names must be as new.
+ * depipe's tables are read under a new snapshot each time, even within a long
+ * transaction.  Accept invalidation messages, so that names are equally
+ * current.
  */
 static Oid
 find_table(const char *schema_name, const char *table_name)
@@ -51,7 +51,7 @@ remember_table(Target *target, Oid relid)
 						ARG_OID(relid))
 			->processed > 0)
 		return;
-	/* it may have been dropped meanwhile */
+	/* the target may have been dropped meanwhile */
 	(void) CATALOG_EXECUTE("INSERT INTO depipe.target_state (target_id, relid)"
 						   " SELECT target_id, $2 FROM depipe.target"
 						   " WHERE target_id OPERATOR(pg_catalog.=) $1 FOR KEY SHARE"
@@ -61,10 +61,11 @@ remember_table(Target *target, Oid relid)
 }
 
 /*
- * The definition goes with its table: when the table it is bound to is given
- * to another role, so is the definition.  A table that another role made under
- * the same name is not taken for it: its triggers, and constraints that its
- * owner declares, would be evaluated as the owner of the definition.
+ * A definition belongs to the owner of its table: if the table that it is
+ * bound to gets another owner, so does the definition.  But a table that
+ * another role created under the same name is not accepted.  Its triggers, and
+ * constraints that its owner declares, would be evaluated as the owner of the
+ * definition.
  */
 static void
 check_same_owner(Target *target, Oid bound)
@@ -162,7 +163,7 @@ target_get(int32 target_id)
 	return target;
 }
 
-/* psql's pattern of one name as a regular expression: * and ? are wildcards. */
+/* Convert psql's pattern of one name to a regular expression.  * and ? are wildcards. */
 static char *
 pattern_to_regex(const char *pattern)
 {
@@ -196,7 +197,7 @@ target_match(const char *pattern)
 	List *targets = NIL;
 	CatalogRows *rows;
 
-	/* written as an identifier, with or without characters that are wildcards else */
+	/* a quoted identifier: its characters are never wildcards */
 	if (strchr(pattern, '"') != NULL)
 	{
 		Target *target = target_find(pattern, true);
@@ -277,7 +278,7 @@ targets_follow_owners(void)
 		" AND c.relowner OPERATOR(pg_catalog.<>) t.owner::oid");
 
 	if (rows->processed > 0)
-		catalog_changed(); /* it may be ownerless now, or not any more */
+		catalog_changed(); /* they may be ownerless now, or no longer */
 }
 
 void
@@ -334,7 +335,7 @@ target_set_data_as_of(int32 target_id, TimestampTz data_as_of)
 TimestampTz
 target_data_as_of(int32 target_id)
 {
-	/* an idle stream writes nothing: its worker tells */
+	/* an idle stream writes nothing, but its worker reports its time */
 	CatalogRows *rows = CATALOG_EXECUTE("SELECT GREATEST(g.data_as_of, v.as_of)"
 										" FROM depipe.target t"
 										" LEFT JOIN depipe.target_state g USING (target_id)"
@@ -389,8 +390,8 @@ target_set_pause(int32 target_id, bool paused, const char *reason, TimestampTz u
 /* ---- events ---- */
 
 /*
- * The payload has neither names nor reasons: whoever may LISTEN is told that
- * something happened, and looks at what he may see.
+ * The payload contains neither names nor reasons.  Any role can LISTEN; it
+ * learns that something happened, and then queries what it may see.
  */
 static void
 record_event(CatalogArg target_id, CatalogArg server_name, const char *event, const char *state,

@@ -193,7 +193,7 @@ transform_set_state(int32 target_id, const char *state, const char *reason, bool
 	CatalogRows *rows = CATALOG_EXECUTE(
 		"WITH was AS (SELECT state FROM depipe.transform_state"
 		" WHERE target_id OPERATOR(pg_catalog.=) $1), is_now AS ("
-		/* it may have been dropped meanwhile */
+		/* the transform may have been dropped meanwhile */
 		"INSERT INTO depipe.transform_state AS s (target_id, state, reason, populated)"
 		" SELECT target_id, $2, $3, $4 FROM depipe.target WHERE target_id OPERATOR(pg_catalog.=) $1"
 		" ON CONFLICT (target_id) DO UPDATE SET state = EXCLUDED.state, reason = EXCLUDED.reason,"

@@ -3,8 +3,8 @@
  * transforms.h
  *		Statements on the tables of transforms.
  *
- * Results whose columns have names here are read with catalog_text() and its
- * like, by these numbers.
+ * Results are read with catalog_text() and the like.  The column numbers are
+ * defined here.
  *
  *-------------------------------------------------------------------------
  */
@@ -30,10 +30,10 @@
 #define TRANSFORM_INPUT_RELIDS 12
 #define TRANSFORM_REBUILD 13
 
-/* The definition and state of one transform: no row or one. */
+/* The definition and state of one transform, as one row or none. */
 extern CatalogRows *transform_select(int32 target_id);
 
-/* Its target_lag as an argument of a statement. */
+/* The target_lag of a transform as an argument of a statement. */
 extern CatalogArg transform_target_lag(int32 target_id);
 
 typedef struct TransformDefinition
@@ -43,25 +43,32 @@ typedef struct TransformDefinition
 	const char *query_sql;
 	List *key; /* names; NIL: a bag */
 	const char *mode;
-	CatalogArg target_lag; /* an interval or NULL */
+	CatalogArg target_lag; /* names; NIL: a bag */
 	const char *on_incomplete;
 	const char *on_stale;
 } TransformDefinition;
 
-/* Insert the definition, or replace that of the same target. */
+/*
+ * Insert a definition, or replace that of the same target.  made_table: depipe
+ * created the table; ignored for a replacement.
+ */
 extern void transform_store(const TransformDefinition *definition, bool made_table);
 
-/* What the table holds has nothing to do with the query: the next refresh replaces it. */
+/*
+ * Record that the rows of the table are unrelated to the query, so that the
+ * next refresh replaces them.
+ */
 extern void transform_set_rebuild(int32 target_id);
 
+/* Delete the definition and state of a transform. */
 extern void transform_delete(int32 target_id);
 
-/* The deparsed query changed because something that it names was renamed. */
+/* Store the deparsed query after something that it names was renamed. */
 extern void transform_set_query_sql(int32 target_id, const char *query_sql);
 
 /*
- * What the query was bound to at its last analysis: its tree as text (NULL:
- * unknown), the server version that wrote it, and the relations that it names.
+ * Store the binding of the query at its last analysis: its tree as text (NULL:
+ * unknown), with the version of this server, and the relations that it names.
  */
 extern void transform_set_binding(int32 target_id, const char *query_tree, List *relids);
 
@@ -73,6 +80,10 @@ extern void transform_set_binding(int32 target_id, const char *query_tree, List 
 #define INPUT_DIRECT 3
 #define INPUT_TARGET_ID 4
 
+/*
+ * Read, delete or insert the inputs of a transform.  direct: the query names
+ * the table itself.
+ */
 extern CatalogRows *transform_select_inputs(int32 target_id);
 extern void transform_delete_inputs(int32 target_id);
 extern void transform_insert_input(int32 target_id, const char *schema_name, const char *table_name,
@@ -82,35 +93,40 @@ extern void transform_insert_input(int32 target_id, const char *schema_name, con
 extern bool target_has_constraints(int32 target_id);
 
 /*
- * Forget an ordinary table that is gone and has no constraint left: nothing
- * could bind to it again.  Returns true when it is forgotten.
+ * Delete the target of an ordinary table that no longer exists and has no
+ * constraints, since nothing could bind to it again.  Returns whether it was
+ * deleted.
  */
 extern bool target_forget_if_gone(const Target *target);
 
-/* Does it have open incidents, or rows in quarantine? */
+/* Does this target have open incidents or quarantined rows? */
 extern bool target_has_trouble(int32 target_id);
 
 /* ---- state ---- */
 
-/* Records an event when it changes. populated never goes back to false here; it ends a rebuild. */
+/*
+ * Set the state.  Records an event if it changes.  populated: true also ends a
+ * rebuild; false does not reset it.
+ */
 extern void transform_set_state(int32 target_id, const char *state, const char *reason,
 								bool populated);
 
 /*
- * Lock the state row for this transaction; raises 40001 when another
- * transaction changed it after this one's snapshot.
+ * Lock the state row until the end of the transaction.  In a transaction with
+ * a single snapshot, raises 40001 if another one has changed the row since.
  */
 extern void transform_lock_state(int32 target_id);
 
-/* Rows that earlier runs had set aside; run_id 0: those of all runs. */
+/* Delete rows that other runs have quarantined.  run_id 0: delete those of all runs. */
 extern void transform_forget_quarantine(int32 target_id, int64 run_id);
 
 /* ---- the graph ---- */
 
 /*
- * What a target is by itself: the first columns of dag_select_nodes() and of
- * conditions_select(), which share this text so that there is one definition.
- * Times are looked at: what has expired does not count.
+ * The properties of a target itself.  They are the first columns of
+ * dag_select_nodes() and of conditions_select(), which share this text so that
+ * there is a single definition.  Pauses and forced breakers whose time has
+ * passed do not count.
  */
 #define NODE_COLUMNS                                                                 \
 	"SELECT t.target_id, t.schema_name, t.table_name, t.kind, t.owner::oid,"         \
@@ -148,10 +164,10 @@ extern void transform_forget_quarantine(int32 target_id, int64 run_id);
 #define NODE_SERVER 14 /* of a load */
 #define NODE_COUNT 14
 
-/* Every target, and what it is by itself. */
+/* Every target with its own properties. */
 extern CatalogRows *dag_select_nodes(void);
 
-/* (reader, input): target ids, one row per edge. */
+/* The edges of the graph, one row each: target ids of reader and input. */
 extern CatalogRows *dag_select_edges(void);
 
 /* ---- names ---- */
@@ -160,37 +176,38 @@ extern CatalogRows *dag_select_edges(void);
 #define MOVED_TARGET_ID 1
 #define MOVED_SCHEMA 2
 #define MOVED_TABLE 3
-#define MOVED_RELID 4 /* what it was bound to */
+#define MOVED_RELID 4 /* the table that it was bound to */
 
-/* Targets whose name does not lead to the table that they were bound to. */
+/* Targets whose name does not belong to the table that they were bound to. */
 extern CatalogRows *names_select_moved(void);
 
-/* Rename a target; false when another one has the name. */
+/* Rename a target.  Returns false if another one has the name. */
 extern bool names_rename_target(int32 target_id, const char *schema_name, const char *table_name);
 
-/* Forget what the target was bound to: the table is gone. */
+/* Unbind the target from its table, which no longer exists. */
 extern void names_forget_table(int32 target_id);
 
-/* As event_record(), without its doorbell. */
+/* Record an event like event_record(), but send no NOTIFY. */
 extern void names_record_event(int32 target_id, const char *event, const char *state,
 							   const char *reason);
 
 /*
- * Transforms (ids) that read one of these relations by OID, or all that are
- * bound (relids NIL).
+ * The ids of the transforms that read one of these relations, by OID or
+ * directly by name.  relids NIL: all that are bound.
  */
 extern CatalogRows *names_select_readers(List *relids);
 
 /* ---- verify ---- */
 
-/* Names of the key declared for a load; NIL: that of the table. */
+/* Names of the key declared for a load; NIL: the table's key. */
 extern List *verify_load_key(int32 target_id);
 
+/* Number of quarantined rows of the target. */
 extern int64 verify_quarantined(int32 target_id);
 
 /*
- * What is waiting that explains a row which differs: 'quarantined', 'parked'
- * or NULL.  row_key is NULL for a bag.
+ * The pending change that explains a differing row: 'quarantined', 'parked' or
+ * NULL.  row_key is NULL for a bag.
  */
 extern char *verify_explanation(int32 target_id, List *key, ArrayType *row_key, ArrayType *image);
 
