@@ -1,11 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * activity.c
- *		What the stream workers of a database are doing, for views.
+ *		The activity of a database's stream workers, for views.
  *
- * An idle stream writes nothing.  How far it is known to be complete all the
- * same is in shared memory, and ends with its worker: what is stored is then
- * what was last written.
+ * An idle stream writes nothing.  The time through which it is nevertheless
+ * known to be complete is kept in shared memory and disappears with its
+ * worker.  The stored time is that of the last batch.
  *
  *-------------------------------------------------------------------------
  */
@@ -31,8 +31,8 @@ stream_held_reason(const StreamPosition *position)
 }
 
 /*
- * stream_workers(): server, pid, applied_lsn, source_lsn, as_of, retained_bytes,
- * safe_wal_size, reason
+ * SQL function stream_workers(): server, pid, applied_lsn, source_lsn, as_of,
+ * retained_bytes, safe_wal_size, reason.
  */
 Datum
 depipe_stream_workers(PG_FUNCTION_ARGS)

@@ -1,18 +1,19 @@
 /*-------------------------------------------------------------------------
  *
  * condition.c
- *		What each target is, why, and what to do about it.
+ *		The condition of each target: its state, the reason, and the remedy.
  *
- * One definition for the views, why() and wait().  First each target by
- * itself: what dag.c says that holds up its readers comes first, because a
- * refresh decides by it; then what is wrong with it alone.  Then its place: a
- * target with nothing else wrong is blocked when something that it reads holds
- * it up, at any depth, and points to the next step on the way there.
+ * This is the single definition for the views, why() and wait().  First each
+ * target is considered by itself.  Conditions that hold up its readers
+ * according to dag.c come first, because a refresh acts on them; problems of
+ * the target alone follow.  Then its inputs are considered: a target without a
+ * worse problem of its own is blocked if something that it reads, directly or
+ * indirectly, holds it up.  It then points to the next step on the way there.
  *
- * Only what is stored is looked at.  A time check counts as it was evaluated
- * last: nothing of a user's is evaluated for a look.
+ * Only stored data is used.  A time check counts with its last outcome,
+ * because nothing of a user's is evaluated here.
  *
- * What the current user may not see is neither returned nor named.
+ * Names and reasons that the current user may not see are not returned.
  *
  *-------------------------------------------------------------------------
  */
@@ -28,7 +29,7 @@
 #include "utils/lsyscache.h"
 #include "core/shmem.h"
 
-/* Steps from which on a path is not told in full. */
+/* Number of steps from which on a path is abbreviated. */
 #define LONG_WAY 3
 
 static char *
@@ -49,7 +50,7 @@ condition_name(const Condition *condition)
 	return condition->visible ? condition->node->display : DAG_HIDDEN;
 }
 
-/* What is stored says more than a mere reader of the table may know. */
+/* The part of a stored reason that the current user may see. */
 static char *
 told(const Condition *condition, const char *reason)
 {
@@ -67,9 +68,9 @@ set_condition(Condition *condition, Rank rank, const char *state, char *reason, 
 	condition->next = next;
 }
 
-/* ---- by itself: what holds up its readers ---- */
+/* ---- the target itself: holding up its readers ---- */
 
-/* A load makes its table when it is copied. */
+/* Is the table missing?  A load creates its table during the first copy. */
 static bool
 is_missing(const DagNode *node, const CatalogRows *rows, int row)
 {
@@ -97,7 +98,7 @@ set_missing(Condition *condition)
 	condition->needs_person = true;
 }
 
-/* There is nobody as whom it may be run. */
+/* The definition cannot run as its owner. */
 static void
 set_ownerless(Condition *condition, const CatalogRows *rows, int row)
 {
@@ -130,7 +131,7 @@ set_paused(Condition *condition, const CatalogRows *rows, int row)
 		condition->since = catalog_time(rows, row, CONDITION_PAUSED_AT);
 }
 
-/* Returns false when it is closed. */
+/* Set the condition of a breaker that is not closed.  Returns false if it is closed. */
 static bool
 set_breaker(Condition *condition, const CatalogRows *rows, int row)
 {
@@ -175,7 +176,7 @@ set_breaker(Condition *condition, const CatalogRows *rows, int row)
 	return true;
 }
 
-/* ---- by itself: failures ---- */
+/* ---- the target itself: failures ---- */
 
 static char *
 with_tries(const CatalogRows *rows, int row, const char *reason)
@@ -199,7 +200,7 @@ last_run_statement(const DagNode *node)
 					 node);
 }
 
-/* What the error said about what to do, as far as it is about the table alone. */
+/* The remedy that the error gave, if it concerns this table alone. */
 static char *
 next_of_failure(const DagNode *node, const CatalogRows *rows, int row)
 {
@@ -231,8 +232,8 @@ set_failing(Condition *condition, const CatalogRows *rows, int row)
 }
 
 /*
- * What ends the process leaves no run: a full disk, a crash.  Only that it was
- * tried is known.
+ * An event that ends the process, such as a full disk or a crash, leaves no
+ * run.  Only the attempt is recorded.
  */
 static bool
 set_ending(Condition *condition, const CatalogRows *rows, int row)
@@ -251,7 +252,7 @@ set_ending(Condition *condition, const CatalogRows *rows, int row)
 	return true;
 }
 
-/* Why nothing has brought it up to date. */
+/* Report the reason why the target was not refreshed in time. */
 static void
 set_late(Condition *condition, const CatalogRows *rows, int row)
 {
@@ -285,7 +286,7 @@ set_late(Condition *condition, const CatalogRows *rows, int row)
 	}
 }
 
-/* ---- by itself ---- */
+/* ---- the target itself ---- */
 
 static char *
 next_of_load(const DagNode *node, const CatalogRows *rows, int row)
@@ -298,7 +299,7 @@ next_of_load(const DagNode *node, const CatalogRows *rows, int row)
 	return statement("SELECT depipe.resync(%s)", node);
 }
 
-/* How far a copy is that is going on. */
+/* The progress of a running copy, or else the reason. */
 static char *
 copy_progress(const CatalogRows *rows, int row, char *reason)
 {
@@ -407,7 +408,7 @@ set_stale(Condition *condition, const CatalogRows *rows, int row)
 	condition->since = catalog_time(rows, row, CONDITION_STALE_SINCE);
 }
 
-/* Only a look at shared memory. */
+/* The reason why the source gets no confirmation.  Reads shared memory only. */
 static char *
 held_reason(const CatalogRows *rows, int row)
 {
@@ -457,7 +458,7 @@ needs_resync(const CatalogRows *rows, int row)
 	return state != NULL && strcmp(state, "needs_resync") == 0;
 }
 
-/* What the target is, whatever its place. */
+/* Determine the condition of a target, apart from its inputs. */
 static void
 look_at_itself(Condition *condition, const CatalogRows *rows, int row)
 {
@@ -471,7 +472,7 @@ look_at_itself(Condition *condition, const CatalogRows *rows, int row)
 	else if (catalog_bool(rows, row, NODE_PAUSED))
 		set_paused(condition, rows, row);
 	else if (needs_resync(rows, row))
-		set_load(condition, rows, row); /* no breaker that closes helps */
+		set_load(condition, rows, row); /* closing the breaker would not help */
 	else if (!set_breaker(condition, rows, row))
 	{
 		if (node->kind == TARGET_LOAD)
@@ -513,7 +514,7 @@ read_condition(Condition *condition, const CatalogRows *rows, int row)
 	look_at_itself(condition, rows, row);
 }
 
-/* Nothing runs here at all: whatever state they are in stays. */
+/* Report to all targets that nothing runs in this database.  Their states stay. */
 static void
 look_at_database(Conditions *conditions)
 {
@@ -534,7 +535,7 @@ look_at_database(Conditions *conditions)
 	}
 }
 
-/* ---- its place ---- */
+/* ---- the inputs ---- */
 
 bool
 condition_is_incomplete(const Condition *condition)
@@ -568,8 +569,8 @@ condition_root(Condition *condition)
 }
 
 /*
- * "raw.orders -> mart.sales -> mart.report", from the root cause; of a long way
- * the ends: why() shows all of it.
+ * "raw.orders -> mart.sales -> mart.report", beginning with the root cause.
+ * Of a long path only the ends are shown; why() shows all of it.
  */
 static char *
 path_from_root(const Condition *condition)
@@ -590,7 +591,10 @@ path_from_root(const Condition *condition)
 	return psprintf("%s -> %s%s", condition_name(last), steps > LONG_WAY ? "... -> " : "", path);
 }
 
-/* A consequence: why, by way of what, and the statement that tells more. */
+/*
+ * Make the condition a consequence of its root cause: reason, path, and the
+ * statement that shows details.
+ */
 static void
 set_consequence(const Conditions *conditions, Condition *condition, Link link, const char *state,
 				const char *what)
@@ -629,7 +633,7 @@ is_in_trouble(const Condition *condition)
 	return condition->rank < RANK_REMARK;
 }
 
-/* The first input of each kind; of the late ones the oldest. */
+/* Record the first input of each kind, and of the late ones the oldest. */
 static void
 look_at_input(Condition *condition, Condition *input)
 {
@@ -726,7 +730,7 @@ conditions_load(void)
 	return conditions;
 }
 
-/* ---- SQL function ---- */
+/* ---- SQL functions ---- */
 
 PG_FUNCTION_INFO_V1(depipe_blocked_targets);
 PG_FUNCTION_INFO_V1(depipe_conditions);
@@ -756,7 +760,7 @@ set_time(Datum *values, bool *nulls, int column, TimestampTz time)
 	values[column] = TimestampTzGetDatum(time);
 }
 
-/* conditions(): those that the current user may see. */
+/* SQL function conditions(): the conditions that the current user may see. */
 Datum
 depipe_conditions(PG_FUNCTION_ARGS)
 {
@@ -797,7 +801,7 @@ depipe_conditions(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
-/* copies(): of the targets that the current user may see. */
+/* SQL function copies(): running copies of targets that the current user may see. */
 Datum
 depipe_copies(PG_FUNCTION_ARGS)
 {
@@ -830,7 +834,7 @@ find_table(const char *schema_name, const char *table_name)
 	return OidIsValid(schema) ? get_relname_relid(table_name, schema) : InvalidOid;
 }
 
-/* may_see(schema_name, table_name, owner) */
+/* SQL function may_see(schema_name, table_name, owner). */
 Datum
 depipe_may_see(PG_FUNCTION_ARGS)
 {
@@ -841,7 +845,10 @@ depipe_may_see(PG_FUNCTION_ARGS)
 	PG_RETURN_BOOL(identity_may_see(PG_ARGISNULL(2) ? InvalidOid : PG_GETARG_OID(2), relid));
 }
 
-/* Of the script of 0.1.0, whose views this library does not serve: they say so. */
+/*
+ * A function of the script of 0.1.0, whose views this library does not serve.
+ * It raises an error about the version.
+ */
 Datum
 depipe_blocked_targets(PG_FUNCTION_ARGS)
 {

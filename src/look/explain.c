@@ -1,10 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * explain.c
- *		explain_transform(): how the next refresh of a transform would be made.
+ *		SQL function explain_transform(): strategies for the next refresh.
  *
- * Every strategy is asked for its offer, as by a refresh, and shown with its
- * cost, whether it is chosen, and why or why not.
+ * Every strategy is asked for its offer, as in a refresh.  The result shows
+ * the cost of each, whether it is chosen, and why or why not.
  *
  *-------------------------------------------------------------------------
  */
@@ -63,7 +63,10 @@ return_offers(ReturnSetInfo *result, Transform *transform)
 		return_offer(result, &context, strategies[i], &offers[i], strategies[i] == chosen);
 }
 
-/* explain_transform(target): how the next refresh would make its delta, and why. */
+/*
+ * SQL function explain_transform(target): the strategies for the next refresh,
+ * with the reasons for the choice.
+ */
 static Datum
 depipe_explain_transform_checked(PG_FUNCTION_ARGS)
 {

@@ -1,10 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * inspect.c
- *		Looking at what constraints say: check_table, violations, quarantined.
+ *		SQL functions about constraints: check_table, violations, quarantined.
  *
- * Expressions are evaluated as the target's owner; what they show is for those
- * who may read the whole table: without row security for them.
+ * Expressions are evaluated as the target's owner.  Their results are for
+ * users who may read the whole table, which excludes users restricted by row
+ * security.
  *
  *-------------------------------------------------------------------------
  */
@@ -37,9 +38,9 @@ CHECKED_FUNCTION(depipe_check_table);
 CHECKED_FUNCTION(depipe_violations);
 CHECKED_FUNCTION(depipe_quarantined);
 
-/* ---- rights ---- */
+/* ---- privileges ---- */
 
-/* May the current user read every row of the table? */
+/* Raise 42501 unless the current user may read every row of the table. */
 static void
 check_may_read(Oid relid, const char *display)
 {
@@ -97,8 +98,9 @@ put_verdict(ReturnSetInfo *result, const Verdict *verdict)
 }
 
 /*
- * The message may be about what the owner's expressions read elsewhere: a
- * reader of the table is told the SQLSTATE only.
+ * Add the error message to the detail, but only for the owner.  It may quote
+ * other tables that the owner's expressions read.  Other readers of the table
+ * get only the SQLSTATE.
  */
 static void
 show_error(const Target *target, Measure *measure)
@@ -114,7 +116,7 @@ show_error(const Target *target, Measure *measure)
 	measure->detail = buf.data;
 }
 
-/* check_table(target): everything on the whole table now. */
+/* SQL function check_table(target): evaluate all constraints on the whole table now. */
 static Datum
 depipe_check_table_checked(PG_FUNCTION_ARGS)
 {
@@ -135,7 +137,7 @@ depipe_check_table_checked(PG_FUNCTION_ARGS)
 	}
 	if (XactReadOnly)
 		return (Datum) 0;
-	/* a load or transform is judged by its batches, but for what time brings */
+	/* batches decide about a load or transform, except for time checks */
 	if (maintained)
 		verdicts_record(0, target, verdicts);
 	else
@@ -149,7 +151,7 @@ typedef struct Search
 {
 	Target *target;
 	ReturnSetInfo *result;
-	int64 left; /* rows that may still be returned */
+	int64 left; /* number of rows that may still be returned */
 } Search;
 
 static void
@@ -171,7 +173,10 @@ put_violations(Search *search, const char *constraint_name, const char *place)
 	search->left -= SPI_processed;
 }
 
-/* Rows of the table, or (objects) rows that are kept out of it, that violate. */
+/*
+ * Find rows that violate the condition: rows of the table, or (objects) rows
+ * that are kept out of it.
+ */
 static void
 find_violations(Search *search, const ConstraintRow *row, const char *condition, const char *place,
 				ArrayType *objects)
@@ -207,7 +212,7 @@ find_violations(Search *search, const ConstraintRow *row, const char *condition,
 	put_violations(search, row->name, place);
 }
 
-/* Rows for which the last batch was not published. */
+/* Return rows that kept the last batch from being published. */
 static void
 put_held(Search *search, const DataConstraint *constraint)
 {
@@ -253,7 +258,10 @@ find_work(void *argument)
 	return true;
 }
 
-/* One that cannot be evaluated does not hide what others find. */
+/*
+ * Find violations in a subtransaction, so that a constraint that cannot be
+ * evaluated does not hide the results of others.
+ */
 static bool
 find_guarded(Finding *finding)
 {
@@ -294,12 +302,12 @@ violations_of(Search *search, const DataConstraint *constraint)
 	(void) find_guarded(&finding);
 	finding.place = "parked";
 	finding.objects = constraint_is_row(constraint) ? parked_images(search->target->id) : NULL;
-	/* what is parked says it better than what was kept of it */
+	/* parked rows are more accurate than the rows kept of the batch */
 	if (finding.objects == NULL || !find_guarded(&finding))
 		put_held(search, constraint);
 }
 
-/* violations(target, constraint_name, max_rows) */
+/* SQL function violations(target, constraint_name, max_rows). */
 static Datum
 depipe_violations_checked(PG_FUNCTION_ARGS)
 {
@@ -337,7 +345,7 @@ depipe_violations_checked(PG_FUNCTION_ARGS)
 
 /* ---- quarantined ---- */
 
-/* The table whose row type the argument has. */
+/* The table whose row type the argument has.  Raises 42804 if there is none. */
 static Oid
 table_of_argument(FunctionCallInfo fcinfo)
 {
@@ -371,7 +379,10 @@ put_quarantined(ReturnSetInfo *result)
 	}
 }
 
-/* quarantined(NULL::schema.table): its rows in quarantine, typed. */
+/*
+ * SQL function quarantined(NULL::schema.table): the quarantined rows of the
+ * table, in its row type.
+ */
 static Datum
 depipe_quarantined_checked(PG_FUNCTION_ARGS)
 {
@@ -386,14 +397,14 @@ depipe_quarantined_checked(PG_FUNCTION_ARGS)
 	check_may_read(relid, display);
 	target = target_find_named(get_namespace_name(get_rel_namespace(relid)), get_rel_name(relid));
 	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
-	if (target != NULL && target->relid == relid) /* not a table that another role made since */
+	if (target != NULL && target->relid == relid) /* not one that another role made since */
 		objects = quarantined_images(target->id, 0);
 	if (objects == NULL)
 		return (Datum) 0;
 	values[0] = PointerGetDatum(objects);
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	identity_become(target->owner, &identity); /* images are under the base settings */
+	identity_become(target->owner, &identity); /* images are written under the base settings */
 	if (SPI_execute_with_args(psprintf("SELECT pg_catalog.jsonb_populate_record(NULL::%s, x)"
 									   " FROM pg_catalog.unnest($1) x",
 									   display),

@@ -1,16 +1,17 @@
 /*-------------------------------------------------------------------------
  *
  * verify.c
- *		Does a target hold what it shall hold?
+ *		SQL function verify(): does a target contain the right rows?
  *
- * A transform is compared with its query, a load with its source as of the
- * position that the load has applied; both sides are read under one snapshot.
- * The comparison is the one that full_diff makes, so that verify and refresh
- * agree on what a difference is.  Rows that are in quarantine or parked are
- * explained: they are known, and wait.
+ * A transform is compared with the result of its query, and both sides are
+ * read under one snapshot.  A load is compared with its source as of the
+ * position that the load has applied; the target is read afterwards.  The
+ * comparison is that of full_diff, so that verify and refresh agree on what a
+ * difference is.  Differences are explained by pending changes: rows that are
+ * quarantined or parked, or a batch that is held.
  *
- * Everything of the user's is evaluated as the owner of the target, and only
- * for those who may act as the owner: the result shows rows.
+ * Everything of a user's is evaluated as the owner of the target, and only for
+ * users who may act as the owner, because the result shows rows.
  *
  *-------------------------------------------------------------------------
  */
@@ -48,7 +49,7 @@ CHECKED_FUNCTION(depipe_verify);
 typedef struct Verification
 {
 	Target *target;
-	bool rows; /* depth: rows, or counts */
+	bool rows; /* compare rows, or else counts */
 	char *condition;
 	int max_rows;
 	List *key;
@@ -166,7 +167,10 @@ table_key(Oid relid)
 	return names;
 }
 
-/* The load moves to a position of the source, which may change the target. */
+/*
+ * Read the expected rows of a load.  To reach a common position with the
+ * source, the load may apply changes to the target.
+ */
 static void
 expect_source(Verification *verification)
 {
@@ -211,7 +215,7 @@ return_row(Verification *verification, const char *difference, const char *key, 
 	verification->returned++;
 }
 
-/* A row as a JSON object; may call casts of user types. */
+/* A row as a JSON object.  May call casts of users' types. */
 static char *
 row_json(TupleDesc desc, const Datum *values, const bool *nulls)
 {
@@ -232,7 +236,7 @@ typedef struct DifferenceReport
 	Delta *delta;
 	TupleDesc row_desc;
 	TupleDesc key_desc;
-	const char *held; /* what explains any difference, or NULL */
+	const char *held; /* explanation of all other differences, or NULL */
 } DifferenceReport;
 
 static char *
@@ -265,7 +269,7 @@ explain_row(Verification *verification, DifferenceReport *report, DeltaReader *r
 	return explanation != NULL ? explanation : report->held;
 }
 
-/* Old and new image of one key follow each other. */
+/* Return the differences.  The old and the new image of a key are adjacent. */
 static void
 return_differences(Verification *verification, DifferenceReport *report)
 {
@@ -301,7 +305,7 @@ return_differences(Verification *verification, DifferenceReport *report)
 	delta_read_end(reader);
 }
 
-/* ---- comparing ---- */
+/* ---- comparison ---- */
 
 static char *
 filtered(Verification *verification, const char *relation, Delta *delta)
@@ -359,7 +363,7 @@ compare_rows(Verification *verification)
 	report.delta = delta;
 	report.row_desc = BlessTupleDesc(CreateTupleDescCopy(delta->columns));
 	report.key_desc = key_columns(delta);
-	/* what a load holds is parked, row by row; a transform's batch is made again */
+	/* the held rows of a load are parked one by one, but a transform recomputes its held batch */
 	if (target->kind == TARGET_TRANSFORM && breaker_blocks(target->id, &reason))
 		report.held = "held";
 	return_differences(verification, &report);
@@ -380,7 +384,7 @@ count_rows(const char *relation, const char *condition)
 		appendStringInfo(&sql, " WHERE (%s\n)", condition);
 	if (SPI_execute(sql.data, true, 0) != SPI_OK_SELECT)
 		elog(ERROR, "could not count the rows of %s", relation);
-	MemoryContextSwitchTo(caller); /* SPI leaves us in its own, which ends with it */
+	MemoryContextSwitchTo(caller); /* SPI leaves its own context current */
 	identity_end_statement(level);
 	return DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
 }
@@ -395,7 +399,10 @@ compare_counts(Verification *verification)
 
 	if (expected == actual || verification->max_rows == 0)
 		return;
-	/* a quarantined update leaves the earlier version of its row */
+	/*
+	 * a quarantined update leaves the earlier version of its row in the table,
+	 * so not every quarantined row is missing
+	 */
 	if (expected > actual && expected - actual <= verify_quarantined(verification->target->id))
 		explanation = "quarantined";
 	else if (verification->target->kind == TARGET_TRANSFORM &&
@@ -410,8 +417,8 @@ compare_counts(Verification *verification)
 }
 
 /*
- * verify(target, depth, condition, max_rows): the differences; no row means
- * that the target holds what it shall hold.
+ * SQL function verify(target, depth, condition, max_rows): the differences.
+ * No row means that the target contains the right rows.
  */
 static Datum
 depipe_verify_checked(PG_FUNCTION_ARGS)

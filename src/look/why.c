@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * why.c
- *		why() and as_of(): what is wrong with one target, and how old it is.
+ *		SQL functions why() and as_of(): condition and age of one target.
  *
  *-------------------------------------------------------------------------
  */
@@ -17,7 +17,10 @@
 CHECKED_FUNCTION(depipe_why);
 CHECKED_FUNCTION(depipe_as_of);
 
-/* The target that a reader asks about; raises 42704 or 42501. */
+/*
+ * The target named by the first argument.  Raises 42704 if there is none,
+ * 42501 if the user may not see it.
+ */
 static Target *
 visible_target(FunctionCallInfo fcinfo)
 {
@@ -51,7 +54,7 @@ return_row(ReturnSetInfo *result, int depth, const Condition *condition, const c
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 }
 
-/* What it has to do with the next one on the way. */
+/* The effect of the next target on the path on this one. */
 static const char *
 consequence(Link link, const char *name)
 {
@@ -83,7 +86,10 @@ fine_reason(const Condition *condition)
 					time_for_reader(condition->data_as_of));
 }
 
-/* One step; link: how it leads to the next one, which is NULL at the end. */
+/*
+ * Return one step.  link: the way in which it depends on the next one, which
+ * is NULL at the end.
+ */
 static void
 return_step(ReturnSetInfo *result, int depth, const Condition *condition, Link link,
 			const Condition *next)
@@ -100,7 +106,7 @@ return_step(ReturnSetInfo *result, int depth, const Condition *condition, Link l
 		return_row(result, depth, condition, state, condition->reason, condition->next);
 }
 
-/* why(target): itself first, the root cause last. */
+/* SQL function why(target): the path from the target to the root cause. */
 static Datum
 depipe_why_checked(PG_FUNCTION_ARGS)
 {
@@ -123,7 +129,7 @@ depipe_why_checked(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
-/* as_of(target) */
+/* SQL function as_of(target). */
 static Datum
 depipe_as_of_checked(PG_FUNCTION_ARGS)
 {

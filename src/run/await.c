@@ -3,11 +3,11 @@
  * await.c
  *		Waiting for the worker that follows a stream.
  *
- * The position of the source is asked for by a connection of our own; the
- * worker's is in shared memory.  It is only waited for where that can end: not
- * with a snapshot that would never see what it does, not while this transaction
- * holds what it needs, and not for loads that this transaction has made or
- * changed and not committed.
+ * A separate connection asks the source for its position; the worker's
+ * position is in shared memory.  A session only waits if the wait can end: not
+ * with a snapshot that would never see the worker's changes, not while its
+ * transaction holds locks that the worker needs, and not for loads that its
+ * transaction has created or changed and not committed yet.
  *
  *-------------------------------------------------------------------------
  */
@@ -26,9 +26,12 @@
 
 #define POLL_MS 100
 
-/* ---- can it end? ---- */
+/* ---- endless waits ---- */
 
-/* Locks that keep publish from a table; our own would be waited for, for ever. */
+/*
+ * Does this transaction hold a lock on the table that blocks publish?  The
+ * worker would wait for it forever.
+ */
 static bool
 holds_lock(Oid relid)
 {
@@ -56,7 +59,7 @@ why_endless(const char *server, List *targets)
 	{
 		Target *target = ((Load *) lfirst(cell))->target;
 
-		/* not opened before: it may have no lock at all */
+		/* opening the table requires a lock, and this transaction may have none */
 		if (OidIsValid(target->relid))
 		{
 			LockRelationOid(target->relid, AccessShareLock);
@@ -73,7 +76,7 @@ why_endless(const char *server, List *targets)
 
 /* ---- waiting ---- */
 
-/* Is the load one that the worker has still to copy? */
+/* Does the worker still have to copy any of these loads? */
 static bool
 any_to_copy(List *targets)
 {
@@ -93,9 +96,10 @@ typedef enum Outcome
 } Outcome;
 
 /*
- * Also for a look: the stream says nothing of what is taken out of the
- * publication or attached to a table, and of what waits here, such as a breaker
- * for its probe.
+ * Wait until the worker has applied the stream up to a position and completed
+ * a look.  The look is necessary because the stream does not report tables
+ * removed from the publication or attached to a table, nor local work such as
+ * the probe of a breaker.
  */
 static Outcome
 wait_for_position(const char *server, List *targets, XLogRecPtr goal, TimestampTz deadline)
@@ -125,7 +129,7 @@ wait_for_position(const char *server, List *targets, XLogRecPtr goal, TimestampT
 	return outcome;
 }
 
-/* ---- settling ---- */
+/* ---- results of the runs ---- */
 
 static void
 end_run(Run *run, RunStatus status, const char *reason)
@@ -135,7 +139,7 @@ end_run(Run *run, RunStatus status, const char *reason)
 	run->reason = reason == NULL ? NULL : pstrdup(reason);
 	run->finished_at = GetCurrentTimestamp();
 	if (run->id != 0)
-		run_finish(run); /* without the counts: they are in the worker's runs */
+		run_finish(run); /* the counts remain in the worker's runs */
 }
 
 static void
@@ -161,11 +165,14 @@ fail_all(List *runs, const ErrorData *error)
 	}
 }
 
-/* What the worker says of the target: its newest run since, or its condition. */
+/*
+ * End the run with the worker's result for the target: its newest run since,
+ * or else its condition.
+ */
 static void
 settle(Run *run)
 {
-	/* who has waited for another session says nothing of the table */
+	/* runs that waited for another session are no result */
 	Run *last = run_last_other(run, list_make2(COPIED_ELSEWHERE, STREAM_IS_TAKEN));
 	char *reason = NULL;
 	char *state = load_condition(run->target->id, &reason);
@@ -250,7 +257,10 @@ was_kept(const Run *run)
 								   strcmp(run->reason, STREAM_IS_TAKEN) == 0);
 }
 
-/* Has what kept the run from its work ended?  What is free is ours until the next commit. */
+/*
+ * Has the condition ended that kept the run from its work?  If the stream or
+ * the copy is free, this session holds its lock until the next commit.
+ */
 static bool
 may_go_on(const char *server, const Run *run)
 {

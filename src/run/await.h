@@ -14,17 +14,17 @@
 
 /*
  * If a worker follows the stream of the loads' server, wait until it has
- * applied what the source has now, and settle the runs by what it did; at most
- * until the deadline: then they are skipped.  Returns false when there is no
- * worker that has the stream: the caller reads it.
+ * applied everything that the source has now, and end the runs with its
+ * results.  Runs are skipped if the deadline passes first.  Returns false if
+ * no worker has the stream; then the caller must read it.
  */
 extern bool await_worker(const char *server, List *targets, List *runs, TimestampTz deadline);
 
 /*
- * Of these loads, those that another session kept from being run, because it
- * copies them or has their stream: wait for it, at most until the deadline,
- * committing again and again.  Returns those to be tried once more, and their
- * runs, in the caller's memory context.
+ * Wait for other sessions that copy one of these loads or have its stream, and
+ * so kept the run from its work.  Waits until the deadline, and commits
+ * repeatedly.  Returns the targets to retry; *again gets their runs.  Both
+ * lists are in the caller's memory context.
  */
 extern List *await_others(const char *server, List *targets, List *runs, TimestampTz deadline,
 						  List **again);

@@ -1,16 +1,17 @@
 /*-------------------------------------------------------------------------
  *
  * due.c
- *		One pass of what is due: run_due().
+ *		One pass over all due work: run_due().
  *
- * The loads of one server are one unit, because they share the stream; every
- * transform is a unit, in a transaction of its own, after the transforms that
- * it reads.  What is about to be tried is committed as an attempt first: an
- * error that ends the pass, or a crash, is a failed attempt without anybody's
- * doing, and the next pass goes on with the other units.
+ * The loads of one server are one unit, because they share the stream.  Every
+ * transform is a unit of its own.  It is refreshed in its own transaction,
+ * after the transforms that it reads.  Before a unit is tried, its attempt is
+ * committed.  So an error that ends the pass, or a crash, leaves a failed
+ * attempt behind without further action, and the next pass continues with the
+ * other units.
  *
- * A unit may be dropped between two transactions of the pass: it is looked up
- * again, and passed over when it is gone.
+ * A unit may be dropped between two transactions of the pass.  So each
+ * transaction looks it up again, and skips it if it is gone.
  *
  *-------------------------------------------------------------------------
  */
@@ -37,7 +38,7 @@
 #include "transform/refresh.h"
 #include "utils/memutils.h"
 
-/* fourth field of the advisory lock, next to that of streams */
+/* fourth field of the advisory lock; streams and runs use other values */
 #define PASS_LOCK_SPACE 0x6471
 
 static bool
@@ -60,7 +61,7 @@ unlock_pass(void)
 	(void) LockRelease(&pass_tag, ExclusiveLock, true);
 }
 
-/* The lock is the session's, for it outlives commits; an error must not keep it. */
+/* The lock is a session lock because it must outlive commits.  Release it after an error. */
 static void
 at_transaction_end(XactEvent event, void *argument)
 {
@@ -99,7 +100,10 @@ end_pauses_work(void *argument)
 	return true;
 }
 
-/* The definitions of a role, and what it may, change elsewhere. */
+/*
+ * Follow changes of the owners of tables, of roles and of their privileges,
+ * which happen without depipe's knowledge.
+ */
 static bool
 note_owners_work(void *argument)
 {
@@ -126,7 +130,10 @@ expire_breaker_work(void *argument)
 	return true;
 }
 
-/* Errors of one unit do not end the pass; what they say may carry values. */
+/*
+ * Log an error of one unit, which does not end the pass.  The message may
+ * contain values, so it is left out.
+ */
 static void
 log_error(const char *what, const ErrorData *error)
 {
@@ -158,7 +165,7 @@ due_housekeeping(void)
 	transaction_commit();
 }
 
-/* ---- what time alone brings ---- */
+/* ---- work that only depends on time ---- */
 
 typedef struct CheckWork
 {
@@ -173,9 +180,9 @@ check_times(Target *target)
 }
 
 /*
- * Counted as an attempt in the same transaction: an error goes with its work,
- * so that it is put down afterwards.  A table that is gone is asked for again
- * in a while.
+ * Do the work and end the attempt in the same transaction: an error rolls back
+ * both, and the caller records the failure.  A missing table is retried after
+ * a wait.
  */
 static bool
 check_work(void *argument)
@@ -236,12 +243,13 @@ typedef struct ServerWork
 	List *ids;
 	List *targets;
 	List *runs;
-	bool beside; /* others copy */
+	bool beside; /* other workers do the copies */
 } ServerWork;
 
 /*
- * The run of a copy is there before it begins.  That of a stream is written
- * with its rows, and only then: there may be one every second.
+ * Create the runs.  The row of a copy's run is inserted before the copy
+ * begins.  That of a stream's run is inserted together with the rows, and only
+ * if there are any, because there may be a run every second.
  */
 static bool
 begin_server_work(void *argument)
@@ -267,7 +275,10 @@ begin_server_work(void *argument)
 	return true;
 }
 
-/* What one table could not do is that table's failure (session_failed()), not its server's. */
+/*
+ * End the attempt of a server.  Failures of single tables are recorded for
+ * those tables by session_failed(), not for the server.
+ */
 static void
 end_server(const ServerWork *work, bool server_failed)
 {
@@ -281,7 +292,7 @@ end_server(const ServerWork *work, bool server_failed)
 	if (tried)
 		attempt_end(unit_of_server(work->server));
 	else
-		attempt_held(unit_of_server(work->server)); /* somebody else reads the stream */
+		attempt_held(unit_of_server(work->server)); /* another session reads the stream */
 }
 
 void
@@ -352,9 +363,9 @@ typedef struct TransformWork
 {
 	int32 id;
 	const char *started_by;
-	Target *target; /* NULL: not ours */
+	Target *target; /* NULL: the user may not operate it */
 	Run *run;
-	List *upstream; /* of Target, itself last */
+	List *upstream; /* of Target, the transform itself last */
 } TransformWork;
 
 static bool
@@ -405,7 +416,10 @@ run_one_transform(int32 id, const char *started_by)
 	transaction_commit();
 }
 
-/* The transform, after those that it reads; done (in outer) gets the ids of what is tried. */
+/*
+ * Run a transform after the transforms that it reads.  done (in context outer)
+ * gets the ids of those that are tried.
+ */
 static void
 run_with_upstream(int32 target_id, const char *started_by, List **done, MemoryContext outer,
 				  TimestampTz deadline)
@@ -416,7 +430,7 @@ run_with_upstream(int32 target_id, const char *started_by, List **done, MemoryCo
 
 	if (guarded_run(look_upstream_work, &work) != NULL)
 	{
-		/* dropped since; if not, not at once again */
+		/* the target was dropped since; if it was not, wait before the next attempt */
 		attempt_begin(unit_of_target(target_id));
 		transaction_commit();
 		return;
@@ -438,7 +452,7 @@ run_with_upstream(int32 target_id, const char *started_by, List **done, MemoryCo
 	}
 }
 
-/* Each one looks at the graph of all targets: with many of them that must not add up. */
+/* Each call reads the graph of all targets, so its memory is freed at the end of the call. */
 void
 due_run_transform(int32 target_id, const char *started_by, List **done, TimestampTz deadline)
 {
@@ -471,7 +485,10 @@ loads_read_by_one(int32 transform_id)
 	return loads;
 }
 
-/* Ids of the loads that these transforms read, at any depth. */
+/*
+ * The ids of the loads that these transforms read, directly or indirectly, and
+ * that are due for them.
+ */
 static List *
 loads_read_by(List *transforms)
 {
@@ -494,7 +511,7 @@ loads_read_by(List *transforms)
 	return loads;
 }
 
-/* ---- when ---- */
+/* ---- the next time ---- */
 
 TimestampTz
 due_next(ServerIsServed is_served)
@@ -527,7 +544,7 @@ due_pass(const char *started_by, TimestampTz deadline, ServerIsServed is_served)
 	due_checks(deadline);
 	transforms = due_transforms();
 	run_servers(started_by, loads_read_by(transforms), deadline, is_served);
-	/* what has arrived may be what the probe of a breaker waited for */
+	/* the loaded rows may make the probe of a breaker due */
 	transforms = list_concat_unique_int(transforms, due_transforms());
 	foreach(cell, transforms)
 		due_run_transform(lfirst_int(cell), started_by, &done, deadline);
@@ -539,7 +556,7 @@ due_pass(const char *started_by, TimestampTz deadline, ServerIsServed is_served)
 
 CHECKED_FUNCTION(depipe_run_due);
 
-/* run_due(max_duration) */
+/* SQL procedure run_due(max_duration). */
 static Datum
 depipe_run_due_checked(PG_FUNCTION_ARGS)
 {

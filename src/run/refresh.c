@@ -1,18 +1,19 @@
 /*-------------------------------------------------------------------------
  *
  * refresh.c
- *		Bringing targets up to date on demand: refresh, run, assert_ok.
+ *		Refreshing targets on demand: refresh, run, assert_ok.
  *
- * refresh() is a function: everything belongs to the caller's transaction, and
- * it never raises because a gate failed (the verdict would be lost with the
- * rollback).  run() is a procedure: it commits the 'running' rows first, then
- * each batch, and at the end raises when a target is blocked, failed or was
- * skipped, so that a cron job shows it.
+ * refresh() is a function: everything belongs to the caller's transaction.  It
+ * never raises an error because a gate failed, since the rollback would lose
+ * the verdict.  run() is a procedure: it commits the 'running' rows first,
+ * then each batch.  At the end it raises an error if a target is blocked,
+ * failed or was skipped, so that a cron job reports it.
  *
- * A stream that a worker follows is not read here: the worker is waited for.
+ * A stream that a worker follows is not read here.  The session waits for the
+ * worker instead.
  *
- * Loads come first, server by server, then all transforms as one slice in the
- * order of the DAG: a load never reads a transform.
+ * Loads come first, server by server.  Then all transforms follow as one
+ * slice, in the order of the DAG: a load never reads a transform.
  *
  *-------------------------------------------------------------------------
  */
@@ -43,14 +44,14 @@ CHECKED_FUNCTION(depipe_refresh);
 CHECKED_FUNCTION(depipe_run);
 CHECKED_FUNCTION(depipe_assert_ok);
 
-/* A target to be brought up to date, and its run. */
+/* A target to refresh, and its run. */
 typedef struct RefreshItem
 {
 	Target *target;
 	Run *run;
 } RefreshItem;
 
-/* ---- what to refresh ---- */
+/* ---- targets ---- */
 
 static char *
 text_argument(FunctionCallInfo fcinfo, int number, const char *name)
@@ -84,7 +85,7 @@ wanted_targets(const char *pattern)
 	{
 		Target *target = lfirst(cell);
 
-		/* what the caller may not see does not match */
+		/* targets that the caller may not see do not match */
 		if (target->kind != TARGET_TABLE && identity_may_see(target->owner, target->relid))
 			targets = lappend(targets, target);
 	}
@@ -113,9 +114,9 @@ make_item(Target *target, const char *started_by)
 }
 
 /*
- * Items in the order in which they are to be run.  Targets that were named
- * must be the caller's to operate; those that only stand upstream and are not
- * are left as they are.
+ * The items, in the order of execution.  Raises 42501 unless the caller may
+ * operate all named targets.  Targets that are only upstream are left out if
+ * he may not operate them.
  */
 static List *
 make_items(List *targets, bool upstream, const char *started_by)
@@ -148,8 +149,8 @@ make_items(List *targets, bool upstream, const char *started_by)
 /* ---- running ---- */
 
 /*
- * In a procedure: what works again is not waited for any longer.  Returns
- * whether something was tried at all.
+ * In a procedure, end the waits of targets that succeeded.  Returns whether
+ * anything was tried.
  */
 static bool
 end_attempts(List *runs)
@@ -166,11 +167,14 @@ end_attempts(List *runs)
 			attempt_end(unit_of_target(run->target->id));
 	}
 	if (tried)
-		catalog_changed(); /* a worker may begin at once */
+		catalog_changed(); /* a worker may start immediately */
 	return tried;
 }
 
-/* A procedure tries again what another session was at. */
+/*
+ * Refresh the loads of one server.  A procedure retries loads that another
+ * session was working on.
+ */
 static void
 refresh_server(const char *server, List *targets, List *runs, LoadRefreshOptions options,
 			   TimestampTz deadline)
@@ -226,7 +230,7 @@ refresh_loads(List *items, LoadRefreshOptions options, TimestampTz deadline)
 	}
 }
 
-/* Returns the runs. */
+/* Refresh the transforms among the items.  Returns their runs. */
 static List *
 refresh_transforms(List *items)
 {
@@ -294,8 +298,8 @@ return_item(ReturnSetInfo *result, RefreshItem *item)
 }
 
 /*
- * refresh(target, upstream, wait): one row per target that was named, and with
- * upstream per target above it.
+ * SQL function refresh(target, upstream, wait): one row per named target and,
+ * if upstream is true, per target above it.
  */
 static Datum
 depipe_refresh_checked(PG_FUNCTION_ARGS)
@@ -362,7 +366,10 @@ take_target_work(void *argument)
 	return run_take_target(((Taking *) argument)->target_id, true);
 }
 
-/* A procedure waits for the end of another run.  One that lasts is noticed later. */
+/*
+ * Wait for other runs of the items, up to the deadline.  A run that lasts
+ * longer is noticed later.
+ */
 static void
 await_other_runs(List *items, TimestampTz deadline)
 {
@@ -379,9 +386,7 @@ await_other_runs(List *items, TimestampTz deadline)
 	}
 }
 
-/*
- * run(target, upstream, wait): the work of a cron job.
- */
+/* SQL procedure run(target, upstream, wait), for cron jobs. */
 static Datum
 depipe_run_checked(PG_FUNCTION_ARGS)
 {
@@ -411,7 +416,7 @@ depipe_run_checked(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-/* assert_ok(target): for dbt and scripts, after the transaction of the run. */
+/* SQL function assert_ok(target), for dbt and scripts, after the transaction of the run. */
 static Datum
 depipe_assert_ok_checked(PG_FUNCTION_ARGS)
 {

@@ -1,10 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * wait.c
- *		wait(): until targets are in a state.
+ *		SQL procedure wait(): wait until targets have reached a state.
  *
- * Others bring them there: this looks, commits, sleeps without a snapshot and
- * looks again.  It ends early when only a person can help.
+ * Other processes change the state.  This procedure reads it, commits, sleeps
+ * without a snapshot, and repeats.  It ends early if only a user can help.
  *
  *-------------------------------------------------------------------------
  */
@@ -23,7 +23,7 @@ CHECKED_FUNCTION(depipe_wait);
 #define FIRST_NAP_MS 10
 #define LONGEST_NAP_MS 500
 
-/* Targets that an error names. */
+/* Maximum number of targets that an error names. */
 #define NAMED 10
 
 static const char *const states[] = {"new",
@@ -47,7 +47,7 @@ static const char *const states[] = {"new",
 typedef struct Waiting
 {
 	char *pattern;
-	char *until_state; /* NULL: up to date, whatever that is called */
+	char *until_state; /* NULL: up to date, under whatever name */
 	TimestampTz deadline;
 } Waiting;
 
@@ -80,9 +80,9 @@ deadline_argument(FunctionCallInfo fcinfo)
 		DirectFunctionCall2(timestamptz_pl_interval, TimestampTzGetDatum(now), PG_GETARG_DATUM(2)));
 }
 
-/* ---- one look ---- */
+/* ---- checking the state ---- */
 
-/* "streaming" of a load is "ok" of a transform or a table. */
+/* A load that is up to date is "streaming"; a transform or a table is "ok". */
 static bool
 is_up_to_date_state(const char *state)
 {
@@ -103,7 +103,10 @@ is_there(const Waiting *waiting, const Condition *condition)
 	return strcmp(condition->state, waiting->until_state) == 0;
 }
 
-/* The conditions that the pattern is about; raises 42704 or 42501. */
+/*
+ * The conditions of the targets that match the pattern.  Raises 42704 if there
+ * are none, 42501 if the user may not see the one that he named.
+ */
 static List *
 matching_conditions(const Waiting *waiting)
 {
@@ -163,7 +166,7 @@ sqlstate_of(const Condition *root)
 	return ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE;
 }
 
-/* Raise when one of them stays as it is until somebody does something. */
+/* Raise an error if one of the targets cannot change without a user's action. */
 static void
 check_possible(const Waiting *waiting, List *missing)
 {
@@ -223,7 +226,7 @@ raise_timeout(const Waiting *waiting, List *missing)
 
 /* ---- SQL procedure ---- */
 
-/* wait(pattern, until_state, timeout) */
+/* SQL procedure wait(pattern, until_state, timeout). */
 static Datum
 depipe_wait_checked(PG_FUNCTION_ARGS)
 {

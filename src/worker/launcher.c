@@ -5,19 +5,20 @@
  *
  *		launcher (one) -> scheduler (per database) -> stream workers, run worker
  *
- * The launcher sees shared catalogs only, and runs nothing of a user's.  For
- * each database it starts a scheduler, which looks what is due, starts the
- * workers for that, says when something is due next, and ends.  The next one
- * is started then, or when a transaction there has changed something, or a
- * worker has ended; and once in a while where the extension is not, which is
- * how it is found.  Nobody restarts anything else: a worker that meets an
- * error exits, and the next scheduler finds its work undone.
+ * The launcher only reads shared catalogs, and runs no code of users.  For
+ * each database it starts a scheduler.  The scheduler determines the due work,
+ * starts workers for it, stores the time of the next due work, and exits.  The
+ * launcher starts the next scheduler at that time, or when a transaction there
+ * has changed something or a worker has exited.  It also starts one from time
+ * to time in databases without the extension, in order to find new ones.
+ * Nothing else is ever restarted: a worker that meets an error exits, and the
+ * next scheduler finds its unfinished work.
  *
- * The launcher starts when recovery has ended: a standby has none.
+ * The launcher starts after recovery has ended, so a standby has none.
  *
- * A worker that is connected keeps its database from being dropped, renamed
- * and used as a template.  So the hook below ends the workers of a database
- * before such a statement.
+ * A connected worker prevents its database from being dropped, renamed or used
+ * as a template.  So the ProcessUtility hook (hooks.c) terminates the workers
+ * of a database before such a statement.
  *
  *-------------------------------------------------------------------------
  */
@@ -43,7 +44,10 @@
 #include "utils/snapmgr.h"
 #include "core/shmem.h"
 
-/* It wakes up for new databases, and for what nobody has told it. */
+/*
+ * The launcher wakes up at least this often for new databases and for changes
+ * that no process reported.
+ */
 #define LONGEST_SLEEP USECS_PER_MINUTE
 #define RESTART_SECONDS 2
 
@@ -74,7 +78,7 @@ database_is_named(const char *name)
 	return named;
 }
 
-/* Once for each name, until the setting is another one. */
+/* Warn about databases that cannot be served: once per name until the setting changes. */
 static void
 tell_unserved(List *names)
 {
@@ -121,7 +125,10 @@ without_name(List *names, const char *name)
 	return names;
 }
 
-/* Oids of databases that allow connections, and are named if any is. */
+/*
+ * OIDs of the databases that allow connections and that depipe.databases
+ * names, if it names any.  Allocated in context.
+ */
 static List *
 databases_to_serve(MemoryContext context, bool *named)
 {
@@ -160,7 +167,7 @@ databases_to_serve(MemoryContext context, bool *named)
 	return databases;
 }
 
-/* Start what is to be started; returns when to come back. */
+/* Start the schedulers that are due.  Returns the time of the next one. */
 static TimestampTz
 start_schedulers(MemoryContext context)
 {
@@ -179,14 +186,14 @@ start_schedulers(MemoryContext context)
 			next = Min(next, at);
 			continue;
 		}
-		/* one that is about to end has said already when to look again */
+		/* a running scheduler sets the next time when it exits */
 		if (!worker_is_running(&id))
 		{
-			/* before it starts: what it says is not to be overwritten */
+			/* before the start, so as not to overwrite the time that the scheduler sets */
 			database_looking(id.database, now + LONGEST_SLEEP);
 			if (worker_start(&id))
 				continue;
-			/* as many as may be: not at once again */
+			/* the limit of processes is reached: retry after a second */
 			database_looking(id.database, now + USECS_PER_SEC);
 		}
 		next = Min(next, now + USECS_PER_SEC);
@@ -200,8 +207,8 @@ depipe_launcher_main(Datum argument)
 	MemoryContext context;
 
 	/*
-	 * die, not the handler for background workers, which would end the process
-	 * in the middle of anything.
+	 * use die, because the default handler of background workers would
+	 * terminate the process at any point
 	 */
 	pqsignal(SIGTERM, die);
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);

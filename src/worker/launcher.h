@@ -10,34 +10,41 @@
 
 #include "depipe.h"
 
-/* In _PG_init of the postmaster: register the launcher, ask for memory, install hooks. */
+/* Register the launcher.  Called by the postmaster's _PG_init. */
 extern void launcher_init(void);
 
-/* Entry points of background workers: looked up by name. */
+/* Entry points of background workers, which are looked up by name. */
 extern PGDLLEXPORT void depipe_launcher_main(Datum argument);
 extern PGDLLEXPORT void depipe_scheduler_main(Datum argument);
 extern PGDLLEXPORT void depipe_stream_worker_main(Datum argument);
 extern PGDLLEXPORT void depipe_run_worker_main(Datum argument);
 extern PGDLLEXPORT void depipe_copy_worker_main(Datum argument);
 
-/* Signals, configuration and the connection of a worker; returns its database. */
+/*
+ * Set up signal handlers, the slot and the database connection of a worker.
+ * argument: that of its main function.  *id gets its identity.
+ */
 struct WorkerId;
 extern void worker_begin(struct WorkerId *id, Datum argument);
 
 /*
- * Begin and end what a procedure would be: a transaction that may be
- * committed and begun again on the way.
+ * Begin and end a transaction that can be committed on the way, as in a
+ * procedure.  The end frees the memory allocated in between.
  */
 extern void worker_transaction_begin(void);
 extern void worker_transaction_end(void);
 
-/* Is the extension there, in the version of the library, and enabled? why not: a reason. */
+/*
+ * Can a worker run in this database: does the extension exist in a version
+ * that the library serves, and is depipe enabled?  If not, *reason gets the
+ * reason.
+ */
 extern bool worker_may_work(const char **reason);
 
-/* Does depipe.databases name the database, or none at all? */
+/* Does depipe.databases name this database, or no database at all? */
 extern bool database_is_named(const char *name);
 
-/* Is there a process that follows the stream of the server? */
+/* Is a stream worker of this server running or starting? */
 extern bool has_stream_worker(const char *server);
 
 #endif /* DEPIPE_WORKER_LAUNCHER_H */

@@ -1,11 +1,12 @@
 /*-------------------------------------------------------------------------
  *
  * scheduler.c
- *		Looks what is due in a database, starts the workers for it, and ends.
+ *		The scheduler: finds the due work of a database and starts workers.
  *
- * It holds no connection while nothing is due: the time of the next look is
- * left in shared memory, and the launcher starts the next scheduler then, or
- * when something has changed.  It runs nothing of a user's.
+ * The scheduler exits as soon as it has started them, so that it holds no
+ * connection while nothing is due.  It leaves the time of the next
+ * look in shared memory.  The launcher starts the next scheduler at that time,
+ * or when something has changed.  It runs no code of users.
  *
  *-------------------------------------------------------------------------
  */
@@ -21,10 +22,10 @@
 #include "run/due.h"
 #include "worker/launcher.h"
 
-/* At the latest, and where there is nothing to do, for what nobody tells. */
+/* Maximum time between two looks, for changes that no process reports. */
 #define LOOK_AFTER USECS_PER_MINUTE
 
-/* While a run worker is at it: its end is told. */
+/* Time until the next look while a run worker is running; its exit causes one as well. */
 #define LOOK_WHILE_RUNNING (10 * USECS_PER_SEC)
 
 static void
@@ -41,7 +42,7 @@ start_stream_workers(Oid database)
 	}
 }
 
-/* As many as have something to do, as far as there may be so many. */
+/* Start up to count copy workers for a server, within the limits. */
 static void
 start_copy_workers(Oid database, const char *server, int count)
 {
@@ -57,7 +58,7 @@ start_copy_workers(Oid database, const char *server, int count)
 	}
 }
 
-/* Copies beside streams; when the next one is due that is not yet. */
+/* Start copies beside streams.  Returns the time at which the next copy is due. */
 static TimestampTz
 start_copies(Oid database, TimestampTz now)
 {
@@ -72,13 +73,16 @@ start_copies(Oid database, TimestampTz now)
 		if (!has_stream_worker(server))
 			continue;
 		start_copy_workers(database, server, catalog_int4(rows, i, COPIES_COUNT));
-		/* one for which there was no worker, too: the end of another one is told */
+		/*
+		 * also for copies that got no worker, since the exit of another worker
+		 * causes a look as well
+		 */
 		next = Min(next, at > now ? at : now + LOOK_WHILE_RUNNING);
 	}
 	return next;
 }
 
-/* Start what is to be started; when to look again. */
+/* Start the workers that are due.  Returns the time of the next look. */
 static TimestampTz
 look(Oid database)
 {
@@ -95,7 +99,10 @@ look(Oid database)
 	return Min(next_copy, worker_start(&run) ? now + LOOK_WHILE_RUNNING : now + USECS_PER_SEC);
 }
 
-/* That the extension is not there, or switched off, is nothing to tell of each database. */
+/*
+ * Hash of the reason to report; 0 for none.  A missing extension or
+ * depipe.enabled = off is not worth a message for each database.
+ */
 static uint32
 reason_to_tell(const char *reason)
 {

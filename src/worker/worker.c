@@ -3,16 +3,17 @@
  * worker.c
  *		Stream workers, copy workers and run workers: processes of one database.
  *
- * They connect as the bootstrap superuser and do nothing as such but read and
- * write depipe's own tables: everything of a user's is done as its owner
+ * They connect as the bootstrap superuser, and with its privileges only read
+ * and write depipe's own tables.  Everything of a user's runs as its owner
  * (core/identity), as in a session.
  *
- * An error ends the process, and the attempt that it was at stays counted as
- * failed: the scheduler starts the next one when the wait is over.
+ * An error ends the process, and the current attempt stays counted as failed.
+ * The scheduler starts the next worker when the wait after the failure is
+ * over.
  *
- * A stream worker keeps the stream of its server open (load/follow.c).  It lets
- * go of it when a session asks for it, and when there is nothing to stream it
- * waits for a change of the definitions.
+ * A stream worker keeps the stream of its server open (load/follow.c).  It
+ * releases the stream when a session asks for it.  When there is nothing to
+ * stream, it waits for a change of the definitions.
  *
  *-------------------------------------------------------------------------
  */
@@ -40,19 +41,22 @@
 #include "run/due.h"
 #include "worker/launcher.h"
 
-/* Nothing new is begun by one run worker after so long. */
+/* A run worker begins no new work after this time. */
 #define PASS_DURATION USECS_PER_MINUTE
 
-/* A run worker does not wait longer for a table that somebody has locked: others are due, too. */
+/*
+ * A run worker waits no longer than this for a lock on a table, because other
+ * work is due as well.
+ */
 #define LOCK_TIMEOUT "10s"
 
-/* A stream worker tries again after so long when nothing happens. */
+/* Time after which a stream worker retries if nothing happens. */
 #define NOTHING_WAIT USECS_PER_MINUTE
 #define LOCKED_WAIT (200 * INT64CONST(1000))
 
 static MemoryContext worker_context = NULL;
 
-/* As of the last worker_may_work(): who renames a database ends its workers first. */
+/* The name at the last worker_may_work().  Renaming a database terminates its workers first. */
 static NameData database_name;
 
 /* ---- begin, transactions, end ---- */
@@ -91,7 +95,10 @@ check_version_work(void *argument)
 	return true;
 }
 
-/* Until the transaction ends, nobody drops it: who wants to waits, or has been faster. */
+/*
+ * Lock the extension until the end of the transaction, so that it cannot be
+ * dropped.  Returns false if it was dropped before.
+ */
 static bool
 hold_extension(void)
 {
@@ -145,9 +152,10 @@ has_stream_worker(const char *server)
 }
 
 /*
- * A standby that is missing would hold up everything that is due.  What is lost
- * when another one is promoted is made again: how far everything is goes with it.
- * Set as in a session: what is configured stays known, see transaction.c.
+ * Do not wait for synchronous standbys: a missing standby would hold up all
+ * due work.  Work lost in a failover is repeated, because the record of its
+ * progress is lost with it.  The setting is that of the session, so that the
+ * configured value stays known; see transaction.c.
  */
 static void
 wait_for_no_standby(void)
@@ -200,14 +208,17 @@ is_switched_off(void)
 	return !depipe_enabled || !database_is_named(NameStr(database_name));
 }
 
-/* Between two batches. */
+/* Must the worker stop following?  Called between two batches. */
 static bool
 must_end(void)
 {
 	return is_switched_off() || stream_is_asked_for();
 }
 
-/* In each transaction: another script may have come with the last one. */
+/*
+ * May the worker continue?  Called in each transaction, because the previous
+ * one may have ended before an update of the extension.
+ */
 static bool
 may_go_on(void)
 {
@@ -219,7 +230,10 @@ may_go_on(void)
 static const LoadFollower follower =
 	{must_end, have_changed, may_go_on, stream_moved, stream_asked_look, stream_looked};
 
-/* Follow until there is a reason not to; a reason to end the process, or NULL. */
+/*
+ * Follow the stream until something ends that; *end gets the cause.  Returns a
+ * reason to exit the process, or NULL.
+ */
 static const char *
 stream_once(const WorkerId *id, LoadFollowEnd *end)
 {
@@ -241,7 +255,7 @@ stream_once(const WorkerId *id, LoadFollowEnd *end)
 	return *end == FOLLOW_FAILED ? "the source or its loads have failed" : NULL;
 }
 
-/* Before the next try, outside of a transaction. */
+/* Wait before the next attempt, outside a transaction. */
 static void
 pause_stream(LoadFollowEnd end)
 {
@@ -275,8 +289,8 @@ depipe_stream_worker_main(Datum argument)
 
 	worker_begin(&id, argument);
 	/*
-	 * As long as the source keeps what is not safe here, nothing can be lost.
-	 * Set as in a session: what is configured stays known, see transaction.c.
+	 * nothing can be lost, because the source keeps everything that is not
+	 * durable here; for the session's setting see transaction.c
 	 */
 	SetConfigOption("synchronous_commit", "off", PGC_SUSET, PGC_S_SESSION);
 	for (;;)
@@ -298,7 +312,7 @@ depipe_stream_worker_main(Datum argument)
 
 /* ---- copy worker ---- */
 
-/* One snapshot of the source after the other, as long as tables wait. */
+/* Copy tables, one snapshot of the source after another, while tables are waiting. */
 void
 depipe_copy_worker_main(Datum argument)
 {
@@ -306,7 +320,7 @@ depipe_copy_worker_main(Datum argument)
 	bool more = true;
 
 	worker_begin(&id, argument);
-	/* what is lost in a crash is copied again */
+	/* a copy lost in a crash is repeated */
 	SetConfigOption("synchronous_commit", "off", PGC_SUSET, PGC_S_SESSION);
 	while (more)
 	{
