@@ -1,9 +1,9 @@
--- What must hold, and what is to happen when it does not.
+-- Constraints: what must hold, and what happens when it does not.
 
--- warn: published, and told
+-- warn: published, and reported
 SELECT depipe.add_constraint('raw.customers', depipe.not_null('email'), on_violation => 'warn');
 
--- quarantine: the row stays out until it is right, the others are published
+-- quarantine: the row stays out until it is corrected, the others are published
 SELECT depipe.add_constraint('raw.orders', depipe.satisfies('amount >= 0'),
 	name => 'amount_not_negative', on_violation => 'quarantine');
 SELECT depipe.add_constraint('raw.orders',
@@ -20,7 +20,7 @@ SELECT depipe.add_constraint('mart.sales_by_day', depipe.satisfies('sum(amount) 
 	name => 'something_sold');
 SELECT depipe.add_constraint('mart.sales_by_region', depipe.row_count(1, 10));
 
--- rows against rows of another table: looked at after all tables of a batch are in
+-- rows against rows of another table: evaluated after all tables of a batch are written
 SELECT depipe.add_constraint('raw.orders',
 	depipe.relationships('customer_id', 'raw.customers', 'id'), on_violation => 'warn');
 SELECT depipe.add_constraint('raw.order_lines',

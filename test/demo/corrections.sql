@@ -1,4 +1,4 @@
--- The shop's developers put right what releases 2.0 and 2.1 wrote. Corrections are made at the
+-- The shop's developers correct what releases 2.0 and 2.1 wrote. Corrections are made at the
 -- source; they arrive in the warehouse like any other change.
 
 BEGIN;

@@ -1,4 +1,4 @@
--- Loads: four tables of the shop, kept in step by one replication stream. Typed by `etl`;
+-- Loads: four tables of the shop, kept up to date by one replication stream. Typed by `etl`;
 -- :shop_socket is the directory of the shop's unix socket (a host name would stand there).
 
 CREATE SCHEMA raw;
@@ -14,5 +14,5 @@ SELECT depipe.create_load('raw.products', server => 'shop', source => 'public.pr
 SELECT depipe.create_load('raw.orders', server => 'shop', source => 'public.orders');
 SELECT depipe.create_load('raw.order_lines', server => 'shop', source => 'public.order_lines');
 
--- What the source has and lacks for them.
+-- Is the source ready for them?
 SELECT item, ok, detail, hint FROM depipe.check_source('shop');

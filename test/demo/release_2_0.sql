@@ -1,5 +1,5 @@
--- Release 2.0 of the shop, beside the traffic: discounts are taken off twice, an order gets a status
--- that nobody knows, customers may sign up without an e-mail address.
+-- Release 2.0 of the shop, beside the traffic: discounts are subtracted twice, an order gets an
+-- unknown status, customers may sign up without an e-mail address.
 
 \set customer random(1, 2000)
 

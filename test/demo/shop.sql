@@ -1,5 +1,5 @@
--- The source: the database of a shop, owned by `shop`. Nothing of depipe is installed here. Like in
--- many shops, the application alone is to keep the data right: there is no CHECK and no foreign key.
+-- The source: the database of a shop, owned by `shop`. Nothing of depipe is installed here. As in
+-- many shops, only the application keeps the data correct: there is no CHECK and no foreign key.
 
 CREATE ROLE shop LOGIN;
 CREATE DATABASE shop OWNER shop;

@@ -1,5 +1,5 @@
--- Transforms: three levels above the loads. The order is found in the queries. What a reader sees of
--- the shop is to be a second old at most; stage.sold_items is brought up to date when they need it.
+-- Transforms: three levels above the loads. The order is found in the queries. Readers
+-- see the shop at most a second late; stage.sold_items is brought up to date when the others need it.
 
 CREATE SCHEMA stage;
 CREATE SCHEMA mart;
@@ -29,7 +29,7 @@ SELECT depipe.create_transform('mart.sales_by_region', $$
 	GROUP BY region
 	$$, key => '{region}', target_lag => '1 second');
 
--- One that does not read the orders: it goes on when they cannot.
+-- One that does not read the orders: it goes on while the orders are held.
 SELECT depipe.create_transform('mart.price_list', $$
 	SELECT id, name, price, length(description) AS description_length, attributes ->> 'colour' AS colour
 	FROM raw.products
