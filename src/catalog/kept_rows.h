@@ -15,7 +15,7 @@
 #define MARK_BREAKER 1u     /* its breaker is not closed, or counts bad runs */
 #define MARK_PARKED 2u      /* it has parked deltas */
 #define MARK_QUARANTINED 4u /* it has quarantined rows */
-#define MARK_RETRIES 8u     /* some of them are to be retried */
+#define MARK_RETRIES 8u     /* some of them are marked for a retry */
 #define MARK_CONSTRAINED 16u
 #define MARK_REFERENCED 32u /* constraints of other targets refer to it */
 

@@ -71,8 +71,9 @@ extern void identity_end_statement(int level);
 extern void identity_pin_output(void);
 
 /*
- * Also set TimeZone to UTC, so that texts that are kept and compared are the
- * same in every session.  Needs a GUC nest level opened by the caller.
+ * In addition to identity_pin_output(), set TimeZone to UTC, so that texts
+ * that are kept and compared are the same in every session.  Needs a GUC nest
+ * level opened by the caller.
  */
 extern void identity_pin_timezone(void);
 

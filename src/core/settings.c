@@ -27,7 +27,7 @@
  *		synchronize_seqscans	order of rows without ORDER BY: never defined
  *		settings of extensions and of applications (plpgsql.variable_conflict,
  *								myapp.x read by current_setting()): their
- *								meaning is unknown here; the README says so
+ *								meaning is unknown here; see doc/reference.md
  *
  * Invariant: under the base, texts of values can be exchanged with sources,
  * whose connections use the same settings, and with the images kept in

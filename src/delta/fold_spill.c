@@ -39,7 +39,7 @@
 #define SPILL_IMAGE 6
 #define SPILL_COLUMNS 6
 
-/* The sort gets one part in so many of depipe.batch_memory. */
+/* The sort gets 1 / SORT_SHARE of depipe.batch_memory. */
 #define SORT_SHARE 4
 
 /* The versions of all keys with one hash, while they are merged. */

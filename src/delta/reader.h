@@ -38,7 +38,7 @@ typedef struct DeltaReader
  */
 extern DeltaReader *delta_read(Delta *delta);
 
-/* Advance to the next row.  Returns false at the end. */
+/* Is the row with this sequence the old half of a key change? */
 extern bool delta_read_next(DeltaReader *reader);
 
 /* Free the reader, but not the delta. */
@@ -50,6 +50,10 @@ extern void delta_read_end(DeltaReader *reader);
  */
 typedef struct DeltaOldKeys DeltaOldKeys;
 
+/*
+ * Collect the old halves of a finished delta.  Allocated in the current memory
+ * context.
+ */
 extern DeltaOldKeys *delta_old_keys(Delta *delta);
 
 /* Is the row with this sequence such an old half? */
