@@ -1,5 +1,5 @@
-# bench/lib.sh: what the benchmarks share; source it after test/lib.sh. SCALE and VERBOSE are the
-# caller's options.
+# bench/lib.sh: functions shared by the benchmarks. Source it after test/lib.sh. SCALE and VERBOSE
+# are options of the caller.
 
 # scaled N: N times the scale, at least 1.
 scaled()
@@ -12,7 +12,7 @@ say()
 	[ -z "$VERBOSE" ] || echo "$*" >&2
 }
 
-# sql SERVER DATABASE [ARGUMENT...]: psql there, bare values; stops at the first error.
+# sql SERVER DATABASE [ARGUMENT...]: run psql there with unaligned values; stop at the first error.
 sql()
 {
 	local server=$1 database=$2
@@ -21,8 +21,8 @@ sql()
 	dp_psql "$server" -At -d "$(dp_conninfo "$server") dbname=$database" "$@"
 }
 
-# timed SERVER DATABASE STATEMENT: its time in seconds as psql sees it; the rest of the output goes
-# to /dev/null.
+# timed SERVER DATABASE STATEMENT: its time in seconds as psql measures it. Other output goes to
+# /dev/null.
 timed()
 {
 	sql "$1" "$2" -c '\timing on' -c '\o /dev/null' -c "$3" </dev/null |
@@ -51,7 +51,7 @@ other_tree()
 	echo "$PG_BIN"
 )
 
-# cpu SERVER PATTERN: ticks that the processes of a server used whose title matches and that live.
+# cpu SERVER PATTERN: CPU ticks used by the server's running processes whose title matches.
 cpu()
 {
 	local postmaster
@@ -63,21 +63,21 @@ cpu()
 		awk -v parent="$postmaster" '$2 == parent { sum += $12 + $13 } END { print sum + 0 }'
 }
 
-# cpu_of_ended SERVER: of the processes that have ended.
+# cpu_of_ended SERVER: CPU ticks of the server's processes that have ended.
 cpu_of_ended()
 {
 	sed 's/.*) //' "/proc/$(head -1 "$DEPIPE_RUN/$1/data/postmaster.pid")/stat" |
 		awk '{ print $14 + $15 }'
 }
 
-# share TICKS SINCE UNTIL: in percent of one core.
+# share TICKS SINCE UNTIL: the ticks in percent of one core.
 share()
 {
 	awk -v ticks="$1" -v since="$2" -v until="$3" -v hz="$(getconf CLK_TCK)" \
 		'BEGIN { printf "%.2f\n", 100 * ticks / hz / (until - since) }'
 }
 
-# machine: what the figures were taken on, as text.
+# machine: a description of the machine that produced the figures.
 machine()
 {
 	echo "$("$PG_CONFIG" --version), depipe $(sed -n "s/^default_version *= *'\(.*\)'.*/\1/p" \

@@ -1,5 +1,5 @@
--- What the source of the benchmark holds and does. Everything is deterministic: setseed() before
--- each round, one statement after the other.
+-- Data and changes of the benchmark's source. Everything is deterministic: setseed() before each
+-- round, one statement after the other.
 
 CREATE TABLE items (
 	id bigint PRIMARY KEY,
@@ -16,7 +16,7 @@ CREATE FUNCTION fill(number_of_rows bigint) RETURNS void LANGUAGE sql AS $$
 	FROM generate_series(1, number_of_rows) i;
 $$;
 
--- Random rows of the table change, so many per transaction.
+-- Update random rows of the table, with the given number of rows per transaction.
 CREATE PROCEDURE updates(changes bigint, per_transaction int, seed float8) LANGUAGE plpgsql AS $$
 DECLARE
 	keys bigint := (SELECT max(id) FROM items);
@@ -36,7 +36,7 @@ BEGIN
 END
 $$;
 
--- Transactions of 20 insertions, 20 updates and 3 deletions, of old rows and new ones alike.
+-- Transactions of 20 insertions, 20 updates and 3 deletions, of both old and new rows.
 CREATE PROCEDURE mixed(transactions bigint, seed float8) LANGUAGE plpgsql AS $$
 DECLARE
 	keys bigint := (SELECT max(id) FROM items);
@@ -68,7 +68,7 @@ BEGIN
 END
 $$;
 
--- Returns when a subscriber has applied everything up to a position: the clock, in seconds.
+-- Return when a subscriber has applied everything up to a position, with the clock time in seconds.
 CREATE FUNCTION applied_at(upto pg_lsn) RETURNS float8 LANGUAGE plpgsql AS $$
 DECLARE
 	give_up timestamptz := clock_timestamp() + interval '10 minutes';

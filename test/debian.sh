@@ -1,12 +1,12 @@
-# test/debian.sh: small Debian systems in directories, for scripts that need another system than this
-# one. Source it after test/lib.sh; needs root, and a machine on which root may mount.
+# test/debian.sh: minimal Debian systems in directories, for scripts that need another system than
+# this one. Source it after test/lib.sh. Requires root, and a machine on which root may mount.
 #
 #	dp_may_mount                           # ends the script where root may not
 #	dp_debootstrap bookworm DIRECTORY      # a minimal Debian with nothing but its packages' defaults
 #	dp_enter DIRECTORY COMMAND...          # runs COMMAND in there
 #
-# Systems are kept in DEPIPE_CACHE (/var/cache/depipe). DEPIPE_MIRROR names a Debian mirror; without
-# it, the one that apt uses here is taken.
+# The systems are kept in DEPIPE_CACHE (/var/cache/depipe). DEPIPE_MIRROR names a Debian mirror; the
+# default is the mirror that apt uses on this machine.
 
 CACHE=${DEPIPE_CACHE:-/var/cache/depipe}
 
@@ -16,7 +16,7 @@ dp_may_mount()
 		dp_die "root may not mount here (a container needs the capability SYS_ADMIN)"
 }
 
-# dp_enter ROOT COMMAND...: run COMMAND as root of ROOT, in name spaces of its own: its mounts and its
+# dp_enter ROOT COMMAND...: run COMMAND as root of ROOT, in its own name spaces. Its mounts and
 # processes end with it.
 dp_enter()
 {
@@ -25,7 +25,7 @@ dp_enter()
 			exec chroot "$@"' sh "$@"
 }
 
-# dp_mirror: where this machine gets Debian from.
+# dp_mirror: the mirror that this machine uses.
 dp_mirror()
 {
 	local uri
@@ -46,8 +46,8 @@ dp_debian_uris()
 		sed -n 's|^Debian Debian \(https\?://.*\)$|\1|p'
 }
 
-# dp_debootstrap SUITE DIRECTORY: make DIRECTORY a minimal Debian of that release. Old snapshots of a
-# mirror are accepted, and no package starts a service.
+# dp_debootstrap SUITE DIRECTORY: make DIRECTORY a minimal Debian of that release. Accepts old
+# snapshots of a mirror, and lets no package start a service.
 dp_debootstrap()
 {
 	local proxy=

@@ -1,15 +1,15 @@
-# test/lib.sh: what every script of this tree shares. Source it from bash:
+# test/lib.sh: functions shared by all scripts of this tree. Source it from bash:
 #
 #	. "$(dirname "$0")/../lib.sh"
-#	dp_find_pg_config          # which PostgreSQL: PG_CONFIG, PG_MAJOR
-#	dp_scratch demo            # an empty directory of our own: $DEPIPE_RUN (= tmp/demo)
-#	dp_build                   # compiles a copy of the tree: $DEPIPE_BUILD
-#	dp_install                 # a private copy of that PostgreSQL with depipe in it: $PG_BIN
+#	dp_find_pg_config          # choose the PostgreSQL: sets PG_CONFIG, PG_MAJOR
+#	dp_scratch demo            # create an empty directory: $DEPIPE_RUN (= tmp/demo)
+#	dp_build                   # compile a copy of the tree: $DEPIPE_BUILD
+#	dp_install                 # copy that PostgreSQL and install depipe into it: $PG_BIN
 #	dp_cluster_create shop "shared_preload_libraries = 'depipe'"
 #	dp_psql shop -c 'CREATE EXTENSION depipe'
 #
 # Nothing is installed into the system's PostgreSQL, no port is opened, and the servers stop when
-# the script ends. Servers refuse to run as root: then they run as `postgres` (dp_as_user).
+# the script ends. Servers refuse to run as root; for root they run as `postgres` (dp_as_user).
 
 unset MAKEFLAGS MAKELEVEL MFLAGS
 unset PGHOST PGPORT PGUSER PGDATABASE PGPASSWORD PGSERVICE PGOPTIONS PGDATA PGAPPNAME PGSSLMODE
@@ -20,14 +20,15 @@ DEPIPE_ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 DEPIPE_TMP=${DEPIPE_TMP:-$DEPIPE_ROOT/tmp}
 DEPIPE_AT_EXIT=()
 
-# dp_die MESSAGE...: say why, and end the script.
+# dp_die MESSAGE...: print the message and end the script.
 dp_die()
 {
 	echo "${0##*/}: $*" >&2
 	exit 1
 }
 
-# dp_at_exit COMMAND: run COMMAND when the script ends, however it ends; the last one goes first.
+# dp_at_exit COMMAND: run COMMAND when the script ends, for whatever reason, in reverse order of
+# registration.
 dp_at_exit()
 {
 	DEPIPE_AT_EXIT=("$1" "${DEPIPE_AT_EXIT[@]}")
@@ -48,8 +49,9 @@ dp_run_at_exit()
 	exit $status
 }
 
-# dp_usable_pg_config PG_CONFIG: is this a PostgreSQL 15 to 18 with server and server headers?
-# pg_config and pgxs.mk prove neither: Debian's client package has both. The headers are looked for.
+# dp_usable_pg_config PG_CONFIG: is this a PostgreSQL 15 to 18 with server and server headers? The
+# existence of pg_config and pgxs.mk proves neither, because Debian's client package contains both.
+# So look for the headers.
 dp_usable_pg_config()
 {
 	local bindir version pgxs headers
@@ -61,8 +63,8 @@ dp_usable_pg_config()
 		[ -e "$headers/postgres.h" ]
 }
 
-# dp_find_pg_config: sets PG_CONFIG and PG_MAJOR; what the caller has set wins, then the PATH, then
-# the newest of Debian's. Returns 1 when there is none.
+# dp_find_pg_config: set PG_CONFIG and PG_MAJOR. The caller's PG_CONFIG comes first, then the PATH,
+# then the newest of Debian's. Returns 1 if there is none.
 dp_find_pg_config()
 {
 	local candidate found=
@@ -85,7 +87,7 @@ dp_find_pg_config()
 	export PG_CONFIG PG_MAJOR
 }
 
-# dp_user: the name of the user that servers run as.
+# dp_user: the name of the user that runs the servers.
 dp_user()
 {
 	if [ "$(id -u)" -ne 0 ]; then
@@ -98,8 +100,8 @@ dp_user()
 	fi
 }
 
-# dp_as_user COMMAND...: run COMMAND as dp_user, which is a plain call unless we are root. Its
-# working directory is ours if it lies in the scratch area, else the scratch area.
+# dp_as_user COMMAND...: run COMMAND as dp_user; a plain call unless the script runs as root. Its
+# working directory is the current one if that is in the scratch area, else the scratch area.
 dp_as_user()
 {
 	local user
@@ -119,14 +121,14 @@ dp_as_user()
 	)
 }
 
-# dp_chown PATH...: give PATH to dp_user.
+# dp_chown PATH...: make dp_user the owner of PATH.
 dp_chown()
 {
 	[ "$(id -u)" -ne 0 ] || chown -R "$(dp_user):" "$@"
 }
 
-# dp_scratch_base: sets DEPIPE_TMP to a directory that dp_user can reach: tmp/ in the checkout,
-# or, where the checkout is closed to that user, one beside the system's temporary files.
+# dp_scratch_base: set DEPIPE_TMP to a directory that dp_user can reach: tmp/ in the checkout, or,
+# if that user cannot read the checkout, a directory beside the system's temporary files.
 dp_scratch_base()
 {
 	local fallback
@@ -140,8 +142,8 @@ dp_scratch_base()
 	DEPIPE_TMP=$fallback
 }
 
-# dp_scratch NAME: sets DEPIPE_RUN to the directory tmp/NAME, empty and owned by dp_user. Servers
-# below it are stopped when the script ends.
+# dp_scratch NAME: set DEPIPE_RUN to the directory tmp/NAME, which is empty and owned by dp_user.
+# Servers below it are stopped when the script ends.
 dp_scratch()
 {
 	dp_scratch_base
@@ -153,8 +155,8 @@ dp_scratch()
 	dp_chown "$DEPIPE_RUN"
 }
 
-# dp_copy_tree DIRECTORY: make DIRECTORY a copy of the tree's files; compiled objects that are
-# already there stay, so that only what changed is compiled again.
+# dp_copy_tree DIRECTORY: make DIRECTORY a copy of the tree's files. Existing object files stay, so
+# that only changed files are compiled again.
 dp_copy_tree()
 {
 	local part version parts=()
@@ -172,7 +174,7 @@ dp_copy_tree()
 }
 
 # dp_build: compile a copy of the tree for PG_CONFIG, with the additional compiler flags in
-# DEPIPE_COPT if it is set; sets DEPIPE_BUILD. Prints the compiler's output only when it fails.
+# DEPIPE_COPT, if set. Sets DEPIPE_BUILD. Prints the compiler's output only if it fails.
 dp_build()
 {
 	local name log
@@ -195,9 +197,9 @@ dp_build()
 	exec 9>&-
 }
 
-# dp_install: make a private copy of PG_CONFIG's PostgreSQL in $DEPIPE_RUN/pg (programs copied, the
-# rest linked; a server finds its files relative to its program) and install depipe into it. Sets
-# PG_BIN, and puts it first in the PATH.
+# dp_install: make a private copy of PG_CONFIG's PostgreSQL in $DEPIPE_RUN/pg and install depipe
+# into it. Programs are copied, because a server finds its files relative to its program; everything
+# else is linked. Sets PG_BIN and puts it first in the PATH.
 dp_install()
 {
 	local prefix=$DEPIPE_RUN/pg bindir libdir sharedir real
@@ -223,15 +225,15 @@ dp_install()
 	export PATH=$PG_BIN:$PATH
 }
 
-# dp_cluster_create NAME [SETTING...]: make and start a throw-away server in $DEPIPE_RUN/NAME, on a
-# unix socket only. Each SETTING is a line of postgresql.conf. Stops when the script ends.
+# dp_cluster_create NAME [SETTING...]: create and start a temporary server in $DEPIPE_RUN/NAME, on a
+# unix socket only. Each SETTING is a line of postgresql.conf. It stops when the script ends.
 dp_cluster_create()
 {
 	local dir=$DEPIPE_RUN/$1 name=$1 socket=$DEPIPE_RUN/$1
 
 	shift
 	dp_as_user mkdir "$dir"
-	if [ ${#socket} -gt 90 ]; then          # a socket's path has at most 107 bytes
+	if [ ${#socket} -gt 90 ]; then          # the path of a socket has at most 107 bytes
 		socket=$(dp_as_user mktemp -d /tmp/depipe.XXXXXX)
 		dp_at_exit "rm -rf '$socket'"
 	fi
@@ -254,7 +256,8 @@ dp_cluster_create()
 	dp_cluster_start "$name"
 }
 
-# dp_cluster_start NAME, dp_cluster_stop NAME [fast|immediate]: as they say; the log is NAME/log.
+# dp_cluster_start NAME, dp_cluster_stop NAME [fast|immediate]: start or stop a server. Its log is
+# NAME/log.
 dp_cluster_start()
 {
 	local dir=$DEPIPE_RUN/$1
@@ -271,7 +274,7 @@ dp_cluster_stop()
 		dp_as_user "$PG_BIN/pg_ctl" -D "$dir/data" -w -t 60 -m "${2:-fast}" stop >/dev/null 2>&1
 }
 
-# dp_stop_servers DIRECTORY: stop at once every server whose data lies below DIRECTORY.
+# dp_stop_servers DIRECTORY: stop immediately every server whose data directory is below DIRECTORY.
 dp_stop_servers()
 {
 	local pidfile pid
@@ -285,13 +288,13 @@ dp_stop_servers()
 	done
 }
 
-# dp_conninfo NAME: how to connect to the server NAME as its superuser.
+# dp_conninfo NAME: the connection string for the server NAME as its superuser.
 dp_conninfo()
 {
 	echo "host=$(cat "$DEPIPE_RUN/$1/socket") port=5432 user=postgres dbname=postgres"
 }
 
-# dp_psql NAME [ARGUMENT...]: psql on the server NAME; stops at the first error.
+# dp_psql NAME [ARGUMENT...]: run psql on the server NAME; stop at the first error.
 dp_psql()
 {
 	local name=$1
@@ -300,14 +303,15 @@ dp_psql()
 	dp_as_user "$PG_BIN/psql" -X -q -v ON_ERROR_STOP=1 -d "$(dp_conninfo "$name")" "$@"
 }
 
-# dp_lint_tools: where test/prepare installs programs that come from the Python package index.
+# dp_lint_tools: the directory in which test/prepare installs programs from the Python package
+# index.
 dp_lint_tools()
 {
 	echo "${XDG_CACHE_HOME:-${HOME:-/var/tmp}/.cache}/depipe/lint-1/bin"
 }
 
-# dp_clang_format: the clang-format 14 of this system, or nothing. Each release formats a little
-# differently, so there is one that decides.
+# dp_clang_format: the clang-format 14 of this system, or nothing. Releases format slightly
+# differently, so only this one is used.
 dp_clang_format()
 {
 	local program

@@ -1,12 +1,12 @@
 # test/lint.pl CHECK FILE...: the checks of test/lint that read the sources themselves. Prints a
-# line "file:line: what is wrong" for each finding.
+# line "file:line: message" for each finding.
 
 use strict;
 use warnings;
 
 my ($check, @files) = @ARGV;
 
-# The text of a file.
+# The contents of a file.
 sub slurp
 {
 	my ($file) = @_;
@@ -17,14 +17,14 @@ sub slurp
 	return $text;
 }
 
-# Names of depipe's own tables.
+# The names of depipe's own tables.
 sub own_tables
 {
 	my $script = slurp('sql/depipe.sql');
 	return { map { $_ => 1 } $script =~ /^CREATE TABLE depipe\.(\w+)/gm };
 }
 
-# A C text whose comments are blanked; lines and offsets stay as they are.
+# A C text with its comments blanked; lines and offsets do not change.
 sub without_comments
 {
 	my ($text) = @_;
@@ -33,7 +33,7 @@ sub without_comments
 	return $text;
 }
 
-# An SQL script whose comments, and the bodies and texts between quotes, are blanked.
+# An SQL script with comments, function bodies and quoted texts blanked.
 sub bare_sql
 {
 	my ($text) = @_;
@@ -48,7 +48,7 @@ sub line_of
 	return 1 + (substr($text, 0, $offset) =~ tr/\n//);
 }
 
-# The text from the parenthesis at $offset to the one that closes it.
+# The text from the parenthesis at $offset to the matching one.
 sub parenthesis
 {
 	my ($text, $offset) = @_;
@@ -65,7 +65,7 @@ sub parenthesis
 
 my %checks = (
 
-	# Every error that is raised says its SQLSTATE.
+	# Every error that is raised has a SQLSTATE.
 	errcode => sub {
 		my ($file, $text) = @_;
 		$text = without_comments($text);
@@ -80,7 +80,7 @@ my %checks = (
 		}
 	},
 
-	# No value or name is pasted into SQL between quotes.
+	# No value or name is inserted into SQL between quotes.
 	pasted => sub {
 		my ($file, $text) = @_;
 		$text = without_comments($text);
@@ -100,7 +100,7 @@ my %checks = (
 		}
 	},
 
-	# Server versions are told apart in one file only.
+	# Only one file tests server versions.
 	version => sub {
 		my ($file, $text) = @_;
 		return if $file =~ m{(?:^|/)src/compat\.h$};
@@ -111,8 +111,8 @@ my %checks = (
 		}
 	},
 
-	# Every SQL function checks the version first (CHECKED_FUNCTION), but for those that the server
-	# calls by itself, and what is needed to see what is wrong.
+	# Every SQL function checks the version first (CHECKED_FUNCTION), except those that the server
+	# calls by itself and those needed for diagnosis.
 	handshake => sub {
 		my ($file, $text) = @_;
 		my %without = map { ("depipe_$_" => 1) } qw(local_identity foreign_streams validator
@@ -129,7 +129,7 @@ my %checks = (
 		}
 	},
 
-	# Statements on depipe's own tables stand in one directory.
+	# Statements on depipe's own tables are in one directory.
 	catalog => sub {
 		my ($file, $text) = @_;
 		return if $file =~ m{(?:^|/)src/catalog/};
@@ -141,7 +141,7 @@ my %checks = (
 		}
 	},
 
-	# What a person can read: functions of 100 lines, files of 1,200, lines of 100 columns.
+	# Limits for readability: 100 lines per function, 1,200 lines per file, 100 columns per line.
 	length => sub {
 		my ($file, $text) = @_;
 		my @lines = split /\n/, $text;
@@ -164,7 +164,7 @@ my %checks = (
 		}
 	},
 
-	# Every function of the script has a comment.
+	# Every SQL function of the script has a comment.
 	comments => sub {
 		my ($file, $text) = @_;
 		my $bare = bare_sql($text);
@@ -193,8 +193,8 @@ sub finding
 	print "$file:", line_of($text, $offset), ": $what\n";
 }
 
-# Floors of the source, from the ground up: a file includes headers of its own directory and of
-# lower floors. Directories of one floor do not know each other.
+# The floors of the source, from the ground up. A file includes headers of its own directory and of
+# lower floors. Directories on the same floor do not include each other.
 my %floor = (
 	core => 1, catalog => 2, delta => 2, quality => 3, publish => 4, load => 5, transform => 5,
 	look => 6, run => 7, worker => 8);
@@ -214,7 +214,7 @@ sub room_of
 	return $unit =~ m{^(\w+)/} ? $1 : '';
 }
 
-# Includes go down, and nowhere in a circle.
+# Includes lead to lower floors only, and form no circle.
 sub check_includes
 {
 	my @files = @_;
@@ -245,7 +245,7 @@ sub check_includes
 	return;
 }
 
-# Units that reach themselves, each circle once.
+# Units that depend on themselves, each circle once.
 sub print_circles
 {
 	my ($includes) = @_;

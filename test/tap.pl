@@ -1,6 +1,6 @@
-# test/tap.pl: runs the TAP files named as arguments, two at a time for each core and one more (they
-# wait more than they work; DEPIPE_JOBS is another number), prints a line for each and at the end
-# "tests N passed, N failed". A file that dies, or whose plan is not met, is a failure.
+# test/tap.pl: runs the TAP files given as arguments. Two files per core and one more run side by
+# side, because they mostly wait; DEPIPE_JOBS sets another number. Prints a line for each, and
+# finally "tests N passed, N failed". A file that dies, or whose plan does not match, is a failure.
 
 use strict;
 use warnings;
