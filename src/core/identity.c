@@ -45,8 +45,8 @@ become(Oid role, int extra_context, Identity *saved)
 
 /*
  * Besides search_path, pin every setting that changes the meaning of SQL text
- * and of values.  A user who may run a target must not influence its rows by
- * his settings.
+ * and of values.  A user who may run a target must not influence its rows
+ * through session settings.
  */
 void
 identity_become_with(Oid role, List *settings, Identity *saved)

@@ -131,7 +131,7 @@ extern bool identity_may_see(Oid owner, Oid relid);
 extern bool identity_role_may_see(Oid role, Oid owner, Oid relid);
 
 /*
- * The part of a reason that the current user may see, given that he may see
+ * The part of a reason that the current user may see, for a user who may see
  * the state of the owner's target.  Roles that may inspect it see all of the
  * reason.  Others see only what concerns a constraint of the table itself.
  * NULL: nothing.

@@ -3,14 +3,14 @@
  * querytext.c
  *		SQL text of analysed trees, proved to have the same meaning.
  *
- * A user's query or expression is analysed once, under his search_path.  What
- * depipe keeps and runs is a text, under a pinned search_path.  The server's
- * deparsed text usually means the same as the tree, but not always: a column
- * in ORDER BY can become an output column of the same name, and an operator
- * that no syntax names (JOIN USING, IN over rows, NULLIF, ...) is chosen
- * again.  So each text is analysed again, under the settings that will be in
- * force when it runs.  It is accepted only if equal() finds the original tree.
- * The candidates are:
+ * A user's query or expression is analysed once, under the session's
+ * search_path.  What depipe keeps and runs is a text, under a pinned
+ * search_path.  The server's deparsed text usually means the same as the tree,
+ * but not always: a column in ORDER BY can become an output column of the same
+ * name, and an operator that no syntax names (JOIN USING, IN over rows,
+ * NULLIF, ...) is chosen again.  So each text is analysed again, under the
+ * settings that will be in force when it runs.  It is accepted only if equal()
+ * finds the original tree.  The candidates are:
  *
  *		first, the text as the server deparses it,
  *		then that of the tree rewritten by qualify.c, with qualified columns,

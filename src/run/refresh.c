@@ -116,7 +116,7 @@ make_item(Target *target, const char *started_by)
 /*
  * The items, in the order of execution.  Raises 42501 unless the caller may
  * operate all named targets.  Targets that are only upstream are left out if
- * he may not operate them.
+ * the caller may not operate them.
  */
 static List *
 make_items(List *targets, bool upstream, const char *started_by)

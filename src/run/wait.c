@@ -105,7 +105,7 @@ is_there(const Waiting *waiting, const Condition *condition)
 
 /*
  * The conditions of the targets that match the pattern.  Raises 42704 if there
- * are none, 42501 if the user may not see the one that he named.
+ * are none, 42501 if the user may not see the named one.
  */
 static List *
 matching_conditions(const Waiting *waiting)
