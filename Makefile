@@ -3,7 +3,7 @@
 
 EXTENSION = depipe
 EXTVERSION := $(shell sed -n "s/^default_version *= *'\(.*\)'.*/\1/p" depipe.control)
-# the version before: its complete script is kept in test/upgrade
+# the previous version: its complete script is kept in test/upgrade
 PREVIOUSVERSION = 0.1.0
 
 MODULE_big = depipe
@@ -12,14 +12,14 @@ OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c src/*/*.c)))
 PG_CPPFLAGS = -I$(srcdir)/src -DDEPIPE_VERSION='"$(EXTVERSION)"'
 PG_CFLAGS = -MMD -MP
 
-# sql/depipe.sql is the complete current script; it is installed under its version's name. What
-# upgrades to it is sql/depipe-upgrade.sql, completed from the difference of the two complete scripts.
+# sql/depipe.sql is the complete current script; it is installed under its version's name. The
+# upgrade script is sql/depipe-upgrade.sql, completed by the difference of the two complete scripts.
 UPGRADE = sql/depipe--$(PREVIOUSVERSION)--$(EXTVERSION).sql
 PREVIOUS = test/upgrade/depipe--$(PREVIOUSVERSION).sql
 DATA_built = sql/depipe--$(EXTVERSION).sql $(UPGRADE)
 DATA = $(filter-out $(UPGRADE),$(wildcard sql/depipe--*--*.sql))
 
-# The documents, in a directory of their own below the server's.
+# The documents, in their own directory below the server's.
 override docmoduledir = depipe
 DOCS = $(sort $(wildcard doc/*.md doc/*.sql))
 
@@ -32,12 +32,12 @@ PROVE_TESTS = $(sort $(wildcard test/t/*.pl))
 
 EXTRA_CLEAN = $(OBJS:.o=.d) sql/*.new test/isolation/output_iso test/isolation/results tmp
 
-# Bitcode for the JIT compiler would need the very clang that built the server.
+# Bitcode for the JIT compiler would require the same clang that built the server.
 override with_llvm = no
 
 PG_CONFIG ?= pg_config
 PGXS := $(wildcard $(shell $(PG_CONFIG) --pgxs 2>/dev/null))
-# pg_config and pgxs.mk may come without headers: Debian's client package has both.
+# pg_config and pgxs.mk may be installed without headers: Debian's client package contains both.
 SERVER_HEADER := $(wildcard $(shell $(PG_CONFIG) --includedir-server 2>/dev/null)/postgres.h)
 ifneq ($(and $(PGXS),$(SERVER_HEADER)),)
 include $(PGXS)
@@ -58,7 +58,7 @@ $(UPGRADE): $(PREVIOUS) sql/depipe.sql sql/depipe-upgrade.sql test/upgrade/chang
 $(OBJS): depipe.control
 -include $(wildcard $(OBJS:.o=.d))
 
-# PGXS looks for them under the names that they have here.
+# PGXS looks for the documents under the paths that they have in this tree.
 .PHONY: uninstall-documents
 uninstall-documents:
 	rm -f $(addprefix '$(DESTDIR)$(docdir)/$(docmoduledir)'/, $(notdir $(DOCS)))

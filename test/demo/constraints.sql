@@ -27,5 +27,5 @@ SELECT depipe.add_constraint('raw.order_lines',
 	depipe.relationships('order_id', 'raw.orders', 'id'),
 	name => 'order_exists', on_violation => 'warn');
 
--- An open breaker of raw.orders tries again after two seconds; the default is a minute.
+-- An open breaker of raw.orders retries after two seconds; the default is a minute.
 SELECT depipe.configure_breaker('raw.orders', retry_wait => '2 seconds', max_wait => '4 seconds');

@@ -1,5 +1,5 @@
--- Release 2.1 makes it worse: the order of a guest belongs to no customer at all, and a line is
--- written for an order that is not there.
+-- Release 2.1 makes it worse: the order of a guest belongs to no customer, and a line is written
+-- for an order that does not exist.
 
 \set number random(1, 1000000000)
 

@@ -4,8 +4,8 @@
 CREATE ROLE shop LOGIN;
 CREATE DATABASE shop OWNER shop;
 
--- The role that depipe connects as. It owns nothing; as a member of `shop` it may make the
--- publication. (With a publication of the administrator's, REPLICATION and SELECT are enough.)
+-- The role that depipe connects as. It owns nothing. As a member of `shop` it may create the
+-- publication. (If an administrator creates the publication, REPLICATION and SELECT are enough.)
 CREATE ROLE replicator LOGIN REPLICATION PASSWORD 'swordfish' IN ROLE shop;
 
 \connect shop shop

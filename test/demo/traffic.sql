@@ -1,6 +1,6 @@
--- What the shop's application does all day: a script for pgbench. Customers order; orders are paid,
--- shipped, cancelled; prices change (the long description stays as it is: its value is not in the
--- stream then); texts are rewritten; lines are numbered anew (their key changes).
+-- The daily work of the shop's application, as a script for pgbench. Customers order; orders are
+-- paid, shipped, cancelled; prices change (the long description does not, so its value is not in
+-- the stream); texts are rewritten; lines are renumbered (their key changes).
 
 \set what random(1, 100)
 \set customer random(1, 2000)

@@ -1,4 +1,4 @@
--- What an administrator does once in the warehouse. From here on everything is done by `etl`, who
+-- The administrator's one-time work in the warehouse. Everything after this is done by `etl`, who
 -- is no superuser.
 
 CREATE DATABASE warehouse;

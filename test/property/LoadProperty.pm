@@ -3,15 +3,15 @@
 #	my $failure = LoadProperty::round(source => NODE, warehouse => NODE, seed => 7, steps => 120,
 #		psql => PATH, log => HANDLE);
 #
-# A NODE is { host, port, user, crash => sub {...} }; crash stops the server at once and starts it
-# again. A round makes a database of its own in either server; the same seed takes the same steps.
-# It returns nothing, or what is wrong.
+# A NODE is { host, port, user, crash => sub {...} }; crash stops the server immediately and starts
+# it again. A round creates its own database on each server. The same seed takes the same steps. The
+# result is empty, or a description of the failure.
 #
-# What must hold whenever a load says that it is up to date: each row of the source is identical in
-# the target, or its newest image is in quarantine; the target has no other row than those, and the
-# row that a quarantined change of key left in place. Always: each row of the target was committed
-# at the source once. In the end, with no constraint violated: source and target are the same rows,
-# compared by the texts of all columns.
+# Whenever a load reports that it is up to date, each row of the source must be identical in the
+# target, or its newest image must be in quarantine; and the target must have no other rows, except
+# those that a quarantined change of key left in place. At any time, each row of the target must
+# have been committed at the source once. In the end, with no constraint violated, source and target
+# must contain the same rows, compared by the texts of all columns.
 
 package LoadProperty;
 
@@ -73,7 +73,7 @@ sub start
 	return;
 }
 
-# Lines of the result, and the errors.
+# The lines of the result, and the errors.
 sub finish
 {
 	my ($self, $node) = @_;
@@ -143,8 +143,8 @@ sub chance { return rand() < $_[0]; }
 
 # ---- settings of sessions ----
 
-# No setting of who runs something may change what becomes of the data. What a comparison is read
-# with is set back.
+# The settings of the session that runs something must not affect the data. Settings with which a
+# comparison is read are reset.
 my %STRANGE = (
 	TimeZone => [ 'Asia/Tokyo', 'America/St_Johns', 'Africa/Abidjan' ],
 	DateStyle => [ 'SQL, DMY', 'German', 'Postgres, MDY' ],
@@ -164,7 +164,7 @@ my %STRANGE = (
 	plan_cache_mode => [ 'force_generic_plan', 'force_custom_plan' ]);
 my %PLAIN = (TimeZone => 'UTC', extra_float_digits => 1);
 
-# The statement under some strange settings, sometimes.
+# The statement, sometimes under unusual settings.
 sub strangely
 {
 	my ($sql) = @_;
@@ -210,7 +210,7 @@ my $DEFINITIONS = 'n numeric, s text, big text, comp text, j jsonb, a int[], ta 
 
 sub int_key { return [ int(1 + rand 10) ]; }
 
-# A table t_NAME with a key of that type, and the values that its key takes.
+# A table t_NAME with a key of that type, and the values that its key can have.
 sub key_table
 {
 	my ($name, $type, @values) = @_;
@@ -234,7 +234,7 @@ my %TABLES = (
 		value => sub { [ one(qw(1 1.0 1.00 2 2.0 -0.5 100 1e2)) ] } },
 	t_part => { key => ['id'], make => "id int PRIMARY KEY, $DEFINITIONS",
 		partition => 1, value => \&int_key },
-	# keys whose equality is not that of their texts, or whose texts are awkward
+	# keys whose equality differs from that of their texts, or whose texts are unusual
 	key_table('citext', 'citext', q{'a'}, q{'A'}, q{'b'}, q{U&'\\00C9'}, q{U&'\\00E9'}, q{''}),
 	key_table('char', 'char(4)', q{'a'}, q{'a '}, q{'A'}, q{'it''s'}, q{''}),
 	key_table('interval', 'interval', q{'1 day'}, q{'24 hours'}, q{'1 mon'}, q{'30 days'}, q{'-1 s'}),
@@ -245,7 +245,7 @@ my %TABLES = (
 	key_table('array', 'int[]', q{'{}'}, q{'{1,NULL}'}, q{'[2:3]={1,2}'}, q{'{1,2}'}),
 	key_table('bytes', 'bytea', q{''}, q{'\\x00ff'}, (map { "convert_to(left(big($_), 1700), 'UTF8')" } 1 .. 4)),
 	key_table('collated', 'text COLLATE loose', q{'a'}, q{'A'}, q{U&'e\\0301'}, q{U&'\\00E9'}, q{'b'}),
-	# foreign keys in a circle, between targets as well in some rounds
+	# foreign keys in a circle, in some rounds between targets as well
 	t_parent => { key => ['id'], make => 'id int PRIMARY KEY, n numeric, s text, big text, fav int, u int UNIQUE',
 		columns => [qw(n s big fav u)], value => \&int_key, related => 1 },
 	t_child => { key => ['id'], make => 'id int PRIMARY KEY, n numeric, s text, big text,'
@@ -256,7 +256,7 @@ my %TABLES = (
 		after => 'ALTER TABLE %s REPLICA IDENTITY FULL',
 		columns => [qw(id n s big parent)], value => sub { [] } });
 
-# Loads: table of the source, and what is different in the target.
+# Loads: table of the source, and differences in the target.
 my %LOADS = (
 	(map { $_ => { table => $_ } } keys %TABLES),
 	p_full => { table => 't_full', columns => { s => 'upper(s)', by => 'length(comp)', comp => undef },
@@ -277,7 +277,7 @@ sub columns_of
 	return @{ $TABLES{$table}{columns} || [ @COLUMNS ] };
 }
 
-# ---- making a round ----
+# ---- preparing a round ----
 
 sub create_load
 {
@@ -296,7 +296,7 @@ sub create_load
 	return "SELECT depipe.create_load('raw.$load', server => 'shop', source => 'public.$l->{table}'$more)";
 }
 
-# Tables that are there before their loads.
+# Tables that exist before their loads.
 sub make_targets
 {
 	my ($self) = @_;
@@ -317,7 +317,7 @@ sub make_targets
 	return;
 }
 
-# Foreign keys between targets, and triggers, of which only those of replication may fire.
+# Foreign keys between targets, and triggers. Only the triggers for replication may fire.
 sub trouble_targets
 {
 	my ($self) = @_;
@@ -493,7 +493,7 @@ sub statements
 	return "UPDATE $table SET " . assignments($table) if $choice < 0.84;
 	return "DELETE FROM $table WHERE n < 0" if $choice < 0.85;
 
-	# a change of key, where the new one is free
+	# a change of the key, if the new one is free
 	my $new = $t->{value}->();
 	my $set = join(', ', map { "$t->{key}[$_] = $new->[$_]" } 0 .. $#$new);
 	my $free = where_key($t, $new);
@@ -542,7 +542,7 @@ sub add_column
 	return;
 }
 
-# Partitions come and go with their rows, which is in no stream.
+# Attach and detach partitions with rows, which no stream contains.
 sub partition
 {
 	my ($self) = @_;
@@ -606,7 +606,7 @@ sub rows
 	return \%rows;
 }
 
-# Columns of a load, as expressions over the source and as names in the target.
+# The columns of a load, as expressions over the source and as names in the target.
 sub load_columns
 {
 	my ($load, @names) = @_;
@@ -627,7 +627,7 @@ sub base_columns
 
 sub loads_of { my ($table) = @_; return grep { $LOADS{$_}{table} eq $table } sort keys %LOADS; }
 
-# What the source has committed, ever.
+# Everything that the source has ever committed.
 sub remember
 {
 	my ($self, @tables) = @_;
@@ -699,7 +699,7 @@ sub shared_columns
 		scalar(@$expected) + ($self->{own}{"raw.$load"} || 0) == scalar(keys %target));
 }
 
-# A load that says it is up to date.
+# A load that reports to be up to date.
 sub check_exact
 {
 	my ($self, $load, $no_quarantine) = @_;
@@ -746,7 +746,7 @@ sub check_exact
 	return;
 }
 
-# Any load: rows were committed once.
+# Any load: its rows were committed once.
 sub check_known
 {
 	my ($self, $load) = @_;
@@ -759,7 +759,7 @@ sub check_known
 	{
 		my ($key, $digest) = split /\|/;
 		next if $self->{ever}{$load}{$key}{$digest};
-		# what a foreign key has done at the source is not seen before
+		# rows that a foreign key changed at the source were not recorded before
 		my $now = $self->rows('source', digest_query($l->{table}, $TABLES{ $l->{table} }{key}, (base_columns($load))[0], $l->{filter}));
 		next if ($now->{$key} && $now->{$key}[0] eq $digest);
 		$self->complain($load, 'row that was never committed', $key);
@@ -776,7 +776,7 @@ sub loads_up_to_date
 		AND NOT EXISTS (SELECT FROM depipe.quarantined_row p WHERE p.target_id = l.target_id AND p.retry)}) } };
 }
 
-# The lines of refresh().
+# The lines that refresh() returns.
 sub check_refresh
 {
 	my ($self, $lines) = @_;
@@ -859,7 +859,7 @@ sub kill_a_run
 	die "failure: the warehouse did not come back\n";
 }
 
-# The source goes on while a run is going on.
+# The source continues during a run.
 sub overlap
 {
 	my ($self) = @_;
@@ -934,7 +934,7 @@ sub again
 	return;
 }
 
-# Nothing of a transaction that is rolled back is left.
+# A transaction that is rolled back leaves nothing behind.
 sub rolled_back
 {
 	my ($self) = @_;
@@ -1032,7 +1032,7 @@ sub correct_source
 	return;
 }
 
-# Columns that were added arrive with the next change of the table.
+# Added columns arrive with the next change of the table.
 sub touch
 {
 	my ($self) = @_;
@@ -1136,7 +1136,7 @@ sub round
 	return $self;
 }
 
-# Forget the databases of a round that went well.
+# Forget the databases of a successful round.
 sub clean
 {
 	my ($self) = @_;

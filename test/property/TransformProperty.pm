@@ -1,17 +1,17 @@
-# TransformProperty: random queries as transforms, random changes of what they read, and exact
+# TransformProperty: random queries as transforms, random changes of their inputs, and exact
 # comparisons.
 #
 #	my $round = TransformProperty::round(warehouse => NODE, seed => 7, steps => 80, psql => PATH,
 #		log => HANDLE);
 #
-# A NODE is { host, port, user }. A round makes a database of its own; the same seed takes the same
-# steps. $round->{failure} is empty, or what is wrong.
+# A NODE is { host, port, user }. A round creates its own database. The same seed takes the same
+# steps. $round->{failure} is empty, or a description of the failure.
 #
-# What must hold after each refresh, which a session with random settings does: the table holds the
-# rows of its query, as the query is evaluated by who wrote it, under his search_path. The queries
-# are about what can be read in more than one way: output columns with the names of input columns,
-# operators of a type of another schema (citext), columns that joins merge. Tables, columns and views
-# are renamed, dropped, replaced; at rest all names are those of the beginning.
+# After each refresh, which a session with random settings executes, the table must contain the rows
+# of its query as evaluated by the author of the query, under the author's search_path. The queries
+# contain constructs with more than one possible meaning: output columns with the names of input
+# columns, operators of a type of another schema (citext), columns that joins merge. Tables, columns
+# and views are renamed, dropped and replaced; at rest all names are those of the beginning.
 
 package TransformProperty;
 
@@ -67,7 +67,7 @@ sub make
 	return;
 }
 
-# As who wrote the queries.
+# Run as the author of the queries.
 sub mine
 {
 	my ($self) = @_;
@@ -76,7 +76,7 @@ sub mine
 	return;
 }
 
-# As somebody else.
+# Run as another user.
 sub others
 {
 	my ($self) = @_;
@@ -111,7 +111,7 @@ sub change
 
 # ---- queries ----
 
-# A scope: what stands after FROM, columns by type, and what identifies a row.
+# A scope: the text after FROM, the columns by type, and an expression that identifies a row.
 sub single
 {
 	my ($name) = @_;
@@ -217,7 +217,7 @@ sub where
 
 sub expression { return one(\&integer, \&string, \&insensitive)->($_[0]); }
 
-# Output columns like to have the names of input columns.
+# Output columns often have the names of input columns.
 sub named
 {
 	my (@expressions) = @_;
@@ -295,7 +295,7 @@ sub query
 
 # ---- comparisons ----
 
-# Equal values of citext that are written in another way are the same here.
+# Equal values of citext with different texts count as the same.
 sub rows
 {
 	my ($self, $query) = @_;
@@ -383,7 +383,7 @@ sub drop
 	return;
 }
 
-# What is renamed is followed: a view of each query knows what it means.
+# Renamed objects must be followed: a view of each query records its meaning.
 sub rename_something
 {
 	my ($self) = @_;
@@ -407,7 +407,8 @@ sub rename_something
 	return;
 }
 
-# A column goes, with the views on it, and comes back: at once, or after others were renamed.
+# Drop a column together with the views on it, and add it again, immediately or after others were
+# renamed.
 sub drop_column
 {
 	my ($self) = @_;
@@ -434,7 +435,8 @@ sub drop_column
 	return;
 }
 
-# Statements that add the columns again that were added to a table: queries with * have them.
+# Statements that again add the columns that were added to a table, because queries with * contain
+# them.
 sub added_columns
 {
 	my ($self, $table) = @_;

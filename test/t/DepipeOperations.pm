@@ -1,5 +1,5 @@
-# DepipeOperations: what the tests of background workers share. A warehouse that runs by itself, load
-# on the source, and waits for conditions instead of calls.
+# DepipeOperations: functions shared by the tests of background workers: a warehouse that runs by
+# itself, load on the source, and waits for conditions instead of calls.
 #
 #	my ($source, $warehouse) = source_and_warehouse(warehouse => worker_settings());
 #	add_marker($source, $warehouse);
@@ -22,7 +22,7 @@ our @EXPORT = qw(
   wait_for_worker start_pgbench finish_pgbench log_since log_position count_in_log
 );
 
-# Settings of a warehouse with background workers; EXTRA: more lines.
+# The settings of a warehouse with background workers. EXTRA: more lines.
 sub worker_settings
 {
 	my ($extra) = @_;
@@ -36,7 +36,7 @@ log_min_messages = info
 } . ($extra || '');
 }
 
-# The seed of a test's random choices: printed, and repeated with DEPIPE_SEED.
+# The seed of a test's random choices. It is printed, and DEPIPE_SEED repeats it.
 sub seed
 {
 	my $seed = $ENV{DEPIPE_SEED} || int(rand(1_000_000));
@@ -48,7 +48,7 @@ sub seed
 
 # ---- arriving
 
-# A table of the source in which arrives() writes, and its load.
+# The table of the source that arrives() writes to, and its load.
 sub add_marker
 {
 	my ($source, $warehouse, %options) = @_;
@@ -58,8 +58,8 @@ sub add_marker
 	return;
 }
 
-# All that the source has committed is published, but for tables that are held for a reason of
-# their own: the stream is in the order of commits, and the marker is the last.
+# Wait until everything that the source has committed is published, except for tables that are held
+# for a reason of their own. The stream is in commit order, and the marker comes last.
 sub arrives
 {
 	my ($source, $warehouse, $name, %options) = @_;
@@ -78,9 +78,9 @@ sub arrives
 	return $there;
 }
 
-# ---- comparing without moving the rows
+# ---- comparing without transferring the rows
 
-# Number of rows of a query, and a digest of them all.
+# The number of rows of a query, and a digest of all of them.
 sub fingerprint
 {
 	my ($node, $query, $database) = @_;
@@ -91,7 +91,7 @@ sub fingerprint
 		FROM (SELECT md5(x::text) AS d FROM ($query) x) y});
 }
 
-# public.TABLE of the source and raw.TABLE hold the same rows; options as for is_same.
+# public.TABLE of the source and raw.TABLE contain the same rows. The options are those of is_same.
 sub is_identical
 {
 	my ($source, $warehouse, $table, $name, %options) = @_;
@@ -105,14 +105,14 @@ sub is_identical
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
 	is($actual, $expected, "$name: $table is exactly equal") && return 1;
 	return 0 if $options{database};
-	# the differences, in a second test that fails like the first
+	# show the differences, in a second test that fails like the first
 	is_same($source, $warehouse, $table, $name, %options);
 	return 0;
 }
 
 # ---- workers
 
-# Pids of the workers of a type: 'launcher', 'scheduler', 'stream worker', 'run worker'.
+# The pids of the workers of a type: 'launcher', 'scheduler', 'stream worker', 'run worker'.
 sub worker_pids
 {
 	my ($node, $type, $condition) = @_;
@@ -122,8 +122,8 @@ sub worker_pids
 		  . ($condition || 'true'));
 }
 
-# The pid of a worker, as soon as there is one; undef when there is none for a while. Some live for
-# milliseconds only: processes are looked for, not sessions.
+# The pid of a worker, as soon as there is one; undef if none appears for a while. Some workers live
+# for milliseconds only, so look for processes instead of sessions.
 sub wait_for_worker
 {
 	my ($node, $type) = @_;
@@ -159,7 +159,7 @@ sub title_of
 
 # ---- load on a source
 
-# start_pgbench(NODE, OPTIONS, SCRIPT => WEIGHT, ...): scripts are texts.
+# start_pgbench(NODE, OPTIONS, SCRIPT => WEIGHT, ...): the scripts are texts.
 sub start_pgbench
 {
 	my ($node, $options, %scripts) = @_;
@@ -184,7 +184,7 @@ sub start_pgbench
 	return \%bench;
 }
 
-# Wait until it ends by itself, or end it; writers must not have seen an error.
+# Wait until pgbench ends by itself, or terminate it. It must not have seen an error.
 sub finish_pgbench
 {
 	my ($bench, $name, %options) = @_;

@@ -5,7 +5,7 @@
 #	is_status($warehouse, 'raw.a', 'succeeded', 'first copy');
 #	is_same($source, $warehouse, 'a', 'the copy');
 #
-# Every server is a throw-away PostgreSQL::Test::Cluster; loads go over its unix socket.
+# Every server is a temporary PostgreSQL::Test::Cluster. Loads use its unix socket.
 
 package DepipeTest;
 
@@ -22,8 +22,8 @@ our @EXPORT = qw(
   crash_restart how_many
 );
 
-# A server that ends may close the connection before psql has read its query. The framework's own
-# loop dies of that; here it asks again.
+# A server that shuts down may close the connection before psql has read its query. The framework's
+# own loop dies of that; this one retries.
 {
 	no warnings 'redefine';
 	my $poll = \&PostgreSQL::Test::Cluster::poll_query_until;
@@ -41,7 +41,7 @@ our @EXPORT = qw(
 	};
 }
 
-# A node whose settings suit many small tests.
+# A node with settings that suit many small tests.
 sub start_node
 {
 	my ($name, $settings, $initdb) = @_;
@@ -64,8 +64,9 @@ log_line_prefix = '%m [%p] %q%a '
 	return $node;
 }
 
-# source_and_warehouse(source => SETTINGS, warehouse => SETTINGS, initdb => [OPTION...] of the source)
-# makes both, the extension, the schema raw, and the server "shop" with a user mapping.
+# source_and_warehouse(source => SETTINGS, warehouse => SETTINGS, initdb => [OPTION...] of the
+# source) creates both nodes, the extension, the schema raw, and the server "shop" with a user
+# mapping.
 sub source_and_warehouse
 {
 	my (%options) = @_;
@@ -90,8 +91,8 @@ sub add_server
 	return;
 }
 
-# A table public.NAME at the source and its load raw.NAME; %options: more arguments of create_load
-# as SQL, e.g. key => q{ARRAY['id']}.
+# Create a table public.NAME at the source and its load raw.NAME. %options: more arguments of
+# create_load as SQL, for example key => q{ARRAY['id']}.
 sub make_table
 {
 	my ($source, $warehouse, $name, $columns, %options) = @_;
@@ -105,7 +106,7 @@ sub make_table
 	return;
 }
 
-# refresh(NODE, PATTERN): what depipe.refresh returned, by target.
+# refresh(NODE, PATTERN): the result of depipe.refresh, by target.
 sub refresh
 {
 	my ($warehouse, $pattern) = @_;
@@ -123,7 +124,7 @@ sub refresh
 	return \%result;
 }
 
-# "raw.a=succeeded raw.b=blocked" of a refresh, sorted by name.
+# The result of a refresh as "raw.a=succeeded raw.b=blocked", sorted by name.
 sub statuses
 {
 	my ($warehouse, $pattern) = @_;
@@ -132,7 +133,7 @@ sub statuses
 	return join(' ', map { "$_=$result->{$_}{status}" } sort keys %$result);
 }
 
-# Refresh one target and check its status; returns the reason.
+# Refresh one target and check its status. Returns the reason.
 sub is_status
 {
 	my ($warehouse, $target, $expected, $name) = @_;
@@ -144,7 +145,7 @@ sub is_status
 	return $row->{reason} // '';
 }
 
-# Refresh until nothing is published or retried any more.
+# Refresh until nothing more is published or retried.
 sub converge
 {
 	my ($warehouse, $pattern) = @_;
@@ -189,8 +190,8 @@ sub rows_of
 		SELECT translate(x::text, E'\\n', ' ') FROM ($query) x ORDER BY x::text COLLATE "C"});
 }
 
-# The source's table NAME and the target raw.NAME hold the same rows. COLUMNS (default *) and
-# CONDITION narrow both; a hash may name other queries: source => ..., target => ...
+# The source's table NAME and the target raw.NAME contain the same rows. COLUMNS (default *) and
+# CONDITION restrict both. A hash may give other queries: source => ..., target => ...
 sub is_same
 {
 	my ($source, $warehouse, $table, $name, %options) = @_;
@@ -233,7 +234,7 @@ sub is_value
 	return;
 }
 
-# The statement fails with this SQLSTATE, and its message or hint matches.
+# The statement must fail with this SQLSTATE, and its message or hint must match.
 sub fails_like
 {
 	my ($node, $sql, $sqlstate, $pattern, $name) = @_;
@@ -247,7 +248,7 @@ sub fails_like
 	return;
 }
 
-# Run a statement in a background session: its output and its errors.
+# Run a statement in a background session. Returns its output and its errors.
 sub session_sql
 {
 	my ($session, $sql) = @_;

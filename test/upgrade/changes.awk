@@ -1,16 +1,16 @@
-# changes.awk: what an upgrade has to do, from the scripts of two versions.
+# changes.awk: the statements of an upgrade, from the scripts of two versions.
 #
 #	awk -f test/upgrade/changes.awk test/upgrade/depipe--OLD.sql sql/depipe.sql sql/depipe-upgrade.sql
 #
-# prints the upgrade script: the third file, which is written by hand, with the generated statements
-# in place of its line "-- @changes@". Generated are: what is new; functions and event triggers that
-# have changed, dropped and made again, as are all views; functions that are gone, dropped; columns
-# that a table has got; comments and grants. Everything else about tables, types and what cannot be
-# dropped is written by hand:
-# test/t/033_upgrade.pl compares the result with a new installation and says what is missing.
+# prints the upgrade script: the third file, which is written manually, with the generated
+# statements in place of its line "-- @changes@". Generated are: new objects; functions and event
+# triggers that have changed, dropped and created again, as are all views; drops of functions that
+# no longer exist; new columns of tables; comments and grants. All other changes of tables, types
+# and objects that cannot be dropped are written manually: test/t/033_upgrade.pl compares the result
+# with a new installation and reports differences.
 #
-# A statement ends with a semicolon at the end of a line, outside of quotes and $$ bodies. A function
-# is known by the signature in its COMMENT, which follows it.
+# A statement ends with a semicolon at the end of a line, outside of quotes and $$ bodies. A
+# function is identified by the signature in its COMMENT, which follows it.
 
 # Quotes of a line that open or close a text; the rest of a line after "--" is a comment.
 function count_quotes(line,    i, c, n, inside)
@@ -37,7 +37,8 @@ function squeeze(text)
 	return text
 }
 
-# "COMMENT ON FUNCTION f(int) IS ..." -> "FUNCTION f(int)", for what can be dropped; else nothing.
+# "COMMENT ON FUNCTION f(int) IS ..." -> "FUNCTION f(int)", for objects that can be dropped; else
+# nothing.
 function commented(text,    object)
 {
 	object = squeeze(text)
@@ -66,7 +67,7 @@ function emit(text)
 	changes = changes text "\n\n"
 }
 
-# Columns stand each on a line of its own, "\tname type ...,".
+# Each column is on its own line, "\tname type ...,".
 function column_name(line)
 {
 	if (line !~ /^\t[a-z_]+ / || line ~ /^\tCONSTRAINT /)
@@ -76,7 +77,7 @@ function column_name(line)
 	return line
 }
 
-# Columns of a table of both versions that the new one has and the old one has not.
+# The columns of a table in both versions that only the new version has.
 function added_columns(text, before,    lines, n, i, name, has, definition)
 {
 	n = split(before, lines, "\n")
