@@ -21,7 +21,7 @@ extern char *unit_of_target(int32 target_id);
 extern char *unit_of_checks(int32 target_id); /* checks of a target that only depend on time */
 
 /*
- * Record the begin of an attempt.  Until it succeeds, the next one must wait,
+ * Record the start of an attempt.  Until it succeeds, the next one must wait,
  * for a time that doubles with each consecutive failure.  Returns the end of
  * that wait.
  */

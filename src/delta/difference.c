@@ -137,7 +137,10 @@ append_join(StringInfo sql, Delta *delta, const char *incoming, const char *targ
 
 /* ---- keyed, with many columns ---- */
 
-/* Number of columns of both sides that is too large for one target list. */
+/*
+ * In tables with more columns than this, the columns of both sides do not fit
+ * into one target list.
+ */
 #define WIDE 800
 
 /* Images of one side that differ from those of the other. */

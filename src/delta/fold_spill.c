@@ -175,8 +175,8 @@ spill_entry(DeltaFold *fold, const FoldEntry *entry)
 }
 
 /*
- * Is the entry its own base?  Compares bytes: no operators of users' types run
- * while a stream is read.
+ * Is the base key of the entry its own key?  Compares bytes: no operators of
+ * users' types run while a stream is read.
  */
 static bool
 has_own_base(const DeltaFold *fold, const FoldEntry *entry)
