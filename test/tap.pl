@@ -8,14 +8,14 @@ use IPC::Run ();
 use File::Basename qw(basename);
 use TAP::Harness;
 
-# These take longest and go first, so that none of them is left alone at the end: pg_cron may wait
+# The longest files start first, so that none of them runs alone at the end. pg_cron may wait
 # for two full minutes.
 my @long = qw(
   023_pg_cron 016_copies 070_memory 024_following 003_toast 066_bad_input 013_source_changes
   022_due 061_kills 063_drops 064_standby 031_versions 051_planted 065_many 060_real_data
   062_outages 087_keys 011_property 008_schema 030_clone);
 
-# The online processors, by getconf; 1 where it does not know.
+# The number of online processors from getconf; 1 if it is unknown.
 sub cores
 {
 	my ($cores) = `getconf _NPROCESSORS_ONLN 2>/dev/null` =~ /^(\d+)/;

@@ -278,7 +278,7 @@ sub wait_until
 	return;
 }
 
-# How many rounds, rows or tables: few in `make test`, all of them in .ci/run (DEPIPE_TEST_FULL).
+# A number of rounds, rows or tables: small in `make test`, full in .ci/run (DEPIPE_TEST_FULL).
 sub how_many
 {
 	my ($few, $all) = @_;
