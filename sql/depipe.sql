@@ -13,6 +13,7 @@
  *		8. running
  *		9. looking
  *		10. rights
+ *		11. statistics
  */
 
 -- complain if script is sourced in psql, rather than via CREATE EXTENSION
@@ -1713,3 +1714,22 @@ COMMENT ON FUNCTION depipe.definition(text) IS
 -- PUBLIC has rights on views where a statement above grants them, and on no table.
 -- Functions check rights themselves, or are revoked where they are made.
 GRANT USAGE ON SCHEMA depipe TO PUBLIC;
+
+-- ---------------------------------------------------------------------
+-- 11. statistics
+-- ---------------------------------------------------------------------
+
+-- The planner takes a table that was never analysed to be ten pages large. Several such tables, joined
+-- by their foreign keys to one that was analysed, are estimated at millions of rows, and then views
+-- are compiled just in time.
+DO $$
+DECLARE
+	own regclass;
+BEGIN
+	FOR own IN SELECT c.oid FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
+		WHERE n.nspname OPERATOR(pg_catalog.=) 'depipe' AND c.relkind OPERATOR(pg_catalog.=) 'r'
+	LOOP
+		EXECUTE pg_catalog.format('ANALYZE %s', own);
+	END LOOP;
+END
+$$;

@@ -37,6 +37,30 @@ argument_text_or_null(FunctionCallInfo fcinfo, int number)
 	return PG_ARGISNULL(number) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(number));
 }
 
+int
+word_choice(const char *value, const char *name, const char *const *words)
+{
+	StringInfoData list;
+
+	initStringInfo(&list);
+	for (int i = 0; words[i] != NULL; i++)
+	{
+		if (strcmp(value, words[i]) == 0)
+			return i;
+		appendStringInfo(&list, "%s\"%s\"", i > 0 ? ", " : "", words[i]);
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("invalid value for argument \"%s\": \"%s\"", name, value),
+			 errhint("Valid values are %s.", list.data)));
+}
+
+int
+argument_choice(FunctionCallInfo fcinfo, int number, const char *name, const char *const *words)
+{
+	return word_choice(argument_text(fcinfo, number, name), name, words);
+}
+
 char *
 argument_reason(FunctionCallInfo fcinfo, int number)
 {

@@ -28,6 +28,14 @@ extern char *argument_text_or_null(FunctionCallInfo fcinfo, int number);
 /* The argument as a C string that is not blank.  Raises 22004 for NULL, 22023 for a blank text. */
 extern char *argument_reason(FunctionCallInfo fcinfo, int number);
 
+/*
+ * The place of a word in a list that ends with NULL.  Raises 22023, with the
+ * valid words as a hint, when it is none of them; argument_choice() also 22004.
+ */
+extern int argument_choice(FunctionCallInfo fcinfo, int number, const char *name,
+						   const char *const *words);
+extern int word_choice(const char *value, const char *name, const char *const *words);
+
 /* The argument as a time; 0 for NULL.  Raises 22023 for infinity. */
 extern TimestampTz argument_time(FunctionCallInfo fcinfo, int number, const char *name);
 

@@ -79,22 +79,8 @@ adopt_check_attached(const Load *load)
 
 /* ---- adopt ---- */
 
-static AdoptResync
-resync_argument(FunctionCallInfo fcinfo)
-{
-	char *word = argument_text(fcinfo, 1, "resync");
-
-	if (strcmp(word, "auto") == 0)
-		return RESYNC_AUTO;
-	if (strcmp(word, "always") == 0)
-		return RESYNC_ALWAYS;
-	if (strcmp(word, "never") == 0)
-		return RESYNC_NEVER;
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("invalid value for argument \"%s\": \"%s\"", "resync", word),
-			 errhint("Valid values are \"auto\", \"always\", \"never\".")));
-}
+/* in the order of AdoptResync */
+static const char *const resync_words[] = {"auto", "always", "never", NULL};
 
 static void
 begin_adoption(Adoption *adoption, const char *server_name)
@@ -200,7 +186,7 @@ depipe_adopt_checked(PG_FUNCTION_ARGS)
 	int count;
 
 	argument_not_null(fcinfo, 0, "server");
-	adoption.resync = resync_argument(fcinfo);
+	adoption.resync = argument_choice(fcinfo, 1, "resync", resync_words);
 	begin_adoption(&adoption, NameStr(*PG_GETARG_NAME(0)));
 	if (adoption.resync == RESYNC_NEVER)
 	{

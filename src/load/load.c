@@ -50,46 +50,10 @@ PG_FUNCTION_INFO_V1(depipe_extension_dropped);
 
 /* ---- arguments ---- */
 
-static void
-refuse_null(FunctionCallInfo fcinfo, int number, const char *name)
-{
-	if (PG_ARGISNULL(number))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("argument \"%s\" must not be null", name)));
-}
-
-static char *
-text_or_null(FunctionCallInfo fcinfo, int number)
-{
-	return PG_ARGISNULL(number) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(number));
-}
-
-static char *
-required_text(FunctionCallInfo fcinfo, int number, const char *name)
-{
-	refuse_null(fcinfo, number, name);
-	return text_or_null(fcinfo, number);
-}
-
-/* One of the words of a list that ends with NULL. */
 static char *
 one_of(FunctionCallInfo fcinfo, int number, const char *name, const char *const *words)
 {
-	char *value = required_text(fcinfo, number, name);
-	StringInfoData list;
-
-	initStringInfo(&list);
-	for (int i = 0; words[i] != NULL; i++)
-	{
-		if (strcmp(value, words[i]) == 0)
-			return value;
-		appendStringInfo(&list, "%s\"%s\"", i > 0 ? ", " : "", words[i]);
-	}
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("invalid value for argument \"%s\": \"%s\"", name, value),
-			 errhint("Valid values are %s.", list.data)));
+	return pstrdup(words[argument_choice(fcinfo, number, name, words)]);
 }
 
 /* ---- the stream of a server that is not needed any more ---- */
@@ -171,7 +135,7 @@ read_key(FunctionCallInfo fcinfo)
 static void
 read_source(FunctionCallInfo fcinfo, Load *load)
 {
-	char *source = text_or_null(fcinfo, 2);
+	char *source = argument_text_or_null(fcinfo, 2);
 	List *names;
 
 	load->source_schema = load->target->schema_name;
@@ -200,13 +164,13 @@ read_definition(FunctionCallInfo fcinfo, Load *load)
 	load->columns = PG_ARGISNULL(5)
 						? NULL
 						: DatumGetCString(DirectFunctionCall1(jsonb_out, PG_GETARG_DATUM(5)));
-	load->row_filter = text_or_null(fcinfo, 6);
+	load->row_filter = argument_text_or_null(fcinfo, 6);
 	load->schema_change = one_of(fcinfo, 7, "schema_change", schema_changes);
 	load->new_columns = one_of(fcinfo, 8, "new_columns", new_columns);
 	load->on_truncate = one_of(fcinfo, 9, "on_truncate", on_truncate);
-	refuse_null(fcinfo, 10, "target_lag");
+	argument_not_null(fcinfo, 10, "target_lag");
 	load->target_lag = interval_text(PG_GETARG_DATUM(10));
-	refuse_null(fcinfo, 11, "replace");
+	argument_not_null(fcinfo, 11, "replace");
 	load->target->settings = path_settings_argument(PG_ARGISNULL(12), PG_GETARG_DATUM(12));
 	if (strcmp(load->schema_change, "evolve") == 0 || strcmp(load->schema_change, "ignore") == 0)
 		ereport(
@@ -234,19 +198,6 @@ check_server(const char *server_name)
 	if (result != ACLCHECK_OK)
 		aclcheck_error(result, OBJECT_FOREIGN_SERVER, server_name);
 	return server->serverid;
-}
-
-static Oid
-table_owner(Oid relid)
-{
-	HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
-	Oid owner;
-
-	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for relation %u", relid);
-	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
-	ReleaseSysCache(tuple);
-	return owner;
 }
 
 /* The role that the load runs as: the owner of the table, or who will own it. */
@@ -280,7 +231,7 @@ check_target(const char *schema_name, const char *table_name, Oid *relid)
 		ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE), errmsg("%s is not a table", display)));
 	identity_check_table_owner(*relid, display);
 	publish_refuse_rules(*relid, display);
-	return table_owner(*relid);
+	return identity_table_owner(*relid);
 }
 
 static bool
@@ -422,7 +373,7 @@ depipe_create_load_checked(PG_FUNCTION_ARGS)
 	Oid owner;
 	Oid server;
 
-	parse_table_name(required_text(fcinfo, 0, "target"), &name.schema_name, &name.table_name);
+	parse_table_name(argument_text(fcinfo, 0, "target"), &name.schema_name, &name.table_name);
 	load->target = &name;
 	read_definition(fcinfo, load);
 	read_source(fcinfo, load);
@@ -488,7 +439,7 @@ drop_target_table(Target *target)
 	identity_check_table_owner(target->relid, target->display);
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	identity_become(table_owner(target->relid), &identity);
+	identity_become(identity_table_owner(target->relid), &identity);
 	if (SPI_execute(psprintf("DROP TABLE %s", target->display), false, 0) != SPI_OK_UTILITY)
 		elog(ERROR, "could not drop table %s", target->display);
 	identity_restore(&identity);
@@ -498,10 +449,10 @@ drop_target_table(Target *target)
 static Datum
 depipe_drop_load_checked(PG_FUNCTION_ARGS)
 {
-	Load *load = find_load(required_text(fcinfo, 0, "target"));
+	Load *load = find_load(argument_text(fcinfo, 0, "target"));
 	bool drop_table;
 
-	refuse_null(fcinfo, 1, "drop_table");
+	argument_not_null(fcinfo, 1, "drop_table");
 	drop_table = PG_GETARG_BOOL(1);
 	check_load_owner(load);
 	/* before anything is locked that whoever reads the stream may wait for */
@@ -556,8 +507,8 @@ matching_targets(const char *pattern, const char *server)
 static Datum
 depipe_pause_checked(PG_FUNCTION_ARGS)
 {
-	char *reason = required_text(fcinfo, 0, "reason");
-	char *pattern = required_text(fcinfo, 1, "pattern");
+	char *reason = argument_text(fcinfo, 0, "reason");
+	char *pattern = argument_text(fcinfo, 1, "pattern");
 	char *server = PG_ARGISNULL(2) ? NULL : NameStr(*PG_GETARG_NAME(2));
 	TimestampTz until = PG_ARGISNULL(3) ? 0 : PG_GETARG_TIMESTAMPTZ(3);
 	List *targets;
@@ -593,7 +544,7 @@ depipe_resume_checked(PG_FUNCTION_ARGS)
 	ListCell *cell;
 	int resumed = 0;
 
-	targets = matching_targets(required_text(fcinfo, 0, "pattern"), NULL);
+	targets = matching_targets(argument_text(fcinfo, 0, "pattern"), NULL);
 	foreach(cell, targets)
 	{
 		Target *target = lfirst(cell);
@@ -620,7 +571,7 @@ depipe_resume_checked(PG_FUNCTION_ARGS)
 static Datum
 depipe_resync_checked(PG_FUNCTION_ARGS)
 {
-	Load *load = find_load(required_text(fcinfo, 0, "target"));
+	Load *load = find_load(argument_text(fcinfo, 0, "target"));
 	Oid server;
 
 	identity_check_operate(load->target->owner, load->target->display);
@@ -638,7 +589,7 @@ depipe_detach_source_checked(PG_FUNCTION_ARGS)
 	ForeignServer *server;
 	Stream *stream;
 
-	refuse_null(fcinfo, 0, "server");
+	argument_not_null(fcinfo, 0, "server");
 	server = source_server_find(NameStr(*PG_GETARG_NAME(0)));
 	if (!server_ownercheck_compat(server->serverid, GetUserId()))
 		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_FOREIGN_SERVER, server->servername);

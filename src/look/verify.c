@@ -20,6 +20,7 @@
 #include "access/htup_details.h"
 #include "core/covered.h"
 #include "catalog/transforms.h"
+#include "core/arguments.h"
 #include "core/identity.h"
 #include "delta/reader.h"
 #include "core/sqltext.h"
@@ -64,30 +65,13 @@ typedef struct Verification
 /* ---- arguments ---- */
 
 static void
-require(FunctionCallInfo fcinfo, int number, const char *name)
-{
-	if (PG_ARGISNULL(number))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("argument \"%s\" must not be null", name)));
-}
-
-static void
 read_arguments(FunctionCallInfo fcinfo, Verification *verification)
 {
-	char *depth;
+	static const char *const depths[] = {"counts", "rows", NULL};
 
-	require(fcinfo, 0, "target");
-	require(fcinfo, 1, "depth");
-	require(fcinfo, 3, "max_rows");
-	verification->target = target_find(text_to_cstring(PG_GETARG_TEXT_PP(0)), false);
-	depth = text_to_cstring(PG_GETARG_TEXT_PP(1));
-	verification->rows = strcmp(depth, "rows") == 0;
-	if (!verification->rows && strcmp(depth, "counts") != 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("invalid value for argument \"%s\": \"%s\"", "depth", depth),
-				 errhint("Valid values are \"counts\", \"rows\".")));
+	verification->target = target_find(argument_text(fcinfo, 0, "target"), false);
+	verification->rows = argument_choice(fcinfo, 1, "depth", depths) == 1;
+	argument_not_null(fcinfo, 3, "max_rows");
 	if (!PG_ARGISNULL(2))
 	{
 		verification->condition = text_to_cstring(PG_GETARG_TEXT_PP(2));

@@ -398,16 +398,13 @@ positive(FunctionCallInfo fcinfo, int number, const char *name, int32 current)
 	return value;
 }
 
+static const char *const modes[] = {"normal", "metrics_only", NULL};
+
 static void
 take_modes(FunctionCallInfo fcinfo, BreakerSetting *setting)
 {
 	if (!PG_ARGISNULL(1))
-		setting->mode = argument_text(fcinfo, 1, "mode");
-	if (strcmp(setting->mode, "normal") != 0 && strcmp(setting->mode, "metrics_only") != 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("invalid value for argument \"mode\": \"%s\"", setting->mode),
-				 errhint("Use one of normal, metrics_only.")));
+		setting->mode = pstrdup(modes[argument_choice(fcinfo, 1, "mode", modes)]);
 	if (!PG_ARGISNULL(2))
 		setting->on_open = argument_text(fcinfo, 2, "on_open");
 	if (strcmp(setting->on_open, "serve_last_good") != 0)

@@ -26,6 +26,7 @@
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
+#include "core/arguments.h"
 
 static const char *const null_policies[] = {"pass", "fail", "skip", NULL};
 static const char *const no_data_policies[] = {"not_evaluated", "pass", "fail", NULL};
@@ -33,27 +34,10 @@ static const char *const action_names[] = {"warn", "quarantine", "reject", "brea
 
 /* ---- small languages ---- */
 
-int
-choice(const char *value, const char *argument, const char *const *names)
-{
-	StringInfoData list;
-
-	for (int i = 0; names[i] != NULL; i++)
-		if (strcmp(names[i], value) == 0)
-			return i;
-	initStringInfo(&list);
-	for (int i = 0; names[i] != NULL; i++)
-		appendStringInfo(&list, "%s%s", i > 0 ? ", " : "", names[i]);
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("invalid value for argument \"%s\": \"%s\"", argument, value),
-			 errhint("Use one of %s.", list.data)));
-}
-
 Action
 action_from_name(const char *name)
 {
-	return ACTION_WARN + choice(name, "on_violation", action_names);
+	return ACTION_WARN + word_choice(name, "on_violation", action_names);
 }
 
 Threshold
@@ -231,8 +215,8 @@ take_policies(DataConstraint *constraint)
 	constraint->warn_if = threshold_parse(row->warn_if, "warn_if");
 	constraint->fail_if = threshold_parse(row->fail_if, "fail_if");
 	constraint->batch_scope = strcmp(row->scope, "batch") == 0;
-	constraint->on_null = choice(row->on_null, "on_null", null_policies);
-	constraint->on_no_data = choice(row->on_no_data, "on_no_data", no_data_policies);
+	constraint->on_null = word_choice(row->on_null, "on_null", null_policies);
+	constraint->on_no_data = word_choice(row->on_no_data, "on_no_data", no_data_policies);
 	constraint->error_passes = strcmp(row->on_error, "pass") == 0;
 }
 

@@ -76,9 +76,6 @@ extern bool threshold_exceeded(const Threshold *threshold, int64 count, int64 ev
 /* warn, quarantine, reject, break; 22023 for others. */
 extern Action action_from_name(const char *name);
 
-/* One of the names (ended by NULL), as its place; 22023 for others. */
-extern int choice(const char *value, const char *argument, const char *const *names);
-
 /*
  * Fill in the analysed forms of rule and filter for the target's table.  Runs
  * as the target's owner under row->search_path and row->settings; raises what

@@ -85,19 +85,6 @@ check_relation_kind(Oid relid, const char *display)
 				 errdetail("It is a system, extension or temporary table.")));
 }
 
-static Oid
-owner_of(Oid relid)
-{
-	HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
-	Oid owner;
-
-	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for relation %u", relid);
-	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
-	ReleaseSysCache(tuple);
-	return owner;
-}
-
 /* A table that depipe does not know yet, as the target that it will be. */
 static Target *
 new_target(const char *name)
@@ -116,7 +103,7 @@ new_target(const char *name)
 				 errmsg("table %s does not exist", target->display),
 				 errhint("Create it, or create its load or transform first.")));
 	target->kind = TARGET_TABLE;
-	target->owner = owner_of(target->relid);
+	target->owner = identity_table_owner(target->relid);
 	return target;
 }
 
@@ -169,7 +156,7 @@ take_choice(FunctionCallInfo fcinfo, int number, const char *name, const char *c
 
 	if (given == NULL)
 		return;
-	(void) choice(given, name, names);
+	(void) word_choice(given, name, names);
 	*value = given;
 }
 

@@ -60,47 +60,20 @@ typedef struct CreateArguments
 	char *query_sql;
 } CreateArguments;
 
-static const char *const modes[] = {"auto", "incremental", "full"};
-static const char *const policies[] = {"publish", "block"};
-
-#define MODES modes, lengthof(modes)
-#define POLICIES policies, lengthof(policies)
+static const char *const modes[] = {"auto", "incremental", "full", NULL};
+static const char *const policies[] = {"publish", "block", NULL};
 
 static Datum
 required(FunctionCallInfo fcinfo, int number, const char *name)
 {
-	if (PG_ARGISNULL(number))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("argument \"%s\" must not be null", name)));
+	argument_not_null(fcinfo, number, name);
 	return PG_GETARG_DATUM(number);
 }
 
 static char *
-required_text(FunctionCallInfo fcinfo, int number, const char *name)
+one_of(FunctionCallInfo fcinfo, int number, const char *name, const char *const *words)
 {
-	return TextDatumGetCString(required(fcinfo, number, name));
-}
-
-/* One of two or three words. */
-static char *
-required_word(FunctionCallInfo fcinfo, int number, const char *name, const char *const words[],
-			  int nwords)
-{
-	char *word = required_text(fcinfo, number, name);
-	StringInfoData list;
-
-	initStringInfo(&list);
-	for (int i = 0; i < nwords; i++)
-	{
-		if (strcmp(word, words[i]) == 0)
-			return word;
-		appendStringInfo(&list, "%s\"%s\"", i > 0 ? ", " : "", words[i]);
-	}
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("invalid value for argument \"%s\": \"%s\"", name, word),
-			 errhint("Valid values are %s.", list.data)));
+	return pstrdup(words[argument_choice(fcinfo, number, name, words)]);
 }
 
 static void
@@ -124,18 +97,18 @@ read_lag(FunctionCallInfo fcinfo, int number, CreateArguments *arguments)
 static void
 read_arguments(FunctionCallInfo fcinfo, CreateArguments *arguments)
 {
-	parse_table_name(required_text(fcinfo, 0, "target"),
+	parse_table_name(argument_text(fcinfo, 0, "target"),
 					 &arguments->schema_name,
 					 &arguments->table_name);
 	arguments->display = sql_table(arguments->schema_name, arguments->table_name);
-	arguments->query = required_text(fcinfo, 1, "query");
+	arguments->query = argument_text(fcinfo, 1, "query");
 	arguments->has_key = !PG_ARGISNULL(2);
 	if (arguments->has_key)
 		arguments->key = text_array_to_list(PG_GETARG_ARRAYTYPE_P(2), "key");
-	arguments->mode = required_word(fcinfo, 3, "mode", MODES);
+	arguments->mode = one_of(fcinfo, 3, "mode", modes);
 	read_lag(fcinfo, 4, arguments);
-	arguments->on_incomplete = required_word(fcinfo, 5, "on_incomplete", POLICIES);
-	arguments->on_stale = required_word(fcinfo, 6, "on_stale", POLICIES);
+	arguments->on_incomplete = one_of(fcinfo, 5, "on_incomplete", policies);
+	arguments->on_stale = one_of(fcinfo, 6, "on_stale", policies);
 	arguments->populate = DatumGetBool(required(fcinfo, 7, "populate"));
 	arguments->replace = DatumGetBool(required(fcinfo, 8, "replace"));
 	arguments->settings = settings_argument(PG_ARGISNULL(9), PG_GETARG_DATUM(9));
@@ -232,19 +205,6 @@ check_table_kind(Oid relid, const char *display)
 
 	if (kind != RELKIND_RELATION && kind != RELKIND_PARTITIONED_TABLE)
 		ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE), errmsg("%s is not a table", display)));
-}
-
-static Oid
-table_owner(Oid relid)
-{
-	HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
-	Oid owner;
-
-	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for relation %u", relid);
-	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
-	ReleaseSysCache(tuple);
-	return owner;
 }
 
 /* ---- create_transform: steps ---- */
@@ -378,10 +338,10 @@ provide_target(const CreateArguments *arguments, Target *declared, Oid relid)
 		return target_create(arguments->schema_name,
 							 arguments->table_name,
 							 TARGET_TRANSFORM,
-							 table_owner(relid),
+							 identity_table_owner(relid),
 							 relid);
-	if (declared->owner != table_owner(relid)) /* the caller may act as both */
-		target_set_owner(declared, table_owner(relid));
+	if (declared->owner != identity_table_owner(relid)) /* the caller may act as both */
+		target_set_owner(declared, identity_table_owner(relid));
 	(void) target_bind(declared);
 	if (declared->kind == TARGET_TABLE)
 		target_set_kind(declared, TARGET_TRANSFORM);
@@ -532,7 +492,7 @@ declare(const CreateArguments *arguments, Target *target)
 	bool made;
 	Oid relid = provide_table(arguments, arguments->shape, target, &made);
 
-	check_runs_as(table_owner(relid), arguments->settings, arguments->query_sql);
+	check_runs_as(identity_table_owner(relid), arguments->settings, arguments->query_sql);
 	if (replacing)
 		drop_other_key(target, arguments->key);
 	target = provide_target(arguments, target, relid);
@@ -572,22 +532,21 @@ read_alterations(FunctionCallInfo fcinfo, const Transform *declared, CreateArgum
 	arguments->schema_name = target->schema_name;
 	arguments->table_name = target->table_name;
 	arguments->display = target->display;
-	arguments->query = PG_ARGISNULL(1) ? declared->query_sql : required_text(fcinfo, 1, "query");
+	arguments->query = PG_ARGISNULL(1) ? declared->query_sql : argument_text(fcinfo, 1, "query");
 	arguments->has_key = !PG_ARGISNULL(2) || PG_ARGISNULL(1);
 	arguments->key = PG_ARGISNULL(2) ? declared->key
 									 : text_array_to_list(PG_GETARG_ARRAYTYPE_P(2), "key");
-	arguments->mode = PG_ARGISNULL(3) ? declared->mode : required_word(fcinfo, 3, "mode", MODES);
+	arguments->mode = PG_ARGISNULL(3) ? declared->mode : one_of(fcinfo, 3, "mode", modes);
 	read_lag(fcinfo, 4, arguments);
 	if (PG_ARGISNULL(4))
 	{
 		arguments->target_lag_text = declared->target_lag;
 		arguments->target_lag = transform_target_lag(target->id);
 	}
-	arguments->on_incomplete = PG_ARGISNULL(5)
-								   ? declared->on_incomplete
-								   : required_word(fcinfo, 5, "on_incomplete", POLICIES);
+	arguments->on_incomplete = PG_ARGISNULL(5) ? declared->on_incomplete
+											   : one_of(fcinfo, 5, "on_incomplete", policies);
 	arguments->on_stale = PG_ARGISNULL(6) ? declared->on_stale
-										  : required_word(fcinfo, 6, "on_stale", POLICIES);
+										  : one_of(fcinfo, 6, "on_stale", policies);
 	arguments->populate = DatumGetBool(required(fcinfo, 7, "populate"));
 	/* a new query is a new definition */
 	if (PG_ARGISNULL(1) && PG_ARGISNULL(9))
@@ -621,7 +580,7 @@ depipe_alter_transform_checked(PG_FUNCTION_ARGS)
 	const char *alteration;
 	bool dry_run;
 
-	declared = transform_get(target_find(required_text(fcinfo, 0, "target"), false)->id);
+	declared = transform_get(target_find(argument_text(fcinfo, 0, "target"), false)->id);
 	transform_check_owner(declared->target);
 	read_alterations(fcinfo, declared, &arguments);
 	dry_run = DatumGetBool(required(fcinfo, 8, "dry_run"));
@@ -640,7 +599,7 @@ depipe_alter_transform_checked(PG_FUNCTION_ARGS)
 static Datum
 depipe_drop_transform_checked(PG_FUNCTION_ARGS)
 {
-	Target *target = target_find(required_text(fcinfo, 0, "target"), false);
+	Target *target = target_find(argument_text(fcinfo, 0, "target"), false);
 	bool drop_table = DatumGetBool(required(fcinfo, 1, "drop_table"));
 	List *readers;
 

@@ -1024,11 +1024,12 @@ sub correct_source
 
 	foreach my $table (sort keys %TABLES)
 	{
-		$self->ask('source', "UPDATE $table SET n = abs(n) WHERE n < 0");
-		$self->ask('source', "UPDATE $table SET s = 'corrected' WHERE s IS NULL");
-		$self->ask('source', "UPDATE $table SET parent = NULL WHERE parent IS NOT NULL");
+		foreach my $change ('n = abs(n) WHERE n < 0', "s = 'corrected' WHERE s IS NULL", 'parent = NULL WHERE parent IS NOT NULL')
+		{
+			$self->ask('source', "UPDATE $table SET $change");
+			$self->remember($table);
+		}
 	}
-	$self->remember(keys %TABLES);
 	return;
 }
 
@@ -1044,6 +1045,7 @@ sub touch
 
 		$self->ask('source', "BEGIN; DELETE FROM $table WHERE " . (where_key($t, $key) || 'id = 0') . '; '
 			. insert_statement($table, $key) . '; COMMIT');
+		$self->remember($table);
 		$self->ask('source', "UPDATE $table SET n = n"); # where that was refused
 	}
 	$self->correct_source;

@@ -128,16 +128,31 @@ follows('a deferrable foreign key');
 
 $session->quit;
 
-# ---- views: estimates that compile nothing just in time
+# ---- views: estimates that compile nothing just in time, whatever has been analysed so far
 
-$warehouse->safe_psql('postgres', 'ANALYZE');
-foreach my $view (qw(loads status stat_streams))
+sub views_are_cheap
 {
-	my $plan = $warehouse->safe_psql('postgres', "EXPLAIN SELECT * FROM depipe.$view");
-	my ($cost, $rows) = $plan =~ /\A.*\.\.([0-9.]+) rows=([0-9]+)/;
+	my ($database, $when) = @_;
+	my @dear;
 
-	cmp_ok($cost, '<', 100000, "$view: costs less than jit_above_cost") || diag($plan);
-	cmp_ok($rows, '<', 1000, "$view: few rows are expected");
-	cmp_ok((sort { $b <=> $a } $plan =~ /rows=([0-9]+)/g)[0], '<', 100000, "$view: nowhere many");
+	foreach my $view (split /\n/, $warehouse->safe_psql($database, "SELECT viewname FROM pg_views WHERE schemaname = 'depipe'"))
+	{
+		my $plan = $warehouse->safe_psql($database, "EXPLAIN SELECT * FROM depipe.$view");
+		my ($cost) = $plan =~ /\A.*\.\.([0-9.]+) rows=/;
+		my $most = (sort { $b <=> $a } $plan =~ /rows=([0-9]+)/g)[0];
+
+		push @dear, "$view: cost $cost, $most rows" if $cost > 100000 || $most > 100000;
+	}
+	is(join("\n", @dear), '', "views cost less than jit_above_cost, $when");
+	return;
 }
+
+$warehouse->safe_psql('postgres', 'CREATE DATABASE fresh');
+$warehouse->safe_psql('fresh', q{CREATE EXTENSION depipe; CREATE TABLE public.t (a int);
+	SELECT depipe.add_constraint('public.t', depipe.not_null('a'))});
+views_are_cheap('fresh', 'after CREATE EXTENSION');
+$warehouse->safe_psql('fresh', 'ANALYZE depipe.target');
+views_are_cheap('fresh', 'when one table has been analysed with few rows');
+$warehouse->safe_psql('postgres', 'ANALYZE');
+views_are_cheap('postgres', 'when all have been');
 done_testing();
