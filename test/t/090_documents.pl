@@ -296,6 +296,8 @@ $source->safe_psql('postgres',
 test_page($_) foreach @pages;
 test_links($_) foreach @pages;
 
+cmp_ok(scalar(my @lines = split /\n/, slurp_file("$root/README.md")), '<=', 300, 'the README is a front page');
+
 my $meta = JSON::PP::decode_json(slurp_file("$root/META.json"));
 is_deeply([ sort @{ $meta->{x_documents} || [] } ], [ map { "doc/" . basename($_) } grep { !/README/ } @pages ],
 	'META.json names the pages');
