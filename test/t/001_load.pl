@@ -1,5 +1,6 @@
-# Loads from another cluster: copy, stream, TRUNCATE, what a source did not send, columns that
-# come and go, pauses, what is made and removed at the source, and what must not be skipped.
+# Loads from another cluster: copy, stream, TRUNCATE, values that a source did not send, columns
+# that are added and dropped, pauses, objects created and removed at the source, and changes that
+# must not be skipped.
 
 use strict;
 use warnings;
@@ -28,7 +29,7 @@ sub at_warehouse
 	return $warehouse->safe_psql('postgres', $_[0]);
 }
 
-# status of a refresh, one line per target
+# the status of a refresh, one line per target
 sub refresh
 {
 	my ($pattern) = @_;
@@ -147,7 +148,7 @@ for my $table (qw(plain whole indexed))
 		  . ($table eq 'indexed' ? ", 'c11'" : '')
 		  . "); DELETE FROM shop.$table WHERE id = 11; COMMIT");
 }
-# two keys that change places
+# two keys that swap places
 at_source("BEGIN; UPDATE shop.plain SET id = -6 WHERE id = 6; UPDATE shop.plain SET id = 6 WHERE id = 7;"
 	  . " UPDATE shop.plain SET id = 7 WHERE id = -6; COMMIT");
 at_source("INSERT INTO shop.bag VALUES (1, 'x'); DELETE FROM shop.bag WHERE b IS NULL;"
@@ -246,7 +247,7 @@ same('plain', 'source back');
 
 # ---- never skip silently ----
 
-# everything needs a resync, says why, and is right after it
+# all loads need a resync, report why, and are correct after it
 sub lost
 {
 	my ($what, $reason) = @_;

@@ -1,8 +1,8 @@
-# Exactly once: the backend that runs the loads is killed, or the warehouse stopped at once, at
-# random moments, while writers change the source all the time. Every committed state of the
-# warehouse consists of whole source transactions, each of them once, and the end is exactly equal.
+# Exactly once: the backend that runs the loads is killed, or the warehouse stopped immediately, at
+# random moments, while writers keep changing the source. Every committed state of the warehouse
+# consists of whole source transactions, each applied once, and the final state is exactly equal.
 #
-# DEPIPE_SEED repeats a run's choices, DEPIPE_ROUNDS sets how many crashes there are.
+# DEPIPE_SEED repeats the choices of a run. DEPIPE_ROUNDS sets the number of crashes.
 
 use strict;
 use warnings;
@@ -21,9 +21,9 @@ diag("seed $seed");
 
 my ($source, $warehouse) = source_and_warehouse();
 
-# Money moves between accounts, and each move is booked in ledger: in every consistent state the
+# Money moves between accounts, and each move is booked in ledger. In every consistent state the
 # balances sum up to 0, and each balance is the sum of its bookings. The table bag has no key: a
-# change that was applied twice, or not, shows for ever.
+# change that was applied twice, or not at all, remains visible forever.
 $source->safe_psql(
 	'postgres', q{
 	CREATE TABLE account (id int PRIMARY KEY, balance bigint NOT NULL, note text);
@@ -72,7 +72,7 @@ my $writers = IPC::Run::start(
 	],
 	'<', \undef, '>', '/dev/null', '2>', \$writer_err);
 
-# A session that does nothing but CALL depipe.run, again and again; a lost connection ends it.
+# A session that only executes CALL depipe.run repeatedly. A lost connection ends it.
 # Small batches make a run commit many times.
 my $calls = "$scripts/calls.sql";
 append_to_file($calls, "CALL depipe.run('raw.*');\n" x 5000);
@@ -106,8 +106,8 @@ sub runner_pid
 	return $pid;
 }
 
-# What must hold in every committed state. Each table is copied at a moment of its own: they agree
-# as soon as the stream has passed the newest copy.
+# The conditions for every committed state. Each table is copied at a time of its own; they agree as
+# soon as the stream has passed the newest copy.
 sub is_consistent
 {
 	my ($name) = @_;
@@ -171,8 +171,8 @@ ok(is_consistent('end'), 'balances are those of the ledger');
 is_value($warehouse, q{SELECT count(*) FROM depipe.loads WHERE state <> 'streaming'},
 	0, 'no load stopped on the way');
 
-# The history tells the truth: a run that says it published committed with its rows, so that it
-# counts no row that is not there. A run that was cut off may still say 'running', without an end.
+# The history must be true: a run with status 'succeeded' was committed with its rows, so that it
+# counts no missing row. A run that was cut off may still have status 'running', without an end.
 is_value($warehouse,
 	q{SELECT count(*) FROM depipe.runs WHERE status NOT IN ('succeeded', 'nothing', 'running')},
 	0, 'no run failed or was blocked');
@@ -187,7 +187,7 @@ is_value($source, q{SELECT count(*) FROM pg_replication_slots},
 	1, 'one slot, however often the first copy was cut off');
 
 # A run is cut off between a copy and the position of that copy in the stream, after a batch of
-# changes that the copy had seen: they are not taken once more.
+# changes that the copy had seen. They must not be applied again.
 
 $source->safe_psql(
 	'postgres', q{

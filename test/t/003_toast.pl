@@ -1,7 +1,7 @@
 # Values that the source does not send because they did not change (TOAST): every order of insert,
-# partial update, key change, deletion and reinsertion ends with source = target, for each replica
-# identity, in one batch and in a batch per step, while the table takes part and while it is parked,
-# and with rows in quarantine between a change and the next.
+# partial update, key change, deletion and reinsertion ends with source = target. This holds for
+# each replica identity, in one batch and in a batch per step, while the table is published and
+# while it is parked, and with rows in quarantine between one change and the next.
 
 use strict;
 use warnings;
@@ -12,8 +12,8 @@ use Test::More;
 
 my ($source, $warehouse) = source_and_warehouse();
 
-# Each scenario: rows that are there before (b for a big value, s for a small one), then steps. $T is
-# the table, keys are written {1}, {2}; big(n) is a value of 6 kB.
+# Each scenario: the initial rows (b for a big value, s for a small one), then the steps. $T is the
+# table, keys are written {1}, {2}; big(n) is a value of 6 kB.
 my %scenarios = (
 	insert_update => [
 		q{INSERT INTO $T VALUES ({1}, 1, 'a', big(1))},
@@ -105,7 +105,8 @@ my %scenarios = (
 	],
 );
 
-# The same with rows that the constraint small >= 0 keeps out for a while. All end well.
+# The same with rows that the constraint small >= 0 keeps out for a while. All of them end in a
+# valid state.
 my %kept_out = (
 	bad_insert => [
 		q{INSERT INTO $T VALUES ({1}, -1, 'a', big(1))},
@@ -193,7 +194,7 @@ foreach my $name (@names)
 		"SELECT depipe.create_load('raw.$name', server => 'shop', source => 'public.$name')");
 }
 
-# The statements of step N of every scenario that has one, for every table.
+# The statements of step N of every scenario that has this step, for every table.
 sub steps
 {
 	my ($set, $base, $n) = @_;
@@ -216,7 +217,7 @@ sub steps
 	return join("\n", @statements);
 }
 
-# Keys 8 and 9 of every scenario are there before.
+# Keys 8 and 9 of every scenario exist initially.
 sub prepare_rows
 {
 	my ($set, $base) = @_;
@@ -247,7 +248,7 @@ sub each_table
 	return;
 }
 
-# Run a set of scenarios in one of the ways; keys from BASE on are its own.
+# Run a set of scenarios in one of the ways. It uses keys from BASE on.
 sub run_set
 {
 	my ($set, $base, $way, $name) = @_;
@@ -297,7 +298,7 @@ run_set(\%kept_out, 7000, 'steps', 'quarantine, a batch for each step');
 run_set(\%kept_out, 8000, 'parked', 'quarantine, parked in one batch');
 run_set(\%kept_out, 9000, 'parked steps', 'quarantine, parked step by step');
 
-# in between: what is quarantined is out, and the target keeps the version before
+# in between: quarantined rows are out, and the target keeps the previous version
 prepare_rows(\%kept_out, 10000);
 converge($warehouse, 'raw.*');
 $source->safe_psql('postgres', steps(\%kept_out, 10000, 0));

@@ -1,5 +1,5 @@
 # The slot and the publication at the source: lost, dropped, moved, left over, in use, and the
-# source itself away. Nothing is skipped silently, and a resync cures.
+# source itself unavailable. Nothing is skipped silently, and a resync repairs everything.
 
 use strict;
 use warnings;
@@ -8,7 +8,7 @@ use lib $FindBin::Bin;
 use DepipeTest;
 use Test::More;
 
-# small WAL segments, so that a slot is lost soon
+# small WAL segments, so that a slot is lost early
 my ($source, $warehouse) = source_and_warehouse(
 	initdb => ['--wal-segsize=1'],
 	source => "min_wal_size = 2MB\nmax_wal_size = 4MB\n");
@@ -35,7 +35,7 @@ sub change
 	return;
 }
 
-# Loads say needs_resync, nothing was applied, and resyncs make everything exact again.
+# The loads have state needs_resync, nothing was applied, and resyncs make everything exact again.
 sub refused_and_cured
 {
 	my ($name, $reason) = @_;
@@ -107,7 +107,7 @@ is(session_ok($session, q{SELECT status FROM depipe.refresh('raw.a')}),
 	'succeeded', 'what was rolled back comes again');
 is_same($source, $warehouse, $_, 'after a rollback') foreach qw(a b);
 
-# a cancelled first copy: nothing of it stays, another server's slot is untouched
+# a canceled first copy: nothing of it stays, and another server's slot is untouched
 add_server($source, $warehouse, 'other');
 make_table($source, $warehouse, 'big', 'id int PRIMARY KEY, t text', server => 'other');
 at_source(q{INSERT INTO big SELECT n, 'v' FROM generate_series(1, 1000) n});
@@ -162,7 +162,7 @@ change('back');
 is_status($warehouse, 'raw.a', 'succeeded', 'source back');
 is_same($source, $warehouse, $_, 'source back') foreach qw(a b);
 
-# a slot in use by somebody else
+# a slot in use by another session
 my $slot = at_source('SELECT slot_name FROM pg_replication_slots WHERE NOT temporary');
 
 # ---- slot dropped
@@ -196,7 +196,7 @@ at_source(qq{DROP PUBLICATION "$publication"},
 change('after it was made again');
 refused_and_cured('publication made again', qr/publication/);
 
-# a table taken out of the publication by hand
+# a table manually removed from the publication
 $publication = at_source('SELECT pubname FROM pg_publication');
 at_source(qq{ALTER PUBLICATION "$publication" DROP TABLE a});
 change('a is out');
@@ -234,7 +234,7 @@ change('attached');
 is(statuses($warehouse, 'raw.*'), 'raw.a=succeeded raw.b=succeeded', 'attached again');
 is_same($source, $warehouse, $_, 'attached again') foreach qw(a b);
 
-# the source cannot be reached when the last load goes: it says what is left there
+# the source is unavailable when the last load is dropped: a message names the remaining objects
 at_warehouse(q{SELECT depipe.drop_load('raw.b')});
 is_value($source, $slots, 1, 'one of two loads dropped: the slot stays');
 $source->stop('fast');

@@ -1,6 +1,6 @@
-# One batch, several tables: parents and children of one source transaction, keys and foreign keys
-# of the targets, tables that are shaped otherwise than the source's, and a table that fails while
-# the others of the same source transactions are applied.
+# One batch for several tables: parents and children of one source transaction, keys and foreign
+# keys of the targets, tables whose shape differs from that of the source's, and a table that fails
+# while the others of the same source transactions are applied.
 
 use strict;
 use warnings;
@@ -89,7 +89,7 @@ ok(converge($warehouse, 'raw.*'), 'the parent arrives: converges');
 is_same($source, $warehouse, $_, 'the parent arrived') foreach qw(parent child);
 is_value($warehouse, 'SELECT count(*) FROM depipe.quarantine', 0, 'the orphan was released');
 
-# an orphan breaks the strict one only; the parent's arrival closes it by a probe
+# an orphan breaks only the strict one; a probe closes it after the parent has arrived
 at_source(q{INSERT INTO strict_child VALUES (40, 40, 'orphan')}, q{INSERT INTO child VALUES (41, 1, 'c')},
 	q{UPDATE parent SET name = 'changed' WHERE id = 1});
 my $result = refresh($warehouse, 'raw.*');
@@ -136,7 +136,7 @@ at_source('BEGIN', 'DELETE FROM pet WHERE id = 3', 'UPDATE pet SET owner_id = 1 
 all_succeeded('raw.*', 'both deleted and inserted again');
 is_same($source, $warehouse, $_, 'foreign keys') foreach qw(owner pet);
 
-# unique values change places: in one statement, over a third value, around a ring
+# unique values swap places: in one statement, through a third value, in a ring
 at_source('BEGIN', 'SET CONSTRAINTS ALL DEFERRED', 'UPDATE pet SET place = 11 - place WHERE place BETWEEN 4 AND 7',
 	'UPDATE owner SET code = CASE code WHEN 1 THEN 4 ELSE 1 END WHERE code IN (1, 4)', 'COMMIT');
 all_succeeded('raw.*', 'unique values swapped');
@@ -150,7 +150,7 @@ at_source('BEGIN', 'DELETE FROM pet WHERE id = 5', 'INSERT INTO pet VALUES (50, 
 all_succeeded('raw.*', 'a unique value moves to a new row');
 is_same($source, $warehouse, $_, 'unique values moved') foreach qw(owner pet);
 
-# the caller's own deferred checks are the caller's: they fire at its commit, not in the run
+# the caller's own deferred checks fire at its commit, not in the run
 at_warehouse('CREATE TABLE public.mine (id int UNIQUE DEFERRABLE INITIALLY DEFERRED)');
 at_source('UPDATE pet SET place = place + 100 WHERE id = 6');
 my ($rc, $stdout, $stderr) = $warehouse->psql(
@@ -242,7 +242,7 @@ at_source(q{UPDATE fussy SET t = 'better' WHERE id = 1});
 ok(converge($warehouse, 'raw.*'), 'copy cured: converges');
 is_same($source, $warehouse, 'fussy', 'copy cured');
 
-# the time of each table is its own, also where several are published in one pass
+# each table has its own time, even if several are published in one pass
 at_source(q{UPDATE fussy SET t = 'timed'}, q{INSERT INTO parent VALUES (203, 'timed')});
 refresh($warehouse, 'raw.*');
 is_value($warehouse, q{SELECT count(DISTINCT apply_ms) FROM (SELECT DISTINCT ON (target) apply_ms FROM depipe.runs

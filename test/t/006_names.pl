@@ -1,5 +1,5 @@
-# Definitions stay with the name of their table: a swap in one transaction, a dropped table that
-# comes back, and a rename, which is followed only when nothing of the old name is left.
+# Definitions stay with the name of their table: a swap in one transaction, a dropped table that is
+# created again, and a rename, which is followed only if no object of the old name is left.
 
 use strict;
 use warnings;
@@ -78,7 +78,7 @@ is($result->{'raw.b'}{status}, 'succeeded', 'dropped: the others go on')
 is_same($source, $warehouse, 'b', 'dropped: the others go on');
 is_value($warehouse, q{SELECT to_regclass('raw.a') IS NULL}, 't', 'and it is not made again by itself');
 
-# the table comes back empty: what is missing is known only after a resync
+# the table is created again empty: only a resync finds the missing rows
 sql('CREATE TABLE raw.a (id int PRIMARY KEY, t text)', q{SELECT depipe.resync('raw.a')});
 refreshed('raw.a', 'back again');
 is_same($source, $warehouse, 'a', 'back again');
@@ -122,7 +122,7 @@ sql(q{CALL depipe.wait('mart."Odd? Name"')}, q{SELECT depipe.drop_transform('mar
 # ---- a transform's own table
 
 sql('ALTER TABLE mart.total RENAME TO sums');
-# the breaker of the input has opened with what check_table found, and closes the same way
+# the breaker of the input opened because of check_table, and closes in the same way
 sql('UPDATE public.ord SET amount = 1', q{SELECT FROM depipe.check_table('public.ord')});
 refreshed('mart.sums', 'transform renamed');
 is_value($warehouse, 'SELECT amount FROM mart.sums', '10', 'a transform follows its table');

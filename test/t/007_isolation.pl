@@ -1,5 +1,6 @@
-# refresh in a transaction that has already written, at each isolation level: the right result, a
-# serialization failure, or a row that says why not; never wrong data, and never a wait for itself.
+# refresh in a transaction that has already written, at each isolation level: the result is correct,
+# a serialization failure, or a row with the reason; never wrong data, and never a wait for the
+# transaction itself.
 
 use strict;
 use warnings;
@@ -22,7 +23,8 @@ sub at_warehouse
 	return $warehouse->safe_psql('postgres', join(';', @_));
 }
 
-# The session's transaction, as it went: 'succeeded', 'nothing', ..., or the SQLSTATE of an error.
+# The results of the session's transaction: 'succeeded', 'nothing', ..., or the SQLSTATE of an
+# error.
 sub try_refresh
 {
 	my ($pattern) = @_;
@@ -139,7 +141,7 @@ foreach my $level (@levels)
 }
 is_value($warehouse, q{SELECT count(*) FROM depipe.loads WHERE state <> 'streaming'}, 0, 'all stream');
 
-# a procedure that commits is refused in a transaction block, with a clean error
+# a procedure that commits is refused in a transaction block, with a clear error
 fails_like($warehouse, q{BEGIN; CALL depipe.run('raw.a')}, '2D000', qr/depipe\.run|transaction/,
 	'run in a transaction block');
 loads_same('after run was refused');

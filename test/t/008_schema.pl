@@ -1,5 +1,5 @@
-# Columns of the source change: additions flow, everything else pauses that table and only that
-# one. TRUNCATE, pauses by hand, and a source table that is dropped and made again.
+# Changes of the source's columns: additions are applied, and any other change pauses only that
+# table. TRUNCATE, manual pauses, and a source table that is dropped and created again.
 
 use strict;
 use warnings;
@@ -26,7 +26,7 @@ at_source(q{INSERT INTO a SELECT n, 't' || n, n FROM generate_series(1, 20) n});
 is(statuses($warehouse, 'raw.*'), 'raw.a=succeeded raw.other=succeeded', 'first');
 my $next = 0;
 
-# The other table is loaded whatever happens to raw.a.
+# The other table is loaded regardless of raw.a.
 sub others_go_on
 {
 	my ($name) = @_;
@@ -39,7 +39,7 @@ sub others_go_on
 	return;
 }
 
-# After an addition: exact at once, or the load says itself that it needs a resync.
+# After an addition, the load is exact immediately or reports that it needs a resync.
 sub added
 {
 	my ($name, @expected_columns) = @_;
@@ -121,7 +121,7 @@ paused('another type', 'ALTER TABLE a ALTER n2 TYPE text', qr/n2/);
 at_warehouse('ALTER TABLE raw.a ALTER n2 TYPE text');
 resynced('another type');
 
-# a column of the target is renamed, or dropped, by hand: its values must not go nowhere
+# a column of the target is renamed or dropped manually: its values must not be lost
 foreach my $change ('RENAME label TO heading', 'DROP COLUMN label')
 {
 	at_warehouse("ALTER TABLE raw.a $change");
@@ -132,7 +132,7 @@ foreach my $change ('RENAME label TO heading', 'DROP COLUMN label')
 	resynced("target: $change", columns => 'id, label, v');
 }
 
-# the source's table is dropped, and made again
+# the source's table is dropped and created again
 at_source('DROP TABLE a');
 refresh($warehouse, 'raw.*');
 isnt(state_of($warehouse, 'raw.a'), 'streaming', 'source table dropped: not streaming');
@@ -143,7 +143,7 @@ others_go_on('source table made again');
 isnt(state_of($warehouse, 'raw.a'), 'streaming', 'another table of the same name is no continuation');
 resynced('source table made again', columns => 'id, label, v');
 
-# pause and resume by hand: nothing is lost
+# manual pause and resume: nothing is lost
 at_warehouse(q{SELECT depipe.pause('maintenance', 'raw.a')});
 at_source('UPDATE a SET v = 50', q{INSERT INTO a VALUES (60, 'while paused', 1)});
 my $status = refresh($warehouse, 'raw.*')->{'raw.a'}{status};
@@ -217,7 +217,7 @@ foreach my $table (sort keys %narrow)
 	at_warehouse("SELECT depipe.drop_load('raw.$table')");
 }
 
-# what holds every value is no reason to refuse
+# a type that can hold every value of the source is accepted
 make_types_match();
 
 sub make_types_match
@@ -278,14 +278,14 @@ foreach my $change (
 	is(state_of($warehouse, 'raw.m'), 'streaming', "$name: streaming again");
 }
 
-# together with an addition, which is described anew
+# together with an addition, whose columns are described again
 at_source('ALTER TABLE m ADD x int, ALTER n TYPE numeric(8,3)', 'UPDATE m SET x = 1');
 refresh($warehouse, 'raw.*');
 is(state_of($warehouse, 'raw.m'), 'paused', 'with an added column: paused');
 at_warehouse(q{SELECT depipe.resync('raw.m')});
 is_status($warehouse, 'raw.m', 'succeeded', 'with an added column, resync');
 
-# what was recorded without the name of a type is not known to have changed
+# a description that was stored without the name of a type does not count as changed
 at_warehouse(q{UPDATE depipe.load_state SET source_columns = (SELECT jsonb_agg(c - 'type_name') FROM jsonb_array_elements(source_columns) c)
 	WHERE target_id = (SELECT target_id FROM depipe.target WHERE table_name = 'm')});
 at_source('UPDATE m SET x = 2');

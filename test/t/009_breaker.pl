@@ -1,6 +1,6 @@
-# The breaker of a stream's table: open, its changes wait in order while other tables and
-# transforms go on or serve the last good version; probe, override, reject, too much parked; and
-# rows in quarantine whose later versions arrive.
+# The breaker of a stream's table. While it is open, its changes wait in order, and other tables and
+# transforms continue or serve the last good version. Also probes, overrides, reject, too many
+# parked rows, and quarantined rows whose later versions arrive.
 
 use strict;
 use warnings;
@@ -54,7 +54,8 @@ fails_like($warehouse, q{SELECT depipe.guard('raw.orders')}, 'QD002', qr/raw\.or
 fails_like($warehouse, q{SELECT depipe.guard('mart.report')}, 'QD002', qr/raw\.orders/, 'guard downstream');
 at_warehouse(q{SELECT depipe.guard('raw.other', 'mart.apart')});
 
-# downstream is blocked with the path, and serves the last good version; the rest is refreshed
+# downstream targets are blocked, with the path, and serve the last good version; the others are
+# refreshed
 $result = refresh($warehouse, 'mart.*');
 is($result->{"mart.$_"}{status}, 'blocked', "mart.$_ is blocked") foreach qw(sales report);
 like($result->{'mart.report'}{reason}, qr/raw\.orders/, 'the reason names the root');
@@ -62,7 +63,7 @@ is($result->{'mart.apart'}{status}, 'succeeded', 'what does not read it is refre
 is_value($warehouse, 'SELECT * FROM mart.report', '10|55', 'downstream serves the last good version');
 is_value($warehouse, 'SELECT * FROM mart.apart', 1, 'and the rest is fresh');
 
-# held in order, in many batches, with TRUNCATE, deletions, key changes
+# held in order, in many batches, with TRUNCATE, deletions and key changes
 at_source('INSERT INTO orders VALUES (12, 12, $$held$$)', 'DELETE FROM orders WHERE id = 2');
 refresh($warehouse, 'raw.*');
 at_source('UPDATE orders SET id = 33, note = $$moved$$ WHERE id = 3', 'UPDATE orders SET amount = 44 WHERE id = 4');
@@ -174,7 +175,7 @@ at_warehouse(q{SELECT depipe.resync('raw.orders')});
 is_status($warehouse, 'raw.orders', 'succeeded', 'too much held: resync');
 is_same($source, $warehouse, 'orders', 'too much held, resync');
 
-# also behind a breaker that is held open by hand: what is wrong is not hidden by it
+# even behind a breaker that is forced open: it does not hide other problems
 at_warehouse(q{SELECT depipe.trip('raw.orders', 'hold it')});
 at_source('UPDATE orders SET amount = amount');
 at_warehouse(q{SET depipe.max_parked = 50}, q{SELECT depipe.refresh('raw.orders')});
@@ -184,7 +185,7 @@ at_warehouse(q{SELECT depipe.resync('raw.orders')}, q{SELECT depipe.reset('raw.o
 is_status($warehouse, 'raw.orders', 'succeeded', 'too much held behind a breaker: resync');
 is_same($source, $warehouse, 'orders', 'too much held behind a breaker');
 
-# a resync covers what is parked
+# a resync includes the parked changes
 at_source('UPDATE orders SET amount = -1 WHERE id = 1001');
 is_status($warehouse, 'raw.orders', 'blocked', 'held before a resync');
 at_source('UPDATE orders SET amount = 1 WHERE id = 1001', 'DELETE FROM orders WHERE id = 1002');
@@ -208,7 +209,8 @@ is_value($warehouse, 'SELECT count(*) FROM raw.orders WHERE id BETWEEN 1010 AND 
 is_value($warehouse, q{SELECT incomplete FROM depipe.status WHERE target = 'raw.orders'}, 't', 'quarantine: the target is incomplete');
 is_value($warehouse, q{SELECT count(*) FROM depipe.quarantine WHERE target = 'raw.orders'}, 7, 'quarantine: the rows are there');
 
-# a later good version replaces, a deletion removes, a key change moves, a bad one replaces
+# a later good version replaces it, a deletion removes it, a key change moves it, a bad one replaces
+# it
 at_source('UPDATE orders SET amount = 1 WHERE id = 2001', 'DELETE FROM orders WHERE id = 2002',
 	'UPDATE orders SET id = 2013 WHERE id = 2003', 'UPDATE orders SET amount = 5 WHERE id = 1010',
 	'DELETE FROM orders WHERE id = 1011', 'UPDATE orders SET id = 1112 WHERE id = 1012',
@@ -222,7 +224,7 @@ ok(converge($warehouse, 'raw.orders'), 'repaired: converges');
 is_same($source, $warehouse, 'orders', 'repaired');
 is_value($warehouse, 'SELECT count(*) FROM depipe.quarantine', 0, 'repaired: nothing is out');
 
-# with a threshold quarantine turns into a break
+# with a threshold, quarantine becomes break
 at_warehouse(q{SELECT depipe.alter_constraint('raw.orders', 'kept_out', fail_if => '> 2', scope => 'batch')});
 at_source('UPDATE orders SET amount = -1 WHERE id IN (1010, 1014, 1015)', 'UPDATE orders SET amount = 8 WHERE id = 1016');
 is_status($warehouse, 'raw.orders', 'blocked', 'more violations than fail_if: blocked');
@@ -267,7 +269,7 @@ is_value($warehouse, q{SELECT count(*) FROM depipe.quarantine WHERE target = 'ra
 	at_source('SELECT count(*) FROM bag WHERE v < 0'), 'bag: what is gone at the source is not in quarantine');
 is_same($source, $warehouse, 'bag', 'bag, some repaired, some deleted', condition => 'v >= 0');
 
-# changes before the copy's position are in the copy: not once more from the stream
+# the copy contains the changes before its position: they are not applied again from the stream
 at_warehouse(q{SELECT depipe.drop_constraint('raw.bag', 'bag_not_negative')});
 at_source(q{INSERT INTO bag VALUES (20, 'before'), (20, 'before')}, q{INSERT INTO other VALUES (20, 'before')},
 	q{DELETE FROM bag WHERE ctid IN (SELECT ctid FROM bag WHERE v = 9 LIMIT 1)});

@@ -1,6 +1,6 @@
 # Loads of some columns, of expressions over the source's row, and of some rows, which enter and
-# leave the filter. A row that enters it with a large value that the source did not send again
-# needs a resync, and the load says so.
+# leave the filter. A row that enters it with a large value that the source did not send again needs
+# a resync, and the load reports that.
 
 use strict;
 use warnings;
@@ -73,7 +73,7 @@ people_same('out and in again');
 at_source('TRUNCATE person', q{INSERT INTO person VALUES (1, 'e', 's', 'eu', 'x')});
 people_same('TRUNCATE');
 
-# a column that comes while the source was asked to leave others out
+# a column that is added while the publication omits others
 at_source('ALTER TABLE person ADD note text', q{UPDATE person SET note = 'early'});
 refresh($warehouse, 'raw.*');
 is(state_of($warehouse, "raw.$_"), 'needs_resync', "a new column beside one left out: raw.$_ needs a resync")
@@ -89,7 +89,7 @@ refresh($warehouse, 'raw.*');
 at_warehouse(q{SELECT depipe.resync('raw.person')}, q{SELECT depipe.resync('raw.european')});
 people_same('the column is gone again');
 
-# a load that mentions the column, and one that takes all
+# a load that names the column, and one that takes all
 at_warehouse(q{SELECT depipe.create_load('raw.hashed', server => 'shop', source => 'public.person',
 	columns => '{"ssn": null, "ssn_hash": "md5(ssn)"}')});
 people_same('a load that mentions it');
@@ -103,7 +103,7 @@ people_same('that load is gone');
 is_value($source, q{SELECT cardinality(attnames) FROM pg_publication_tables WHERE tablename = 'person'}, 4,
 	'and so is the column from the stream');
 
-# identity full takes all columns: the source's own updates stay legal
+# replica identity full takes all columns: the source's own updates stay legal
 at_source('ALTER TABLE person REPLICA IDENTITY FULL');
 refresh($warehouse, 'raw.*');
 my ($rc, $stdout, $stderr) = $source->psql('postgres', q{UPDATE person SET email = 'full', region = 'us' WHERE id = 1});

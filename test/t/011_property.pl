@@ -1,5 +1,5 @@
-# Random changes and actions, with exact comparisons (test/property), for a short while; and, step by
-# step, what they have found.
+# A short time of random changes and actions, with exact comparisons (test/property), and step by
+# step the failures that they have found.
 
 use strict;
 use warnings;
@@ -137,7 +137,7 @@ sub node
 		crash => sub { crash_restart($node) } };
 }
 
-# others: DEPIPE_SEED, or test/property/loads
+# for others: DEPIPE_SEED, or test/property/loads
 foreach my $seed (grep { defined } 312, $ENV{DEPIPE_SEED} // how_many(undef, 505))
 {
 	my $log = "$PostgreSQL::Test::Utils::tmp_check/property.$seed";

@@ -1,5 +1,5 @@
-# What a publication sends is what a load can follow: a partition beside its root, and publications
-# of the source's own that leave changes or rows out, are refused, not loaded in part.
+# A load can follow everything that a publication sends: a partition beside its root, for example.
+# The source's own publications that omit changes or rows are refused, not loaded in part.
 
 use strict;
 use warnings;

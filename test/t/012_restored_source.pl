@@ -1,6 +1,6 @@
-# The source is put back from an older copy of its data directory: every load of the server says so,
-# also when the source has grown past the old position meanwhile. A crash that loses nothing, and a
-# copy that has all that was applied, are no reason to stop.
+# The source is replaced by an older copy of its data directory. Every load of the server reports
+# this, even if the source has passed the old position meanwhile. A crash that loses nothing, and a
+# copy that contains everything that was applied, are no reason to stop.
 
 use strict;
 use warnings;
@@ -40,7 +40,7 @@ sub put_back
 	return;
 }
 
-# Every load needs a resync, says why, and is exact after it.
+# Every load needs a resync, reports why, and is exact after it.
 sub stopped_and_cured
 {
 	my ($name) = @_;
@@ -58,7 +58,7 @@ sub stopped_and_cured
 	return;
 }
 
-# The stream goes on.
+# The stream continues.
 sub goes_on
 {
 	my ($name) = @_;

@@ -1,5 +1,5 @@
-# What is changed at the source without a word in the stream: the replica identity, what the publication
-# has, partitions. Each is noticed, and concerns its own table only.
+# Changes at the source that the stream does not report: the replica identity, the contents of the
+# publication, partitions. Each one is noticed, and affects only its own table.
 
 use strict;
 use warnings;
@@ -20,7 +20,7 @@ sub at_warehouse
 	return $warehouse->safe_psql('postgres', join(';', @_));
 }
 
-# The other table goes on, whatever has happened.
+# The other table continues whatever has happened.
 my $next = 0;
 
 sub others_go_on
@@ -34,7 +34,7 @@ sub others_go_on
 	return;
 }
 
-# The table says that it needs a resync, why, and is exact after one.
+# The table reports that it needs a resync, and why, and is exact after one.
 sub stopped_and_cured
 {
 	my ($table, $reason, $name) = @_;
@@ -108,7 +108,7 @@ is(statuses($warehouse, 'raw.*'), 'raw.a=succeeded raw.bag=succeeded raw.other=s
 at_source('UPDATE a SET t = $$after$$');
 goes_on($_, 'after it') foreach qw(a bag other);
 
-# what depipe itself changes is no reason
+# changes that depipe itself makes are no reason
 at_source('CREATE TABLE c (id int PRIMARY KEY, t text, u text)', q{INSERT INTO c VALUES (1, 'x', 'y')});
 at_warehouse(q{SELECT depipe.create_load('raw.c', server => 'shop', source => 'public.c', columns => '{"u": null}')});
 refresh($warehouse, 'raw.*');
@@ -119,7 +119,7 @@ at_source(q{INSERT INTO c VALUES (3, 'x', 'y')});
 refresh($warehouse, 'raw.*');
 is(at_warehouse(q{SELECT DISTINCT state FROM depipe.loads}), 'streaming', 'further loads of the same table');
 
-# a publication of the source's own: a filter for a while, and one of a whole schema
+# the source's own publications: a temporary filter, and one of a whole schema
 at_source('CREATE SCHEMA s', 'CREATE TABLE s.f (id int PRIMARY KEY, t text)',
 	'CREATE PUBLICATION own FOR TABLE s.f', q{INSERT INTO s.f SELECT n, 'x' FROM generate_series(1, 9) n});
 add_server($source, $warehouse, 'given');

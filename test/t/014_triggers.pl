@@ -1,6 +1,6 @@
-# Triggers, rules and constraints that users have put on targets: a user's trigger fires for loaded
-# rows only if it is ENABLE REPLICA or ENABLE ALWAYS; foreign keys and deferrable constraints are
-# enforced; a table with rules stops, and only that one.
+# Users' triggers, rules and constraints on targets. A user's trigger fires for loaded rows only if
+# it is ENABLE REPLICA or ENABLE ALWAYS. Foreign keys and deferrable constraints are enforced. A
+# table with rules stops, and no other table does.
 
 use strict;
 use warnings;

@@ -1,7 +1,7 @@
-# Valid histories that no order of statements can write at once: unique values that are handed from
-# row to row of a table that others refer to, or that has columns of its own; exclusion constraints;
-# foreign keys of partitions, of a table to itself, and of tables to each other. All get in, also by
-# the first copy and by a resync, and the constraints stay enforced.
+# Valid histories that no order of statements can write in one pass: unique values that move from
+# row to row, in a table that others refer to or that has columns of its own; exclusion constraints;
+# foreign keys of partitions, of a table to itself, and of tables to each other. All are applied,
+# also by the first copy and by a resync, and the constraints stay enforced.
 
 use strict;
 use warnings;
@@ -48,7 +48,7 @@ sub columns_of
 
 # ---- unique values handed on
 
-# own: a column that only the target has; id of it is ALWAYS, as pg_dump -s makes it
+# own: a column that only the target has; its id is GENERATED ALWAYS, as pg_dump -s writes it
 at_source(
 	'CREATE TABLE seat (id int PRIMARY KEY, place int UNIQUE, n int GENERATED ALWAYS AS IDENTITY)',
 	'INSERT INTO seat SELECT n, n FROM generate_series(1, 6) n',

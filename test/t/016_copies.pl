@@ -1,5 +1,5 @@
-# Copies beside the stream: other tables go on meanwhile; what happens to the table at its source, to
-# its load, and to the processes while it is copied; what waits says for what.
+# Copies beside the stream: other tables continue meanwhile. During the copy, changes happen to the
+# table at its source, to its load, and to the processes. Waiting loads report what they wait for.
 
 use strict;
 use warnings;
@@ -23,7 +23,8 @@ sub at_warehouse
 	return $warehouse->safe_psql('postgres', join(';', @_));
 }
 
-# A trigger of the target that waits as long as somebody holds the lock: the copy is in its middle.
+# A trigger of the target that waits while another session holds the lock: it stops the copy
+# halfway.
 at_warehouse(q{
 	CREATE FUNCTION public.gate() RETURNS trigger LANGUAGE plpgsql
 		AS 'BEGIN PERFORM pg_advisory_xact_lock_shared(1); RETURN NULL; END'});
@@ -41,7 +42,7 @@ sub let_go
 	return;
 }
 
-# How many copies are held.
+# The number of copies that are held.
 sub held
 {
 	my ($count, $name) = @_;
@@ -53,7 +54,7 @@ sub held
 	return;
 }
 
-# A table of which the copy is held.
+# A table whose copy is held.
 sub make_held_table
 {
 	my ($name, $columns, @fill) = @_;
@@ -66,7 +67,7 @@ sub make_held_table
 	return;
 }
 
-# A resync that has something to write, and waits for that.
+# A resync that has rows to write, and waits for that.
 sub hold_resync
 {
 	my (@names) = @_;
@@ -136,7 +137,7 @@ at_source('UPDATE held SET v = v + 1 WHERE id <= 500',        # the long text is
 	'INSERT INTO held SELECT n, n FROM generate_series(2001, 2100) n',
 	q{UPDATE held SET t = 'new' WHERE id % 7 = 0});
 arrives($source, $warehouse, 'the stream is behind these changes');
-# that it has waited for longer than lock_timeout meanwhile, and is tried again, is no matter
+# the copy may exceed lock_timeout meanwhile and be retried, which does not matter here
 is_value($warehouse, q{SELECT state FROM depipe.loads WHERE target = 'raw.held'}, 'copying', 'and the table is still copied');
 let_go();
 streams('raw.held', 'it joins the stream');
@@ -323,7 +324,7 @@ foreach my $n (1 .. 4)
 	is_identical($source, $warehouse, 'parts', "partition $n");
 }
 
-# a worker that ends before it has looked: the next one does
+# a worker that exits before its look: the next one makes it
 my $follower = at_warehouse('SELECT pid FROM depipe.stat_streams');
 kill('STOP', $follower) or die "worker $follower: $!";
 my $waiting = $warehouse->background_psql('postgres');

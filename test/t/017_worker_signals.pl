@@ -1,5 +1,5 @@
-# What workers are told, and when: definitions that COMMIT PREPARED brings, a database that
-# depipe.databases does not name any more.
+# The notifications of workers: definitions committed by COMMIT PREPARED, and a database that
+# depipe.databases no longer names.
 
 use strict;
 use warnings;
@@ -9,7 +9,8 @@ use DepipeTest;
 use DepipeOperations;
 use Test::More;
 
-# The scheduler looks when it is told, and else once a minute: longer than a test waits for it.
+# The scheduler looks when it is notified, and otherwise once a minute, which is longer than a test
+# waits.
 my ($source, $warehouse) = source_and_warehouse(
 	warehouse => worker_settings("max_prepared_transactions = 5\n"));
 
@@ -18,7 +19,7 @@ arrives($source, $warehouse, 'before');
 
 # ---- what a prepared transaction has changed
 
-# Definitions notify, and cannot be prepared: but a target can be made anew.
+# Definitions use NOTIFY, so they cannot be prepared; but the target can be created again.
 make_table($source, $warehouse, 'late', 'id int PRIMARY KEY');
 $source->safe_psql('postgres', 'INSERT INTO late VALUES (1)');
 arrives($source, $warehouse, 'a load');
@@ -47,7 +48,7 @@ $warehouse->safe_psql('postgres', q{
 	SELECT depipe.configure_breaker('raw.broken', retry_wait => '1 second', max_wait => '1 second')});
 $source->safe_psql('postgres', 'INSERT INTO broken VALUES (1, 1)');
 wait_until($warehouse, q{SELECT state = 'open' FROM depipe.breakers WHERE target = 'raw.broken'}, 'its breaker opens');
-# what has been mended nobody sees: the data has not changed
+# a repair outside the data is not noticed, because the data has not changed
 $warehouse->safe_psql('postgres', 'INSERT INTO public.allowed VALUES (1)');
 wait_until($warehouse, q{SELECT retry_at < clock_timestamp() FROM depipe.breaker_state JOIN depipe.target USING (target_id) WHERE table_name = 'broken'},
 	'its wait is over');

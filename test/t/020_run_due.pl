@@ -1,5 +1,5 @@
-# CALL depipe.run_due(): one pass of what is due; failures that back off, crashed runs, expiries,
-# history, and who may have what run.
+# CALL depipe.run_due(): one pass over the due work, failures with backoff, crashed runs, expiries,
+# history, and the privileges to run targets.
 
 use strict;
 use warnings;
@@ -80,7 +80,7 @@ let_time_pass();
 run_due();
 is_value($warehouse, q{SELECT failures FROM depipe.attempt WHERE unit = 'server shop'}, 0, 'the source is back: no wait');
 
-# a transform that fails does not keep the others from running
+# a transform that fails does not prevent the others from running
 at_warehouse(q{SELECT depipe.create_transform('mart.bad', 'SELECT 1 / (count(*) - count(*)) AS x FROM raw.orders',
 	target_lag => '1 second', populate => false)});
 $source->safe_psql('postgres', 'INSERT INTO orders VALUES (12, 12)');
@@ -112,7 +112,7 @@ run_due();
 is_value($warehouse, qq{SELECT status, reason FROM depipe.runs WHERE target = 'raw.slow' AND pid = $pid}, 'failed|crashed',
 	'a run whose process number was used again');
 
-# a run by hand whose session is ended, is cancelled and stays, is killed
+# a manual run whose session is terminated, canceled (and stays), or killed
 at_warehouse('CREATE FUNCTION public.held() RETURNS int LANGUAGE sql AS $$SELECT 1 FROM pg_advisory_xact_lock_shared(7)$$',
 	q{SELECT depipe.create_transform('mart.held', 'SELECT public.held() AS x', populate => false)});
 my $holder = $warehouse->background_psql('postgres');

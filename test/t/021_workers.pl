@@ -1,5 +1,5 @@
-# Background workers: with shared_preload_libraries, loads and transforms converge without a call;
-# kills, failures, statements about databases, and a cluster that starts cold.
+# Background workers: with shared_preload_libraries, loads and transforms converge without a call.
+# Also kills, failures, statements about databases, and a cold start of the cluster.
 
 use strict;
 use warnings;
@@ -22,7 +22,7 @@ sub at_warehouse
 	return $warehouse->safe_psql('postgres', join(';', @_));
 }
 
-# The target holds what the source has, after a while, without a call.
+# After a while, the target contains the rows of the source, without a call.
 sub arrives
 {
 	my ($name) = @_;

@@ -1,5 +1,5 @@
-# What time brings, without workers: a pass leaves nothing due, probes, stale tables, ends of
-# pauses and trips, the end of the grace of keys, and waits after failures.
+# Work that only depends on time, without workers: a pass leaves nothing due; probes, stale tables,
+# ends of pauses and trips, the end of the grace period of keys, and waits after failures.
 
 use strict;
 use warnings;
@@ -20,7 +20,7 @@ sub at_source
 	return $source->safe_psql('postgres', join(';', @_));
 }
 
-# A pass; returns when it began, and when something is due next.
+# Make a pass. Returns its start time, and the time of the next due work.
 sub one_pass
 {
 	my ($status, $stdout, $stderr) = $warehouse->psql('postgres',
@@ -30,7 +30,8 @@ sub one_pass
 	return ($stdout, $1);
 }
 
-# After a pass nothing is due as of its begin: whoever sleeps until then is not busy.
+# After a pass nothing is due as of its start: a process that sleeps until the next time is not
+# busy.
 sub rests
 {
 	my ($name) = @_;
@@ -108,7 +109,7 @@ is_value($warehouse, 'SELECT amount FROM mart.sales', at_source('SELECT sum(amou
 is(breaker_of($warehouse, 'raw.orders'), 'closed', 'a load is probed when the wait is over and something has changed');
 is_same($source, $warehouse, 'orders', 'after the probe');
 
-# a transform without target_lag is run for its breaker alone
+# a transform without target_lag runs only because of its breaker
 at_source('UPDATE orders SET amount = 5000 WHERE id = 1');
 let_time_pass();
 one_pass();
@@ -188,7 +189,7 @@ is_value($warehouse, q{SELECT status FROM depipe.runs WHERE target = 'mart.fresh
 is_value($warehouse, q{SELECT string_agg(state, ' ' ORDER BY event_id) FROM depipe.events WHERE event = 'incident' AND reason LIKE '%fresh%'},
 	'open closed', 'one incident');
 
-# nothing arrives: found by a pass
+# no rows arrive: a pass finds it
 at_warehouse('UPDATE raw.orders SET at = at - interval $$2 hours$$');
 rests('a second ago it was fresh');
 is_value($warehouse, q{SELECT state FROM depipe.constraints WHERE name = 'fresh'}, 'pass', 'not looked at before check_every');
@@ -197,7 +198,7 @@ at_warehouse(q{UPDATE depipe.constraint_state SET evaluated_at = evaluated_at - 
 rests('nothing arrives');
 is_value($warehouse, q{SELECT state FROM depipe.constraints WHERE name = 'fresh'}, 'fail', 'stale although nothing arrives');
 
-# values that say nothing, a date that is to come, an empty table, a table that is gone
+# unusable values, a date in the future, an empty table, a missing table
 at_warehouse(q{CREATE TABLE public.seen (at timestamptz, d date)}, q{INSERT INTO seen VALUES ('infinity'), ('-infinity'), (NULL)},
 	q{SELECT depipe.add_constraint('public.seen', depipe.freshness('at', '1 hour'), name => 'at', existing => 'ignore')},
 	q{SELECT depipe.add_constraint('public.seen', depipe.freshness('d', '2 days'), name => 'd', existing => 'ignore', on_no_data => 'fail')});
@@ -309,7 +310,7 @@ one_pass();
 at_warehouse(q{ALTER TABLE raw.orders DROP CONSTRAINT local}, q{SELECT depipe.refresh('raw.orders')});
 is_same($source, $warehouse, 'orders', 'a person does not wait', columns => 'id, amount');
 
-# a copy whose source is not there
+# a copy whose source is missing
 at_warehouse(q{SELECT depipe.create_load('raw.nothing', server => 'shop', source => 'public.nothing', target_lag => '1 hour')});
 rests('a source table that is not there');
 my $tries = runs_of('raw.nothing', 'failed');
@@ -320,7 +321,7 @@ let_time_pass();
 rests('it has come');
 is_same($source, $warehouse, 'nothing', 'it has come');
 
-# the slot of a source that changes other tables only
+# the slot of a source that changes only other tables
 my $confirmed = q{SELECT min(confirmed_flush_lsn) >= '%s' FROM pg_replication_slots WHERE slot_name LIKE 'depipe%%' AND NOT temporary};
 at_source('CREATE TABLE others (id int)', 'INSERT INTO others SELECT generate_series(1, 1000)');
 my $position = at_source('SELECT pg_current_wal_lsn()');

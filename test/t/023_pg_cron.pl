@@ -1,5 +1,5 @@
-# Without preloading depipe: pg_cron calls run_due() as a member of depipe_operator. Loads and
-# transforms follow, a breaker opens and closes, pg_cron's own log shows success.
+# depipe without preloading: pg_cron calls run_due() as a member of depipe_operator. Loads and
+# transforms follow, a breaker opens and closes, and pg_cron's own log reports success.
 
 use strict;
 use warnings;
@@ -29,7 +29,7 @@ at_warehouse('CREATE EXTENSION pg_cron');
 my $version = at_warehouse(q{SELECT default_version FROM pg_available_extensions WHERE name = 'pg_cron'});
 note("pg_cron $version");
 
-# Before 1.5 a minute is the shortest.
+# Before pg_cron 1.5 the shortest interval is a minute.
 my ($major, $minor) = $version =~ /^(\d+)\.(\d+)/;
 my $schedule = $major > 1 || $minor >= 5 ? '2 seconds' : '* * * * *';
 

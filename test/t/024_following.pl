@@ -1,5 +1,5 @@
-# A stream worker keeps the stream open: what it does at once, what it folds, who waits for it, and
-# who borrows the stream.
+# A stream worker keeps the stream open: what it applies immediately, what it folds, who waits for
+# it, and who takes over the stream for a while.
 
 use strict;
 use warnings;
@@ -21,14 +21,14 @@ sub at_warehouse
 	return $warehouse->safe_psql('postgres', join(';', @_));
 }
 
-# One connection at the source for as long as the stream is open.
+# There is one connection at the source while the stream is open.
 sub sender
 {
 	return $source->safe_psql('postgres',
 		q{SELECT pid FROM pg_stat_replication WHERE state = 'streaming'});
 }
 
-# status and reason that refresh(TARGET) returns after other statements of the same transaction
+# the status and reason that refresh(TARGET) returns after other statements of the same transaction
 sub refresh_after
 {
 	my ($target, @statements) = @_;
@@ -100,7 +100,7 @@ session_ok($session, 'ROLLBACK');
 $session->quit;
 wait_until($warehouse, q{SELECT EXISTS (SELECT FROM raw.a WHERE id = 1000)}, 'and then it goes on');
 
-# a session that gives up asking
+# a session that withdraws its request
 my $holder = $warehouse->background_psql('postgres');
 session_ok($holder, 'BEGIN');
 session_ok($holder, q{SELECT count(*) FROM depipe.verify('raw.a')});

@@ -1,6 +1,6 @@
 # Copies of a warehouse: dumped into the same cluster and into another, a copied data directory, a
-# template, a promoted standby. A copy takes nothing from its original, and nothing connects until
-# somebody says what it is to be; afterwards both are exact.
+# template, a promoted standby. A copy takes nothing from its original, and nothing connects until a
+# user decides what it is. Afterwards both are exact.
 
 use strict;
 use warnings;
@@ -43,7 +43,7 @@ sub positions
 		qq{SELECT confirmed_flush_lsn, restart_lsn FROM pg_replication_slots WHERE slot_name = '$slot'});
 }
 
-# How often anything of depipe's has connected to the source.
+# How often depipe has connected to the source.
 sub connections
 {
 	my $log = slurp_file($source->logfile);
@@ -79,7 +79,7 @@ sub states
 	return at($node, $database, q{SELECT string_agg(target || ' ' || state, ', ' ORDER BY target) FROM depipe.loads});
 }
 
-# Every way in which something could connect says why not, and does not.
+# Every way to connect reports why it does not, and does not.
 sub stays_cold
 {
 	my ($node, $database, $name, $reason) = @_;
@@ -116,7 +116,7 @@ sub change_all
 	return;
 }
 
-# The original has lost nothing, and was read again by nobody.
+# The original has lost nothing, and no other process has read from it.
 sub goes_on
 {
 	my ($name) = @_;
@@ -131,7 +131,7 @@ sub goes_on
 	return;
 }
 
-# A copy of the warehouse, which is stopped; it is not started yet.
+# Create a copy of the stopped warehouse, without starting it.
 sub copied_cluster
 {
 	my ($name, @settings) = @_;
@@ -164,7 +164,7 @@ at_source('INSERT INTO b VALUES (501, 501, -1)', q{UPDATE a SET t = 'w' WHERE id
 is(statuses($warehouse, 'raw.*'), 'raw.a=succeeded raw.b=succeeded', 'the original follows');
 is_value($warehouse, 'SELECT count(*) FROM depipe.quarantine', 1, 'and has a row in quarantine');
 my $original_slot = slots();
-# the key of a load that streams is that of its copy
+# a streaming load keeps the key of its copy
 my $statements = q{SELECT regexp_replace(statement, $$(create_load.*), key => '.id.'$$, '\\1') FROM depipe.definition()};
 my $definition = at($warehouse, 'postgres', $statements);
 
@@ -217,7 +217,7 @@ is(slots(), $original_slot, 'the slot of the original is there');
 like(stderr_of($other, 'copied', q{SELECT depipe.adopt('shop', resync => 'never')}),
 	qr/cannot go on without being read again/, 'a restored database cannot take over');
 
-# what is dropped in a copy is left alone at the source
+# objects dropped in a copy remain at the source
 $other->safe_psql('postgres', 'CREATE DATABASE dropped TEMPLATE copied');
 is(stderr_of($other, 'dropped', q{SELECT depipe.detach_source('shop')}), '', 'detach_source in a copy');
 is(stderr_of($other, 'dropped', q{SELECT depipe.drop_load(target) FROM depipe.loads}),
@@ -294,7 +294,7 @@ is(at($warehouse, 'copied', 'SELECT count(DISTINCT target_id), count(*) FROM dep
 is(at($warehouse, 'copied', 'SELECT count(DISTINCT constraint_id), count(*) FROM depipe.constraint_definition'),
 	'4|4', 'and of constraints');
 
-# a copy goes, and takes its own things only
+# a dropped copy removes only its own objects
 at($other, 'copied', q{SELECT depipe.drop_load(target) FROM depipe.loads});
 is(scalar(split / /, slots()), 2, 'the last load of a copy takes its slot');
 like(slots(), qr/\b$original_slot\b/, 'not that of the original');
@@ -327,7 +327,7 @@ at($warehouse, 'cloned', q{SELECT depipe.detach_source('shop')});
 $warehouse->safe_psql('postgres', 'DROP DATABASE cloned');
 is(slots(), $original_slot, 'template: gone with its slot');
 
-# a template that has the extension only: what is declared in its copies is theirs
+# a template with just the extension: definitions in its copies are their own
 $warehouse->safe_psql('postgres', 'CREATE DATABASE bare');
 $warehouse->safe_psql('bare', 'CREATE EXTENSION depipe; CREATE SCHEMA raw');
 $warehouse->safe_psql('postgres', 'CREATE DATABASE made TEMPLATE bare');
@@ -349,7 +349,7 @@ is(slots(), $original_slot, 'bare template: gone with its slot');
 
 # ---- a copied data directory: the same system identifier, the same database, the same progress
 
-# a second server, to see that each is adopted by itself
+# a second server, to show that each one is adopted by itself
 add_server($source, $warehouse, 'shop2');
 make_table($source, $warehouse, 'c', 'id int PRIMARY KEY, t text', server => 'shop2');
 at_source(q{INSERT INTO c VALUES (1, 'c')});
@@ -361,7 +361,8 @@ my $cold = copied_cluster('cold', 'depipe.enabled = off');
 my $block = copied_cluster('block', 'depipe.enabled = off');
 $warehouse->start;
 
-# switched on: it says that it is a copy. The original is down or up: its slot is left alone
+# switched on: it reports that it is a copy. Whether the original is up or down, its slot is
+# untouched
 $copy->start;
 $warehouse->stop;
 my $at = positions($original_slot);
@@ -394,7 +395,7 @@ at($copy, 'postgres', q{SELECT depipe.drop_load(target) FROM depipe.loads});
 is(slots(), join(' ', sort $original_slot, $second_slot), 'copied directory: what it had made is gone');
 $copy->stop;
 
-# started cold: nothing runs, and everything says so
+# after a cold start nothing runs, and every view reports it
 $cold->start;
 my $off = qr/depipe is disabled/;
 my $before = connections();
@@ -428,7 +429,7 @@ goes_on('the original of a cold copy');
 at($cold, 'postgres', q{SELECT depipe.detach_source('shop')});
 $cold->stop;
 
-# a copy of the disk's blocks cannot be told from its original: only the one who made it knows
+# a block-level copy of the disk cannot be distinguished from its original; only its creator knows
 $block->start;
 at($block, 'postgres', q{UPDATE depipe.instance SET data_directory =
 	(SELECT data_directory FROM depipe.local_identity())});
@@ -469,7 +470,7 @@ is( at($moved, 'postgres',
 	'stream', 'moved: nothing was read again');
 is(slots(), join(' ', sort $original_slot, $second_slot), 'moved: with the slots of the original');
 
-# the old directory, started again, finds its slot ahead, and says so
+# the old directory, started again, finds its slot ahead, and reports it
 $warehouse->start;
 like(is_status($warehouse, 'raw.a', 'failed', 'the old directory'),
 	qr/ahead of/, 'the old directory finds its slot ahead');

@@ -1,6 +1,6 @@
-# Library and script of different versions: nothing runs half-old, the reason is seen everywhere, no
-# process crashes, and what is to be done is done by what is said. A library can serve the script of
-# the version before.
+# Library and script of different versions: nothing runs half, every view reports the reason, no
+# process crashes, and the reported remedy works. A library can serve the script of the previous
+# version.
 #
 # The other version is this source with another number, in a private copy of the server.
 
@@ -84,7 +84,7 @@ sub make_load
 	return;
 }
 
-# Rows arrive by the workers.
+# Rows arrive through the workers.
 sub arrives
 {
 	my ($name) = @_;
@@ -95,7 +95,7 @@ sub arrives
 	return;
 }
 
-# Every function that runs or declares something refuses with the same words.
+# Every function that runs or declares anything refuses with the same message.
 sub refuses
 {
 	my ($database, $message, $hint, $name) = @_;

@@ -1,8 +1,8 @@
-# pg_upgrade: definitions, tables and history come along; the loads are detached, because the slot may
-# belong to the old cluster. They are read again with a slot of their own, or take over the old one.
+# pg_upgrade: definitions, tables and history are kept. The loads are detached, because the slot may
+# belong to the old cluster. They are read again with a new slot, or take over the old one.
 #
-# From the PostgreSQL in DEPIPE_OLD_INSTALL, where test/matrix has put the one of its machine, else
-# from the same version.
+# The old PostgreSQL is that in DEPIPE_OLD_INSTALL, where test/matrix puts its machine's, or else
+# the same version.
 
 use strict;
 use warnings;
@@ -88,9 +88,9 @@ foreach my $database (qw(again onward))
 	$before{$database} = $old->safe_psql($database, $kept);
 }
 
-# Some minor versions of 15 keep an option "pg_attver" at the columns of every table, which the
-# pg_dump of a newer version hands to a server that does not know it: no table can be upgraded,
-# whoever made it. Where that is so, the options are taken away first.
+# Some minor versions of 15 keep an option "pg_attver" at the columns of every table. A newer
+# pg_dump passes it to a server that does not know it, so that no table can be upgraded. If such
+# options exist, remove them first.
 foreach my $database (qw(again onward))
 {
 	my $found = $old->safe_psql($database,
@@ -103,7 +103,7 @@ my $old_slots = $source->safe_psql('postgres', $slots);
 $old->stop;
 change('in between');
 
-# What pg_upgrade points to when it has failed.
+# The files that pg_upgrade mentions when it fails.
 sub show_logs
 {
 	my ($data) = @_;

@@ -1,6 +1,6 @@
-# ALTER EXTENSION depipe UPDATE: what it makes is what a new installation has, and definitions and
-# progress go through it. When this test fails after a change of sql/depipe.sql, what it names has to
-# be written in sql/depipe-upgrade.sql.
+# ALTER EXTENSION depipe UPDATE: its result equals a new installation, and definitions and progress
+# survive it. If this test fails after a change of sql/depipe.sql, the objects that it names must be
+# added to sql/depipe-upgrade.sql.
 
 use strict;
 use warnings;
@@ -17,7 +17,7 @@ my @previous = split /\n/,
 	qq{SELECT version FROM pg_available_extension_versions
 	WHERE name = 'depipe' AND version <> '$version' ORDER BY version});
 
-# One line for each thing that a version makes, and for each of its properties that can differ.
+# One line for each object that a version creates, and for each of its properties that can differ.
 my $catalog = <<'SQL';
 SET search_path TO pg_catalog, pg_temp;
 WITH member AS (
@@ -86,7 +86,7 @@ sub catalog_of
 	return split /\n/, $warehouse->safe_psql($database, $catalog);
 }
 
-# The lines of the first list that are not in the second.
+# The lines of the first list that are missing in the second.
 sub without
 {
 	my ($lines, $others) = @_;

@@ -1,5 +1,5 @@
-# Looking while workers run: how far a copy is, why something waits, waiting for it, each change of a
-# state told once, and lines of the log that can be read back.
+# Observing running workers: the progress of a copy, the reason of a wait, waiting for it, each
+# change of a state reported once, and log lines that can be parsed.
 
 use strict;
 use warnings;
@@ -23,7 +23,7 @@ sub at_warehouse
 	return $result;
 }
 
-# A session in which a statement goes on while we look: its output and errors come at its end.
+# A session whose statement runs in the background: output and errors come at its end.
 sub start_statement
 {
 	my ($sql) = @_;
@@ -143,7 +143,7 @@ is(scalar(grep { /big|raw|because|small|2001/ } @payloads), 0, 'and tells no nam
 like($payloads[0], qr/^\{"event": "pause", "state": "paused", "event_id": \d+, "target_id": \d+\}$/, 'but which event it is');
 $listener->quit;
 
-# a stream, and what was dropped
+# a stream, and dropped objects
 is_value($warehouse, q{SELECT DISTINCT state, server FROM depipe.events WHERE event = 'stream'}, 'streaming|shop', 'a stream has events, too');
 at_warehouse(q{SELECT depipe.drop_transform('mart.total')}, q{SELECT depipe.drop_load('raw.big')});
 is_value($warehouse, q{SELECT target, state FROM depipe.events WHERE event = 'load' ORDER BY event_id DESC LIMIT 1}, 'raw.big|dropped',

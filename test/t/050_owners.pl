@@ -1,6 +1,6 @@
-# Owners without superuser, from the first statement to the last: the source demands passwords, and
-# workers do everything. Then owners that are gone, or may not any more, while the stream goes on;
-# and dumps with them.
+# Owners without superuser, from the first statement to the last: the source requires passwords, and
+# workers do everything. Then owners that were dropped or lost a privilege, while the stream
+# continues; and dumps with such owners.
 
 use strict;
 use warnings;
@@ -19,7 +19,7 @@ depipe.naptime = '100ms'
 my $superuser = $source->safe_psql('postgres', 'SELECT current_user');
 my ($host, $port) = ($source->host, $source->port);
 
-# Run as a role of the warehouse; returns what it printed.
+# Run as a role of the warehouse. Returns the output.
 sub by
 {
 	my ($role, @statements) = @_;
@@ -50,7 +50,7 @@ sub arrives
 	return;
 }
 
-# Rules of the source for everybody but its superuser.
+# Write pg_hba.conf of the source, with this method for all roles except its superuser.
 sub ask_for
 {
 	my ($method) = @_;

@@ -1,6 +1,7 @@
-# Planted objects: whatever a user can put on a path that depipe takes is evaluated as the owner of
-# the target, or never. Each planted function writes a line to the server's log; at the end all of
-# them are read: those of the owner were called as the owner only, those of another never.
+# Planted objects: everything that a user can put on a path that depipe takes is evaluated as the
+# owner of the target, or never. Each planted function writes a line to the server's log. At the end
+# all lines are read: the owner's functions were only called as the owner, those of other roles
+# never.
 
 use strict;
 use warnings;
@@ -12,7 +13,7 @@ use Test::More;
 
 my ($source, $warehouse) = source_and_warehouse();
 
-# Sessions of the test look at things with a clean path; those that run depipe do not.
+# Sessions of the test use a clean path; those that run depipe do not.
 my $clean = 'SET search_path TO pg_catalog;';
 
 sub at_warehouse
@@ -20,7 +21,7 @@ sub at_warehouse
 	return $warehouse->safe_psql('postgres', $clean . join(';', @_));
 }
 
-# As a role, with a clean path; an error ends the test.
+# Run as a role, with a clean path; an error ends the test.
 sub made_by
 {
 	my ($role, @statements) = @_;
@@ -34,7 +35,7 @@ sub made_by
 	return;
 }
 
-# As a role, under the planted path of the database; errors are ignored.
+# Run as a role, under the planted path of the database; errors are ignored.
 sub as_role
 {
 	my ($role, @statements) = @_;
@@ -43,7 +44,7 @@ sub as_role
 	return;
 }
 
-# The planted functions that have spoken, "name as role", sorted and each once.
+# The planted functions that were called, "name as role", sorted and without duplicates.
 sub heard
 {
 	my %lines;
@@ -106,7 +107,7 @@ $number++;
 push @traps, trap("operator_$number", 'jsonb, text', 'text'),
   qq{CREATE OPERATOR public.->> (LEFTARG = jsonb, RIGHTARG = text, FUNCTION = public.operator_$number)};
 push @traps, trap('check_value', 'pg_catalog.text', 'pg_catalog.bool'), trap('read_view', '', 'pg_catalog.int4');
-# what is made after them must not fall into them
+# planted last, so that the objects above do not use them
 push @traps,
   map { qq{CREATE DOMAIN public.$_ AS pg_catalog.$_ CHECK (public.check_value(VALUE::pg_catalog.text))} }
   ('int4', 'int8', 'numeric', 'text', 'jsonb', 'name', 'oid', 'timestamptz', 'bool', 'uuid', 'regclass');
@@ -289,7 +290,7 @@ as_role('postgres', q{SELECT depipe.pause('planted', 'raw.orders')});
 change_source(++$number);
 as_role('postgres', q{CALL depipe.run('raw.*')}, q{SELECT depipe.resume('raw.orders')}, all_calls());
 
-# columns that come at the source
+# columns added at the source
 $source->safe_psql('postgres', q{ALTER TABLE customers ADD COLUMN note text DEFAULT 'x'; UPDATE customers SET name = name || '!'});
 as_role('postgres', q{CALL depipe.run('raw.*')});
 # definitions that a superuser changes

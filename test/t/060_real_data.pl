@@ -1,10 +1,11 @@
-# Real data: this machine's package index, as three related tables of a source, is loaded by background
-# workers while packages are replaced, removed, put back and renamed. Constraints that this data breaks
-# set rows aside or warn; a mart is kept by section and by maintainer. At the end everything is exact:
-# what is published, what is in quarantine, and the mart, each computed apart from depipe.
+# Real data: background workers load this machine's package index, as three related tables of a
+# source, while packages are replaced, removed, restored and renamed. Constraints that this data
+# violates quarantine rows or warn. A mart is maintained by section and by maintainer. At the end
+# everything is exact: published rows, quarantined rows, and the mart, each computed independently
+# of depipe.
 #
-# DEPIPE_TEST_PACKAGES: how many packages to take (default 8000, or 3000); DEPIPE_TEST_CHANGES: how many
-# transactions change them (default 1000, or 400).
+# DEPIPE_TEST_PACKAGES: number of packages (default 8000, or 3000). DEPIPE_TEST_CHANGES: number of
+# transactions that change them (default 1000, or 400).
 
 use strict;
 use warnings;
@@ -33,7 +34,7 @@ sub records
 	return grep { utf8::decode(my $copy = $_) } @records;
 }
 
-# The fields of one record; a continued line begins with white space.
+# The fields of one record. A continuation line begins with white space.
 sub fields_of
 {
 	my ($record) = @_;
@@ -81,7 +82,8 @@ sub alternatives
 	return @found;
 }
 
-# So many of them: half are what most others depend on, half are spread over the rest.
+# That many packages: half of them are those that most others depend on, half are spread over the
+# rest.
 sub sample
 {
 	my ($number, @all) = @_;
@@ -182,8 +184,8 @@ fill('maintainer', map { copy_line($maintainer{$_}, /^(.*?)\s*<(.*)>/ ? ($1, $2)
 fill('package', @package);
 fill('dependency', @dependency);
 
-# What packages were at first, by number, so that they can be put back; and every version that there
-# ever was: of a package whose newest version is set aside, the warehouse keeps one of those.
+# The original packages, by number, so that they can be restored; and every version that ever
+# existed: if the newest version of a package is in quarantine, the warehouse keeps one of those.
 at_source(
 	'CREATE TABLE first_package AS SELECT row_number() OVER (ORDER BY name, architecture)::int AS n, * FROM package',
 	'CREATE TABLE first_dependency AS SELECT p.n, d.* FROM dependency d JOIN first_package p ON p.name = d.package AND p.architecture = d.architecture',
@@ -195,7 +197,7 @@ at_source(
 	'CREATE TRIGGER note_version AFTER INSERT OR UPDATE ON package FOR EACH ROW EXECUTE FUNCTION note_version()',
 	'ANALYZE');
 
-# One change of package number n at a time.
+# One change at a time of package number n.
 at_source(
 	q{CREATE FUNCTION key_of(n int, OUT name text, OUT architecture text) LANGUAGE plpgsql AS $$
 	BEGIN
@@ -313,8 +315,8 @@ arrives($source, $warehouse, 'after the changes');
 
 my $bad = join(' OR ', map { "($constraint{$_}[3])" } grep { $constraint{$_}[2] eq 'quarantine' && $constraint{$_}[0] eq 'package' } sort keys %constraint);
 
-# Published are the good rows; of a package whose newest version is in quarantine, an earlier good one,
-# under the key that it had then.
+# Good rows are published. If the newest version of a package is in quarantine, an earlier good one
+# is published, under the key that it had then.
 my $same_package = q{regexp_replace(q.name, '-renamed$', '') = regexp_replace(p.name, '-renamed$', '')
 	AND q.architecture = p.architecture};
 my $same_dependency = q{regexp_replace(q.package, '-renamed$', '') = regexp_replace(d.package, '-renamed$', '')
@@ -344,7 +346,7 @@ sub is_exact
 	return;
 }
 
-# Dependencies: each row is published or set aside, and those that are set aside refer to nothing.
+# Dependencies: each row is published or quarantined, and the quarantined ones refer to nothing.
 sub is_exact_dependency
 {
 	my ($when) = @_;
@@ -361,8 +363,8 @@ sub is_exact_dependency
 is_exact('after the changes');
 is_exact_dependency('after the changes');
 
-# A row that has lost what it refers to stays, as nobody has touched it; every one that passes the gate now
-# is judged by what is there now.
+# A row whose referenced row was deleted stays, because it did not change. Every row that passes the
+# gate now is evaluated against the current rows.
 at_source(q{UPDATE dependency SET touched = touched + 1 WHERE kind = 'suggests'});
 arrives($source, $warehouse, 'suggestions are touched');
 is_exact_dependency('suggestions are touched');

@@ -1,9 +1,11 @@
-# Kills under load: every kind of worker by SIGKILL (the postmaster then restarts all), both servers
-# stopped at once, sessions of workers terminated, at random moments, with synchronous_commit off on both
-# sides in half of the rounds. Every state that readers see consists of whole source transactions, each of
-# them once; at the end everything is exact, and the history of runs says what happened.
+# Kills under load: every kind of worker by SIGKILL (the postmaster then restarts all processes),
+# both servers stopped immediately, workers' sessions terminated, at random moments, with
+# synchronous_commit off on both sides in half of the rounds. Every state that readers see consists
+# of whole source transactions, each applied once. At the end everything is exact, and the history
+# of runs reports the kills.
 #
-# DEPIPE_TEST_ROUNDS: how many rounds (default 50, or 16); DEPIPE_SEED repeats the choices of a run.
+# DEPIPE_TEST_ROUNDS: number of rounds (default 50, or 16). DEPIPE_SEED repeats the choices of a
+# run.
 
 use strict;
 use warnings;
@@ -30,8 +32,9 @@ sub at_warehouse
 	return $warehouse->safe_psql('postgres', join(';', @_));
 }
 
-# Money moves between accounts and every move is booked; goods have no key; a shelf is cleared and filled
-# again with 20 rows of one number; a note is a text that is stored apart and seldom changed.
+# Money moves between accounts and every move is booked. goods have no key. A shelf is cleared and
+# filled again with 20 rows of one number. A note is a text that is stored out of line and rarely
+# changes.
 at_source(
 	'CREATE TABLE account (id int PRIMARY KEY, balance bigint NOT NULL, note text)',
 	'ALTER TABLE account ALTER note SET STORAGE EXTERNAL',
@@ -99,7 +102,7 @@ sub set_commit
 	return;
 }
 
-# Kill a worker; its server restarts all processes. Returns whether it was there long enough.
+# Kill a worker; its server restarts all processes. Returns whether the worker existed long enough.
 sub kill_worker
 {
 	my ($type) = @_;
@@ -148,7 +151,7 @@ my %action = (
 my @deck = map { ($_) x $action{$_}[0] } sort keys %action;
 my @each_once = shuffle(sort keys %action);
 
-# What must hold in every state that a reader sees, as soon as the tables are copied.
+# The conditions for every state that a reader sees, once the tables are copied.
 sub is_consistent
 {
 	my ($name) = @_;

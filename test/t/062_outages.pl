@@ -1,6 +1,7 @@
-# Outages: the source is stopped, walsenders and workers are terminated and cancelled, the password is
-# wrong, the host is not there or does not answer, timeouts are set for the role at the source. Each is
-# told where an operator looks, none needs anybody once its cause is gone, and nothing is lost or doubled.
+# Outages: the source is stopped, walsenders and workers are terminated and canceled, the password
+# is wrong, the host does not exist or does not answer, timeouts are set for the role at the source.
+# Each one is reported where an operator looks, needs no action once its cause is gone, and neither
+# loses nor duplicates anything.
 
 use strict;
 use warnings;
@@ -26,7 +27,7 @@ sub at_warehouse
 	return $warehouse->safe_psql('postgres', join(';', @_));
 }
 
-# What the last run of raw.orders says has gone wrong; and then the one screen.
+# The error of the last run of raw.orders, then the status view.
 sub is_told
 {
 	my ($pattern, $name) = @_;
@@ -85,7 +86,8 @@ wait_until($warehouse, q{SELECT count(*) = 2 FROM depipe.loads WHERE state = 'st
 heals('short timeouts');
 at_source(map { "ALTER ROLE replicator RESET $_" } @timeouts);
 
-# wal_sender_timeout passes while the target is locked: the batch is not lost, and nobody is asked
+# wal_sender_timeout passes while the target is locked: the batch is not lost, and no action is
+# needed
 at_source(q{ALTER ROLE replicator SET wal_sender_timeout = '500ms'},
 	q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'walsender'});
 heals('a short wal_sender_timeout');

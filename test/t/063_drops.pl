@@ -1,6 +1,7 @@
-# What goes while it is streamed: databases, the extension, servers, owners, tables of either side; a
-# database is renamed and copied. Statements are not held up by workers, what they concern ends with a
-# reason, everything else goes on, and nobody tries the impossible in a loop.
+# Objects dropped while they are streamed: databases, the extension, servers, owners, tables of
+# either side. A database is renamed and copied. Workers do not hold up these statements, affected
+# work ends with a reason, everything else continues, and no process retries the impossible in a
+# loop.
 
 use strict;
 use warnings;
@@ -31,7 +32,7 @@ sub at_warehouse
 	return $warehouse->safe_psql('postgres', join(';', @_));
 }
 
-# A database with a load of orders and marker, streaming.
+# A database with streaming loads of orders and marker.
 sub make_database
 {
 	my ($name) = @_;

@@ -1,6 +1,6 @@
-# A streaming standby of the warehouse: workers do nothing there, readers see the views. Promoted while
-# the source is written to and its primary is stopped at once, it goes on where the primary was: the slot is
-# the source's, and knows nothing of it.
+# A streaming standby of the warehouse: workers do nothing there, and readers see the views. It is
+# promoted while the source is being written to and its primary is stopped immediately. It continues
+# where the primary was. The slot is at the source, and is not aware of the promotion.
 
 use strict;
 use warnings;
@@ -21,7 +21,7 @@ sub at_source
 	return $source->safe_psql('postgres', join(';', @_));
 }
 
-# Money moves between accounts, and each move is booked: a change that is lost or doubled shows.
+# Money moves between accounts, and each move is booked: a lost or duplicated change shows.
 at_source(
 	'CREATE TABLE account (id int PRIMARY KEY, balance bigint NOT NULL)',
 	'INSERT INTO account SELECT n, 0 FROM generate_series(1, 200) n',
@@ -99,7 +99,8 @@ my $writers = write_at_source();
 wait_until($warehouse, 'SELECT count(*) > 200 FROM raw.ledger', 'the primary publishes under load');
 usleep(int(rand(400_000)));
 
-# the standby receives nothing for a while: the primary goes on, and what it publishes stays at the source
+# the standby receives nothing for a while: the primary continues, and the source keeps what it
+# publishes
 my $confirmed = q{SELECT confirmed_flush_lsn FROM pg_replication_slots};
 
 sub slot_advances
@@ -153,7 +154,7 @@ reload_with('ALTER SYSTEM RESET synchronous_commit');
 kill 'CONT', $receiver;
 slot_advances('the standby is back');
 
-# again, and now the standby never gets what it has not
+# again, and now the standby never receives the missing part
 kill 'STOP', $receiver;
 goes_on('the standby hangs again', 4);
 $warehouse->stop('immediate');

@@ -1,8 +1,8 @@
-# Many: two warehouses and two databases of one of them on one source, a source in the warehouse's own
-# cluster; a source database that is idle while others of its cluster write; two hundred loads of one
-# server; and fewer worker processes than there are streams.
+# Many databases and loads: two warehouses, and two databases of one of them, on one source; a
+# source in the warehouse's own cluster; an idle source database while others of its cluster write;
+# two hundred loads of one server; and fewer worker processes than streams.
 #
-# DEPIPE_TEST_LOADS: how many loads (default 200, or 60).
+# DEPIPE_TEST_LOADS: number of loads (default 200, or 60).
 
 use strict;
 use warnings;
@@ -31,7 +31,7 @@ sub at_source
 	return $source->safe_psql('postgres', join(';', @_));
 }
 
-# Extension, server and the loads of orders and marker in a database of a node.
+# Create the extension, a server, and the loads of orders and marker in a database of a node.
 sub equip
 {
 	my ($node, $database, $from) = @_;

@@ -1,9 +1,10 @@
-# What an operator may get wrong, and what a machine may lack: lists and numbers in the settings, the
-# library without the extension and the extension without the library, databases that are not there or
-# read-only, files that cannot grow, a disk that is full. Each is told once, nothing spins, and nothing is
-# lost when it is put right.
+# Operators' mistakes and machines' limits: lists and numbers in the settings, the library without
+# the extension and the extension without the library, databases that do not exist or are read-only,
+# files that cannot grow, a full disk. Each one is reported once, nothing spins, and nothing is lost
+# once it is repaired.
 #
-# DEPIPE_SMALL_DISK: an empty directory on a file system of some megabytes (test/run makes one if it may).
+# DEPIPE_SMALL_DISK: an empty directory on a file system of some megabytes (test/run makes one if it
+# may).
 
 use strict;
 use warnings;
@@ -51,7 +52,7 @@ sub heals
 	return;
 }
 
-# How often the log says something since a position.
+# The number of log entries with a text since a position.
 sub told
 {
 	my ($node, $position, $pattern, $expected, $name) = @_;
@@ -81,7 +82,7 @@ fails_like($warehouse, 'ALTER SYSTEM SET depipe.enabled = 7', '22023', qr/Boolea
 fails_like($warehouse, q{ALTER SYSTEM SET depipe.databases = 'a, "b'}, '22023', qr/depipe\.databases/, 'a list without an end');
 fails_like($warehouse, q{SET depipe.nonsense = 1}, '42602', qr/depipe\.nonsense/, 'a setting that is not there');
 
-# in the file, which nobody checks before: what was in force stays
+# in the file, which is not checked in advance: the previous value stays in force
 my $position = log_position($warehouse);
 $warehouse->append_conf('postgresql.conf', "depipe.naptime = -5\ndepipe.databases = 'a, \"b'\n");
 $warehouse->reload;
@@ -146,7 +147,7 @@ wait_until($plain, q{SELECT reason LIKE '%no background worker serves this datab
 	'the screen says that nobody runs it');
 $plain->safe_psql('postgres', q{SELECT depipe.drop_load('raw.orders')});
 $plain->stop;
-# A session that the client has left may still be there when the server stops.
+# A session that its client has left may still exist when the server stops.
 unlike(slurp_file($plain->logfile), qr/(?:WARNING|PANIC): |FATAL: (?! terminating connection due to administrator command)/, 'nothing is wrong there');
 
 # ---- the library without the extension: nothing runs but the launcher, and nothing is told

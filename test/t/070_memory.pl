@@ -1,13 +1,14 @@
-# Memory of the workers, and of a session that calls depipe.run, over many batches: what a batch
-# allocates is freed with it. Each transaction of the source is a batch of its own (depipe.batch_rows =
-# 1), and depipe itself counts them. Rows are inserted, updated, deleted and put in quarantine, some have
-# values out of line, a transform reads the table, and definitions change.
+# Memory of the workers, and of a session that calls depipe.run, over many batches: the memory that
+# a batch allocates is freed with it. Each transaction of the source is a batch of its own
+# (depipe.batch_rows = 1), and depipe itself counts them. Rows are inserted, updated, deleted and
+# quarantined, some have values out of line, a transform reads the table, and definitions change.
 #
-# Two measures of a process: the bytes that its memory contexts use, which is exact, and its private
-# memory (RssAnon), which sees what is in no context (libpq, malloc), but moves in steps. A leak of 100
-# bytes per batch is found.
+# There are two measures of a process. The bytes used by its memory contexts are exact. Its private
+# memory (RssAnon) includes memory outside of contexts (libpq, malloc), but changes in steps. A leak
+# of 100 bytes per batch is detected.
 #
-# DEPIPE_TEST_BATCHES: how many batches of the stream worker in one session (default 10000, or 3000).
+# DEPIPE_TEST_BATCHES: number of batches of the stream worker in one session (default 10000, or
+# 3000).
 
 use strict;
 use warnings;
@@ -62,7 +63,7 @@ sub batch_number
 	return at_warehouse(q{SELECT batch_number FROM depipe.stream WHERE server_name = 'shop'});
 }
 
-# So many batches more, at least.
+# At least that many more batches.
 sub run_batches
 {
 	my ($count, $name) = @_;
@@ -91,7 +92,7 @@ sub declare_lines
 	return;
 }
 
-# A load that comes, is copied, and goes; every other time with a transform, and a constraint.
+# A load that is created, copied, and dropped; every other time with a transform and a constraint.
 sub change_definitions
 {
 	my ($turn) = @_;
@@ -122,7 +123,7 @@ sub private_memory
 	return 1024 * $kilobytes;
 }
 
-# Bytes used, by name of the memory context; of all of them under ''.
+# The bytes used, by name of the memory context; the total under ''.
 sub contexts_of
 {
 	my ($pid) = @_;
@@ -153,7 +154,7 @@ sub measure
 	return { batch => batch_number(), contexts => contexts_of($pid), private => private_memory($pid) };
 }
 
-# What grew, for who has to find it.
+# What grew, for diagnosis.
 sub show_growth
 {
 	my ($before, $after) = @_;
@@ -181,7 +182,7 @@ sub is_flat
 	return;
 }
 
-# The most private memory that is seen of workers that live for a moment.
+# The maximum private memory of workers that live only briefly.
 sub most_of
 {
 	my ($type) = @_;
@@ -236,14 +237,14 @@ run_batches($warm_up, 'to warm up');
 my %before = (stream => measure($stream), launcher => measure($launcher));
 my %most = map { $_ => most_of($_) } 'run worker', 'scheduler';
 
-# one session of the worker: nothing of it is freed by its end
+# one session of the worker: its end does not free anything
 run_batches($batches, 'in one session');
 my %after = (stream => measure($stream), launcher => measure($launcher));
 is(join(' ', worker_pids($warehouse, 'stream worker')), $stream, 'the stream worker is the same process');
 cmp_ok($after{stream}{batch} - $before{stream}{batch}, '>=', $batches, 'batches are counted');
 is_flat($before{$_}, $after{$_}, $_, $slack / 4) foreach sort keys %before;
 
-# sessions come and go
+# sessions begin and end
 for my $turn (0 .. $turns - 1)
 {
 	run_batches($between, 'definitions change');
@@ -256,7 +257,7 @@ is_flat($after{$_}, measure($_ eq 'stream' ? $stream : $launcher), "$_, with cha
 
 # ---- a session
 
-# A database that no worker serves; its loads have a slot of their own.
+# A database that no worker serves; its loads have their own slot.
 $warehouse->safe_psql('postgres', 'CREATE DATABASE other');
 my ($host, $port) = ($source->host, $source->port);
 $warehouse->safe_psql('other', qq{CREATE EXTENSION depipe; CREATE SCHEMA raw; CREATE SCHEMA mart;

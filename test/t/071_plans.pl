@@ -1,5 +1,5 @@
-# Plans and verdicts of many small batches in one session: what is kept for the next batch follows
-# every change of what it is about. And the views are cheap to plan.
+# Plans and verdicts of many small batches in one session: objects kept for the next batch follow
+# every change of their tables. Also, the views are cheap to plan.
 
 use strict;
 use warnings;
@@ -17,7 +17,7 @@ sub at_source
 	return;
 }
 
-# One run in the session that keeps its plans; then the target is as the source.
+# One run in the session that keeps its plans; then the target equals the source.
 sub follows
 {
 	my ($name, %options) = @_;

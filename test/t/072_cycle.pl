@@ -1,6 +1,7 @@
-# One full cycle by background workers: copy, stream, values out of line, quarantine, retry, a breaker
-# that opens and closes, a new column, a pause for a dropped one, resync, transforms, verify, run_due, and
-# the end of it all without a crash. Small data and few statements: test/valgrind runs it, too.
+# One full cycle by background workers: copy, stream, values out of line, quarantine, retry, a
+# breaker that opens and closes, a new column, a pause for a dropped one, resync, transforms,
+# verify, run_due, and finally the drop of everything, without a crash. Small data and few
+# statements, because test/valgrind runs it as well.
 
 use strict;
 use warnings;

@@ -1,7 +1,8 @@
-# A transaction that is larger than depipe.batch_memory is folded on disk, and what waits in the park is
-# published in bites: the result is the same, row by row, and memory is bounded.
+# A transaction that is larger than depipe.batch_memory is folded on disk, and parked changes are
+# published in parts: the result is identical, row by row, and memory is bounded.
 #
-# DEPIPE_SEED repeats the random changes, DEPIPE_TEST_ROUNDS says how many transactions (default 3).
+# DEPIPE_SEED repeats the random changes. DEPIPE_TEST_ROUNDS is the number of transactions (default
+# 3).
 
 use strict;
 use warnings;
@@ -47,8 +48,8 @@ foreach my $database (@databases)
 	$warehouse->safe_psql($database, q{CALL depipe.run('raw.*')});
 }
 
-# One transaction of random changes; with keys that move on and come back, documents that are not sent
-# again, rows that are deleted and made anew, and sometimes a TRUNCATE.
+# One transaction of random changes, with keys that change repeatedly and change back, documents
+# that are not sent again, rows that are deleted and inserted again, and sometimes a TRUNCATE.
 sub change_source
 {
 	my ($round, $truncate) = @_;
@@ -88,7 +89,7 @@ sub run_loads
 	return;
 }
 
-# Everything that a fold has found out is in the park.
+# The park contains everything that a fold has found.
 my $parked = q{SELECT t.table_name, p.item, p.kind, p.commit_time, p.weight, p.image, p.unknown, p.pair, p.base_key, p.batch
 	FROM depipe.parked_item p JOIN depipe.target t USING (target_id) ORDER BY 1, 2};
 

@@ -1,7 +1,7 @@
-# What one large transaction, or a large park, takes: memory within depipe.batch_memory, and nothing of the
-# other tables' time. No figure here is a time.
+# The limits of one large transaction, and of a large park: memory within depipe.batch_memory, and
+# no time of other tables. None of the figures is a time.
 #
-# DEPIPE_TEST_ROWS: rows of the transaction, and of the park (default 150000).
+# DEPIPE_TEST_ROWS: number of rows of the transaction, and of the park (default 150000).
 
 use strict;
 use warnings;
@@ -17,7 +17,7 @@ my $rows = $ENV{DEPIPE_TEST_ROWS} || 150_000;
 my ($source, $warehouse) = source_and_warehouse(
 	warehouse => "shared_buffers = 16MB\nmax_wal_size = 4GB\nautovacuum = off\n", source => "max_wal_size = 4GB\n");
 
-# Most memory of its own that the backend of a session has had, without what it shares; in kB.
+# The maximum private memory of a session's backend, in kB.
 sub peak
 {
 	my ($pid) = @_;
@@ -28,7 +28,8 @@ sub peak
 	return $most - $shared;
 }
 
-# A run after a change, in a new session: how much more than a run with nothing to do it has taken.
+# A run after a change, in a new session: how much more memory it takes than a run with nothing to
+# do.
 sub memory_of_run
 {
 	my ($name, $change) = @_;
@@ -47,7 +48,7 @@ sub memory_of_run
 	return $taken;
 }
 
-# All that is held for other reasons than this table's is small.
+# The limit for memory that is held for other reasons than this table.
 my $most = 32 * 1024;
 
 make_table($source, $warehouse, 'items', 'id int PRIMARY KEY, n int, note text, body text');
@@ -69,7 +70,7 @@ my ($status) = $warehouse->psql('postgres', q{CALL depipe.run('raw.items')});
 isnt($status, 0, 'a paused table is not published');
 is_value($warehouse, q{SELECT parked FROM depipe.loads WHERE target = 'raw.items'}, $rows, 'it is parked');
 
-# nobody looks at what is parked while another table is published
+# publishing another table does not read the park
 sub looks
 {
 	my ($session) = @_;

@@ -1,5 +1,5 @@
-# Random queries as transforms, random changes and DDL of what they read, and comparisons with the
-# queries themselves (test/property/transforms), for a short while and always with the same seeds.
+# A short time of random queries as transforms, random changes and DDL of their inputs, and
+# comparisons with the queries themselves (test/property/transforms), always with the same seeds.
 
 use strict;
 use warnings;

@@ -1,6 +1,6 @@
-# Values come from a source as they are there, whatever the settings of either end and of whoever
-# runs the load; expressions of a load mean what they meant where it was made. Money has another
-# number of decimals under another locale: then its table is refused.
+# Values arrive from a source unchanged, whatever the settings of either end and of the session that
+# runs the load. Expressions of a load keep the meaning that they had where the load was created.
+# Under another locale, money has another number of decimals; then its table is refused.
 
 use strict;
 use warnings;
@@ -10,7 +10,7 @@ use DepipeTest;
 use File::Temp qw(tempdir);
 use Test::More;
 
-# Locales of our own: which ones a machine has is nothing to rely on.
+# Locales created here, because machines have different ones.
 my $locales = tempdir(CLEANUP => 1);
 chmod 0755, $locales;
 my $have_locales = 1;
@@ -24,7 +24,7 @@ local $ENV{LOCPATH} = $locales if $have_locales;
 
 my ($source, $warehouse) = source_and_warehouse();
 
-# What decides how texts are read and written, other than anybody would expect.
+# Settings that affect how texts are read and written, with unusual values.
 my $strange = q{SET timezone = 'Asia/Tokyo'; SET datestyle = 'German, DMY'; SET intervalstyle = 'sql_standard';
 	SET extra_float_digits = -10; SET bytea_output = 'escape'; SET array_nulls = off; SET xmloption = 'document';
 	SET transform_null_equals = on; SET quote_all_identifiers = on};

@@ -1,6 +1,6 @@
-# Filters and expressions of a load mean what they meant under the search_path of whoever made it:
-# operators, functions and casts are those, whoever runs the load, verifies it or makes it again from
-# its printed definition.
+# Filters and expressions of a load keep their meaning under the search_path of the session that
+# created it: operators, functions and casts are the same ones, whichever session runs the load,
+# verifies it or creates it again from its printed definition.
 
 use strict;
 use warnings;
@@ -11,7 +11,8 @@ use Test::More;
 
 my ($source, $warehouse) = source_and_warehouse();
 
-# In the warehouse = of citext is in public; two schemas have a function and an operator of one name.
+# In the warehouse, citext's = is in public. Two schemas have a function and an operator of the same
+# name.
 my $schemas = q{
 	CREATE EXTENSION citext;
 	CREATE SCHEMA ops;
@@ -115,7 +116,7 @@ is($warehouse->safe_psql('postgres', q{SELECT statement FROM depipe.definition('
 	$statements, 'a printed definition is printed again');
 all_same('made again');
 
-# settings that say nothing of the path leave it the session's
+# settings without a path leave it to the session
 $warehouse->safe_psql('postgres', q{SELECT depipe.drop_load(target, drop_table => true) FROM depipe.loads});
 $warehouse->safe_psql('postgres', q{
 	SELECT depipe.create_load('raw.equal', server => 'shop', source => 'public.item', row_filter => $$name = 'X'$$,
@@ -124,8 +125,9 @@ as_another(q{SELECT depipe.refresh('raw.*')});
 is_same($source, $warehouse, 'equal', 'settings without a path',
 	source => "SELECT * FROM public.item WHERE $filters{equal}", target => 'SELECT * FROM raw.equal');
 
-# A function and an operator that fit better, made later in a schema of the path, are never run: not by the
-# next run, not by a resync, not after another column came; a type that changes asks for the meaning again.
+# A function and an operator that match better, created later in a schema of the path, are never
+# called: not by the next run, not by a resync, and not after another column is added. A changed
+# type causes a new analysis.
 my $planted = q{CREATE FUNCTION ops.grade(n bigint) RETURNS text IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN RAISE 'planted'; END $$;
 	CREATE FUNCTION ops.grade(n oid) RETURNS text IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN RAISE 'planted'; END $$;
 	CREATE FUNCTION ops.same(citext, text) RETURNS bool IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN RAISE 'planted'; END $$;
@@ -162,7 +164,7 @@ for my $after ('', q{SELECT depipe.resync(target) FROM depipe.loads}, 'another c
 		is(as_another("SELECT count(*) FROM depipe.verify('raw.$load')"), 0, "$name: verify agrees");
 	}
 }
-# a definition that is replaced is analysed anew
+# a replaced definition is analysed again
 fails_like($warehouse, q{SELECT depipe.create_load('raw.tagged', server => 'shop', source => 'public.small',
 	row_filter => $$name = tag$$, target_lag => '1 minute', replace => true); SELECT depipe.resync('raw.tagged');
 	SELECT 1 / (status <> 'failed')::int FROM depipe.refresh('raw.tagged')}, '22012', qr/division by zero/,
@@ -178,7 +180,8 @@ $warehouse->safe_psql('postgres', q{
 	SELECT depipe.create_load('raw.by_function', server => 'shop', source => 'public.item', row_filter => $$grade(n) = 'ops 1'$$)});
 as_another(q{SELECT depipe.refresh('raw.*')});
 
-# a schema of the path is gone: nothing is chosen from the others, and what was settled does not need it
+# a schema of the path is dropped: nothing is chosen from the others, and analysed texts do not need
+# it
 $warehouse->safe_psql('postgres', q{ALTER SCHEMA ops RENAME TO elsewhere});
 as_another(q{SELECT depipe.resync(target) FROM depipe.loads; SELECT depipe.refresh('raw.*')});
 is_value($warehouse, q{SELECT error_sqlstate || ' ' || error_message FROM depipe.runs WHERE target = 'raw.by_function'
@@ -197,7 +200,7 @@ is_same($source, $warehouse, 'by_function', 'it is back',
 	source => "SELECT * FROM public.item WHERE $filters{by_function}", target => 'SELECT * FROM raw.by_function');
 $warehouse->safe_psql('postgres', q{SELECT depipe.drop_load('raw.by_function', drop_table => true)});
 
-# definitions that have no path mean what they meant under the pinned one, also when they are printed
+# definitions without a path keep the meaning under the pinned one, even when printed
 $warehouse->safe_psql('postgres', q{
 	UPDATE depipe.target SET settings = '{}' WHERE table_name = 'equal'; SELECT depipe.resync('raw.equal')});
 as_another(q{SELECT depipe.refresh('raw.equal')});

@@ -1,5 +1,5 @@
-# Sources and warehouses in other encodings. A text that cannot be converted is a matter of its own
-# table: the others go on, and when the row is gone so does that table.
+# Sources and warehouses in other encodings. A text that cannot be converted affects only its own
+# table: the others continue, and once the row is gone, that table does as well.
 
 use strict;
 use warnings;
@@ -88,7 +88,7 @@ is($latin->(q{SELECT string_agg(target || ' ' || state, ', ' ORDER BY target) FR
 like($latin->(q{SELECT reason FROM depipe.loads WHERE target = 'raw.l'}), qr/column "größe" .* \(22P05\)/, 'names the column');
 is($latin->(q{SELECT t FROM raw.m}), 'x', 'the others go on');
 
-# all source tables are described by one question: only the one with the default stops
+# one query describes all source tables: only the one with the default stops
 $latin->(q{SELECT depipe.resync('raw.l')});
 $source->safe_psql('utf', q{DELETE FROM l WHERE id = 3});
 $latin->(q{SELECT count(*) FROM depipe.refresh('raw.*')});

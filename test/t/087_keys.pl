@@ -1,6 +1,6 @@
-# Keys: what does not identify one row of the source at each moment is refused, and what is found
-# against what the source says is never applied silently. Key changes that follow each other within
-# one transaction, with rows set aside: step by step, and at random against a model.
+# Keys: a key that does not identify one row of the source at each moment is refused, and a
+# contradiction to the source is never applied silently. Consecutive key changes within one
+# transaction, with quarantined rows, step by step and at random against a model.
 
 use strict;
 use warnings;
@@ -49,7 +49,7 @@ at_source('UPDATE pair SET v = 3 WHERE b = 1', 'DELETE FROM pair WHERE b = 2');
 is_status($warehouse, 'raw.pair', 'succeeded', 'and its changes');
 is_same($source, $warehouse, 'pair', 'key with more columns');
 
-# a primary key that is checked at the end does not, either: without a key its rows are a bag
+# nor does a deferrable primary key: without a key its rows are a bag
 make_table($source, $warehouse, 'late', 'id int PRIMARY KEY DEFERRABLE, v text');
 at_source('ALTER TABLE late REPLICA IDENTITY FULL', "INSERT INTO late VALUES (1, 'a'), (2, 'b'), (3, 'c')");
 refresh($warehouse, 'raw.late');
@@ -154,7 +154,7 @@ foreach my $referenced (0, 1)
 }
 at_warehouse('DROP TABLE public.refers');
 
-# the same of changes that were parked
+# the same for changes that were parked
 sub parked
 {
 	at_warehouse(q{SELECT depipe.pause('by hand', 'raw.plain')});
@@ -183,7 +183,7 @@ refresh($warehouse, 'raw.*');
 is(state_of($warehouse, 'raw.plain'), 'streaming', 'parked: usual changes');
 is_same($source, $warehouse, 'plain', 'parked: usual changes');
 
-# of rows that are set aside, and of those that come with a row in quarantine
+# for quarantined rows, and for those that arrive together with a quarantined row
 at_warehouse(q{SELECT depipe.add_constraint('raw.plain', depipe.satisfies('v < 1000'), name => 'small', on_violation => 'quarantine')});
 at_warehouse("INSERT INTO raw.plain VALUES ('own', 1)");
 at_source("INSERT INTO plain VALUES ('own', 2000)", $beside);
@@ -224,7 +224,7 @@ at_warehouse('ALTER TABLE raw.plain ALTER k TYPE text', q{SELECT depipe.resync('
 ok(converge($warehouse, 'raw.*'), 'and resynced');
 is_same($source, $warehouse, 'plain', 'resynced');
 
-# a filter keeps rows out that the source changes; a TRUNCATE that is ignored leaves rows behind
+# a filter excludes rows that the source changes; an ignored TRUNCATE leaves rows behind
 at_source('CREATE TABLE filtered (id int PRIMARY KEY, v int)', 'CREATE TABLE kept (id int PRIMARY KEY, v int)',
 	map { "INSERT INTO $_ SELECT n, n FROM generate_series(-3, 3) n" } qw(filtered kept));
 load('filtered', ", row_filter => 'v > 0'");
@@ -269,8 +269,8 @@ chain('moved onto a deleted one and back', 'DELETE FROM chain WHERE id = 5', 'UP
 
 # ---- at random, against a model
 
-# What the target must have: every row of the source that is good; of a bad one its last good version
-# if that has not been replaced; nothing else.
+# The rows that the target must have: every good row of the source; for a bad row, its last good
+# version, unless that was replaced; and nothing else.
 srand($ENV{DEPIPE_SEED} // 11);
 my $failures = 0;
 my $next = 1000;
