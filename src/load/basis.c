@@ -48,43 +48,48 @@ relids_literal(List *tasks)
 
 /* ---- publication ---- */
 
-/* "<the publication> <tables and schemas by which it has the table>": one row per table. */
+/*
+ * "<the publication> <tables and schemas by which it has the table>": rows in
+ * the order of the tasks, with their numbers from 1 on.  By which entries a
+ * table is published is looked up for each: there may be thousands of both.
+ */
 static SourceRows *
 published_rows(LoadSession *session, List *tasks)
 {
 	const char *schemas =
 		session->control->version < FIRST_WITH_SCHEMAS
 			? ""
-			: " UNION ALL SELECT 's' || s.oid FROM pg_catalog.pg_publication_namespace s"
-			  " JOIN pg_catalog.pg_class a ON a.relnamespace = s.pnnspid"
-			  " WHERE s.pnpubid = p.oid AND (a.oid = c.oid OR a.oid IN"
-			  " (SELECT relid FROM pg_catalog.pg_partition_ancestors(c.oid) t(relid)))";
+			: " UNION ALL SELECT 's' || s.oid FROM pg_catalog.pg_class k"
+			  " JOIN pg_catalog.pg_publication_namespace s ON s.pnnspid = k.relnamespace"
+			  " WHERE k.oid = a.relid AND s.pnpubid = p.oid";
 
 	return source_query(
 		session->control,
 		2,
-		psprintf("SELECT c.oid, p.oid || '/' || p.xmin || '/' || p.puballtables || ' '"
+		psprintf("SELECT u.n, p.oid || '/' || p.xmin || '/' || p.puballtables || ' '"
 				 " || COALESCE((SELECT pg_catalog.string_agg(e.entry, ',' ORDER BY e.entry)"
-				 " FROM (SELECT r.oid || '/' || pg_catalog.md5(pg_catalog.to_jsonb(r)::text)"
+				 " FROM (SELECT c.oid UNION"
+				 " SELECT t.relid FROM pg_catalog.pg_partition_ancestors(c.oid) t(relid)) a(relid)"
+				 " CROSS JOIN LATERAL"
+				 " (SELECT r.oid || '/' || pg_catalog.md5(pg_catalog.to_jsonb(r)::text)"
 				 " FROM pg_catalog.pg_publication_rel r"
-				 " WHERE r.prpubid = p.oid AND (r.prrelid = c.oid OR r.prrelid IN"
-				 " (SELECT relid FROM pg_catalog.pg_partition_ancestors(c.oid) t(relid)))%s"
-				 ") e(entry)), '')"
-				 " FROM pg_catalog.pg_class c, pg_catalog.pg_publication p"
-				 " WHERE p.pubname = %s AND c.oid = ANY (%s)",
+				 " WHERE r.prrelid = a.relid AND r.prpubid = p.oid%s OFFSET 0) e(entry)), '')"
+				 " FROM pg_catalog.unnest(%s) WITH ORDINALITY u(oid, n)"
+				 " JOIN pg_catalog.pg_class c ON c.oid = u.oid, pg_catalog.pg_publication p"
+				 " WHERE p.pubname = %s ORDER BY u.n",
 				 schemas,
-				 sql_literal(session->stream->publication),
-				 relids_literal(tasks)),
+				 relids_literal(tasks),
+				 sql_literal(session->stream->publication)),
 		"look at the publication");
 }
 
+/* That of a task, by its number; *row: the first that may be its. */
 static char *
-find_published(const SourceRows *rows, const LoadTask *task)
+next_published(const SourceRows *rows, int number, int *row)
 {
-	for (int i = 0; i < rows->count; i++)
-		if (strtoul(rows->values[i][0], NULL, 10) == task->source->relid)
-			return rows->values[i][1];
-	return NULL;
+	if (*row >= rows->count || atoi(rows->values[*row][0]) != number)
+		return NULL;
+	return rows->values[(*row)++][1];
 }
 
 void
@@ -92,6 +97,7 @@ basis_describe_published(LoadSession *session, List *tasks)
 {
 	SourceRows *rows;
 	ListCell *cell;
+	int row = 0;
 
 	if (tasks == NIL)
 		return;
@@ -100,7 +106,7 @@ basis_describe_published(LoadSession *session, List *tasks)
 	{
 		LoadTask *task = lfirst(cell);
 
-		task->published_as = find_published(rows, task);
+		task->published_as = next_published(rows, foreach_current_index(cell) + 1, &row);
 	}
 }
 
@@ -131,6 +137,7 @@ basis_is_published(LoadSession *session, List *tasks)
 {
 	SourceRows *rows;
 	ListCell *cell;
+	int row = 0;
 
 	if (tasks == NIL)
 		return true;
@@ -138,7 +145,7 @@ basis_is_published(LoadSession *session, List *tasks)
 	foreach(cell, tasks)
 	{
 		LoadTask *task = lfirst(cell);
-		char *now = find_published(rows, task);
+		char *now = next_published(rows, foreach_current_index(cell) + 1, &row);
 
 		if (task->published_as != NULL && (now == NULL || strcmp(now, task->published_as) != 0))
 			return false;
