@@ -27,54 +27,6 @@
 #define ROW_IS_KEY SAME_KEY("q.row_key", "k.key")
 #define PREVIOUS_IS_KEY SAME_KEY("q.previous_key", "k.key")
 
-/* ---- exceptional states of targets ---- */
-
-#define MARK_IF(condition, mark) "CASE WHEN " condition " THEN " mark " ELSE 0 END"
-#define SOME(select) "EXISTS (" select ")"
-#define PLUS " OPERATOR(pg_catalog.+) "
-#define OF_TARGET " WHERE x.target_id OPERATOR(pg_catalog.=) t.target_id"
-#define HAS_BREAKER                                                  \
-	SOME("SELECT FROM depipe.breaker_state x" OF_TARGET              \
-		 " AND x.state OPERATOR(pg_catalog.<>) 'closed'"             \
-		 " UNION ALL SELECT FROM depipe.breaker_setting x" OF_TARGET \
-		 " AND x.of_runs OPERATOR(pg_catalog.>) 1")
-#define IS_CONSTRAINED SOME("SELECT FROM depipe.constraint_definition x" OF_TARGET)
-#define IS_REFERENCED                                                     \
-	SOME("SELECT FROM depipe.constraint_definition x"                     \
-		 " WHERE x.reference_schema OPERATOR(pg_catalog.=) t.schema_name" \
-		 " AND x.reference_table OPERATOR(pg_catalog.=) t.table_name")
-
-#define TARGET_MARKS                                                     \
-	MARK_IF(HAS_BREAKER, "1")                                            \
-	PLUS MARK_IF("s.parked OPERATOR(pg_catalog.>) 0", "2")               \
-		PLUS MARK_IF("s.quarantined OPERATOR(pg_catalog.>) 0", "4")      \
-			PLUS MARK_IF("s.retries OPERATOR(pg_catalog.>) 0", "8") PLUS \
-			MARK_IF(IS_CONSTRAINED, "16") PLUS                           \
-			MARK_IF(IS_REFERENCED, "32")
-
-uint32 *
-targets_marks(List *targets)
-{
-	List *ids = NIL;
-	uint32 *marks;
-	CatalogRows *rows;
-	ListCell *cell;
-
-	if (targets == NIL)
-		return NULL;
-	foreach(cell, targets)
-		ids = lappend_int(ids, ((Target *) lfirst(cell))->id);
-	rows = CATALOG_EXECUTE("SELECT u.n, " TARGET_MARKS
-						   " FROM pg_catalog.unnest($1) WITH ORDINALITY u (target_id, n)"
-						   " JOIN depipe.target t USING (target_id)"
-						   " LEFT JOIN depipe.target_state s USING (target_id)",
-						   ARG_INT4_ARRAY(ids));
-	marks = palloc0(sizeof(uint32) * list_length(targets));
-	for (uint64 i = 0; i < rows->count; i++)
-		marks[catalog_int8(rows, i, 1) - 1] = (uint32) catalog_int4(rows, i, 2);
-	return marks;
-}
-
 /*
  * A count that the triggers of catalog/kept_counts.c maintain.  A target
  * without state has no row.

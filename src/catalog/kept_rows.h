@@ -11,20 +11,6 @@
 #include "catalog/statement.h"
 #include "utils/tuplestore.h"
 
-/* Exceptional states of a target. */
-#define MARK_BREAKER 1u     /* its breaker is not closed, or counts bad runs */
-#define MARK_PARKED 2u      /* it has parked deltas */
-#define MARK_QUARANTINED 4u /* it has quarantined rows */
-#define MARK_RETRIES 8u     /* some of them are marked for a retry */
-#define MARK_CONSTRAINED 16u
-#define MARK_REFERENCED 32u /* constraints of other targets refer to it */
-
-/*
- * The marks of each target of a list (of Target), read in one statement.
- * Returns a palloc'd array in the order of the list; NULL for NIL.
- */
-extern uint32 *targets_marks(List *targets);
-
 /*
  * The id of the layout (column names and types) of text images of such rows.
  * Creates the layout if necessary.

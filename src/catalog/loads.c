@@ -250,19 +250,6 @@ load_set_columns(Load *load, const char *source_columns)
 	load->source_columns = MemoryContextStrdup(GetMemoryChunkContext(load), source_columns);
 }
 
-static CatalogArg
-id_array(List *ids)
-{
-	int count = list_length(ids);
-	Datum *values = palloc(sizeof(Datum) * Max(count, 1));
-
-	for (int i = 0; i < count; i++)
-		values[i] = Int32GetDatum(list_nth_int(ids, i));
-	return ARG_DATUM(
-		INT4ARRAYOID,
-		PointerGetDatum(construct_array(values, count, INT4OID, 4, true, TYPALIGN_INT)));
-}
-
 bool
 load_resync_table(int32 target_id)
 {
@@ -278,16 +265,18 @@ load_resync_table(int32 target_id)
 	return rows->processed > 0;
 }
 
+/* A copied table is ahead of the stream until the stream has caught up. */
+#define SET_APPLIED(ids, lsn)                                                   \
+	"UPDATE depipe.load_state SET applied_lsn = GREATEST(applied_lsn, " lsn ")" \
+	" WHERE target_id OPERATOR(pg_catalog.=) ANY (" ids ")"
+
 void
 loads_set_applied(List *target_ids, XLogRecPtr applied_lsn)
 {
 	if (target_ids == NIL)
 		return;
-	/* a copied table is ahead of the stream until the stream has caught up */
-	(void) CATALOG_EXECUTE("UPDATE depipe.load_state"
-						   " SET applied_lsn = GREATEST(applied_lsn, $2)"
-						   " WHERE target_id OPERATOR(pg_catalog.=) ANY ($1)",
-						   id_array(target_ids),
+	(void) CATALOG_EXECUTE(SET_APPLIED("$1", "$2"),
+						   ARG_INT4_ARRAY(target_ids),
 						   ARG_LSN(applied_lsn));
 }
 
@@ -299,25 +288,32 @@ load_set_made_table(int32 target_id)
 						   ARG_INT4(target_id));
 }
 
+#define SET_DATA_AS_OF(ids, time)                                                \
+	"UPDATE depipe.target_state SET data_as_of = GREATEST(data_as_of, " time ")" \
+	" WHERE target_id OPERATOR(pg_catalog.=) ANY (" ids ")"
+
+/* The database was restored from a dump, or a load is being dropped. */
+static void
+insert_data_as_of(List *target_ids, TimestampTz data_as_of)
+{
+	(void) CATALOG_EXECUTE("INSERT INTO depipe.target_state (target_id, data_as_of)"
+						   " SELECT t.target_id, $2 FROM depipe.target t"
+						   " WHERE t.target_id OPERATOR(pg_catalog.=) ANY ($1) FOR KEY SHARE"
+						   " ON CONFLICT (target_id) DO NOTHING",
+						   ARG_INT4_ARRAY(target_ids),
+						   ARG_TIME(data_as_of));
+}
+
 void
 loads_set_data_as_of(List *target_ids, TimestampTz data_as_of)
 {
 	if (target_ids == NIL || data_as_of == 0)
 		return;
-	if (CATALOG_EXECUTE("UPDATE depipe.target_state"
-						" SET data_as_of = GREATEST(data_as_of, $2)"
-						" WHERE target_id OPERATOR(pg_catalog.=) ANY ($1)",
-						id_array(target_ids),
+	if (CATALOG_EXECUTE(SET_DATA_AS_OF("$1", "$2"),
+						ARG_INT4_ARRAY(target_ids),
 						ARG_TIME(data_as_of))
-			->processed == list_length(target_ids))
-		return;
-	/* the database was restored from a dump, or the load is being dropped */
-	(void) CATALOG_EXECUTE("INSERT INTO depipe.target_state (target_id, data_as_of)"
-						   " SELECT t.target_id, $2 FROM depipe.target t"
-						   " WHERE t.target_id OPERATOR(pg_catalog.=) ANY ($1) FOR KEY SHARE"
-						   " ON CONFLICT (target_id) DO NOTHING",
-						   id_array(target_ids),
-						   ARG_TIME(data_as_of));
+			->processed != list_length(target_ids))
+		insert_data_as_of(target_ids, data_as_of);
 }
 
 /*
@@ -583,27 +579,46 @@ stream_set_state(const char *server_name, const char *state, const char *reason)
 }
 
 void
-stream_advance(Stream *stream, XLogRecPtr applied_lsn, const SourceCommit *commit)
+stream_advance(Stream *stream, XLogRecPtr applied_lsn, const SourceCommit *commit, List *applied,
+			   List *complete, TimestampTz data_as_of)
 {
+	XLogRecPtr end = commit->lsn != 0 ? commit->end : stream->commit.end;
+	int ncomplete = data_as_of == 0 ? 0 : list_length(complete);
 	CatalogRows *rows = CATALOG_EXECUTE(
-		"UPDATE depipe.stream SET applied_lsn = $3, commit_time = COALESCE($4, commit_time),"
+		"WITH moved AS (UPDATE depipe.stream SET applied_lsn = $3,"
+		" commit_time = COALESCE($4, commit_time),"
 		" commit_lsn = COALESCE($5, commit_lsn), commit_end = COALESCE($6, commit_end),"
 		" commit_xid = COALESCE($7, commit_xid),"
 		" batch_number = batch_number OPERATOR(pg_catalog.+) 1"
 		" WHERE server_name OPERATOR(pg_catalog.=) $1::name"
-		" AND batch_number OPERATOR(pg_catalog.=) $2",
+		" AND batch_number OPERATOR(pg_catalog.=) $2 RETURNING 1),"
+		" applied AS (" SET_APPLIED(
+			"$8",
+			"$9") " AND EXISTS (SELECT FROM moved)),"
+				  " complete AS (" SET_DATA_AS_OF(
+					  "$10",
+					  "$11") " AND EXISTS (SELECT FROM moved)"
+							 " RETURNING 1)"
+							 " SELECT (SELECT pg_catalog.count(*) FROM moved),"
+							 " (SELECT pg_catalog.count(*) FROM complete)",
 		ARG_TEXT(stream->server_name),
 		ARG_INT8(stream->batch_number),
 		ARG_LSN(applied_lsn),
 		ARG_TIME(commit->time),
 		ARG_LSN(commit->lsn),
 		ARG_LSN(commit->end),
-		commit->lsn == 0 ? ARG_NULL(INT8OID) : ARG_INT8(commit->xid));
+		commit->lsn == 0 ? ARG_NULL(INT8OID) : ARG_INT8(commit->xid),
+		ARG_INT4_ARRAY(applied),
+		ARG_LSN(end),
+		ARG_INT4_ARRAY(ncomplete == 0 ? NIL : complete),
+		ARG_TIME(data_as_of));
 
-	if (rows->processed != 1)
+	if (catalog_int8(rows, 0, 1) != 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
 				 errmsg("another run moved the stream of server \"%s\"", stream->server_name)));
+	if (catalog_int8(rows, 0, 2) != ncomplete)
+		insert_data_as_of(complete, data_as_of);
 	stream->batch_number++;
 	stream->applied_lsn = applied_lsn;
 	if (commit->lsn != 0)

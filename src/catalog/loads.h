@@ -196,10 +196,13 @@ extern CatalogRows *streams_select(void);
 extern void stream_set_state(const char *server_name, const char *state, const char *reason);
 
 /*
- * Store the progress of the stream.  Raises 40001 if another run has changed
- * the batch number.  Sets stream->batch_number, applied_lsn and commit.
+ * Store the progress of the stream, in one statement.  Raises 40001 if another
+ * run has changed the batch number.  Sets stream->batch_number, applied_lsn and
+ * commit.  The loads of the targets applied get the stream's last commit; those
+ * of the targets complete are complete through data_as_of (0: unknown).
  */
-extern void stream_advance(Stream *stream, XLogRecPtr applied_lsn, const SourceCommit *commit);
+extern void stream_advance(Stream *stream, XLogRecPtr applied_lsn, const SourceCommit *commit,
+						   List *applied, List *complete, TimestampTz data_as_of);
 
 /* Store the start time of the source at which the stream continues. */
 extern void stream_set_started(const char *server_name, TimestampTz source_started);

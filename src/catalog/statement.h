@@ -78,6 +78,9 @@ extern CatalogRows *catalog_execute_from(const char *sql, int nargs, const Catal
 										 const char *relation, TupleDesc desc,
 										 struct Tuplestorestate *rows, uint64 nrows);
 
+/* The number of statements that this process has run on depipe's own tables. */
+extern uint64 catalog_statements_run(void);
+
 /*
  * Values of a result.  Rows are numbered from 0, columns from 1.  SQL NULL
  * yields NULL, 0 or false.

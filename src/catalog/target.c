@@ -362,14 +362,6 @@ target_is_paused(int32 target_id, char **reason)
 	return true;
 }
 
-CatalogRows *
-paused_targets(void)
-{
-	return CATALOG_EXECUTE0("SELECT target_id, pause_reason FROM depipe.target_state"
-							" WHERE paused AND (paused_until IS NULL OR paused_until"
-							" OPERATOR(pg_catalog.>) pg_catalog.clock_timestamp())");
-}
-
 void
 target_set_pause(int32 target_id, bool paused, const char *reason, TimestampTz until)
 {

@@ -92,9 +92,6 @@ extern TimestampTz target_data_as_of(int32 target_id);
 /* Pauses of loads and transforms.  *reason gets the reason; it may be NULL. */
 extern bool target_is_paused(int32 target_id, char **reason);
 
-/* The id and reason of every paused target. */
-extern CatalogRows *paused_targets(void);
-
 /*
  * Begin or end a pause.  until: the time at which it ends by itself, 0: none.
  */

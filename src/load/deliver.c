@@ -14,8 +14,8 @@
  */
 #include "load/deliver.h"
 
-#include "catalog/kept_rows.h"
 #include "catalog/constraints.h"
+#include "catalog/marks.h"
 #include "core/guarded.h"
 #include "core/identity.h"
 #include "core/sqltext.h"
@@ -181,15 +181,15 @@ make_delivery(LoadSession *session, LoadTask *task, Delta *delta, Admission admi
 	return delivery;
 }
 
-static uint32 *
-tasks_marks(List *tasks)
+static List *
+targets_of(List *tasks)
 {
 	List *targets = NIL;
 	ListCell *cell;
 
 	foreach(cell, tasks)
 		targets = lappend(targets, ((LoadTask *) lfirst(cell))->target);
-	return targets_marks(targets);
+	return targets;
 }
 
 /* What waits for the table, then the new changes (NULL: none), in one delta. */
@@ -275,13 +275,11 @@ stop_contradicted(LoadSession *session, LoadTask *task, Delta *delta)
 	return true;
 }
 
-/* NULL when there is nothing to publish.  marks: of the target. */
-static Delivery *
-deliver_task(LoadSession *session, LoadTask *task, uint32 marks)
+/* What the batch brings for the table, in its own columns; NULL for a table that is stopped. */
+static Delta *
+finished_delta(LoadSession *session, LoadTask *task)
 {
 	Delta *delta = task->delta;
-	Admission admission;
-	char *reason = NULL;
 
 	task->delta = NULL;
 	if (task->stopped)
@@ -292,9 +290,16 @@ deliver_task(LoadSession *session, LoadTask *task, uint32 marks)
 	finish_delta(task, delta);
 	if (stop_contradicted(session, task, delta))
 		return NULL;
-	delta = projected(session, task, delta);
-	if (delta == NULL)
-		return NULL;
+	return projected(session, task, delta);
+}
+
+/* NULL when there is nothing to publish.  marks: of the target. */
+static Delivery *
+deliver_task(LoadSession *session, LoadTask *task, Delta *delta, uint32 marks)
+{
+	Admission admission;
+	char *reason = NULL;
+
 	if (task->paused)
 	{
 		park_by_hand(session, task, delta);
@@ -467,11 +472,55 @@ waiting_delivery(LoadSession *session, LoadTask *task, uint32 marks, bool again)
 						 reason);
 }
 
+static void
+set_pause_reason(LoadSession *session, LoadTask *task, const char *reason)
+{
+	if (task->pause_reason != NULL && reason != NULL && strcmp(task->pause_reason, reason) == 0)
+		return;
+	task->pause_reason = reason == NULL ? NULL : MemoryContextStrdup(session->context, reason);
+}
+
+/* A pause by hand holds from the moment when it is committed. */
+static void
+take_pauses(LoadSession *session, List *pauses)
+{
+	ListCell *cell;
+	ListCell *other;
+
+	foreach(cell, session->tasks)
+	{
+		LoadTask *task = lfirst(cell);
+
+		task->paused = false;
+		foreach(other, pauses)
+		{
+			const Pause *pause = lfirst(other);
+
+			if (pause->target_id != task->target->id)
+				continue;
+			task->paused = true;
+			set_pause_reason(session, task, pause->reason);
+		}
+		task_look_at_owner(task, session->context);
+	}
+}
+
+/* The marks of the targets of these tasks; looks at all pauses with the same statement. */
+static uint32 *
+look_at_targets(LoadSession *session, List *tasks)
+{
+	List *pauses;
+	uint32 *marks = targets_marks_and_pauses(targets_of(tasks), &pauses);
+
+	take_pauses(session, pauses);
+	return marks;
+}
+
 /* Deliveries of what waits, for tables that the stream brought nothing to. */
 static List *
 waiting_deliveries(LoadSession *session, bool again)
 {
-	uint32 *all_marks = tasks_marks(session->tasks);
+	uint32 *all_marks = look_at_targets(session, session->tasks);
 	List *deliveries = NIL;
 	ListCell *cell;
 
@@ -495,62 +544,57 @@ publish_with_retries(LoadSession *session, List *deliveries)
 		retries = publish_deliveries(session, waiting_deliveries(session, true));
 }
 
-static void
-set_pause_reason(LoadSession *session, LoadTask *task, const char *reason)
+/*
+ * The deltas of the changed tables, given to publish.  The tables are locked
+ * first, where nobody has to be waited for: what is read of their targets then
+ * need not be read again.
+ */
+static List *
+changed_deliveries(LoadSession *session)
 {
-	if (task->pause_reason != NULL && reason != NULL && strcmp(task->pause_reason, reason) == 0)
-		return;
-	task->pause_reason = reason == NULL ? NULL : MemoryContextStrdup(session->context, reason);
-}
-
-/* A pause by hand holds from the moment when it is committed. */
-static void
-look_at_pauses(LoadSession *session)
-{
-	CatalogRows *rows = paused_targets();
+	List *tasks = NIL;
+	List *deltas = NIL;
+	List *deliveries = NIL;
+	uint32 *marks;
+	int nlocked;
 	ListCell *cell;
 
 	foreach(cell, session->tasks)
 	{
 		LoadTask *task = lfirst(cell);
+		Delta *delta = task->delta == NULL ? NULL : finished_delta(session, task);
 
-		task->paused = false;
-		for (uint64 i = 0; i < rows->count; i++)
-		{
-			if (catalog_int4(rows, i, 1) != task->target->id)
-				continue;
-			task->paused = true;
-			set_pause_reason(session, task, catalog_text(rows, i, 2));
-		}
-		task_look_at_owner(task, session->context);
+		if (delta == NULL)
+			continue;
+		tasks = lappend(tasks, task);
+		deltas = lappend(deltas, delta);
 	}
+	nlocked = publish_lock_free(targets_of(tasks));
+	marks = look_at_targets(session, tasks);
+	foreach(cell, tasks)
+	{
+		int n = foreach_current_index(cell);
+		LoadTask *task = lfirst(cell);
+		Delivery *delivery = deliver_task(session, task, list_nth(deltas, n), marks[n]);
+
+		if (delivery != NULL)
+		{
+			delivery->item->marks = marks[n];
+			delivery->item->marks_are_known = n < nlocked;
+			deliveries = lappend(deliveries, delivery);
+		}
+		if (n < nlocked && (delivery == NULL || delivery->item->admission == ADMIT_NOT))
+			publish_unlock(task->target);
+	}
+	return deliveries;
 }
 
 void
 deliver(LoadSession *session)
 {
 	MemoryContext old = MemoryContextSwitchTo(session->batch);
-	List *changed = NIL;
-	List *deliveries = NIL;
-	uint32 *marks;
-	ListCell *cell;
 
-	look_at_pauses(session);
-
-	foreach(cell, session->tasks)
-		if (((LoadTask *) lfirst(cell))->delta != NULL)
-			changed = lappend(changed, lfirst(cell));
-	marks = tasks_marks(changed);
-	foreach(cell, changed)
-	{
-		Delivery *delivery = deliver_task(session,
-										  lfirst(cell),
-										  marks[foreach_current_index(cell)]);
-
-		if (delivery != NULL)
-			deliveries = lappend(deliveries, delivery);
-	}
-	publish_with_retries(session, deliveries);
+	publish_with_retries(session, changed_deliveries(session));
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(session->batch);
 	session->serial++;
@@ -561,7 +605,6 @@ deliver_waiting(LoadSession *session)
 {
 	MemoryContext old = MemoryContextSwitchTo(session->batch);
 
-	look_at_pauses(session);
 	publish_with_retries(session, waiting_deliveries(session, false));
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(session->batch);

@@ -376,6 +376,18 @@ pause_until_wake(Following *following)
 	return wake;
 }
 
+/* The fixed cost of a batch, whatever its number of rows. */
+static void
+log_cost(uint64 statements)
+{
+	ereport(DEBUG2,
+			(errmsg_internal("depipe: the batch ran " UINT64_FORMAT
+							 " statements on depipe's own tables",
+							 statements),
+			 errhidestmt(true),
+			 errhidecontext(true)));
+}
+
 static ErrorData *
 follow(Following *following, bool *told)
 {
@@ -384,6 +396,7 @@ follow(Following *following, bool *told)
 	{
 		Wake wake = pause_until_wake(following);
 		TimestampTz begun = GetCurrentTimestamp();
+		uint64 statements = catalog_statements_run();
 		ErrorData *error;
 
 		*told = wake == WAKE_END || !following->follower->may_go_on();
@@ -393,7 +406,10 @@ follow(Following *following, bool *told)
 		if (error != NULL || following->again)
 			return error;
 		if (wake == WAKE_INPUT && following->session->advanced)
+		{
+			log_cost(catalog_statements_run() - statements);
 			rest_after(following, begun);
+		}
 	}
 }
 

@@ -219,12 +219,6 @@ record_progress(LoadSession *session, bool changed)
 	changed |= commit->end > session->stream->commit.end && witness_wanted(session);
 	if (!changed && !is_far(session, end))
 		return;
-	stream_advance(session->stream, end, commit);
-	/* what the caller may still roll back must not be told to the source */
-	if (!session->options->commit)
-		session->stream->own_write = true;
-	session->advanced = true;
-	session->recorded_at = GetCurrentTimestamp();
 	foreach(cell, session->tasks)
 	{
 		LoadTask *task = lfirst(cell);
@@ -232,8 +226,17 @@ record_progress(LoadSession *session, bool changed)
 		if (task->attempted && !task->stopped)
 			attempted = lappend_int(attempted, task->target->id);
 	}
-	loads_set_applied(attempted, session->stream->commit.end);
-	loads_set_data_as_of(complete_targets(session, attempted), time);
+	stream_advance(session->stream,
+				   end,
+				   commit,
+				   attempted,
+				   complete_targets(session, attempted),
+				   time);
+	/* what the caller may still roll back must not be told to the source */
+	if (!session->options->commit)
+		session->stream->own_write = true;
+	session->advanced = true;
+	session->recorded_at = GetCurrentTimestamp();
 }
 
 static bool

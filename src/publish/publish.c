@@ -25,7 +25,7 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/published.h"
-#include "catalog/kept_rows.h"
+#include "catalog/marks.h"
 #include "core/covered.h"
 #include "core/guarded.h"
 #include "core/identity.h"
@@ -106,6 +106,28 @@ publish_lock_target(Target *target)
 			return true;
 		UnlockRelationOid(relid, ShareRowExclusiveLock);
 	}
+}
+
+int
+publish_lock_free(List *targets)
+{
+	ListCell *cell;
+
+	foreach(cell, targets)
+	{
+		const Target *target = lfirst(cell);
+
+		if (!OidIsValid(target->relid) ||
+			!ConditionalLockRelationOid(target->relid, ShareRowExclusiveLock))
+			return foreach_current_index(cell);
+	}
+	return list_length(targets);
+}
+
+void
+publish_unlock(const Target *target)
+{
+	UnlockRelationOid(target->relid, ShareRowExclusiveLock);
 }
 
 List *
@@ -283,8 +305,7 @@ prepare_work(void *argument)
 			net_bag(work->state);
 	}
 	work->complete = delta_complete(item->target, item->delta, &work->reason);
-	if (work->complete && (marks & (MARK_CONSTRAINED | MARK_REFERENCED)) != 0 &&
-		gate_wants_old_images(item->target))
+	if (work->complete && (marks & MARK_REFERENCED) != 0 && gate_wants_old_images(item->target))
 	{
 		delta_register(item->delta);
 		delta_complete_old(item->target, item->delta);
@@ -503,11 +524,11 @@ record_published(Pass *pass, ItemState *state)
 	store_quarantine(state);
 	if (state->gate != NULL && gate_has_time_checks(state->gate))
 		time_checks_follow(item->target, item->run->id);
-	if (state->gate != NULL)
-	{
+	if ((state->marks & MARK_HELD) != 0)
 		held_rows_put(item->target->id, NIL);
+	/* one that this batch has opened is not good */
+	if (state->gate != NULL && (state->marks & MARK_INCIDENT) != 0)
 		incidents_settle(item->target);
-	}
 	if ((state->marks & MARK_REFERENCED) != 0)
 		pass->retries |= gate_references(item->target, item->delta);
 	finish_run(state);
@@ -865,7 +886,12 @@ lock_item(ItemState *state)
 {
 	PublishItem *item = state->item;
 	Locking locking = {item, false};
+	Oid relid = item->target->relid;
 	ErrorData *error = guarded_run_waiting(lock_work, &locking, item->lock_timeout_ms);
+
+	/* another table may have got the name, and that one was waited for */
+	if (item->target->relid != relid)
+		item->marks_are_known = false;
 
 	if (error != NULL)
 		decide_error(state, error);
@@ -899,12 +925,22 @@ mark_states(List *states)
 	List *targets = NIL;
 	uint32 *marks;
 	ListCell *cell;
+	int n = 0;
 
 	foreach(cell, states)
-		targets = lappend(targets, ((ItemState *) lfirst(cell))->item->target);
+	{
+		const PublishItem *item = ((ItemState *) lfirst(cell))->item;
+
+		if (!item->marks_are_known)
+			targets = lappend(targets, item->target);
+	}
 	marks = targets_marks(targets);
 	foreach(cell, states)
-		((ItemState *) lfirst(cell))->marks = marks[foreach_current_index(cell)];
+	{
+		ItemState *state = lfirst(cell);
+
+		state->marks = state->item->marks_are_known ? state->item->marks : marks[n++];
+	}
 }
 
 /*

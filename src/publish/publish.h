@@ -47,13 +47,15 @@ typedef enum PublishStatus
 typedef struct PublishItem
 {
 	Target *target;
-	Delta *delta;        /* finished; consumed: publish may replace it */
-	Run *run;            /* begun; counts, reason and error are filled in, status too */
-	Admission admission; /* what breaker_admit said; publish never asks again.  With
+	Delta *delta;         /* finished; consumed: publish may replace it */
+	Run *run;             /* begun; counts, reason and error are filled in, status too */
+	Admission admission;  /* what breaker_admit said; publish never asks again.  With
 								 * ADMIT_NOT the delta is parked (or dropped) at once */
-	bool park;           /* keep what is not published (loads), else drop it (transforms) */
-	bool always_gate;    /* evaluate table checks although the delta is empty */
-	int lock_timeout_ms; /* give up when a table is locked for so long: PUBLISH_ERROR; 0: wait */
+	bool park;            /* keep what is not published (loads), else drop it (transforms) */
+	bool always_gate;     /* evaluate table checks although the delta is empty */
+	int lock_timeout_ms;  /* give up when a table is locked for so long: PUBLISH_ERROR; 0: wait */
+	uint32 marks;         /* of the target (catalog/marks.h) */
+	bool marks_are_known; /* read under the lock of publish_lock_free */
 	/* results */
 	PublishStatus status;
 	char *reason;
@@ -64,6 +66,18 @@ typedef struct PublishItem
  * lock_timeout.  Returns false when its table is gone.
  */
 extern bool publish_lock_target(Target *target);
+
+/*
+ * The same for the first of these targets (a list of Target) whose tables nobody
+ * has locked: they are locked in this order, up to the one that would have to
+ * be waited for, so that nothing is held while another is waited for that
+ * publish() would not hold then.  Returns how many.  What is read of their
+ * targets afterwards is as new as what publish() would read.
+ */
+extern int publish_lock_free(List *targets);
+
+/* Give back such a lock of a table that is not published to. */
+extern void publish_unlock(const Target *target);
 
 /* The order in which everybody locks several: no deadlock between two publishers. */
 extern List *publish_in_order(List *targets);

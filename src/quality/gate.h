@@ -111,9 +111,9 @@ extern bool gate_has_table_checks(const Gate *gate);
 extern bool gate_has_time_checks(const Gate *gate); /* no part of the gate: time_checks.h */
 
 /*
- * Does a check of this target, or one of another target that looks at it,
- * compare the target's old images (transition, references by other columns
- * than the key)?  publish then adds them to the delta before apply.
+ * Does a constraint that refers to this target need the old images of its rows,
+ * because it refers to other columns than the key?  publish then adds them to the
+ * delta before apply.
  */
 extern bool gate_wants_old_images(Target *target);
 
