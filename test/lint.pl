@@ -63,6 +63,23 @@ sub parenthesis
 	return substr($text, $offset);
 }
 
+# The arguments of a call, from the text of its parenthesis.
+sub arguments
+{
+	my ($text) = @_;
+	my ($depth, @arguments) = (0, '');
+
+	$text = substr($text, 1, -1);
+	while ($text =~ /\G("(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|[(),]|[^(),"']+)/gc)
+	{
+		my $part = $1;
+		$depth += $part eq '(' ? 1 : $part eq ')' ? -1 : 0;
+		if ($part eq ',' && $depth == 0) { push @arguments, ''; }
+		else { $arguments[-1] .= $part; }
+	}
+	return @arguments;
+}
+
 my %checks = (
 
 	# Every error that is raised has a SQLSTATE.
@@ -138,6 +155,37 @@ my %checks = (
 		{
 			next unless own_tables()->{$1};
 			finding($file, $text, $-[0], 'a statement on a table of depipe outside src/catalog/');
+		}
+	},
+
+	# What reads the rows of a target takes them from target_rows_sql().
+	rows => sub {
+		my ($file, $text) = @_;
+		$text = without_comments($text);
+		while ($text =~ /\b(?:psprintf|appendStringInfo)(?=\()/g)
+		{
+			my $start = $-[0];
+			my @arguments = arguments(parenthesis($text, $+[0]));
+			shift @arguments if substr($text, $start) =~ /^appendStringInfo/;
+			my $format = shift(@arguments) // next;
+			my $said = '';
+			while ($format =~ /"((?:\\.|[^"\\])*)"|\b[A-Z]\w*64_FORMAT\b/g)
+			{
+				$said .= $1 // '%d';
+			}
+			while ($said =~ /%(?:%|[-\d.]*[a-z])/g)
+			{
+				my ($before, $conversion) = (substr($said, 0, $-[0]), $&);
+				next if $conversion eq '%%';
+				my $argument = shift(@arguments) // '';
+				finding($file, $text, $start, 'rows of a target that are not from target_rows_sql()')
+				  if $argument =~ /\bdisplay\b/ && $before =~ /(?<!DELETE )\b(?:FROM|JOIN) $/;
+			}
+		}
+		while ($text =~ /\b(?:delta_fill_from_difference|difference_sql)(?=\()/g)
+		{
+			finding($file, $text, $-[0], 'rows of a target that are not from target_rows_sql()')
+			  if parenthesis($text, $+[0]) =~ /\bdisplay\b/;
 		}
 	},
 

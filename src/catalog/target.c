@@ -309,6 +309,12 @@ target_why_missing(const Target *target)
 					target->display);
 }
 
+char *
+target_rows_sql(const Target *target, const char *alias)
+{
+	return alias == NULL ? pstrdup(target->display) : psprintf("%s %s", target->display, alias);
+}
+
 Oid
 target_bind(Target *target)
 {

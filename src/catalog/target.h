@@ -85,6 +85,12 @@ extern char *target_why_missing(const Target *target);
 /* Look up the table again, for example after creating it.  Sets and returns target->relid. */
 extern Oid target_bind(Target *target);
 
+/*
+ * The rows of the target's table, as an item of FROM with this alias (NULL:
+ * none).  Everything that reads rows of a target reads these.
+ */
+extern char *target_rows_sql(const Target *target, const char *alias);
+
 /* Store or read the source's time through which the table is complete; 0: unknown. */
 extern void target_set_data_as_of(int32 target_id, TimestampTz data_as_of);
 extern TimestampTz target_data_as_of(int32 target_id);

@@ -457,8 +457,9 @@ target_work(void *argument)
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	identity_become(task->target->owner, &identity);
-	if (SPI_execute(psprintf("SELECT 1 FROM %s LIMIT 1", task->target->display), false, 1) !=
-		SPI_OK_SELECT)
+	if (SPI_execute(psprintf("SELECT 1 FROM %s LIMIT 1", target_rows_sql(task->target, NULL)),
+					false,
+					1) != SPI_OK_SELECT)
 		elog(ERROR, "could not look at %s", task->target->display);
 	copy->has_rows = SPI_processed > 0;
 	identity_restore(&identity);
@@ -479,7 +480,9 @@ fill_difference(Copy *copy)
 	register_tuplestore("_depipe_incoming", delta->columns, rows, copy->rows);
 	identity_become(copy->task->target->owner, &identity);
 	PushActiveSnapshot(GetTransactionSnapshot());
-	delta_fill_from_difference(delta, "_depipe_incoming", copy->task->target->display);
+	delta_fill_from_difference(delta,
+							   "_depipe_incoming",
+							   target_rows_sql(copy->task->target, NULL));
 	PopActiveSnapshot();
 	identity_restore(&identity);
 	SPI_finish();

@@ -185,19 +185,19 @@ find_violations(Search *search, const ConstraintRow *row, const char *condition,
 	Oid types[1] = {JSONBARRAYOID};
 	Datum values[1] = {PointerGetDatum(objects)};
 	Identity identity;
-	char *from = target->display;
+	char *from = target_rows_sql(target, CHECK_ROW);
 	int result;
 
 	if (search->left <= 0)
 		return;
 	if (objects != NULL)
 		from = psprintf("(SELECT r.* FROM pg_catalog.unnest($1) x,"
-						" LATERAL pg_catalog.jsonb_populate_record(NULL::%s, x) r)",
+						" LATERAL pg_catalog.jsonb_populate_record(NULL::%s, x) r) " CHECK_ROW,
 						target->display);
 	identity_become_with(target->owner, row->settings, &identity);
 	if (objects != NULL)
 		identity_pin_output(); /* images are texts */
-	result = read_query(psprintf("SELECT %s, pg_catalog.to_jsonb(" CHECK_ROW ") FROM %s " CHECK_ROW
+	result = read_query(psprintf("SELECT %s, pg_catalog.to_jsonb(" CHECK_ROW ") FROM %s"
 								 " WHERE %s LIMIT " INT64_FORMAT,
 								 held_key_text(target->relid),
 								 from,

@@ -343,7 +343,9 @@ compare_rows(Verification *verification)
 				(errcode(ERRCODE_UNIQUE_VIOLATION),
 				 errmsg("key of %s is not unique", target->display),
 				 errdetail("More than one row is expected for some value of its key.")));
-	delta_fill_from_difference(delta, expected, filtered(verification, target->display, delta));
+	delta_fill_from_difference(delta,
+							   expected,
+							   filtered(verification, target_rows_sql(target, NULL), delta));
 	report.delta = delta;
 	report.row_desc = BlessTupleDesc(CreateTupleDescCopy(delta->columns));
 	report.key_desc = key_columns(delta);
@@ -377,7 +379,7 @@ static void
 compare_counts(Verification *verification)
 {
 	int64 expected = count_rows(EXPECTED, verification->condition);
-	int64 actual = count_rows(verification->target->display, verification->condition);
+	int64 actual = count_rows(target_rows_sql(verification->target, NULL), verification->condition);
 	char *reason = NULL;
 	const char *explanation = NULL;
 

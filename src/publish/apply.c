@@ -525,9 +525,9 @@ append_same_images(StringInfo sql, const ApplyTable *table, const char *by)
 
 	appendStringInfo(sql,
 					 "SELECT t.tableoid AS leaf, t.ctid AS place, d._depipe_weight AS weight,"
-					 " d._depipe_sequence AS sequence FROM %s d JOIN %s t ON %s",
+					 " d._depipe_sequence AS sequence FROM %s d JOIN %s ON %s",
 					 delta->name,
-					 table->target->display,
+					 target_rows_sql(table->target, "t"),
 					 by);
 	image_append(sql, delta->columns, "t");
 	appendStringInfoString(sql, " OPERATOR(pg_catalog.=) ");
@@ -593,7 +593,10 @@ refuse_changed_identity(ApplyTable *table, int column, Snapshot snapshot)
 	Identity identity;
 
 	initStringInfo(&sql);
-	appendStringInfo(&sql, "SELECT FROM %s t JOIN %s d ON ", table->target->display, delta->name);
+	appendStringInfo(&sql,
+					 "SELECT FROM %s JOIN %s d ON ",
+					 target_rows_sql(table->target, "t"),
+					 delta->name);
 	append_key_match(&sql, delta);
 	appendStringInfo(&sql,
 					 " WHERE d._depipe_weight OPERATOR(pg_catalog.>) 0"

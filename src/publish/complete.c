@@ -122,7 +122,7 @@ base_query(Target *target, Delta *delta)
 	initStringInfo(&sql);
 	appendStringInfoString(&sql, "SELECT b._depipe_number, ");
 	sql_append_columns(&sql, delta->columns, "t");
-	appendStringInfo(&sql, " FROM %s b JOIN %s t ON ", BASES_NAME, target->display);
+	appendStringInfo(&sql, " FROM %s b JOIN %s ON ", BASES_NAME, target_rows_sql(target, "t"));
 	sql_append_match(&sql, delta->columns, delta->nkeys, delta->keys, "b", "t", true);
 	return sql.data;
 }
@@ -203,7 +203,7 @@ old_images_query(Target *target, Delta *delta)
 							   "d._depipe_lsn, d._depipe_time, NULL::pg_catalog.int8,"
 							   " true, NULL::pg_catalog.int2, ");
 	sql_append_columns(&sql, delta->columns, "t");
-	appendStringInfo(&sql, " FROM %s t", target->display);
+	appendStringInfo(&sql, " FROM %s", target_rows_sql(target, "t"));
 	if (!delta->clear)
 	{
 		appendStringInfo(&sql, " JOIN %s d ON NOT d._depipe_replaced AND ", delta->name);

@@ -49,7 +49,7 @@ late_save(ApplyTable *table)
 
 	table->saved = psprintf("%s_saved", delta->name);
 	initStringInfo(&sql);
-	appendStringInfo(&sql, "SELECT t.* FROM %s t", table->target->display);
+	appendStringInfo(&sql, "SELECT t.* FROM %s", target_rows_sql(table->target, "t"));
 	if (!delta->clear)
 	{
 		appendStringInfo(&sql, " JOIN %s d ON NOT d._depipe_replaced AND ", delta->name);

@@ -287,10 +287,10 @@ held_find(Target *target, Delta *delta, const Measured *measured, bool whole_tab
 								  MAX_HELD_ROWS));
 	return find_rows(target,
 					 measured,
-					 psprintf("SELECT %s, pg_catalog.to_jsonb(" CHECK_ROW ") FROM %s " CHECK_ROW
+					 psprintf("SELECT %s, pg_catalog.to_jsonb(" CHECK_ROW ") FROM %s"
 							  " WHERE %s LIMIT %d",
 							  held_key_text(target->relid),
-							  target->display,
+							  target_rows_sql(target, CHECK_ROW),
 							  condition,
 							  MAX_HELD_ROWS));
 }

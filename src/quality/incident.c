@@ -134,7 +134,7 @@ take_keys(Look *look)
 static void
 look_at_rows(Look *look)
 {
-	const char *table = look->target->display;
+	const char *rows = target_rows_sql(look->target, CHECK_ROW);
 	char *condition = violation_condition(look->constraint, look->target);
 	StringInfoData list;
 	StringInfoData match;
@@ -148,23 +148,22 @@ look_at_rows(Look *look)
 	if (look->known != NULL)
 	{
 		run(psprintf("SELECT pg_catalog.count(*) FROM (SELECT x::pg_catalog.text[] AS key"
-					 " FROM pg_catalog.unnest($1) x) k JOIN %s " CHECK_ROW " ON %s WHERE %s",
-					 table,
+					 " FROM pg_catalog.unnest($1) x) k JOIN %s ON %s WHERE %s",
+					 rows,
 					 match.data,
 					 condition),
 			look->known);
 		look->violations = first_int8();
 		return;
 	}
-	run(psprintf("SELECT pg_catalog.count(*) FROM %s " CHECK_ROW " WHERE %s", table, condition),
-		NULL);
+	run(psprintf("SELECT pg_catalog.count(*) FROM %s WHERE %s", rows, condition), NULL);
 	look->violations = first_int8();
 	if (look->violations == 0 || list.len == 0 || !constraint_is_row(look->constraint))
 		return;
 	run(psprintf("SELECT pg_catalog.array_agg(x.key) FROM (SELECT ARRAY[%s]::pg_catalog.text"
-				 " AS key FROM %s " CHECK_ROW " WHERE %s LIMIT %d) x",
+				 " AS key FROM %s WHERE %s LIMIT %d) x",
 				 list.data,
-				 table,
+				 rows,
 				 condition,
 				 MAX_KNOWN_KEYS),
 		NULL);

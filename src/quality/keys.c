@@ -208,10 +208,10 @@ groups_query(const DataConstraint *constraint, const CheckScope *scope, List *co
 			" AND %s)",
 			sql_identifier(scope->delta->name),
 			equal_columns(scope->target->relid, columns, "d", CHECK_ROW));
-	return psprintf("SELECT %s, pg_catalog.count(*) AS _depipe_count FROM %s " CHECK_ROW
+	return psprintf("SELECT %s, pg_catalog.count(*) AS _depipe_count FROM %s"
 					" WHERE (%s) AND NOT %s%s GROUP BY %s",
 					column_list(columns, CHECK_ROW),
-					scope->target->display,
+					target_rows_sql(scope->target, CHECK_ROW),
 					filter_text(constraint),
 					any_null(columns, CHECK_ROW),
 					restriction,
@@ -224,8 +224,9 @@ count_null_keys(const DataConstraint *constraint, const CheckScope *scope, List 
 {
 	const Delta *delta = scope->delta;
 
-	query(psprintf("SELECT pg_catalog.count(*) FROM %s " CHECK_ROW " WHERE (%s) AND %s%s",
-				   delta != NULL ? sql_identifier(delta->name) : scope->target->display,
+	query(psprintf("SELECT pg_catalog.count(*) FROM %s WHERE (%s) AND %s%s",
+				   delta != NULL ? psprintf("%s " CHECK_ROW, sql_identifier(delta->name))
+								 : target_rows_sql(scope->target, CHECK_ROW),
 				   filter_text(constraint),
 				   any_null(columns, CHECK_ROW),
 				   delta != NULL ? " AND " CHECK_ROW "._depipe_weight OPERATOR(pg_catalog.>) 0"

@@ -365,10 +365,10 @@ delta_rows_text(const Pass *pass)
 					 "d",
 					 "r",
 					 key_is_not_null(delta));
-	return psprintf("(SELECT d._depipe_sequence, d._depipe_weight, r.* FROM %s d JOIN %s r ON %s)"
+	return psprintf("(SELECT d._depipe_sequence, d._depipe_weight, r.* FROM %s d JOIN %s ON %s)"
 					" " CHECK_ROW,
 					sql_identifier(delta->name),
-					pass->target->display,
+					target_rows_sql(pass->target, "r"),
 					match.data);
 }
 
@@ -586,7 +586,7 @@ table_pass(Pass *pass)
 	appendStringInfoString(&sql, "SELECT 0");
 	foreach(cell, pass->measured)
 		append_table_columns(&sql, ((Measured *) lfirst(cell))->constraint);
-	appendStringInfo(&sql, " FROM %s " CHECK_ROW, pass->target->display);
+	appendStringInfo(&sql, " FROM %s", target_rows_sql(pass->target, CHECK_ROW));
 	if (first->row->is_aggregate && first->row->filter_expression != NULL)
 		appendStringInfo(&sql, " WHERE %s", first->row->filter_expression);
 	execute_query(sql.data);
@@ -613,13 +613,13 @@ set_pass(Pass *pass)
 	Measured *measured = linitial(pass->measured);
 	char *counted = counted_text(measured->constraint);
 
-	execute_query(psprintf("SELECT pg_catalog.count(*) FROM %s " CHECK_ROW "%s%s",
-						   pass->target->display,
+	execute_query(psprintf("SELECT pg_catalog.count(*) FROM %s%s%s",
+						   target_rows_sql(pass->target, CHECK_ROW),
 						   counted != NULL ? " WHERE " : "",
 						   counted != NULL ? counted : ""));
 	measured->measure.evaluated = result_int8(1);
-	execute_query(psprintf("SELECT pg_catalog.count(*) FROM %s " CHECK_ROW " WHERE %s",
-						   pass->target->display,
+	execute_query(psprintf("SELECT pg_catalog.count(*) FROM %s WHERE %s",
+						   target_rows_sql(pass->target, CHECK_ROW),
 						   violation_condition(measured->constraint, pass->target)));
 	measured->measure.violations = result_int8(1);
 	measured->measure.strategy = "anti-join";
@@ -713,7 +713,7 @@ ask_serial(void *arg)
 	initStringInfo(&sql);
 	appendStringInfoString(&sql, "SELECT 0");
 	append_table_columns(&sql, question->constraint);
-	appendStringInfo(&sql, " FROM %s " CHECK_ROW, question->target->display);
+	appendStringInfo(&sql, " FROM %s", target_rows_sql(question->target, CHECK_ROW));
 	plan = SPI_prepare(sql.data, 0, NULL);
 	if (plan == NULL)
 		elog(ERROR, "SPI_prepare failed: %s", SPI_result_code_string(SPI_result));

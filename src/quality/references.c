@@ -111,8 +111,8 @@ rows_with_keys(const DataConstraint *constraint, Target *target)
 	}
 	table_close(rel, NoLock);
 	return psprintf("(SELECT x::pg_catalog.text[] AS key FROM pg_catalog.unnest($1) x) k"
-					" JOIN %s " CHECK_ROW " ON %s",
-					target->display,
+					" JOIN %s ON %s",
+					target_rows_sql(target, CHECK_ROW),
 					match.data);
 }
 
@@ -341,7 +341,7 @@ missing_in_table(Target *target, Measured *measured)
 						   measured->constraint->row->settings,
 						   missing_query(measured->constraint,
 										 target,
-										 psprintf("%s " CHECK_ROW, target->display),
+										 target_rows_sql(target, CHECK_ROW),
 										 "true",
 										 "pg_catalog.count(*)"),
 						   NULL,
@@ -527,7 +527,7 @@ remember_lost_keys(const ReferenceChange *change, Measured *measured)
 		return;
 	sql = missing_query(change->constraint,
 						change->child,
-						psprintf("%s " CHECK_ROW, change->child->display),
+						target_rows_sql(change->child, CHECK_ROW),
 						touched_condition(change),
 						"pg_catalog.count(*)");
 	missing = find_missing(change->child,

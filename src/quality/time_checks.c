@@ -75,13 +75,13 @@ freshness_query(const DataConstraint *constraint, const Target *target)
 					" x.newest::pg_catalog.timestamptz) OPERATOR(pg_catalog.>)"
 					" %s::pg_catalog.interval"
 					" FROM (SELECT pg_catalog.max(" CHECK_ROW ".%s::%s) AS newest"
-					" FROM %s " CHECK_ROW " WHERE " CHECK_ROW ".%s::%s"
+					" FROM %s WHERE " CHECK_ROW ".%s::%s"
 					" OPERATOR(pg_catalog.>) '-infinity'::%s"
 					" AND " CHECK_ROW ".%s::%s OPERATOR(pg_catalog.<) 'infinity'::%s%s%s%s) x",
 					sql_literal(check_text(constraint->rule, "max_age")),
 					sql_identifier(column),
 					type,
-					target->display,
+					target_rows_sql(target, CHECK_ROW),
 					sql_identifier(column),
 					type,
 					type,

@@ -53,7 +53,7 @@ full_diff_make_delta(const StrategyContext *context)
 	rows = query_to_tuplestore(incoming_sql(context, delta), &desc, &nrows, context->context);
 	register_tuplestore(INCOMING, desc, rows, nrows);
 	strategy_refuse_duplicate_keys(context, delta, INCOMING);
-	delta_fill_from_difference(delta, INCOMING, context->transform->target->display);
+	delta_fill_from_difference(delta, INCOMING, target_rows_sql(context->transform->target, NULL));
 	(void) SPI_unregister_relation(INCOMING);
 	tuplestore_end(rows);
 	delta->changes = nrows;
@@ -67,7 +67,7 @@ full_diff_delta_sql(const StrategyContext *context)
 
 	return difference_sql(delta,
 						  psprintf("(%s) q", incoming_sql(context, delta)),
-						  context->transform->target->display);
+						  target_rows_sql(context->transform->target, NULL));
 }
 
 const Strategy strategy_full_diff = {.name = "full_diff",

@@ -65,7 +65,9 @@ strategy_target_is_empty(const StrategyContext *context)
 	bool empty;
 
 	initStringInfo(&sql);
-	appendStringInfo(&sql, "SELECT FROM %s LIMIT 1", context->transform->target->display);
+	appendStringInfo(&sql,
+					 "SELECT FROM %s LIMIT 1",
+					 target_rows_sql(context->transform->target, NULL));
 	if (SPI_execute(sql.data, true, 1) != SPI_OK_SELECT)
 		elog(ERROR, "could not look into %s", context->transform->target->display);
 	empty = SPI_processed == 0;
