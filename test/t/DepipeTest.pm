@@ -15,6 +15,7 @@ use Exporter 'import';
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
+use Time::HiRes qw(usleep);
 
 our @EXPORT = qw(
   source_and_warehouse add_server make_table refresh statuses is_status converge state_of
@@ -38,6 +39,28 @@ our @EXPORT = qw(
 			die $@ if $@ !~ /Broken pipe/;
 		}
 		die $@;
+	};
+}
+
+# poll_query_until() writes its query to a psql, which may have ended already if the server is just
+# restarting. IPC::Run dies of that; it is an attempt that failed like any other.
+{
+	no warnings 'redefine';
+	my $poll = \&PostgreSQL::Test::Cluster::poll_query_until;
+
+	*PostgreSQL::Test::Cluster::poll_query_until = sub {
+		my @arguments = @_;
+		my $end = time() + $PostgreSQL::Test::Utils::timeout_default;
+
+		while (1)
+		{
+			my $result = eval { $poll->(@arguments) };
+
+			return $result if $@ eq '';
+			die $@ unless $@ =~ /Broken pipe/;
+			return 0 if time() >= $end;
+			usleep(100_000);
+		}
 	};
 }
 
