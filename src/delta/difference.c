@@ -10,11 +10,8 @@
  *			by "=", and IS NOT DISTINCT FROM cannot be hashed.  These (few) rows
  *			go through a second join, on the record of the key columns, in
  *			which nulls are equal.
- * bag		The rows of both sides are counted with signs: incoming +1,
- *			present -1.  The nonzero sums are the difference.  Columns whose
- *			equality differs from equality of images (numeric, json, arrays,
- *			...) are grouped by their image; one row of each group represents
- *			all of them.
+ * bag		Both sides have signs, incoming +1 and present -1, and are netted
+ *			(net.c).
  *
  * The old and the new image of a key are adjacent in the delta.
  *
@@ -22,21 +19,10 @@
  */
 #include "delta/difference.h"
 
-#include "access/nbtree.h"
-#include "access/table.h"
-#include "access/transam.h"
-#include "catalog/pg_am.h"
-#include "catalog/pg_opclass.h"
-#include "catalog/pg_type.h"
-#include "commands/defrem.h"
 #include "core/identity.h"
-#include "delta/record_image.h"
 #include "core/sqltext.h"
+#include "delta/net.h"
 #include "executor/spi.h"
-#include "utils/lsyscache.h"
-
-/* the fixed columns after weight and sequence; local rows have no position */
-#define NO_POSITION "NULL::pg_catalog.pg_lsn, NULL::pg_catalog.timestamptz, NULL::pg_catalog.int8"
 
 static const char *
 column_name(Delta *delta, int i)
@@ -238,120 +224,21 @@ keyed_difference(Delta *delta, const char *incoming, const char *target)
 
 /* ---- bag ---- */
 
-/* Are any two equal values of this type the same image? */
-static bool
-equality_is_image(Form_pg_attribute att)
-{
-	Oid type = getBaseType(att->atttypid);
-	Oid opclass;
-	Oid input_type;
-	Oid procedure;
-
-	/* char(n) ignores trailing blanks; and functions of users are not called */
-	if (type == BPCHAROID || (type >= FirstNormalObjectId && !type_is_enum(type)))
-		return false;
-	opclass = GetDefaultOpClass(type, BTREE_AM_OID);
-	if (!OidIsValid(opclass))
-		return false;
-	input_type = get_opclass_input_type(opclass);
-	procedure =
-		get_opfamily_proc(get_opclass_family(opclass), input_type, input_type, BTEQUALIMAGE_PROC);
-	if (!OidIsValid(procedure))
-		return false;
-	return DatumGetBool(
-		OidFunctionCall1Coll(procedure, att->attcollation, ObjectIdGetDatum(input_type)));
-}
-
-static bool
-all_equalities_are_images(Delta *delta)
-{
-	for (int i = 0; i < delta->columns->natts; i++)
-		if (!equality_is_image(TupleDescAttr(delta->columns, i)))
-			return false;
-	return true;
-}
-
-/* The rows of both sides, with signs. */
-static void
-append_union(StringInfo sql, Delta *delta, const char *incoming, const char *target)
-{
-	appendStringInfoString(sql, "(SELECT 1 AS _depipe_weight, ");
-	sql_append_columns(sql, delta->columns, NULL);
-	appendStringInfo(sql, " FROM %s UNION ALL SELECT -1, ", incoming);
-	sql_append_columns(sql, delta->columns, NULL);
-	appendStringInfo(sql, " FROM %s) u", target);
-}
-
-static void
-append_bag_head(StringInfo sql, Delta *delta)
-{
-	appendStringInfoString(sql,
-						   "SELECT g._depipe_weight, pg_catalog.row_number() OVER (), " NO_POSITION
-						   ", false, NULL::pg_catalog.int2, ");
-	sql_append_columns(sql, delta->columns, "g");
-}
-
 static char *
-bag_difference_by_values(Delta *delta, const char *incoming, const char *target)
+bag_difference(Delta *delta, const char *incoming, const char *target)
 {
-	StringInfoData sql;
+	StringInfoData present;
+	StringInfoData wanted;
 
-	initStringInfo(&sql);
-	append_bag_head(&sql, delta);
-	appendStringInfoString(&sql,
-						   " FROM (SELECT pg_catalog.sum(_depipe_weight) AS _depipe_weight, ");
-	sql_append_columns(&sql, delta->columns, NULL);
-	appendStringInfoString(&sql, " FROM ");
-	append_union(&sql, delta, incoming, target);
-	appendStringInfoString(&sql, " GROUP BY ");
-	sql_append_columns(&sql, delta->columns, NULL);
-	appendStringInfoString(&sql,
-						   " HAVING pg_catalog.sum(_depipe_weight) OPERATOR(pg_catalog.<>) 0) g");
-	return sql.data;
-}
-
-/* The columns that must be compared by their images. */
-static TupleDesc
-image_columns(Delta *delta)
-{
-	TupleDesc columns;
-	int count = 0;
-
-	/* 18 finds attributes by their number, which must not change afterwards */
-	for (int i = 0; i < delta->columns->natts; i++)
-		if (!equality_is_image(TupleDescAttr(delta->columns, i)))
-			count++;
-	columns = CreateTemplateTupleDesc(count);
-	count = 0;
-	for (int i = 0; i < delta->columns->natts; i++)
-		if (!equality_is_image(TupleDescAttr(delta->columns, i)))
-			TupleDescCopyEntry(columns, ++count, delta->columns, i + 1);
-	return columns;
-}
-
-static char *
-bag_difference_by_images(Delta *delta, const char *incoming, const char *target)
-{
-	StringInfoData sql;
-
-	initStringInfo(&sql);
-	append_bag_head(&sql, delta);
-	appendStringInfoString(&sql,
-						   " FROM (SELECT pg_catalog.sum(u._depipe_weight) OVER same"
-						   " AS _depipe_weight, pg_catalog.row_number() OVER same"
-						   " AS _depipe_number, ");
-	sql_append_columns(&sql, delta->columns, "u");
-	appendStringInfoString(&sql, " FROM ");
-	append_union(&sql, delta, incoming, target);
-	appendStringInfoString(&sql, " WINDOW same AS (PARTITION BY ");
-	for (int i = 0; i < delta->columns->natts; i++)
-		if (equality_is_image(TupleDescAttr(delta->columns, i)))
-			appendStringInfo(&sql, "u.%s, ", column_name(delta, i));
-	image_append(&sql, image_columns(delta), "u");
-	appendStringInfoString(&sql,
-						   ")) g WHERE g._depipe_number OPERATOR(pg_catalog.=) 1"
-						   " AND g._depipe_weight OPERATOR(pg_catalog.<>) 0");
-	return sql.data;
+	initStringInfo(&wanted);
+	appendStringInfoString(&wanted, "SELECT 1, ");
+	sql_append_columns(&wanted, delta->columns, NULL);
+	appendStringInfo(&wanted, " FROM %s", incoming);
+	initStringInfo(&present);
+	appendStringInfoString(&present, "SELECT -1, ");
+	sql_append_columns(&present, delta->columns, NULL);
+	appendStringInfo(&present, " FROM %s", target);
+	return net_sql(delta, list_make2(wanted.data, present.data));
 }
 
 /* ---- both ---- */
@@ -362,9 +249,7 @@ difference_sql(Delta *delta, const char *incoming, const char *target)
 	if (delta->nkeys > 0)
 		return delta->columns->natts > WIDE ? wide_difference(delta, incoming, target)
 											: keyed_difference(delta, incoming, target);
-	if (all_equalities_are_images(delta))
-		return bag_difference_by_values(delta, incoming, target);
-	return bag_difference_by_images(delta, incoming, target);
+	return bag_difference(delta, incoming, target);
 }
 
 void

@@ -1,0 +1,129 @@
+/*-------------------------------------------------------------------------
+ *
+ * probe.c
+ *		Inner parts of transforms as SQL functions, for tests.
+ *
+ * They are not in the extension's script: a test that needs one declares it,
+ * which takes a superuser.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "depipe.h"
+
+#include "catalog/statement.h"
+#include "core/sqltext.h"
+#include "delta/difference.h"
+#include "delta/net.h"
+#include "delta/reader.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "transform/frontier.h"
+#include "transform/shape.h"
+#include "transform/transform.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+
+CHECKED_FUNCTION(depipe_query_blocks);
+CHECKED_FUNCTION(depipe_next_sequence);
+CHECKED_FUNCTION(depipe_beyond);
+CHECKED_FUNCTION(depipe_net_terms);
+
+/* query_blocks(query): the blocks of a query as the current user runs it. */
+static Datum
+depipe_query_blocks_checked(PG_FUNCTION_ARGS)
+{
+	Shape *shape = shape_analyse(text_to_cstring(PG_GETARG_TEXT_PP(0)));
+
+	PG_RETURN_TEXT_P(cstring_to_text(blocks_text(shape_blocks(shape))));
+}
+
+/* next_sequence(): the number of the transaction's next captured change. */
+static Datum
+depipe_next_sequence_checked(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_INT64(frontier_next_sequence());
+}
+
+/*
+ * beyond(target, changes): the ids in a table of captured changes (id, xid,
+ * sequence) that the target's frontier does not cover.
+ */
+static Datum
+depipe_beyond_checked(PG_FUNCTION_ARGS)
+{
+	MemoryContext context = CurrentMemoryContext;
+	Transform *transform = transform_get(
+		target_find(text_to_cstring(PG_GETARG_TEXT_PP(0)), false)->id);
+	StringInfoData sql;
+	Oid types[3];
+	Datum values[3];
+	char *ids;
+
+	initStringInfo(&sql);
+	appendStringInfo(&sql,
+					 "SELECT pg_catalog.string_agg(c.id::text, ' ' ORDER BY c.id) FROM %s c WHERE ",
+					 sql_relation(PG_GETARG_OID(1)));
+	frontier_append_condition(&sql, "c");
+	frontier_arguments(transform->frontier, types, values);
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	if (SPI_execute_with_args(sql.data, 3, types, values, NULL, true, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not read the changes");
+	ids = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
+	if (ids != NULL)
+		ids = MemoryContextStrdup(context, ids);
+	SPI_finish();
+	if (ids == NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_TEXT_P(cstring_to_text(ids));
+}
+
+static void
+return_rows(ReturnSetInfo *result, Delta *delta, bool unique)
+{
+	DeltaReader *reader = delta_read(delta);
+
+	while (delta_read_next(reader))
+	{
+		Datum values[5];
+		bool nulls[5] = {false};
+
+		values[0] = Int64GetDatum(reader->weight);
+		values[1] = Int64GetDatum(reader->sequence);
+		values[2] = BoolGetDatum(reader->replaced);
+		values[3] = PointerGetDatum(delta_row_image(delta, reader->values, reader->nulls));
+		values[4] = BoolGetDatum(unique);
+		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+	}
+	delta_read_end(reader);
+}
+
+/* net_terms(target, key, terms): the delta, and whether no key has two new images. */
+static Datum
+depipe_net_terms_checked(PG_FUNCTION_ARGS)
+{
+	MemoryContext context = CurrentMemoryContext;
+	Delta *delta = delta_create(PG_GETARG_OID(0),
+								NIL,
+								text_array_to_list(PG_GETARG_ARRAYTYPE_P(1), "key"),
+								FOLD_NONE,
+								context);
+	bool unique = true;
+
+	InitMaterializedSRF(fcinfo, 0);
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	MemoryContextSwitchTo(context);
+	delta_fill_from_terms(delta, text_array_to_list(PG_GETARG_ARRAYTYPE_P(2), "terms"));
+	if (delta->nkeys > 0)
+	{
+		delta_register(delta);
+		unique = key_is_unique(delta, net_new_images(delta));
+		delta_unregister(delta);
+	}
+	return_rows((ReturnSetInfo *) fcinfo->resultinfo, delta, unique);
+	SPI_finish();
+	delta_destroy(delta);
+	return (Datum) 0;
+}
