@@ -47,6 +47,7 @@ INSERT INTO matrix.function VALUES
 	('role_in', $$depipe.role_in('regress_owner')$$, 'sropm'),
 	('key_hash', $$depipe.key_hash('{a}')$$, 'sropm'),
 	('row_image', $$depipe.row_image(ROW(1))$$, 'sropm'),
+	('row_hash', $$depipe.row_hash(ROW(1))$$, 'sropm'),
 	('role_out', $$depipe.role_out('regress_owner')$$, 'sropm'),
 	('owner_problem', $$depipe.owner_problem('regress_owner', NULL)$$, 'sropm'),
 	('reason_for_reader', $$depipe.reason_for_reader('regress_owner', 'because')$$, 'sropm'),

@@ -72,7 +72,7 @@ plan_now(SPIPlanPtr plan, PlanStyle style)
 		/* rows adjacent in key order share pages */
 		set_locally("random_page_cost", "1");
 	}
-	if (style == PLAN_KEPT)
+	if (style == PLAN_KEPT || style == PLAN_ONCE_BY_ROW)
 	{
 		set_locally("enable_mergejoin", "off");
 		set_locally("enable_seqscan", "off");

@@ -20,6 +20,7 @@ typedef enum PlanStyle
 {
 	PLAN_ONCE,          /* for one execution */
 	PLAN_ONCE_BY_INDEX, /* for one execution; accesses tables in index order */
+	PLAN_ONCE_BY_ROW,   /* for one execution; accesses tables by index, row by row */
 	PLAN_KEPT           /* for any execution with few rows; accesses tables by index */
 } PlanStyle;
 

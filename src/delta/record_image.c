@@ -15,23 +15,47 @@
 #include "delta/record_image.h"
 
 #include "access/htup_details.h"
+#include "catalog/pg_type.h"
+#include "common/hashfn.h"
 #include "core/sqltext.h"
 #include "fmgr.h"
+#include "parser/parse_func.h"
 #include "utils/typcache.h"
 
 PG_FUNCTION_INFO_V1(depipe_row_image);
+PG_FUNCTION_INFO_V1(depipe_row_hash);
+
+static void
+append_row(StringInfo sql, TupleDesc columns, const char *alias)
+{
+	appendStringInfoString(sql, "(ROW(");
+	sql_append_columns(sql, columns, alias);
+	appendStringInfoString(sql, "))");
+}
 
 void
 image_append(StringInfo sql, TupleDesc columns, const char *alias)
 {
-	appendStringInfoString(sql, "depipe.row_image(ROW(");
-	for (int i = 0; i < columns->natts; i++)
-		appendStringInfo(sql,
-						 "%s%s.%s",
-						 i > 0 ? ", " : "",
-						 alias,
-						 sql_identifier(NameStr(TupleDescAttr(columns, i)->attname)));
-	appendStringInfoString(sql, "))");
+	appendStringInfoString(sql, "depipe.row_image");
+	append_row(sql, columns, alias);
+}
+
+void
+hash_append(StringInfo sql, TupleDesc columns, const char *alias)
+{
+	appendStringInfoString(sql, "depipe.row_hash");
+	append_row(sql, columns, alias);
+}
+
+Oid
+record_hash_function(void)
+{
+	Oid argument = RECORDOID;
+
+	return LookupFuncName(list_make2(makeString(DEPIPE_SCHEMA), makeString("row_hash")),
+						  1,
+						  &argument,
+						  true);
 }
 
 /* Append length and bytes, so that different rows of values have different images. */
@@ -96,4 +120,17 @@ depipe_row_image(PG_FUNCTION_ARGS)
 	pfree(nulls);
 	PG_FREE_IF_COPY(header, 0);
 	PG_RETURN_BYTEA_P((bytea *) image.data);
+}
+
+/* row_hash(record): of the image */
+Datum
+depipe_row_hash(PG_FUNCTION_ARGS)
+{
+	bytea *image = DatumGetByteaPP(DirectFunctionCall1(depipe_row_image, PG_GETARG_DATUM(0)));
+	uint64 hash = hash_bytes_extended((const unsigned char *) VARDATA_ANY(image),
+									  VARSIZE_ANY_EXHDR(image),
+									  0);
+
+	pfree(image);
+	PG_RETURN_INT64((int64) hash);
 }

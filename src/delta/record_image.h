@@ -15,4 +15,10 @@
 /* Append the SQL expression, of type bytea, for the image of these columns of an alias. */
 extern void image_append(StringInfo sql, TupleDesc columns, const char *alias);
 
+/* The same, of type int8, for a hash of the image.  alias NULL: bare columns, as in an index. */
+extern void hash_append(StringInfo sql, TupleDesc columns, const char *alias);
+
+/* depipe.row_hash(record); InvalidOid while the extension lacks it. */
+extern Oid record_hash_function(void);
+
 #endif /* DEPIPE_DELTA_RECORD_IMAGE_H */

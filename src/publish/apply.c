@@ -45,6 +45,7 @@
 #include "executor/spi.h"
 #include "pgstat.h"
 #include "portability/instr_time.h"
+#include "publish/bag.h"
 #include "publish/late.h"
 #include "publish/triggers.h"
 #include "rewrite/prs2lock.h"
@@ -105,6 +106,8 @@ set_locally(const char *name, const char *value)
 static PlanStyle
 plan_style(const ApplyTable *table)
 {
+	if (table->bag_by_hash)
+		return table->delta->nrows <= PLAN_SMALL_ROWS ? PLAN_KEPT : PLAN_ONCE_BY_ROW;
 	if (table->key_order == NIL)
 		return PLAN_ONCE;
 	return table->delta->nrows <= PLAN_SMALL_ROWS && !table->delta->clear ? PLAN_KEPT
@@ -535,12 +538,33 @@ append_same_images(StringInfo sql, const ApplyTable *table, const char *by)
 	appendStringInfoString(sql, " WHERE d._depipe_weight OPERATOR(pg_catalog.<) 0");
 }
 
-/* With an index on one of the columns few rows are looked at; NULLs are met apart. */
+static char *
+same_hash(Delta *delta)
+{
+	StringInfoData by;
+
+	initStringInfo(&by);
+	hash_append(&by, delta->columns, "t");
+	appendStringInfoString(&by, " OPERATOR(pg_catalog.=) ");
+	hash_append(&by, delta->columns, "d");
+	appendStringInfoString(&by, " AND ");
+	return by.data;
+}
+
+/*
+ * With an index over the hash, or on one of the columns, few rows are looked
+ * at; NULLs of a column are met apart.
+ */
 static void
 append_victims(StringInfo sql, const ApplyTable *table)
 {
 	const char *name;
 
+	if (table->bag_by_hash)
+	{
+		append_same_images(sql, table, same_hash(table->delta));
+		return;
+	}
 	if (table->bag_column == 0)
 	{
 		append_same_images(sql, table, "");
@@ -750,36 +774,6 @@ find_key_order(Relation rel, Delta *delta)
 	return order;
 }
 
-/* The number in delta->columns of a column that leads an index, and is met by "="; or 0. */
-static int
-find_bag_column(Relation rel, Delta *delta)
-{
-	int found = 0;
-	ListCell *cell;
-
-	if (delta->nkeys > 0)
-		return 0;
-	foreach(cell, RelationGetIndexList(rel))
-	{
-		Relation index = index_open(lfirst_oid(cell), AccessShareLock);
-		AttrNumber attnum = index->rd_index->indkey.values[0];
-
-		for (int i = 0; found == 0 && i < delta->columns->natts; i++)
-		{
-			Form_pg_attribute att = TupleDescAttr(delta->columns, i);
-
-			/* types of the server only: their "=" holds for images that are the same */
-			if (delta->attnums[i] == attnum && index->rd_rel->relam == BTREE_AM_OID &&
-				index->rd_index->indisvalid && RelationGetIndexPredicate(index) == NIL &&
-				att->atttypid < FirstNormalObjectId &&
-				OidIsValid(lookup_type_cache(att->atttypid, TYPECACHE_EQ_OPR)->eq_opr))
-				found = i + 1;
-		}
-		index_close(index, AccessShareLock);
-	}
-	return found;
-}
-
 /* What foreign keys there are, of the table and its partitions. */
 static void
 look_at_foreign_keys(ApplyTable *table, Relation rel)
@@ -845,7 +839,8 @@ apply_prepare(ApplyTable *table)
 	}
 	table->all_columns = has_all_columns(table->delta, rel);
 	table->key_order = find_key_order(rel, table->delta);
-	table->bag_column = find_bag_column(rel, table->delta);
+	table->bag_by_hash = bag_has_hash(rel, table->delta);
+	table->bag_column = bag_column(rel, table->delta);
 	table->has_children = rel->rd_rel->relhassubclass;
 	table_close(rel, NoLock);
 }

@@ -32,6 +32,7 @@ typedef struct ApplyTable
 	List *relids;     /* of the table and its partitions */
 	bool open_partitions; /* rows must not be routed to partitions that nobody has looked at */
 	bool has_children;    /* partitions or others that inherit from it */
+	bool bag_by_hash;     /* of a bag: deleted rows are met by the hash of the row */
 	int bag_column;       /* of a bag: number of a column that leads an index, or 0 */
 	List *key_order; /* numbers of the key's columns in the order of an index on them, or NIL */
 } ApplyTable;

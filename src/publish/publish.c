@@ -19,6 +19,7 @@
  *-------------------------------------------------------------------------
  */
 #include "publish/apply.h"
+#include "publish/bag.h"
 
 #include "access/table.h"
 #include "access/xact.h"
@@ -353,6 +354,7 @@ prepare_item(ItemState *state)
 		decide(state, PUBLISH_BASE_LOST, work.reason);
 		return;
 	}
+	bag_prepare(item->target, item->delta);
 	delta_register(item->delta);
 	gate_item_rows(state);
 	if (state->decided || (state->marks & MARK_QUARANTINED) == 0)
