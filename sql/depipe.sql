@@ -244,6 +244,13 @@ AS 'MODULE_PATHNAME', 'depipe_row_image';
 COMMENT ON FUNCTION depipe.row_image(record) IS
 'the bytes of the values of a row: the same for two rows exactly if they are equal by the operator *=';
 
+CREATE FUNCTION depipe.row_hash(record)
+RETURNS bigint
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'depipe_row_hash';
+COMMENT ON FUNCTION depipe.row_hash(record) IS
+'a hash of row_image: indexes over it lead to the rows of a table without a key';
+
 CREATE FUNCTION depipe.local_identity(OUT system_identifier text, OUT database_oid oid,
 	OUT data_directory bigint, OUT timeline integer)
 RETURNS record
@@ -324,6 +331,17 @@ CREATE TABLE depipe.load_state (
 	CONSTRAINT load_state_target_fkey FOREIGN KEY (target_id) REFERENCES depipe.target ON DELETE CASCADE
 );
 
+-- Up to where a transform has taken in the changes of its inputs: those that the snapshot sees, and
+-- of the transaction own_xid, which took it, those up to own_sequence.  Elsewhere than in the
+-- database named, it means nothing.
+CREATE TYPE depipe.frontier AS (
+	system_identifier text,
+	database_oid oid,
+	snapshot pg_snapshot,
+	own_xid xid8,
+	own_sequence bigint
+);
+
 -- rebuild: the rows of the table belong to another definition, or have no key yet.
 -- query_tree is the analysed query as of its last analysis, written by the
 -- server version tree_version: it lets the text follow a rename.
@@ -339,6 +357,7 @@ CREATE TABLE depipe.transform_state (
 	tree_version integer,
 	input_relids oid[],
 	inputs_seen text,
+	frontier depipe.frontier,
 	CONSTRAINT transform_state_pkey PRIMARY KEY (target_id),
 	CONSTRAINT transform_state_target_fkey FOREIGN KEY (target_id) REFERENCES depipe.target ON DELETE CASCADE
 );

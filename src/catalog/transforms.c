@@ -9,6 +9,7 @@
 
 #include "core/sqltext.h"
 #include "miscadmin.h"
+#include "utils/xid8.h"
 
 static CatalogArg
 relids_arg(List *relids)
@@ -34,7 +35,9 @@ transform_select(int32 target_id)
 		" f.on_incomplete, f.on_stale, s.populated, s.state, s.made_table,"
 		" CASE WHEN s.tree_version OPERATOR(pg_catalog.=)"
 		" pg_catalog.current_setting('server_version_num')::integer THEN s.query_tree END,"
-		" s.input_relids, s.rebuild"
+		" s.input_relids, s.rebuild, (s.frontier).system_identifier,"
+		" (s.frontier).database_oid, (s.frontier).snapshot::text, (s.frontier).own_xid::text,"
+		" (s.frontier).own_sequence"
 		" FROM depipe.transform f LEFT JOIN depipe.transform_state s USING (target_id)"
 		" WHERE f.target_id OPERATOR(pg_catalog.=) $1",
 		ARG_INT4(target_id));
@@ -221,6 +224,37 @@ transform_lock_state(int32 target_id)
 	(void) CATALOG_EXECUTE("SELECT FROM depipe.transform_state"
 						   " WHERE target_id OPERATOR(pg_catalog.=) $1 FOR UPDATE",
 						   ARG_INT4(target_id));
+}
+
+StoredFrontier *
+transform_frontier(const CatalogRows *rows, uint64 row)
+{
+	StoredFrontier *frontier;
+
+	if (catalog_text(rows, row, TRANSFORM_SYSTEM_IDENTIFIER) == NULL)
+		return NULL;
+	frontier = palloc(sizeof(StoredFrontier));
+	frontier->system_identifier = catalog_text(rows, row, TRANSFORM_SYSTEM_IDENTIFIER);
+	frontier->database_oid = catalog_oid(rows, row, TRANSFORM_DATABASE);
+	frontier->snapshot = catalog_text(rows, row, TRANSFORM_SNAPSHOT);
+	frontier->own_xid = FullTransactionIdFromU64(
+		strtou64(catalog_text(rows, row, TRANSFORM_OWN_XID), NULL, 10));
+	frontier->own_sequence = catalog_int8(rows, row, TRANSFORM_OWN_SEQUENCE);
+	return frontier;
+}
+
+void
+transform_set_frontier(int32 target_id, const StoredFrontier *frontier)
+{
+	(void) CATALOG_EXECUTE("UPDATE depipe.transform_state"
+						   " SET frontier = ROW($2, $3, $4::pg_snapshot, $5, $6)"
+						   " WHERE target_id OPERATOR(pg_catalog.=) $1",
+						   ARG_INT4(target_id),
+						   ARG_TEXT(frontier->system_identifier),
+						   ARG_OID(frontier->database_oid),
+						   ARG_TEXT(frontier->snapshot),
+						   ARG_DATUM(XID8OID, FullTransactionIdGetDatum(frontier->own_xid)),
+						   ARG_INT8(frontier->own_sequence));
 }
 
 void

@@ -12,6 +12,7 @@
 #define DEPIPE_CATALOG_TRANSFORMS_H
 
 #include "catalog/target.h"
+#include "access/transam.h"
 
 /* ---- definitions ---- */
 
@@ -29,6 +30,11 @@
 #define TRANSFORM_QUERY_TREE 11
 #define TRANSFORM_INPUT_RELIDS 12
 #define TRANSFORM_REBUILD 13
+#define TRANSFORM_SYSTEM_IDENTIFIER 14 /* of the frontier, and below; NULL: none is stored */
+#define TRANSFORM_DATABASE 15
+#define TRANSFORM_SNAPSHOT 16
+#define TRANSFORM_OWN_XID 17
+#define TRANSFORM_OWN_SEQUENCE 18
 
 /* The definition and state of one transform, as one row or none. */
 extern CatalogRows *transform_select(int32 target_id);
@@ -116,6 +122,20 @@ extern void transform_set_state(int32 target_id, const char *state, const char *
  * a single snapshot, raises 40001 if another one has changed the row since.
  */
 extern void transform_lock_state(int32 target_id);
+
+/* depipe.frontier: up to where a transform has taken in the changes of its inputs. */
+typedef struct StoredFrontier
+{
+	char *system_identifier; /* of the database that it was taken in */
+	Oid database_oid;
+	char *snapshot;            /* a pg_snapshot as text */
+	FullTransactionId own_xid; /* the transaction that took it */
+	int64 own_sequence;        /* the last change of that transaction that it covers; 0: none */
+} StoredFrontier;
+
+/* NULL when transform_select()'s row has none. */
+extern StoredFrontier *transform_frontier(const CatalogRows *rows, uint64 row);
+extern void transform_set_frontier(int32 target_id, const StoredFrontier *frontier);
 
 /* Delete rows that other runs have quarantined.  run_id 0: delete those of all runs. */
 extern void transform_forget_quarantine(int32 target_id, int64 run_id);

@@ -1,0 +1,106 @@
+/*-------------------------------------------------------------------------
+ *
+ * frontier.c
+ *		Up to where a transform has taken in the changes of its inputs.
+ *
+ * A refresh reads everything under one snapshot.  The snapshot is stored when
+ * its result is published; the next refresh takes the changes that its own
+ * snapshot sees and the stored one did not: no clock and no position in the WAL
+ * is involved.  A captured change carries the id of its transaction (of the
+ * top level) and a sequence number within it.
+ *
+ * A snapshot says nothing about its own transaction, whose id may lie before
+ * or after xmax.  So the frontier names that transaction, and how many of its
+ * changes it covers: those that follow, in the same transaction, belong to the
+ * next delta.  That holds in REPEATABLE READ, too, where several refreshes have
+ * the same snapshot.
+ *
+ * Transaction ids and snapshots mean nothing in another database: a frontier
+ * names the system and the database that it was taken in.  A physical copy of
+ * both is the same database as far as its rows are concerned.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "transform/frontier.h"
+
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "catalog/pg_type.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "utils/fmgroids.h"
+#include "utils/fmgrprotos.h"
+#include "utils/xid8.h"
+
+/* Of the transaction sequence_xid; another one begins anew. */
+static FullTransactionId sequence_xid;
+static int64 last_sequence = 0;
+
+int64
+frontier_last_sequence(void)
+{
+	FullTransactionId xid = GetTopFullTransactionIdIfAny();
+
+	return FullTransactionIdIsValid(xid) && FullTransactionIdEquals(xid, sequence_xid)
+			   ? last_sequence
+			   : 0;
+}
+
+int64
+frontier_next_sequence(void)
+{
+	FullTransactionId xid = GetTopFullTransactionId();
+
+	if (!FullTransactionIdEquals(xid, sequence_xid))
+	{
+		sequence_xid = xid;
+		last_sequence = 0;
+	}
+	return ++last_sequence;
+}
+
+StoredFrontier *
+frontier_take(void)
+{
+	StoredFrontier *frontier = palloc0(sizeof(StoredFrontier));
+
+	frontier->own_xid = GetTopFullTransactionId();
+	frontier->own_sequence = frontier_last_sequence();
+	frontier->snapshot = OidOutputFunctionCall(F_PG_SNAPSHOT_OUT,
+											   OidFunctionCall0(F_PG_CURRENT_SNAPSHOT));
+	frontier->system_identifier = psprintf(UINT64_FORMAT, GetSystemIdentifier());
+	frontier->database_oid = MyDatabaseId;
+	return frontier;
+}
+
+bool
+frontier_is_local(const StoredFrontier *frontier)
+{
+	return frontier->database_oid == MyDatabaseId &&
+		   strcmp(frontier->system_identifier, psprintf(UINT64_FORMAT, GetSystemIdentifier())) == 0;
+}
+
+void
+frontier_append_condition(StringInfo sql, const char *alias)
+{
+	appendStringInfo(sql,
+					 "(%s.xid OPERATOR(pg_catalog.>=) pg_catalog.pg_snapshot_xmin($1)"
+					 " AND CASE WHEN %s.xid OPERATOR(pg_catalog.=) $2"
+					 " THEN %s.sequence OPERATOR(pg_catalog.>) $3"
+					 " ELSE NOT pg_catalog.pg_visible_in_snapshot(%s.xid, $1) END)",
+					 alias,
+					 alias,
+					 alias,
+					 alias);
+}
+
+void
+frontier_arguments(const StoredFrontier *frontier, Oid *types, Datum *values)
+{
+	types[0] = PG_SNAPSHOTOID;
+	values[0] = OidInputFunctionCall(F_PG_SNAPSHOT_IN, frontier->snapshot, InvalidOid, -1);
+	types[1] = XID8OID;
+	values[1] = FullTransactionIdGetDatum(frontier->own_xid);
+	types[2] = INT8OID;
+	values[2] = Int64GetDatum(frontier->own_sequence);
+}
