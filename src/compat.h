@@ -17,6 +17,7 @@
 #include "access/tupdesc.h"
 #include "catalog/objectaddress.h"
 #include "miscadmin.h"
+#include "nodes/parsenodes.h"
 #include "nodes/pg_list.h"
 #include "replication/walreceiver.h"
 #include "utils/acl.h"
@@ -116,6 +117,28 @@
 #else
 #define log_logical_message_compat(prefix, message, size) \
 	LogLogicalMessage((prefix), (message), (size), false, false)
+#endif
+
+/*
+ * The view whose query the rewriter has put into a range table entry;
+ * InvalidOid: none.  16 and later keep its OID there; before, the query's
+ * first entry is OLD, which is the view.
+ */
+#if PG_VERSION_NUM < 160000
+static inline Oid
+view_of_entry_compat(const RangeTblEntry *entry)
+{
+	const RangeTblEntry *old = entry->rtekind == RTE_SUBQUERY && entry->subquery->rtable != NIL
+								   ? linitial(entry->subquery->rtable)
+								   : NULL;
+
+	return old != NULL && old->rtekind == RTE_RELATION && old->relkind == RELKIND_VIEW ? old->relid
+																					   : InvalidOid;
+}
+#else
+#define view_of_entry_compat(entry)                                                        \
+	((entry)->rtekind == RTE_SUBQUERY && (entry)->relkind == RELKIND_VIEW ? (entry)->relid \
+																		  : InvalidOid)
 #endif
 
 /* In 18 a caller can ask for a deferrable primary key as well. */

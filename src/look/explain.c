@@ -49,18 +49,19 @@ return_offer(ReturnSetInfo *result, const StrategyContext *context, const Strate
 static void
 return_offers(ReturnSetInfo *result, Transform *transform)
 {
-	StrategyContext context = {.transform = transform,
-							   .context = CurrentMemoryContext,
-							   .initial = !transform->populated};
-	StrategyOffer *offers = palloc0(sizeof(StrategyOffer) * NSTRATEGIES);
-	const Strategy *chosen;
+	Shape *shape = transform_analyse(transform);
+	StrategyContext context;
+	Choice choice;
 
-	context.shape = transform_analyse(transform);
-	table_check_columns(transform, context.shape);
-	context.snapshot = GetActiveSnapshot();
-	chosen = strategy_choose(&context, offers);
-	for (int i = 0; strategies[i] != NULL; i++)
-		return_offer(result, &context, strategies[i], &offers[i], strategies[i] == chosen);
+	table_check_columns(transform, shape);
+	strategy_begin(&context, transform, shape, GetActiveSnapshot(), NULL);
+	strategy_choose(&context, &choice);
+	for (int i = 0; i < NSTRATEGIES; i++)
+		return_offer(result,
+					 &context,
+					 choice.strategies[i],
+					 &choice.offers[i],
+					 choice.strategies[i] == choice.chosen);
 }
 
 /*

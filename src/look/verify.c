@@ -122,7 +122,7 @@ expect_query(Verification *verification)
 	ListCell *cell;
 
 	table_check_columns(transform, shape);
-	if (shape->is_volatile)
+	if (shape->volatility.is_volatile)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("transform %s cannot be verified", verification->target->display),

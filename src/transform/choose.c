@@ -3,6 +3,9 @@
  * choose.c
  *		The table of strategies, and the choice between them.
  *
+ * Replacing all rows is always possible, unless foreign keys of other tables
+ * refer to them: then comparing is.  So there is always a choice.
+ *
  *-------------------------------------------------------------------------
  */
 #include "transform/choose.h"
@@ -10,27 +13,36 @@
 #include "transform/full.h"
 #include "transform/full_diff.h"
 
-const Strategy *const strategies[NSTRATEGIES + 1] = {&strategy_full, &strategy_full_diff, NULL};
+static const Strategy *const strategies[NSTRATEGIES] = {&strategy_full, &strategy_full_diff};
 
-const Strategy *
-strategy_choose(const StrategyContext *context, StrategyOffer *offers)
+static void
+explain_loss(const Choice *choice, StrategyOffer *offer)
 {
-	const Strategy *chosen = NULL;
-	double best = 0;
+	offer->reason_code = "more_expensive";
+	offer->detail = psprintf("Its cost is estimated at %.2f, that of %s at %.2f.",
+							 offer->cost,
+							 choice->chosen->name,
+							 choice->offer->cost);
+}
 
-	for (int i = 0; strategies[i] != NULL; i++)
+void
+strategy_choose(const StrategyContext *context, Choice *choice)
+{
+	memset(choice, 0, sizeof(Choice));
+	for (int i = 0; i < NSTRATEGIES; i++)
 	{
-		StrategyOffer offer = {0};
+		StrategyOffer *offer = &choice->offers[i];
 
-		strategies[i]->offer(context, &offer);
-		if (offers != NULL)
-			offers[i] = offer;
-		if (offer.possible && (chosen == NULL || offer.cost < best))
+		choice->strategies[i] = strategies[i];
+		strategies[i]->offer(context, offer);
+		if (offer->possible && (choice->offer == NULL || offer->cost < choice->offer->cost))
 		{
-			chosen = strategies[i];
-			best = offer.cost;
+			choice->chosen = strategies[i];
+			choice->offer = offer;
 		}
 	}
-	Assert(chosen != NULL);
-	return chosen;
+	Assert(choice->chosen != NULL);
+	for (int i = 0; i < NSTRATEGIES; i++)
+		if (choice->offers[i].possible && choice->chosen != strategies[i])
+			explain_loss(choice, &choice->offers[i]);
 }

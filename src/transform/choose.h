@@ -12,10 +12,18 @@
 
 #define NSTRATEGIES 2
 
-/* The table, ended by NULL. */
-extern const Strategy *const strategies[NSTRATEGIES + 1];
+typedef struct Choice
+{
+	const Strategy *strategies[NSTRATEGIES];
+	StrategyOffer offers[NSTRATEGIES]; /* in the same order, each asked for once */
+	const Strategy *chosen;
+	const StrategyOffer *offer; /* of the chosen one */
+} Choice;
 
-/* Ask all of them; the chosen one, with all offers (one per strategy) if wanted. */
-extern const Strategy *strategy_choose(const StrategyContext *context, StrategyOffer *offers);
+/*
+ * Ask every strategy for its offer and choose the cheapest possible one; the
+ * offers of the others say why they lost.
+ */
+extern void strategy_choose(const StrategyContext *context, Choice *choice);
 
 #endif /* DEPIPE_TRANSFORM_CHOOSE_H */

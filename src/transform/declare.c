@@ -171,13 +171,16 @@ check_mode(const CreateArguments *arguments, const Shape *shape)
 {
 	if (strcmp(arguments->mode, "incremental") != 0)
 		return;
-	ereport(ERROR,
-			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-			 errmsg("transform %s cannot be refreshed incrementally", arguments->display),
-			 errdetail("%s",
-					   shape->is_volatile ? "Its query returns something else at each evaluation."
-										  : "Only full refreshes are available in this version."),
-			 errhint("Use mode \"auto\": only rows that differ are written.")));
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+		 errmsg("transform %s cannot be refreshed incrementally", arguments->display),
+		 errdetail("%s",
+				   shape->volatility.is_volatile
+					   ? psprintf("Its query %s, which returns something else at each evaluation.",
+								  shape->volatility.volatile_part)
+					   : "Only full refreshes are available in this version."),
+		 errhint("Use mode \"auto\": only rows that differ are written.")));
 }
 
 /* Fails where the owner may not read an input, and where the text does not mean the same. */

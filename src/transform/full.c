@@ -13,60 +13,40 @@
 #include "transform/full.h"
 
 #include "core/sqltext.h"
-#include "transform/table.h"
 
-/*
- * Deleting all rows would empty, or be refused by, the tables whose foreign
- * keys refer to them.  Without a key there is no other way.
- */
-static bool
-may_replace_all(const StrategyContext *context)
-{
-	const Transform *transform = context->transform;
-
-	if (!table_is_referenced(transform->target->relid) || strategy_target_is_empty(context))
-		return true;
-	if (transform->key == NIL || transform->rebuild)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("rows of %s cannot all be replaced", transform->target->display),
-				 errdetail("Foreign keys of other tables refer to them."),
-				 errhint("Drop these foreign keys first, or keep the key of the transform.")));
-	return false;
-}
+/* Rows that were the same are new to the indexes, and to everyone who follows the table. */
+#define TIMES_FELT 2
 
 static void
-offer_full(const StrategyContext *context, StrategyOffer *offer)
+full_offer(const StrategyContext *context, StrategyOffer *offer)
 {
-	offer->possible = true;
-	if (strcmp(context->transform->mode, "full") == 0)
-		offer->reason_code = "mode_full";
-	else if (context->shape->is_volatile)
+	const Estimate *estimate = &context->estimate;
+
+	offer->possible = context->replaceable;
+	offer->cost = estimate->query_cost;
+	if (context->empty)
+		offer->cost += cost_write(estimate, 0, estimate->query_rows);
+	else
+		offer->cost += cost_scan(estimate) + TIMES_FELT * cost_write(estimate,
+																	 estimate->target_rows,
+																	 estimate->query_rows);
+	if (!offer->possible)
 	{
-		offer->reason_code = "volatile_function";
-		offer->detail = "The query returns something else at each evaluation.";
+		offer->reason_code = "referenced";
+		offer->detail = "Foreign keys refer to the table: only what differs is written.";
 	}
-	else if (context->transform->rebuild)
-		offer->reason_code = "rebuild";
-	else if (context->initial && strategy_target_is_empty(context))
+	else if (context->whole_only != NULL)
+	{
+		offer->reason_code = context->whole_only;
+		offer->detail = context->whole_detail;
+	}
+	else if (context->empty)
 		offer->reason_code = "initial";
 	else
 	{
-		offer->possible = false;
-		offer->reason_code = "differences_suffice";
-		offer->detail = "Only what differs needs to be written.";
+		offer->reason_code = "cheapest";
+		offer->routine = true;
 	}
-}
-
-void
-full_offer(const StrategyContext *context, StrategyOffer *offer)
-{
-	offer_full(context, offer);
-	if (!offer->possible || strcmp(offer->reason_code, "initial") == 0 || may_replace_all(context))
-		return;
-	offer->possible = false;
-	offer->reason_code = "referenced";
-	offer->detail = "Foreign keys refer to the table: only what differs is written.";
 }
 
 static char *

@@ -13,7 +13,4 @@
 
 extern const Strategy strategy_full;
 
-/* Its offer, for strategies that are possible only where it is not needed. */
-extern void full_offer(const StrategyContext *context, StrategyOffer *offer);
-
 #endif /* DEPIPE_TRANSFORM_FULL_H */

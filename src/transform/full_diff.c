@@ -12,21 +12,77 @@
 #include "core/sqltext.h"
 #include "delta/difference.h"
 #include "executor/spi.h"
-#include "transform/full.h"
 
 #define INCOMING "_depipe_incoming"
+
+#define WHOLE_QUERY "the query is evaluated, and what differs is written."
+
+/* Nothing is known of how much differs: as much as the planner assumes of a condition. */
+#define DIFFERING_SHARE 0.1
+
+/* Why no strategy that works on changes of the inputs serves. */
+static void
+explain_not_incremental(const StrategyContext *context, StrategyOffer *offer)
+{
+	const Volatility *volatility = &context->shape->volatility;
+	const Occurrence *secured = blocks_row_security(shape_blocks(context->shape));
+
+	offer->routine = !context->other_instance;
+	if (context->other_instance)
+	{
+		offer->reason_code = "other_instance";
+		offer->detail = "What the table covers was recorded in another database: " WHOLE_QUERY;
+	}
+	else if (secured != NULL)
+	{
+		offer->reason_code = "row_security";
+		offer->detail = psprintf("Row security of %s applies to the owner: %s",
+								 sql_relation(secured->relid),
+								 WHOLE_QUERY);
+	}
+	else if (volatility->is_stable)
+	{
+		offer->reason_code = "stable_function";
+		offer->detail = psprintf("The query %s, whose result may differ between transactions: %s",
+								 volatility->stable_part,
+								 WHOLE_QUERY);
+	}
+	else
+	{
+		offer->reason_code = "not_incremental";
+		offer->detail = "The query is evaluated, and what differs is written.";
+	}
+}
+
+/* Rows with a key are met by it, and compared once as images; those of a bag are grouped. */
+static int
+comparisons(const StrategyContext *context)
+{
+	List *key = context->transform->key;
+
+	return key == NIL ? context->shape->columns->natts : list_length(key) + 1;
+}
 
 static void
 full_diff_offer(const StrategyContext *context, StrategyOffer *offer)
 {
-	StrategyOffer full = {0};
+	const Estimate *estimate = &context->estimate;
+	double share = context->empty ? 1 : DIFFERING_SHARE;
 
-	full_offer(context, &full);
-	offer->possible = !full.possible;
-	offer->routine = offer->possible;
-	offer->reason_code = full.possible ? full.reason_code : "not_incremental";
-	offer->detail = full.possible ? full.detail
-								  : "The query is evaluated, and what differs is written.";
+	offer->cost = estimate->query_cost +
+				  cost_compare(estimate, estimate->query_rows, comparisons(context)) +
+				  cost_write(estimate,
+							 context->empty ? 0 : share * estimate->target_rows,
+							 share * estimate->query_rows);
+	/* rows are compared with those that another table's foreign key keeps in place */
+	offer->possible = context->whole_only == NULL || !context->replaceable;
+	if (offer->possible)
+	{
+		explain_not_incremental(context, offer);
+		return;
+	}
+	offer->reason_code = context->whole_only;
+	offer->detail = context->whole_detail;
 }
 
 /* The query's columns in the order of the table's. */

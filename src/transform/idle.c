@@ -56,7 +56,8 @@ idle_query_is_pure(const Shape *shape)
 {
 	ListCell *cell;
 
-	if (shape->is_volatile || shape->is_stable || calls_users_function((Node *) shape->query, NULL))
+	if (shape->volatility.is_volatile || shape->volatility.is_stable ||
+		calls_users_function((Node *) shape->query, NULL))
 		return false;
 	foreach(cell, shape->inputs)
 	{

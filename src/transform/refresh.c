@@ -44,6 +44,7 @@
 #include "transform/binding.h"
 #include "transform/choose.h"
 #include "transform/dag.h"
+#include "transform/frontier.h"
 #include "transform/idle.h"
 #include "transform/table.h"
 #include "utils/lsyscache.h"
@@ -82,12 +83,12 @@ typedef struct SliceNode
 	Transform *transform;
 	Run *run;
 	Admission admission;
-	const Strategy *strategy;
-	StrategyOffer offer;
+	Choice choice;
 	PublishStatus outcome;
-	bool whole;        /* the outcome covers the whole target */
-	bool key_too_long; /* for an entry of the index */
-	char *seen;        /* what the delta was made of; NULL: nobody tells of its changes */
+	bool whole;               /* the outcome covers the whole target */
+	bool key_too_long;        /* for an entry of the index */
+	StoredFrontier *frontier; /* what the target covers once the delta is published */
+	char *seen;               /* what the delta was made of; NULL: nobody tells of its changes */
 } SliceNode;
 
 /* ---- before the snapshot ---- */
@@ -328,28 +329,28 @@ static Delta *
 make_delta(SliceNode *node)
 {
 	Transform *transform = node->transform;
-	StrategyContext context = {.transform = transform,
-							   .snapshot = node->slice->snapshot,
-							   .context = CurrentMemoryContext,
-							   .initial = !transform->populated};
+	StrategyContext context;
+	Shape *shape;
 	Identity identity;
 	Delta *delta;
 
 	CommandCounterIncrement();
 	PushCopiedSnapshot(node->slice->snapshot);
 	UpdateActiveSnapshotCommandId();
+	node->frontier = frontier_take();
 	node->seen = transform_inputs_seen(transform->target->id);
 	identity_become_with(transform->target->owner, transform->target->settings, &identity);
-	context.shape = transform_analyse(transform);
-	check_covered(transform, context.shape);
-	table_check_columns(transform, context.shape);
-	node->strategy = strategy_choose(&context, NULL);
-	node->strategy->offer(&context, &node->offer);
-	node->run->strategy = node->strategy->name;
-	delta = node->strategy->make_delta(&context);
+	shape = transform_analyse(transform);
+	check_covered(transform, shape);
+	table_check_columns(transform, shape);
+	strategy_begin(&context, transform, shape, node->slice->snapshot, node->frontier);
+	strategy_choose(&context, &node->choice);
+	node->run->strategy = node->choice.chosen->name;
+	delta = node->choice.chosen->make_delta(&context);
+	Assert(delta != NULL);
 	identity_restore(&identity);
 	PopActiveSnapshot();
-	if (transform_rebind(transform, context.shape) || !idle_query_is_pure(context.shape))
+	if (transform_rebind(transform, shape) || !idle_query_is_pure(shape))
 		node->seen = NULL;
 	return delta;
 }
@@ -363,6 +364,7 @@ publish_delta(SliceNode *node, Delta *delta)
 						.admission = node->admission,
 						.park = false,
 						.always_gate = node->admission == ADMIT_PROBE ||
+									   strcmp(node->transform->state, "rejected") == 0 ||
 									   target_has_trouble(node->transform->target->id)};
 
 	(void) publish(list_make1(&item), node->slice->snapshot);
@@ -397,11 +399,8 @@ make_and_publish(void *argument)
 	INSTR_TIME_SUBTRACT(elapsed, started);
 	node->run->read_ms = INSTR_TIME_GET_MILLISEC(elapsed);
 	SPI_finish();
-	if (delta == NULL)
-		node->outcome = PUBLISH_NOTHING;
-	else
-		publish_delta(node, delta);
-	node->whole = node->strategy->whole;
+	publish_delta(node, delta);
+	node->whole = node->choice.chosen->whole;
 	/* rolled back, and done again with another index */
 	node->key_too_long = node->outcome == PUBLISH_ERROR &&
 						 strcmp(node->run->error_sqlstate, KEY_TOO_LONG) == 0 &&
@@ -470,14 +469,15 @@ record_published(SliceNode *node)
 
 	if (node->run->status == RUN_RUNNING)
 		node->run->status = node->outcome == PUBLISH_NOTHING ? RUN_NOTHING : RUN_SUCCEEDED;
-	if (node->run->reason == NULL && node->offer.reason_code != NULL && !node->offer.routine)
-		node->run->reason = pstrdup(node->offer.reason_code);
+	if (node->run->reason == NULL && !node->choice.offer->routine)
+		node->run->reason = pstrdup(node->choice.offer->reason_code);
 	/* the delta told everything: rows set aside by earlier runs are known again */
 	if (node->whole)
 		transform_forget_quarantine(id, node->run->id);
 	target_set_data_as_of(id, inputs_as_of(node->slice, node->transform));
 	transform_set_state(id, "ok", NULL, true);
 	transform_set_seen(id, node->seen);
+	transform_set_frontier(id, node->frontier);
 	dag_set_cause(node->slice->dag, id, NULL);
 }
 

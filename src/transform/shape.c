@@ -31,14 +31,13 @@
 #include "tcop/tcopprot.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
-#include "utils/ruleutils.h"
-#include "utils/syscache.h"
 #include "utils/typcache.h"
 
 typedef struct InputWalk
 {
 	Shape *shape;
 	bool direct;
+	Oid view; /* whose query is walked; InvalidOid: the transform's own */
 } InputWalk;
 
 static bool find_inputs(Node *node, InputWalk *walk);
@@ -61,24 +60,13 @@ known_input(Shape *shape, Oid relid)
 }
 
 static void
-check_volatility(Shape *shape, Query *query)
-{
-	if (contain_volatile_functions((Node *) query))
-		shape->is_volatile = true;
-	if (contain_mutable_functions((Node *) query))
-		shape->is_stable = true;
-}
-
-static void
 look_into_view(Relation rel, InputWalk *walk)
 {
 	Query *query = get_view_query(rel);
-	bool direct = walk->direct;
+	InputWalk inner = {.shape = walk->shape, .direct = false, .view = RelationGetRelid(rel)};
 
-	check_volatility(walk->shape, query);
-	walk->direct = false;
-	(void) find_inputs((Node *) query, walk);
-	walk->direct = direct;
+	volatility_add(&walk->shape->volatility, query, inner.view);
+	(void) find_inputs((Node *) query, &inner);
 }
 
 /* A table's partitions and children may be filled by loads of their own. */
@@ -157,7 +145,9 @@ find_inputs(Node *node, InputWalk *walk)
 		if (entry->rtekind == RTE_RELATION)
 			add_input(entry, walk);
 		if (entry->tablesample != NULL && entry->tablesample->repeatable == NULL)
-			walk->shape->is_volatile = true;
+			volatility_add_part(&walk->shape->volatility,
+								"uses TABLESAMPLE without REPEATABLE",
+								walk->view);
 		return false;
 	}
 	if (IsA(node, Query))
@@ -380,11 +370,19 @@ shape_analyse(const char *sql)
 	InputWalk walk = {.shape = shape, .direct = true};
 
 	shape->query = parse_single_select(sql);
-	check_volatility(shape, shape->query);
+	volatility_add(&shape->volatility, shape->query, InvalidOid);
 	(void) find_inputs((Node *) shape->query, &walk);
 	shape->columns = result_columns(shape->query);
 	shape->unique_key = infer_key(shape->query);
 	return shape;
+}
+
+Block *
+shape_blocks(Shape *shape)
+{
+	if (shape->blocks == NULL)
+		shape->blocks = blocks_of_query(shape->query);
+	return shape->blocks;
 }
 
 char *

@@ -9,7 +9,8 @@
 #define DEPIPE_TRANSFORM_SHAPE_H
 
 #include "depipe.h"
-#include "nodes/parsenodes.h"
+#include "transform/blocks.h"
+#include "transform/volatility.h"
 
 typedef struct ShapeInput
 {
@@ -25,8 +26,8 @@ typedef struct Shape
 	TupleDesc columns; /* of the result */
 	List *inputs;      /* of ShapeInput, each relation once */
 	List *unique_key;  /* names of columns that identify a row; NIL: none known */
-	bool is_volatile;  /* two evaluations may differ */
-	bool is_stable;    /* may differ between transactions with the same inputs */
+	Volatility volatility;
+	Block *blocks; /* read through shape_blocks() */
 } Shape;
 
 /*
@@ -37,6 +38,12 @@ typedef struct Shape
  * locks on the relations that the query names.
  */
 extern Shape *shape_analyse(const char *sql);
+
+/*
+ * The query's blocks as the current user runs it, made when first asked for,
+ * in the current memory context.
+ */
+extern Block *shape_blocks(Shape *shape);
 
 /* The query as text with every name qualified (under the pinned search_path). */
 extern char *shape_query_sql(const Shape *shape);

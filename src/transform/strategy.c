@@ -14,6 +14,8 @@
 #include "core/sqltext.h"
 #include "delta/difference.h"
 #include "executor/spi.h"
+#include "transform/frontier.h"
+#include "transform/table.h"
 
 static List *
 column_names(TupleDesc columns)
@@ -75,4 +77,75 @@ strategy_target_is_empty(const StrategyContext *context)
 	MemoryContextSwitchTo(caller); /* SPI leaves us in its own, which ends with it */
 	identity_end_statement(level);
 	return empty;
+}
+
+/* ---- what offers are made of ---- */
+
+/* Raises where there is no way but to replace all rows. */
+static void
+refuse_referenced(const StrategyContext *context)
+{
+	const Transform *transform = context->transform;
+
+	if (context->whole_only == NULL || (transform->key != NIL && !transform->rebuild))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("rows of %s cannot all be replaced", transform->target->display),
+			 errdetail("Foreign keys of other tables refer to them."),
+			 errhint("Drop these foreign keys first, or keep the key of the transform.")));
+}
+
+/*
+ * Deleting all rows would empty, or be refused by, the tables whose foreign
+ * keys refer to them.
+ */
+static bool
+may_replace_all(const StrategyContext *context)
+{
+	if (context->empty || !table_is_referenced(context->transform->target->relid) ||
+		strategy_target_is_empty(context))
+		return true;
+	refuse_referenced(context);
+	return false;
+}
+
+/* Where there is nothing to compare with, or where two evaluations differ. */
+static void
+set_whole_only(StrategyContext *context)
+{
+	const Volatility *volatility = &context->shape->volatility;
+
+	if (strcmp(context->transform->mode, "full") == 0)
+		context->whole_only = "mode_full";
+	else if (volatility->is_volatile)
+	{
+		context->whole_only = "volatile_function";
+		context->whole_detail = psprintf(
+			"The query %s, which returns something else at each evaluation.",
+			volatility->volatile_part);
+	}
+	else if (context->transform->rebuild)
+		context->whole_only = "rebuild";
+}
+
+void
+strategy_begin(StrategyContext *context, Transform *transform, Shape *shape, Snapshot snapshot,
+			   StoredFrontier *to)
+{
+	memset(context, 0, sizeof(StrategyContext));
+	context->transform = transform;
+	context->shape = shape;
+	context->snapshot = snapshot;
+	context->context = CurrentMemoryContext;
+	context->initial = !transform->populated;
+	context->to = to;
+	context->other_instance = transform->frontier != NULL &&
+							  !frontier_is_local(transform->frontier);
+	if (!context->initial && !context->other_instance)
+		context->from = transform->frontier;
+	context->empty = context->initial && strategy_target_is_empty(context);
+	set_whole_only(context);
+	context->replaceable = may_replace_all(context);
+	cost_estimate(shape, transform->query_sql, transform->target->relid, &context->estimate);
 }

@@ -85,6 +85,7 @@ transform_find(int32 target_id)
 	transform->query_tree = catalog_text(rows, 0, TRANSFORM_QUERY_TREE);
 	if (transform->query_tree != NULL)
 		transform->relids = oid_list(rows, 0, TRANSFORM_INPUT_RELIDS);
+	transform->frontier = transform_frontier(rows, 0);
 	transform->inputs = transform_read_inputs(target_id);
 	return transform;
 }

@@ -9,6 +9,7 @@
 #define DEPIPE_TRANSFORM_TRANSFORM_H
 
 #include "catalog/target.h"
+#include "catalog/transforms.h"
 #include "catalog/runs.h"
 
 typedef struct Transform
@@ -20,15 +21,16 @@ typedef struct Transform
 	char *mode;          /* auto, incremental, full */
 	char *on_incomplete; /* publish, block */
 	char *on_stale;
-	char *target_lag; /* text of an interval, or NULL */
-	char *state;      /* new, ok, blocked, rejected, failed */
-	bool populated;   /* published at least once in this database */
-	bool made_table;  /* the table was made by depipe */
-	bool rebuild;     /* what the table holds is to be replaced as a whole */
-	List *inputs;     /* of TransformInput */
-	List *relids;     /* what the query names, as of its last analysis; NIL: unknown */
-	char *query_tree; /* of that analysis; NULL: unknown */
-	bool followed;    /* query_sql is not yet stored */
+	char *target_lag;         /* text of an interval, or NULL */
+	char *state;              /* new, ok, blocked, rejected, failed */
+	bool populated;           /* published at least once in this database */
+	bool made_table;          /* the table was made by depipe */
+	bool rebuild;             /* what the table holds is to be replaced as a whole */
+	List *inputs;             /* of TransformInput */
+	List *relids;             /* what the query names, as of its last analysis; NIL: unknown */
+	char *query_tree;         /* of that analysis; NULL: unknown */
+	bool followed;            /* query_sql is not yet stored */
+	StoredFrontier *frontier; /* of the last publication; NULL: none is known */
 } Transform;
 
 typedef struct TransformInput

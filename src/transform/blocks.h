@@ -1,0 +1,75 @@
+/*-------------------------------------------------------------------------
+ *
+ * blocks.h
+ *		The analysed and rewritten query of a transform as a tree of blocks.
+ *
+ * A block is one query level: the query itself, a subquery in FROM, a view
+ * that the rewriter has expanded, a WITH query, an operand of UNION and its
+ * like, a sublink, or a sublink of a row security policy.  Each block lists the
+ * relations of its own FROM, one occurrence a range table entry, so that a
+ * strategy can ask in which blocks an input occurs, and how often (what a WITH
+ * query reads is read once for each reference to it).
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DEPIPE_TRANSFORM_BLOCKS_H
+#define DEPIPE_TRANSFORM_BLOCKS_H
+
+#include "depipe.h"
+#include "nodes/parsenodes.h"
+
+typedef enum BlockKind
+{
+	BLOCK_QUERY,
+	BLOCK_FROM,
+	BLOCK_VIEW,
+	BLOCK_WITH,
+	BLOCK_OPERAND,
+	BLOCK_SUBLINK,
+	BLOCK_POLICY /* a sublink of row security */
+} BlockKind;
+
+typedef struct Block
+{
+	BlockKind kind;
+	Query *query;         /* rewritten; of its own level */
+	struct Block *parent; /* NULL: the query itself */
+	const char *name;     /* alias or name of WITH; NULL: none */
+	Oid view;             /* BLOCK_VIEW: its OID */
+	SubLinkType sublink;  /* BLOCK_SUBLINK and BLOCK_POLICY */
+	bool lateral;
+	bool recursive;    /* WITH RECURSIVE that reads itself */
+	int times;         /* how often the whole query reads it: more than once within WITH */
+	List *with_read;   /* of RangeTblEntry: what it reads of WITH, once a reference */
+	List *occurrences; /* of Occurrence, in the order of FROM */
+	List *blocks;      /* of Block: the levels directly below */
+} Block;
+
+typedef struct Occurrence
+{
+	Block *block;
+	Index rtindex; /* in block->query's range table */
+	Oid relid;
+	char relkind;
+	const char *alias;
+	bool children;     /* partitions and inheritance children are read, too */
+	bool nullable;     /* an outer join may put NULLs in place of its rows */
+	bool row_security; /* policies apply to the current user */
+} Occurrence;
+
+/*
+ * The blocks of an analysed query, which is not changed, as the current user
+ * runs it.  Takes the locks of the rewriter; raises what it raises.
+ */
+extern Block *blocks_of_query(const Query *query);
+
+/* The occurrences of a relation at any level; InvalidOid: of all. */
+extern List *blocks_occurrences(Block *root, Oid relid);
+
+/* The first occurrence to which row security applies; NULL: none. */
+extern Occurrence *blocks_row_security(Block *root);
+
+/* For people: one line a block, indented by level. */
+extern char *blocks_text(Block *root);
+
+#endif /* DEPIPE_TRANSFORM_BLOCKS_H */

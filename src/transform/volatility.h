@@ -1,0 +1,32 @@
+/*-------------------------------------------------------------------------
+ *
+ * volatility.h
+ *		Does the result of a query depend on more than its inputs, and through
+ *		what?
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DEPIPE_TRANSFORM_VOLATILITY_H
+#define DEPIPE_TRANSFORM_VOLATILITY_H
+
+#include "depipe.h"
+#include "nodes/parsenodes.h"
+
+typedef struct Volatility
+{
+	bool is_volatile;    /* two evaluations may differ */
+	bool is_stable;      /* may differ between transactions with the same inputs */
+	char *volatile_part; /* the first such part: "calls random()"; NULL unless is_volatile */
+	char *stable_part;   /* likewise; NULL unless is_stable */
+} Volatility;
+
+/*
+ * Add what an analysed query does; view: the one whose query it is, or
+ * InvalidOid.  Texts are allocated in the current memory context.
+ */
+extern void volatility_add(Volatility *volatility, Query *query, Oid view);
+
+/* Add one part, such as "uses TABLESAMPLE without REPEATABLE". */
+extern void volatility_add_part(Volatility *volatility, const char *part, Oid view);
+
+#endif /* DEPIPE_TRANSFORM_VOLATILITY_H */
