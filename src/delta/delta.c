@@ -17,6 +17,7 @@
 #include "delta/delta.h"
 
 #include "access/htup_details.h"
+#include "catalog/pg_attribute.h"
 #include "access/relation.h"
 #include "access/table.h"
 #include "access/nbtree.h"
@@ -36,6 +37,7 @@
 #include "utils/plancache.h"
 #include "utils/datum.h"
 #include "utils/lsyscache.h"
+#include "utils/syscache.h"
 #include "utils/memutils.h"
 #include "utils/queryenvironment.h"
 #include "utils/rel.h"
@@ -771,6 +773,45 @@ equal_is_same_image(Oid type, Oid collation)
 	function = get_opfamily_proc(get_opclass_family(opclass), input, input, BTEQUALIMAGE_PROC);
 	return OidIsValid(function) &&
 		   DatumGetBool(OidFunctionCall1Coll(function, collation, ObjectIdGetDatum(input)));
+}
+
+bool
+delta_is_key(const Delta *delta, int column)
+{
+	for (int i = 0; i < delta->nkeys; i++)
+		if (delta->keys[i] == column + 1)
+			return true;
+	return false;
+}
+
+bool
+delta_is_always_identity(const Delta *delta, int column)
+{
+	HeapTuple tuple = SearchSysCacheAttNum(delta->relid, delta->attnums[column]);
+	bool result;
+
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	result = ((Form_pg_attribute) GETSTRUCT(tuple))->attidentity == ATTRIBUTE_IDENTITY_ALWAYS;
+	ReleaseSysCache(tuple);
+	return result;
+}
+
+bool
+delta_key_is_not_null(const Delta *delta)
+{
+	bool result = delta->nkeys > 0;
+
+	for (int i = 0; i < delta->nkeys; i++)
+	{
+		HeapTuple tuple = SearchSysCacheAttNum(delta->relid, delta->attnums[delta->keys[i] - 1]);
+
+		if (!HeapTupleIsValid(tuple))
+			return false;
+		result = result && ((Form_pg_attribute) GETSTRUCT(tuple))->attnotnull;
+		ReleaseSysCache(tuple);
+	}
+	return result;
 }
 
 bool

@@ -267,6 +267,15 @@ extern Delta *delta_split(Delta *delta, const int64 *sequences, int nsequences);
 extern ArrayType *delta_row_image(Delta *delta, const Datum *values, const bool *nulls);
 extern ArrayType *delta_row_key(Delta *delta, const Datum *values, const bool *nulls);
 
+/* Is the column (from 0) of the delta one of its key? */
+extern bool delta_is_key(const Delta *delta, int column);
+
+/* Is the column (from 0) GENERATED ALWAYS AS IDENTITY in the delta's table? */
+extern bool delta_is_always_identity(const Delta *delta, int column);
+
+/* Is there a key, and are all of its columns NOT NULL in the delta's table? */
+extern bool delta_key_is_not_null(const Delta *delta);
+
 /*
  * Do equal keys always have equal texts, so that quarantined rows can be found
  * by the text of their key?

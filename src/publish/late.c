@@ -126,7 +126,7 @@ check_own(ApplyTable *table, Snapshot snapshot)
 	const char *column = NULL;
 
 	for (int i = 0; column == NULL && i < delta->columns->natts; i++)
-		if (!apply_is_always_identity(delta, i))
+		if (!delta_is_always_identity(delta, i))
 			column = sql_identifier(NameStr(TupleDescAttr(delta->columns, i)->attname));
 	if (column == NULL || delta->new_images == 0)
 		return;
@@ -139,7 +139,7 @@ check_own(ApplyTable *table, Snapshot snapshot)
 						 delta->name);
 		sql_append_match(&sql, delta->columns, delta->nkeys, delta->keys, "d", "t", true);
 	}
-	apply_uncounted(table, sql.data, SKIP_NONE, snapshot);
+	execute_uncounted(table, sql.data, SKIP_NONE, snapshot);
 }
 
 /* ---- foreign keys of others ---- */

@@ -9,7 +9,7 @@
 #ifndef DEPIPE_PUBLISH_LATE_H
 #define DEPIPE_PUBLISH_LATE_H
 
-#include "publish/apply.h"
+#include "publish/execute.h"
 
 /*
  * Keep the target's rows of the delta's keys (all rows with clear), whole, as

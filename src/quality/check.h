@@ -26,10 +26,20 @@
 #define DEPIPE_QUALITY_CHECK_H
 
 #include "catalog/constraints.h"
-#include "quality/gate.h"
+#include "catalog/target.h"
+#include "delta/delta.h"
 #include "utils/jsonb.h"
 #include "utils/rel.h"
-#include "catalog/target.h"
+
+/* What a failing constraint asks for, weakest first. */
+typedef enum Action
+{
+	ACTION_NONE,
+	ACTION_WARN,
+	ACTION_QUARANTINE,
+	ACTION_REJECT,
+	ACTION_BREAK
+} Action;
 
 /* alias of the relation that an expression is evaluated on */
 #define CHECK_ROW "t"
@@ -148,17 +158,8 @@ typedef struct CheckKind
 	char *(*failing)(const struct DataConstraint *constraint, Target *target);
 } CheckKind;
 
-extern const CheckKind check_kinds[];
-
-/*
- * Validate the shape of a rule.  Raises 22004 for NULL arguments, 22023 for
- * everything else that is wrong with it.
- */
-extern CheckRule *check_parse(Jsonb *rule);
-extern CheckRule *check_parse_text(const char *rule);
-
-/* A rule given as text: JSON; 22023 with the right form for an expression. */
-extern Datum check_from_text(char *text);
+/* The place of an argument of a kind, by its name or alias; -1: it has none such. */
+extern int check_argument_place(const CheckKind *kind, const char *name);
 
 /* The rule in one spelling: what is stored and compared. */
 extern char *check_canonical(const CheckRule *rule);
@@ -175,39 +176,7 @@ extern char *check_subject(const CheckRule *rule);
 /* Compile for a table; raises what is wrong with it there. */
 extern CompiledCheck *check_compile(const CheckRule *rule, Relation rel);
 
-/* ---- compile_row.c: kinds about rows ---- */
-
-extern void compile_satisfies(const CheckRule *rule, Relation rel, CompiledCheck *check);
-extern void compile_not_null(const CheckRule *rule, Relation rel, CompiledCheck *check);
-extern void compile_accepted_values(const CheckRule *rule, Relation rel, CompiledCheck *check);
-extern void validate_in_range(CheckRule *rule);
-extern void compile_in_range(const CheckRule *rule, Relation rel, CompiledCheck *check);
-extern void validate_matches(CheckRule *rule);
-extern void compile_matches(const CheckRule *rule, Relation rel, CompiledCheck *check);
-extern void validate_row_count(CheckRule *rule);
-extern void compile_row_count(const CheckRule *rule, Relation rel, CompiledCheck *check);
-
-/* ---- keys.c: kinds about rows against rows ---- */
-
-extern void compile_unique(const CheckRule *rule, Relation rel, CompiledCheck *check);
-extern void evaluate_unique(const struct DataConstraint *constraint, const CheckScope *scope,
-							Measure *measure);
-extern char *failing_unique(const struct DataConstraint *constraint, Target *target);
-extern void validate_relationships(CheckRule *rule);
-extern void compile_relationships(const CheckRule *rule, Relation rel, CompiledCheck *check);
-extern char *failing_relationships(const struct DataConstraint *constraint, Target *target);
-
-/* May few rows be looked up in the reference one by one? */
-extern bool relationships_by_index(const struct DataConstraint *constraint);
-
-/* ---- time_checks.c: kinds about time ---- */
-
-extern void validate_freshness(CheckRule *rule);
-extern void compile_freshness(const CheckRule *rule, Relation rel, CompiledCheck *check);
-extern void evaluate_freshness(const struct DataConstraint *constraint, const CheckScope *scope,
-							   Measure *measure);
-
-/* ---- shared by them ---- */
+/* ---- shared by the kinds ---- */
 
 /* A column of the table by its plain name; raises 42703. */
 extern Form_pg_attribute check_column(Relation rel, const char *name);

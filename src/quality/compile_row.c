@@ -12,7 +12,7 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "quality/check.h"
+#include "quality/compile_row.h"
 
 #include "access/htup_details.h"
 #include "access/stratnum.h"

@@ -22,6 +22,7 @@
 #include "core/identity.h"
 #include "core/settings.h"
 #include "core/sqltext.h"
+#include "quality/check_kinds.h"
 #include "quality/expression.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"

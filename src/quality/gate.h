@@ -30,8 +30,7 @@
 #ifndef DEPIPE_QUALITY_GATE_H
 #define DEPIPE_QUALITY_GATE_H
 
-#include "delta/delta.h"
-#include "catalog/target.h"
+#include "quality/check.h"
 
 typedef enum Outcome
 {
@@ -42,16 +41,6 @@ typedef enum Outcome
 	OUTCOME_NOT_EVALUATED,
 	OUTCOME_PENDING
 } Outcome;
-
-/* What a failing constraint asks for, weakest first. */
-typedef enum Action
-{
-	ACTION_NONE,
-	ACTION_WARN,
-	ACTION_QUARANTINE,
-	ACTION_REJECT,
-	ACTION_BREAK
-} Action;
 
 /* What a good verdict says about the rows that are in the table. */
 typedef enum VerdictScope

@@ -33,6 +33,7 @@
 #include "executor/spi.h"
 #include "nodes/makefuncs.h"
 #include "quality/expression.h"
+#include "quality/keys.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"

@@ -39,6 +39,7 @@
 #include "optimizer/optimizer.h"
 #include "optimizer/paths.h"
 #include "portability/instr_time.h"
+#include "quality/keys.h"
 #include "storage/bufmgr.h"
 #include "tcop/dest.h"
 #include "utils/builtins.h"
@@ -335,15 +336,6 @@ execute_on_delta(const Delta *delta, const char *sql, bool by_index, DestReceive
 	plan_release(plan);
 }
 
-static bool
-key_is_not_null(const Delta *delta)
-{
-	for (int i = 0; i < delta->nkeys; i++)
-		if (!TupleDescAttr(delta->columns, delta->keys[i] - 1)->attnotnull)
-			return false;
-	return delta->nkeys > 0;
-}
-
 /* The rows to look at, with sequence and weight, under the alias CHECK_ROW. */
 static char *
 delta_rows_text(const Pass *pass)
@@ -364,7 +356,7 @@ delta_rows_text(const Pass *pass)
 					 delta->nkeys > 0 ? delta->keys : all,
 					 "d",
 					 "r",
-					 key_is_not_null(delta));
+					 delta_key_is_not_null(delta));
 	return psprintf("(SELECT d._depipe_sequence, d._depipe_weight, r.* FROM %s d JOIN %s ON %s)"
 					" " CHECK_ROW,
 					sql_identifier(delta->name),

@@ -14,6 +14,7 @@
 #define DEPIPE_QUALITY_MEASURE_H
 
 #include "quality/constraint.h"
+#include "quality/gate.h"
 
 /* A constraint and what was found. */
 typedef struct Measured

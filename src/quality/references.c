@@ -32,6 +32,7 @@
 #include "core/sqltext.h"
 #include "executor/spi.h"
 #include "quality/breaker.h"
+#include "quality/check_kinds.h"
 #include "quality/incident.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"

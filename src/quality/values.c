@@ -10,12 +10,13 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "quality/check.h"
+#include "quality/values.h"
 
 #include "catalog/pg_type.h"
 #include "core/arguments.h"
 #include "core/sqltext.h"
 #include "nodes/makefuncs.h"
+#include "quality/check.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"

@@ -1,0 +1,146 @@
+/*-------------------------------------------------------------------------
+ *
+ * execute.c
+ *		Running the statements that write a target.
+ *
+ * They run as the owner of the target, under the settings of its definition,
+ * with the flag set that lets the trigger against direct changes pass.  Small
+ * deltas use plans that are kept.
+ *
+ * Rows are counted by the server's own statistics of the transaction, because
+ * one MERGE inserts, updates and deletes.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "publish/execute.h"
+
+#include "catalog/pg_inherits.h"
+#include "core/identity.h"
+#include "core/plans.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "pgstat.h"
+#include "portability/instr_time.h"
+#include "publish/triggers.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/guc.h"
+#include "utils/snapmgr.h"
+
+static void
+set_locally(const char *name, const char *value)
+{
+	(void)
+		set_config_option(name, value, PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+}
+
+/* How to plan a statement about the delta and its target. */
+static PlanStyle
+plan_style(const ApplyTable *table)
+{
+	if (table->bag_by_hash)
+		return table->delta->nrows <= PLAN_SMALL_ROWS ? PLAN_KEPT : PLAN_ONCE_BY_ROW;
+	if (table->key_order == NIL)
+		return PLAN_ONCE;
+	return table->delta->nrows <= PLAN_SMALL_ROWS && !table->delta->clear ? PLAN_KEPT
+																		  : PLAN_ONCE_BY_INDEX;
+}
+
+void
+execute_statement(const ApplyTable *table, const char *sql, Snapshot snapshot)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	SPIPlanPtr plan = plan_statement(sql, table->delta->desc, plan_style(table));
+	int result;
+
+	if (snapshot != NULL)
+		result = SPI_execute_snapshot(plan, NULL, NULL, snapshot, InvalidSnapshot, false, true, 0);
+	else
+		result = SPI_execute_plan(plan, NULL, NULL, false, 0);
+	MemoryContextSwitchTo(caller); /* SPI leaves us in its own, which ends with it */
+	if (result < 0)
+		elog(ERROR, "statement failed: %s", SPI_result_code_string(result));
+	plan_release(plan);
+}
+
+typedef struct Counts
+{
+	int64 inserted;
+	int64 updated;
+	int64 deleted;
+} Counts;
+
+/* The rows that this transaction has written so far, by the server's own statistics. */
+static Counts
+written_so_far(Oid relid)
+{
+	Counts counts = {0};
+	ListCell *cell;
+
+	foreach(cell, find_all_inheritors(relid, NoLock, NULL))
+	{
+		Datum leaf = ObjectIdGetDatum(lfirst_oid(cell));
+
+		counts.inserted += DatumGetInt64(
+			DirectFunctionCall1(pg_stat_get_xact_tuples_inserted, leaf));
+		counts.updated += DatumGetInt64(DirectFunctionCall1(pg_stat_get_xact_tuples_updated, leaf));
+		counts.deleted += DatumGetInt64(DirectFunctionCall1(pg_stat_get_xact_tuples_deleted, leaf));
+	}
+	return counts;
+}
+
+void
+execute_uncounted(ApplyTable *table, const char *sql, int skip, Snapshot snapshot)
+{
+	Identity identity;
+	instr_time start;
+	instr_time end;
+
+	INSTR_TIME_SET_CURRENT(start);
+	identity_become_with(table->target->owner, table->target->settings, &identity);
+	/* what the fold has needed, sorting its result may need too */
+	if (work_mem < depipe_batch_memory)
+		set_locally("work_mem", psprintf("%dkB", depipe_batch_memory));
+	identity_pin_output();
+	triggers_begin(sql, skip);
+	depipe_is_writing = true;
+	depipe_writing_to = table->target->relid;
+	execute_statement(table, sql, snapshot);
+	depipe_is_writing = false;
+	depipe_writing_to = InvalidOid;
+	triggers_end();
+	identity_restore(&identity);
+	INSTR_TIME_SET_CURRENT(end);
+	INSTR_TIME_SUBTRACT(end, start);
+	if (table->run != NULL)
+		table->run->apply_ms += INSTR_TIME_GET_MILLISEC(end);
+}
+
+int
+execute_skips(const ApplyTable *table)
+{
+	return table->late ? SKIP_REFERENCING | SKIP_RESTRICTING : SKIP_NONE;
+}
+
+void
+execute_skipping(ApplyTable *table, const char *sql, int skip, Snapshot snapshot)
+{
+	Counts before;
+	Counts after;
+	int level = NewGUCNestLevel();
+
+	set_locally("track_counts", "on");
+	before = written_so_far(table->target->relid);
+	execute_uncounted(table, sql, skip | execute_skips(table), snapshot);
+	after = written_so_far(table->target->relid);
+	AtEOXact_GUC(false, level);
+	table->run->inserted += after.inserted - before.inserted;
+	table->run->updated += after.updated - before.updated;
+	table->run->deleted += after.deleted - before.deleted;
+}
+
+void
+execute_counted(ApplyTable *table, const char *sql, Snapshot snapshot)
+{
+	execute_skipping(table, sql, SKIP_NONE, snapshot);
+}

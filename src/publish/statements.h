@@ -1,0 +1,31 @@
+/*-------------------------------------------------------------------------
+ *
+ * statements.h
+ *		The SQL texts that write a delta to its target.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DEPIPE_PUBLISH_STATEMENTS_H
+#define DEPIPE_PUBLISH_STATEMENTS_H
+
+#include "publish/execute.h"
+
+/* MERGE of a keyed delta: its new images, and with_deletions all of it. */
+extern char *merge_sql(ApplyTable *table, bool with_deletions);
+
+/* MERGE that writes nothing: it compares the keys of the target with what the changes say. */
+extern char *check_sql(Target *target, Delta *delta);
+
+/* Deletions of a keyed delta, or with all_keys every key of it. */
+extern char *delete_sql(Target *target, Delta *delta, bool all_keys);
+
+/* New images, where no row of the target has their key. */
+extern char *insert_sql(ApplyTable *table);
+
+/* As many copies of each image of a bag as the delta takes away. */
+extern char *delete_copies_sql(const ApplyTable *table);
+
+/* Returns a row when a new image changes this column (from 0) of a row that is there. */
+extern char *changed_values_sql(const ApplyTable *table, int column);
+
+#endif /* DEPIPE_PUBLISH_STATEMENTS_H */

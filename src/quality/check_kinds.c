@@ -1,0 +1,388 @@
+/*-------------------------------------------------------------------------
+ *
+ * check_kinds.c
+ *		The table of the kinds of checks, and the shape of rules.
+ *
+ * A rule is validated against the descriptions of its kind's arguments before
+ * anything else looks at it; afterwards every argument is known to be there
+ * and to be of its type.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "quality/check_kinds.h"
+
+#include "core/sqltext.h"
+#include "quality/compile_row.h"
+#include "quality/freshness.h"
+#include "quality/keys.h"
+#include "utils/builtins.h"
+#include "utils/numeric.h"
+
+#define MAY(action) (1u << (action))
+#define MAY_BLOCK (MAY(ACTION_WARN) | MAY(ACTION_REJECT) | MAY(ACTION_BREAK))
+#define MAY_ALL (MAY_BLOCK | MAY(ACTION_QUARANTINE))
+
+/*
+ * satisfies stands with the rows: what an analysed aggregate may not do
+ * (quarantine) is refused when it is compiled.
+ */
+const CheckKind check_kinds[] = {
+	{
+		.name = "satisfies",
+		.family = FAMILY_ROW,
+		.policies = MAY_ALL,
+		.default_policy = ACTION_BREAK,
+		.arguments = {{"expression", ARGUMENT_TEXT, true, NULL}},
+		.compile = compile_satisfies,
+	},
+	{
+		.name = "not_null",
+		.family = FAMILY_ROW,
+		.policies = MAY_ALL,
+		.default_policy = ACTION_BREAK,
+		.arguments = {{"columns", ARGUMENT_COLUMNS, true, "column_name"}},
+		.compile = compile_not_null,
+	},
+	{
+		.name = "accepted_values",
+		.family = FAMILY_ROW,
+		.policies = MAY_ALL,
+		.default_policy = ACTION_BREAK,
+		.arguments = {{"column_name", ARGUMENT_TEXT, true, NULL},
+					  {"accepted", ARGUMENT_VALUES, true, NULL}},
+		.compile = compile_accepted_values,
+	},
+	{
+		.name = "in_range",
+		.family = FAMILY_ROW,
+		.policies = MAY_ALL,
+		.default_policy = ACTION_BREAK,
+		.arguments = {{"column_name", ARGUMENT_TEXT, true, NULL},
+					  {"minimum", ARGUMENT_VALUE, false, NULL},
+					  {"maximum", ARGUMENT_VALUE, false, NULL},
+					  {"strict", ARGUMENT_BOOLEAN, false, NULL}},
+		.validate = validate_in_range,
+		.compile = compile_in_range,
+	},
+	{
+		.name = "matches",
+		.family = FAMILY_ROW,
+		.policies = MAY_ALL,
+		.default_policy = ACTION_BREAK,
+		.arguments = {{"column_name", ARGUMENT_TEXT, true, NULL},
+					  {"pattern", ARGUMENT_TEXT, true, NULL}},
+		.validate = validate_matches,
+		.compile = compile_matches,
+	},
+	{
+		.name = "unique",
+		.family = FAMILY_ROWS,
+		.policies = MAY_BLOCK,
+		.default_policy = ACTION_BREAK,
+		.arguments = {{"columns", ARGUMENT_COLUMNS, true, "column_name"}},
+		.compile = compile_unique,
+		.evaluate = evaluate_unique,
+		.failing = failing_unique,
+	},
+	{
+		.name = "relationships",
+		.family = FAMILY_ROWS,
+		.policies = MAY_ALL,
+		.default_policy = ACTION_BREAK,
+		.arguments = {{"columns", ARGUMENT_COLUMNS, true, "column_name"},
+					  {"reference", ARGUMENT_TABLE, true, NULL},
+					  {"reference_columns", ARGUMENT_COLUMNS, true, NULL},
+					  {"reference_filter", ARGUMENT_TEXT, false, NULL}},
+		.validate = validate_relationships,
+		.compile = compile_relationships,
+		.failing = failing_relationships,
+	},
+	{
+		.name = "row_count",
+		.family = FAMILY_AGGREGATE,
+		.policies = MAY_BLOCK,
+		.default_policy = ACTION_BREAK,
+		.arguments = {{"minimum", ARGUMENT_COUNT, false, NULL},
+					  {"maximum", ARGUMENT_COUNT, false, NULL}},
+		.validate = validate_row_count,
+		.compile = compile_row_count,
+	},
+	{
+		.name = "freshness",
+		.family = FAMILY_TIME,
+		.policies = MAY(ACTION_WARN),
+		.default_policy = ACTION_WARN,
+		.arguments = {{"column_name", ARGUMENT_TEXT, true, NULL},
+					  {"max_age", ARGUMENT_INTERVAL, true, NULL}},
+		.validate = validate_freshness,
+		.compile = compile_freshness,
+		.evaluate = evaluate_freshness,
+	},
+	{.name = NULL},
+};
+
+/* ---- shape ---- */
+
+static const CheckKind *
+find_kind(const char *name)
+{
+	for (const CheckKind *kind = check_kinds; kind->name != NULL; kind++)
+		if (strcmp(kind->name, name) == 0)
+			return kind;
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("there is no kind of check called \"%s\"", name),
+			 errhint("Use a constructor such as depipe.not_null(column) or"
+					 " depipe.satisfies(expression).")));
+}
+
+static void
+wrong_type(const CheckKind *kind, const CheckArgument *argument, const char *expected)
+{
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+		 errmsg("argument \"%s\" of check %s must be %s", argument->name, kind->name, expected)));
+}
+
+static void
+null_argument(const CheckKind *kind, const CheckArgument *argument)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+			 errmsg("argument \"%s\" of check %s must not be null or contain nulls",
+					argument->name,
+					kind->name)));
+}
+
+static CheckValue
+scalar(const CheckKind *kind, const CheckArgument *argument, const JsonbValue *value)
+{
+	CheckValue result = {NULL, value->type};
+
+	if (value->type == jbvString)
+		result.text = pnstrdup(value->val.string.val, value->val.string.len);
+	else if (value->type == jbvNumeric)
+		result.text = DatumGetCString(
+			DirectFunctionCall1(numeric_out, NumericGetDatum(value->val.numeric)));
+	else if (value->type == jbvBool)
+		result.text = pstrdup(value->val.boolean ? "true" : "false");
+	else if (value->type == jbvNull)
+		null_argument(kind, argument);
+	else
+		wrong_type(kind, argument, "a string, a number or a boolean");
+	return result;
+}
+
+static void
+take_array(const CheckKind *kind, const CheckArgument *argument, JsonbContainer *array,
+		   CheckGiven *given)
+{
+	JsonbIterator *iterator = JsonbIteratorInit(array);
+	JsonbValue value;
+	JsonbIteratorToken token;
+
+	given->is_array = true;
+	given->values = palloc(sizeof(CheckValue) * Max(JsonContainerSize(array), 1));
+	while ((token = JsonbIteratorNext(&iterator, &value, true)) != WJB_DONE)
+		if (token == WJB_ELEM)
+			given->values[given->count++] = scalar(kind, argument, &value);
+}
+
+static void
+take_value(const CheckKind *kind, const CheckArgument *argument, const JsonbValue *value,
+		   CheckGiven *given)
+{
+	given->given = true;
+	if (value->type == jbvBinary && JsonContainerIsArray(value->val.binary.data))
+	{
+		take_array(kind, argument, value->val.binary.data, given);
+		return;
+	}
+	given->values = palloc(sizeof(CheckValue));
+	given->values[0] = scalar(kind, argument, value);
+	given->count = 1;
+}
+
+/* Every value must be of one JSON type, and not empty. */
+static void
+expect(const CheckKind *kind, const CheckArgument *argument, const CheckGiven *given,
+	   enum jbvType type, const char *expected)
+{
+	for (int i = 0; i < given->count; i++)
+		if (given->values[i].type != type ||
+			(type == jbvString && given->values[i].text[0] == '\0'))
+			wrong_type(kind, argument, expected);
+}
+
+static void
+check_count(const CheckKind *kind, const CheckArgument *argument, const char *text)
+{
+	char *end;
+	long long count;
+
+	errno = 0;
+	count = strtoll(text, &end, 10);
+	if (errno != 0 || *end != '\0' || count < 0)
+		wrong_type(kind, argument, "an integer that is not negative");
+}
+
+static void
+check_type(const CheckKind *kind, const CheckArgument *argument, const CheckGiven *given)
+{
+	bool list = argument->type == ARGUMENT_COLUMNS || argument->type == ARGUMENT_VALUES;
+
+	if (given->is_array && !list)
+		wrong_type(kind, argument, "a single value");
+	if (argument->type == ARGUMENT_VALUES && !given->is_array)
+		wrong_type(kind, argument, "an array");
+	if (given->count == 0)
+		wrong_type(kind, argument, "an array with at least one element");
+	switch (argument->type)
+	{
+		case ARGUMENT_TEXT:
+			expect(kind, argument, given, jbvString, "a string that is not empty");
+			break;
+		case ARGUMENT_TABLE:
+			expect(kind, argument, given, jbvString, "the name of a table");
+			break;
+		case ARGUMENT_COLUMNS:
+			expect(kind, argument, given, jbvString, "one or more column names");
+			break;
+		case ARGUMENT_BOOLEAN:
+			expect(kind, argument, given, jbvBool, "true or false");
+			break;
+		case ARGUMENT_COUNT:
+			expect(kind, argument, given, jbvNumeric, "an integer that is not negative");
+			check_count(kind, argument, given->values[0].text);
+			break;
+		case ARGUMENT_INTERVAL:
+			expect(kind, argument, given, jbvString, "an interval");
+			(void) DirectFunctionCall3(interval_in,
+									   CStringGetDatum(given->values[0].text),
+									   ObjectIdGetDatum(InvalidOid),
+									   Int32GetDatum(-1));
+			break;
+		case ARGUMENT_VALUE:
+		case ARGUMENT_VALUES:
+			break;
+	}
+}
+
+static void
+refuse_twice(const CheckKind *kind, const CheckGiven *given, const CheckArgument *argument)
+{
+	for (int i = 1; i < given->count; i++)
+		for (int j = 0; j < i; j++)
+			if (strcmp(given->values[i].text, given->values[j].text) == 0)
+				ereport(ERROR,
+						(errcode(ERRCODE_DUPLICATE_COLUMN),
+						 errmsg("argument \"%s\" of check %s names column \"%s\" twice",
+								argument->name,
+								kind->name,
+								given->values[i].text)));
+}
+
+/* The name of a table in one spelling. */
+static void
+qualify(CheckGiven *given)
+{
+	char *schema_name;
+	char *table_name;
+
+	parse_table_name(given->values[0].text, &schema_name, &table_name);
+	given->values[0].text = sql_table(schema_name, table_name);
+}
+
+static void
+finish_argument(CheckRule *rule, int place)
+{
+	const CheckArgument *argument = &rule->kind->arguments[place];
+	CheckGiven *given = &rule->given[place];
+
+	if (!given->given)
+	{
+		if (argument->required)
+			null_argument(rule->kind, argument);
+		return;
+	}
+	check_type(rule->kind, argument, given);
+	if (argument->type == ARGUMENT_COLUMNS)
+		refuse_twice(rule->kind, given, argument);
+	if (argument->type == ARGUMENT_TABLE)
+		qualify(given);
+}
+
+static const CheckKind *
+kind_of(Jsonb *rule)
+{
+	JsonbValue *kind;
+	JsonbValue key = {.type = jbvString};
+
+	if (rule == NULL || !JB_ROOT_IS_OBJECT(rule))
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("a check must be a JSON object")));
+	key.val.string.val = pstrdup("kind");
+	key.val.string.len = strlen(key.val.string.val);
+	kind = findJsonbValueFromContainer(&rule->root, JB_FOBJECT, &key);
+	if (kind == NULL || kind->type != jbvString)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("a check must have a string \"kind\"")));
+	return find_kind(pnstrdup(kind->val.string.val, kind->val.string.len));
+}
+
+static void
+take_argument(CheckRule *rule, const char *name, const JsonbValue *value)
+{
+	const CheckKind *kind = rule->kind;
+	int place = check_argument_place(kind, name);
+
+	if (strcmp(name, "kind") == 0)
+		return;
+	if (place < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("check %s has no argument \"%s\"", kind->name, name)));
+	if (rule->given[place].given)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("argument \"%s\" of check %s is given twice",
+						kind->arguments[place].name,
+						kind->name)));
+	/* null is "not given": the constructors' defaults */
+	if (value->type != jbvNull)
+		take_value(kind, &kind->arguments[place], value, &rule->given[place]);
+}
+
+CheckRule *
+check_parse(Jsonb *json)
+{
+	CheckRule *rule = palloc0(sizeof(CheckRule));
+	JsonbIterator *iterator;
+	JsonbIteratorToken token;
+	JsonbValue value;
+	char *name = NULL;
+
+	rule->kind = kind_of(json);
+	iterator = JsonbIteratorInit(&json->root);
+	while ((token = JsonbIteratorNext(&iterator, &value, true)) != WJB_DONE)
+	{
+		if (token == WJB_KEY)
+			name = pnstrdup(value.val.string.val, value.val.string.len);
+		else if (token == WJB_VALUE)
+			take_argument(rule, name, &value);
+	}
+	for (int i = 0; rule->kind->arguments[i].name != NULL; i++)
+		finish_argument(rule, i);
+	if (rule->kind->validate != NULL)
+		rule->kind->validate(rule);
+	return rule;
+}
+
+CheckRule *
+check_parse_text(const char *rule)
+{
+	return check_parse(DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(rule))));
+}
