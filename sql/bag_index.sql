@@ -23,6 +23,7 @@ ANALYZE made;
 DELETE FROM input WHERE ctid = (SELECT ctid FROM input WHERE id = 0 LIMIT 1);
 UPDATE input SET n = 1.50 WHERE ctid = (SELECT ctid FROM input WHERE id = 0 LIMIT 1);
 UPDATE input SET t = NULL WHERE id BETWEEN 101 AND 200;
+SELECT pg_stat_force_next_flush();
 BEGIN;
 CREATE TEMP TABLE before AS SELECT pg_stat_get_xact_numscans('made'::regclass) AS scans;
 SELECT status, strategy, inserted, deleted FROM depipe.refresh('bags.made');
@@ -33,6 +34,7 @@ SELECT count(*), count(DISTINCT n::text) FROM made WHERE id = 0 AND t IS NULL AN
 SELECT count(*) FROM depipe.verify('bags.made');
 -- many rows: the index is no help
 DELETE FROM input WHERE id > 4000;
+SELECT pg_stat_force_next_flush();
 BEGIN;
 SELECT status, strategy, inserted, deleted FROM depipe.refresh('bags.made');
 SELECT pg_stat_get_xact_numscans(indexrelid) AS index_scans FROM pg_index WHERE indrelid = 'made'::regclass;
