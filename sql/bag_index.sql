@@ -28,7 +28,7 @@ BEGIN;
 CREATE TEMP TABLE before AS SELECT pg_stat_get_xact_numscans('made'::regclass) AS scans;
 SELECT status, strategy, inserted, deleted FROM depipe.refresh('bags.made');
 SELECT pg_stat_get_xact_numscans('made'::regclass) - scans AS table_scans FROM before;
-SELECT pg_stat_get_xact_numscans(indexrelid) AS index_scans FROM pg_index WHERE indrelid = 'made'::regclass;
+SELECT pg_stat_get_xact_numscans(indexrelid) > 50 AS by_index FROM pg_index WHERE indrelid = 'made'::regclass;
 COMMIT;
 SELECT count(*), count(DISTINCT n::text) FROM made WHERE id = 0 AND t IS NULL AND n < 2;
 SELECT count(*) FROM depipe.verify('bags.made');
@@ -37,7 +37,6 @@ DELETE FROM input WHERE id > 4000;
 SELECT pg_stat_force_next_flush();
 BEGIN;
 SELECT status, strategy, inserted, deleted FROM depipe.refresh('bags.made');
-SELECT pg_stat_get_xact_numscans(indexrelid) AS index_scans FROM pg_index WHERE indrelid = 'made'::regclass;
 COMMIT;
 SELECT count(*) FROM depipe.verify('bags.made');
 -- it goes with the extension, not before; other columns get another one

@@ -119,16 +119,6 @@ transform_inputs_seen(int32 target_id)
 	return catalog_text(catalog_look("SELECT " SEEN("$1"), lengthof(arguments), arguments), 0, 1);
 }
 
-void
-transform_set_seen(int32 target_id, const char *seen)
-{
-	(void) CATALOG_EXECUTE("UPDATE depipe.transform_state SET inputs_seen = $2"
-						   " WHERE target_id OPERATOR(pg_catalog.=) $1"
-						   " AND inputs_seen IS DISTINCT FROM $2",
-						   ARG_INT4(target_id),
-						   ARG_TEXT(seen));
-}
-
 bool
 transform_is_settled(int32 target_id)
 {

@@ -29,9 +29,6 @@ extern void published_note_table(Oid relid);
  */
 extern char *transform_inputs_seen(int32 target_id);
 
-/* Store the result of transform_inputs_seen() at publication; NULL: unknown. */
-extern void transform_set_seen(int32 target_id, const char *seen);
-
 /*
  * Are the transform's inputs unchanged since it was published, its state 'ok',
  * and its breaker closed?

@@ -244,17 +244,18 @@ transform_frontier(const CatalogRows *rows, uint64 row)
 }
 
 void
-transform_set_frontier(int32 target_id, const StoredFrontier *frontier)
+transform_set_covered(int32 target_id, const StoredFrontier *frontier, const char *seen)
 {
 	(void) CATALOG_EXECUTE("UPDATE depipe.transform_state"
-						   " SET frontier = ROW($2, $3, $4::pg_snapshot, $5, $6)"
+						   " SET frontier = ROW($2, $3, $4::pg_snapshot, $5, $6), inputs_seen = $7"
 						   " WHERE target_id OPERATOR(pg_catalog.=) $1",
 						   ARG_INT4(target_id),
 						   ARG_TEXT(frontier->system_identifier),
 						   ARG_OID(frontier->database_oid),
 						   ARG_TEXT(frontier->snapshot),
 						   ARG_DATUM(XID8OID, FullTransactionIdGetDatum(frontier->own_xid)),
-						   ARG_INT8(frontier->own_sequence));
+						   ARG_INT8(frontier->own_sequence),
+						   ARG_TEXT(seen));
 }
 
 void

@@ -135,7 +135,13 @@ typedef struct StoredFrontier
 
 /* NULL when transform_select()'s row has none. */
 extern StoredFrontier *transform_frontier(const CatalogRows *rows, uint64 row);
-extern void transform_set_frontier(int32 target_id, const StoredFrontier *frontier);
+
+/*
+ * Record what a target covers at its publication: the frontier, and the result
+ * of transform_inputs_seen() (NULL: unknown).
+ */
+extern void transform_set_covered(int32 target_id, const StoredFrontier *frontier,
+								  const char *seen);
 
 /* Delete rows that other runs have quarantined.  run_id 0: delete those of all runs. */
 extern void transform_forget_quarantine(int32 target_id, int64 run_id);

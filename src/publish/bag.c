@@ -37,7 +37,9 @@
 #endif
 
 /* Up to this share of the rows an index serves better than a scan. */
+#ifndef BAG_FEW
 #define BAG_FEW 0.05
+#endif
 
 /* ---- what is there ---- */
 

@@ -25,17 +25,17 @@
 
 typedef struct SublinkWalk
 {
-	Block *block;
+	QueryBlock *block;
 	BlockKind kind;
 	List *seen; /* SubLink: those of policies are in the range table, too */
 } SublinkWalk;
 
-static Block *add_block(Block *parent, BlockKind kind, const char *name, Query *query);
+static QueryBlock *add_block(QueryBlock *parent, BlockKind kind, const char *name, Query *query);
 
 /* ---- FROM ---- */
 
 static void
-add_occurrence(Block *block, Index rtindex, const RangeTblEntry *entry, bool nullable)
+add_occurrence(QueryBlock *block, Index rtindex, const RangeTblEntry *entry, bool nullable)
 {
 	Occurrence *occurrence = palloc0(sizeof(Occurrence));
 
@@ -51,10 +51,10 @@ add_occurrence(Block *block, Index rtindex, const RangeTblEntry *entry, bool nul
 }
 
 static void
-add_entry(Block *block, Index rtindex, BlockKind kind, bool nullable)
+add_entry(QueryBlock *block, Index rtindex, BlockKind kind, bool nullable)
 {
 	RangeTblEntry *entry = rt_fetch(rtindex, block->query->rtable);
-	Block *inner;
+	QueryBlock *inner;
 
 	if (entry->rtekind == RTE_RELATION)
 		add_occurrence(block, rtindex, entry, nullable);
@@ -70,7 +70,7 @@ add_entry(Block *block, Index rtindex, BlockKind kind, bool nullable)
 }
 
 static void
-add_from(Block *block, Node *node, bool nullable)
+add_from(QueryBlock *block, Node *node, bool nullable)
 {
 	ListCell *cell;
 
@@ -99,7 +99,7 @@ add_from(Block *block, Node *node, bool nullable)
 /* ---- UNION and its like, WITH ---- */
 
 static void
-add_operands(Block *block, Node *node)
+add_operands(QueryBlock *block, Node *node)
 {
 	if (node == NULL)
 		return;
@@ -113,14 +113,14 @@ add_operands(Block *block, Node *node)
 }
 
 static void
-add_with(Block *block)
+add_with(QueryBlock *block)
 {
 	ListCell *cell;
 
 	foreach(cell, block->query->cteList)
 	{
 		CommonTableExpr *with = lfirst(cell);
-		Block *inner;
+		QueryBlock *inner;
 
 		/* what nobody refers to is not read */
 		if (with->cterefcount == 0)
@@ -142,7 +142,7 @@ find_sublinks(Node *node, void *context)
 	if (IsA(node, SubLink))
 	{
 		SubLink *sublink = (SubLink *) node;
-		Block *inner;
+		QueryBlock *inner;
 
 		if (list_member_ptr(walk->seen, sublink))
 			return false;
@@ -157,7 +157,7 @@ find_sublinks(Node *node, void *context)
 }
 
 static void
-add_sublinks(Block *block)
+add_sublinks(QueryBlock *block)
 {
 	SublinkWalk walk = {.block = block, .kind = BLOCK_POLICY};
 	ListCell *cell;
@@ -173,10 +173,10 @@ add_sublinks(Block *block)
 
 /* ---- blocks ---- */
 
-static Block *
-add_block(Block *parent, BlockKind kind, const char *name, Query *query)
+static QueryBlock *
+add_block(QueryBlock *parent, BlockKind kind, const char *name, Query *query)
 {
-	Block *block = palloc0(sizeof(Block));
+	QueryBlock *block = palloc0(sizeof(QueryBlock));
 
 	block->kind = kind;
 	block->query = query;
@@ -196,7 +196,7 @@ add_block(Block *parent, BlockKind kind, const char *name, Query *query)
 
 /* How often the block itself refers to this WITH query, which is levels up. */
 static int
-count_references(const Block *block, const Block *with, int levels)
+count_references(const QueryBlock *block, const QueryBlock *with, int levels)
 {
 	int count = 0;
 	ListCell *cell;
@@ -211,11 +211,11 @@ count_references(const Block *block, const Block *with, int levels)
 	return count;
 }
 
-static void set_times(Block *block);
+static void set_times(QueryBlock *block);
 
 /* The readings of a WITH query by a block and those below; its own do not count. */
 static int
-count_readings(Block *block, const Block *with, int levels)
+count_readings(QueryBlock *block, const QueryBlock *with, int levels)
 {
 	int own;
 	int count = 0;
@@ -236,7 +236,7 @@ count_readings(Block *block, const Block *with, int levels)
 
 /* What reads a WITH query comes first: WITH queries do not read each other in a circle. */
 static void
-set_times(Block *block)
+set_times(QueryBlock *block)
 {
 	if (block->times > 0)
 		return;
@@ -252,7 +252,7 @@ set_times(Block *block)
 }
 
 static void
-set_all_times(Block *block)
+set_all_times(QueryBlock *block)
 {
 	ListCell *cell;
 
@@ -261,11 +261,11 @@ set_all_times(Block *block)
 		set_all_times(lfirst(cell));
 }
 
-Block *
+QueryBlock *
 blocks_of_query(const Query *query)
 {
 	List *rewritten = QueryRewrite(copyObject((Query *) query));
-	Block *root;
+	QueryBlock *root;
 
 	if (list_length(rewritten) != 1)
 		elog(ERROR, "query was rewritten to %d queries", list_length(rewritten));
@@ -277,7 +277,7 @@ blocks_of_query(const Query *query)
 /* ---- questions ---- */
 
 List *
-blocks_occurrences(Block *root, Oid relid)
+blocks_occurrences(QueryBlock *root, Oid relid)
 {
 	List *found = NIL;
 	ListCell *cell;
@@ -291,7 +291,7 @@ blocks_occurrences(Block *root, Oid relid)
 }
 
 Occurrence *
-blocks_row_security(Block *root)
+blocks_row_security(QueryBlock *root)
 {
 	ListCell *cell;
 
@@ -322,7 +322,7 @@ sublink_name(SubLinkType type)
 }
 
 static void
-append_head(StringInfo text, const Block *block)
+append_head(StringInfo text, const QueryBlock *block)
 {
 	switch (block->kind)
 	{
@@ -353,7 +353,7 @@ append_head(StringInfo text, const Block *block)
 }
 
 static void
-append_block(StringInfo text, const Block *block, int level)
+append_block(StringInfo text, const QueryBlock *block, int level)
 {
 	ListCell *cell;
 
@@ -377,7 +377,7 @@ append_block(StringInfo text, const Block *block, int level)
 }
 
 char *
-blocks_text(Block *root)
+blocks_text(QueryBlock *root)
 {
 	StringInfoData text;
 

@@ -29,25 +29,25 @@ typedef enum BlockKind
 	BLOCK_POLICY /* a sublink of row security */
 } BlockKind;
 
-typedef struct Block
+typedef struct QueryBlock
 {
 	BlockKind kind;
-	Query *query;         /* rewritten; of its own level */
-	struct Block *parent; /* NULL: the query itself */
-	const char *name;     /* alias or name of WITH; NULL: none */
-	Oid view;             /* BLOCK_VIEW: its OID */
-	SubLinkType sublink;  /* BLOCK_SUBLINK and BLOCK_POLICY */
+	Query *query;              /* rewritten; of its own level */
+	struct QueryBlock *parent; /* NULL: the query itself */
+	const char *name;          /* alias or name of WITH; NULL: none */
+	Oid view;                  /* BLOCK_VIEW: its OID */
+	SubLinkType sublink;       /* BLOCK_SUBLINK and BLOCK_POLICY */
 	bool lateral;
 	bool recursive;    /* WITH RECURSIVE that reads itself */
 	int times;         /* how often the whole query reads it: more than once within WITH */
 	List *with_read;   /* of RangeTblEntry: what it reads of WITH, once a reference */
 	List *occurrences; /* of Occurrence, in the order of FROM */
-	List *blocks;      /* of Block: the levels directly below */
-} Block;
+	List *blocks;      /* of QueryBlock: the levels directly below */
+} QueryBlock;
 
 typedef struct Occurrence
 {
-	Block *block;
+	QueryBlock *block;
 	Index rtindex; /* in block->query's range table */
 	Oid relid;
 	char relkind;
@@ -61,15 +61,15 @@ typedef struct Occurrence
  * The blocks of an analysed query, which is not changed, as the current user
  * runs it.  Takes the locks of the rewriter; raises what it raises.
  */
-extern Block *blocks_of_query(const Query *query);
+extern QueryBlock *blocks_of_query(const Query *query);
 
 /* The occurrences of a relation at any level; InvalidOid: of all. */
-extern List *blocks_occurrences(Block *root, Oid relid);
+extern List *blocks_occurrences(QueryBlock *root, Oid relid);
 
 /* The first occurrence to which row security applies; NULL: none. */
-extern Occurrence *blocks_row_security(Block *root);
+extern Occurrence *blocks_row_security(QueryBlock *root);
 
 /* For people: one line a block, indented by level. */
-extern char *blocks_text(Block *root);
+extern char *blocks_text(QueryBlock *root);
 
 #endif /* DEPIPE_TRANSFORM_BLOCKS_H */

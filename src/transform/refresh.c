@@ -476,8 +476,7 @@ record_published(SliceNode *node)
 		transform_forget_quarantine(id, node->run->id);
 	target_set_data_as_of(id, inputs_as_of(node->slice, node->transform));
 	transform_set_state(id, "ok", NULL, true);
-	transform_set_seen(id, node->seen);
-	transform_set_frontier(id, node->frontier);
+	transform_set_covered(id, node->frontier, node->seen);
 	dag_set_cause(node->slice->dag, id, NULL);
 }
 

@@ -377,7 +377,7 @@ shape_analyse(const char *sql)
 	return shape;
 }
 
-Block *
+QueryBlock *
 shape_blocks(Shape *shape)
 {
 	if (shape->blocks == NULL)

@@ -27,7 +27,7 @@ typedef struct Shape
 	List *inputs;      /* of ShapeInput, each relation once */
 	List *unique_key;  /* names of columns that identify a row; NIL: none known */
 	Volatility volatility;
-	Block *blocks; /* read through shape_blocks() */
+	QueryBlock *blocks; /* read through shape_blocks() */
 } Shape;
 
 /*
@@ -43,7 +43,7 @@ extern Shape *shape_analyse(const char *sql);
  * The query's blocks as the current user runs it, made when first asked for,
  * in the current memory context.
  */
-extern Block *shape_blocks(Shape *shape);
+extern QueryBlock *shape_blocks(Shape *shape);
 
 /* The query as text with every name qualified (under the pinned search_path). */
 extern char *shape_query_sql(const Shape *shape);
