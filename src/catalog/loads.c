@@ -29,6 +29,54 @@ load_state_name(LoadState state)
 	return state_names[state];
 }
 
+const char *const load_mode_names[] = {
+	[LOAD_BY_CDC] = "cdc",
+	[LOAD_BY_CURSOR] = "cursor",
+	[LOAD_BY_SNAPSHOT] = "snapshot",
+	[LOAD_BY_APPEND] = "append",
+	[LOAD_BY_FILES] = "files",
+	NULL,
+};
+
+const char *const schema_change_names[] = {
+	[SCHEMA_CHANGE_SAFE] = "safe",
+	[SCHEMA_CHANGE_EVOLVE] = "evolve",
+	[SCHEMA_CHANGE_IGNORE] = "ignore",
+	[SCHEMA_CHANGE_PAUSE] = "pause",
+	NULL,
+};
+
+const char *const new_columns_names[] = {
+	[NEW_COLUMNS_LOAD] = "load",
+	[NEW_COLUMNS_IGNORE] = "ignore",
+	[NEW_COLUMNS_PAUSE] = "pause",
+	NULL,
+};
+
+const char *const on_truncate_names[] = {
+	[ON_TRUNCATE_APPLY] = "apply",
+	[ON_TRUNCATE_IGNORE] = "ignore",
+	[ON_TRUNCATE_PAUSE] = "pause",
+	NULL,
+};
+
+static const char *const stream_state_names[] = {
+	[STREAM_STREAMING] = "streaming",
+	[STREAM_NEEDS_RESYNC] = "needs_resync",
+	[STREAM_DETACHED] = "detached",
+	NULL,
+};
+
+/* The value of a word of a list that ends with NULL. */
+static int
+value_of(const char *const *names, const char *word)
+{
+	for (int i = 0; names[i] != NULL; i++)
+		if (strcmp(names[i], word) == 0)
+			return i;
+	elog(ERROR, "unexpected word \"%s\" in a table of depipe", word);
+}
+
 /* A load without a row of state is detached. */
 static LoadState
 state_from_name(const char *name)
@@ -60,13 +108,13 @@ load_from_row(const CatalogRows *rows, uint64 row)
 	load->server_name = catalog_text(rows, row, 2);
 	load->source_schema = catalog_text(rows, row, 3);
 	load->source_table = catalog_text(rows, row, 4);
-	load->mode = catalog_text(rows, row, 5);
+	load->mode = value_of(load_mode_names, catalog_text(rows, row, 5));
 	load->key = catalog_text_list(rows, row, 6);
 	load->columns = catalog_text(rows, row, 7);
 	load->row_filter = catalog_text(rows, row, 8);
-	load->schema_change = catalog_text(rows, row, 9);
-	load->new_columns = catalog_text(rows, row, 10);
-	load->on_truncate = catalog_text(rows, row, 11);
+	load->schema_change = value_of(schema_change_names, catalog_text(rows, row, 9));
+	load->new_columns = value_of(new_columns_names, catalog_text(rows, row, 10));
+	load->on_truncate = value_of(on_truncate_names, catalog_text(rows, row, 11));
 	load->target_lag = catalog_text(rows, row, 12);
 	load->state = state_from_name(catalog_text(rows, row, 13));
 	load->reason = catalog_text(rows, row, 14);
@@ -104,11 +152,13 @@ loads_of_server(const char *server_name)
 	return loads;
 }
 
-#define LOAD_ARGUMENTS(load)                                                                       \
-	ARG_INT4((load)->target->id), ARG_TEXT((load)->server_name), ARG_TEXT((load)->source_schema),  \
-		ARG_TEXT((load)->source_table), ARG_TEXT((load)->mode), ARG_TEXT_ARRAY((load)->key),       \
-		ARG_JSONB((load)->columns), ARG_TEXT((load)->row_filter), ARG_TEXT((load)->schema_change), \
-		ARG_TEXT((load)->new_columns), ARG_TEXT((load)->on_truncate), ARG_TEXT((load)->target_lag)
+#define LOAD_ARGUMENTS(load)                                                                      \
+	ARG_INT4((load)->target->id), ARG_TEXT((load)->server_name), ARG_TEXT((load)->source_schema), \
+		ARG_TEXT((load)->source_table), ARG_TEXT(load_mode_names[(load)->mode]),                  \
+		ARG_TEXT_ARRAY((load)->key), ARG_JSONB((load)->columns), ARG_TEXT((load)->row_filter),    \
+		ARG_TEXT(schema_change_names[(load)->schema_change]),                                     \
+		ARG_TEXT(new_columns_names[(load)->new_columns]),                                         \
+		ARG_TEXT(on_truncate_names[(load)->on_truncate]), ARG_TEXT((load)->target_lag)
 
 void
 load_insert(const Load *load, Oid server)
@@ -501,7 +551,7 @@ stream_get(const char *server_name)
 	stream->instance_id = catalog_text(rows, 0, 9);
 	stream->applied_lsn = catalog_lsn(rows, 0, 10);
 	stream->batch_number = catalog_int8(rows, 0, 11);
-	stream->state = catalog_text(rows, 0, 12);
+	stream->state = value_of(stream_state_names, catalog_text(rows, 0, 12));
 	stream->reason = catalog_text(rows, 0, 13);
 	stream->own_write = TransactionIdIsCurrentTransactionId(
 		DatumGetTransactionId(catalog_datum(rows, 0, 14, &isnull)));
@@ -564,18 +614,19 @@ stream_delete(const char *server_name)
 }
 
 void
-stream_set_state(const char *server_name, const char *state, const char *reason)
+stream_set_state(const char *server_name, StreamState state, const char *reason)
 {
+	const char *name = stream_state_names[state];
 	CatalogRows *rows = CATALOG_EXECUTE(
 		"UPDATE depipe.stream r SET state = $2, reason = $3 FROM (SELECT server_name, state"
 		" FROM depipe.stream WHERE server_name OPERATOR(pg_catalog.=) $1::name FOR UPDATE) was"
 		" WHERE r.server_name OPERATOR(pg_catalog.=) was.server_name RETURNING was.state",
 		ARG_TEXT(server_name),
-		ARG_TEXT(state),
+		ARG_TEXT(name),
 		ARG_TEXT(reason));
 
-	if (rows->count > 0 && strcmp(catalog_text(rows, 0, 1), state) != 0)
-		event_record_stream(server_name, state, reason);
+	if (rows->count > 0 && strcmp(catalog_text(rows, 0, 1), name) != 0)
+		event_record_stream(server_name, name, reason);
 }
 
 void

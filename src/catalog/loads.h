@@ -24,19 +24,60 @@ typedef enum LoadState
 	LOAD_DETACHED      /* or no row: restored, copied, detached manually -> NEW, by adopt */
 } LoadState;
 
+/* How the rows of a load are read. */
+typedef enum LoadMode
+{
+	LOAD_BY_CDC,
+	LOAD_BY_CURSOR,
+	LOAD_BY_SNAPSHOT,
+	LOAD_BY_APPEND,
+	LOAD_BY_FILES
+} LoadMode;
+
+/* The reaction of a load to dropped, renamed and retyped columns of its source. */
+typedef enum SchemaChange
+{
+	SCHEMA_CHANGE_SAFE,
+	SCHEMA_CHANGE_EVOLVE,
+	SCHEMA_CHANGE_IGNORE,
+	SCHEMA_CHANGE_PAUSE
+} SchemaChange;
+
+/* Its reaction to added columns. */
+typedef enum NewColumns
+{
+	NEW_COLUMNS_LOAD,
+	NEW_COLUMNS_IGNORE,
+	NEW_COLUMNS_PAUSE
+} NewColumns;
+
+/* Its reaction to a TRUNCATE of the source table. */
+typedef enum OnTruncate
+{
+	ON_TRUNCATE_APPLY,
+	ON_TRUNCATE_IGNORE,
+	ON_TRUNCATE_PAUSE
+} OnTruncate;
+
+/* The words of SQL for these, by value, and NULL at the end. */
+extern const char *const load_mode_names[];
+extern const char *const schema_change_names[];
+extern const char *const new_columns_names[];
+extern const char *const on_truncate_names[];
+
 typedef struct Load
 {
 	Target *target;
 	char *server_name;
 	char *source_schema;
 	char *source_table;
-	char *mode;
+	LoadMode mode;
 	List *key;     /* column names; NIL: the source's key */
 	char *columns; /* JSON object as text, or NULL */
 	char *row_filter;
-	char *schema_change;
-	char *new_columns;
-	char *on_truncate;
+	SchemaChange schema_change;
+	NewColumns new_columns;
+	OnTruncate on_truncate;
 	char *target_lag;
 	LoadState state;
 	char *reason;
@@ -65,6 +106,13 @@ typedef struct SourceCommit
 	TimestampTz time;
 } SourceCommit;
 
+typedef enum StreamState
+{
+	STREAM_STREAMING,
+	STREAM_NEEDS_RESYNC, /* it cannot go on */
+	STREAM_DETACHED      /* it belongs to another database */
+} StreamState;
+
 typedef struct Stream
 {
 	char *server_name;
@@ -80,7 +128,7 @@ typedef struct Stream
 	SourceCommit commit;        /* the last one applied */
 	TimestampTz source_started; /* start of the source's postmaster at the last check */
 	int64 batch_number;
-	char *state; /* 'streaming', 'needs_resync', 'detached' */
+	StreamState state;
 	char *reason;
 	bool own_write; /* this transaction wrote the row */
 } Stream;
@@ -193,7 +241,7 @@ extern CatalogRows *streams_select(void);
  * Store the state of a stream with its reason.  Records an event if it
  * changes.
  */
-extern void stream_set_state(const char *server_name, const char *state, const char *reason);
+extern void stream_set_state(const char *server_name, StreamState state, const char *reason);
 
 /*
  * Store the progress of the stream, in one statement.  Raises 40001 if another

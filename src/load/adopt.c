@@ -3,11 +3,11 @@
  * adopt.c
  *		Loads of a database that was restored or copied.
  *
- * What is recorded about a slot belongs to the database that made it.  A dump
+ * The record of a slot belongs to the database that made it.  A dump
  * carries no such record; a copied data directory does, and so does a database
  * made from a template or by pg_upgrade (catalog/instance).  Such loads
- * are detached: nothing connects until somebody says what this database is to
- * be.  A database of its own: then its loads get a slot with a new name and
+ * are detached: nothing connects until a person decides the role of this
+ * database.  A database of its own: then its loads get a slot with a new name and
  * are read again, and the original's slot is left alone.  Or the only one that
  * goes on, because the original is gone: then it takes over the slot.
  *
@@ -30,7 +30,7 @@ CHECKED_FUNCTION(depipe_adopt);
 
 typedef enum AdoptResync
 {
-	RESYNC_AUTO,   /* what may have missed changes */
+	RESYNC_AUTO,   /* loads that may have missed changes */
 	RESYNC_ALWAYS, /* everything */
 	RESYNC_NEVER   /* nothing: take over the slot of the original, which is gone */
 } AdoptResync;
@@ -62,7 +62,7 @@ adopt_owns_stream(const Stream *stream)
 void
 adopt_check_attached(const Load *load)
 {
-	Stream *stream = stream_get(load->server_name);
+	Stream *stream = load->server_name == NULL ? NULL : stream_get(load->server_name);
 	const char *reason = NULL;
 
 	if (stream != NULL)
@@ -176,7 +176,7 @@ take_over(Adoption *adoption)
 /*
  * adopt(server, resync): loads of a restored or copied database go on, with a
  * slot of their own.  A stream that looks like ours can be that of the
- * original of a copied disk: who says so has switched depipe off before.
+ * original of a copied disk: then depipe was switched off before the call.
  */
 static Datum
 depipe_adopt_checked(PG_FUNCTION_ARGS)

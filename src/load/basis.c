@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * basis.c
- *		What the stream of a table rests on and does not tell: publication, partitions.
+ *		Conditions of a stream that it does not report: publication, partitions.
  *
  * A table that is taken out of a publication and put back, or a publication
  * that publishes less for a while, has left changes out, and looks as before.
@@ -24,7 +24,6 @@
 #include "load/basis.h"
 
 #include "core/sqltext.h"
-#include "load/stream.h"
 #include "utils/memutils.h"
 
 #define FIRST_WITH_SCHEMAS 150000
@@ -54,17 +53,17 @@ relids_literal(List *tasks)
  * table is published is looked up for each: there may be thousands of both.
  */
 static SourceRows *
-published_rows(LoadSession *session, List *tasks)
+published_rows(const Source *source, const Stream *stream, List *tasks)
 {
 	const char *schemas =
-		session->control->version < FIRST_WITH_SCHEMAS
+		source->control->version < FIRST_WITH_SCHEMAS
 			? ""
 			: " UNION ALL SELECT 's' || s.oid FROM pg_catalog.pg_class k"
 			  " JOIN pg_catalog.pg_publication_namespace s ON s.pnnspid = k.relnamespace"
 			  " WHERE k.oid = a.relid AND s.pnpubid = p.oid";
 
 	return source_query(
-		session->control,
+		source->control,
 		2,
 		psprintf("SELECT u.n, p.oid || '/' || p.xmin || '/' || p.puballtables || ' '"
 				 " || COALESCE((SELECT pg_catalog.string_agg(e.entry, ',' ORDER BY e.entry)"
@@ -79,7 +78,7 @@ published_rows(LoadSession *session, List *tasks)
 				 " WHERE p.pubname = %s ORDER BY u.n",
 				 schemas,
 				 relids_literal(tasks),
-				 sql_literal(session->stream->publication)),
+				 sql_literal(stream->publication)),
 		"look at the publication");
 }
 
@@ -93,7 +92,7 @@ next_published(const SourceRows *rows, int number, int *row)
 }
 
 void
-basis_describe_published(LoadSession *session, List *tasks)
+basis_describe_published(const Source *source, const Stream *stream, List *tasks)
 {
 	SourceRows *rows;
 	ListCell *cell;
@@ -101,7 +100,7 @@ basis_describe_published(LoadSession *session, List *tasks)
 
 	if (tasks == NIL)
 		return;
-	rows = published_rows(session, tasks);
+	rows = published_rows(source, stream, tasks);
 	foreach(cell, tasks)
 	{
 		LoadTask *task = lfirst(cell);
@@ -111,9 +110,9 @@ basis_describe_published(LoadSession *session, List *tasks)
 }
 
 char *
-basis_published_problem(const LoadSession *session, const LoadTask *task)
+basis_published_problem(const Stream *stream, const LoadTask *task)
 {
-	const char *publication = session->stream->publication;
+	const char *publication = stream->publication;
 	const char *was = task->load->published_as;
 	const char *is = task->published_as;
 	size_t length;
@@ -133,7 +132,7 @@ basis_published_problem(const LoadSession *session, const LoadTask *task)
 }
 
 bool
-basis_is_published(LoadSession *session, List *tasks)
+basis_is_published(const Source *source, const Stream *stream, List *tasks)
 {
 	SourceRows *rows;
 	ListCell *cell;
@@ -141,7 +140,7 @@ basis_is_published(LoadSession *session, List *tasks)
 
 	if (tasks == NIL)
 		return true;
-	rows = published_rows(session, tasks);
+	rows = published_rows(source, stream, tasks);
 	foreach(cell, tasks)
 	{
 		LoadTask *task = lfirst(cell);
@@ -226,12 +225,12 @@ basis_files_changed(const LoadTask *task)
 
 /* Tasks whose source has partitions. */
 static List *
-partitioned_tasks(LoadSession *session)
+partitioned_tasks(const TaskSet *set)
 {
 	List *tasks = NIL;
 	ListCell *cell;
 
-	foreach(cell, session->tasks)
+	foreach(cell, set->tasks)
 	{
 		LoadTask *task = lfirst(cell);
 
@@ -243,26 +242,27 @@ partitioned_tasks(LoadSession *session)
 }
 
 void
-basis_look_at_leaves(LoadSession *session, XLogRecPtr position)
+basis_look_at_leaves(SeenLeaves *leaves, const TaskSet *set, const Source *source,
+					 XLogRecPtr position)
 {
-	List *tasks = partitioned_tasks(session);
+	List *tasks = partitioned_tasks(set);
 	MemoryContext old;
 	ListCell *cell;
 
-	session->leaves_position = position;
+	leaves->position = position;
 	if (tasks == NIL)
 		return;
-	if (session->leaves == NULL)
-		session->leaves = AllocSetContextCreate(session->context,
+	if (leaves->context == NULL)
+		leaves->context = AllocSetContextCreate(set->context,
 												"depipe source partitions",
 												ALLOCSET_SMALL_SIZES);
-	MemoryContextReset(session->leaves);
-	old = MemoryContextSwitchTo(session->leaves);
+	MemoryContextReset(leaves->context);
+	old = MemoryContextSwitchTo(leaves->context);
 	foreach(cell, tasks)
 	{
 		LoadTask *task = lfirst(cell);
 
-		task->seen_leaves = source_leaves(session->control, task->source->relid);
+		task->seen_leaves = source_leaves(source->control, task->source->relid);
 		task->leaves_seen = true;
 	}
 	MemoryContextSwitchTo(old);
@@ -297,9 +297,9 @@ older_rows_sql(const SourceTable *root, const Leaf *leaf)
 }
 
 static bool
-may_be_read(LoadSession *session, const Leaf *leaf)
+may_be_read(const Source *source, const Leaf *leaf)
 {
-	SourceRows *rows = source_query(session->control,
+	SourceRows *rows = source_query(source->control,
 									1,
 									psprintf("SELECT pg_catalog.has_table_privilege(%u, 'SELECT')"
 											 " AND NOT pg_catalog.row_security_active(%u)",
@@ -311,25 +311,23 @@ may_be_read(LoadSession *session, const Leaf *leaf)
 }
 
 static bool
-has_older_rows(LoadSession *session, const LoadTask *task, const Leaf *leaf)
+has_older_rows(const Source *source, const LoadTask *task, const Leaf *leaf)
 {
 	SourceRows *rows;
 
-	if (!may_be_read(session, leaf))
+	if (!may_be_read(source, leaf))
 		return true;
-	rows = source_query(session->control,
-						1,
-						older_rows_sql(task->source, leaf),
-						"look at a partition");
+	rows =
+		source_query(source->control, 1, older_rows_sql(task->source, leaf), "look at a partition");
 	return rows->values[0][0][0] == 't';
 }
 
 /*
- * What has happened to the partitions, as a sentence; NULL: nothing that the
- * stream does not tell.  Of a copy by an earlier version nothing is known.
+ * A change of the partitions that the stream does not report, as a sentence;
+ * NULL: none.  Of a copy by an earlier version nothing is known.
  */
 static char *
-leaves_problem(LoadSession *session, LoadTask *task)
+leaves_problem(const Source *source, LoadTask *task)
 {
 	ListCell *cell;
 
@@ -351,7 +349,7 @@ leaves_problem(LoadSession *session, LoadTask *task)
 		Leaf is = parse_leaf(lfirst(cell));
 
 		if (task->load->leaves != NIL && find_leaf(task->load->leaves, is.oid) == NULL &&
-			has_older_rows(session, task, &is))
+			has_older_rows(source, task, &is))
 			return psprintf("partition %s of the source was attached with rows in it", is.name);
 	}
 	return NULL;
@@ -369,32 +367,27 @@ copy_texts(List *texts)
 }
 
 static void
-judge_task(LoadSession *session, LoadTask *task)
+judge_task(const Source *source, LoadTask *task)
 {
-	char *problem = leaves_problem(session, task);
+	char *problem = leaves_problem(source, task);
 	MemoryContext old;
 
 	if (problem != NULL)
 	{
-		session_stop_task(session,
-						  task,
-						  LOAD_NEEDS_RESYNC,
-						  ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-						  problem,
-						  session_resync_hint(task));
+		task_stop_for_resync(task, problem);
 		return;
 	}
-	old = MemoryContextSwitchTo(session->context);
+	old = MemoryContextSwitchTo(task->set->context);
 	load_set_leaves(task->load, copy_texts(task->seen_leaves));
 	MemoryContextSwitchTo(old);
 }
 
 bool
-basis_leaves_differ(LoadSession *session)
+basis_leaves_differ(const TaskSet *set)
 {
 	ListCell *cell;
 
-	foreach(cell, partitioned_tasks(session))
+	foreach(cell, partitioned_tasks(set))
 	{
 		const LoadTask *task = lfirst(cell);
 
@@ -405,22 +398,22 @@ basis_leaves_differ(LoadSession *session)
 }
 
 bool
-basis_judge_leaves(LoadSession *session)
+basis_judge_leaves(const SeenLeaves *leaves, const TaskSet *set, const Source *source,
+				   XLogRecPtr reached)
 {
-	TimestampTz time;
 	bool all = true;
 	ListCell *cell;
 
-	foreach(cell, partitioned_tasks(session))
+	foreach(cell, partitioned_tasks(set))
 	{
 		LoadTask *task = lfirst(cell);
 
 		if (!task->leaves_seen || same_leaves(task->load->leaves, task->seen_leaves))
 			continue;
-		if (stream_batch_end(session, &time) < session->leaves_position)
+		if (reached < leaves->position)
 			all = false;
 		else
-			judge_task(session, task);
+			judge_task(source, task);
 	}
 	return all;
 }

@@ -1,44 +1,41 @@
 /*-------------------------------------------------------------------------
  *
  * beside.c
- *		Copies beside the stream that somebody follows.
+ *		Copies beside the stream that another process follows.
  *
- * The one who follows the stream of a server does not wait for a copy: it
- * publishes the table at the source, marks the load 'copying', and passes over
- * its changes.  A process of its own copies it, as a native subscription does:
+ * The follower of a server's stream does not wait for a copy: it publishes the
+ * table at the source, marks the load 'copying', and passes over its changes.
+ * Another process copies the table, as a native subscription does:
  *
- *		claim	an advisory lock per table: nobody else copies it
- *		copy	from the snapshot of a temporary slot (copy.c); what it has is
+ *		claim	an advisory lock per table: no other process copies it
+ *		copy	from a snapshot of the source (snapshot.c); the rows are
  *				committed, and the load stays 'copying'
- *		catch up	the same slot has kept what has changed since: read up to
- *				where the source is, again and again until that takes no time
- *		join	take the stream from its follower for a moment; read up to
- *				where that has got; the load is 'streaming' from there
+ *		catch up	the slot of the snapshot has kept all changes since: read up
+ *				to the source's position, again and again until that is quick
+ *		join	borrow the stream from its follower for a moment; read up to
+ *				the follower's position; the load is 'streaming' from there
  *
- * What holds, whatever ends in the middle:
+ * Invariants, wherever the process ends:
  *
  *	- A load is 'streaming' only with a position at or behind that of the
- *	  stream.  Both are compared while nobody else has the stream, and the one
- *	  who has it next reads them anew: no change falls between, and none comes
- *	  twice, because the stream passes over what is before the load's position.
- *	- Until then it is 'copying', and what was copied has no position that
- *	  anybody goes on from.  A crash, a lost connection or an error leaves it so:
- *	  it is copied again, and then only the differences are written.
- *	- Whoever drops, pauses or resyncs the load meanwhile changes its state, and
- *	  wins: the state is looked at while it is copied, and again when it joins.
+ *	  stream.  Both are compared under the lock of the stream, and the next
+ *	  reader of the stream reads them again: no change falls between, and none
+ *	  comes twice, because the stream passes over changes before the load's
+ *	  position.
+ *	- Until then it is 'copying', and its rows have no position that the stream
+ *	  goes on from.  A crash, a lost connection or an error leaves it so: it is
+ *	  copied again, and then only the differences are written.
+ *	- A drop, a pause or a resync of the load changes its state, and wins: the
+ *	  state is looked at while the table is copied, and again when it joins.
  *	- The slot is temporary: it ends with its connection.
  *	- A stream that was lost and made again is another one (its incarnation):
- *	  what was published for the old one does not join it.
+ *	  a copy for the old one does not join it.
  *
- * Tables that are small are copied several from one snapshot, each in its own
- * transaction, and join together, because for that the follower begins anew.
+ * Several small tables are copied from one snapshot, each in its own
+ * transaction, and join together, because the follower begins again for that.
  *
- * What a copied table refers to is of another moment, until it joins: a key that
- * its reference lacks is pending, and looked at again afterwards.
- *
- * A slot is consistent only when all transactions of the source have ended that
- * ran when it was begun.  One that idles holds up the copy, and nothing else;
- * the load says which.
+ * A copied table and the tables that it refers to are of different moments until
+ * it joins: a key that its reference lacks is pending, and checked again later.
  *
  *-------------------------------------------------------------------------
  */
@@ -50,10 +47,12 @@
 #include "core/shmem.h"
 #include "core/transaction.h"
 #include "load/copy.h"
+#include "load/examine.h"
+#include "load/publication.h"
 #include "load/queue.h"
 #include "load/runs.h"
+#include "load/slotwait.h"
 #include "load/step.h"
-#include "load/stream.h"
 #include "load/streamlock.h"
 #include "miscadmin.h"
 #include "pgstat.h"
@@ -73,7 +72,7 @@
 #define GROUP_SHARE 16
 #define GROUP_BYTES (16 * 1024 * 1024)
 
-/* A round of catching up that took no longer is the last, or one so late. */
+/* Catching up ends with a round that took no longer than this, or after so many rounds. */
 #define SHORT_ROUND (500 * INT64CONST(1000))
 #define ROUNDS_MOST 20
 
@@ -110,7 +109,7 @@ release(int32 target_id)
 	(void) LockRelease(&tag, ExclusiveLock, true);
 }
 
-/* All of the group, or none; the locks are the process's, which copies nothing else. */
+/* Claim all tables of the group, or none; the process holds the locks over its transactions. */
 static bool
 claim_group(List *group)
 {
@@ -129,7 +128,7 @@ claim_group(List *group)
 	return true;
 }
 
-/* What has failed before may end the snapshot of the others: it is copied alone. */
+/* A table that has failed before may end the snapshot of the others: it is copied alone. */
 static bool
 has_failed(const List *group)
 {
@@ -142,8 +141,8 @@ has_failed(const List *group)
 }
 
 /*
- * One that is due brings the others along: those that refer to each other would
- * else be tried one by one for ever, and fail.
+ * One table that is due brings the others of its group along: tables that refer
+ * to each other fail when they are copied one by one.
  */
 static bool
 is_due(const List *group)
@@ -156,7 +155,7 @@ is_due(const List *group)
 	return false;
 }
 
-/* Tasks for tables that are ours now; those that have changed since are let go. */
+/* Make tasks for the claimed tables; release those that have changed since. */
 static List *
 add_tasks(LoadSession *session, List *group)
 {
@@ -172,7 +171,7 @@ add_tasks(LoadSession *session, List *group)
 		{
 			release(candidate->target_id);
 			if (task != NULL)
-				session->tasks = list_delete_ptr(session->tasks, task);
+				session->set.tasks = list_delete_ptr(session->set.tasks, task);
 			continue;
 		}
 		task->asked = true;
@@ -183,7 +182,7 @@ add_tasks(LoadSession *session, List *group)
 	return tasks;
 }
 
-/* Lists of tasks, each of one transaction; all from one snapshot. */
+/* Lists of tasks, one for each transaction; all are copied from one snapshot. */
 static List *
 choose_tables(LoadSession *session)
 {
@@ -195,7 +194,7 @@ choose_tables(LoadSession *session)
 	ListCell *cell;
 
 	if (list_length(candidates) > 1)
-		queue_ask_sizes(session->control, candidates);
+		queue_ask_sizes(session->source.control, candidates);
 	foreach(cell, queue_groups(candidates))
 	{
 		List *group = lfirst(cell);
@@ -229,64 +228,63 @@ ids_of_tasks(const LoadSession *session)
 	List *ids = NIL;
 	ListCell *cell;
 
-	foreach(cell, session->tasks)
+	foreach(cell, session->set.tasks)
 		if (!((LoadTask *) lfirst(cell))->stopped)
 			ids = lappend_int(ids, ((LoadTask *) lfirst(cell))->target->id);
 	return ids;
 }
 
-/* The one who follows the stream has published them: a change of that is for that one to see. */
+/* The follower of the stream has published them, and notices when that changes. */
 static void
 check_task(LoadSession *session, LoadTask *task, List *published)
 {
-	session_find_problem(task);
+	examine_find_problem(task);
 	if (task->problem != NULL)
-		session_stop_task(session,
-						  task,
-						  task->problem_state,
-						  task->problem_sqlstate,
-						  task->problem,
-						  task->problem_hint);
+		task_stop(task,
+				  task->problem_state,
+				  task->problem_sqlstate,
+				  task->problem,
+				  task->problem_hint);
 	else if (session->stream->publication_managed &&
 			 !list_member_oid(published, task->source->relid))
-		session_stop_task(session,
-						  task,
-						  LOAD_NEW,
-						  ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-						  "its source table is not published (yet)",
-						  NULL);
+		task_stop(task,
+				  LOAD_NEW,
+				  ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+				  "its source table is not published (yet)",
+				  NULL);
 	if (task->stopped)
-		session_failed(session, task, task->load->reason);
+		task_count_failure(task, task->load->reason);
 }
 
 static void
 check_tasks(LoadSession *session, List *tasks)
 {
-	MemoryContext old = MemoryContextSwitchTo(session->context);
+	MemoryContext old = MemoryContextSwitchTo(session->set.context);
 	List *published = NIL;
 	ListCell *cell;
 
-	session_describe(session, tasks, session->control);
+	examine_describe(&session->set, tasks, session->source.control);
 	if (session->stream->publication_managed)
-		published = source_publication_relids(session->control, session->stream->publication);
+		published = source_publication_relids(session->source.control,
+											  session->stream->publication);
 	foreach(cell, tasks)
 		check_task(session, lfirst(cell), published);
 	MemoryContextSwitchTo(old);
 }
 
-/* Their runs are there before the copy begins; nothing is kept locked. */
+/* Their runs are committed before the copy begins; no lock is kept. */
 static void
 begin_runs(LoadSession *session)
 {
 	List *tasks = NIL;
 	ListCell *cell;
 
-	foreach(cell, session->tasks)
+	foreach(cell, session->set.tasks)
 	{
 		LoadTask *task = lfirst(cell);
 
 		task->run = run_create(task->target, "worker");
-		(void) session_run(session, task);
+		(void) task_run(task);
 		if (!task->stopped)
 			tasks = lappend(tasks, task);
 	}
@@ -298,8 +296,7 @@ begin_runs(LoadSession *session)
 typedef struct Opening
 {
 	LoadSession *session;
-	CopySource *source;
-	char *reason;
+	SourceSnapshot *snapshot;
 } Opening;
 
 static bool
@@ -307,26 +304,17 @@ open_work(void *argument)
 {
 	Opening *opening = argument;
 
-	opening->source = copy_source_open(opening->session);
+	opening->snapshot = copy_open_snapshot(opening->session);
 	return true;
 }
 
-static bool
-reason_work(void *argument)
-{
-	Opening *opening = argument;
-
-	opening->reason = copy_waits_for(opening->session);
-	return true;
-}
-
-/* Does anybody still want one of the tables? */
+/* Is one of the tables still wanted? */
 static bool
 any_wanted(const LoadSession *session)
 {
 	ListCell *cell;
 
-	foreach(cell, session->tasks)
+	foreach(cell, session->set.tasks)
 	{
 		const LoadTask *task = lfirst(cell);
 
@@ -336,52 +324,49 @@ any_wanted(const LoadSession *session)
 	return false;
 }
 
-/*
- * Each wait is longer than the one before: where one transaction follows the
- * other, none of them shorter than a wait, it comes to an end at last.
- */
+static void
+report_waiting(LoadSession *session, const char *reason)
+{
+	copies_set_reason(ids_of_tasks(session), reason);
+	if (reason == NULL)
+		session_commit(session);
+}
+
+static bool
+goes_on(const LoadSession *session)
+{
+	return !session->options->must_end() && any_wanted(session);
+}
+
+/* A wait that was given up leaves the snapshot NULL, and is no error. */
 static ErrorData *
-open_source(LoadSession *session, CopySource **source)
+open_snapshot(LoadSession *session, SourceSnapshot **snapshot)
 {
 	Opening opening = {.session = session};
-	ErrorData *error;
+	const SlotWait wait = {.make = open_work,
+						   .argument = &opening,
+						   .report = report_waiting,
+						   .goes_on = goes_on};
+	ErrorData *error = slotwait_make(session, &wait);
 
-	session->slot_wait_ms = FIRST_WAIT_MS;
-	while ((error = guarded_run(open_work, &opening)) != NULL &&
-		   error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE)
-	{
-		error = guarded_run(reason_work, &opening);
-		if (error != NULL)
-			return error;
-		copies_set_reason(ids_of_tasks(session), opening.reason);
-		session_commit(session);
-		if (session->options->must_end() || !any_wanted(session))
-			return NULL;
-		session->slot_wait_ms = Min(session->slot_wait_ms * 2, LONGEST_WAIT_MS);
-	}
-	if (error == NULL && opening.reason != NULL)
-	{
-		copies_set_reason(ids_of_tasks(session), NULL);
-		session_commit(session);
-	}
-	*source = opening.source;
-	return error;
+	*snapshot = opening.snapshot;
+	return error != NULL && error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE ? NULL : error;
 }
 
 /* The source's transaction ends with the last table: it keeps locks, and rows from vacuum. */
 static ErrorData *
-copy_tables(LoadSession *session, List *groups, CopySource **source)
+copy_tables(LoadSession *session, List *groups, SourceSnapshot **snapshot)
 {
-	ErrorData *error = open_source(session, source);
+	ErrorData *error = open_snapshot(session, snapshot);
 	ListCell *cell;
 
-	if (error != NULL || *source == NULL)
+	if (error != NULL || *snapshot == NULL)
 		return error;
 	foreach(cell, groups)
 	{
-		copy_together(session, lfirst(cell), source);
+		copy_together(session, lfirst(cell), snapshot);
 		session_commit(session);
-		if (*source == NULL || session->options->must_end())
+		if (*snapshot == NULL || session->options->must_end())
 			break;
 	}
 	return NULL;
@@ -400,7 +385,7 @@ any_live(const LoadSession *session)
 {
 	ListCell *cell;
 
-	foreach(cell, session->tasks)
+	foreach(cell, session->set.tasks)
 		if (is_live(lfirst(cell)))
 			return true;
 	return false;
@@ -409,7 +394,7 @@ any_live(const LoadSession *session)
 typedef struct Reading
 {
 	LoadSession *session;
-	CopySource *source;
+	SourceSnapshot *snapshot;
 	XLogRecPtr position;
 } Reading;
 
@@ -419,15 +404,23 @@ start_work(void *argument)
 {
 	Reading *reading = argument;
 	LoadSession *session = reading->session;
-	Stream *own = MemoryContextAlloc(session->context, sizeof(Stream));
+	Stream *own = MemoryContextAlloc(session->set.context, sizeof(Stream));
+	MemoryContext old;
 
-	source_command(reading->source->connection, "COMMIT", "end a copy");
+	source_command(reading->snapshot->connection, "COMMIT", "end a copy");
 	*own = *session->stream;
-	own->slot_name = reading->source->name;
-	own->applied_lsn = reading->source->position;
+	own->slot_name = reading->snapshot->name;
+	own->applied_lsn = reading->snapshot->position;
 	own->own_write = false;
 	session->stream = own;
-	stream_start_own(session, reading->source->connection);
+	old = MemoryContextSwitchTo(session->set.context);
+	stream_start_own(&session->transport,
+					 &session->source,
+					 own,
+					 take_in_binary(&session->set, &session->source, own),
+					 reading->snapshot->connection);
+	take_begin(&session->taking, &session->set, &session->transport);
+	MemoryContextSwitchTo(old);
 	return true;
 }
 
@@ -438,25 +431,25 @@ go_on_work(void *argument)
 
 	if (reading->position == InvalidXLogRecPtr)
 	{
-		SourceNow now = source_now(reading->session->control);
+		SourceNow now = source_now(reading->session->source.control);
 
 		reading->position = now.position;
-		reading->session->stop_time = now.time;
+		reading->session->transport.stop_time = now.time;
 	}
-	reading->session->stop = reading->position;
-	stream_go_on(reading->session);
+	stream_go_on(&reading->session->transport, reading->position);
 	return true;
 }
 
-/* To the position, or (0) to where the source is. */
+/* Read to the position, or (0) to the current one of the source. */
 static ErrorData *
 read_to(LoadSession *session, XLogRecPtr position)
 {
 	Reading reading = {.session = session, .position = position};
 	ErrorData *error = guarded_run(go_on_work, &reading);
 
-	session->at_stop = false;
-	while (error == NULL && !session->at_stop && any_live(session) && !session->options->must_end())
+	session->progress.at_stop = false;
+	while (error == NULL && !session->progress.at_stop && any_live(session) &&
+		   !session->options->must_end())
 	{
 		error = step_batch(session);
 		if (error == NULL)
@@ -473,7 +466,7 @@ catch_up(LoadSession *session)
 		TimestampTz begun = GetCurrentTimestamp();
 		ErrorData *error = read_to(session, InvalidXLogRecPtr);
 
-		if (error != NULL || !session->at_stop)
+		if (error != NULL || !session->progress.at_stop)
 			return error;
 		if (GetCurrentTimestamp() - begun < SHORT_ROUND)
 			break;
@@ -483,7 +476,7 @@ catch_up(LoadSession *session)
 
 /* ---- joining ---- */
 
-/* Whoever has the stream gives it away between two batches. */
+/* The reader of the stream gives it away between two batches. */
 static bool
 take_stream(LoadSession *session)
 {
@@ -501,20 +494,20 @@ take_stream(LoadSession *session)
 	return true;
 }
 
-/* The stream as its follower has left it; NULL: it is not the one that was copied for. */
+/* The stream as its follower has left it; NULL: the copy was for another one. */
 static Stream *
 same_stream(const LoadSession *session)
 {
 	Stream *stream = stream_get(session->server_name);
 
-	if (stream == NULL || strcmp(stream->state, "streaming") != 0 ||
+	if (stream == NULL || stream->state != STREAM_STREAMING ||
 		stream->incarnation != session->stream->incarnation ||
 		stream->publication_oid != session->stream->publication_oid)
 		return NULL;
 	return stream;
 }
 
-/* Nobody else has the stream. */
+/* The lock of the stream is held. */
 static ErrorData *
 join_stream(LoadSession *session)
 {
@@ -529,7 +522,7 @@ join_stream(LoadSession *session)
 		error = read_to(session, stream->applied_lsn);
 	if (error != NULL || session->stream->applied_lsn < stream->applied_lsn)
 		return error;
-	foreach(cell, session->tasks)
+	foreach(cell, session->set.tasks)
 	{
 		LoadTask *task = lfirst(cell);
 
@@ -537,9 +530,9 @@ join_stream(LoadSession *session)
 			continue;
 		if (copy_join_stream(task->target->id, session->stream->applied_lsn))
 			joined = lappend_int(joined, task->target->id);
-		task->stopped = true; /* what comes now is the follower's */
+		task->stopped = true; /* the follower takes the changes from here on */
 	}
-	loads_set_data_as_of(joined, session->stop_time);
+	loads_set_data_as_of(joined, session->transport.stop_time);
 	session_commit(session);
 	return NULL;
 }
@@ -565,26 +558,26 @@ take_and_join(LoadSession *session)
 static ErrorData *
 copy_and_join(LoadSession *session, List *groups)
 {
-	CopySource *source = NULL;
+	SourceSnapshot *snapshot = NULL;
 	Reading reading = {.session = session};
-	ErrorData *error = copy_tables(session, groups, &source);
+	ErrorData *error = copy_tables(session, groups, &snapshot);
 
-	if (error == NULL && source != NULL && any_live(session))
+	if (error == NULL && snapshot != NULL && any_live(session))
 	{
-		reading.source = source;
+		reading.snapshot = snapshot;
 		error = guarded_run(start_work, &reading);
 		if (error != NULL)
 		{
-			session->streaming = NULL;
-			copy_source_close(source);
+			stream_forget(&session->transport);
+			snapshot_close(snapshot);
 		}
 		if (error == NULL)
 			error = catch_up(session);
-		if (error == NULL && session->at_stop && any_live(session))
+		if (error == NULL && session->progress.at_stop && any_live(session))
 			error = take_and_join(session);
 	}
-	if (session->streaming == NULL && source != NULL && reading.source == NULL)
-		copy_source_close(source);
+	if (session->transport.connection == NULL && snapshot != NULL && reading.snapshot == NULL)
+		snapshot_close(snapshot);
 	return error;
 }
 
@@ -599,7 +592,7 @@ prepare_work(void *argument)
 {
 	Preparing *preparing = argument;
 
-	if (session_prepare_beside(preparing->session) == NULL)
+	if (prepare_beside(preparing->session) == NULL)
 		preparing->groups = choose_tables(preparing->session);
 	return true;
 }
@@ -611,14 +604,14 @@ fail_tasks(LoadSession *session, const ErrorData *error)
 	ListCell *cell;
 
 	runs_fail(session, error);
-	foreach(cell, session->tasks)
+	foreach(cell, session->set.tasks)
 	{
 		LoadTask *task = lfirst(cell);
 
 		if (task->stopped || task->run == NULL)
 			continue;
 		load_set_state(task->load, LOAD_COPYING, task->run->error_message, NULL);
-		session_failed(session, task, task->run->error_message);
+		task_count_failure(task, task->run->error_message);
 	}
 }
 
@@ -627,9 +620,9 @@ end_session(LoadSession *session)
 {
 	ListCell *cell;
 
-	runs_finish(session);
+	runs_finish(&session->set);
 	transaction_commit();
-	foreach(cell, session->tasks)
+	foreach(cell, session->set.tasks)
 		release(((LoadTask *) lfirst(cell))->target->id);
 	session_end(session);
 }
@@ -639,7 +632,7 @@ load_copy_beside(const char *server, bool (*must_end)(void))
 {
 	LoadRefreshOptions options = {.commit = true, .quiet = true, .must_end = must_end};
 	LoadSession *session = session_begin_empty(server, &options);
-	MemoryContext old = MemoryContextSwitchTo(session->context);
+	MemoryContext old = MemoryContextSwitchTo(session->set.context);
 	Preparing preparing = {.session = session};
 	ErrorData *error;
 	bool any;
@@ -648,7 +641,7 @@ load_copy_beside(const char *server, bool (*must_end)(void))
 	references_differ_in_time = true;
 	error = guarded_run(prepare_work, &preparing);
 	if (error != NULL)
-		session->control = NULL;
+		session->source.control = NULL;
 	any = error == NULL && preparing.groups != NIL;
 	if (any)
 	{

@@ -42,6 +42,7 @@
 #include "storage/latch.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
+#include "utils/pg_lsn.h"
 #include "utils/syscache.h"
 #include "utils/timeout.h"
 #include "utils/tuplestore.h"
@@ -61,7 +62,7 @@ static MemoryContext connection_context = NULL;
 typedef struct SourceOption
 {
 	const char *name;
-	Oid catalog; /* where it may stand */
+	Oid catalog; /* the catalog that may have it */
 	bool libpq;
 	bool superuser_only; /* names a file of this server that proves an identity */
 } SourceOption;
@@ -113,7 +114,7 @@ find_option(const char *name)
 	return NULL;
 }
 
-/* The options that may stand in a catalog, for a hint. */
+/* The options that a catalog may have, for a hint. */
 static char *
 option_names(Oid catalog)
 {
@@ -208,7 +209,7 @@ append_conninfo(StringInfo conninfo, const char *name, const char *value)
 	appendStringInfoChar(conninfo, '\'');
 }
 
-/* Takes the options in; returns whether there is a password among them. */
+/* Add the options; returns whether there is a password among them. */
 static bool
 take_options(SourceServer *server, StringInfo conninfo, List *options, Oid catalog)
 {
@@ -269,7 +270,7 @@ source_server_open(const char *server_name)
 	server->connect_timeout = CONNECT_TIMEOUT_SECONDS;
 	initStringInfo(&conninfo);
 	appendStringInfoString(&conninfo,
-						   KEEPALIVES); /* of an option given twice the last one counts */
+						   KEEPALIVES); /* the last one of an option that is given twice counts */
 	(void) take_options(server, &conninfo, foreign->options, ForeignServerRelationId);
 	if (!take_options(server,
 					  &conninfo,
@@ -327,7 +328,7 @@ at_subtransaction_end(SubXactEvent event, SubTransactionId subid, SubTransaction
 	}
 }
 
-/* ---- connecting takes so long at most ---- */
+/* ---- the time limit of connecting ---- */
 
 static TimeoutId connect_timeout;
 static volatile sig_atomic_t connect_is_late = false;
@@ -342,7 +343,7 @@ connect_timeout_handler(void)
 	SetLatch(MyLatch);
 }
 
-/* It was no user's cancel: the error says what has happened. */
+/* No user has cancelled: the error reports the time limit. */
 static void
 connecting_callback(void *argument)
 {
@@ -357,9 +358,9 @@ connecting_callback(void *argument)
 }
 
 /*
- * NULL, and an error text, when it cannot be reached.  When the time is over
- * libpq's half of the connection is left behind, and lives as long as the
- * process: nobody but the walreceiver can close it.
+ * NULL, and an error text, when the source cannot be reached. After the time
+ * limit libpq's half of the connection is left behind, and lives as long as the
+ * process: only the walreceiver could close it.
  */
 static WalReceiverConn *
 connect_in_time(const SourceServer *server, char **error)
@@ -399,8 +400,8 @@ prepare_library(void)
 
 #if !WALRCV_CHECKS_PASSWORD
 /*
- * Did the source ask for the password?  Only libpq knows.  It is in the
- * process, brought by libpqwalreceiver, whose connection begins with libpq's.
+ * Did the source ask for the password? Only libpq knows. It was loaded into the
+ * process with libpqwalreceiver, whose connection begins with libpq's.
  */
 static bool
 used_password(WalReceiverConn *walrcv)
@@ -623,7 +624,7 @@ source_sqlstate(const WalRcvExecResult *result)
 PG_ATTRIBUTE_NORETURN_COMPAT static void
 raise_source_error(Connection *connection, const WalRcvExecResult *result, const char *doing)
 {
-	/* what the source says about a value quotes it */
+	/* messages of the source about a value quote it */
 	const char *reason = result->sqlstate == 0 || message_class_has_no_values(result->sqlstate)
 							 ? first_line(result->err)
 							 : psprintf("SQLSTATE %s", unpack_sql_state(result->sqlstate));
@@ -783,7 +784,7 @@ source_wait(Connection *connection, long timeout_ms)
 	int events = WL_LATCH_SET | WL_EXIT_ON_PM_DEATH;
 
 	if (connection != NULL && fd == PGINVALID_SOCKET)
-		return true; /* reading says what is wrong */
+		return true; /* reading raises the error */
 	if (connection != NULL)
 		events |= WL_SOCKET_READABLE;
 	if (timeout_ms >= 0)
@@ -792,4 +793,19 @@ source_wait(Connection *connection, long timeout_ms)
 	if (events & WL_LATCH_SET)
 		ResetLatch(MyLatch);
 	return (events & WL_SOCKET_READABLE) != 0;
+}
+
+/* ---- values of results ---- */
+
+XLogRecPtr
+source_lsn(const char *text)
+{
+	return text == NULL ? InvalidXLogRecPtr
+						: DatumGetLSN(DirectFunctionCall1(pg_lsn_in, CStringGetDatum(text)));
+}
+
+bool
+source_true(const char *text)
+{
+	return text != NULL && text[0] == 't';
 }

@@ -35,7 +35,7 @@ typedef struct SourceRows
 {
 	int count;
 	int columns;
-	bool lossy; /* a text could not be converted: what was not ASCII is question marks */
+	bool lossy; /* a text could not be converted: its bytes that are not ASCII are question marks */
 	char ***values;
 } SourceRows;
 
@@ -62,7 +62,7 @@ extern SourceServer *source_server_open(const char *server_name);
 
 /*
  * Connect.  The connection is closed by connection_close(), by the abort of the
- * (sub)transaction that opened it, or, unless it is to be kept, by a commit.
+ * (sub)transaction that opened it, or by a commit, unless it is kept.
  * Raises 08001 when the source cannot be reached, 28000 when a password was
  * not used where it must be.
  */
@@ -76,9 +76,15 @@ extern void connection_close(Connection *connection);
 extern SourceRows *source_query(Connection *connection, int columns, const char *sql,
 								const char *doing);
 
+/* A position of the source's log as text; InvalidXLogRecPtr for NULL. */
+extern XLogRecPtr source_lsn(const char *text);
+
+/* Is a text of a boolean (or NULL) true? */
+extern bool source_true(const char *text);
+
 /*
- * A text as the source sends it, in the encoding of this database.  What cannot
- * be converted is replaced (and *lossy set, if that is not NULL): for names.
+ * A text as the source sends it, in the encoding of this database.  Bytes that cannot
+ * be converted are replaced (and *lossy set, if that is not NULL): for names.
  */
 extern char *connection_text(const Connection *connection, const char *text, bool *lossy);
 
@@ -95,7 +101,7 @@ extern void source_command(Connection *connection, const char *sql, const char *
 extern void source_start_copy(Connection *connection, const char *sql, const char *doing);
 extern void source_start_stream(Connection *connection, const char *sql, int tries);
 
-/* Let the source forget what is before the position; tried again as above. */
+/* Let the source forget everything before the position; tried again as above. */
 extern void source_advance_slot(Connection *connection, const char *slot_name, XLogRecPtr position,
 								int tries);
 

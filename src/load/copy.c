@@ -3,19 +3,18 @@
  * copy.c
  *		Initial copy and resync of tables.
  *
- * A copy reads a table as of the consistent point of a temporary slot, in a
- * transaction of the source that uses the slot's snapshot: all transactions
- * that committed before that point are seen, the stream brings the others.
- * The permanent slot is older, so nothing is missed in between.
+ * A copy reads a table as of a snapshot (snapshot.c); the stream brings all
+ * transactions that the snapshot does not see.  The permanent slot is older, so
+ * nothing is missed in between.
  *
  * A session that has the stream copies the tables one after the other (queue.c),
  * in a procedure each in a transaction of its own: the stream stands still
- * meanwhile, so that it has not passed the position of any copy.  Where somebody
- * follows the stream, it goes on, and others copy beside it (beside.c).
+ * meanwhile, so that it has not passed the position of any copy.  Where another
+ * process follows the stream, it goes on, and copies are made beside it (beside.c).
  *
  * A table that has rows already (a resync) is not emptied: only the
- * differences are written, so that readers and whatever follows the target
- * see what changed and no more.
+ * differences are written, so that readers and consumers of the target
+ * see the changes and no more.
  *
  * A copy is never parked: a table whose breaker is open is not copied.
  *
@@ -23,44 +22,37 @@
  */
 #include "load/copy.h"
 
-#include "commands/progress.h"
 #include "catalog/copies.h"
 #include "catalog/looks.h"
+#include "commands/progress.h"
 #include "core/guarded.h"
 #include "core/identity.h"
+#include "core/plans.h"
 #include "core/sqltext.h"
-#include "core/transaction.h"
-#include "executor/spi.h"
-#include "load/evolve.h"
-#include "load/queue.h"
-#include "load/rowreader.h"
-#include "miscadmin.h"
-#include "pgstat.h"
-#include "storage/lock.h"
-#include "utils/builtins.h"
-#include "utils/pg_lsn.h"
-#include "publish/publish.h"
 #include "delta/difference.h"
-#include "utils/lsyscache.h"
+#include "executor/spi.h"
+#include "load/examine.h"
+#include "load/layout.h"
+#include "load/queue.h"
+#include "load/types.h"
+#include "pgstat.h"
+#include "publish/park.h"
+#include "publish/publish.h"
+#include "publish/quarantine.h"
+#include "quality/breaker.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
-#include "core/plans.h"
-#include "publish/park.h"
-#include "publish/quarantine.h"
-
-/* Rows after which progress is reported. */
-#define PROGRESS_EVERY 100
 
 /* Is the copy still wanted? */
 #define LOOK_EVERY USECS_PER_SEC
 
-/* A snapshot of the source is used for so long for one table after the other. */
+/* How long one snapshot of the source is used for one table after the other. */
 #define SNAPSHOT_MOST (10 * USECS_PER_SEC)
 
-/* Transactions of the source are waited for at most so long while others wait for us. */
+/* How long the slot of a copy waits for transactions of the source while others wait for us. */
 #define SLOT_WAIT_MS 10000
 
-/* ---- the source's side ---- */
+/* ---- the lock of a copy ---- */
 
 LOCKTAG
 copy_lock_tag(int32 target_id)
@@ -79,155 +71,54 @@ copy_claim(int32 target_id)
 	return LockAcquire(&tag, ExclusiveLock, false, true) != LOCKACQUIRE_NOT_AVAIL;
 }
 
-/*
- * A slot is consistent when all transactions have ended that ran when it was
- * begun.  While they are waited for, the limit is lock_timeout.
- */
-CopySource *
-copy_source_open(LoadSession *session)
-{
-	MemoryContext old = MemoryContextSwitchTo(session->context);
-	CopySource *source = palloc0(sizeof(CopySource));
-	static uint32 copies_made = 0;
-	const char *slot = session->stream->slot_name;
-	SourceRows *rows;
+/* ---- the snapshot ---- */
 
-	session_check_slot_possible(session);
-	/* the slot of this session's last copy may be there until its sender has ended */
-	source->name = psprintf("depipe_copy_%s_%d_%u",
-							slot + Max((int) strlen(slot) - 8, 0),
-							MyProcPid,
-							++copies_made);
-	source->connection = connection_open(session->server);
-	source->connection->keep = session->options->commit;
-	source_command(
-		source->connection,
-		psprintf("SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0;"
-				 " SET row_security = off; SET lock_timeout = %d",
-				 session->slot_wait_ms),
-		"set up a copy");
-	source_command(source->connection,
-				   "BEGIN READ ONLY ISOLATION LEVEL REPEATABLE READ",
-				   "start a copy");
-	rows = source_query(source->connection,
-						4,
-						psprintf("CREATE_REPLICATION_SLOT \"%s\" TEMPORARY LOGICAL pgoutput"
-								 " USE_SNAPSHOT",
-								 source->name),
-						"make a slot for a copy");
-	source->position = DatumGetLSN(
-		DirectFunctionCall1(pg_lsn_in, CStringGetDatum(rows->values[0][1])));
-	source->opened_at = GetCurrentTimestamp();
+/* The copy of one table. */
+typedef struct Copy
+{
+	LoadSession *session;
+	SourceSnapshot *snapshot;
+	LoadTask *task;
+	Delta *delta;
+	uint64 rows;
+	bool has_rows; /* the target has: write differences */
+	Admission admission;
+	char *admission_reason;
+	PublishItem *item;
+	bool in_middle;        /* of reading: the snapshot cannot be used for more */
+	TimestampTz looked_at; /* whether the copy is still wanted */
+	char *unwanted;        /* why it was given up */
+} Copy;
+
+SourceSnapshot *
+copy_open_snapshot(LoadSession *session)
+{
+	MemoryContext old = MemoryContextSwitchTo(session->set.context);
+	SourceSnapshot *snapshot = snapshot_open(&session->source,
+											 session->stream,
+											 session->options->commit);
+
 	MemoryContextSwitchTo(old);
-	return source;
-}
-
-void
-copy_source_close(CopySource *source)
-{
-	connection_close(source->connection);
-}
-
-/* Most often it is the oldest one; the others have not been there for so long. */
-char *
-copy_waits_for(LoadSession *session)
-{
-	SourceRows *rows = source_query(
-		session->control,
-		1,
-		"SELECT l.transactionid::text FROM pg_catalog.pg_locks l"
-		" WHERE l.locktype = 'transactionid' AND l.granted AND l.mode = 'ExclusiveLock'"
-		" ORDER BY pg_catalog.age(l.transactionid) DESC LIMIT 1",
-		"look for transactions");
-
-	return rows->count == 0
-			   ? pstrdup("waits for a transaction at the source")
-			   : psprintf("waits for transaction %s at the source", rows->values[0][0]);
-}
-
-/*
- * Of a table that was truncated, or written anew, after the snapshot was made
- * that snapshot sees nothing.  It is not any more once it is locked.
- */
-static void
-check_storage(LoadTask *task, CopySource *source)
-{
-	const char *table = sql_table(task->source->schema_name, task->source->table_name);
-	bool partitioned = task->source->kind == RELKIND_PARTITIONED_TABLE;
-	SourceRows *rows;
-
-	/* as LOCK TABLE, for whom may read some columns only, too */
-	(void) source_query(source->connection,
-						1,
-						psprintf("SELECT '' FROM %s%s LIMIT 0", partitioned ? "" : "ONLY ", table),
-						"lock a table");
-	rows = source_query(
-		source->connection,
-		1,
-		psprintf("WITH RECURSIVE part (oid) AS (SELECT %u::pg_catalog.oid"
-				 " UNION ALL SELECT i.inhrelid FROM part p"
-				 " JOIN pg_catalog.pg_inherits i ON i.inhparent = p.oid WHERE %s)"
-				 " SELECT '' FROM part p JOIN pg_catalog.pg_class c ON c.oid = p.oid"
-				 " WHERE c.relfilenode <> 0 AND c.relfilenode IS DISTINCT FROM"
-				 " pg_catalog.pg_relation_filenode(c.oid) LIMIT 1",
-				 task->source->relid,
-				 partitioned ? "true" : "false"),
-		"look at a table");
-	if (rows->count > 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-				 errmsg("table %s of the source was truncated or written anew meanwhile", table)));
-}
-
-static char *
-copy_command(LoadTask *task, bool binary)
-{
-	StringInfoData sql;
-	const char *separator = "";
-	ListCell *cell;
-
-	initStringInfo(&sql);
-	appendStringInfoString(&sql, "COPY (SELECT ");
-	foreach(cell, task->source_names)
-	{
-		appendStringInfo(&sql, "%s%s", separator, sql_identifier(lfirst(cell)));
-		separator = ", ";
-	}
-	appendStringInfo(&sql,
-					 " FROM %s%s) TO STDOUT%s",
-					 task->source->kind == RELKIND_PARTITIONED_TABLE ? "" : "ONLY ",
-					 sql_table(task->source->schema_name, task->source->table_name),
-					 binary ? " (FORMAT binary)" : "");
-	return sql.data;
+	return snapshot;
 }
 
 static bool
-copy_in_binary(LoadTask *task, TupleDesc columns)
+open_work(void *argument)
 {
-	ListCell *cell;
+	Copy *copy = argument;
 
-	foreach(cell, task->source_names)
-	{
-		SourceColumn *column = source_table_column(task->source, lfirst(cell));
-
-		if (column == NULL || !rowreader_binary_safe(column->type))
-			return false;
-		for (int i = 0; i < columns->natts; i++)
-			if (strcmp(NameStr(TupleDescAttr(columns, i)->attname), column->name) == 0 &&
-				TupleDescAttr(columns, i)->atttypid != column->type)
-				return false;
-	}
+	copy->snapshot = copy_open_snapshot(copy->session);
 	return true;
 }
 
 /* ---- progress ---- */
 
 /*
- * pg_stat_progress_copy shows it, and pg_stat_get_progress_info() what only
- * depipe reads there: a table that is not committed yet has no OID for others.
+ * pg_stat_progress_copy shows it, and pg_stat_get_progress_info() the part
+ * that only depipe reads: a table that is not committed yet has no OID for others.
  */
 static void
-progress_start(LoadSession *session, LoadTask *task, int64 estimate)
+progress_start(LoadTask *task, int64 estimate)
 {
 	const int params[] = {PROGRESS_COPY_COMMAND,
 						  PROGRESS_COPY_TYPE,
@@ -240,177 +131,47 @@ progress_start(LoadSession *session, LoadTask *task, int64 estimate)
 
 	pgstat_progress_start_command(PROGRESS_COMMAND_COPY, task->target->relid);
 	pgstat_progress_update_multi_param(lengthof(params), params, values);
-	session->copying = true;
 }
 
+/* A copy beside the stream asks now and then whether it is still wanted. */
 static void
-progress_report(LoadSession *session, uint64 rows, uint64 bytes)
-{
-	if (!session->copying)
-		return;
-	pgstat_progress_update_param(PROGRESS_COPY_TUPLES_PROCESSED, rows);
-	pgstat_progress_update_param(PROGRESS_COPY_BYTES_PROCESSED, bytes);
-}
-
-static void
-progress_end(LoadSession *session)
-{
-	if (session->copying)
-		pgstat_progress_end_command();
-	session->copying = false;
-}
-
-/* Now and then, for the one who copies beside the stream: as nobody's owner. */
-static void
-check_wanted(LoadSession *session, LoadTask *task, TimestampTz *looked_at)
+check_wanted(Copy *copy)
 {
 	TimestampTz now = GetCurrentTimestamp();
 
-	if (!session->beside || now - *looked_at < LOOK_EVERY)
+	if (!copy->session->beside || now - copy->looked_at < LOOK_EVERY)
 		return;
-	*looked_at = now;
-	if (session->options->must_end())
-		session->unwanted = "its worker is to end";
+	copy->looked_at = now;
+	if (copy->session->options->must_end())
+		copy->unwanted = pstrdup("its worker is to end");
 	else
-		session->unwanted = copy_unwanted(task->target->id);
-	if (session->unwanted == NULL)
+		copy->unwanted = copy_unwanted(copy->task->target->id);
+	if (copy->unwanted == NULL)
 		return;
-	session->unwanted = MemoryContextStrdup(session->context, session->unwanted);
+	copy->unwanted = MemoryContextStrdup(copy->session->set.context, copy->unwanted);
 	ereport(ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 			 errmsg("the copy is not wanted any more")));
 }
 
-/* Rows as the source has them. */
+static void
+look(void *argument, uint64 rows, uint64 bytes)
+{
+	pgstat_progress_update_param(PROGRESS_COPY_TUPLES_PROCESSED, rows);
+	pgstat_progress_update_param(PROGRESS_COPY_BYTES_PROCESSED, bytes);
+	check_wanted(argument);
+}
+
 static uint64
-copy_source_rows(LoadSession *session, LoadTask *task, CopySource *source, TupleDesc columns,
-				 Delta *delta, Tuplestorestate *rows)
+read_rows(Copy *copy, Delta *delta, Tuplestorestate *rows)
 {
-	TimestampTz looked_at = GetCurrentTimestamp();
-	RowReader *reader = rowreader_create(task->source_names, columns, source->connection->encoding);
-	bool binary = connection_same_encoding(source->connection) && copy_in_binary(task, columns);
-	Datum *values = palloc0(sizeof(Datum) * Max(columns->natts, 1));
-	bool *nulls = palloc0(sizeof(bool) * Max(columns->natts, 1));
-	Identity identity;
-	MemoryContext old;
-	uint64 count = 0;
-	uint64 bytes = 0;
-	char *buffer;
-	int length;
+	SnapshotWatch watch = {look, copy};
 
-	source_start_copy(source->connection, copy_command(task, binary), "copy a table");
-	session->reader = reader;
-	identity_become(task->target->owner, &identity);
-	old = MemoryContextSwitchTo(session->row);
-	while ((length = source_receive(source->connection, &buffer, LOOK_EVERY / 1000)) >= 0)
-	{
-		bool more = length > 0 && rowreader_copied(reader, buffer, length, binary, values, nulls);
-
-		bytes += length;
-		if (more && delta != NULL)
-			delta_append(delta, 1, values, nulls);
-		else if (more)
-			tuplestore_putvalues(rows, columns, values, nulls);
-		MemoryContextReset(session->row);
-		count += more;
-		if (length > 0 && count % PROGRESS_EVERY != 0)
-			continue;
-		progress_report(session, count, bytes);
-		identity_restore(&identity);
-		check_wanted(session, task, &looked_at);
-		identity_become(task->target->owner, &identity);
-	}
-	progress_report(session, count, bytes);
-	MemoryContextSwitchTo(old);
-	identity_restore(&identity);
-	session->reader = NULL;
-	return count;
+	copy->looked_at = GetCurrentTimestamp();
+	return snapshot_rows(copy->snapshot, copy->task, copy->delta->columns, delta, rows, &watch);
 }
 
-/* Rows of the source's layout, computed and filtered into rows of the target's. */
-static uint64
-project_rows(LoadSession *session, LoadTask *task, Tuplestorestate *source_rows, uint64 count,
-			 TupleDesc columns, Tuplestorestate *rows)
-{
-	TupleDesc layout = projection_source(task->projection);
-	Tuplestorestate *projected;
-	TupleTableSlot *slot;
-	TupleDesc desc;
-	Identity identity;
-	uint64 nrows;
-
-	if (SPI_connect() != SPI_OK_CONNECT)
-		elog(ERROR, "SPI_connect failed");
-	register_tuplestore("_depipe_copied", layout, source_rows, count);
-	identity_become_with(task->target->owner, task->target->settings, &identity);
-	PushActiveSnapshot(GetTransactionSnapshot());
-	session->projecting = true;
-	projected = query_to_tuplestore(
-		projection_rows_sql(task->projection, "_depipe_copied", columns),
-		&desc,
-		&nrows,
-		session->batch);
-	session->projecting = false;
-	PopActiveSnapshot();
-	identity_restore(&identity);
-	slot = MakeSingleTupleTableSlot(columns, &TTSOpsMinimalTuple);
-	while (tuplestore_gettupleslot(projected, true, false, slot))
-	{
-		CHECK_FOR_INTERRUPTS();
-		tuplestore_puttupleslot(rows, slot);
-	}
-	ExecDropSingleTupleTableSlot(slot);
-	tuplestore_end(projected);
-	SPI_finish();
-	return nrows;
-}
-
-uint64
-copy_rows(LoadSession *session, LoadTask *task, CopySource *source, TupleDesc columns, Delta *delta,
-		  Tuplestorestate *rows)
-{
-	Tuplestorestate *source_rows;
-	uint64 count;
-
-	if (task->projection == NULL)
-		return copy_source_rows(session, task, source, columns, delta, rows);
-	Assert(delta == NULL);
-	source_rows = tuplestore_begin_heap(true, false, work_mem);
-	count = copy_source_rows(session,
-							 task,
-							 source,
-							 projection_source(task->projection),
-							 NULL,
-							 source_rows);
-	count = project_rows(session, task, source_rows, count, columns, rows);
-	tuplestore_end(source_rows);
-	return count;
-}
-
-/* ---- this side ---- */
-
-typedef struct Copy
-{
-	LoadSession *session;
-	CopySource *source;
-	LoadTask *task;
-	Delta *delta;
-	uint64 rows;
-	bool has_rows; /* the target has: write differences */
-	Admission admission;
-	char *admission_reason;
-	PublishItem *item;
-	bool in_middle; /* of reading: the source cannot be asked for more */
-} Copy;
-
-static bool
-open_work(void *argument)
-{
-	Copy *copy = argument;
-
-	copy->source = copy_source_open(copy->session);
-	return true;
-}
+/* ---- reading ---- */
 
 static void
 say_left_out(const LoadTask *task)
@@ -429,7 +190,7 @@ say_left_out(const LoadTask *task)
 	}
 }
 
-/* The target, and whether it has rows; a trial of the delta finds what is wrong with it. */
+/* The target, and whether it has rows; an empty delta shows whether it can be loaded. */
 static bool
 target_work(void *argument)
 {
@@ -437,16 +198,16 @@ target_work(void *argument)
 	LoadTask *task = copy->task;
 	Identity identity;
 
-	session_describe(copy->session, list_make1(task), copy->source->connection);
+	examine_describe(task->set, list_make1(task), copy->snapshot->connection);
 	if (task->source == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),
 				 errmsg("source table %s does not exist",
 						sql_table(task->load->source_schema, task->load->source_table))));
 	say_left_out(task);
-	evolve_prepare_target(copy->session, task);
-	evolve_check_types(task);
-	evolve_check_key(task);
+	layout_prepare_target(copy->session->source.control, task);
+	types_check(task);
+	types_check_key(task);
 	CommandCounterIncrement();
 	(void) publish_lock_target(task->target);
 	delta_destroy(delta_create(task->target->relid,
@@ -474,7 +235,7 @@ fill_difference(Copy *copy)
 	Tuplestorestate *rows = tuplestore_begin_heap(true, false, work_mem);
 	Identity identity;
 
-	copy->rows = copy_rows(copy->session, copy->task, copy->source, delta->columns, NULL, rows);
+	copy->rows = read_rows(copy, NULL, rows);
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	register_tuplestore("_depipe_incoming", delta->columns, rows, copy->rows);
@@ -493,28 +254,22 @@ static bool
 fill_work(void *argument)
 {
 	Copy *copy = argument;
-	MemoryContext old = MemoryContextSwitchTo(copy->session->batch);
+	MemoryContext old = MemoryContextSwitchTo(copy->session->set.batch);
 
-	check_storage(copy->task, copy->source);
-	copy->delta->lsn = copy->source->position;
-	progress_start(copy->session,
-				   copy->task,
-				   source_table_estimate(copy->source->connection, copy->task->source));
+	snapshot_check_storage(copy->snapshot, copy->task);
+	copy->delta->lsn = copy->snapshot->position;
+	progress_start(copy->task,
+				   source_table_estimate(copy->snapshot->connection, copy->task->source));
 	if (copy->has_rows || copy->task->projection != NULL)
 		fill_difference(copy);
 	else
-		copy->rows = copy_rows(copy->session,
-							   copy->task,
-							   copy->source,
-							   copy->delta->columns,
-							   copy->delta,
-							   NULL);
+		copy->rows = read_rows(copy, copy->delta, NULL);
 	delta_finish(copy->delta);
 	MemoryContextSwitchTo(old);
 	return true;
 }
 
-/* Not wanted any more is no failure. */
+/* A copy that is not wanted any more is no failure. */
 static void
 give_up(Copy *copy)
 {
@@ -523,40 +278,42 @@ give_up(Copy *copy)
 	task->stopped = true;
 	task->blocked = true;
 	if (task->run != NULL)
-		task->run->reason = session_keep(task, copy->session->unwanted);
-	copy->session->unwanted = NULL;
+		task->run->reason = task_keep(task, copy->unwanted);
 }
 
 /*
- * Read one table; false when that failed (and the source must be opened again:
- * a COPY may be in its middle).
+ * Read one table; false when that failed, and the snapshot must be opened again
+ * where a COPY was under way.
  */
 static bool
 read_table(Copy *copy)
 {
 	LoadSession *session = copy->session;
 	LoadTask *task = copy->task;
-	ErrorData *error = guarded_run_waiting(target_work, copy, session_lock_timeout(session));
+	ErrorData *error = guarded_run_waiting(target_work, copy, task_lock_timeout(&session->set));
 
 	if (error == NULL)
 	{
-		copy->delta =
-			delta_create(task->target->relid, task->columns, task->key, FOLD_NONE, session->batch);
+		copy->delta = delta_create(task->target->relid,
+								   task->columns,
+								   task->key,
+								   FOLD_NONE,
+								   session->set.batch);
 		if (!copy->has_rows && task->projection == NULL)
 			delta_clear(copy->delta); /* nothing to join with: plain INSERT */
 		error = guarded_run(fill_work, copy);
 		copy->in_middle = error != NULL;
 	}
 	if (error == NULL && session->beside)
-		session->unwanted = copy_unwanted(task->target->id);
-	if (session->unwanted != NULL)
+		copy->unwanted = copy_unwanted(task->target->id);
+	if (copy->unwanted != NULL)
 	{
 		give_up(copy);
 		return false;
 	}
 	if (error == NULL)
 		return true;
-	session_task_error(session, task, session_without_values(session, error));
+	task_fail(task, task_without_values(&session->set, error));
 	copy->delta = NULL;
 	return false;
 }
@@ -565,7 +322,7 @@ static PublishItem *
 make_item(Copy *copy)
 {
 	PublishItem *item = palloc0(sizeof(PublishItem));
-	Run *run = session_run(copy->session, copy->task);
+	Run *run = task_run(copy->task);
 
 	run->strategy = copy->has_rows ? "resync" : "copy";
 	item->target = copy->task->target;
@@ -574,13 +331,13 @@ make_item(Copy *copy)
 	item->admission = copy->admission;
 	item->reason = copy->admission_reason;
 	item->park = false;
-	item->lock_timeout_ms = session_lock_timeout(copy->session);
+	item->lock_timeout_ms = task_lock_timeout(&copy->session->set);
 	item->always_gate = true;
 	copy->task->attempted = true;
 	return item;
 }
 
-/* Published, or not: then it is copied again by the next run. */
+/* Record the outcome; a copy that was not published is made again by the next run. */
 static void
 finish_copy(Copy *copy)
 {
@@ -591,11 +348,11 @@ finish_copy(Copy *copy)
 	if (item->status == PUBLISH_DONE || item->status == PUBLISH_NOTHING)
 	{
 		task->published = true;
-		session_succeeded(task);
-		task->run->status = RUN_RUNNING; /* a copy is something, also when nothing differs */
+		task_count_success(task);
+		task->run->status = RUN_RUNNING; /* a copy counts as a success even when nothing differs */
 		task->run->rows_in = copy->rows;
 		load_set_copied(task->load,
-						copy->source->position,
+						copy->snapshot->position,
 						task->source->relid,
 						source_columns_to_json(task->source),
 						task->key,
@@ -607,13 +364,13 @@ finish_copy(Copy *copy)
 	}
 	task->stopped = true;
 	task->blocked = item->status != PUBLISH_ERROR;
-	task->run->reason = session_keep(task, item->reason);
-	task->run->error_sqlstate = session_keep(task, task->run->error_sqlstate);
-	task->run->error_message = session_keep(task, task->run->error_message);
-	task->run->error_hint = session_keep(task, task->run->error_hint);
+	task->run->reason = task_keep(task, item->reason);
+	task->run->error_sqlstate = task_keep(task, task->run->error_sqlstate);
+	task->run->error_message = task_keep(task, task->run->error_message);
+	task->run->error_hint = task_keep(task, task->run->error_hint);
 	load_set_state(task->load, session->beside ? LOAD_COPYING : LOAD_NEW, item->reason, NULL);
 	if (item->status == PUBLISH_ERROR || item->status == PUBLISH_REJECTED)
-		session_failed(session, task, item->reason);
+		task_count_failure(task, item->reason);
 }
 
 /* A breaker that is open keeps the copy from starting. */
@@ -635,8 +392,8 @@ may_copy(Copy *copy)
 		return true;
 	task->blocked = true;
 	task->stopped = true;
-	session_run(copy->session, task)->reason = MemoryContextStrdup(copy->session->context,
-																   copy->admission_reason);
+	task_run(task)->reason = MemoryContextStrdup(copy->session->set.context,
+												 copy->admission_reason);
 	return false;
 }
 
@@ -650,7 +407,7 @@ publish_copies(LoadSession *session, List *copies)
 	{
 		Copy *copy = lfirst(cell);
 
-		/* the copy is newer than everything that was held */
+		/* the copy is newer than everything that is parked or in quarantine */
 		park_discard(copy->task->target->id);
 		quarantine_clear(copy->task->target->id);
 		copy->item = make_item(copy);
@@ -674,8 +431,8 @@ is_wanted(const LoadTask *task)
 }
 
 /*
- * Nobody else copies the table, until this transaction ends.  Who copies beside
- * the stream has made sure before, for longer.
+ * No other session copies the table until this transaction ends. A copy beside
+ * the stream has claimed it before, for longer.
  */
 static bool
 claim(Copy *copy)
@@ -691,31 +448,31 @@ claim(Copy *copy)
 	return false;
 }
 
-/* Open the source unless it is; false when it cannot be. */
+/* Open the snapshot unless it is open; false when that fails. */
 static bool
-open_source(Copy *copy, CopySource **source)
+open_snapshot(Copy *copy, SourceSnapshot **snapshot)
 {
-	if (*source == NULL)
+	if (*snapshot == NULL)
 	{
 		ErrorData *error = guarded_run(open_work, copy);
 
 		if (error != NULL)
 		{
 			if (error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE)
-				error->message = copy_waits_for(copy->session);
-			session_task_error(copy->session, copy->task, error);
+				error->message = snapshot_waits_for(copy->session->source.control);
+			task_fail(copy->task, error);
 			return false;
 		}
-		*source = copy->source;
+		*snapshot = copy->snapshot;
 	}
-	copy->source = *source;
+	copy->snapshot = *snapshot;
 	return true;
 }
 
 void
-copy_together(LoadSession *session, List *tasks, CopySource **source)
+copy_together(LoadSession *session, List *tasks, SourceSnapshot **snapshot)
 {
-	MemoryContext old = MemoryContextSwitchTo(session->batch);
+	MemoryContext old = MemoryContextSwitchTo(session->set.batch);
 	List *copies = NIL;
 	ListCell *cell;
 
@@ -725,34 +482,34 @@ copy_together(LoadSession *session, List *tasks, CopySource **source)
 
 		copy->session = session;
 		copy->task = lfirst(cell);
-		if (!is_wanted(copy->task) || !claim(copy) || !open_source(copy, source) || !may_copy(copy))
+		if (!is_wanted(copy->task) || !claim(copy) || !open_snapshot(copy, snapshot) ||
+			!may_copy(copy))
 			continue;
 		if (read_table(copy))
 			copies = lappend(copies, copy);
 		else if (copy->in_middle)
 		{
-			copy_source_close(*source);
-			*source = NULL;
+			snapshot_close(*snapshot);
+			*snapshot = NULL;
 		}
 	}
 	if (copies != NIL)
 		publish_copies(session, copies);
-	progress_end(session);
+	pgstat_progress_end_command();
 	MemoryContextSwitchTo(old);
-	MemoryContextReset(session->batch);
-	session->serial++;
+	task_end_batch(&session->set);
 }
 
 /* ---- all that wait ---- */
 
-/* Seen by others while the copy is going on. */
+/* Other sessions see the state while the copy is going on. */
 static bool
 mark_copying(LoadSession *session, bool again, const char *reason)
 {
 	bool any = false;
 	ListCell *cell;
 
-	foreach(cell, session->tasks)
+	foreach(cell, session->set.tasks)
 	{
 		LoadTask *task = lfirst(cell);
 
@@ -776,7 +533,7 @@ waiting_groups(LoadSession *session)
 	List *candidates = NIL;
 	ListCell *cell;
 
-	foreach(cell, session->tasks)
+	foreach(cell, session->set.tasks)
 	{
 		LoadTask *task = lfirst(cell);
 		CopyCandidate *candidate;
@@ -792,7 +549,7 @@ waiting_groups(LoadSession *session)
 		candidates = lappend(candidates, candidate);
 	}
 	if (list_length(candidates) > 1)
-		queue_ask_sizes(session->control, candidates);
+		queue_ask_sizes(session->source.control, candidates);
 	return queue_groups(candidates);
 }
 
@@ -814,44 +571,44 @@ is_over(const LoadSession *session)
 		   (session->options->deadline != 0 && session->options->deadline <= GetCurrentTimestamp());
 }
 
-/* Each in a transaction of its own; no snapshot of the source is kept for long. */
+/* Copy each group in a transaction of its own; no snapshot of the source is kept for long. */
 static void
 copy_one_by_one(LoadSession *session, List *groups)
 {
-	CopySource *source = NULL;
+	SourceSnapshot *snapshot = NULL;
 	ListCell *cell;
 
 	foreach(cell, groups)
 	{
-		if (source != NULL && GetCurrentTimestamp() - source->opened_at > SNAPSHOT_MOST)
+		if (snapshot != NULL && GetCurrentTimestamp() - snapshot->opened_at > SNAPSHOT_MOST)
 		{
-			copy_source_close(source);
-			source = NULL;
+			snapshot_close(snapshot);
+			snapshot = NULL;
 		}
-		copy_together(session, tasks_of(lfirst(cell)), &source);
+		copy_together(session, tasks_of(lfirst(cell)), &snapshot);
 		session_commit(session);
 		if (is_over(session))
 			break;
 	}
-	if (source != NULL)
-		copy_source_close(source);
+	if (snapshot != NULL)
+		snapshot_close(snapshot);
 }
 
 void
 copy_new_tables(LoadSession *session)
 {
-	MemoryContext context = AllocSetContextCreate(session->context,
+	MemoryContext context = AllocSetContextCreate(session->set.context,
 												  "depipe load queue",
 												  ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
-	CopySource *source = NULL;
+	SourceSnapshot *snapshot = NULL;
 
-	session->slot_wait_ms = session->options->quiet ? SLOT_WAIT_MS : 0;
+	session->source.slot_wait_ms = session->set.quiet ? SLOT_WAIT_MS : 0;
 	if (!session->options->commit)
 	{
-		copy_together(session, session->tasks, &source);
-		if (source != NULL)
-			copy_source_close(source);
+		copy_together(session, session->set.tasks, &snapshot);
+		if (snapshot != NULL)
+			snapshot_close(snapshot);
 	}
 	else
 	{

@@ -5,8 +5,8 @@
  *
  * All tables of a batch are published at once, so that a parent and its child
  * that arrive in one source transaction are no orphan.  A table that was held
- * and is admitted now takes what is older first: rows that wait for another
- * try, then what is parked, then the new changes, folded into one delta.
+ * and is admitted now takes older changes first: rows that wait for another
+ * try, then parked deltas, then the new changes, folded into one delta.
  *
  * publish() counts into a run of its own per batch; the task's run adds them up.
  *
@@ -16,11 +16,10 @@
 
 #include "catalog/constraints.h"
 #include "catalog/marks.h"
-#include "core/guarded.h"
 #include "core/identity.h"
 #include "core/sqltext.h"
+#include "load/take.h"
 #include "publish/publish.h"
-#include "storage/lmgr.h"
 #include "utils/memutils.h"
 #include "publish/park.h"
 #include "publish/quarantine.h"
@@ -36,76 +35,22 @@ typedef struct Delivery
 	PublishItem *item;
 } Delivery;
 
-/* ---- tables that another session has locked ---- */
-
-static bool
-is_waiting(const LoadTask *task)
-{
-	return task->retry_at != 0 && task->retry_at > GetCurrentTimestamp();
-}
-
-static bool
-lock_work(void *argument)
-{
-	LockRelationOid(*(Oid *) argument, AccessShareLock);
-	return true;
-}
-
-/*
- * One table that is locked against reading does not stop the others of its
- * server.  It is waited for, since most locks are short and an autovacuum gives
- * way to who waits, but not with each batch again.
- */
-static bool
-lock_to_read(LoadSession *session, LoadTask *task)
-{
-	Oid relid = task->target->relid;
-
-	if (!session->options->quiet || ConditionalLockRelationOid(relid, AccessShareLock))
-		return true;
-	return !is_waiting(task) &&
-		   guarded_run_waiting(lock_work, &relid, session_lock_timeout(session)) == NULL;
-}
-
-/* A delta of the target's own columns. */
-static Delta *
-target_delta(LoadSession *session, LoadTask *task, List *key, FoldMode fold)
-{
-	return (task->locked
-				? delta_create_to_park
-				: delta_create)(task->target->relid, task->columns, key, fold, session->batch);
-}
-
-Delta *
-deliver_delta(LoadSession *session, LoadTask *task)
-{
-	if (task->delta != NULL)
-		return task->delta;
-	task->locked = !lock_to_read(session, task);
-	if (task->projection != NULL)
-		task->delta = delta_create_for_columns(projection_source(task->projection),
-											   task->key,
-											   FOLD_BATCH,
-											   session->batch);
-	else
-		task->delta = target_delta(session, task, task->key, FOLD_BATCH);
-	return task->delta;
-}
+/* ---- layouts ---- */
 
 /* Under identity FULL the source sends every value, at a price. */
 static char *
 base_lost_hint(const LoadTask *task)
 {
 	if (task->projection == NULL || task->source == NULL || source_table_full(task->source))
-		return session_resync_hint(task);
+		return task_resync_hint(task);
 	return psprintf("At the source: ALTER TABLE %s REPLICA IDENTITY FULL; then %s",
 					sql_table(task->source->schema_name, task->source->table_name),
-					session_resync_hint(task));
+					task_resync_hint(task));
 }
 
 /* The delta in the target's layout; NULL when the table had to be stopped. */
 static Delta *
-projected(LoadSession *session, LoadTask *task, Delta *delta)
+projected(LoadTask *task, Delta *delta)
 {
 	Delta *into;
 	char *reason = NULL;
@@ -113,26 +58,25 @@ projected(LoadSession *session, LoadTask *task, Delta *delta)
 
 	if (task->projection == NULL)
 		return delta;
-	into = target_delta(session, task, task->key, FOLD_NONE);
-	session->current = task;
-	session->projecting = true;
+	into = take_target_delta(task, FOLD_NONE);
+	task->set->current = task;
+	task->set->projecting = true;
 	done = projection_apply(task->projection, task->target, delta, into, &reason);
-	session->projecting = false;
-	session->current = NULL;
+	task->set->projecting = false;
+	task->set->current = NULL;
 	delta_destroy(delta);
 	if (done)
 		return into;
 	delta_destroy(into);
-	session_stop_task(session,
-					  task,
-					  LOAD_NEEDS_RESYNC,
-					  ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-					  reason,
-					  base_lost_hint(task));
+	task_stop(task,
+			  LOAD_NEEDS_RESYNC,
+			  ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+			  reason,
+			  base_lost_hint(task));
 	return NULL;
 }
 
-/* What is on disk is put together by operators of the key's types, which may be a user's. */
+/* A spilled delta is merged by operators of the key's types, which may be a user's. */
 static void
 finish_delta(LoadTask *task, Delta *delta)
 {
@@ -152,13 +96,13 @@ finish_delta(LoadTask *task, Delta *delta)
 
 /* NULL, and the delta is freed, when the load was dropped. */
 static Delivery *
-make_delivery(LoadSession *session, LoadTask *task, Delta *delta, Admission admission, char *reason)
+make_delivery(LoadTask *task, Delta *delta, Admission admission, char *reason)
 {
 	Delivery *delivery = palloc0(sizeof(Delivery));
 	PublishItem *item = palloc0(sizeof(PublishItem));
 	Run *run = palloc0(sizeof(Run));
 
-	run->id = session_run(session, task)->id;
+	run->id = task_run(task)->id;
 	if (task->stopped)
 	{
 		delta_destroy(delta);
@@ -174,7 +118,7 @@ make_delivery(LoadSession *session, LoadTask *task, Delta *delta, Admission admi
 	item->admission = admission;
 	item->reason = reason;
 	item->park = true;
-	item->lock_timeout_ms = session_lock_timeout(session);
+	item->lock_timeout_ms = task_lock_timeout(task->set);
 	delivery->task = task;
 	delivery->item = item;
 	task->attempted = true;
@@ -192,20 +136,20 @@ targets_of(List *tasks)
 	return targets;
 }
 
-/* What waits for the table, then the new changes (NULL: none), in one delta. */
+/* Deltas that wait for the table, then the new changes (NULL: none), as one. */
 static Delta *
-with_waiting(LoadSession *session, LoadTask *task, uint32 marks, Delta *delta)
+with_waiting(LoadTask *task, uint32 marks, Delta *delta)
 {
 	Delta *all;
 
 	if ((marks & (MARK_PARKED | MARK_RETRIES)) == 0)
 		return delta;
-	all = delta_create(task->target->relid, task->columns, task->key, FOLD_BATCH, session->batch);
-	/* what cannot be read back is this table's failure */
-	session->current = task;
+	all = delta_create(task->target->relid, task->columns, task->key, FOLD_BATCH, task->set->batch);
+	/* a delta that cannot be read back is this table's failure */
+	task->set->current = task;
 	(void) quarantine_take_retries(task->target, all);
 	park_take(task->target, all);
-	session->current = NULL;
+	task->set->current = NULL;
 	if (delta != NULL)
 	{
 		delta_fold_onto(delta, all);
@@ -225,59 +169,49 @@ admit(LoadTask *task, uint32 marks, bool changed, char **reason)
 		*reason = pstrdup(LOCKED_REASON);
 		return ADMIT_NOT;
 	}
-	if (!is_waiting(task))
+	if (!take_is_waiting(task))
 		return (marks & MARK_BREAKER) == 0 ? ADMIT : breaker_admit(task->target, changed, reason);
 	*reason = pstrdup(task->retry_reason);
 	return ADMIT_NOT;
 }
 
 static void
-park_by_hand(LoadSession *session, LoadTask *task, Delta *delta)
+park_by_hand(LoadTask *task, Delta *delta)
 {
-	Run *run = session_run(session, task);
+	Run *run = task_run(task);
 	const char *problem;
 
 	run->rows_in += delta->changes;
 	problem = park_append(task->target, delta);
 	if (problem != NULL)
-		session_stop_task(session,
-						  task,
-						  LOAD_NEEDS_RESYNC,
-						  ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-						  problem,
-						  session_resync_hint(task));
+		task_stop_for_resync(task, problem);
 	else
 		task->blocked = true;
 	delta_destroy(delta);
 }
 
-/* The key does not tell the source's rows apart, or somebody has changed the table. */
+/* The key does not identify the source's rows, or the target was changed by hand. */
 static void
-stop_diverged(LoadSession *session, LoadTask *task, const char *reason)
+stop_diverged(LoadTask *task, const char *reason)
 {
 	park_discard(task->target->id);
-	session_stop_task(session,
-					  task,
-					  LOAD_NEEDS_RESYNC,
-					  ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-					  reason,
-					  session_resync_hint(task));
+	task_stop_for_resync(task, reason);
 }
 
 /* Two changes of the batch cannot both be of the row that the key names. */
 static bool
-stop_contradicted(LoadSession *session, LoadTask *task, Delta *delta)
+stop_contradicted(LoadTask *task, Delta *delta)
 {
 	if (!delta->contradicted)
 		return false;
 	delta_destroy(delta);
-	stop_diverged(session, task, "the key does not identify one row of the source at each moment");
+	stop_diverged(task, "the key does not identify one row of the source at each moment");
 	return true;
 }
 
-/* What the batch brings for the table, in its own columns; NULL for a table that is stopped. */
+/* The delta of the batch for the table, in its own columns; NULL: the table is stopped. */
 static Delta *
-finished_delta(LoadSession *session, LoadTask *task)
+finished_delta(LoadTask *task)
 {
 	Delta *delta = task->delta;
 
@@ -288,29 +222,29 @@ finished_delta(LoadSession *session, LoadTask *task)
 		return NULL;
 	}
 	finish_delta(task, delta);
-	if (stop_contradicted(session, task, delta))
+	if (stop_contradicted(task, delta))
 		return NULL;
-	return projected(session, task, delta);
+	return projected(task, delta);
 }
 
 /* NULL when there is nothing to publish.  marks: of the target. */
 static Delivery *
-deliver_task(LoadSession *session, LoadTask *task, Delta *delta, uint32 marks)
+deliver_task(LoadTask *task, Delta *delta, uint32 marks)
 {
 	Admission admission;
 	char *reason = NULL;
 
 	if (task->paused)
 	{
-		park_by_hand(session, task, delta);
+		park_by_hand(task, delta);
 		return NULL;
 	}
 	admission = admit(task, marks, true, &reason);
 	if (admission != ADMIT_NOT)
-		delta = with_waiting(session, task, marks, delta);
+		delta = with_waiting(task, marks, delta);
 	else
-		breaker_note_change(task->target->id); /* worth a probe when its wait is over */
-	return make_delivery(session, task, delta, admission, reason);
+		breaker_note_change(task->target->id); /* a probe is worth while after its wait */
+	return make_delivery(task, delta, admission, reason);
 }
 
 /* ---- results ---- */
@@ -328,14 +262,14 @@ add_counts(Run *run, const Run *batch)
 }
 
 static void
-note_locked(LoadSession *session, LoadTask *task)
+note_locked(LoadTask *task)
 {
-	session_failed(session, task, LOCKED_REASON);
+	task_count_failure(task, LOCKED_REASON);
 	load_set_state(task->load, task->load->state, LOCKED_REASON, NULL);
 }
 
 static void
-take_result(LoadSession *session, Delivery *delivery)
+take_result(Delivery *delivery)
 {
 	LoadTask *task = delivery->task;
 	PublishItem *item = delivery->item;
@@ -349,7 +283,7 @@ take_result(LoadSession *session, Delivery *delivery)
 		case PUBLISH_DONE:
 			task->published = true;
 			task->blocked = false;
-			session_succeeded(task);
+			task_count_success(task);
 			run->status = RUN_RUNNING;
 			run->reason = run->error_sqlstate = run->error_message = run->error_hint = NULL;
 			load_set_state(task->load, LOAD_STREAMING, NULL, NULL);
@@ -357,44 +291,43 @@ take_result(LoadSession *session, Delivery *delivery)
 		case PUBLISH_NOTHING:
 			break;
 		case PUBLISH_REJECTED:
-			session_failed(session, task, item->reason);
+			task_count_failure(task, item->reason);
 			load_set_state(task->load, LOAD_STREAMING, item->reason, NULL);
 			/* FALLTHROUGH */
 		case PUBLISH_BROKEN:
 		case PUBLISH_BLOCKED:
-			if (task->locked && !is_waiting(task))
-				note_locked(session, task);
+			if (task->locked && !take_is_waiting(task))
+				note_locked(task);
 			task->blocked = true;
-			run->reason = session_keep(task, item->reason);
+			run->reason = task_keep(task, item->reason);
 			break;
 		case PUBLISH_ERROR:
-			session_failed(session, task, item->reason);
-			task->blocked = session->following;
+			task_count_failure(task, item->reason);
+			task->blocked = task->set->following;
 			run->status = RUN_FAILED;
-			run->reason = session_keep(task, item->reason);
-			run->error_sqlstate = session_keep(task, item->run->error_sqlstate);
-			run->error_message = session_keep(task, item->run->error_message);
-			run->error_hint = session_keep(task, item->run->error_hint);
+			run->reason = task_keep(task, item->reason);
+			run->error_sqlstate = task_keep(task, item->run->error_sqlstate);
+			run->error_message = task_keep(task, item->run->error_message);
+			run->error_hint = task_keep(task, item->run->error_hint);
 			load_set_state(task->load, LOAD_STREAMING, item->reason, run->error_hint);
 			break;
 		case PUBLISH_DIVERGED:
-			stop_diverged(session, task, item->reason);
+			stop_diverged(task, item->reason);
 			break;
 		case PUBLISH_BASE_LOST:
 			park_discard(task->target->id);
-			session_stop_task(session,
-							  task,
-							  LOAD_NEEDS_RESYNC,
-							  ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-							  item->reason != NULL ? item->reason : "a value cannot be recovered",
-							  base_lost_hint(task));
+			task_stop(task,
+					  LOAD_NEEDS_RESYNC,
+					  ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+					  item->reason != NULL ? item->reason : "a value cannot be recovered",
+					  base_lost_hint(task));
 			break;
 	}
 }
 
 /* Publish; returns whether rows became worth another try. */
 static bool
-publish_deliveries(LoadSession *session, List *deliveries)
+publish_deliveries(TaskSet *set, List *deliveries)
 {
 	List *items = NIL;
 	ListCell *cell;
@@ -409,7 +342,7 @@ publish_deliveries(LoadSession *session, List *deliveries)
 	{
 		Delivery *delivery = lfirst(cell);
 
-		take_result(session, delivery);
+		take_result(delivery);
 		delta_destroy(delivery->item->delta);
 	}
 	return retries;
@@ -421,73 +354,69 @@ can_take_waiting(const LoadTask *task)
 	return !task->stopped && !task->paused && task->load->state == LOAD_STREAMING;
 }
 
-/* A probe that nothing waits for: an empty delta through the gate decides it. */
+/* A probe without waiting deltas: an empty delta through the gate decides it. */
 static Delivery *
-empty_probe(LoadSession *session, LoadTask *task, uint32 marks)
+empty_probe(LoadTask *task, uint32 marks)
 {
 	Delta *delta;
 	Delivery *delivery;
 	char *reason = NULL;
 
 	if ((marks & MARK_BREAKER) == 0 || breaker_state(task->target->id) == BREAKER_CLOSED ||
-		breaker_admit(task->target, session->by_hand, &reason) != ADMIT_PROBE ||
-		!lock_to_read(session, task))
+		breaker_admit(task->target, task->set->by_hand, &reason) != ADMIT_PROBE || !take_lock(task))
 		return NULL;
-	delta = delta_create(task->target->relid, task->columns, task->key, FOLD_BATCH, session->batch);
+	delta =
+		delta_create(task->target->relid, task->columns, task->key, FOLD_BATCH, task->set->batch);
 	delta_finish(delta);
-	delivery = make_delivery(session, task, delta, ADMIT_PROBE, reason);
+	delivery = make_delivery(task, delta, ADMIT_PROBE, reason);
 	if (delivery != NULL)
 		delivery->item->always_gate = true;
 	return delivery;
 }
 
-/* NULL when nothing waits, or is to be tried now. */
+/* NULL when nothing waits, or the wait is not over. */
 static Delivery *
-waiting_delivery(LoadSession *session, LoadTask *task, uint32 marks, bool again)
+waiting_delivery(LoadTask *task, uint32 marks, bool again)
 {
 	Admission admission;
 	char *reason = NULL;
 
 	if (!can_take_waiting(task) || (task->attempted && !again))
 		return NULL;
-	if (session->by_hand)
+	if (task->set->by_hand)
 		task->retry_at = 0;
 	if ((marks & (again ? MARK_RETRIES : MARK_RETRIES | MARK_PARKED)) == 0)
-		return again ? NULL : empty_probe(session, task, marks);
-	task->locked = !is_waiting(task) && !lock_to_read(session, task);
+		return again ? NULL : empty_probe(task, marks);
+	task->locked = !take_is_waiting(task) && !take_lock(task);
 	if (task->locked)
-		note_locked(session, task);
-	admission = admit(task, marks, session->by_hand, &reason);
+		note_locked(task);
+	admission = admit(task, marks, task->set->by_hand, &reason);
 	if (admission == ADMIT_NOT)
 	{
 		task->blocked = true;
 		if (task->run != NULL)
-			task->run->reason = session_keep(task, reason);
+			task->run->reason = task_keep(task, reason);
 		return NULL;
 	}
-	return make_delivery(session,
-						 task,
-						 with_waiting(session, task, marks, NULL),
-						 admission,
-						 reason);
+	return make_delivery(task, with_waiting(task, marks, NULL), admission, reason);
 }
 
 static void
-set_pause_reason(LoadSession *session, LoadTask *task, const char *reason)
+set_pause_reason(LoadTask *task, const char *reason)
 {
 	if (task->pause_reason != NULL && reason != NULL && strcmp(task->pause_reason, reason) == 0)
 		return;
-	task->pause_reason = reason == NULL ? NULL : MemoryContextStrdup(session->context, reason);
+	task->pause_reason = reason == NULL ? NULL : MemoryContextStrdup(task->set->context, reason);
 }
 
 /* A pause by hand holds from the moment when it is committed. */
 static void
-take_pauses(LoadSession *session, List *pauses)
+take_pauses(TaskSet *set, List *pauses)
 {
 	ListCell *cell;
 	ListCell *other;
 
-	foreach(cell, session->tasks)
+	foreach(cell, set->tasks)
 	{
 		LoadTask *task = lfirst(cell);
 
@@ -499,35 +428,36 @@ take_pauses(LoadSession *session, List *pauses)
 			if (pause->target_id != task->target->id)
 				continue;
 			task->paused = true;
-			set_pause_reason(session, task, pause->reason);
+			set_pause_reason(task, pause->reason);
 		}
-		task_look_at_owner(task, session->context);
+		task_look_at_owner(task);
 	}
 }
 
 /* The marks of the targets of these tasks; looks at all pauses with the same statement. */
 static uint32 *
-look_at_targets(LoadSession *session, List *tasks)
+look_at_targets(TaskSet *set, List *tasks)
 {
 	List *pauses;
 	uint32 *marks = targets_marks_and_pauses(targets_of(tasks), &pauses);
 
-	take_pauses(session, pauses);
+	take_pauses(set, pauses);
 	return marks;
 }
 
-/* Deliveries of what waits, for tables that the stream brought nothing to. */
+/* Deliveries of deltas that wait, for tables to which the stream brought no change. */
 static List *
-waiting_deliveries(LoadSession *session, bool again)
+waiting_deliveries(TaskSet *set, bool again)
 {
-	uint32 *all_marks = look_at_targets(session, session->tasks);
+	uint32 *all_marks = look_at_targets(set, set->tasks);
 	List *deliveries = NIL;
 	ListCell *cell;
 
-	foreach(cell, session->tasks)
+	foreach(cell, set->tasks)
 	{
-		Delivery *delivery =
-			waiting_delivery(session, lfirst(cell), all_marks[foreach_current_index(cell)], again);
+		Delivery *delivery = waiting_delivery(lfirst(cell),
+											  all_marks[foreach_current_index(cell)],
+											  again);
 
 		if (delivery != NULL)
 			deliveries = lappend(deliveries, delivery);
@@ -536,21 +466,21 @@ waiting_deliveries(LoadSession *session, bool again)
 }
 
 static void
-publish_with_retries(LoadSession *session, List *deliveries)
+publish_with_retries(TaskSet *set, List *deliveries)
 {
-	bool retries = publish_deliveries(session, deliveries);
+	bool retries = publish_deliveries(set, deliveries);
 
 	for (int round = 0; retries && round < MAX_RETRY_ROUNDS; round++)
-		retries = publish_deliveries(session, waiting_deliveries(session, true));
+		retries = publish_deliveries(set, waiting_deliveries(set, true));
 }
 
 /*
- * The deltas of the changed tables, given to publish.  The tables are locked
- * first, where nobody has to be waited for: what is read of their targets then
- * need not be read again.
+ * The deltas of the changed tables, to be published.  The tables are locked
+ * first, where that needs no wait: then the marks of their targets need not be
+ * read again.
  */
 static List *
-changed_deliveries(LoadSession *session)
+changed_deliveries(TaskSet *set)
 {
 	List *tasks = NIL;
 	List *deltas = NIL;
@@ -559,10 +489,10 @@ changed_deliveries(LoadSession *session)
 	int nlocked;
 	ListCell *cell;
 
-	foreach(cell, session->tasks)
+	foreach(cell, set->tasks)
 	{
 		LoadTask *task = lfirst(cell);
-		Delta *delta = task->delta == NULL ? NULL : finished_delta(session, task);
+		Delta *delta = task->delta == NULL ? NULL : finished_delta(task);
 
 		if (delta == NULL)
 			continue;
@@ -570,12 +500,12 @@ changed_deliveries(LoadSession *session)
 		deltas = lappend(deltas, delta);
 	}
 	nlocked = publish_lock_free(targets_of(tasks));
-	marks = look_at_targets(session, tasks);
+	marks = look_at_targets(set, tasks);
 	foreach(cell, tasks)
 	{
 		int n = foreach_current_index(cell);
 		LoadTask *task = lfirst(cell);
-		Delivery *delivery = deliver_task(session, task, list_nth(deltas, n), marks[n]);
+		Delivery *delivery = deliver_task(task, list_nth(deltas, n), marks[n]);
 
 		if (delivery != NULL)
 		{
@@ -590,23 +520,21 @@ changed_deliveries(LoadSession *session)
 }
 
 void
-deliver(LoadSession *session)
+deliver(TaskSet *set)
 {
-	MemoryContext old = MemoryContextSwitchTo(session->batch);
+	MemoryContext old = MemoryContextSwitchTo(set->batch);
 
-	publish_with_retries(session, changed_deliveries(session));
+	publish_with_retries(set, changed_deliveries(set));
 	MemoryContextSwitchTo(old);
-	MemoryContextReset(session->batch);
-	session->serial++;
+	task_end_batch(set);
 }
 
 void
-deliver_waiting(LoadSession *session)
+deliver_waiting(TaskSet *set)
 {
-	MemoryContext old = MemoryContextSwitchTo(session->batch);
+	MemoryContext old = MemoryContextSwitchTo(set->batch);
 
-	publish_with_retries(session, waiting_deliveries(session, false));
+	publish_with_retries(set, waiting_deliveries(set, false));
 	MemoryContextSwitchTo(old);
-	MemoryContextReset(session->batch);
-	session->serial++;
+	task_end_batch(set);
 }

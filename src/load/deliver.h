@@ -8,16 +8,12 @@
 #ifndef DEPIPE_LOAD_DELIVER_H
 #define DEPIPE_LOAD_DELIVER_H
 
-#include "load/session.h"
+#include "load/task.h"
 
+/* Publish or park the tasks' deltas; ends the batch. */
+extern void deliver(TaskSet *set);
 
-/* Publish or park what the tasks' deltas hold. */
-extern void deliver(LoadSession *session);
-
-/* Publish what waits for tables to which the stream brought nothing. */
-extern void deliver_waiting(LoadSession *session);
-
-/* The delta that takes a task's changes, made when needed. */
-extern Delta *deliver_delta(LoadSession *session, LoadTask *task);
+/* Publish deltas that wait, for tables to which the stream brought no change; ends the batch. */
+extern void deliver_waiting(TaskSet *set);
 
 #endif /* DEPIPE_LOAD_DELIVER_H */

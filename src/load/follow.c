@@ -4,24 +4,24 @@
  *		Keeping the stream of a server open, and its loads up to date.
  *
  * A session catches up as any other one, and then goes on without a stop.  It
- * waits on the socket, outside of any transaction; what arrives is a batch as
- * soon as nothing more is there.  So a change of an idle source is applied at
+ * waits on the socket, outside of any transaction; the messages that arrive are a batch
+ * as soon as no more are there.  So a change of an idle source is applied at
  * once, and while one batch is applied the next one gathers.  A batch that was
  * costly for what it brought is followed by a rest in proportion, so that many
  * small transactions do not cost a batch each.
  *
  * Commits need not be on disk at once: after a crash the source sends again
- * what was lost.  The source is told what it may forget when it is on disk
+ * what was lost.  The source may forget changes when they are on disk
  * here, and with the synchronous standbys if there are any, at most every
  * CONFIRM_AFTER, after a look at the publication.
  *
  * Every LOOK_AFTER, and when definitions change, it looks whether the loads
- * and their source tables are still the same (else the session is made anew),
- * asks the source where it is, and publishes what waits.  Between these looks
+ * and their source tables are still the same (else a new session begins),
+ * asks the source where it is, and publishes deltas that wait.  Between these looks
  * an idle stream costs nothing.
  *
  * That a table without changes is complete as of a moment is not written, but
- * told to the caller, who keeps it in shared memory.
+ * reported to the caller, which keeps it in shared memory.
  *
  *-------------------------------------------------------------------------
  */
@@ -31,14 +31,13 @@
 #include "catalog/attempts.h"
 #include "core/guarded.h"
 #include "core/transaction.h"
+#include "load/slot.h"
 #include "load/basis.h"
 #include "load/deliver.h"
-#include "load/load.h"
 #include "load/refresh.h"
 #include "load/runs.h"
 #include "load/source.h"
 #include "load/step.h"
-#include "load/stream.h"
 #include "load/streamlock.h"
 #include "load/witness.h"
 #include "pgstat.h"
@@ -48,7 +47,7 @@
 
 #define CONFIRM_AFTER USECS_PER_SEC
 #define LOOK_AFTER (10 * USECS_PER_SEC)
-#define LOOK_AGAIN_AFTER USECS_PER_SEC /* when one has not done what was due */
+#define LOOK_AGAIN_AFTER USECS_PER_SEC /* when one has left work undone */
 #define SILENCE_MOST (60 * USECS_PER_SEC)
 
 /* A rest lasts as long as the batch, a longer one after a longer batch. */
@@ -56,7 +55,7 @@
 #define REST_AFTER_LONG 3
 #define REST_MOST (200 * INT64CONST(1000))
 
-/* Further behind than at best by so much: no rest. */
+/* No rest while the lag exceeds the least one by so much. */
 #define BEHIND (300 * INT64CONST(1000))
 
 typedef enum Wake
@@ -74,20 +73,20 @@ typedef struct Following
 	MemoryContext context;    /* of the process's transactions */
 	const char *fingerprint;  /* of the loads, before the session began */
 	TimestampTz look_at;      /* the next look */
-	TimestampTz confirmed_at; /* the source was told */
+	TimestampTz confirmed_at; /* the last confirmation */
 	TimestampTz rest_until;
 	int64 least_lag; /* from commit there to commit here by both clocks, since the last look */
-	XLogRecPtr unconfirmed;  /* to be told next; 0: all that is committed has been told */
-	XLogRecPtr commit_end;   /* when this much of our own log is safe it may be told */
-	TimestampTz waits_since; /* to be told */
-	XLogRecPtr told;         /* as far as was told */
+	XLogRecPtr unconfirmed;  /* the next confirmation; 0: all that is committed is confirmed */
+	XLogRecPtr commit_end;   /* it may be confirmed when this much of our own log is safe */
+	TimestampTz waits_since; /* for the confirmation */
+	XLogRecPtr confirmed;    /* the last confirmed position */
 	XLogRecPtr latest;       /* applied and committed last, and the end of that commit */
 	XLogRecPtr latest_end;
 	StreamPosition position;
 	TimestampTz source_time; /* the source was at position.source */
 	bool unjudged;           /* partitions of a source wait for the stream */
 	bool again;              /* the loads are others than before */
-	uint32 look;             /* that was asked for by hand, and is not told yet; 0: none */
+	uint32 look;             /* asked for by hand, and not reported yet; 0: none */
 } Following;
 
 /* ---- waiting, outside of a transaction ---- */
@@ -99,7 +98,7 @@ may_confirm(const Following *following, TimestampTz now)
 		   transaction_is_safe(following->commit_end);
 }
 
-/* For so long that a standby must be missing. */
+/* Has the confirmation waited so long that a standby must be missing? */
 static bool
 is_held(const Following *following, TimestampTz now)
 {
@@ -112,7 +111,7 @@ milliseconds_until(TimestampTz time, TimestampTz now)
 	return time <= now ? 0 : (long) ((time - now + 999) / 1000);
 }
 
-/* Until when to wait when nothing happens. */
+/* How long to wait when nothing happens. */
 static long
 patience(const Following *following, TimestampTz now)
 {
@@ -120,7 +119,7 @@ patience(const Following *following, TimestampTz now)
 
 	if (following->rest_until > now)
 		until = Min(until, following->rest_until);
-	/* the log writer needs three rounds at most, a standby may need for ever */
+	/* the log writer needs three rounds at most; a standby may never answer */
 	if (following->unconfirmed != 0)
 		until = Min(until,
 					Max(following->confirmed_at + CONFIRM_AFTER,
@@ -128,7 +127,7 @@ patience(const Following *following, TimestampTz now)
 	return milliseconds_until(until, now);
 }
 
-/* The clock may have been set back: nothing is waited for longer than was meant. */
+/* The clock may have been set back: no wait becomes longer than intended. */
 static void
 forget_times_to_come(Following *following, TimestampTz now)
 {
@@ -152,25 +151,28 @@ wait_for_something(Following *following)
 		CHECK_FOR_INTERRUPTS();
 		if (following->follower->must_end())
 			return WAKE_END;
-		/* partitions are judged when the stream has come so far: it must be read first */
+		/*
+		 * partitions are judged once the stream has reached their position: it
+		 * must be read first
+		 */
 		if (following->follower->changed() || following->look_at <= now ||
 			(following->follower->asked_look() != 0 && !following->unjudged))
 			return WAKE_LOOK;
-		if (!resting && stream_has_input(following->session))
+		if (!resting && stream_has_input(&following->session->transport))
 			return WAKE_INPUT;
 		if (may_confirm(following, now))
 			return WAKE_CONFIRM;
-		stream_wait(following->session, !resting, patience(following, now));
+		stream_wait(&following->session->transport, !resting, patience(following, now));
 	}
 }
 
-/* ---- telling ---- */
+/* ---- reports ---- */
 
 static void
-tell_moved(Following *following)
+report_moved(Following *following)
 {
-	TimestampTz commit_time;
-	XLogRecPtr position = stream_batch_end(following->session, &commit_time);
+	XLogRecPtr position = following->session->taking.decoder.end;
+	TimestampTz commit_time = following->session->taking.decoder.time;
 
 	following->position.applied = position;
 	following->position.held_since = is_held(following, GetCurrentTimestamp())
@@ -184,7 +186,7 @@ tell_moved(Following *following)
 
 /* ---- a transaction's work ---- */
 
-/* The next look is after LOOK_AFTER, or when a table is to be tried again. */
+/* The next look is after LOOK_AFTER, or when the wait of a table ends. */
 static TimestampTz
 next_look(const Following *following)
 {
@@ -192,7 +194,7 @@ next_look(const Following *following)
 	TimestampTz at = now + LOOK_AFTER;
 	ListCell *cell;
 
-	foreach(cell, following->session->tasks)
+	foreach(cell, following->session->set.tasks)
 	{
 		const LoadTask *task = lfirst(cell);
 
@@ -210,31 +212,34 @@ look_work(void *argument)
 	SourceSlot *slot;
 	SourceNow now;
 
-	slot = source_slot_describe(session->control, session->stream->slot_name);
+	slot = source_slot_describe(session->source.control, session->stream->slot_name);
 	following->position.retained_bytes = slot->retained_bytes;
 	following->position.safe_wal_size = slot->safe_wal_size;
-	witness_mark(session);
-	if (!basis_leaves_differ(session))
-		basis_look_at_leaves(session, PG_UINT64_MAX);
-	now = source_now(session->control);
+	witness_mark(&session->source, session->stream, &session->set);
+	if (!basis_leaves_differ(&session->set))
+		basis_look_at_leaves(&session->leaves, &session->set, &session->source, PG_UINT64_MAX);
+	now = source_now(session->source.control);
 	following->position.source = now.position;
 	following->source_time = now.time;
-	if (session->leaves_position == PG_UINT64_MAX)
-		session->leaves_position = following->position.source;
-	stream_ping(session);
-	if (GetCurrentTimestamp() - stream_heard_at(session) > SILENCE_MOST)
+	if (session->leaves.position == PG_UINT64_MAX)
+		session->leaves.position = following->position.source;
+	stream_ping(&session->transport);
+	if (GetCurrentTimestamp() - session->transport.heard_at > SILENCE_MOST)
 		ereport(ERROR,
 				(errcode(ERRCODE_CONNECTION_FAILURE),
-				 errmsg("server \"%s\" does not answer", session->server->name)));
-	following->again = !session_tables_are_there(session);
+				 errmsg("server \"%s\" does not answer", session->source.server->name)));
+	following->again = !prepare_tables_are_there(session);
 	if (following->again)
 		return true;
-	if (!basis_leaves_differ(session) && !server_has_waiting(session->server_name))
+	if (!basis_leaves_differ(&session->set) && !server_has_waiting(session->server_name))
 		return true;
-	runs_begin_batch(session);
-	following->unjudged = !basis_judge_leaves(session);
-	deliver_waiting(session);
-	runs_fold(session);
+	runs_begin_batch(&session->set);
+	following->unjudged = !basis_judge_leaves(&session->leaves,
+											  &session->set,
+											  &session->source,
+											  session->taking.decoder.end);
+	deliver_waiting(&session->set);
+	runs_fold(&session->set);
 	return true;
 }
 
@@ -248,7 +253,7 @@ look(Following *following)
 
 	following->again = strcmp(fingerprint, following->fingerprint) != 0;
 	following->unjudged = false;
-	session->by_hand = following->follower->asked_look() != 0;
+	session->set.by_hand = following->follower->asked_look() != 0;
 	if (!following->again)
 	{
 		uint32 asked = following->follower->asked_look();
@@ -256,7 +261,7 @@ look(Following *following)
 		error = guarded_run(look_work, following);
 		following->look = following->again || following->unjudged ? 0 : asked;
 	}
-	session->by_hand = false;
+	session->set.by_hand = false;
 	following->look_at = Min(
 		next_look(following),
 		Max(server_next_work(session->server_name), GetCurrentTimestamp() + LOOK_AGAIN_AFTER));
@@ -266,18 +271,17 @@ look(Following *following)
 }
 
 /*
- * That nothing more was there says little: the source may wait for room in the
- * connection.  By how far the clocks differ does not matter.
+ * An empty connection says little: the source may wait for room in it. A
+ * constant difference of the clocks does not matter.
  */
 static bool
 is_behind(Following *following, TimestampTz now)
 {
-	TimestampTz commit_time;
+	TimestampTz commit_time = following->session->taking.decoder.time;
 	int64 lag;
 
-	(void) stream_batch_end(following->session, &commit_time);
-	if (stream_has_input(following->session) || commit_time == 0)
-		return stream_has_input(following->session);
+	if (stream_has_input(&following->session->transport) || commit_time == 0)
+		return stream_has_input(&following->session->transport);
 	lag = now - commit_time;
 	following->least_lag = Min(following->least_lag, lag);
 	return lag - following->least_lag > BEHIND;
@@ -310,7 +314,7 @@ confirm(Following *following)
 {
 	ErrorData *error = step_confirm(following->session, following->unconfirmed);
 
-	following->told = following->unconfirmed;
+	following->confirmed = following->unconfirmed;
 	following->unconfirmed = 0;
 	following->confirmed_at = GetCurrentTimestamp();
 	return error;
@@ -335,11 +339,11 @@ act(Following *following, Wake wake)
 
 /* ---- the loop ---- */
 
-/* One that waits to be told is not put off by those that come after it. */
+/* A position that waits for its confirmation is not put off by later ones. */
 static void
-next_to_tell(Following *following)
+next_to_confirm(Following *following)
 {
-	if (following->unconfirmed != 0 || following->latest <= following->told)
+	if (following->unconfirmed != 0 || following->latest <= following->confirmed)
 		return;
 	following->unconfirmed = following->latest;
 	following->commit_end = following->latest_end;
@@ -354,14 +358,14 @@ pause_until_wake(Following *following)
 	Wake wake;
 
 	transaction_end_worker();
-	if (session->advanced)
+	if (session->progress.advanced)
 	{
 		following->latest = session->stream->applied_lsn;
 		following->latest_end = XactLastCommitEnd;
-		session->advanced = false;
+		session->progress.advanced = false;
 	}
-	next_to_tell(following);
-	tell_moved(following);
+	next_to_confirm(following);
+	report_moved(following);
 	if (following->look != 0)
 		following->follower->looked(following->look);
 	following->look = 0;
@@ -391,7 +395,8 @@ log_cost(uint64 statements)
 static ErrorData *
 follow(Following *following, bool *told)
 {
-	stream_follow(following->session);
+	following->session->set.following = true;
+	stream_follow(&following->session->transport);
 	for (;;)
 	{
 		Wake wake = pause_until_wake(following);
@@ -405,7 +410,7 @@ follow(Following *following, bool *told)
 		error = act(following, wake);
 		if (error != NULL || following->again)
 			return error;
-		if (wake == WAKE_INPUT && following->session->advanced)
+		if (wake == WAKE_INPUT && following->session->progress.advanced)
 		{
 			log_cost(catalog_statements_run() - statements);
 			rest_after(following, begun);
@@ -418,18 +423,18 @@ follow(Following *following, bool *told)
 static bool
 is_streaming(LoadSession *session)
 {
-	return session_has_stream(session) && session->at_stop && !session->overtaken &&
-		   session->streaming != NULL;
+	return session_has_stream(session) && session->progress.at_stop && !session->overtaken &&
+		   session->transport.connection != NULL;
 }
 
-/* Failed after it had begun well: the failure is counted from now on. */
+/* The session failed after it had begun well: failures are counted from now on. */
 static void
 note_failure(LoadSession *session, const ErrorData *error)
 {
 	attempt_begin(unit_of_server(session->server_name));
-	runs_close(session);
+	runs_close(&session->set);
 	runs_fail(session, error);
-	runs_finish(session);
+	runs_finish(&session->set);
 }
 
 static LoadFollowEnd
@@ -439,39 +444,39 @@ follow_session(LoadSession *session, const char *fingerprint, const LoadFollower
 						   .follower = follower,
 						   .context = PortalContext,
 						   .fingerprint = fingerprint};
-	MemoryContext old = MemoryContextSwitchTo(session->context);
+	MemoryContext old = MemoryContextSwitchTo(session->set.context);
 	ErrorData *error;
 	bool told = false;
 
 	following.look_at = GetCurrentTimestamp() + LOOK_AFTER;
 	following.least_lag = PG_INT64_MAX;
-	/* what was committed before may not have been told, either */
+	/* earlier commits may not be confirmed yet */
 	following.latest = session->stream->applied_lsn;
 	following.latest_end = Max(XactLastCommitEnd, GetFlushRecPtr(NULL));
-	following.position.source = session->stop;
-	following.source_time = session->stop_time;
+	following.position.source = session->transport.stop;
+	following.source_time = session->transport.stop_time;
 	following.position.retained_bytes = following.position.safe_wal_size = -1;
 	MemoryContextSwitchTo(old);
 	error = follow(&following, &told);
-	MemoryContextSwitchTo(session->context);
+	MemoryContextSwitchTo(session->set.context);
 	if (error != NULL)
 		note_failure(session, error);
 	else
-		runs_close(session);
+		runs_close(&session->set);
 	MemoryContextSwitchTo(old);
 	if (error != NULL)
 		return FOLLOW_FAILED;
 	return told ? FOLLOW_TOLD : FOLLOW_AGAIN;
 }
 
-/* The runs of the catching up are over; those that follow are others. */
+/* The runs of the first part are over; following begins with new ones. */
 static void
 end_first_runs(LoadSession *session)
 {
 	ListCell *cell;
 
-	runs_finish(session);
-	foreach(cell, session->tasks)
+	runs_finish(&session->set);
+	foreach(cell, session->set.tasks)
 	{
 		LoadTask *task = lfirst(cell);
 
@@ -480,7 +485,7 @@ end_first_runs(LoadSession *session)
 	}
 }
 
-/* A load that was made, or has changed, meanwhile belongs to the next session. */
+/* A load that was made or changed meanwhile belongs to the next session. */
 static LoadFollowEnd
 catch_up_and_follow(LoadSession *session, const char *fingerprint, const LoadFollower *follower)
 {
@@ -499,20 +504,20 @@ catch_up_and_follow(LoadSession *session, const char *fingerprint, const LoadFol
 }
 
 LoadFollowEnd
-load_follow(List *targets, List *runs, const char *fingerprint, const LoadFollower *follower)
+follow_stream(const char *server, List *targets, List *runs, const char *fingerprint,
+			  const LoadFollower *follower)
 {
 	LoadRefreshOptions options = {.commit = true,
 								  .quiet = true,
 								  .copied_beside = true,
 								  .must_end = follower->must_end};
-	char *server = load_server(((Target *) linitial(targets))->id);
 	MemoryContext old = CurrentMemoryContext;
 	LoadSession *session;
 	LoadFollowEnd end;
 
 	if (!streamlock_hold(server))
 	{
-		/* no failure: it is lent, to verify for example */
+		/* no failure: the stream is lent, to verify for example */
 		runs_skip(runs, STREAM_IS_TAKEN, true);
 		attempt_end(unit_of_server(server));
 		return FOLLOW_LOCKED;
@@ -520,11 +525,11 @@ load_follow(List *targets, List *runs, const char *fingerprint, const LoadFollow
 	/*
 	 * A commit can be seen, and wakes us, a moment before its invalidations
 	 * arrive: the caches may hold a server older than the fingerprint, and
-	 * nothing would tell us later.
+	 * nothing would report that later.
 	 */
 	InvalidateSystemCaches();
 	session = session_begin(server, &options);
-	MemoryContextSwitchTo(session->context);
+	MemoryContextSwitchTo(session->set.context);
 	refresh_attach(session, targets, runs);
 	end = catch_up_and_follow(session, fingerprint, follower);
 	MemoryContextSwitchTo(old);

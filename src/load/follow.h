@@ -17,10 +17,10 @@
  */
 typedef enum LoadFollowEnd
 {
-	FOLLOW_AGAIN,  /* the loads are others than before: begin anew */
+	FOLLOW_AGAIN,  /* the loads are others than before: begin again */
 	FOLLOW_TOLD,   /* must_end() said so */
 	FOLLOW_NONE,   /* there is nothing to stream */
-	FOLLOW_LOCKED, /* somebody else reads the stream */
+	FOLLOW_LOCKED, /* another process reads the stream */
 	FOLLOW_FAILED  /* the source, or all loads; the runs say why */
 } LoadFollowEnd;
 
@@ -33,18 +33,13 @@ typedef struct LoadFollower
 	/* In the transaction that follows: is everything of ours still there? */
 	bool (*may_go_on)(void);
 	void (*moved)(const StreamPosition *position);
-	/* The number of a look that somebody asks for by hand; 0: nobody.  And: it has been. */
+	/* The number of a look that was asked for by hand; 0: none.  And: it is done. */
 	uint32 (*asked_look)(void);
 	void (*looked)(uint32 look);
 } LoadFollower;
 
-/*
- * Arguments and runs as of load_refresh(); outside of a procedure, in a
- * transaction of transaction_begin_worker(), which is ended and begun again
- * while it waits.  fingerprint: loads_fingerprint() from before the targets
- * were chosen.
- */
-extern LoadFollowEnd load_follow(List *targets, List *runs, const char *fingerprint,
-								 const LoadFollower *follower);
+/* Follow the stream of a server, as load_follow() does. */
+extern LoadFollowEnd follow_stream(const char *server, List *targets, List *runs,
+								   const char *fingerprint, const LoadFollower *follower);
 
 #endif /* DEPIPE_LOAD_FOLLOW_H */

@@ -21,7 +21,7 @@
 #include "core/message.h"
 #include "core/sqltext.h"
 #include "executor/spi.h"
-#include "load/evolve.h"
+#include "load/types.h"
 #include "parser/parse_type.h"
 #include "utils/builtins.h"
 #include "utils/catcache.h"
@@ -30,12 +30,12 @@
 
 typedef struct LabelsWork
 {
-	LoadSession *session;
+	Connection *control;
 	LoadTask *task;
 	bool added;
 } LabelsWork;
 
-/* The enum type of a column, or of its elements; InvalidOid: it is of another. */
+/* The enum type of a column, or of its elements; InvalidOid: it has another type. */
 static Oid
 enum_of(Oid type)
 {
@@ -58,7 +58,7 @@ local_enum(const LoadTask *task, const SourceColumn *column)
 		return InvalidOid;
 	if (attnum != InvalidAttrNumber && !projection_computes(task->load, column->name))
 		return enum_of(get_atttype(task->target->relid, attnum));
-	if (!evolve_type_exists(column->type_name))
+	if (!type_exists_here(column->type_name))
 		return InvalidOid;
 	parse_type_compat(column->type_name, &type, &typmod);
 	return enum_of(type);
@@ -71,10 +71,10 @@ has_label(Oid type, const char *label)
 }
 
 static List *
-source_labels(LoadSession *session, Oid type)
+source_labels(Connection *control, Oid type)
 {
 	SourceRows *rows = source_query(
-		session->control,
+		control,
 		1,
 		psprintf("SELECT e.enumlabel FROM pg_catalog.pg_type c"
 				 " JOIN pg_catalog.pg_enum e ON e.enumtypid ="
@@ -89,7 +89,7 @@ source_labels(LoadSession *session, Oid type)
 	return labels;
 }
 
-/* A label here that the source has not; NULL: there is none. */
+/* A label here that the source does not have; NULL: there is none. */
 static char *
 surplus_label(Oid type, List *labels)
 {
@@ -169,7 +169,7 @@ labels_work(void *argument)
 	{
 		SourceColumn *column = lfirst(cell);
 		Oid type = local_enum(task, column);
-		List *labels = OidIsValid(type) ? source_labels(work->session, column->type) : NIL;
+		List *labels = OidIsValid(type) ? source_labels(work->control, column->type) : NIL;
 
 		for (int i = 0; i < list_length(labels); i++)
 		{
@@ -186,37 +186,36 @@ labels_work(void *argument)
 }
 
 bool
-labels_add(LoadSession *session, LoadTask *task, ErrorData **error)
+labels_add(Connection *control, LoadTask *task, ErrorData **error)
 {
-	LabelsWork work = {session, task, false};
+	LabelsWork work = {control, task, false};
 
 	*error = task->source == NULL ? NULL : guarded_run(labels_work, &work);
 	return *error == NULL && work.added;
 }
 
 void
-labels_add_all(LoadSession *session)
+labels_add_all(Connection *control, const TaskSet *set)
 {
 	ListCell *cell;
 
-	foreach(cell, session->tasks)
+	foreach(cell, set->tasks)
 	{
 		LoadTask *task = lfirst(cell);
 		ErrorData *error;
 
 		if (task->stopped || task->ownerless)
 			continue;
-		(void) labels_add(session, task, &error);
+		(void) labels_add(control, task, &error);
 		if (error == NULL)
 			continue;
 		if (task->load->state != LOAD_STREAMING)
-			session_task_error(session, task, error);
+			task_fail(task, error);
 		else
-			session_stop_task(session,
-							  task,
-							  LOAD_NEEDS_RESYNC,
-							  error->sqlerrcode,
-							  message_without_values(error),
-							  session_resync_hint(task));
+			task_stop(task,
+					  LOAD_NEEDS_RESYNC,
+					  error->sqlerrcode,
+					  message_without_values(error),
+					  task_resync_hint(task));
 	}
 }

@@ -3,7 +3,7 @@
  * load.c
  *		Definitions of loads, and the SQL functions about them.
  *
- * Everything here writes local rows only; what follows at the source happens
+ * Everything here writes local rows only; work at the source happens
  * in the next run, or (removing) just before the commit.
  *
  *-------------------------------------------------------------------------
@@ -13,9 +13,7 @@
 #include "catalog/catalog.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
-#include "catalog/pg_foreign_server.h"
 #include "catalog/pg_namespace.h"
-#include "commands/event_trigger.h"
 #include "catalog/loads.h"
 #include "catalog/transforms.h"
 #include "catalog/attempts.h"
@@ -26,8 +24,11 @@
 #include "core/sqltext.h"
 #include "executor/spi.h"
 #include "fmgr.h"
+#include "load/modes.h"
+#include "load/names.h"
 #include "load/adopt.h"
 #include "load/projection.h"
+#include "load/servers.h"
 #include "load/source.h"
 #include "load/streamlock.h"
 #include "publish/publish.h"
@@ -43,64 +44,24 @@ CHECKED_FUNCTION(depipe_drop_load);
 CHECKED_FUNCTION(depipe_pause);
 CHECKED_FUNCTION(depipe_resume);
 CHECKED_FUNCTION(depipe_resync);
-CHECKED_FUNCTION(depipe_detach_source);
-PG_FUNCTION_INFO_V1(depipe_server_dropped);
-PG_FUNCTION_INFO_V1(depipe_server_altered);
-PG_FUNCTION_INFO_V1(depipe_extension_dropped);
-
-/* ---- arguments ---- */
-
-static char *
-one_of(FunctionCallInfo fcinfo, int number, const char *name, const char *const *words)
-{
-	return pstrdup(words[argument_choice(fcinfo, number, name, words)]);
-}
-
-/* ---- the stream of a server that is not needed any more ---- */
-
-/*
- * The last load of a server is gone: so shall be what was made at the source.
- * A run that reads the stream is waited for.
- */
-static void
-forget_server_when_unused(const char *server_name)
-{
-	Stream *stream;
-
-	if (loads_of_server(server_name) != NIL)
-		return;
-	(void) streamlock_take(server_name, true);
-	stream = stream_get(server_name);
-	if (stream == NULL)
-		return;
-	stream_delete(server_name);
-	if (adopt_owns_stream(stream))
-		source_remove_at_commit(server_name, stream);
-}
 
 /* ---- create_load ---- */
 
-static char *
+static LoadMode
 read_mode(FunctionCallInfo fcinfo, const char *server)
 {
-	static const char *const modes[] = {"cdc", "cursor", "snapshot", "append", "files", NULL};
-	char *mode;
+	LoadMode mode;
 
 	if (PG_ARGISNULL(3) && server == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("a load needs a server or a mode"),
 				 errhint("Name the server of the source: server => '...'.")));
-	mode = PG_ARGISNULL(3) ? pstrdup("cdc") : one_of(fcinfo, 3, "mode", modes);
-	if (strcmp(mode, "cdc") != 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("mode \"%s\" is not supported in this version", mode),
-				 errhint("Use a server and mode \"cdc\".")));
-	if (server == NULL)
+	mode = PG_ARGISNULL(3) ? LOAD_BY_CDC : argument_choice(fcinfo, 3, "mode", load_mode_names);
+	if (load_mode_find(mode)->needs_server && server == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("mode \"cdc\" needs a server"),
+				 errmsg("mode \"%s\" needs a server", load_mode_names[mode]),
 				 errhint("Name the server of the source: server => '...'.")));
 	return mode;
 }
@@ -131,7 +92,7 @@ read_key(FunctionCallInfo fcinfo)
 	return key;
 }
 
-/* Names and source of the definition; the source has the target's name unless it says so. */
+/* Names and source of the definition; by default the source has the target's name. */
 static void
 read_source(FunctionCallInfo fcinfo, Load *load)
 {
@@ -154,10 +115,6 @@ read_source(FunctionCallInfo fcinfo, Load *load)
 static void
 read_definition(FunctionCallInfo fcinfo, Load *load)
 {
-	static const char *const schema_changes[] = {"safe", "evolve", "ignore", "pause", NULL};
-	static const char *const new_columns[] = {"load", "ignore", "pause", NULL};
-	static const char *const on_truncate[] = {"apply", "ignore", "pause", NULL};
-
 	load->server_name = PG_ARGISNULL(1) ? NULL : pstrdup(NameStr(*PG_GETARG_NAME(1)));
 	load->mode = read_mode(fcinfo, load->server_name);
 	load->key = read_key(fcinfo);
@@ -165,42 +122,47 @@ read_definition(FunctionCallInfo fcinfo, Load *load)
 						? NULL
 						: DatumGetCString(DirectFunctionCall1(jsonb_out, PG_GETARG_DATUM(5)));
 	load->row_filter = argument_text_or_null(fcinfo, 6);
-	load->schema_change = one_of(fcinfo, 7, "schema_change", schema_changes);
-	load->new_columns = one_of(fcinfo, 8, "new_columns", new_columns);
-	load->on_truncate = one_of(fcinfo, 9, "on_truncate", on_truncate);
+	load->schema_change = argument_choice(fcinfo, 7, "schema_change", schema_change_names);
+	load->new_columns = argument_choice(fcinfo, 8, "new_columns", new_columns_names);
+	load->on_truncate = argument_choice(fcinfo, 9, "on_truncate", on_truncate_names);
 	argument_not_null(fcinfo, 10, "target_lag");
 	load->target_lag = interval_text(PG_GETARG_DATUM(10));
 	argument_not_null(fcinfo, 11, "replace");
 	load->target->settings = path_settings_argument(PG_ARGISNULL(12), PG_GETARG_DATUM(12));
-	if (strcmp(load->schema_change, "evolve") == 0 || strcmp(load->schema_change, "ignore") == 0)
-		ereport(
-			ERROR,
-			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-			 errmsg("schema_change \"%s\" is not supported in this version", load->schema_change),
-			 errhint("Use \"safe\" or \"pause\".")));
+	if (load->schema_change == SCHEMA_CHANGE_EVOLVE || load->schema_change == SCHEMA_CHANGE_IGNORE)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("schema_change \"%s\" is not supported in this version",
+						schema_change_names[load->schema_change]),
+				 errhint("Use \"safe\" or \"pause\".")));
 	if (DatumGetBool(DirectFunctionCall2(interval_lt,
 										 PG_GETARG_DATUM(10),
 										 IntervalPGetDatum(palloc0(sizeof(Interval))))))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("argument \"target_lag\" must not be negative")));
-	projection_check_definition(load);
+	load_mode_find(load->mode)->check_definition(load);
 	if (!projection_wanted(load))
 		load->target->settings = path_leave_out(load->target->settings);
 }
 
+/* Of a load without a server: InvalidOid. */
 static Oid
 check_server(const char *server_name)
 {
-	ForeignServer *server = source_server_find(server_name);
-	AclResult result = server_aclcheck_compat(server->serverid, GetUserId(), ACL_USAGE);
+	ForeignServer *server;
+	AclResult result;
 
+	if (server_name == NULL)
+		return InvalidOid;
+	server = source_server_find(server_name);
+	result = server_aclcheck_compat(server->serverid, GetUserId(), ACL_USAGE);
 	if (result != ACLCHECK_OK)
 		aclcheck_error(result, OBJECT_FOREIGN_SERVER, server_name);
 	return server->serverid;
 }
 
-/* The role that the load runs as: the owner of the table, or who will own it. */
+/* The role that the load runs as: the present or future owner of the table. */
 static Oid
 check_target(const char *schema_name, const char *table_name, Oid *relid)
 {
@@ -240,20 +202,6 @@ same_text(const char *a, const char *b)
 	return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
 }
 
-static char *
-names_text(List *names)
-{
-	StringInfoData text;
-	ListCell *cell;
-
-	if (names == NIL)
-		return NULL;
-	initStringInfo(&text);
-	foreach(cell, names)
-		appendStringInfo(&text, "%s%s", text.len > 0 ? ", " : "", (char *) lfirst(cell));
-	return text.data;
-}
-
 static void
 add_difference(StringInfo text, const char *name, const char *was, const char *is)
 {
@@ -266,7 +214,13 @@ add_difference(StringInfo text, const char *name, const char *was, const char *i
 						 was == NULL ? "null" : was);
 }
 
-/* What differs in a way that the rows of the target must be read again; the rest. */
+static char *
+key_text(List *key)
+{
+	return key == NIL ? NULL : names_text(key);
+}
+
+/* Differences after which the rows of the target must be read again; the others. */
 static void
 compare_definitions(const Load *was, const Load *is, List *settings, StringInfo deep,
 					StringInfo shallow)
@@ -276,21 +230,30 @@ compare_definitions(const Load *was, const Load *is, List *settings, StringInfo 
 				   "source",
 				   sql_table(was->source_schema, was->source_table),
 				   sql_table(is->source_schema, is->source_table));
-	add_difference(deep, "key", names_text(was->key), names_text(is->key));
+	add_difference(deep, "key", key_text(was->key), key_text(is->key));
 	add_difference(deep, "columns", was->columns, is->columns);
 	add_difference(deep, "row_filter", was->row_filter, is->row_filter);
 	add_difference(projection_wanted(is) ? deep : shallow,
 				   "settings",
 				   settings_text(was->target->settings),
 				   settings_text(settings));
-	add_difference(shallow, "mode", was->mode, is->mode);
-	add_difference(shallow, "schema_change", was->schema_change, is->schema_change);
-	add_difference(shallow, "new_columns", was->new_columns, is->new_columns);
-	add_difference(shallow, "on_truncate", was->on_truncate, is->on_truncate);
+	add_difference(shallow, "mode", load_mode_names[was->mode], load_mode_names[is->mode]);
+	add_difference(shallow,
+				   "schema_change",
+				   schema_change_names[was->schema_change],
+				   schema_change_names[is->schema_change]);
+	add_difference(shallow,
+				   "new_columns",
+				   new_columns_names[was->new_columns],
+				   new_columns_names[is->new_columns]);
+	add_difference(shallow,
+				   "on_truncate",
+				   on_truncate_names[was->on_truncate],
+				   on_truncate_names[is->on_truncate]);
 	add_difference(shallow, "target_lag", was->target_lag, is->target_lag);
 }
 
-/* A definition of before paths were kept has none: calling the same again is nothing new. */
+/* A definition from before paths were kept has none: repeating it is no change. */
 static List *
 comparable_settings(const Load *was, List *settings, bool replace)
 {
@@ -310,7 +273,7 @@ change_load(Load *was, Load *is, List *settings, Oid server, bool replace)
 	compare_definitions(was, is, comparable_settings(was, settings, replace), &deep, &shallow);
 	if (deep.len == 0 && shallow.len == 0)
 	{
-		/* where all rows are to be read again, texts may mean what they mean now */
+		/* where all rows are read again, texts may get the meaning that they have now */
 		if (replace && was->state == LOAD_NEW)
 			load_set_settled(was, NIL);
 		ereport(NOTICE, (errmsg("load %s exists already", is->target->display)));
@@ -332,8 +295,8 @@ change_load(Load *was, Load *is, List *settings, Oid server, bool replace)
 	event_record(is->target->id, "load", "changed", NULL);
 	if (deep.len > 0 && was->state != LOAD_DETACHED)
 		load_set_state(was, LOAD_NEW, "the definition was changed", NULL);
-	if (strcmp(was->server_name, is->server_name) != 0)
-		forget_server_when_unused(was->server_name);
+	if (!same_text(was->server_name, is->server_name))
+		servers_forget_unused(was->server_name);
 }
 
 static Target *
@@ -455,8 +418,9 @@ depipe_drop_load_checked(PG_FUNCTION_ARGS)
 	argument_not_null(fcinfo, 1, "drop_table");
 	drop_table = PG_GETARG_BOOL(1);
 	check_load_owner(load);
-	/* before anything is locked that whoever reads the stream may wait for */
-	if (drop_table || list_length(loads_of_server(load->server_name)) == 1)
+	/* before anything is locked that the reader of the stream may wait for */
+	if (load->server_name != NULL &&
+		(drop_table || list_length(loads_of_server(load->server_name)) == 1))
 		(void) streamlock_take(load->server_name, true);
 	event_record(load->target->id, "load", "dropped", NULL);
 	load_delete(load->target->id);
@@ -471,11 +435,11 @@ depipe_drop_load_checked(PG_FUNCTION_ARGS)
 		target_delete(load->target->id);
 	if (drop_table)
 		drop_target_table(load->target);
-	forget_server_when_unused(load->server_name);
+	servers_forget_unused(load->server_name);
 	PG_RETURN_VOID();
 }
 
-/* Loads and transforms that match and that the caller may operate. */
+/* Matching loads and transforms; raises 42501 when the caller may not operate one. */
 static List *
 matching_targets(const char *pattern, const char *server)
 {
@@ -487,12 +451,12 @@ matching_targets(const char *pattern, const char *server)
 		Target *target = lfirst(cell);
 		Load *load;
 
-		/* what the caller may not see does not match */
+		/* a target that the caller may not see does not match */
 		if (target->kind == TARGET_TABLE ||
 			(strpbrk(pattern, "*?") != NULL && !identity_may_see(target->owner, target->relid)))
 			continue;
 		load = target->kind == TARGET_LOAD ? load_get(target->id) : NULL;
-		if (server != NULL && (load == NULL || strcmp(load->server_name, server) != 0))
+		if (server != NULL && (load == NULL || !same_text(load->server_name, server)))
 			continue;
 		identity_check_operate(target->owner, target->display);
 		matching = lappend(matching, target);
@@ -551,7 +515,7 @@ depipe_resume_checked(PG_FUNCTION_ARGS)
 		Load *load = target->kind == TARGET_LOAD ? load_get(target->id) : NULL;
 
 		attempt_forget(unit_of_target(target->id));
-		if (load != NULL)
+		if (load != NULL && load->server_name != NULL)
 			attempt_end(unit_of_server(load->server_name));
 
 		if (load != NULL && load->state == LOAD_PAUSED)
@@ -572,147 +536,14 @@ static Datum
 depipe_resync_checked(PG_FUNCTION_ARGS)
 {
 	Load *load = find_load(argument_text(fcinfo, 0, "target"));
-	Oid server;
+	Oid server = InvalidOid;
 
 	identity_check_operate(load->target->owner, load->target->display);
 	adopt_check_attached(load);
-	server = source_server_find(load->server_name)->serverid;
+	if (load->server_name != NULL)
+		server = source_server_find(load->server_name)->serverid;
 	load_update(load, server);
 	load_set_state(load, LOAD_NEW, "a resync was asked for", NULL);
 	attempt_end(unit_of_target(load->target->id));
 	PG_RETURN_VOID();
-}
-
-static Datum
-depipe_detach_source_checked(PG_FUNCTION_ARGS)
-{
-	ForeignServer *server;
-	Stream *stream;
-
-	argument_not_null(fcinfo, 0, "server");
-	server = source_server_find(NameStr(*PG_GETARG_NAME(0)));
-	if (!server_ownercheck_compat(server->serverid, GetUserId()))
-		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_FOREIGN_SERVER, server->servername);
-	(void) streamlock_take(server->servername, true);
-	stream = stream_get(server->servername);
-	loads_detach(server->servername);
-	if (stream == NULL)
-		PG_RETURN_VOID();
-	stream_delete(server->servername);
-	if (adopt_owns_stream(stream))
-		source_remove_at_commit(server->servername, stream);
-	PG_RETURN_VOID();
-}
-
-/* ---- servers that are dropped or renamed ---- */
-
-Datum
-depipe_server_dropped(PG_FUNCTION_ARGS)
-{
-	ListCell *cell;
-
-	if (!CALLED_AS_EVENT_TRIGGER(fcinfo))
-		ereport(ERROR,
-				(errcode(ERRCODE_E_R_I_E_EVENT_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("function must be called by an event trigger")));
-	foreach(cell, dropped_servers())
-	{
-		const char *name = lfirst(cell);
-
-		if (server_in_use(name))
-			ereport(ERROR,
-					(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
-					 errmsg("cannot drop server \"%s\" because loads use it", name),
-					 errhint("Drop its loads first with depipe.drop_load.")));
-	}
-	PG_RETURN_NULL();
-}
-
-/* Is it DROP EXTENSION depipe CASCADE?  Without CASCADE servers, which streams have, refuse it. */
-static bool
-drops_extension(FunctionCallInfo fcinfo)
-{
-	DropStmt *statement = (DropStmt *) ((EventTriggerData *) fcinfo->context)->parsetree;
-	ListCell *cell;
-
-	if (!IsA(statement, DropStmt) || statement->removeType != OBJECT_EXTENSION ||
-		statement->behavior != DROP_CASCADE)
-		return false;
-	foreach(cell, statement->objects)
-		if (strcmp(strVal(lfirst(cell)), "depipe") == 0)
-			return true;
-	return false;
-}
-
-/* The slots of a script that this library does not serve: whose they are is not known here. */
-static bool
-is_left_behind(const char *server_name, bool served)
-{
-	return !served || adopt_owns_stream(stream_get(server_name));
-}
-
-Datum
-depipe_extension_dropped(PG_FUNCTION_ARGS)
-{
-	CatalogRows *streams;
-	char *hint;
-	bool served;
-
-	if (!CALLED_AS_EVENT_TRIGGER(fcinfo))
-		ereport(ERROR,
-				(errcode(ERRCODE_E_R_I_E_EVENT_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("function must be called by an event trigger")));
-	if (!drops_extension(fcinfo))
-		PG_RETURN_NULL();
-	served = catalog_version_problem(&hint) == NULL;
-	streams = streams_select();
-	for (uint64 i = 0; i < streams->count; i++)
-	{
-		char *server = catalog_text(streams, i, 1);
-		char *slot = catalog_text(streams, i, 2);
-
-		if (is_left_behind(server, served))
-			ereport(WARNING,
-					(errcode(ERRCODE_WARNING),
-					 errmsg("slot \"%s\" is left at server \"%s\"", slot, server),
-					 errhint("The slot retains WAL. Unless another database reads it, at the"
-							 " source: SELECT pg_drop_replication_slot(%s);",
-							 sql_literal(slot))));
-	}
-	PG_RETURN_NULL();
-}
-
-/* The server whose options, or whose user mapping, changed; NULL: another statement. */
-static const char *
-altered_server(Node *statement)
-{
-	switch (nodeTag(statement))
-	{
-		case T_AlterForeignServerStmt:
-			return ((AlterForeignServerStmt *) statement)->servername;
-		case T_CreateUserMappingStmt:
-			return ((CreateUserMappingStmt *) statement)->servername;
-		case T_AlterUserMappingStmt:
-			return ((AlterUserMappingStmt *) statement)->servername;
-		default:
-			return NULL;
-	}
-}
-
-/* Names are followed; a password that was repaired does not wait for the next try. */
-Datum
-depipe_server_altered(PG_FUNCTION_ARGS)
-{
-	const char *server;
-
-	if (!CALLED_AS_EVENT_TRIGGER(fcinfo))
-		ereport(ERROR,
-				(errcode(ERRCODE_E_R_I_E_EVENT_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("function must be called by an event trigger")));
-	catalog_check_version(); /* a rename that is not followed would detach the loads */
-	loads_follow_renames();
-	server = altered_server(((EventTriggerData *) fcinfo->context)->parsetree);
-	if (server != NULL)
-		attempt_end(unit_of_server(server));
-	PG_RETURN_NULL();
 }

@@ -62,7 +62,7 @@ is_number(Oid type)
 		   type == FLOAT4OID || type == FLOAT8OID;
 }
 
-/* So many decimal digits come back from a float as they were. */
+/* The number of decimal digits that survive in a float. */
 static bool
 float_holds(Oid from, int32 typmod, int most_digits)
 {
@@ -127,7 +127,7 @@ is_time(Oid type)
 		   type == TIMESTAMPTZOID || type == INTERVALOID;
 }
 
-/* Digits of the seconds. */
+/* The digits of seconds. */
 static int
 time_precision(Oid type, int32 typmod)
 {
@@ -140,7 +140,7 @@ time_precision(Oid type, int32 typmod)
 	return typmod;
 }
 
-/* Which fields an interval has. */
+/* The fields of an interval. */
 static int
 interval_fields(Oid type, int32 typmod)
 {

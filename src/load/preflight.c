@@ -8,10 +8,14 @@
  *
  *-------------------------------------------------------------------------
  */
+#include "load/names.h"
+#include "load/publication.h"
+#include "load/slot.h"
 #include "load/source.h"
 
 #include "catalog/pg_foreign_server.h"
 #include "catalog/instance.h"
+#include "core/arguments.h"
 #include "core/guarded.h"
 #include "core/identity.h"
 #include "core/sqltext.h"
@@ -253,18 +257,6 @@ identity_name(char identity)
 	}
 }
 
-static char *
-names_list(List *names)
-{
-	StringInfoData text;
-	ListCell *cell;
-
-	initStringInfo(&text);
-	foreach(cell, names)
-		appendStringInfo(&text, "%s%s", text.len > 0 ? ", " : "", (char *) lfirst(cell));
-	return text.data;
-}
-
 static void
 check_table(Preflight *preflight, Load *load)
 {
@@ -295,7 +287,7 @@ check_table(Preflight *preflight, Load *load)
 									  table->kind == 'p' ? "partitioned, " : "",
 									  identity_name(table->identity),
 									  key == NIL ? "no key" : "key ",
-									  names_list(key)),
+									  names_text(key)),
 		   hint);
 	check_privileges(preflight, item, table);
 	if (preflight->server->publication == NULL)
@@ -358,10 +350,7 @@ depipe_check_source_checked(PG_FUNCTION_ARGS)
 	AclResult allowed;
 	ErrorData *error;
 
-	if (PG_ARGISNULL(0))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("argument \"server\" must not be null")));
+	argument_not_null(fcinfo, 0, "server");
 	preflight.server_name = NameStr(*PG_GETARG_NAME(0));
 	server = source_server_find(preflight.server_name);
 	allowed = server_aclcheck_compat(server->serverid, GetUserId(), ACL_USAGE);

@@ -33,6 +33,7 @@
 #include "core/settings.h"
 #include "core/sqltext.h"
 #include "executor/spi.h"
+#include "load/names.h"
 #include "load/settled.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
@@ -88,7 +89,7 @@ columns_json(const Load *load)
 	return DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(load->columns)));
 }
 
-/* What the definition says about a column: false when nothing. */
+/* The entry of a column in the definition; false when there is none. */
 static bool
 column_entry(const Load *load, const char *column, JsonbValue *value)
 {
@@ -449,17 +450,6 @@ add_filter(Projection *projection, const char *text)
 }
 
 static bool
-contains_name(List *names, const char *name)
-{
-	ListCell *cell;
-
-	foreach(cell, names)
-		if (strcmp(lfirst(cell), name) == 0)
-			return true;
-	return false;
-}
-
-static bool
 has_attribute(TupleDesc desc, const char *name)
 {
 	for (int i = 0; i < desc->natts; i++)
@@ -484,11 +474,11 @@ projection_create(const Load *load, List *key, TupleDesc source)
 	{
 		const char *name = NameStr(TupleDescAttr(source, i)->attname);
 
-		if (contains_name(computed, name) && contains_name(key, name))
+		if (names_contain(computed, name) && names_contain(key, name))
 			ereport(ERROR,
 					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 					 errmsg("key column \"%s\" cannot be computed", name)));
-		if (contains_name(computed, name))
+		if (names_contain(computed, name))
 			add_computed(projection, name, expression_text(load, name));
 		else if (!projection_leaves_out(load, name))
 			add_plain(projection, i);
@@ -595,8 +585,8 @@ projection_rows_sql(const Projection *projection, const char *relation, TupleDes
 }
 
 /*
- * Keyed: a new image that the filter does not let in deletes its key; what the
- * key had before it may have kept out, too (filtered_before).  Bags:
+ * Keyed: a new image that the filter does not let in deletes its key; it may
+ * have kept out the earlier row of the key as well (filtered_before). Bags:
  * images, new or old, that it does not let in do not count.
  */
 static char *
@@ -650,7 +640,7 @@ project(const Projection *projection, Target *target, Delta *from, Delta *into)
 
 /* ---- rows that are not whole ---- */
 
-/* What of the target's columns stays unknown; false when that cannot be said. */
+/* The columns of the target that stay unknown; false when that cannot be determined. */
 static bool
 map_unknown(const Projection *projection, const PartialRow *row, Delta *into, Bitmapset **unknown,
 			char **reason)
@@ -698,7 +688,7 @@ partial_rows(Delta *from)
 			nulls[i] = row->nulls[i] || bms_is_member(i, row->unknown);
 		delta_append(rows, 1, row->values, nulls);
 	}
-	rows->nkeys = from->nkeys; /* so that what the filter drops is a deletion */
+	rows->nkeys = from->nkeys; /* so that a row that the filter drops is a deletion */
 	return rows;
 }
 
@@ -723,7 +713,7 @@ map_base(const Projection *projection, const PartialRow *row, Delta *into, Parti
 	}
 }
 
-/* The filter may have kept out what the key had before. */
+/* The filter may have kept out the earlier row of the key. */
 static int
 filtered_before(int before)
 {

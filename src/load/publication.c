@@ -1,116 +1,350 @@
 /*-------------------------------------------------------------------------
  *
  * publication.c
- *		Which columns of its tables the source is asked to send.
+ *		The publication of a server at its source.
  *
- * What no load takes does not leave the source: the table is published with a
- * list of columns (sources from 15 on).  The list has the columns of the
- * replica identity, without which the source would refuse its own UPDATE and
- * DELETE; under identity FULL that is all of them, and there is no list.
- *
- * A load with expressions or a filter takes what they mention.  That is
- * looked for in the text, which may find too much and never too little: the
- * expressions are analysed over the columns that are sent, and one that needs
- * another is an error.
- *
- * With a list in force a column that is added at the source is not announced
- * by the stream, and its changes pass by until the list has it.  Such a table
- * needs a resync, and says so.
+ * Either depipe makes and maintains it, or the server names an existing one,
+ * which then must send the columns that the loads need.
  *
  *-------------------------------------------------------------------------
  */
 #include "load/publication.h"
 
-#include "load/evolve.h"
-#include "load/projection.h"
+#include "catalog/pg_publication.h"
+#include "core/sqltext.h"
 
-#define FIRST_WITH_LISTS 150000
-
-static List *
-add_name(List *names, const char *name)
+Oid
+source_publication_oid(Connection *connection, const char *name)
 {
-	ListCell *cell;
+	SourceRows *rows = source_query(
+		connection,
+		1,
+		psprintf("SELECT oid FROM pg_catalog.pg_publication WHERE pubname = %s", sql_literal(name)),
+		"look at the publication");
 
-	foreach(cell, names)
-		if (strcmp(lfirst(cell), name) == 0)
-			return names;
-	return lappend(names, pstrdup(name));
+	return rows->count == 0 ? InvalidOid : strtoul(rows->values[0][0], NULL, 10);
 }
 
-/* A load that streams takes what it was copied with. */
+/* The OIDs that a query returns. */
 static List *
-needed_columns(const LoadTask *task, List *names)
+query_oids(Connection *connection, const char *sql, const char *doing)
 {
-	ListCell *cell;
+	SourceRows *rows = source_query(connection, 1, sql, doing);
+	List *oids = NIL;
 
-	if (task->load->state == LOAD_STREAMING)
-	{
-		foreach(cell, evolve_recorded_names(task->load))
-			if (projection_needs(task->load, lfirst(cell)) &&
-				source_table_column(task->source, lfirst(cell)) != NULL)
-				names = add_name(names, lfirst(cell));
-		return names;
-	}
-	foreach(cell, task->source->columns)
-	{
-		SourceColumn *column = lfirst(cell);
-
-		if (!column->generated && projection_needs(task->load, column->name))
-			names = add_name(names, column->name);
-	}
-	return names;
+	for (int i = 0; i < rows->count; i++)
+		oids = lappend_oid(oids, strtoul(rows->values[i][0], NULL, 10));
+	return oids;
 }
 
-void
-publication_choose_columns(LoadSession *session, SourceTable *table, List *tasks)
+List *
+source_publication_relids(Connection *connection, const char *name)
 {
-	List *names = NIL;
-	int sendable = 0;
+	return query_oids(connection,
+					  psprintf("SELECT r.prrelid FROM pg_catalog.pg_publication p"
+							   " JOIN pg_catalog.pg_publication_rel r"
+							   " ON r.prpubid = p.oid WHERE p.pubname = %s",
+							   sql_literal(name)),
+					  "look at the publication");
+}
+
+/* Numbers and types of the columns, as layouts_sql() asks for them. */
+static char *
+table_layout(const SourceTable *table)
+{
+	StringInfoData layout;
 	ListCell *cell;
 
-	table->sent = NIL;
-	if (session->control->version < FIRST_WITH_LISTS || source_table_full(table))
-		return;
-	foreach(cell, tasks)
-	{
-		const LoadTask *task = lfirst(cell);
-
-		if (projection_left_out(task->load) == NIL)
-			return;
-		names = needed_columns(task, names);
-	}
+	initStringInfo(&layout);
 	foreach(cell, table->columns)
 	{
 		SourceColumn *column = lfirst(cell);
 
-		if (column->identity || column->primary_key > 0)
-			names = add_name(names, column->name);
-		if (!column->generated)
-			sendable++;
+		appendStringInfo(&layout, "%d %s,", column->number, column->type_name);
 	}
-	if (list_length(names) < sendable)
-		table->sent = names;
+	return layout.data;
+}
+
+static char *
+layouts_sql(List *tables, const char *publication)
+{
+	StringInfoData sql;
+	ListCell *cell;
+
+	initStringInfo(&sql);
+	appendStringInfoString(&sql,
+						   "SELECT c.oid, (SELECT pg_catalog.string_agg(a.attnum || ' ' ||"
+						   " pg_catalog.format_type(a.atttypid, a.atttypmod) || ',', ''"
+						   " ORDER BY a.attnum) FROM pg_catalog.pg_attribute a"
+						   " WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped)"
+						   " FROM pg_catalog.pg_class c");
+	if (publication != NULL)
+		appendStringInfo(
+			&sql,
+			" JOIN pg_catalog.pg_publication_rel r ON r.prrelid = c.oid"
+			" JOIN pg_catalog.pg_publication p ON p.oid = r.prpubid AND p.pubname = %s",
+			sql_literal(publication));
+	appendStringInfoString(&sql, " WHERE c.oid = ANY ('{");
+	foreach(cell, tables)
+		appendStringInfo(&sql,
+						 "%s%u",
+						 cell == list_head(tables) ? "" : ",",
+						 ((SourceTable *) lfirst(cell))->relid);
+	appendStringInfoString(&sql, "}') ORDER BY c.oid");
+	return sql.data;
+}
+
+/* The layout of a table in rows ordered by OID; NULL: it is not there. */
+static char *
+find_layout(const SourceRows *rows, Oid relid)
+{
+	int low = 0;
+	int high = rows->count;
+
+	while (low < high)
+	{
+		int middle = low + (high - low) / 2;
+		Oid found = strtoul(rows->values[middle][0], NULL, 10);
+
+		if (found == relid)
+			return rows->values[middle][1] == NULL ? "" : rows->values[middle][1];
+		if (found < relid)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return NULL;
+}
+
+bool
+source_tables_are_there(Connection *connection, List *tables, const char *publication)
+{
+	SourceRows *rows;
+	ListCell *cell;
+
+	if (tables == NIL)
+		return true;
+	rows = source_query(connection, 2, layouts_sql(tables, publication), "look at the tables");
+	foreach(cell, tables)
+	{
+		SourceTable *table = lfirst(cell);
+		char *now = find_layout(rows, table->relid);
+		char *described = table_layout(table);
+
+		/* columns that were added are behind the others */
+		if (now == NULL || strncmp(now, described, strlen(described)) != 0)
+			return false;
+	}
+	return true;
+}
+
+/* A table of the publication, as column_list() and ALTER PUBLICATION write it. */
+#define PUBLISHED_TABLE "pg_catalog.format('ONLY %I.%I', n.nspname, c.relname)"
+#define PUBLISHED_COLUMNS                                                                        \
+	" || COALESCE((SELECT ' (' || pg_catalog.string_agg(pg_catalog.quote_ident(a.attname), ', '" \
+	" ORDER BY a.attname COLLATE \"C\") || ')' FROM pg_catalog.pg_attribute a"                   \
+	" WHERE a.attrelid = r.prrelid AND a.attnum = ANY (r.prattrs)), '')"
+
+/* Its tables now, as quoted names in order, and its OID: InvalidOid, it is not there. */
+static char *
+published_tables(Connection *connection, const char *name, Oid *oid)
+{
+	SourceRows *rows = source_query(
+		connection,
+		2,
+		psprintf("SELECT pg_catalog.string_agg(%s, ', ' ORDER BY c.oid)"
+				 " FILTER (WHERE c.oid IS NOT NULL), p.oid"
+				 " FROM pg_catalog.pg_publication p"
+				 " LEFT JOIN pg_catalog.pg_publication_rel r ON r.prpubid = p.oid"
+				 " LEFT JOIN pg_catalog.pg_class c ON c.oid = r.prrelid"
+				 " LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
+				 " WHERE p.pubname = %s GROUP BY p.oid",
+				 connection->version < 150000 ? PUBLISHED_TABLE : PUBLISHED_TABLE PUBLISHED_COLUMNS,
+				 sql_literal(name)),
+		"look at the publication");
+
+	*oid = rows->count == 0 ? InvalidOid : strtoul(rows->values[0][1], NULL, 10);
+	return rows->count == 0 || rows->values[0][0] == NULL ? pstrdup("") : rows->values[0][0];
+}
+
+static int
+compare_relids(const ListCell *a, const ListCell *b)
+{
+	Oid left = ((SourceTable *) lfirst(a))->relid;
+	Oid right = ((SourceTable *) lfirst(b))->relid;
+
+	return (left > right) - (left < right);
+}
+
+static int
+compare_names(const ListCell *a, const ListCell *b)
+{
+	return strcmp(lfirst(a), lfirst(b));
+}
+
+/* " (a, b)" in the order of published_tables(); nothing for all columns. */
+static char *
+column_list(const SourceTable *table)
+{
+	List *names = list_copy(table->sent);
+	StringInfoData list;
+	ListCell *cell;
+
+	initStringInfo(&list);
+	list_sort(names, compare_names);
+	foreach(cell, names)
+		appendStringInfo(&list, "%s%s", list.len > 0 ? ", " : " (", sql_identifier(lfirst(cell)));
+	if (names != NIL)
+		appendStringInfoChar(&list, ')');
+	return list.data;
+}
+
+Oid
+source_publication_set(Connection *connection, const char *name, List *tables, bool *changed)
+{
+	List *sorted = list_copy(tables);
+	StringInfoData wanted;
+	ListCell *cell;
+	Oid oid;
+	char *published = published_tables(connection, name, &oid);
+
+	list_sort(sorted, compare_relids);
+	initStringInfo(&wanted);
+	foreach(cell, sorted)
+	{
+		SourceTable *table = lfirst(cell);
+
+		appendStringInfo(&wanted,
+						 "%sONLY %s%s",
+						 wanted.len > 0 ? ", " : "",
+						 sql_table(table->schema_name, table->table_name),
+						 column_list(table));
+	}
+	*changed = !OidIsValid(oid) || (wanted.len > 0 && strcmp(published, wanted.data) != 0);
+	if (!OidIsValid(oid))
+	{
+		source_command(connection,
+					   psprintf("CREATE PUBLICATION %s%s%s%s",
+								sql_identifier(name),
+								wanted.len > 0 ? " FOR TABLE " : "",
+								wanted.data,
+								connection->version >= 130000
+									? " WITH (publish_via_partition_root = true)"
+									: ""),
+					   "create the publication");
+		return source_publication_oid(connection, name);
+	}
+	if (*changed)
+		source_command(
+			connection,
+			psprintf("ALTER PUBLICATION %s SET TABLE %s", sql_identifier(name), wanted.data),
+			"change the publication");
+	return oid;
+}
+
+/* Columns that the publication sends of a table; NIL: it is not in it. */
+static List *
+published_columns(Connection *connection, const char *name, const SourceTable *table, bool *filter)
+{
+	bool has_lists = connection->version >= 150000;
+	SourceRows *rows = source_query(
+		connection,
+		2,
+		psprintf("SELECT c.name, %s FROM pg_catalog.pg_publication_tables p,"
+				 " LATERAL (SELECT %s) c(name)"
+				 " WHERE p.pubname = %s AND p.schemaname = %s AND p.tablename = %s",
+				 has_lists ? "p.rowfilter IS NOT NULL" : "false",
+				 has_lists ? "pg_catalog.unnest(p.attnames)"
+						   : psprintf("a.attname FROM pg_catalog.pg_attribute a"
+									  " WHERE a.attrelid = %u AND a.attnum > 0",
+									  table->relid),
+				 sql_literal(name),
+				 sql_literal(table->schema_name),
+				 sql_literal(table->table_name)),
+		"look at the publication");
+	List *columns = NIL;
+
+	*filter = rows->count > 0 && source_true(rows->values[0][1]);
+	for (int i = 0; i < rows->count; i++)
+		columns = lappend(columns, rows->values[i][0]);
+	return columns;
+}
+
+List *
+source_publication_columns(Connection *connection, const char *name, const SourceTable *table)
+{
+	bool filter;
+
+	return published_columns(connection, name, table, &filter);
+}
+
+static char *
+unpublished_column(List *published, List *columns)
+{
+	ListCell *cell;
+
+	foreach(cell, columns)
+	{
+		bool found = false;
+		ListCell *other;
+
+		foreach(other, published)
+			found |= strcmp(lfirst(cell), lfirst(other)) == 0;
+		if (!found)
+			return lfirst(cell);
+	}
+	return NULL;
+}
+
+static bool
+publishes_everything(Connection *connection, const char *name)
+{
+	SourceRows *rows = source_query(
+		connection,
+		1,
+		psprintf("SELECT pubinsert AND pubupdate AND pubdelete AND pubtruncate"
+				 " FROM pg_catalog.pg_publication WHERE pubname = %s",
+				 sql_literal(name)),
+		"look at the publication");
+
+	return rows->count == 0 || source_true(rows->values[0][0]);
 }
 
 char *
-publication_missed_column(LoadSession *session, const LoadTask *task)
+source_publication_problem(Connection *connection, const char *name, const SourceTable *table,
+						   List *columns, char **hint)
 {
-	List *recorded = evolve_recorded_names(task->load);
-	List *sent;
-	ListCell *cell;
+	char *display = sql_table(table->schema_name, table->table_name);
+	bool filter;
+	List *published = published_columns(connection, name, table, &filter);
+	char *missing = unpublished_column(published, columns);
 
-	if (session->control->version < FIRST_WITH_LISTS || projection_left_out(task->load) == NIL ||
-		strcmp(task->load->new_columns, "ignore") == 0)
-		return NULL;
-	sent = source_publication_columns(session->control, session->stream->publication, task->source);
-	foreach(cell, task->source->columns)
+	if (published == NIL)
 	{
-		SourceColumn *column = lfirst(cell);
-
-		if (!column->generated && projection_needs(task->load, column->name) &&
-			list_length(add_name(list_copy(recorded), column->name)) > list_length(recorded) &&
-			list_length(add_name(list_copy(sent), column->name)) > list_length(sent))
-			return column->name;
+		*hint = psprintf("At the source: ALTER PUBLICATION %s ADD TABLE %s;%s",
+						 sql_identifier(name),
+						 display,
+						 table->kind == RELKIND_PARTITIONED_TABLE
+							 ? " and it must publish via the partition root"
+							 : "");
+		return psprintf("publication \"%s\" of the source does not have the table", name);
+	}
+	if (!publishes_everything(connection, name))
+	{
+		*hint = psprintf("At the source: ALTER PUBLICATION %s"
+						 " SET (publish = 'insert, update, delete, truncate');",
+						 sql_identifier(name));
+		return psprintf("publication \"%s\" of the source does not publish all changes", name);
+	}
+	if (filter)
+	{
+		*hint = pstrdup("Publish the whole table, and use the argument \"row_filter\" here.");
+		return psprintf("publication \"%s\" of the source filters the rows of the table", name);
+	}
+	if (missing != NULL)
+	{
+		*hint = pstrdup("Publish the column, or leave it out with the argument \"columns\".");
+		return psprintf("publication \"%s\" of the source leaves out column \"%s\"", name, missing);
 	}
 	return NULL;
 }

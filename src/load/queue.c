@@ -3,8 +3,8 @@
  * queue.c
  *		Which tables are copied next, and which of them together.
  *
- * Each table is copied in a transaction of its own, so that what it locks and
- * keeps is that table's, and it is there as soon as it is copied.  Only tables
+ * Each table is copied in a transaction of its own, so that its locks
+ * are held no longer than its copy, and it is there as soon as it is copied.  Only tables
  * that foreign keys of this database join are copied together, from one
  * snapshot: a child is no orphan then, whichever comes first.
  *

@@ -6,9 +6,9 @@
  * The steps are: look at the source, make what is missing there (nothing is
  * written here before); copy new tables; read the stream batch by batch up to
  * where the source was when the stream began.  In a procedure each step is
- * committed, and the source is told what it may forget after the commit is on
+ * committed, and the position is confirmed to the source after the commit is on
  * disk.  In a function all belongs to the caller's transaction, and the next
- * run tells it.
+ * run confirms it.
  *
  * Each step runs in guarded_run().  An error that belongs to one table stops
  * that table (it needs a resync: changes of it pass by) and the step is done
@@ -21,24 +21,12 @@
 #include "core/guarded.h"
 #include "core/shmem.h"
 #include "load/copy.h"
-#include "load/load.h"
 #include "load/runs.h"
 #include "load/step.h"
 #include "load/streamlock.h"
 #include "utils/memutils.h"
 
 /* ---- the run of a session ---- */
-
-static LoadTask *
-find_task(LoadSession *session, int32 target_id)
-{
-	ListCell *cell;
-
-	foreach(cell, session->tasks)
-		if (((LoadTask *) lfirst(cell))->target->id == target_id)
-			return lfirst(cell);
-	return NULL;
-}
 
 /* The runs of the tasks that the caller asks for. */
 void
@@ -49,11 +37,11 @@ refresh_attach(LoadSession *session, List *targets, List *runs)
 
 	forboth(target, targets, run, runs)
 	{
-		LoadTask *task = find_task(session, ((Target *) lfirst(target))->id);
+		LoadTask *task = task_find(&session->set, ((Target *) lfirst(target))->id);
 
 		if (task == NULL)
 			continue; /* dropped since */
-		if (!session->options->quiet || ((Run *) lfirst(run))->id != 0)
+		if (!session->set.quiet || ((Run *) lfirst(run))->id != 0)
 			task->run = lfirst(run);
 		task->asked = true;
 	}
@@ -65,7 +53,7 @@ copied(const char *text)
 	return text == NULL ? NULL : pstrdup(text);
 }
 
-/* What became of the runs, with texts of the caller's. */
+/* The outcome of the runs, with texts in the caller's context. */
 static void
 return_runs(LoadSession *session, List *targets, List *runs)
 {
@@ -75,7 +63,7 @@ return_runs(LoadSession *session, List *targets, List *runs)
 	forboth(target, targets, run, runs)
 	{
 		Run *kept = lfirst(run);
-		LoadTask *task = find_task(session, ((Target *) lfirst(target))->id);
+		LoadTask *task = task_find(&session->set, ((Target *) lfirst(target))->id);
 
 		if (task == NULL || task->run == NULL)
 			kept->status = RUN_NOTHING;
@@ -96,9 +84,8 @@ return_runs(LoadSession *session, List *targets, List *runs)
 /* ---- entry points ---- */
 
 void
-load_refresh(List *targets, List *runs, const LoadRefreshOptions *options)
+refresh_by_stream(const char *server, List *targets, List *runs, const LoadRefreshOptions *options)
 {
-	char *server = load_server(((Target *) linitial(targets))->id);
 	MemoryContext old = CurrentMemoryContext;
 	LoadSession *session;
 
@@ -108,10 +95,10 @@ load_refresh(List *targets, List *runs, const LoadRefreshOptions *options)
 		return;
 	}
 	session = session_begin(server, options);
-	MemoryContextSwitchTo(session->context);
+	MemoryContextSwitchTo(session->set.context);
 	refresh_attach(session, targets, runs);
 	(void) step_catch_up(session);
-	runs_finish(session);
+	runs_finish(&session->set);
 	MemoryContextSwitchTo(old);
 	return_runs(session, targets, runs);
 	session_end(session);
@@ -139,7 +126,7 @@ typedef struct Reading
 {
 	LoadSession *session;
 	LoadTask *task;
-	CopySource *source;
+	SourceSnapshot *snapshot;
 	TupleDesc columns;
 	Tuplestorestate *rows;
 	uint64 count;
@@ -150,7 +137,7 @@ open_reading_work(void *argument)
 {
 	Reading *reading = argument;
 
-	reading->source = copy_source_open(reading->session);
+	reading->snapshot = copy_open_snapshot(reading->session);
 	return true;
 }
 
@@ -159,12 +146,12 @@ read_rows_work(void *argument)
 {
 	Reading *reading = argument;
 
-	reading->count = copy_rows(reading->session,
-							   reading->task,
-							   reading->source,
-							   reading->columns,
-							   NULL,
-							   reading->rows);
+	reading->count = snapshot_rows(reading->snapshot,
+								   reading->task,
+								   reading->columns,
+								   NULL,
+								   reading->rows,
+								   NULL);
 	return true;
 }
 
@@ -178,7 +165,7 @@ catch_up_exactly(Reading *reading)
 
 	if (error != NULL)
 		return error->message;
-	session_record(session);
+	prepare_record(session);
 	if (!session_has_stream(session) || task->stopped || task->load->state != LOAD_STREAMING)
 		return task->load->reason != NULL
 				   ? task->load->reason
@@ -186,8 +173,8 @@ catch_up_exactly(Reading *reading)
 	error = guarded_run(open_reading_work, reading);
 	if (error != NULL)
 		return error->message;
-	session->exact = true;
-	session->stop = reading->source->position;
+	session->transport.exact = true;
+	session->transport.stop = reading->snapshot->position;
 	error = step_read(session);
 	if (error == NULL)
 		error = step_end(session);
@@ -224,15 +211,14 @@ read_source(Reading *reading)
 	error = guarded_run(read_rows_work, reading);
 	if (error == NULL)
 		return NULL;
-	return session_without_values(reading->session, error)->message;
+	return task_without_values(&reading->session->set, error)->message;
 }
 
 bool
-load_read_source(Target *target, Tuplestorestate **rows, TupleDesc *desc, uint64 *nrows,
-				 char **reason)
+read_source_by_stream(const char *server, Target *target, Tuplestorestate **rows, TupleDesc *desc,
+					  uint64 *nrows, char **reason)
 {
 	static const LoadRefreshOptions options = {.commit = false, .wait = false};
-	char *server = load_server(target->id);
 	Reading reading = {0};
 	char *problem;
 
@@ -244,15 +230,15 @@ load_read_source(Target *target, Tuplestorestate **rows, TupleDesc *desc, uint64
 		return false;
 	}
 	reading.session = session_begin(server, &options);
-	reading.task = find_task(reading.session, target->id);
+	reading.task = task_find(&reading.session->set, target->id);
 	problem = read_source(&reading);
 	*reason = problem == NULL ? NULL : pstrdup(problem);
 	*rows = reading.rows;
 	*desc = reading.columns;
 	*nrows = reading.count;
-	runs_finish(reading.session);
-	if (reading.source != NULL)
-		copy_source_close(reading.source);
+	runs_finish(&reading.session->set);
+	if (reading.snapshot != NULL)
+		snapshot_close(reading.snapshot);
 	session_end(reading.session);
 	return problem == NULL;
 }

@@ -14,15 +14,16 @@
 #define STREAM_IS_TAKEN "another run reads the stream of the server"
 
 /*
- * Bring the loads of one server up to the source's flushed position as of
- * now.  targets: the loads asked for, all of one server; runs: made by
- * run_create, same order; inserted (run_insert) once source and slot are
- * ready, so that nothing is written before, then filled and finished here.
- * Other loads of the server move along
- * (they share the stream) and get run rows of their own when they change.
- * Never raises for a failure of one table or of the source: the runs say so.
+ * Refresh loads by the stream of their server, as load_refresh() does.  Other
+ * loads of the server move along (they share the stream) and get run rows of
+ * their own when they change.
  */
-extern void load_refresh(List *targets, List *runs, const LoadRefreshOptions *options);
+extern void refresh_by_stream(const char *server, List *targets, List *runs,
+							  const LoadRefreshOptions *options);
+
+/* Read the source of a load as load_read_source() does. */
+extern bool read_source_by_stream(const char *server, Target *target, Tuplestorestate **rows,
+								  TupleDesc *desc, uint64 *nrows, char **reason);
 
 /*
  * Give the tasks of these targets the runs (in the same order): they are asked
@@ -35,14 +36,5 @@ extern bool load_stream_is_free(const char *server);
 
 /* The current position of the source; connects.  Raises whatever prevents that. */
 extern XLogRecPtr load_source_position(const char *server);
-
-/*
- * For verify: bring the load to a position of the source, and read the
- * source's rows as of exactly that position, projected and filtered as the
- * load does, in the columns of the target (order of delta->columns).  Returns
- * false with a reason when that is not possible now (paused, source down).
- */
-extern bool load_read_source(Target *target, Tuplestorestate **rows, TupleDesc *desc, uint64 *nrows,
-							 char **reason);
 
 #endif /* DEPIPE_LOAD_REFRESH_H */

@@ -7,7 +7,7 @@
  * changed.  In a stream that goes on, a run covers the batches of one table in
  * one minute, as long as they end alike: the first one writes the row, and the
  * next ones add to it.  The row is written in the transaction of the batch, and
- * never says 'running' to anybody else: a crash leaves nothing to be corrected.
+ * is never seen as 'running' by others: a crash leaves nothing to correct.
  *
  *-------------------------------------------------------------------------
  */
@@ -19,11 +19,11 @@
 /* ---- ends ---- */
 
 static void
-fail_run(LoadSession *session, LoadTask *task, const ErrorData *error)
+fail_run(LoadTask *task, const ErrorData *error)
 {
-	MemoryContext old = MemoryContextSwitchTo(session->context);
+	MemoryContext old = MemoryContextSwitchTo(task->set->context);
 
-	if (task->asked && session_run(session, task)->error_sqlstate == NULL)
+	if (task->asked && task_run(task)->error_sqlstate == NULL)
 	{
 		run_set_error(task->run, error);
 		if (error->sqlerrcode == ERRCODE_OBJECT_IN_USE)
@@ -39,8 +39,8 @@ runs_fail(LoadSession *session, const ErrorData *error)
 
 	if (session->options->server_failed != NULL)
 		*session->options->server_failed = error->sqlerrcode != ERRCODE_OBJECT_IN_USE;
-	foreach(cell, session->tasks)
-		fail_run(session, lfirst(cell), error);
+	foreach(cell, session->set.tasks)
+		fail_run(lfirst(cell), error);
 }
 
 void
@@ -59,7 +59,7 @@ runs_skip(List *runs, const char *reason, bool quiet)
 	}
 }
 
-/* The status of a run from what its batches did. */
+/* The status of a run follows from the outcome of its batches. */
 static void
 settle(LoadTask *task)
 {
@@ -80,11 +80,11 @@ settle(LoadTask *task)
 }
 
 void
-runs_finish(LoadSession *session)
+runs_finish(TaskSet *set)
 {
 	ListCell *cell;
 
-	foreach(cell, session->tasks)
+	foreach(cell, set->tasks)
 	{
 		LoadTask *task = lfirst(cell);
 
@@ -102,7 +102,7 @@ close_run(LoadTask *task)
 {
 	if (task->run == NULL)
 		return;
-	if (task->folded) /* of a batch that has not come to its end the row says nothing */
+	if (task->folded) /* the row has nothing of an unfinished batch */
 		run_log(task->run->status == RUN_RUNNING ? &task->before : task->run);
 	task->run = NULL;
 	task->folded = false;
@@ -111,12 +111,12 @@ close_run(LoadTask *task)
 }
 
 void
-runs_begin_batch(LoadSession *session)
+runs_begin_batch(TaskSet *set)
 {
 	int64 minute = GetCurrentTimestamp() / USECS_PER_MINUTE;
 	ListCell *cell;
 
-	foreach(cell, session->tasks)
+	foreach(cell, set->tasks)
 	{
 		LoadTask *task = lfirst(cell);
 
@@ -135,11 +135,11 @@ runs_begin_batch(LoadSession *session)
 }
 
 void
-runs_forget_batch(LoadSession *session)
+runs_forget_batch(TaskSet *set)
 {
 	ListCell *cell;
 
-	foreach(cell, session->tasks)
+	foreach(cell, set->tasks)
 	{
 		LoadTask *task = lfirst(cell);
 
@@ -157,7 +157,7 @@ runs_forget_batch(LoadSession *session)
 
 /*
  * The batch ended otherwise than those before it: their row stays as it was,
- * and what this one has recorded gets a row of its own.
+ * and the outcome of this one gets a row of its own.
  */
 static void
 split_run(LoadTask *task)
@@ -180,12 +180,12 @@ split_run(LoadTask *task)
 }
 
 void
-runs_fold(LoadSession *session)
+runs_fold(TaskSet *set)
 {
 	List *runs = NIL;
 	ListCell *cell;
 
-	foreach(cell, session->tasks)
+	foreach(cell, set->tasks)
 	{
 		LoadTask *task = lfirst(cell);
 		MemoryContext old;
@@ -206,10 +206,10 @@ runs_fold(LoadSession *session)
 }
 
 void
-runs_close(LoadSession *session)
+runs_close(TaskSet *set)
 {
 	ListCell *cell;
 
-	foreach(cell, session->tasks)
+	foreach(cell, set->tasks)
 		close_run(lfirst(cell));
 }

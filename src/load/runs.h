@@ -13,24 +13,24 @@
 /* Every task that was asked for and has not failed by itself fails with this. */
 extern void runs_fail(LoadSession *session, const ErrorData *error);
 
-/* Runs of a stream that somebody else reads; quiet: those without a row get none. */
+/* Runs of a stream that another process reads; quiet: those without a row get none. */
 extern void runs_skip(List *runs, const char *reason, bool quiet);
 
 /* Finish the runs of all tasks. */
-extern void runs_finish(LoadSession *session);
+extern void runs_finish(TaskSet *set);
 
 /* ---- in a stream that goes on ---- */
 
 /* Before a batch: runs of an earlier minute end. */
-extern void runs_begin_batch(LoadSession *session);
+extern void runs_begin_batch(TaskSet *set);
 
-/* In its transaction: what it did goes into the rows of the runs. */
-extern void runs_fold(LoadSession *session);
+/* In its transaction: add its outcome to the rows of the runs. */
+extern void runs_fold(TaskSet *set);
 
 /* It was rolled back: the runs are as before it. */
-extern void runs_forget_batch(LoadSession *session);
+extern void runs_forget_batch(TaskSet *set);
 
 /* No batch comes for a while: the runs end. */
-extern void runs_close(LoadSession *session);
+extern void runs_close(TaskSet *set);
 
 #endif /* DEPIPE_LOAD_RUNS_H */

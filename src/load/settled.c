@@ -1,12 +1,12 @@
 /*-------------------------------------------------------------------------
  *
  * settled.c
- *		What filters and expressions of a load were found to mean.
+ *		The settled meaning of filters and expressions of a load.
  *
- * A text of a definition is analysed under the search_path of whoever wrote it,
- * once: when the columns that it reads are known.  What it was found to mean is
- * kept, and is what is run from then on.  A function or an operator that
- * somebody makes later in one of those schemas, and that would fit better, is
+ * A text of a definition is analysed under the search_path of its author,
+ * once: when the columns that it reads are known.  The meaning that was found is
+ * kept, and is used from then on.  A function or an operator that
+ * is made later in one of those schemas, and that would fit better, is
  * never chosen: it would run as the owner of the target.
  *
  * Invariant: a settled text is used only while the columns that it reads have

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * settled.h
- *		What filters and expressions of a load were found to mean.
+ *		The settled meaning of filters and expressions of a load.
  *
  *-------------------------------------------------------------------------
  */

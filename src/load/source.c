@@ -1,51 +1,28 @@
 /*-------------------------------------------------------------------------
  *
  * source.c
- *		What depipe looks at and makes at a source: tables, publication, slot.
+ *		The source of a run, and its tables.
  *
- * Nothing is installed at a source.  Names of slot and publication follow
- * from this database, the server and an id that is a hash of the cluster's
- * system identifier and the database: so what an aborted attempt left is
- * recognized by its name, and another cluster's is never taken for it.
- *
- * What is done at a source cannot be rolled back.  Making happens before
- * anything is written here; removing happens just before the commit of the
- * transaction that forgets the stream, when nothing of a user's can fail any
- * more.
+ * Nothing is installed at a source.  Here it is only looked at; its publication
+ * and slot are made in publication.c and slot.c.
  *
  *-------------------------------------------------------------------------
  */
 #include "load/source.h"
 
 #include "access/xlog.h"
-#include "catalog/pg_publication.h"
 #include "catalog/pg_type.h"
-#include "commands/dbcommands.h"
-#include "common/hashfn.h"
-#include "core/guarded.h"
 #include "core/sqltext.h"
-#include "pgstat.h"
-#include "storage/latch.h"
+#include "replication/walreceiver.h"
 #include "utils/builtins.h"
 #include "utils/json.h"
-#include "utils/memutils.h"
-#include "utils/pg_lsn.h"
-
-/* times 0.1 s */
-#define SLOT_RELEASE_TRIES 30
 
 /* Tables of one question to the source. */
 #define DESCRIBE_AT_ONCE 200
 
 /* ---- tables ---- */
 
-static bool
-is_true(const char *value)
-{
-	return value != NULL && value[0] == 't';
-}
-
-/* Names of so many tables from the first on, by their position in the lists, as rows of VALUES. */
+/* Positions and names of count tables of the lists, from the first on, as rows of VALUES. */
 static char *
 names_sql(List *schemas, List *tables, int first, int count)
 {
@@ -83,7 +60,7 @@ describe_sql(Connection *connection, const char *names)
 		"     AND a.attnum = ANY (i.indkey)) END,"
 		" a.atthasmissing,"
 		" (a.attmissingval::text::text[])[1], %s, a.attnum, c.relfilenode, %s,"
-		/* a constraint that is checked later, or lets NULLs be, does not tell rows apart */
+		/* a constraint that is checked later, or ignores NULLs, does not identify rows */
 		" (SELECT pg_catalog.string_agg((SELECT pg_catalog.string_agg(k.attnum::text, ' ')"
 		"     FROM pg_catalog.unnest(i.indkey) WITH ORDINALITY k(attnum, n)"
 		"     WHERE k.n <= i.indnkeyatts), ',')"
@@ -187,12 +164,12 @@ describe_column(char **row, bool lossy)
 	column->type = strtoul(row[6], NULL, 10);
 	column->type_name = row[7];
 	column->user_type = column->type >= FirstGenbkiObjectId;
-	column->loose = is_true(row[17]);
-	column->not_null = is_true(row[8]);
-	column->generated = is_true(row[9]);
+	column->loose = source_true(row[17]);
+	column->not_null = source_true(row[8]);
+	column->generated = source_true(row[9]);
 	column->primary_key = row[10] == NULL ? 0 : atoi(row[10]);
-	column->identity = is_true(row[11]);
-	column->has_missing = is_true(row[12]);
+	column->identity = source_true(row[11]);
+	column->has_missing = source_true(row[12]);
 	column->missing = row[13];
 	column->missing_lost = column->has_missing && lossy;
 	return column;
@@ -226,7 +203,7 @@ describe_table(Connection *connection, const char *schema_name, const char *tabl
 	return table;
 }
 
-/* So many tables from the first on; what could not be converted is to be told of one table. */
+/* Describe count tables, from the first on; one by one where a text could not be converted. */
 static List *
 describe_some(Connection *connection, List *schemas, List *tables, int first, int count)
 {
@@ -386,7 +363,7 @@ all_in_identity(const SourceTable *table, const List *names)
 	return true;
 }
 
-/* Do the columns tell the rows apart at each moment? */
+/* Do the columns identify one row at each moment? */
 static bool
 is_unique(const SourceTable *table, const List *key)
 {
@@ -405,7 +382,7 @@ is_unique(const SourceTable *table, const List *key)
 	return false;
 }
 
-/* "(a, b) or (c)": what would serve as a key; NULL: nothing. */
+/* "(a, b) or (c)": the columns that could serve as a key; NULL: none. */
 static char *
 unique_texts(const SourceTable *table)
 {
@@ -435,8 +412,9 @@ unique_texts(const SourceTable *table)
 	return text.len > 0 ? text.data : NULL;
 }
 
+/* "a, \"B\"" for a statement. */
 static char *
-names_text(const List *names)
+quoted_names(const List *names)
 {
 	StringInfoData text;
 	ListCell *cell;
@@ -503,7 +481,7 @@ key_problem(const SourceTable *table, const List *key, char **hint)
 							   " NOT NULL; or leave out the key and set REPLICA IDENTITY FULL.");
 		return psprintf("key (%s) does not identify a row of %s: it has no unique index on NOT NULL"
 						" columns of the key",
-						names_text(key),
+						quoted_names(key),
 						display);
 	}
 	return NULL;
@@ -568,114 +546,7 @@ source_columns_to_json(const SourceTable *table)
 	return json.data;
 }
 
-/* ---- slot ---- */
-
-/* Only [a-z0-9_] may stand in the name of a slot. */
-static char *
-slot_name_part(const char *name, int length)
-{
-	char *part = pnstrdup(name, length);
-
-	for (char *p = part; *p != '\0'; p++)
-	{
-		if (*p >= 'A' && *p <= 'Z')
-			*p += 'a' - 'A';
-		else if (!((*p >= 'a' && *p <= 'z') || (*p >= '0' && *p <= '9')))
-			*p = '_';
-	}
-	return part;
-}
-
-char *
-source_object_name(const char *server_name, const char *seed)
-{
-	char *database = get_database_name(MyDatabaseId);
-	char *identity = psprintf("%s/%s", seed, server_name);
-	uint32 id = DatumGetUInt32(hash_any((unsigned char *) identity, strlen(identity)));
-
-	return psprintf("depipe_%s_%s_%08x",
-					slot_name_part(database, 20),
-					slot_name_part(server_name, 24),
-					id);
-}
-
-static XLogRecPtr
-parse_lsn(const char *text)
-{
-	return text == NULL ? InvalidXLogRecPtr
-						: DatumGetLSN(DirectFunctionCall1(pg_lsn_in, CStringGetDatum(text)));
-}
-
-static int64
-parse_bytes(const char *text)
-{
-	return text == NULL ? -1 : strtoll(text, NULL, 10);
-}
-
-SourceSlot *
-source_slot_describe(Connection *connection, const char *slot_name)
-{
-	SourceSlot *slot = palloc0(sizeof(SourceSlot));
-	SourceRows *rows;
-
-	/* columns that not every version has are asked for through their JSON form */
-	rows = source_query(
-		connection,
-		7,
-		psprintf("SELECT s.active, s.confirmed_flush_lsn, j->>'wal_status',"
-				 " j->>'invalidation_reason', j->>'conflicting', j->>'safe_wal_size',"
-				 " pg_catalog.pg_wal_lsn_diff(CASE WHEN pg_catalog.pg_is_in_recovery()"
-				 " THEN pg_catalog.pg_last_wal_replay_lsn()"
-				 " ELSE pg_catalog.pg_current_wal_lsn() END, s.restart_lsn)"
-				 " FROM pg_catalog.pg_replication_slots s, pg_catalog.to_jsonb(s) j"
-				 " WHERE s.slot_name = %s AND s.slot_type = 'logical'",
-				 sql_literal(slot_name)),
-		"look at the slot");
-	slot->retained_bytes = -1;
-	slot->safe_wal_size = -1;
-	if (rows->count == 0)
-		return slot;
-	slot->exists = true;
-	slot->active = is_true(rows->values[0][0]);
-	slot->confirmed = parse_lsn(rows->values[0][1]);
-	slot->lost = (rows->values[0][2] != NULL && strcmp(rows->values[0][2], "lost") == 0) ||
-				 rows->values[0][3] != NULL || is_true(rows->values[0][4]);
-	slot->lost_reason = rows->values[0][3];
-	slot->safe_wal_size = parse_bytes(rows->values[0][5]);
-	slot->retained_bytes = parse_bytes(rows->values[0][6]);
-	return slot;
-}
-
-XLogRecPtr
-source_slot_create(Connection *connection, const char *slot_name, int wait_ms)
-{
-	SourceRows *rows;
-
-	source_command(connection, psprintf("SET lock_timeout = %d", wait_ms), "make a slot");
-	rows = source_query(
-		connection,
-		4,
-		psprintf("CREATE_REPLICATION_SLOT \"%s\" LOGICAL pgoutput NOEXPORT_SNAPSHOT", slot_name),
-		"make a slot");
-	source_command(connection, "RESET lock_timeout", "make a slot");
-	return DatumGetLSN(DirectFunctionCall1(pg_lsn_in, CStringGetDatum(rows->values[0][1])));
-}
-
-/* A walsender that is just ending still holds the slot for a moment. */
-void
-source_slot_drop(Connection *connection, const char *slot_name)
-{
-	for (int i = 0; i < SLOT_RELEASE_TRIES; i++)
-	{
-		if (!source_slot_describe(connection, slot_name)->active)
-			break;
-		(void) WaitLatch(MyLatch, WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, 100, PG_WAIT_EXTENSION);
-		CHECK_FOR_INTERRUPTS();
-	}
-	source_command(connection,
-				   psprintf("DROP_REPLICATION_SLOT \"%s\"", slot_name),
-				   "drop the slot");
-}
+/* ---- the source itself ---- */
 
 static TimestampTz
 from_unix_microseconds(const char *text)
@@ -700,470 +571,31 @@ source_now(Connection *connection)
 		" * 1000000)::bigint",
 		"look at the source");
 
-	now.position = parse_lsn(rows->values[0][0]);
+	now.position = source_lsn(rows->values[0][0]);
 	now.time = from_unix_microseconds(rows->values[0][1]);
 	now.standby = rows->values[0][2][0] == 't';
 	now.started = from_unix_microseconds(rows->values[0][3]);
 	return now;
 }
 
-/* ---- publication ---- */
-
-Oid
-source_publication_oid(Connection *connection, const char *name)
+void
+source_connect(Source *source, const char *server_name, bool keep)
 {
-	SourceRows *rows = source_query(
-		connection,
-		1,
-		psprintf("SELECT oid FROM pg_catalog.pg_publication WHERE pubname = %s", sql_literal(name)),
-		"look at the publication");
+	TimeLineID timeline;
 
-	return rows->count == 0 ? InvalidOid : strtoul(rows->values[0][0], NULL, 10);
-}
-
-/* The OIDs that a query returns. */
-static List *
-query_oids(Connection *connection, const char *sql, const char *doing)
-{
-	SourceRows *rows = source_query(connection, 1, sql, doing);
-	List *oids = NIL;
-
-	for (int i = 0; i < rows->count; i++)
-		oids = lappend_oid(oids, strtoul(rows->values[i][0], NULL, 10));
-	return oids;
-}
-
-List *
-source_publication_relids(Connection *connection, const char *name)
-{
-	return query_oids(connection,
-					  psprintf("SELECT r.prrelid FROM pg_catalog.pg_publication p"
-							   " JOIN pg_catalog.pg_publication_rel r"
-							   " ON r.prpubid = p.oid WHERE p.pubname = %s",
-							   sql_literal(name)),
-					  "look at the publication");
-}
-
-/* Numbers and types of the columns, as layouts_sql() asks for them. */
-static char *
-table_layout(const SourceTable *table)
-{
-	StringInfoData layout;
-	ListCell *cell;
-
-	initStringInfo(&layout);
-	foreach(cell, table->columns)
-	{
-		SourceColumn *column = lfirst(cell);
-
-		appendStringInfo(&layout, "%d %s,", column->number, column->type_name);
-	}
-	return layout.data;
-}
-
-static char *
-layouts_sql(List *tables, const char *publication)
-{
-	StringInfoData sql;
-	ListCell *cell;
-
-	initStringInfo(&sql);
-	appendStringInfoString(&sql,
-						   "SELECT c.oid, (SELECT pg_catalog.string_agg(a.attnum || ' ' ||"
-						   " pg_catalog.format_type(a.atttypid, a.atttypmod) || ',', ''"
-						   " ORDER BY a.attnum) FROM pg_catalog.pg_attribute a"
-						   " WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped)"
-						   " FROM pg_catalog.pg_class c");
-	if (publication != NULL)
-		appendStringInfo(
-			&sql,
-			" JOIN pg_catalog.pg_publication_rel r ON r.prrelid = c.oid"
-			" JOIN pg_catalog.pg_publication p ON p.oid = r.prpubid AND p.pubname = %s",
-			sql_literal(publication));
-	appendStringInfoString(&sql, " WHERE c.oid = ANY ('{");
-	foreach(cell, tables)
-		appendStringInfo(&sql,
-						 "%s%u",
-						 cell == list_head(tables) ? "" : ",",
-						 ((SourceTable *) lfirst(cell))->relid);
-	appendStringInfoString(&sql, "}') ORDER BY c.oid");
-	return sql.data;
-}
-
-/* Of rows in the order of their OIDs; NULL: it is not there. */
-static char *
-find_layout(const SourceRows *rows, Oid relid)
-{
-	int low = 0;
-	int high = rows->count;
-
-	while (low < high)
-	{
-		int middle = low + (high - low) / 2;
-		Oid found = strtoul(rows->values[middle][0], NULL, 10);
-
-		if (found == relid)
-			return rows->values[middle][1] == NULL ? "" : rows->values[middle][1];
-		if (found < relid)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return NULL;
-}
-
-bool
-source_tables_are_there(Connection *connection, List *tables, const char *publication)
-{
-	SourceRows *rows;
-	ListCell *cell;
-
-	if (tables == NIL)
-		return true;
-	rows = source_query(connection, 2, layouts_sql(tables, publication), "look at the tables");
-	foreach(cell, tables)
-	{
-		SourceTable *table = lfirst(cell);
-		char *now = find_layout(rows, table->relid);
-		char *described = table_layout(table);
-
-		/* columns that were added are behind the others */
-		if (now == NULL || strncmp(now, described, strlen(described)) != 0)
-			return false;
-	}
-	return true;
-}
-
-/* A table of the publication, as column_list() and ALTER PUBLICATION write it. */
-#define PUBLISHED_TABLE "pg_catalog.format('ONLY %I.%I', n.nspname, c.relname)"
-#define PUBLISHED_COLUMNS                                                                        \
-	" || COALESCE((SELECT ' (' || pg_catalog.string_agg(pg_catalog.quote_ident(a.attname), ', '" \
-	" ORDER BY a.attname COLLATE \"C\") || ')' FROM pg_catalog.pg_attribute a"                   \
-	" WHERE a.attrelid = r.prrelid AND a.attnum = ANY (r.prattrs)), '')"
-
-/* Its tables now, as quoted names in order, and its OID: InvalidOid, it is not there. */
-static char *
-published_tables(Connection *connection, const char *name, Oid *oid)
-{
-	SourceRows *rows = source_query(
-		connection,
-		2,
-		psprintf("SELECT pg_catalog.string_agg(%s, ', ' ORDER BY c.oid)"
-				 " FILTER (WHERE c.oid IS NOT NULL), p.oid"
-				 " FROM pg_catalog.pg_publication p"
-				 " LEFT JOIN pg_catalog.pg_publication_rel r ON r.prpubid = p.oid"
-				 " LEFT JOIN pg_catalog.pg_class c ON c.oid = r.prrelid"
-				 " LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
-				 " WHERE p.pubname = %s GROUP BY p.oid",
-				 connection->version < 150000 ? PUBLISHED_TABLE : PUBLISHED_TABLE PUBLISHED_COLUMNS,
-				 sql_literal(name)),
-		"look at the publication");
-
-	*oid = rows->count == 0 ? InvalidOid : strtoul(rows->values[0][1], NULL, 10);
-	return rows->count == 0 || rows->values[0][0] == NULL ? pstrdup("") : rows->values[0][0];
-}
-
-static int
-compare_relids(const ListCell *a, const ListCell *b)
-{
-	Oid left = ((SourceTable *) lfirst(a))->relid;
-	Oid right = ((SourceTable *) lfirst(b))->relid;
-
-	return (left > right) - (left < right);
-}
-
-static int
-compare_names(const ListCell *a, const ListCell *b)
-{
-	return strcmp(lfirst(a), lfirst(b));
-}
-
-/* " (a, b)" in the order of published_tables(); nothing for all columns. */
-static char *
-column_list(const SourceTable *table)
-{
-	List *names = list_copy(table->sent);
-	StringInfoData list;
-	ListCell *cell;
-
-	initStringInfo(&list);
-	list_sort(names, compare_names);
-	foreach(cell, names)
-		appendStringInfo(&list, "%s%s", list.len > 0 ? ", " : " (", sql_identifier(lfirst(cell)));
-	if (names != NIL)
-		appendStringInfoChar(&list, ')');
-	return list.data;
-}
-
-Oid
-source_publication_set(Connection *connection, const char *name, List *tables, bool *changed)
-{
-	List *sorted = list_copy(tables);
-	StringInfoData wanted;
-	ListCell *cell;
-	Oid oid;
-	char *published = published_tables(connection, name, &oid);
-
-	list_sort(sorted, compare_relids);
-	initStringInfo(&wanted);
-	foreach(cell, sorted)
-	{
-		SourceTable *table = lfirst(cell);
-
-		appendStringInfo(&wanted,
-						 "%sONLY %s%s",
-						 wanted.len > 0 ? ", " : "",
-						 sql_table(table->schema_name, table->table_name),
-						 column_list(table));
-	}
-	*changed = !OidIsValid(oid) || (wanted.len > 0 && strcmp(published, wanted.data) != 0);
-	if (!OidIsValid(oid))
-	{
-		source_command(connection,
-					   psprintf("CREATE PUBLICATION %s%s%s%s",
-								sql_identifier(name),
-								wanted.len > 0 ? " FOR TABLE " : "",
-								wanted.data,
-								connection->version >= 130000
-									? " WITH (publish_via_partition_root = true)"
-									: ""),
-					   "create the publication");
-		return source_publication_oid(connection, name);
-	}
-	if (*changed)
-		source_command(
-			connection,
-			psprintf("ALTER PUBLICATION %s SET TABLE %s", sql_identifier(name), wanted.data),
-			"change the publication");
-	return oid;
-}
-
-/* Columns that the publication sends of a table; NIL: it is not in it. */
-static List *
-published_columns(Connection *connection, const char *name, const SourceTable *table, bool *filter)
-{
-	bool has_lists = connection->version >= 150000;
-	SourceRows *rows = source_query(
-		connection,
-		2,
-		psprintf("SELECT c.name, %s FROM pg_catalog.pg_publication_tables p,"
-				 " LATERAL (SELECT %s) c(name)"
-				 " WHERE p.pubname = %s AND p.schemaname = %s AND p.tablename = %s",
-				 has_lists ? "p.rowfilter IS NOT NULL" : "false",
-				 has_lists ? "pg_catalog.unnest(p.attnames)"
-						   : psprintf("a.attname FROM pg_catalog.pg_attribute a"
-									  " WHERE a.attrelid = %u AND a.attnum > 0",
-									  table->relid),
-				 sql_literal(name),
-				 sql_literal(table->schema_name),
-				 sql_literal(table->table_name)),
-		"look at the publication");
-	List *columns = NIL;
-
-	*filter = rows->count > 0 && is_true(rows->values[0][1]);
-	for (int i = 0; i < rows->count; i++)
-		columns = lappend(columns, rows->values[i][0]);
-	return columns;
-}
-
-List *
-source_publication_columns(Connection *connection, const char *name, const SourceTable *table)
-{
-	bool filter;
-
-	return published_columns(connection, name, table, &filter);
-}
-
-static char *
-unpublished_column(List *published, List *columns)
-{
-	ListCell *cell;
-
-	foreach(cell, columns)
-	{
-		bool found = false;
-		ListCell *other;
-
-		foreach(other, published)
-			found |= strcmp(lfirst(cell), lfirst(other)) == 0;
-		if (!found)
-			return lfirst(cell);
-	}
-	return NULL;
-}
-
-static bool
-publishes_everything(Connection *connection, const char *name)
-{
-	SourceRows *rows = source_query(
-		connection,
-		1,
-		psprintf("SELECT pubinsert AND pubupdate AND pubdelete AND pubtruncate"
-				 " FROM pg_catalog.pg_publication WHERE pubname = %s",
-				 sql_literal(name)),
-		"look at the publication");
-
-	return rows->count == 0 || is_true(rows->values[0][0]);
-}
-
-char *
-source_publication_problem(Connection *connection, const char *name, const SourceTable *table,
-						   List *columns, char **hint)
-{
-	char *display = sql_table(table->schema_name, table->table_name);
-	bool filter;
-	List *published = published_columns(connection, name, table, &filter);
-	char *missing = unpublished_column(published, columns);
-
-	if (published == NIL)
-	{
-		*hint = psprintf("At the source: ALTER PUBLICATION %s ADD TABLE %s;%s",
-						 sql_identifier(name),
-						 display,
-						 table->kind == RELKIND_PARTITIONED_TABLE
-							 ? " and it must publish via the partition root"
-							 : "");
-		return psprintf("publication \"%s\" of the source does not have the table", name);
-	}
-	if (!publishes_everything(connection, name))
-	{
-		*hint = psprintf("At the source: ALTER PUBLICATION %s"
-						 " SET (publish = 'insert, update, delete, truncate');",
-						 sql_identifier(name));
-		return psprintf("publication \"%s\" of the source does not publish all changes", name);
-	}
-	if (filter)
-	{
-		*hint = pstrdup("Publish the whole table, and use the argument \"row_filter\" here.");
-		return psprintf("publication \"%s\" of the source filters the rows of the table", name);
-	}
-	if (missing != NULL)
-	{
-		*hint = pstrdup("Publish the column, or leave it out with the argument \"columns\".");
-		return psprintf("publication \"%s\" of the source leaves out column \"%s\"", name, missing);
-	}
-	return NULL;
-}
-
-/* ---- removing ---- */
-
-typedef struct Removal
-{
-	char *server_name;
-	char *slot_name;
-	char *publication; /* NULL: not ours */
-	SubTransactionId subid;
-} Removal;
-
-static List *removals = NIL;
-
-static bool
-removal_work(void *argument)
-{
-	Removal *removal = argument;
-	Connection *connection = connection_open(source_server_open(removal->server_name));
-
-	if (source_slot_describe(connection, removal->slot_name)->exists)
-		source_slot_drop(connection, removal->slot_name);
-	if (removal->publication != NULL)
-		source_command(
-			connection,
-			psprintf("DROP PUBLICATION IF EXISTS %s", sql_identifier(removal->publication)),
-			"drop the publication");
-	connection_close(connection);
-	return true;
-}
-
-/* The error becomes a warning: the local part shall not fail because a source is gone. */
-static void
-try_removal(Removal *removal)
-{
-	ErrorData *error = guarded_run(removal_work, removal);
-
-	if (error == NULL)
-		return;
-	ereport(WARNING,
-			(errcode(ERRCODE_WARNING),
-			 removal->publication == NULL
-				 ? errmsg("slot \"%s\" is left at server \"%s\"",
-						  removal->slot_name,
-						  removal->server_name)
-				 : errmsg("slot \"%s\" and publication \"%s\" are left at server \"%s\"",
-						  removal->slot_name,
-						  removal->publication,
-						  removal->server_name),
-			 errdetail("%s", error->message),
-			 errhint("The slot retains WAL. Unless another database reads it, at the source:"
-					 " SELECT pg_drop_replication_slot(%s);",
-					 sql_literal(removal->slot_name))));
+	source->server = source_server_open(server_name);
+	source->control = connection_open(source->server);
+	source->control->keep = keep;
+	source->system_identifier = walrcv_identify_system(source->control->walrcv, &timeline);
+	source->timeline = timeline;
+	source->same_cluster = strcmp(source->system_identifier,
+								  psprintf(UINT64_FORMAT, GetSystemIdentifier())) == 0;
 }
 
 void
-source_keep_slot(const char *slot_name)
+source_disconnect(Source *source)
 {
-	ListCell *cell;
-
-	foreach(cell, removals)
-		if (strcmp(((Removal *) lfirst(cell))->slot_name, slot_name) == 0)
-			removals = foreach_delete_current(removals, cell);
-}
-
-static void
-removals_at_transaction(XactEvent event, void *arg)
-{
-	ListCell *cell;
-
-	if (event == XACT_EVENT_PRE_COMMIT)
-	{
-		foreach(cell, removals)
-			try_removal(lfirst(cell));
-	}
-	if (event != XACT_EVENT_PRE_PREPARE)
-		removals = NIL;
-	else if (removals != NIL)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("cannot prepare a transaction that has removed a source")));
-}
-
-static void
-removals_at_subtransaction(SubXactEvent event, SubTransactionId subid, SubTransactionId parent,
-						   void *arg)
-{
-	ListCell *cell;
-
-	foreach(cell, removals)
-	{
-		Removal *removal = lfirst(cell);
-
-		if (removal->subid != subid)
-			continue;
-		if (event == SUBXACT_EVENT_COMMIT_SUB)
-			removal->subid = parent;
-		else if (event == SUBXACT_EVENT_ABORT_SUB)
-			removals = foreach_delete_current(removals, cell);
-	}
-}
-
-void
-source_remove_at_commit(const char *server_name, const Stream *stream)
-{
-	static bool registered = false;
-	MemoryContext old;
-	Removal *removal;
-
-	if (!registered)
-	{
-		RegisterXactCallback(removals_at_transaction, NULL);
-		RegisterSubXactCallback(removals_at_subtransaction, NULL);
-		registered = true;
-	}
-	old = MemoryContextSwitchTo(TopTransactionContext);
-	removal = palloc0(sizeof(Removal));
-	removal->server_name = pstrdup(server_name);
-	removal->slot_name = pstrdup(stream->slot_name);
-	removal->publication = stream->publication_managed ? pstrdup(stream->publication) : NULL;
-	removal->subid = GetCurrentSubTransactionId();
-	removals = lappend(removals, removal);
-	MemoryContextSwitchTo(old);
+	if (source->control != NULL)
+		connection_close(source->control);
+	source->control = NULL;
 }

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * source.h
- *		What depipe looks at and makes at a source: tables, publication, slot.
+ *		The source of a run, and its tables.
  *
  *-------------------------------------------------------------------------
  */
@@ -44,18 +44,6 @@ typedef struct SourceTable
 	int money_digits; /* after the point, where it has a column of type money; else -1 */
 } SourceTable;
 
-/* State of a slot at the source. */
-typedef struct SourceSlot
-{
-	bool exists;
-	bool active;
-	bool lost;
-	char *lost_reason;
-	XLogRecPtr confirmed;
-	int64 retained_bytes; /* -1: unknown */
-	int64 safe_wal_size;  /* -1: no limit */
-} SourceSlot;
-
 /*
  * Describe tables of the source, by their names; NULL for one that is not there.
  * Lives in the current context.  Many cost a few questions to the source.
@@ -77,6 +65,11 @@ extern List *source_leaves(Connection *connection, Oid relid);
 /* Rows of a table and its partitions as the source's planner knows them; -1: unknown. */
 extern int64 source_table_estimate(Connection *connection, const SourceTable *table);
 
+/* Why a table that has no key here cannot follow a source without full images. */
+#define IDENTITY_LOST                                                \
+	"the source does not send whole old rows of the table any more," \
+	" and the load has no key"
+
 /* Does the identity send the whole old image? */
 extern bool source_table_full(const SourceTable *table);
 
@@ -94,50 +87,6 @@ extern char *source_table_problem(const SourceTable *table, const List *key, cha
 /* The columns as stored in load_state.source_columns: JSON array of name, type, type_name. */
 extern char *source_columns_to_json(const SourceTable *table);
 
-/*
- * Name for slot and publication of a server: depipe_<database>_<server>_<id>.
- * The id depends on the seed (instance_seed) and the server's name alone: what
- * an aborted attempt has left is found again.
- */
-extern char *source_object_name(const char *server_name, const char *seed);
-
-extern SourceSlot *source_slot_describe(Connection *connection, const char *slot_name);
-/* Of a permanent slot its position; 55P03 when a transaction is waited for longer (0: no limit). */
-extern XLogRecPtr source_slot_create(Connection *connection, const char *slot_name, int wait_ms);
-extern void source_slot_drop(Connection *connection, const char *slot_name);
-
-/* OID of a publication; InvalidOid when there is none. */
-extern Oid source_publication_oid(Connection *connection, const char *name);
-
-/* OIDs of its tables. */
-extern List *source_publication_relids(Connection *connection, const char *name);
-
-/*
- * Are all of these tables (of SourceTable) there, with a publication in it, and
- * of the columns and types that were described?  Added columns do not count.
- */
-extern bool source_tables_are_there(Connection *connection, List *tables, const char *publication);
-
-/* Names of the columns that the publication sends of a table; NIL: it is not in it. */
-extern List *source_publication_columns(Connection *connection, const char *name,
-										const SourceTable *table);
-
-/*
- * Make the publication of depipe hold exactly these tables, with the columns
- * in their sent (of SourceTable,
- * no duplicates); creates it when missing.  Returns its OID, and whether
- * it was made or changed.
- */
-extern Oid source_publication_set(Connection *connection, const char *name, List *tables,
-								  bool *changed);
-
-/*
- * Why a publication that is not ours does not serve for these columns (names)
- * of a table, with what to do about it; NULL when it does.
- */
-extern char *source_publication_problem(Connection *connection, const char *name,
-										const SourceTable *table, List *columns, char **hint);
-
 typedef struct SourceNow
 {
 	XLogRecPtr position; /* through it a stream must be read to have all that is committed now */
@@ -148,13 +97,20 @@ typedef struct SourceNow
 
 extern SourceNow source_now(Connection *connection);
 
-/*
- * Remove slot and publication of a server when this transaction commits; says
- * in a WARNING what is left when that does not work.
- */
-extern void source_remove_at_commit(const char *server_name, const Stream *stream);
+/* The source of a run, as it was found. */
+typedef struct Source
+{
+	SourceServer *server; /* NULL: not connected */
+	Connection *control;  /* for questions and commands; NULL: not connected */
+	char *system_identifier;
+	int timeline;
+	bool same_cluster;   /* it is a database of this cluster */
+	TimestampTz started; /* its postmaster: see witness.c */
+	int slot_wait_ms;    /* how long a slot waits for transactions there; 0: without a limit */
+} Source;
 
-/* The slot is made again in this transaction: it stays. */
-extern void source_keep_slot(const char *slot_name);
+/* Connect, and identify the system; in the current context.  Raises as connection_open(). */
+extern void source_connect(Source *source, const char *server_name, bool keep);
+extern void source_disconnect(Source *source);
 
 #endif /* DEPIPE_LOAD_SOURCE_H */

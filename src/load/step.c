@@ -7,7 +7,7 @@
  * table (it needs a resync: changes of it pass by) and the step is done again
  * without it; any other error ends the run of all tables.
  *
- * What a batch allocates on its way lives in session->turn, until the next.
+ * Memory that a batch allocates on its way is in session->turn, until the next.
  *
  *-------------------------------------------------------------------------
  */
@@ -19,252 +19,174 @@
 #include "load/basis.h"
 #include "load/copy.h"
 #include "load/deliver.h"
+#include "load/evolve.h"
 #include "load/labels.h"
 #include "load/rowreader.h"
 #include "load/runs.h"
-#include "load/stream.h"
+#include "load/slotwait.h"
 #include "load/witness.h"
 #include "utils/memutils.h"
 
-/* An idle stream is recorded only when it has moved so far, or so long ago. */
-#define IDLE_ADVANCE (8 * 1024 * 1024)
-#define IDLE_ADVANCE_AFTER USECS_PER_MINUTE
-
-/* ---- steps ---- */
-
-static bool
-prepare_work(void *argument)
-{
-	session_prepare(argument);
-	return true;
-}
+/* ---- starting ---- */
 
 static bool
 start_work(void *argument)
 {
 	LoadSession *session = argument;
+	Transport *transport = &session->transport;
+	MemoryContext old;
 
-	if (!session->exact && !session->following)
+	if (!transport->exact && !session->set.following)
 	{
 		SourceNow now;
 
-		witness_mark(session);
-		basis_look_at_leaves(session, PG_UINT64_MAX);
-		now = source_now(session->control);
-		session->stop = session->leaves_position = now.position;
-		session->stop_time = now.time;
+		witness_mark(&session->source, session->stream, &session->set);
+		basis_look_at_leaves(&session->leaves, &session->set, &session->source, PG_UINT64_MAX);
+		now = source_now(session->source.control);
+		transport->stop = session->leaves.position = now.position;
+		transport->stop_time = now.time;
 	}
-	stream_start(session);
+	old = MemoryContextSwitchTo(session->set.context);
+	stream_start(transport,
+				 &session->source,
+				 session->stream,
+				 take_in_binary(&session->set, &session->source, session->stream),
+				 session->options->commit);
+	take_begin(&session->taking, &session->set, transport);
+	MemoryContextSwitchTo(old);
 	return true;
 }
 
-/* What a failed step had opened was closed with it. */
+/* The connection of a failed step was closed with it. */
 ErrorData *
 step_start(LoadSession *session)
 {
 	ErrorData *error = guarded_run(start_work, session);
 
 	if (error != NULL)
-	{
-		session->streaming = NULL;
-		session->state = NULL;
-	}
+		stream_forget(&session->transport);
 	return error;
 }
 
-typedef struct Waiting
-{
-	LoadSession *session;
-	char *reason;
-} Waiting;
+/* ---- preparing ---- */
 
 static bool
-waiting_work(void *argument)
+prepare_work(void *argument)
 {
-	Waiting *waiting = argument;
-	LoadSession *session = waiting->session;
-
-	session->control = connection_open(session->server);
-	waiting->reason = copy_waits_for(session);
-	connection_close(session->control);
-	session->control = NULL;
+	prepare_session(argument);
 	return true;
 }
 
-static List *
-all_targets(const LoadSession *session)
-{
-	List *ids = NIL;
-	ListCell *cell;
-
-	foreach(cell, session->tasks)
-		ids = lappend_int(ids, ((LoadTask *) lfirst(cell))->target->id);
-	return ids;
-}
-
-/* Was it for a transaction of the source that the slot of the stream was not made? */
+/* The connection of a failed attempt was closed with it. */
 static bool
-waits_for_slot(LoadSession *session, ErrorData *error)
+was_for_slot(LoadSession *session)
 {
-	bool waits = session->making_slot && error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE;
+	bool making_slot = session->prepared.making_slot;
 
-	session->making_slot = false;
-	return waits;
-}
-
-/* Say for what the stream waits; false when it is not to wait any longer. */
-static bool
-say_waiting(LoadSession *session, ErrorData **error)
-{
-	const LoadRefreshOptions *options = session->options;
-	Waiting waiting = {.session = session};
-	ErrorData *failed = guarded_run(waiting_work, &waiting);
-
-	if (failed != NULL)
-	{
-		*error = failed;
-		session->control = NULL;
-		return false;
-	}
-	(*error)->message = waiting.reason;
-	loads_set_waiting(all_targets(session), waiting.reason);
-	session_commit(session);
-	return !session->overtaken && (options->must_end == NULL || !options->must_end()) &&
-		   (options->deadline == 0 || GetCurrentTimestamp() < options->deadline);
-}
-
-/* Where it can be said, the slot of a stream is waited for in turns, each longer. */
-ErrorData *
-step_prepare(LoadSession *session)
-{
-	ErrorData *error;
-	bool waited = false;
-
-	session->slot_wait_ms = session->options->commit ? FIRST_WAIT_MS : 0;
-	while ((error = guarded_run(prepare_work, session)) != NULL)
-	{
-		session->control = NULL;
-		if (!waits_for_slot(session, error) || !say_waiting(session, &error))
-			break;
-		waited = true;
-		session->slot_wait_ms = Min(session->slot_wait_ms * 2, LONGEST_WAIT_MS);
-	}
-	if (error == NULL && waited)
-		loads_set_waiting(all_targets(session), NULL);
-	return error;
-}
-
-List *
-step_current_targets(LoadSession *session)
-{
-	List *ids = NIL;
-	ListCell *cell;
-
-	foreach(cell, session->tasks)
-	{
-		LoadTask *task = lfirst(cell);
-
-		if (!task->stopped && !task->paused && !task->blocked &&
-			task->load->state == LOAD_STREAMING &&
-			(task->run == NULL || task->run->error_sqlstate == NULL))
-			ids = lappend_int(ids, task->target->id);
-	}
-	return ids;
-}
-
-/* Is a position worth a write although no change came with it? */
-static bool
-is_far(const LoadSession *session, XLogRecPtr position)
-{
-	return position - session->stream->applied_lsn >= IDLE_ADVANCE ||
-		   GetCurrentTimestamp() - session->recorded_at >= IDLE_ADVANCE_AFTER;
-}
-
-/*
- * Which tables are complete as of the batch: all that are current, but in a
- * stream that goes on that is written for tables without a change once in a
- * while only; what is known meanwhile is in shared memory (see follow.c).
- */
-static List *
-complete_targets(LoadSession *session, List *attempted)
-{
-	TimestampTz now = GetCurrentTimestamp();
-
-	if (session->following && now - session->all_recorded_at < IDLE_ADVANCE_AFTER)
-		return list_intersection_int(attempted, step_current_targets(session));
-	session->all_recorded_at = now;
-	return step_current_targets(session);
+	session->prepared.making_slot = false;
+	session->source.control = NULL;
+	return making_slot;
 }
 
 static void
-record_progress(LoadSession *session, bool changed)
+report_waiting(LoadSession *session, const char *reason)
 {
-	TimestampTz time;
-	XLogRecPtr end = stream_batch_end(session, &time);
-	const SourceCommit *commit = stream_last_commit(session);
-	List *attempted = NIL;
+	List *ids = NIL;
 	ListCell *cell;
 
-	if (end <= session->stream->applied_lsn)
-		return;
-	if (session->beside)
-	{
-		/* the slot is its own: what is written is the position of the tables */
-		session->stream->applied_lsn = end;
-		session->advanced = true;
-		if (changed)
-			loads_set_applied(step_current_targets(session), end);
-		return;
-	}
-	changed |= commit->end > session->stream->commit.end && witness_wanted(session);
-	if (!changed && !is_far(session, end))
-		return;
-	foreach(cell, session->tasks)
-	{
-		LoadTask *task = lfirst(cell);
-
-		if (task->attempted && !task->stopped)
-			attempted = lappend_int(attempted, task->target->id);
-	}
-	stream_advance(session->stream,
-				   end,
-				   commit,
-				   attempted,
-				   complete_targets(session, attempted),
-				   time);
-	/* what the caller may still roll back must not be told to the source */
-	if (!session->options->commit)
-		session->stream->own_write = true;
-	session->advanced = true;
-	session->recorded_at = GetCurrentTimestamp();
+	foreach(cell, session->set.tasks)
+		ids = lappend_int(ids, ((LoadTask *) lfirst(cell))->target->id);
+	loads_set_waiting(ids, reason);
 }
+
+static bool
+is_late(const LoadSession *session)
+{
+	return session->options->deadline != 0 && session->options->deadline <= GetCurrentTimestamp();
+}
+
+/* Does the caller want the session to end? */
+static bool
+must_end(const LoadSession *session)
+{
+	return session->options->must_end != NULL && session->options->must_end();
+}
+
+static bool
+goes_on(const LoadSession *session)
+{
+	return !session->overtaken && !must_end(session) && !is_late(session);
+}
+
+ErrorData *
+step_prepare(LoadSession *session)
+{
+	const SlotWait wait = {.make = prepare_work,
+						   .argument = session,
+						   .was_for_slot = was_for_slot,
+						   .report = report_waiting,
+						   .goes_on = goes_on};
+
+	return slotwait_make(session, &wait);
+}
+
+/* ---- batches ---- */
 
 static bool
 has_changes(LoadSession *session)
 {
 	ListCell *cell;
 
-	foreach(cell, session->tasks)
+	foreach(cell, session->set.tasks)
 		if (((LoadTask *) lfirst(cell))->delta != NULL)
 			return true;
 	return false;
+}
+
+/*
+ * Tables that come in another layout: their changes so far are delivered, then
+ * the target follows.  The position of the batch is recorded even if no change
+ * comes after that.
+ */
+static bool
+follow_layouts(LoadSession *session)
+{
+	TaskSet *set = &session->set;
+	bool delivered = false;
+	LoadTask *task;
+	List *names;
+	List *types;
+
+	while ((task = take_next_layout(&session->taking, &names, &types)) != NULL)
+	{
+		deliver(set);
+		delivered = true;
+		set->current = task;
+		evolve_follow(session->source.control, task, names, types);
+		set->current = NULL;
+	}
+	return delivered;
 }
 
 static bool
 batch_work(void *argument)
 {
 	LoadSession *session = argument;
+	bool delivered = false;
+	TakeResult result;
 	bool changed;
 
-	session->advanced = false;
-	session->delivered = false;
-	session->at_stop = stream_read_batch(session);
+	session->progress.advanced = false;
+	take_begin_batch(&session->taking);
+	while ((result = take_read(&session->taking)) == TAKE_LAYOUT)
+		delivered |= follow_layouts(session);
+	session->progress.at_stop = result == TAKE_STOP;
 	changed = has_changes(session);
 	if (changed)
-		deliver(session);
-	record_progress(session, changed || session->delivered);
-	if (session->following)
-		runs_fold(session);
+		deliver(&session->set);
+	progress_record(session, changed || delivered);
+	if (session->set.following)
+		runs_fold(&session->set);
 	return true;
 }
 
@@ -272,17 +194,13 @@ static bool
 end_work(void *argument)
 {
 	LoadSession *session = argument;
-	SourceSlot *slot;
 
-	deliver_waiting(session);
-	(void) basis_judge_leaves(session);
-	loads_set_data_as_of(step_current_targets(session), session->stop_time);
-	slot = source_slot_describe(session->control, session->stream->slot_name);
-	stream_set_source(session->server->name,
-					  Max(session->stream->applied_lsn, session->stop),
-					  session->stop,
-					  slot->retained_bytes,
-					  slot->safe_wal_size);
+	deliver_waiting(&session->set);
+	(void) basis_judge_leaves(&session->leaves,
+							  &session->set,
+							  &session->source,
+							  session->taking.decoder.end);
+	progress_record_stop(session);
 	return true;
 }
 
@@ -292,25 +210,25 @@ step_end(LoadSession *session)
 	return guarded_run(end_work, session);
 }
 
-/* ---- batches ---- */
+/* ---- errors ---- */
 
 /* The reader goes with the batch; the column that it read is needed for the message. */
 static void
 keep_reading(LoadSession *session)
 {
-	session->reading = session->reader == NULL || session->reader->reading == NULL
-						   ? NULL
-						   : MemoryContextStrdup(session->turn, session->reader->reading);
-	session->reader = NULL;
+	session->set.reading = session->set.reader == NULL || session->set.reader->reading == NULL
+							   ? NULL
+							   : MemoryContextStrdup(session->turn, session->set.reader->reading);
+	session->set.reader = NULL;
 }
 
-/* What an aborted batch had made is gone, with the rows of the runs begun in it. */
+/* Everything that an aborted batch has made is gone, with the rows of its new runs. */
 static void
 forget_batch(LoadSession *session, List *without_run)
 {
 	ListCell *cell;
 
-	foreach(cell, session->tasks)
+	foreach(cell, session->set.tasks)
 	{
 		LoadTask *task = lfirst(cell);
 
@@ -318,10 +236,9 @@ forget_batch(LoadSession *session, List *without_run)
 		if (task->run != NULL && list_member_ptr(without_run, task))
 			task->run->id = 0;
 	}
-	runs_forget_batch(session);
-	MemoryContextReset(session->batch);
-	MemoryContextReset(session->row);
-	session->serial++;
+	runs_forget_batch(&session->set);
+	MemoryContextReset(session->set.row);
+	task_end_batch(&session->set);
 }
 
 static List *
@@ -330,7 +247,7 @@ tasks_without_run(LoadSession *session)
 	List *tasks = NIL;
 	ListCell *cell;
 
-	foreach(cell, session->tasks)
+	foreach(cell, session->set.tasks)
 	{
 		LoadTask *task = lfirst(cell);
 
@@ -340,24 +257,19 @@ tasks_without_run(LoadSession *session)
 	return tasks;
 }
 
-/* An error of one table: it is left out, and the stream read again from the last position. */
+/* After an error of one table: leave it out, and read the stream again from the last position. */
 static ErrorData *
 leave_out(LoadSession *session, LoadTask *task, ErrorData *error)
 {
-	error = session_without_values(session, error);
-	session_stop_task(session,
-					  task,
-					  LOAD_NEEDS_RESYNC,
-					  error->sqlerrcode,
-					  error->message,
-					  session_resync_hint(task));
-	stream_stop(session);
+	error = task_without_values(&session->set, error);
+	task_stop(task, LOAD_NEEDS_RESYNC, error->sqlerrcode, error->message, task_resync_hint(task));
+	stream_stop(&session->transport);
 	return step_start(session);
 }
 
 /*
- * Was it for a label that the source's enum type has got?  Then the batch can be
- * read again, after a commit.  *error: why it cannot.
+ * Was the error due to a new label of an enum type of the source? Then the batch
+ * can be read again, after a commit. *error: why it cannot.
  */
 static bool
 added_labels(LoadSession *session, LoadTask *task, ErrorData **error)
@@ -367,22 +279,22 @@ added_labels(LoadSession *session, LoadTask *task, ErrorData **error)
 
 	if (!invalid && failed->sqlerrcode != ERRCODE_UNSAFE_NEW_ENUM_VALUE_USAGE)
 		return false;
-	if (invalid && !labels_add(session, task, error))
+	if (invalid && !labels_add(session->source.control, task, error))
 	{
 		if (*error == NULL)
 			*error = failed;
 		return false;
 	}
-	stream_stop(session);
+	stream_stop(&session->transport);
 	if (session->options->commit)
 	{
-		session->reading = NULL;
+		session->set.reading = NULL;
 		session_commit(session);
 		*error = session->overtaken ? NULL : step_start(session);
 		return true;
 	}
 	failed->sqlerrcode = ERRCODE_UNSAFE_NEW_ENUM_VALUE_USAGE;
-	*error = session_without_values(session, failed);
+	*error = task_without_values(&session->set, failed);
 	return true;
 }
 
@@ -396,12 +308,12 @@ try_batch(LoadSession *session)
 		LoadTask *blamed;
 		ErrorData *error;
 
-		session->current = NULL;
+		session->set.current = NULL;
 		error = guarded_run(batch_work, session);
 		if (error == NULL)
 			return NULL;
-		/* that there is no room to read a change is not for its table to mend */
-		blamed = guarded_is_no_room(error) ? NULL : session->current;
+		/* a lack of memory or disk is not its table's fault */
+		blamed = guarded_is_no_room(error) ? NULL : session->set.current;
 		*session->stream = before;
 		keep_reading(session);
 		forget_batch(session, without_run);
@@ -413,9 +325,9 @@ try_batch(LoadSession *session)
 
 			/* it has no position to begin again from */
 			if (error->sqlerrcode == ERRCODE_INVALID_TEXT_REPRESENTATION)
-				(void) labels_add(session, blamed, &labels);
-			error = session_without_values(session, error);
-			session_task_error(session, blamed, error);
+				(void) labels_add(session->source.control, blamed, &labels);
+			error = task_without_values(&session->set, error);
+			task_fail(blamed, error);
 			return error;
 		}
 		if (added_labels(session, blamed, &error))
@@ -436,11 +348,11 @@ step_batch(LoadSession *session)
 	MemoryContext old;
 	ErrorData *error;
 
-	session->reading = NULL;
+	session->set.reading = NULL;
 	MemoryContextReset(session->turn);
 	old = MemoryContextSwitchTo(session->turn);
-	if (session->following)
-		runs_begin_batch(session);
+	if (session->set.following)
+		runs_begin_batch(&session->set);
 	error = try_batch(session);
 	MemoryContextSwitchTo(old);
 	return error;
@@ -457,7 +369,7 @@ confirm_work(void *argument)
 {
 	Confirmation *confirmation = argument;
 
-	stream_confirm(confirmation->session, confirmation->position);
+	stream_confirm(&confirmation->session->transport, confirmation->position);
 	return true;
 }
 
@@ -476,27 +388,15 @@ step_commit(LoadSession *session)
 	ErrorData *error;
 
 	session_commit(session);
-	if (session->overtaken || !session->advanced)
+	if (session->overtaken || !session->progress.advanced)
 		return NULL;
 	XLogFlush(XactLastCommitEnd);
 	if (!transaction_is_safe(XactLastCommitEnd))
-		return NULL; /* a later one tells it */
+		return NULL; /* a later commit confirms it */
 	old = MemoryContextSwitchTo(session->turn);
 	error = step_confirm(session, session->stream->applied_lsn);
 	MemoryContextSwitchTo(old);
 	return error;
-}
-
-static bool
-is_late(const LoadSession *session)
-{
-	return session->options->deadline != 0 && session->options->deadline <= GetCurrentTimestamp();
-}
-
-static bool
-is_told(const LoadSession *session)
-{
-	return session->options->must_end != NULL && session->options->must_end();
 }
 
 ErrorData *
@@ -504,9 +404,8 @@ step_read(LoadSession *session)
 {
 	ErrorData *error = step_start(session);
 
-	session->at_stop = false;
-	while (error == NULL && !session->at_stop && !session->overtaken && !is_late(session) &&
-		   !is_told(session))
+	session->progress.at_stop = false;
+	while (error == NULL && !session->progress.at_stop && goes_on(session))
 	{
 		error = step_batch(session);
 		if (error == NULL && session->options->commit)
@@ -514,7 +413,6 @@ step_read(LoadSession *session)
 	}
 	return error;
 }
-
 
 /* ---- all of them ---- */
 
@@ -528,9 +426,9 @@ step_catch_up(LoadSession *session)
 		runs_fail(session, error);
 		return error;
 	}
-	session_record(session);
+	prepare_record(session);
 	if (session_has_stream(session))
-		labels_add_all(session);
+		labels_add_all(session->source.control, &session->set);
 	if (session->options->commit)
 		session_commit(session);
 	if (!session_has_stream(session) || session->overtaken)
@@ -544,7 +442,7 @@ step_catch_up(LoadSession *session)
 	if (session->overtaken)
 		return NULL;
 	error = step_read(session);
-	if (error == NULL && session->at_stop && !session->overtaken)
+	if (error == NULL && session->progress.at_stop && !session->overtaken)
 		error = step_end(session);
 	if (error != NULL)
 		runs_fail(session, error);

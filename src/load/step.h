@@ -44,7 +44,4 @@ extern ErrorData *step_catch_up(LoadSession *session);
 /* Tell the source that everything before the position is on disk here. */
 extern ErrorData *step_confirm(LoadSession *session, XLogRecPtr position);
 
-/* Ids of the targets that are complete as far as the stream was read. */
-extern List *step_current_targets(LoadSession *session);
-
 #endif /* DEPIPE_LOAD_STEP_H */

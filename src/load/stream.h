@@ -1,58 +1,108 @@
 /*-------------------------------------------------------------------------
  *
  * stream.h
- *		Reading the stream of a server into the deltas of its loads.
+ *		The replication connection of a server: messages in, positions out.
  *
  *-------------------------------------------------------------------------
  */
 #ifndef DEPIPE_LOAD_STREAM_H
 #define DEPIPE_LOAD_STREAM_H
 
-#include "load/session.h"
+#include "load/bulk.h"
+#include "load/source.h"
 
+/* The stop of a stream that is followed. */
+#define NO_STOP PG_UINT64_MAX
 
-/* Stream from a slot that the connection itself has made, and (again) up to session->stop. */
-extern void stream_start_own(LoadSession *session, Connection *connection);
-extern void stream_go_on(LoadSession *session);
+/* The command that is under way on the connection. */
+typedef enum TransportReading
+{
+	READING_NOTHING,
+	READING_BULK,
+	READING_STREAM
+} TransportReading;
+
+typedef struct Transport
+{
+	/* the range to read; set before the start */
+	XLogRecPtr stop;
+	TimestampTz stop_time; /* the source's clock when it was there */
+	bool exact;            /* stop before the first transaction at or after the stop */
+
+	/* while it is started */
+	const Source *source;
+	const Stream *stream;
+	Connection *connection; /* NULL: not started */
+	bool binary;            /* values are sent in binary form */
+	long wait_ms;           /* for the next message */
+	TransportReading reading;
+	Bulk bulk;
+	bool finished;        /* the stop was reached */
+	bool drained;         /* nothing more was there at the last try */
+	int run_length;       /* messages since we last waited */
+	TimestampTz heard_at; /* something came last */
+	XLogRecPtr flushed;   /* the end of our own log at the start */
+	XLogRecPtr confirmed;
+} Transport;
 
 /*
- * Read whole source transactions into the tasks' deltas until the batch is
- * full or the stop is reached.  Returns true at the stop.
+ * Start to read behind the position of the stream, through a new connection.
+ * All that is given must live as long as the transport is started; keep: the
+ * connection survives a commit.
  */
-extern bool stream_read_batch(LoadSession *session);
-extern void stream_start(LoadSession *session);
-extern void stream_stop(LoadSession *session);
+extern void stream_start(Transport *transport, const Source *source, const Stream *stream,
+						 bool binary, bool keep);
+
+/*
+ * The same through a connection that has made the slot itself; then, again and
+ * again, on to a later stop.
+ */
+extern void stream_start_own(Transport *transport, const Source *source, const Stream *stream,
+							 bool binary, Connection *connection);
+extern void stream_go_on(Transport *transport, XLogRecPtr stop);
+
+extern void stream_stop(Transport *transport);
+
+/* An error has closed the connection. */
+extern void stream_forget(Transport *transport);
 
 /* From now on the stream has no stop; the last batch has reached the one that it had. */
-extern void stream_follow(LoadSession *session);
+extern void stream_follow(Transport *transport);
+
+/* Has it no stop? */
+extern bool stream_is_followed(const Transport *transport);
+
+typedef enum StreamNews
+{
+	STREAM_MESSAGE,  /* a message of pgoutput */
+	STREAM_POSITION, /* all that committed before the position has been sent */
+	STREAM_BITE_END, /* the same at the end of a bite; the slot must move before the next one */
+	STREAM_SILENCE,  /* nothing came within the wait, or at once from one that is followed */
+	STREAM_AGAIN     /* nothing for the caller yet */
+} StreamNews;
+
+/*
+ * The next news; the message is valid until the next call.  in_transaction: the
+ * commit of a transaction of the source is awaited.  Raises 08006 when the
+ * source ends the stream.
+ */
+extern StreamNews stream_next(Transport *transport, bool in_transaction, StringInfo message,
+							  XLogRecPtr *position);
 
 /* Is there, or may there be, something to read without waiting? */
-extern bool stream_has_input(const LoadSession *session);
+extern bool stream_has_input(const Transport *transport);
 
 /* Wait for something to read, for the latch, or for so long (-1: no limit). */
-extern void stream_wait(LoadSession *session, bool input, long timeout_ms);
+extern void stream_wait(Transport *transport, bool input, long timeout_ms);
 
 /* Ask the source for a sign of life: a keepalive with its position. */
-extern void stream_ping(LoadSession *session);
+extern void stream_ping(const Transport *transport);
 
-/* When something came last. */
-extern TimestampTz stream_heard_at(const LoadSession *session);
+/* Report to the source that everything before this position is durable here. */
+extern void stream_confirm(Transport *transport, XLogRecPtr position);
 
-/* Tell the source that everything before this position is durable here. */
-extern void stream_confirm(LoadSession *session, XLogRecPtr position);
-
-/* The command that starts a stream behind this position. */
-extern char *stream_start_command(LoadSession *session, XLogRecPtr position, bool binary);
-
-/* The last transaction that came; its lsn is 0 when none has. */
-extern const SourceCommit *stream_last_commit(LoadSession *session);
-
-/* Why a table that has no key here cannot follow a source without full images. */
-#define IDENTITY_LOST                                                \
-	"the source does not send whole old rows of the table any more," \
-	" and the load has no key"
-
-/* Where the batch ends, and the commit time of its last transaction (0: none). */
-extern XLogRecPtr stream_batch_end(LoadSession *session, TimestampTz *commit_time);
+/* The command that starts a stream behind this position; version: of the source. */
+extern char *stream_start_command(int version, const Stream *stream, XLogRecPtr position,
+								  bool binary);
 
 #endif /* DEPIPE_LOAD_STREAM_H */

@@ -10,9 +10,9 @@
  * position, transaction ID and time of its commit.
  *
  * Nothing can change while the source's postmaster lives.  When it was started
- * again the slot proves that nothing is missing, if it was told of that
- * transaction: it cannot know a position that its source has not had.  What a
- * slot was told need not survive a restart, though.  Then the stream is started
+ * again the slot proves that nothing is missing, if that transaction was
+ * confirmed to it: it cannot know a position that its source has not had.  A
+ * confirmation need not survive a restart, though.  Then the stream is started
  * at that transaction, which must be the first to come.
  *
  * Between that transaction and the recorded position of the stream nothing had
@@ -21,7 +21,7 @@
  *
  * A copy's position is that of a snapshot, and no transaction's.  So that there
  * is one behind it, an empty message is written to the source's log.  Sources
- * before 14, and standbys, cannot be asked to; there only the position tells.
+ * before 14, and standbys, cannot be asked to; there only the position decides.
  *
  *-------------------------------------------------------------------------
  */
@@ -37,19 +37,19 @@
 #define WAIT_MS 1000
 
 void
-witness_begin(LoadSession *session)
+witness_begin(Source *source)
 {
-	session->source_started = source_now(session->control).started;
+	source->started = source_now(source->control).started;
 }
 
-/* As far as anything of the source is in a table here, or was passed over. */
+/* The newest position of the source that is in a table here, or was passed over. */
 static XLogRecPtr
-newest_position(const LoadSession *session)
+newest_position(const Stream *stream, const TaskSet *set)
 {
-	XLogRecPtr newest = session->stream->applied_lsn;
+	XLogRecPtr newest = stream->applied_lsn;
 	ListCell *cell;
 
-	foreach(cell, session->tasks)
+	foreach(cell, set->tasks)
 	{
 		const Load *load = ((LoadTask *) lfirst(cell))->load;
 
@@ -100,14 +100,16 @@ ask_for_position(Connection *connection)
 }
 
 static bool
-commit_is_there(LoadSession *session)
+commit_is_there(const Source *source, const Stream *stream)
 {
-	const SourceCommit *commit = &session->stream->commit;
-	Connection *connection = connection_open(session->server);
+	const SourceCommit *commit = &stream->commit;
+	Connection *connection = connection_open(source->server);
 	bool same = false;
 	bool decided = false;
 
-	source_start_stream(connection, stream_start_command(session, commit->lsn, false), TRIES);
+	source_start_stream(connection,
+						stream_start_command(source->control->version, stream, commit->lsn, false),
+						TRIES);
 	while (!decided)
 	{
 		char *buffer;
@@ -116,7 +118,7 @@ commit_is_there(LoadSession *session)
 		if (length < 0)
 			ereport(ERROR,
 					(errcode(ERRCODE_CONNECTION_FAILURE),
-					 errmsg("server \"%s\" ended the stream", session->server->name)));
+					 errmsg("server \"%s\" ended the stream", source->server->name)));
 		if (length == 0)
 			ask_for_position(connection);
 		else
@@ -127,27 +129,26 @@ commit_is_there(LoadSession *session)
 }
 
 char *
-witness_problem(LoadSession *session, const SourceSlot *slot)
+witness_problem(Source *source, Stream *stream, const TaskSet *set, const SourceSlot *slot)
 {
-	Stream *stream = session->stream;
 	const SourceCommit *commit = &stream->commit;
-	SourceNow now = source_now(session->control);
-	XLogRecPtr newest = newest_position(session);
+	SourceNow now = source_now(source->control);
+	XLogRecPtr newest = newest_position(stream, set);
 
-	session->source_started = now.started;
+	source->started = now.started;
 	/* a standby may replay again what it has replayed before */
 	if (!now.standby && now.position < newest)
 		return psprintf("server \"%s\" was put back to an earlier state:"
 						" it is at %X/%X, behind %X/%X as applied here",
-						session->server->name,
+						source->server->name,
 						LSN_FORMAT_ARGS(now.position),
 						LSN_FORMAT_ARGS(newest));
 	if (now.started == stream->source_started || commit->lsn == InvalidXLogRecPtr)
 		return NULL;
-	if (slot->confirmed < commit->end && !commit_is_there(session))
+	if (slot->confirmed < commit->end && !commit_is_there(source, stream))
 		return psprintf("server \"%s\" was put back to an earlier state:"
 						" transaction %u, which committed at %X/%X, is not there any more",
-						session->server->name,
+						source->server->name,
 						commit->xid,
 						LSN_FORMAT_ARGS(commit->lsn));
 	stream->applied_lsn = Min(stream->applied_lsn, Max(slot->confirmed, commit->end));
@@ -157,28 +158,28 @@ witness_problem(LoadSession *session, const SourceSlot *slot)
 /* ---- copies ---- */
 
 bool
-witness_wanted(const LoadSession *session)
+witness_wanted(const Stream *stream, const TaskSet *set)
 {
 	ListCell *cell;
 
-	foreach(cell, session->tasks)
+	foreach(cell, set->tasks)
 	{
 		const LoadTask *task = lfirst(cell);
 
 		if (task->load->state == LOAD_STREAMING && !task->stopped &&
-			task->load->applied_lsn > session->stream->commit.end)
+			task->load->applied_lsn > stream->commit.end)
 			return true;
 	}
 	return false;
 }
 
 void
-witness_mark(LoadSession *session)
+witness_mark(const Source *source, const Stream *stream, const TaskSet *set)
 {
-	if (session->control->version < FIRST_WITH_MESSAGES || !witness_wanted(session))
+	if (source->control->version < FIRST_WITH_MESSAGES || !witness_wanted(stream, set))
 		return;
-	/* it is of no use to wait for a standby of the source */
-	(void) source_query(session->control,
+	/* waiting for a standby of the source would be of no use */
+	(void) source_query(source->control,
 						2,
 						"SELECT pg_catalog.set_config('synchronous_commit', 'local', true),"
 						" CASE WHEN NOT pg_catalog.pg_is_in_recovery() THEN"

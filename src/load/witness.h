@@ -8,26 +8,28 @@
 #ifndef DEPIPE_LOAD_WITNESS_H
 #define DEPIPE_LOAD_WITNESS_H
 
-#include "load/session.h"
+#include "load/slot.h"
+#include "load/task.h"
 
 /*
  * Why the history of the source does not go on where the stream ended, as a
  * sentence; NULL when it does.  May connect to the source a second time.  Sets
- * session->source_started, and moves stream->applied_lsn (of the session, not
- * of the table) back to where nothing more is known of the source.
+ * source->started, and moves stream->applied_lsn (in memory, not
+ * in the table) back to where nothing more is known of the source.
  */
-extern char *witness_problem(LoadSession *session, const SourceSlot *slot);
+extern char *witness_problem(Source *source, Stream *stream, const TaskSet *set,
+							 const SourceSlot *slot);
 
-/* Set session->source_started, for a stream that is made. */
-extern void witness_begin(LoadSession *session);
+/* Set source->started, for a stream that is made. */
+extern void witness_begin(Source *source);
 
 /*
  * Have the stream bring a transaction from behind the copies of its tables, where
  * none has come yet.
  */
-extern void witness_mark(LoadSession *session);
+extern void witness_mark(const Source *source, const Stream *stream, const TaskSet *set);
 
 /* Is there a copy that is newer than the last transaction recorded? */
-extern bool witness_wanted(const LoadSession *session);
+extern bool witness_wanted(const Stream *stream, const TaskSet *set);
 
 #endif /* DEPIPE_LOAD_WITNESS_H */

@@ -27,7 +27,7 @@
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "funcapi.h"
-#include "load/refresh.h"
+#include "load/modes.h"
 #include "miscadmin.h"
 #include "quality/breaker.h"
 #include "storage/lmgr.h"

@@ -31,7 +31,7 @@
 #include "fmgr.h"
 #include "funcapi.h"
 #include "load/load.h"
-#include "load/refresh.h"
+#include "load/modes.h"
 #include "quality/guard.h"
 #include "transform/dag.h"
 #include "transform/refresh.h"

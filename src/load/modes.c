@@ -1,0 +1,75 @@
+/*-------------------------------------------------------------------------
+ *
+ * modes.c
+ *		The ways to load: what each needs, and the functions that serve it.
+ *
+ * Code that runs a load finds its mode in the table; only the functions that are
+ * named there know how rows of that mode are read.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "load/modes.h"
+
+#include "load/projection.h"
+
+static const LoadModeKind load_modes[] = {
+	{
+		.mode = LOAD_BY_CDC,
+		.needs_server = true,
+		.check_definition = projection_check_definition,
+		.refresh = refresh_by_stream,
+		.follow = follow_stream,
+		.read_source = read_source_by_stream,
+	},
+};
+
+const LoadModeKind *
+load_mode_find(LoadMode mode)
+{
+	for (int i = 0; i < lengthof(load_modes); i++)
+		if (load_modes[i].mode == mode)
+			return &load_modes[i];
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("mode \"%s\" is not supported in this version", load_mode_names[mode]),
+			 errhint("Use a server and mode \"cdc\".")));
+}
+
+/* The load of a target, which has one. */
+static Load *
+load_of(const Target *target)
+{
+	Load *load = load_get(target->id);
+
+	if (load == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("target %d has no load", target->id)));
+	return load;
+}
+
+void
+load_refresh(List *targets, List *runs, const LoadRefreshOptions *options)
+{
+	Load *load = load_of(linitial(targets));
+
+	load_mode_find(load->mode)->refresh(load->server_name, targets, runs, options);
+}
+
+LoadFollowEnd
+load_follow(List *targets, List *runs, const char *fingerprint, const LoadFollower *follower)
+{
+	Load *load = load_of(linitial(targets));
+
+	return load_mode_find(load->mode)
+		->follow(load->server_name, targets, runs, fingerprint, follower);
+}
+
+bool
+load_read_source(Target *target, Tuplestorestate **rows, TupleDesc *desc, uint64 *nrows,
+				 char **reason)
+{
+	Load *load = load_of(target);
+
+	return load_mode_find(load->mode)
+		->read_source(load->server_name, target, rows, desc, nrows, reason);
+}

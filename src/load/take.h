@@ -1,0 +1,74 @@
+/*-------------------------------------------------------------------------
+ *
+ * take.h
+ *		The changes of a stream, taken into the deltas of the tasks.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DEPIPE_LOAD_TAKE_H
+#define DEPIPE_LOAD_TAKE_H
+
+#include "core/identity.h"
+#include "load/decode.h"
+#include "load/stream.h"
+#include "load/task.h"
+
+typedef struct TakeState
+{
+	TaskSet *set;
+	Transport *transport;
+	Decoder decoder;
+	TimestampTz begun_at;      /* the batch */
+	int64 changes;             /* of the batch */
+	int unchecked;             /* of them, since memory was looked at */
+	bool full;                 /* the batch has taken depipe.batch_memory */
+	SourceRelation *described; /* its takers are compared with it; NULL: none */
+	int next_taker;            /* of it */
+	bool acting;               /* as the owner of a target */
+	Oid acting_as;
+	Identity identity;
+} TakeState;
+
+/* Can the stream send values in binary form to all of these tasks? */
+extern bool take_in_binary(const TaskSet *set, const Source *source, const Stream *stream);
+
+/* Take changes from a transport that was just started. */
+extern void take_begin(TakeState *taking, TaskSet *set, Transport *transport);
+
+typedef enum TakeResult
+{
+	TAKE_FULL,  /* the batch is full, or nothing more is there */
+	TAKE_STOP,  /* the stop is reached */
+	TAKE_LAYOUT /* a table was described: see take_next_layout(), then read on */
+} TakeResult;
+
+/*
+ * Read whole source transactions into the tasks' deltas.  A batch is begun
+ * once, and read until the result is not TAKE_LAYOUT.
+ */
+extern void take_begin_batch(TakeState *taking);
+extern TakeResult take_read(TakeState *taking);
+
+/*
+ * The next task that takes the table that was described last, in another layout
+ * than was recorded; NULL: there is none.  Stops tasks whose key is not part of
+ * its replica identity any more.
+ */
+extern LoadTask *take_next_layout(TakeState *taking, List **names, List **types);
+
+/* The delta that takes a task's changes, made when needed. */
+extern Delta *take_delta(LoadTask *task);
+
+/* An empty delta of the target's own columns, in the batch. */
+extern Delta *take_target_delta(LoadTask *task, FoldMode fold);
+
+/*
+ * Lock the target for reading.  Returns false when another session has locked
+ * it against that, in a run that does not wait.
+ */
+extern bool take_lock(LoadTask *task);
+
+/* Does the task wait after a failure? */
+extern bool take_is_waiting(const LoadTask *task);
+
+#endif /* DEPIPE_LOAD_TAKE_H */
