@@ -321,6 +321,33 @@ load_resync_table(int32 target_id)
 	" WHERE target_id OPERATOR(pg_catalog.=) ANY (" ids ")"
 
 void
+loads_copy_along(const Target *target)
+{
+	CatalogRows *rows = CATALOG_EXECUTE(
+		"UPDATE depipe.load_state s SET state = 'new', hint = NULL, reason ="
+		" pg_catalog.concat('is copied together with ', $2,"
+		" ', whose copy failed: foreign keys join their rows'),"
+		" since = pg_catalog.clock_timestamp()"
+		" FROM depipe.load l, depipe.load o, depipe.target_state g"
+		" WHERE o.target_id OPERATOR(pg_catalog.=) $1"
+		" AND l.server_name OPERATOR(pg_catalog.=) o.server_name"
+		" AND l.target_id OPERATOR(pg_catalog.=) s.target_id"
+		" AND g.target_id OPERATOR(pg_catalog.=) s.target_id"
+		" AND s.state OPERATOR(pg_catalog.=) 'streaming' AND g.paused IS NOT TRUE"
+		" AND g.parked OPERATOR(pg_catalog.>) 0 AND EXISTS (SELECT"
+		" FROM pg_catalog.pg_constraint k WHERE k.contype OPERATOR(pg_catalog.=) 'f'"
+		" AND (k.conrelid OPERATOR(pg_catalog.=) $3 AND k.confrelid OPERATOR(pg_catalog.=) g.relid"
+		" OR k.conrelid OPERATOR(pg_catalog.=) g.relid AND k.confrelid OPERATOR(pg_catalog.=) $3))"
+		" RETURNING s.target_id, s.reason",
+		ARG_INT4(target->id),
+		ARG_TEXT(target->display),
+		ARG_OID(target->relid));
+
+	for (uint64 i = 0; i < rows->count; i++)
+		event_record(catalog_int4(rows, i, 1), "load", "new", catalog_text(rows, i, 2));
+}
+
+void
 loads_set_applied(List *target_ids, XLogRecPtr applied_lsn)
 {
 	if (target_ids == NIL)

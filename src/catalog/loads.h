@@ -176,6 +176,14 @@ extern void load_set_columns(Load *load, const char *source_columns);
  */
 extern bool load_resync_table(int32 target_id);
 
+/*
+ * A copy of this table failed because of a foreign key.  Streaming loads of the
+ * same server that a foreign key joins with it, and whose changes are parked, need
+ * a resync: the rows of either may need those of the other, so only one
+ * transaction can write both.
+ */
+extern void loads_copy_along(const Target *target);
+
 /* Record that these loads have applied the stream up to a position. */
 extern void loads_set_applied(List *target_ids, XLogRecPtr applied_lsn);
 

@@ -369,6 +369,9 @@ finish_copy(Copy *copy)
 	task->run->error_message = task_keep(task, task->run->error_message);
 	task->run->error_hint = task_keep(task, task->run->error_hint);
 	load_set_state(task->load, session->beside ? LOAD_COPYING : LOAD_NEW, item->reason, NULL);
+	if (item->status == PUBLISH_ERROR && task->run->error_sqlstate != NULL &&
+		strcmp(task->run->error_sqlstate, unpack_sql_state(ERRCODE_FOREIGN_KEY_VIOLATION)) == 0)
+		loads_copy_along(task->target);
 	if (item->status == PUBLISH_ERROR || item->status == PUBLISH_REJECTED)
 		task_count_failure(task, item->reason);
 }

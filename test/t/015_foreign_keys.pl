@@ -172,5 +172,9 @@ at_source('BEGIN', 'TRUNCATE hen, egg', 'INSERT INTO hen VALUES (7, 7)', 'INSERT
 all_same('a cycle, TRUNCATE', qw(hen egg));
 at_warehouse(q{SELECT depipe.resync('raw.hen'), depipe.resync('raw.egg')});
 all_same('a cycle, resync', qw(hen egg));
+at_warehouse(q{SELECT depipe.resync('raw.hen')});
+at_source('INSERT INTO egg VALUES (8, 7)', 'INSERT INTO hen VALUES (8, 8)', 'UPDATE egg SET ref = 8 WHERE id = 8');
+ok(converge($warehouse, 'raw.*'), 'a cycle, one of the two is copied while the other has changed');
+all_same('a cycle, that resync', qw(hen egg));
 
 done_testing();
