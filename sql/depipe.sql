@@ -331,20 +331,12 @@ CREATE TABLE depipe.load_state (
 	CONSTRAINT load_state_target_fkey FOREIGN KEY (target_id) REFERENCES depipe.target ON DELETE CASCADE
 );
 
--- Up to where a transform has taken in the changes of its inputs: those that the snapshot sees, and
--- of the transaction own_xid, which took it, those up to own_sequence.  Elsewhere than in the
--- database named, it means nothing.
-CREATE TYPE depipe.frontier AS (
-	system_identifier text,
-	database_oid oid,
-	snapshot pg_snapshot,
-	own_xid xid8,
-	own_sequence bigint
-);
-
 -- rebuild: the rows of the table belong to another definition, or have no key yet.
 -- query_tree is the analysed query as of its last analysis, written by the
 -- server version tree_version: it lets the text follow a rename.
+-- The frontier is up to where the transform has taken in the changes of its inputs: those that
+-- frontier_snapshot sees, and of the transaction frontier_xid, which took it, those up to
+-- frontier_sequence.  It means nothing elsewhere than in this system and database.
 CREATE TABLE depipe.transform_state (
 	target_id integer NOT NULL,
 	populated boolean NOT NULL DEFAULT false,
@@ -357,7 +349,11 @@ CREATE TABLE depipe.transform_state (
 	tree_version integer,
 	input_relids oid[],
 	inputs_seen text,
-	frontier depipe.frontier,
+	frontier_system text,
+	frontier_database oid,
+	frontier_snapshot pg_snapshot,
+	frontier_xid xid8,
+	frontier_sequence bigint,
 	CONSTRAINT transform_state_pkey PRIMARY KEY (target_id),
 	CONSTRAINT transform_state_target_fkey FOREIGN KEY (target_id) REFERENCES depipe.target ON DELETE CASCADE
 );

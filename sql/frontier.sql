@@ -14,15 +14,15 @@ BEGIN
 END $$;
 CREATE TRIGGER capture AFTER INSERT ON input REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION capture();
 SELECT depipe.create_transform('front.copy', 'SELECT id FROM front.input', key => '{id}');
-CREATE VIEW stored AS SELECT s.frontier FROM depipe.transform_state s JOIN depipe.target t USING (target_id)
+CREATE VIEW stored AS SELECT s.* FROM depipe.transform_state s JOIN depipe.target t USING (target_id)
 	WHERE t.schema_name = 'front';
 -- what the next delta has, and what it must have: the difference to the table as it is
 CREATE VIEW next_delta AS SELECT
 	beyond('front.copy', 'front.change'),
 	(SELECT string_agg(id::text, ' ' ORDER BY id) FROM (TABLE input EXCEPT TABLE copy) d) AS missing;
-SELECT (frontier).database_oid = (SELECT oid FROM pg_database WHERE datname = current_database()) AS here,
-	(frontier).system_identifier = (SELECT system_identifier::text FROM pg_control_system()) AS this_system,
-	(frontier).own_sequence FROM stored;
+SELECT frontier_database = (SELECT oid FROM pg_database WHERE datname = current_database()) AS here,
+	frontier_system = (SELECT system_identifier::text FROM pg_control_system()) AS this_system,
+	frontier_sequence AS own_sequence FROM stored;
 
 INSERT INTO input VALUES (1);
 TABLE next_delta;
@@ -34,7 +34,7 @@ INSERT INTO input VALUES (2), (3);
 TABLE next_delta;
 SELECT status FROM depipe.refresh('front.copy');
 TABLE next_delta;
-SELECT (frontier).own_xid = pg_current_xact_id() AS own, (frontier).own_sequence FROM stored;
+SELECT frontier_xid = pg_current_xact_id() AS own, frontier_sequence AS own_sequence FROM stored;
 INSERT INTO input VALUES (4);
 TABLE next_delta;
 SELECT status FROM depipe.refresh('front.copy');
@@ -49,7 +49,7 @@ TABLE next_delta;
 BEGIN ISOLATION LEVEL REPEATABLE READ;
 INSERT INTO input VALUES (6);
 SELECT status FROM depipe.refresh('front.copy');
-SELECT (frontier).snapshot::text = pg_current_snapshot()::text AS same_snapshot FROM stored;
+SELECT frontier_snapshot::text = pg_current_snapshot()::text AS same_snapshot FROM stored;
 TABLE next_delta;
 INSERT INTO input VALUES (7);
 TABLE next_delta;
@@ -86,12 +86,12 @@ SELECT depipe.reset('front.copy', 'by hand');
 SELECT status FROM depipe.refresh('front.copy');
 TABLE next_delta;
 -- elsewhere it means nothing: everything is compared, and the run says why
-UPDATE depipe.transform_state SET frontier.system_identifier = '1' WHERE frontier IS NOT NULL;
+UPDATE depipe.transform_state SET frontier_system = '1' WHERE frontier_system IS NOT NULL;
 INSERT INTO input VALUES (15);
 SELECT strategy, reason, detail FROM depipe.explain_transform('front.copy') WHERE chosen;
 SELECT status, strategy, reason, inserted FROM depipe.refresh('front.copy');
 SELECT status, strategy, reason, inserted FROM depipe.refresh('front.copy');
-UPDATE depipe.transform_state SET frontier.database_oid = 1 WHERE frontier IS NOT NULL;
+UPDATE depipe.transform_state SET frontier_database = 1 WHERE frontier_system IS NOT NULL;
 SELECT status, strategy, reason, inserted FROM depipe.refresh('front.copy');
 TABLE next_delta;
 

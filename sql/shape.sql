@@ -32,7 +32,8 @@ SELECT blocks('WITH RECURSIVE w AS (SELECT id FROM a UNION ALL SELECT a.id FROM 
 -- sublinks everywhere, within each other, LATERAL
 SELECT blocks('SELECT id, (SELECT max(id) FROM b WHERE b.a = a.id) FROM a WHERE EXISTS (SELECT FROM c WHERE c.id IN (SELECT id FROM inner_view)) ORDER BY (SELECT count(*) FROM p)');
 SELECT blocks('SELECT x.n FROM a, LATERAL (SELECT count(*) AS n FROM b WHERE b.a = a.id) x');
-SELECT blocks('SELECT (SELECT id FROM c) AS one, count(*) FROM a GROUP BY (SELECT id FROM c) HAVING count(*) > (SELECT min(id) FROM b)');
+SELECT blocks('SELECT (SELECT id FROM c) AS one, count(*) FROM a GROUP BY (SELECT id FROM c)');
+SELECT blocks('SELECT count(*) FROM a HAVING count(*) > (SELECT min(id) FROM b)');
 SELECT blocks('SELECT a.id FROM a JOIN b ON b.id = ANY (ARRAY(SELECT id FROM c)), generate_series(1, (SELECT max(id) FROM c)) s');
 SELECT blocks('VALUES ((SELECT id FROM c), 2)');
 -- set operations

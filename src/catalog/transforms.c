@@ -35,9 +35,8 @@ transform_select(int32 target_id)
 		" f.on_incomplete, f.on_stale, s.populated, s.state, s.made_table,"
 		" CASE WHEN s.tree_version OPERATOR(pg_catalog.=)"
 		" pg_catalog.current_setting('server_version_num')::integer THEN s.query_tree END,"
-		" s.input_relids, s.rebuild, (s.frontier).system_identifier,"
-		" (s.frontier).database_oid, (s.frontier).snapshot::text, (s.frontier).own_xid::text,"
-		" (s.frontier).own_sequence"
+		" s.input_relids, s.rebuild, s.frontier_system, s.frontier_database,"
+		" s.frontier_snapshot::text, s.frontier_xid::text, s.frontier_sequence"
 		" FROM depipe.transform f LEFT JOIN depipe.transform_state s USING (target_id)"
 		" WHERE f.target_id OPERATOR(pg_catalog.=) $1",
 		ARG_INT4(target_id));
@@ -247,7 +246,9 @@ void
 transform_set_covered(int32 target_id, const StoredFrontier *frontier, const char *seen)
 {
 	(void) CATALOG_EXECUTE("UPDATE depipe.transform_state"
-						   " SET frontier = ROW($2, $3, $4::pg_snapshot, $5, $6), inputs_seen = $7"
+						   " SET frontier_system = $2, frontier_database = $3,"
+						   " frontier_snapshot = $4::pg_snapshot, frontier_xid = $5,"
+						   " frontier_sequence = $6, inputs_seen = $7"
 						   " WHERE target_id OPERATOR(pg_catalog.=) $1",
 						   ARG_INT4(target_id),
 						   ARG_TEXT(frontier->system_identifier),

@@ -123,7 +123,7 @@ extern void transform_set_state(int32 target_id, const char *state, const char *
  */
 extern void transform_lock_state(int32 target_id);
 
-/* depipe.frontier: up to where a transform has taken in the changes of its inputs. */
+/* Up to where a transform has taken in the changes of its inputs. */
 typedef struct StoredFrontier
 {
 	char *system_identifier; /* of the database that it was taken in */
