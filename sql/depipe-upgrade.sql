@@ -46,16 +46,3 @@ FROM (SELECT target_id, 1 AS parked, 0 AS quarantined, 0 AS retries FROM depipe.
 GROUP BY k.target_id
 ON CONFLICT (target_id) DO UPDATE SET parked = EXCLUDED.parked, quarantined = EXCLUDED.quarantined,
 	retries = EXCLUDED.retries;
-
--- Statistics, as after CREATE EXTENSION.
-DO $$
-DECLARE
-	own regclass;
-BEGIN
-	FOR own IN SELECT c.oid FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
-		WHERE n.nspname OPERATOR(pg_catalog.=) 'depipe' AND c.relkind OPERATOR(pg_catalog.=) 'r'
-	LOOP
-		EXECUTE pg_catalog.format('ANALYZE %s', own);
-	END LOOP;
-END
-$$;

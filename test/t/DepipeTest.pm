@@ -23,25 +23,6 @@ our @EXPORT = qw(
   crash_restart how_many
 );
 
-# A server that shuts down may close the connection before psql has read its query. The framework's
-# own loop dies of that; this one retries.
-{
-	no warnings 'redefine';
-	my $poll = \&PostgreSQL::Test::Cluster::poll_query_until;
-
-	*PostgreSQL::Test::Cluster::poll_query_until = sub {
-		my @arguments = @_;
-
-		foreach (1 .. 100)
-		{
-			my $there = eval { $poll->(@arguments) };
-			return $there if $@ eq '';
-			die $@ if $@ !~ /Broken pipe/;
-		}
-		die $@;
-	};
-}
-
 # poll_query_until() writes its query to a psql, which may have ended already if the server is just
 # restarting. IPC::Run dies of that; it is an attempt that failed like any other.
 {

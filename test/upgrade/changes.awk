@@ -123,7 +123,9 @@ function statement(text,    object)
 		created = text
 	else if (text ~ /^(COMMENT|GRANT|REVOKE|CREATE VIEW) /)
 		emit(text)
-	else if (text in old || text ~ /^(SET|DO|CREATE SCHEMA)[ \n]/)
+	else if (text ~ /^DO[ \n]/)    # can be repeated: for the tables that are new
+		emit(text)
+	else if (text in old || text ~ /^(SET|CREATE SCHEMA)[ \n]/)
 		return
 	else if (text ~ /^CREATE EVENT TRIGGER / && (head(text) in old_head))
 	{
