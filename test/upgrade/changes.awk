@@ -5,7 +5,8 @@
 # prints the upgrade script: the third file, which is written manually, with the generated
 # statements in place of its line "-- @changes@". Generated are: new objects; functions and event
 # triggers that have changed, dropped and created again, as are all views; drops of functions that
-# no longer exist; new columns of tables; comments and grants. All other changes of tables, types
+# no longer exist; new columns of tables; DO blocks, which can be repeated; comments and grants. All
+# other changes of tables, types
 # and objects that cannot be dropped are written manually: test/t/033_upgrade.pl compares the result
 # with a new installation and reports differences.
 #
