@@ -31,7 +31,7 @@
 #include "load/servers.h"
 #include "load/source.h"
 #include "load/streamlock.h"
-#include "publish/publish.h"
+#include "publish/triggers.h"
 #include "utils/jsonb.h"
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
@@ -192,7 +192,7 @@ check_target(const char *schema_name, const char *table_name, Oid *relid)
 	if (kind != RELKIND_RELATION && kind != RELKIND_PARTITIONED_TABLE)
 		ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE), errmsg("%s is not a table", display)));
 	identity_check_table_owner(*relid, display);
-	publish_refuse_rules(*relid, display);
+	rules_refuse(*relid, display);
 	return identity_table_owner(*relid);
 }
 

@@ -41,7 +41,6 @@
 #include "publish/late.h"
 #include "publish/statements.h"
 #include "publish/triggers.h"
-#include "rewrite/prs2lock.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/relcache.h"
@@ -289,27 +288,12 @@ has_all_columns(Delta *delta, Relation rel)
 }
 
 void
-publish_refuse_rules(Oid relid, const char *display)
-{
-	Relation rel = table_open(relid, AccessShareLock);
-	bool has_rules = rel->rd_rules != NULL && rel->rd_rules->numLocks > 0;
-
-	table_close(rel, NoLock);
-	if (has_rules)
-		ereport(ERROR,
-				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-				 errmsg("table %s has rules", display),
-				 errdetail("A rule could put something else in the place of what is written."),
-				 errhint("Drop its rules; pg_rules lists them.")));
-}
-
-void
 apply_prepare(ApplyTable *table)
 {
 	Relation rel;
 	ListCell *cell;
 
-	publish_refuse_rules(table->target->relid, table->target->display);
+	rules_refuse(table->target->relid, table->target->display);
 	table->referenced = table->pointed_at = table->open_partitions = false;
 	table->relids = list_make1_oid(table->target->relid);
 	rel = table_open(table->target->relid, NoLock);

@@ -9,7 +9,6 @@
 #define DEPIPE_PUBLISH_APPLY_H
 
 #include "publish/execute.h"
-#include "publish/publish.h"
 
 /* Fill in what is not asked by publish. */
 extern void apply_prepare(ApplyTable *table);

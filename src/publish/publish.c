@@ -18,8 +18,7 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "publish/apply.h"
-#include "publish/bag.h"
+#include "publish/publish.h"
 
 #include "access/table.h"
 #include "access/xact.h"
@@ -33,16 +32,21 @@
 #include "delta/record_image.h"
 #include "core/sqltext.h"
 #include "executor/spi.h"
+#include "publish/apply.h"
+#include "publish/bag.h"
+#include "publish/complete.h"
+#include "publish/park.h"
+#include "publish/quarantine.h"
+#include "quality/gate.h"
 #include "quality/incident.h"
+#include "quality/record.h"
+#include "quality/references.h"
 #include "quality/time_checks.h"
 #include "storage/lmgr.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
-#include "publish/park.h"
-#include "publish/quarantine.h"
-#include "publish/complete.h"
 
 /* Passes after which a batch whose rows keep falling out is given up. */
 #define MAX_PASSES 20

@@ -27,39 +27,8 @@
 #ifndef DEPIPE_PUBLISH_PUBLISH_H
 #define DEPIPE_PUBLISH_PUBLISH_H
 
-#include "delta/delta.h"
-#include "catalog/runs.h"
-#include "quality/breaker.h"
-#include "quality/gate.h"
-
-typedef enum PublishStatus
-{
-	PUBLISH_DONE,      /* applied (perhaps with rows in quarantine) */
-	PUBLISH_NOTHING,   /* the delta was empty */
-	PUBLISH_REJECTED,  /* a reject constraint: parked or dropped */
-	PUBLISH_BROKEN,    /* a break constraint: the breaker is open now */
-	PUBLISH_BLOCKED,   /* the breaker was open already, or a probe must pass again */
-	PUBLISH_ERROR,     /* apply or the gate raised an error; see run->error_* */
-	PUBLISH_BASE_LOST, /* a partial row has no base: needs a resync */
-	PUBLISH_DIVERGED   /* keys have rows, or none, against what the delta says: the same */
-} PublishStatus;
-
-typedef struct PublishItem
-{
-	Target *target;
-	Delta *delta;         /* finished; consumed: publish may replace it */
-	Run *run;             /* begun; counts, reason and error are filled in, status too */
-	Admission admission;  /* what breaker_admit said; publish never asks again.  With
-								 * ADMIT_NOT the delta is parked (or dropped) at once */
-	bool park;            /* keep what is not published (loads), else drop it (transforms) */
-	bool always_gate;     /* evaluate table checks although the delta is empty */
-	int lock_timeout_ms;  /* give up when a table is locked for so long: PUBLISH_ERROR; 0: wait */
-	uint32 marks;         /* of the target (catalog/marks.h) */
-	bool marks_are_known; /* read under the lock of publish_lock_free */
-	/* results */
-	PublishStatus status;
-	char *reason;
-} PublishItem;
+#include "publish/item.h"
+#include "utils/snapshot.h"
 
 /*
  * Lock a target before the snapshot that a delta is computed under, within
@@ -89,8 +58,5 @@ extern List *publish_in_order(List *targets);
  * (see quarantine_take_retries).
  */
 extern bool publish(List *items, Snapshot snapshot);
-
-/* Raises 42809 when the table has rules: it cannot be a target. */
-extern void publish_refuse_rules(Oid relid, const char *display);
 
 #endif /* DEPIPE_PUBLISH_PUBLISH_H */

@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * triggers.c
- *		Which triggers fire for rows that depipe writes.
+ *		Which triggers fire for rows that depipe writes; a table with rules is no
+ *		target.
  *
  * As with the server's own replication, a user's trigger fires for loaded rows
  * only if it is ENABLE REPLICA or ENABLE ALWAYS; but foreign keys, whose
@@ -27,12 +28,29 @@
  */
 #include "publish/triggers.h"
 
+#include "access/table.h"
 #include "catalog/pg_trigger.h"
 #include "commands/trigger.h"
 #include "core/identity.h"
 #include "executor/executor.h"
 #include "nodes/execnodes.h"
+#include "rewrite/prs2lock.h"
 #include "utils/fmgroids.h"
+
+void
+rules_refuse(Oid relid, const char *display)
+{
+	Relation rel = table_open(relid, AccessShareLock);
+	bool has_rules = rel->rd_rules != NULL && rel->rd_rules->numLocks > 0;
+
+	table_close(rel, NoLock);
+	if (has_rules)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("table %s has rules", display),
+				 errdetail("A rule could put something else in the place of what is written."),
+				 errhint("Drop its rules; pg_rules lists them.")));
+}
 
 typedef struct Writing
 {

@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * triggers.h
- *		Which triggers fire for rows that depipe writes.  
+ *		Which triggers fire for rows that depipe writes; a table with rules is no
+ *		target.
  *
  *-------------------------------------------------------------------------
  */
@@ -26,6 +27,9 @@ extern void triggers_end(void);
 
 /* Does the table have triggers that are not to fire as they are? */
 extern bool triggers_matter(Relation rel, int skip);
+
+/* Raises 42809 when the table has rules: it cannot be a target. */
+extern void rules_refuse(Oid relid, const char *display);
 
 /* Called by the hooks of the executor: any statement has started, and is about to finish. */
 struct QueryDesc;

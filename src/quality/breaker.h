@@ -19,8 +19,7 @@
 #ifndef DEPIPE_QUALITY_BREAKER_H
 #define DEPIPE_QUALITY_BREAKER_H
 
-#include "quality/gate.h"
-#include "catalog/target.h"
+#include "quality/check.h"
 
 typedef enum BreakerState
 {

@@ -5,10 +5,10 @@
  *
  * A check is a jsonb object {"kind": "...", arguments...}: constructors make
  * it, a user may write it by hand, contracts will be translated into it.  The
- * kinds stand in one table (check.c): a name, a family, the policies that
+ * kinds stand in one table (check_kinds.c): a name, a family, the policies that
  * make sense, the arguments with their types, and how the rule becomes
  * something to evaluate.  A new member of the vocabulary is a new entry;
- * constraint.c, gate.c and the rest know kinds only through this interface.
+ * compile.c, gate.c and the rest know kinds only through this interface.
  *
  * Compiling a rule for a table gives an expression, of one of two forms:
  *

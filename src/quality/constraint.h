@@ -56,17 +56,6 @@ typedef struct DataConstraint
 /* Counted over the whole table as it is after the batch. */
 #define constraint_counts_table(c) (!(c)->batch_scope && ((c)->warn_if.given || (c)->fail_if.given))
 
-/*
- * The constraints of a target whose table exists, ready to be evaluated:
- * those declared before their table existed, or for columns of other types,
- * are compiled now (as the owner, under the definer's search_path) and the
- * result is kept; what cannot be compiled has compile_sqlstate set.
- */
-extern List *constraints_load(Target *target);
-
-/* One row as a constraint; compiles like constraints_load. */
-extern DataConstraint *constraint_from(Target *target, ConstraintRow *row);
-
 /* 22023 for thresholds that are not of the form '> 10' or '> 0.5%'. */
 extern Threshold threshold_parse(const char *text, const char *argument);
 
@@ -75,12 +64,6 @@ extern bool threshold_exceeded(const Threshold *threshold, int64 count, int64 ev
 
 /* warn, quarantine, reject, break; 22023 for others. */
 extern Action action_from_name(const char *name);
-
-/*
- * Fill in the analysed forms of rule and filter for the target's table.  Runs
- * as the target's owner under row->search_path and row->settings; raises what
- * is wrong.
- */
-extern void constraint_compile(Target *target, ConstraintRow *row, const CheckRule *rule);
+extern const char *action_name(Action action);
 
 #endif /* DEPIPE_QUALITY_CONSTRAINT_H */

@@ -11,7 +11,7 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "quality/measure.h"
+#include "quality/compile.h"
 
 #include "access/htup_details.h"
 #include "catalog/catalog.h"
@@ -28,6 +28,7 @@
 #include "quality/check_kinds.h"
 #include "quality/expression.h"
 #include "quality/incident.h"
+#include "quality/measure.h"
 #include "quality/values.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"

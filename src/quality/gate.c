@@ -22,9 +22,12 @@
  *
  *-------------------------------------------------------------------------
  */
+#include "quality/gate.h"
+
+#include "quality/compile.h"
 #include "quality/held.h"
 #include "quality/references.h"
-
+#include "quality/verdict.h"
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
 

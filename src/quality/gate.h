@@ -11,9 +11,9 @@
  *						delta's new images
  *		gate_table		after all tables of the batch are applied: uniqueness,
  *						relationships, aggregates, table-wide thresholds
- *		gate_references	after the batch is decided: constraints of *other*
- *						targets that look at this one (a deleted parent); never
- *						holds this batch
+ *
+ * Constraints of *other* targets that look at this one (a deleted parent) are
+ * evaluated after the batch is decided, and never hold it: references.h.
  *
  * The delta is registered as an ephemeral named relation; an SPI connection
  * is open; the caller has set an internal subtransaction.  The gate switches
@@ -31,47 +31,6 @@
 #define DEPIPE_QUALITY_GATE_H
 
 #include "quality/check.h"
-
-typedef enum Outcome
-{
-	OUTCOME_PASS,
-	OUTCOME_WARN,
-	OUTCOME_FAIL,
-	OUTCOME_ERROR,
-	OUTCOME_NOT_EVALUATED,
-	OUTCOME_PENDING
-} Outcome;
-
-/* What a good verdict says about the rows that are in the table. */
-typedef enum VerdictScope
-{
-	VERDICT_OF_ROWS,  /* nothing: it is about rows of a batch */
-	VERDICT_OF_BATCH, /* nothing, and it does not matter */
-	VERDICT_OF_COUNT, /* how many of them violate; some are tolerated */
-	VERDICT_OF_TABLE  /* none violates, but for those of the baseline */
-} VerdictScope;
-
-typedef struct Verdict
-{
-	int32 constraint_id;
-	int32 target_id; /* whose constraint it is */
-	char *constraint_name;
-	char *check_kind; /* 'satisfies', 'unique', ... */
-	Outcome outcome;
-	Action action; /* what it asks for now; ACTION_NONE when it passes */
-	VerdictScope scope;
-	bool percent;     /* thresholds are shares */
-	int64 evaluated;  /* -1: unknown */
-	int64 violations; /* -1: unknown */
-	int64 counted;    /* violations over the whole table; -1: not counted */
-	char *metric;     /* value of an aggregate as text, or NULL */
-	char *warn_if;
-	char *fail_if;
-	const char *strategy; /* how: 'delta', 'index probe', 'scan', ... */
-	double elapsed_ms;
-	char *detail;            /* JSON object as text, without column values; or NULL */
-	bool would_have_blocked; /* failing, but not enforced yet */
-} Verdict;
 
 /* A row that quarantine keeps out. */
 typedef struct FailedRow
@@ -99,13 +58,6 @@ extern bool gate_has_row_checks(const Gate *gate);
 extern bool gate_has_table_checks(const Gate *gate);
 extern bool gate_has_time_checks(const Gate *gate); /* no part of the gate: time_checks.h */
 
-/*
- * Does a constraint that refers to this target need the old images of its rows,
- * because it refers to other columns than the key?  publish then adds them to the
- * delta before apply.
- */
-extern bool gate_wants_old_images(Target *target);
-
 extern GateReport *gate_rows(Gate *gate, Delta *delta);
 extern GateReport *gate_table(Gate *gate, Delta *delta);
 
@@ -114,27 +66,5 @@ extern GateReport *gate_table(Gate *gate, Delta *delta);
  * are pending.
  */
 extern void gate_note_held(Gate *gate, int32 target_id);
-
-/*
- * The published delta of a reference: evaluates the constraints of other
- * targets that look at it, records their verdicts, incidents and breakers
- * (for their next batch), and marks quarantined rows that may pass now for
- * another try.  Returns true when rows were marked.
- */
-extern bool gate_references(Target *reference, Delta *delta);
-
-/* Which constraint, and how many rows. */
-extern char *verdict_reason(const Verdict *verdict);
-
-extern const char *outcome_name(Outcome outcome);
-extern const char *action_name(Action action);
-
-/*
- * Store verdicts of a run, and open, continue or close the incidents of their
- * constraints (incidents_settle closes those that are about rows).  A verdict row
- * is written when the outcome changed and once per run.  run_id: 0 when the whole
- * table has been looked at, not a batch.
- */
-extern void verdicts_record(int64 run_id, Target *target, List *verdicts);
 
 #endif /* DEPIPE_QUALITY_GATE_H */

@@ -12,7 +12,7 @@
 #ifndef DEPIPE_QUALITY_GUARD_H
 #define DEPIPE_QUALITY_GUARD_H
 
-#include "quality/gate.h"
+#include "catalog/target.h"
 
 /*
  * Raise QD002 when the breaker of the target or of anything upstream blocks,

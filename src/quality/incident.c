@@ -33,7 +33,7 @@
 #include "core/sqltext.h"
 #include "executor/spi.h"
 #include "portability/instr_time.h"
-#include "quality/measure.h"
+#include "quality/compile.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/timestamp.h"

@@ -9,7 +9,7 @@
 #define DEPIPE_QUALITY_INCIDENT_H
 
 #include "catalog/incidents.h"
-#include "quality/gate.h"
+#include "quality/verdict.h"
 
 /*
  * A verdict is about to be recorded: opens, continues or closes the incident of

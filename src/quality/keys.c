@@ -17,7 +17,7 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "quality/measure.h"
+#include "quality/keys.h"
 
 #include "access/genam.h"
 #include "access/relation.h"
@@ -32,8 +32,8 @@
 #include "core/sqltext.h"
 #include "executor/spi.h"
 #include "nodes/makefuncs.h"
+#include "quality/constraint.h"
 #include "quality/expression.h"
-#include "quality/keys.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"

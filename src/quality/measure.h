@@ -14,7 +14,6 @@
 #define DEPIPE_QUALITY_MEASURE_H
 
 #include "quality/constraint.h"
-#include "quality/gate.h"
 
 /* A constraint and what was found. */
 typedef struct Measured
@@ -58,12 +57,5 @@ extern void measure_alone(Target *target, Delta *delta, Measured *measured);
  * the check; NULL when violations are no rows.
  */
 extern char *violation_condition(const DataConstraint *constraint, Target *target);
-
-
-/*
- * What was found, by the constraint's policies.  whole_table: it was counted
- * over the table, so that baseline and on_no_data apply; else over a batch.
- */
-extern Verdict *judge(const Measured *measured, bool whole_table);
 
 #endif /* DEPIPE_QUALITY_MEASURE_H */

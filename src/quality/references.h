@@ -35,4 +35,19 @@ extern bool references_differ_in_time;
  */
 extern void settle_pending_keys(Target *child);
 
+/*
+ * Does a constraint that refers to this target need the old images of its rows,
+ * because it refers to other columns than the key?  publish then adds them to the
+ * delta before apply.
+ */
+extern bool gate_wants_old_images(Target *target);
+
+/*
+ * The published delta of a reference: evaluates the constraints of other
+ * targets that look at it, records their verdicts, incidents and breakers
+ * (for their next batch), and marks quarantined rows that may pass now for
+ * another try.  Returns true when rows were marked.
+ */
+extern bool gate_references(Target *reference, Delta *delta);
+
 #endif /* DEPIPE_QUALITY_REFERENCES_H */

@@ -14,7 +14,10 @@
 #include "access/xact.h"
 #include "executor/spi.h"
 #include "quality/breaker.h"
+#include "quality/compile.h"
+#include "quality/record.h"
 #include "quality/references.h"
+#include "quality/verdict.h"
 
 /* Keys that are awaited are no violations of a table that is judged by this. */
 static void

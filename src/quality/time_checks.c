@@ -17,7 +17,9 @@
 
 #include "catalog/attempts.h"
 #include "executor/spi.h"
-#include "quality/measure.h"
+#include "quality/compile.h"
+#include "quality/record.h"
+#include "quality/verdict.h"
 
 /* ---- all of a target ---- */
 

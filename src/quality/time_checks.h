@@ -8,7 +8,7 @@
 #ifndef DEPIPE_QUALITY_TIME_CHECKS_H
 #define DEPIPE_QUALITY_TIME_CHECKS_H
 
-#include "quality/gate.h"
+#include "catalog/target.h"
 
 /*
  * Does a time check of the target fail now?  Evaluated as the target's owner;

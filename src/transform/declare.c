@@ -23,7 +23,7 @@
 #include "core/sqltext.h"
 #include "executor/spi.h"
 #include "fmgr.h"
-#include "publish/publish.h"
+#include "publish/triggers.h"
 #include "transform/binding.h"
 #include "transform/dag.h"
 #include "transform/refresh.h"
@@ -323,7 +323,7 @@ provide_table(const CreateArguments *arguments, const Shape *shape, Target *decl
 	}
 	check_table_kind(relid, arguments->display);
 	identity_check_table_owner(relid, arguments->display);
-	publish_refuse_rules(relid, arguments->display);
+	rules_refuse(relid, arguments->display);
 	difference = table_difference(relid, shape->columns);
 	if (difference != NULL && !(declared != NULL && declared->kind == TARGET_TRANSFORM))
 		ereport(ERROR,

@@ -1,0 +1,31 @@
+/*-------------------------------------------------------------------------
+ *
+ * compile.h
+ *		Constraints made ready to be evaluated.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DEPIPE_QUALITY_COMPILE_H
+#define DEPIPE_QUALITY_COMPILE_H
+
+#include "quality/constraint.h"
+
+/*
+ * The constraints of a target whose table exists, ready to be evaluated:
+ * those declared before their table existed, or for columns of other types,
+ * are compiled now (as the owner, under the definer's search_path) and the
+ * result is kept; what cannot be compiled has compile_sqlstate set.
+ */
+extern List *constraints_load(Target *target);
+
+/* One row as a constraint; compiles like constraints_load. */
+extern DataConstraint *constraint_from(Target *target, ConstraintRow *row);
+
+/*
+ * Fill in the analysed forms of rule and filter for the target's table.  Runs
+ * as the target's owner under row->search_path and row->settings; raises what
+ * is wrong.
+ */
+extern void constraint_compile(Target *target, ConstraintRow *row, const CheckRule *rule);
+
+#endif /* DEPIPE_QUALITY_COMPILE_H */
