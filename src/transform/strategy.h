@@ -15,6 +15,7 @@
 #define DEPIPE_TRANSFORM_STRATEGY_H
 
 #include "delta/delta.h"
+#include "transform/changes.h"
 #include "transform/cost.h"
 #include "transform/shape.h"
 #include "transform/transform.h"
@@ -43,6 +44,7 @@ typedef struct StrategyContext
 	const char *whole_only; /* reason code: only a replacement of all rows will do; or NULL */
 	char *whole_detail;     /* that reason as a sentence, or NULL */
 	bool replaceable;       /* no foreign key keeps the target's rows in place */
+	List *changes;          /* of InputChanges, one for each input; NIL: nothing is known of them */
 	Estimate estimate;
 } StrategyContext;
 

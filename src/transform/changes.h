@@ -1,0 +1,41 @@
+/*-------------------------------------------------------------------------
+ *
+ * changes.h
+ *		The changes of the inputs of a transform since its frontier.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DEPIPE_TRANSFORM_CHANGES_H
+#define DEPIPE_TRANSFORM_CHANGES_H
+
+#include "depipe.h"
+#include "access/tupdesc.h"
+#include "nodes/pg_list.h"
+#include "utils/tuplestore.h"
+
+/* The last column of InputChanges.rows: -1 is an old image, 1 a new one. */
+#define CHANGES_WEIGHT "_depipe_weight"
+
+/*
+ * The changes of one input: of a base relation of the rewritten query, that is
+ * a table, or the root of its partitions or children.  They are read under S1.
+ * Images that cancel each other out may be there or not; their order means
+ * nothing.
+ */
+typedef struct InputChanges
+{
+	Oid relid;
+	const char *reason_code; /* NULL: the changes are known; else why not: 'not_captured', ... */
+	char *detail;            /* that reason as a sentence, or NULL */
+	Tuplestorestate *rows;   /* known changes: signed images */
+	TupleDesc desc; /* the input's columns without dropped ones, then CHANGES_WEIGHT (int2) */
+	int64 count;    /* rows in it */
+} InputChanges;
+
+/* The changes of one input, out of a list of InputChanges; NULL: it is not among them. */
+extern InputChanges *changes_of(List *changes, Oid relid);
+
+/* The first input whose changes are not known; NULL: all are. */
+extern InputChanges *changes_first_unknown(List *changes);
+
+#endif /* DEPIPE_TRANSFORM_CHANGES_H */
