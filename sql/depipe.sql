@@ -50,7 +50,7 @@ CREATE FUNCTION depipe.role_in(cstring)
 RETURNS depipe.role
 LANGUAGE C STABLE STRICT
 AS 'MODULE_PATHNAME', 'depipe_role_in';
-COMMENT ON FUNCTION depipe.role_in(cstring) IS 'input function: a role by its name; a missing role becomes -, with a warning';
+COMMENT ON FUNCTION depipe.role_in(cstring) IS 'input function: takes the name of a role; a missing role becomes -, with a warning';
 
 CREATE FUNCTION depipe.role_out(depipe.role)
 RETURNS cstring
@@ -70,7 +70,7 @@ RETURNS text[]
 LANGUAGE C
 AS 'MODULE_PATHNAME', 'depipe_session_settings';
 COMMENT ON FUNCTION depipe.session_settings() IS
-'settings of this session that decide what the texts of a definition mean, where they differ from depipe''s base';
+'settings of this session that affect the meaning of a definition and differ from depipe''s base values';
 
 CREATE SEQUENCE depipe.target_id_seq AS integer;
 
@@ -242,14 +242,14 @@ RETURNS bytea
 LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'depipe_row_image';
 COMMENT ON FUNCTION depipe.row_image(record) IS
-'the bytes of the values of a row: the same for two rows exactly if they are equal by the operator *=';
+'the bytes of the values of a row: identical for two rows if and only if the operator *= finds them equal';
 
 CREATE FUNCTION depipe.row_hash(record)
 RETURNS bigint
 LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'depipe_row_hash';
 COMMENT ON FUNCTION depipe.row_hash(record) IS
-'a hash of row_image: indexes over it lead to the rows of a table without a key';
+'a hash of row_image: indexes on it find the rows of a table without a key';
 
 CREATE FUNCTION depipe.local_identity(OUT system_identifier text, OUT database_oid oid,
 	OUT data_directory bigint, OUT timeline integer)
@@ -257,7 +257,7 @@ RETURNS record
 LANGUAGE C
 AS 'MODULE_PATHNAME', 'depipe_local_identity';
 COMMENT ON FUNCTION depipe.local_identity() IS
-'the identity of this database, which a copy of it does not share; timeline is 0 on a standby';
+'the identity of this database, which differs in a copy of it; timeline is 0 on a standby';
 
 -- One row: the database that made the streams below.  A copy of it has another
 -- identity, and leaves the streams to the original.
@@ -334,9 +334,9 @@ CREATE TABLE depipe.load_state (
 -- rebuild: the rows of the table belong to another definition, or have no key yet.
 -- query_tree is the analysed query as of its last analysis, written by the
 -- server version tree_version: it lets the text follow a rename.
--- The frontier is up to where the transform has taken in the changes of its inputs: those that
+-- The frontier marks the changes of the inputs that the transform has taken in: those that
 -- frontier_snapshot sees, and of the transaction frontier_xid, which took it, those up to
--- frontier_sequence.  It means nothing elsewhere than in this system and database.
+-- frontier_sequence.  It has no meaning outside this system and database.
 CREATE TABLE depipe.transform_state (
 	target_id integer NOT NULL,
 	populated boolean NOT NULL DEFAULT false,
@@ -358,7 +358,7 @@ CREATE TABLE depipe.transform_state (
 	CONSTRAINT transform_state_target_fkey FOREIGN KEY (target_id) REFERENCES depipe.target ON DELETE CASCADE
 );
 
--- Number of batches that depipe has written to a target: tells whether the inputs of a transform
+-- Number of batches that depipe has written to a target: shows whether the inputs of a transform
 -- have changed.
 CREATE TABLE depipe.published (
 	target_id integer NOT NULL,
@@ -367,7 +367,7 @@ CREATE TABLE depipe.published (
 	CONSTRAINT published_target_fkey FOREIGN KEY (target_id) REFERENCES depipe.target ON DELETE CASCADE
 );
 
--- baseline: violations that were there when the constraint was declared.
+-- baseline: number of violations at the declaration of the constraint.
 CREATE TABLE depipe.constraint_state (
 	constraint_id integer NOT NULL,
 	outcome text,
@@ -383,8 +383,8 @@ CREATE TABLE depipe.constraint_state (
 		REFERENCES depipe.constraint_definition ON DELETE CASCADE
 );
 
--- Keys that rows refer to and that were missing in the reference when the rows
--- came: pending until they appear or the constraint's grace is over.
+-- Keys that rows refer to and that the reference lacked when the rows arrived:
+-- pending until they appear or the grace of the constraint is over.
 CREATE TABLE depipe.pending_key (
 	constraint_id integer NOT NULL,
 	reference_key text[] NOT NULL,
@@ -498,7 +498,7 @@ CREATE TABLE depipe.incident (
 );
 CREATE UNIQUE INDEX incident_open_key ON depipe.incident (target_id, constraint_name) WHERE closed_at IS NULL;
 
--- Some of the rows that held the last batch of a target.
+-- Sample of the rows that caused the last batch of a target to be held.
 CREATE TABLE depipe.held_row (
 	held_row_id bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
 	target_id integer NOT NULL,
@@ -639,7 +639,7 @@ AS $$
 	SELECT pg_catalog.jsonb_build_object('kind', 'satisfies', 'expression', expression)
 $$;
 COMMENT ON FUNCTION depipe.satisfies(text) IS
-'a boolean SQL expression holds: for each row, or with an aggregate in it for the table';
+'a boolean SQL expression holds for each row or, if it contains an aggregate, for the table';
 
 CREATE FUNCTION depipe.not_null(VARIADIC columns text[])
 RETURNS depipe.check
@@ -657,7 +657,7 @@ SET search_path TO pg_catalog, pg_temp
 AS $$
 	SELECT pg_catalog.jsonb_build_object('kind', 'not_null', 'columns', pg_catalog.to_jsonb(columns))
 $$;
-COMMENT ON FUNCTION depipe.not_null(anyarray) IS 'none of the columns is null; takes their names as an array';
+COMMENT ON FUNCTION depipe.not_null(anyarray) IS 'none of the columns is null (names given as an array)';
 
 CREATE FUNCTION depipe.unique(VARIADIC columns text[])
 RETURNS depipe.check
@@ -675,7 +675,7 @@ SET search_path TO pg_catalog, pg_temp
 AS $$
 	SELECT pg_catalog.jsonb_build_object('kind', 'unique', 'columns', pg_catalog.to_jsonb(columns))
 $$;
-COMMENT ON FUNCTION depipe.unique(anyarray) IS 'no two rows have the same values in these columns; takes their names as an array';
+COMMENT ON FUNCTION depipe.unique(anyarray) IS 'no two rows have the same values in these columns (names given as an array)';
 
 -- values are passed as JSON: their text must not depend on the session
 CREATE FUNCTION depipe.accepted_values(column_name text, VARIADIC accepted "any")
@@ -688,7 +688,7 @@ SET bytea_output TO 'hex'
 SET extra_float_digits TO '1'
 AS 'MODULE_PATHNAME', 'depipe_accepted_values';
 COMMENT ON FUNCTION depipe.accepted_values(text, "any") IS
-'the column has one of these values, which may be given as an array; they are cast to the type of the column';
+'the column has one of these values, which are cast to its type and may be given as an array';
 
 CREATE FUNCTION depipe.in_range(column_name text, minimum anycompatible DEFAULT NULL,
 	maximum anycompatible DEFAULT NULL, strict boolean DEFAULT false)
@@ -705,7 +705,7 @@ AS $$
 		'strict', strict)
 $$;
 COMMENT ON FUNCTION depipe.in_range(text, anycompatible, anycompatible, boolean) IS
-'the column lies between the bounds, which belong to the range unless strict';
+'the value lies between the bounds, inclusive unless strict';
 
 CREATE FUNCTION depipe.matches(column_name text, pattern text)
 RETURNS depipe.check
@@ -762,7 +762,7 @@ AS $$
 		'max_age', pg_catalog.to_jsonb(max_age))
 $$;
 COMMENT ON FUNCTION depipe.freshness(text, interval) IS
-'the newest value of a date or timestamp column is not older than this';
+'the newest value of a date or timestamp column is not older than max_age';
 
 -- ---------------------------------------------------------------------
 -- 5. sources and loads
@@ -804,14 +804,14 @@ RETURNS text
 LANGUAGE C
 AS 'MODULE_PATHNAME', 'depipe_create_load';
 COMMENT ON FUNCTION depipe.create_load(text, name, text, text, text[], jsonb, text, text, text, text, interval, boolean, text[])
-IS 'keeps a table equal to a table of a source; returns the name of the table. The next run copies the rows';
+IS 'declares a load, which keeps a table equal to a table of a source; returns the name of the table. The next run copies the rows';
 
 CREATE FUNCTION depipe.drop_load(target text, drop_table boolean DEFAULT false)
 RETURNS void
 LANGUAGE C
 AS 'MODULE_PATHNAME', 'depipe_drop_load';
 COMMENT ON FUNCTION depipe.drop_load(text, boolean) IS
-'stops loading a table, which stays unless drop_table. The last load of a server takes slot and publication with it';
+'drops a load, and its table if drop_table; with the last load of a server, its slot and publication are dropped';
 
 CREATE FUNCTION depipe.pause(reason text, pattern text DEFAULT '*', server name DEFAULT NULL,
 	until timestamptz DEFAULT NULL)
@@ -819,47 +819,47 @@ RETURNS integer
 LANGUAGE C
 AS 'MODULE_PATHNAME', 'depipe_pause';
 COMMENT ON FUNCTION depipe.pause(text, text, name, timestamptz) IS
-'holds loads and transforms, and keeps the changes of paused loads; returns the number of targets';
+'pauses loads and transforms; changes of paused loads are kept; returns the number of targets';
 
 CREATE FUNCTION depipe.resume(pattern text DEFAULT '*')
 RETURNS integer
 LANGUAGE C
 AS 'MODULE_PATHNAME', 'depipe_resume';
-COMMENT ON FUNCTION depipe.resume(text) IS 'ends pauses, and waits after failures; returns the number of pauses';
+COMMENT ON FUNCTION depipe.resume(text) IS 'ends pauses and the waits after failures; returns the number of pauses ended';
 
 CREATE FUNCTION depipe.resync(target text)
 RETURNS void
 LANGUAGE C
 AS 'MODULE_PATHNAME', 'depipe_resync';
 COMMENT ON FUNCTION depipe.resync(text) IS
-'lets the next run read the whole source table again and write the differences';
+'requests that the next run read the whole source table again and write the differences';
 
 CREATE FUNCTION depipe.detach_source(server name)
 RETURNS void
 LANGUAGE C
 AS 'MODULE_PATHNAME', 'depipe_detach_source';
 COMMENT ON FUNCTION depipe.detach_source(name) IS
-'removes slot and publication at the source; its loads stay defined, and become detached';
+'removes slot and publication at the source; the loads of the server remain defined and become detached';
 
 CREATE FUNCTION depipe.adopt(server name, resync text DEFAULT 'auto')
 RETURNS void
 LANGUAGE C
 AS 'MODULE_PATHNAME', 'depipe_adopt';
 COMMENT ON FUNCTION depipe.adopt(name, text) IS
-'lets loads of a restored or copied database go on, with a slot of their own; with resync => ''never'', with the slot of the original, which must not run any more';
+'lets loads of a restored or copied database continue with a slot of their own; with resync => ''never'', with the slot of the original, which must no longer run';
 
 CREATE FUNCTION depipe.foreign_streams(OUT server_name name, OUT reason text)
 RETURNS SETOF record
 LANGUAGE C STABLE ROWS 1
 AS 'MODULE_PATHNAME', 'depipe_foreign_streams';
 COMMENT ON FUNCTION depipe.foreign_streams() IS
-'servers whose recorded stream belongs to the database that this one was copied from';
+'servers whose recorded stream belongs to the original of this database';
 
 CREATE FUNCTION depipe.server_dropped()
 RETURNS event_trigger
 LANGUAGE C
 AS 'MODULE_PATHNAME', 'depipe_server_dropped';
-COMMENT ON FUNCTION depipe.server_dropped() IS 'event trigger: refuses to drop servers that loads use';
+COMMENT ON FUNCTION depipe.server_dropped() IS 'event trigger: refuses DROP SERVER while loads use the server';
 
 CREATE EVENT TRIGGER depipe_server_dropped ON sql_drop
 WHEN TAG IN ('DROP FOREIGN DATA WRAPPER', 'DROP OWNED', 'DROP SERVER')
@@ -880,7 +880,7 @@ RETURNS event_trigger
 LANGUAGE C
 AS 'MODULE_PATHNAME', 'depipe_server_altered';
 COMMENT ON FUNCTION depipe.server_altered() IS
-'event trigger: lets loads follow renamed servers, and ends waits after failures';
+'event trigger: lets loads follow renamed servers and ends waits after failures';
 
 CREATE EVENT TRIGGER depipe_server_altered ON ddl_command_end
 WHEN TAG IN ('ALTER SERVER', 'ALTER USER MAPPING', 'CREATE USER MAPPING')
@@ -900,7 +900,7 @@ CREATE FUNCTION depipe.unexpected_row(there boolean)
 RETURNS boolean
 LANGUAGE C
 AS 'MODULE_PATHNAME', 'depipe_unexpected_row';
-COMMENT ON FUNCTION depipe.unexpected_row(boolean) IS 'internal: ends the statement of a batch that finds a row, or no row, contrary to what the source says';
+COMMENT ON FUNCTION depipe.unexpected_row(boolean) IS 'internal: raises an error in the statement of a batch when a row exists or is missing, contrary to the source';
 
 CREATE FUNCTION depipe.create_transform(
 	target text,
@@ -917,7 +917,7 @@ RETURNS text
 LANGUAGE C
 AS 'MODULE_PATHNAME', 'depipe_create_transform';
 COMMENT ON FUNCTION depipe.create_transform(text, text, text[], text, interval, text, text, boolean, boolean, text[])
-IS 'keeps a table equal to a query; returns the name of the table';
+IS 'declares a transform, which keeps a table equal to a query; returns the name of the table';
 
 CREATE FUNCTION depipe.alter_transform(
 	target text,
@@ -934,13 +934,13 @@ RETURNS text
 LANGUAGE C
 AS 'MODULE_PATHNAME', 'depipe_alter_transform';
 COMMENT ON FUNCTION depipe.alter_transform(text, text, text[], text, interval, text, text, boolean, boolean, text[])
-IS 'changes what is given, and keeps the rest; returns the effect on the table: nothing, compatible, add columns, rebuild';
+IS 'changes the given properties of a transform; returns the effect on the table: nothing, compatible, add columns, rebuild';
 
 CREATE FUNCTION depipe.drop_transform(target text, drop_table boolean DEFAULT false)
 RETURNS void
 LANGUAGE C
 AS 'MODULE_PATHNAME', 'depipe_drop_transform';
-COMMENT ON FUNCTION depipe.drop_transform(text, boolean) IS 'stops maintaining a table, which stays unless drop_table';
+COMMENT ON FUNCTION depipe.drop_transform(text, boolean) IS 'drops a transform, and its table if drop_table';
 
 CREATE FUNCTION depipe.explain_transform(target text,
 	OUT strategy text, OUT possible boolean, OUT chosen boolean, OUT cost double precision,
@@ -949,7 +949,7 @@ RETURNS SETOF record
 LANGUAGE C ROWS 5
 AS 'MODULE_PATHNAME', 'depipe_explain_transform';
 COMMENT ON FUNCTION depipe.explain_transform(text) IS
-'strategies of the next refresh of a transform: which one is chosen, which are possible, and why';
+'strategies for the next refresh of a transform: which are possible, which one is chosen, and why';
 
 CREATE FUNCTION depipe.verify(target text, depth text DEFAULT 'rows', condition text DEFAULT NULL,
 	max_rows integer DEFAULT 100,
@@ -1005,7 +1005,7 @@ LANGUAGE C
 AS 'MODULE_PATHNAME', 'depipe_add_constraint';
 COMMENT ON FUNCTION depipe.add_constraint(text, depipe.check, text, text, text, text, text, bigint,
 	text, text, text, text, interval, text, timestamptz, interval, text, text, boolean, text[]) IS
-'declares a condition on a table, and what happens when it does not hold; returns the name of the constraint';
+'declares a condition on a table and the policy when it is violated; returns the name of the constraint';
 
 CREATE FUNCTION depipe.add_constraint(
 	target text,
@@ -1033,7 +1033,7 @@ LANGUAGE C
 AS 'MODULE_PATHNAME', 'depipe_add_constraint_text';
 COMMENT ON FUNCTION depipe.add_constraint(text, text, text, text, text, text, text, bigint,
 	text, text, text, text, interval, text, timestamptz, interval, text, text, boolean, text[]) IS
-'the same for a rule given as text, which must be JSON; for an expression the hint is depipe.satisfies(expression)';
+'the same for a rule given as text, which must be JSON; an error suggests depipe.satisfies(expression) for an expression';
 
 CREATE FUNCTION depipe.alter_constraint(
 	target text,
@@ -1060,7 +1060,7 @@ LANGUAGE C
 AS 'MODULE_PATHNAME', 'depipe_alter_constraint';
 COMMENT ON FUNCTION depipe.alter_constraint(text, text, depipe.check, text, text, text, text, bigint,
 	text, text, text, text, interval, text, timestamptz, interval, text, text, text[]) IS
-'changes what is given of a constraint; ''none'' removes a threshold, a filter, the owner or the description';
+'changes the given properties of a constraint; ''none'' removes a threshold, a filter, the owner or the description';
 
 CREATE FUNCTION depipe.alter_constraint(
 	target text,
@@ -1087,14 +1087,14 @@ LANGUAGE C
 AS 'MODULE_PATHNAME', 'depipe_alter_constraint_text';
 COMMENT ON FUNCTION depipe.alter_constraint(text, text, text, text, text, text, text, bigint,
 	text, text, text, text, interval, text, timestamptz, interval, text, text, text[]) IS
-'the same for a rule given as text, which must be JSON; for an expression the hint is depipe.satisfies(expression)';
+'the same for a rule given as text, which must be JSON; an error suggests depipe.satisfies(expression) for an expression';
 
 CREATE FUNCTION depipe.drop_constraint(target text, name text, missing_ok boolean DEFAULT false)
 RETURNS void
 LANGUAGE C
 AS 'MODULE_PATHNAME', 'depipe_drop_constraint';
 COMMENT ON FUNCTION depipe.drop_constraint(text, text, boolean) IS
-'drops a constraint; rows that it keeps in quarantine are tried again';
+'drops a constraint; rows that it kept in quarantine are tried again';
 
 CREATE FUNCTION depipe.check_table(
 	target text,
@@ -1111,7 +1111,7 @@ RETURNS SETOF record
 LANGUAGE C ROWS 10
 AS 'MODULE_PATHNAME', 'depipe_check_table';
 COMMENT ON FUNCTION depipe.check_table(text) IS
-'evaluates all constraints of a table on all of its rows now; only the breaker of a table without load or transform follows';
+'evaluates all constraints of a table on all of its rows now; this affects the breaker only if the table has no load or transform';
 
 CREATE FUNCTION depipe.violations(
 	target text,
@@ -1125,35 +1125,35 @@ RETURNS SETOF record
 LANGUAGE C ROWS 100
 AS 'MODULE_PATHNAME', 'depipe_violations';
 COMMENT ON FUNCTION depipe.violations(text, text, integer) IS
-'rows that violate constraints: in the table, in quarantine, parked, or held with the last batch';
+'rows that violate constraints: in the table, in quarantine, parked, or held in the last batch';
 
 CREATE FUNCTION depipe.quarantined(anyelement)
 RETURNS SETOF anyelement
 LANGUAGE C ROWS 100
 AS 'MODULE_PATHNAME', 'depipe_quarantined';
 COMMENT ON FUNCTION depipe.quarantined(anyelement) IS
-'rows of a table that are in quarantine, as rows of the table: depipe.quarantined(NULL::schema.table)';
+'quarantined rows of a table, with its row type: depipe.quarantined(NULL::schema.table)';
 
 CREATE FUNCTION depipe.trip(target text, reason text, until timestamptz DEFAULT NULL)
 RETURNS void
 LANGUAGE C
 AS 'MODULE_PATHNAME', 'depipe_trip';
 COMMENT ON FUNCTION depipe.trip(text, text, timestamptz) IS
-'opens the breaker of a table by hand; after the given time the next run is a probe';
+'opens the breaker of a table by hand; after until, the next run is a probe';
 
 CREATE FUNCTION depipe.reset(target text, reason text)
 RETURNS void
 LANGUAGE C
 AS 'MODULE_PATHNAME', 'depipe_reset';
 COMMENT ON FUNCTION depipe.reset(text, text) IS
-'makes the next run a probe: what is held goes through the gate, and the breaker closes if it passes';
+'makes the next run a probe: held changes go through the gate, and the breaker closes if they pass';
 
 CREATE FUNCTION depipe.override(target text, reason text, until timestamptz)
 RETURNS void
 LANGUAGE C
 AS 'MODULE_PATHNAME', 'depipe_override';
 COMMENT ON FUNCTION depipe.override(text, text, timestamptz) IS
-'publishes whatever the gate decides, until a time that depipe.max_override bounds; verdicts are recorded';
+'publishes regardless of the gate until the given time, within depipe.max_override; verdicts are recorded';
 
 CREATE FUNCTION depipe.configure_breaker(
 	target text,
@@ -1170,14 +1170,14 @@ LANGUAGE C
 AS 'MODULE_PATHNAME', 'depipe_configure_breaker';
 COMMENT ON FUNCTION depipe.configure_breaker(text, text, text, integer, integer, integer, interval,
 	interval, interval) IS
-'sets when the breaker of a table opens and how it closes; only what is given changes';
+'sets when the breaker of a table opens and how it closes; changes only the given settings';
 
 CREATE FUNCTION depipe.guard(VARIADIC targets text[])
 RETURNS void
 LANGUAGE C
 AS 'MODULE_PATHNAME', 'depipe_guard';
 COMMENT ON FUNCTION depipe.guard(text[]) IS
-'raises QD001 or QD002 while a table or anything upstream of it is held back, QD004 while one of them is stale';
+'raises QD001 or QD002 while a table or anything upstream of it is held, QD004 while one of them is stale';
 
 -- ---------------------------------------------------------------------
 -- 8. running
@@ -1198,20 +1198,20 @@ CREATE PROCEDURE depipe.run(target text, upstream boolean DEFAULT false, wait in
 LANGUAGE c
 AS 'MODULE_PATHNAME', 'depipe_run';
 COMMENT ON PROCEDURE depipe.run(text, boolean, interval) IS
-'brings loads and transforms up to date, committing each batch; raises QD001 when one is blocked, and its error when one failed';
+'brings loads and transforms up to date and commits each batch; raises QD001 if one was blocked, and the error of one that failed';
 
 CREATE PROCEDURE depipe.run_due(max_duration interval DEFAULT '1 minute')
 LANGUAGE c
 AS 'MODULE_PATHNAME', 'depipe_run_due';
 COMMENT ON PROCEDURE depipe.run_due(interval) IS
-'one pass over all that is due: loads and transforms by their target_lag, time checks, expiries, crashed runs, history; returns at once while another pass runs';
+'one pass over everything due: loads and transforms by target_lag, time checks, expiries, crashed runs, history; returns at once while another pass is running';
 
 CREATE FUNCTION depipe.assert_ok(target text)
 RETURNS void
 LANGUAGE c
 AS 'MODULE_PATHNAME', 'depipe_assert_ok';
 COMMENT ON FUNCTION depipe.assert_ok(text) IS
-'raises QD001, QD002 or QD004 unless the last run of the target published and nothing upstream is open or stale';
+'raises QD001, QD002 or QD004 unless the last run of the target published and neither it nor anything upstream is open or stale';
 
 -- ---------------------------------------------------------------------
 -- 9. looking
@@ -1223,7 +1223,7 @@ RETURNS boolean
 LANGUAGE C STABLE
 AS 'MODULE_PATHNAME', 'depipe_may_see';
 COMMENT ON FUNCTION depipe.may_see(name, name, depipe.role) IS
-'whether the current user may see what depipe knows about this table: its owner, its readers, operators and monitors may';
+'whether the current user may see what depipe shows about this table: allowed to its owner, its readers, operators and monitors';
 
 -- State and reason of each target that the reader may see.
 CREATE FUNCTION depipe.conditions(OUT target_id integer, OUT target text, OUT kind text,
@@ -1234,7 +1234,7 @@ RETURNS SETOF record
 LANGUAGE C STABLE ROWS 100
 AS 'MODULE_PATHNAME', 'depipe_conditions';
 COMMENT ON FUNCTION depipe.conditions() IS
-'state of each target that the reader may see, with the reason and the path from the root cause';
+'state of each target that the current user may see, with the reason and the path from the root cause';
 
 CREATE FUNCTION depipe.copies(OUT target_id integer, OUT pid integer, OUT rows_copied bigint,
 	OUT bytes_copied bigint, OUT rows_estimated bigint)
@@ -1242,7 +1242,7 @@ RETURNS SETOF record
 LANGUAGE C STABLE ROWS 1
 AS 'MODULE_PATHNAME', 'depipe_copies';
 COMMENT ON FUNCTION depipe.copies() IS
-'copies in progress, of targets that the reader may see';
+'copies in progress for targets that the current user may see';
 
 CREATE FUNCTION depipe.why(target text, OUT depth integer, OUT target text, OUT state text,
 	OUT since timestamptz, OUT reason text, OUT next text)
@@ -1250,28 +1250,28 @@ RETURNS SETOF record
 LANGUAGE C STABLE ROWS 5
 AS 'MODULE_PATHNAME', 'depipe_why';
 COMMENT ON FUNCTION depipe.why(text) IS
-'the path from a problem of a table to its root cause: one row for each step, with the statement to type';
+'the path from a problem of a table to its root cause: one row for each step, with the statement to run next';
 
 CREATE FUNCTION depipe.as_of(target text)
 RETURNS timestamptz
 LANGUAGE C STABLE
 AS 'MODULE_PATHNAME', 'depipe_as_of';
 COMMENT ON FUNCTION depipe.as_of(text) IS
-'the time at the source through which a table is complete; NULL when it is not known';
+'the time at the source through which a table is complete; NULL if unknown';
 
 CREATE PROCEDURE depipe.wait(pattern text DEFAULT '*', until_state text DEFAULT NULL,
 	timeout interval DEFAULT '1 minute')
 LANGUAGE C
 AS 'MODULE_PATHNAME', 'depipe_wait';
 COMMENT ON PROCEDURE depipe.wait(text, text, interval) IS
-'waits until targets are in a state, by default up to date; raises an error when that takes too long or a person is needed';
+'waits until targets reach a state, by default up to date; raises an error on timeout or when a person is needed';
 
 CREATE FUNCTION depipe.owner_problem(owner depipe.role, server name)
 RETURNS text
 LANGUAGE C STABLE
 AS 'MODULE_PATHNAME', 'depipe_owner_problem';
 COMMENT ON FUNCTION depipe.owner_problem(depipe.role, name) IS
-'why loads (of this server) and transforms of a role are ownerless, or NULL';
+'the reason why loads (of this server) and transforms of a role are ownerless, or NULL';
 
 -- Definitions and reasons name other tables.
 CREATE FUNCTION depipe.may_inspect(owner depipe.role)
@@ -1279,21 +1279,21 @@ RETURNS boolean
 LANGUAGE C STABLE
 AS 'MODULE_PATHNAME', 'depipe_may_inspect';
 COMMENT ON FUNCTION depipe.may_inspect(depipe.role) IS
-'whether the current user may see reasons and definitions: the owner, operators and monitors may';
+'whether the current user may see reasons and definitions: allowed to the owner, operators and monitors';
 
 CREATE FUNCTION depipe.may_see_definition(target text)
 RETURNS boolean
 LANGUAGE C STABLE STRICT
 AS 'MODULE_PATHNAME', 'depipe_may_see_definition';
 COMMENT ON FUNCTION depipe.may_see_definition(text) IS
-'whether the current user may see the definition of this target: like may_inspect, by name';
+'whether the current user may see the definition of this target: may_inspect by name of the target';
 
 CREATE FUNCTION depipe.reason_for_reader(owner depipe.role, reason text)
 RETURNS text
 LANGUAGE C STABLE
 AS 'MODULE_PATHNAME', 'depipe_reason_for_reader';
 COMMENT ON FUNCTION depipe.reason_for_reader(depipe.role, text) IS
-'the part of a reason that the current user may see: all, what concerns the table''s own constraints, or nothing';
+'the part of a reason that the current user may see: all of it, the part about the table''s own constraints, or nothing';
 
 -- The metric of an aggregate may be a value of a row.
 CREATE FUNCTION depipe.may_read(schema_name name, table_name name)
@@ -1309,9 +1309,9 @@ RETURNS SETOF record
 LANGUAGE c ROWS 2
 AS 'MODULE_PATHNAME', 'depipe_stream_workers';
 COMMENT ON FUNCTION depipe.stream_workers() IS
-'workers of this database that keep the stream of a server open, and their positions';
+'stream workers of this database and their positions';
 
--- What is recorded of a load by itself; pauses, owners and missing tables come on top.
+-- The recorded state of a load; pauses, owners and missing tables are considered elsewhere.
 CREATE VIEW depipe.load_now AS
 SELECT l.target_id,
 	CASE WHEN z.server_name IS NOT NULL THEN 'detached' ELSE COALESCE(s.state, 'detached') END AS state,
@@ -1321,18 +1321,18 @@ SELECT l.target_id,
 FROM depipe.load l
 LEFT JOIN depipe.load_state s USING (target_id)
 LEFT JOIN depipe.foreign_streams() z ON z.server_name OPERATOR(pg_catalog.=) l.server_name;
-COMMENT ON VIEW depipe.load_now IS 'the state of each load by itself, and its reason';
+COMMENT ON VIEW depipe.load_now IS 'the state and reason of each load, apart from pauses, owners and missing tables';
 
--- What an operator has set ends at its time, whether or not somebody has noted that.
+-- A state set by hand ends at its time, even if no pass has recorded that yet.
 CREATE VIEW depipe.breaker_now AS
 SELECT b.target_id,
 	CASE WHEN b.state OPERATOR(pg_catalog.=) ANY (ARRAY['forced_open', 'disabled'])
 		AND b.until OPERATOR(pg_catalog.<=) pg_catalog.clock_timestamp() THEN 'half_open'
 		ELSE b.state END AS state
 FROM depipe.breaker_state b;
-COMMENT ON VIEW depipe.breaker_now IS 'the state of each breaker that has one, at this moment';
+COMMENT ON VIEW depipe.breaker_now IS 'the current state of each breaker; a breaker without a row is closed';
 
--- What an idle stream does not write: the time through which its loads are complete, unless held.
+-- An idle stream does not write the time through which its loads are complete; it is read from memory.
 CREATE VIEW depipe.live_load AS
 SELECT l.target_id, w.as_of, w.applied_lsn, w.source_lsn
 FROM depipe.stream_workers() w
@@ -1343,7 +1343,7 @@ LEFT JOIN depipe.target_state g USING (target_id)
 WHERE s.state OPERATOR(pg_catalog.=) 'streaming' AND g.paused IS NOT TRUE AND w.as_of IS NOT NULL
 	AND depipe.owner_problem(t.owner, l.server_name) IS NULL
 	AND COALESCE(g.parked, 0) OPERATOR(pg_catalog.=) 0;
-COMMENT ON VIEW depipe.live_load IS 'loads that a worker keeps complete, and the time through which they are';
+COMMENT ON VIEW depipe.live_load IS 'loads that a worker keeps complete, and the time through which they are complete';
 
 CREATE VIEW depipe.runs WITH (security_barrier) AS
 SELECT pg_catalog.format('%I.%I', t.schema_name, t.table_name) AS target,
@@ -1359,7 +1359,7 @@ WHERE depipe.may_see(t.schema_name, t.table_name, t.owner);
 COMMENT ON VIEW depipe.runs IS 'attempts to bring a target up to date, one row each';
 GRANT SELECT ON depipe.runs TO PUBLIC;
 
--- A table whose definitions are dropped has no owner here any more; operators and monitors may look.
+-- A table whose definitions were dropped no longer has an owner here; operators and monitors may look.
 CREATE VIEW depipe.events WITH (security_barrier) AS
 SELECT e.target, e.state,
 	CASE WHEN e.server_name IS NULL THEN depipe.reason_for_reader(t.owner, e.reason)
@@ -1412,7 +1412,7 @@ SELECT pg_catalog.format('%I.%I', t.schema_name, t.table_name),
 FROM depipe.load l
 JOIN depipe.target t USING (target_id)
 WHERE depipe.may_see(t.schema_name, t.table_name, t.owner);
-COMMENT ON VIEW depipe.lineage IS 'tables and the tables that they are made from, one row for each pair';
+COMMENT ON VIEW depipe.lineage IS 'tables and the tables that they are made from: one row for each pair';
 GRANT SELECT ON depipe.lineage TO PUBLIC;
 
 CREATE VIEW depipe.status WITH (security_barrier) AS
@@ -1424,7 +1424,7 @@ SELECT c.target COLLATE "C" AS target, c.kind, c.state, c.reason, pg_catalog.dat
 FROM depipe.conditions() c
 ORDER BY c.rank, c.target COLLATE "C";
 COMMENT ON VIEW depipe.status IS
-'all targets, what is wrong first: state, reason, age, and the statement to type next';
+'all targets, those with problems first: state, reason, age, and the statement to run next';
 GRANT SELECT ON depipe.status TO PUBLIC;
 
 -- constraints and breakers
@@ -1619,7 +1619,7 @@ CROSS JOIN LATERAL (SELECT COALESCE(a.failures OPERATOR(pg_catalog.>) 1
 			OR o.error_sqlstate OPERATOR(pg_catalog.~~) '08%'
 				AND (a.unit IS NULL OR o.finished_at OPERATOR(pg_catalog.>) a.started_at)), false) AS failing,
 	CASE WHEN o.status OPERATOR(pg_catalog.=) 'failed' THEN o.reason ELSE
-		'its worker or session ended before it could say why: see the log of the server' END AS reason) f
+		'its worker or session ended before it could report the reason: see the log of the server' END AS reason) f
 WHERE g.may_see;
 COMMENT ON VIEW depipe.stat_streams IS 'the stream of each server: slot, lag, retained WAL, worker, progress of copies';
 GRANT SELECT ON depipe.stat_streams TO PUBLIC;
@@ -1629,7 +1629,7 @@ RETURNS void
 LANGUAGE C
 AS 'MODULE_PATHNAME', 'depipe_set_owner';
 COMMENT ON FUNCTION depipe.set_owner(text, name) IS
-'gives the definitions of a missing table to a role; those of an existing table follow ALTER TABLE ... OWNER TO';
+'assigns the definitions of a missing table to a role; those of an existing table follow ALTER TABLE ... OWNER TO';
 
 -- The statements show nothing that the views hide from the reader.
 CREATE FUNCTION depipe.definition(pattern text DEFAULT '*', OUT statement text)
@@ -1734,7 +1734,7 @@ GRANT USAGE ON SCHEMA depipe TO PUBLIC;
 -- 11. statistics
 -- ---------------------------------------------------------------------
 
--- The planner takes a table that was never analysed to be ten pages large. Several such tables, joined
+-- The planner assumes ten pages for a table that was never analysed. Several such tables, joined
 -- by their foreign keys to one that was analysed, are estimated at millions of rows, and then views
 -- are compiled just in time.
 DO $$

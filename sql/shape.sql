@@ -96,7 +96,7 @@ SELECT strategy, reason FROM depipe.refresh('shape.offered');
 ANALYZE offered;
 SELECT strategy, possible, chosen, reason, cost > 0 AS costs FROM depipe.explain_transform('shape.offered');
 SELECT lost.cost > won.cost AS dearer, lost.reason,
-	lost.detail = pg_catalog.format('Its cost is estimated at %s, that of %s at %s.', lost.cost::numeric(20, 2), won.strategy, won.cost::numeric(20, 2)) AS says_why
+	lost.detail = pg_catalog.format('Its estimated cost is %s; that of %s is %s.', lost.cost::numeric(20, 2), won.strategy, won.cost::numeric(20, 2)) AS says_why
 FROM depipe.explain_transform('shape.offered') lost, depipe.explain_transform('shape.offered') won
 WHERE won.chosen AND NOT lost.chosen;
 -- they follow the planner

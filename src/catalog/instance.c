@@ -83,7 +83,7 @@ instance_get(void)
 	if (rows->count == 0)
 	{
 		instance->id = pstrdup("");
-		instance->foreign = pstrdup("nothing is known about where it was made");
+		instance->foreign = pstrdup("this database may be a copy of another");
 		return instance;
 	}
 	instance->id = catalog_text(rows, 0, 1);

@@ -619,7 +619,7 @@ stream_insert(const Stream *stream, Oid server)
 		ARG_TEXT(stream->instance_id),
 		ARG_LSN(stream->applied_lsn),
 		ARG_TIME(stream->source_started));
-	event_record_stream(stream->server_name, "streaming", "a slot was made");
+	event_record_stream(stream->server_name, "streaming", "a slot was created");
 }
 
 CatalogRows *
@@ -694,7 +694,7 @@ stream_advance(Stream *stream, XLogRecPtr applied_lsn, const SourceCommit *commi
 	if (catalog_int8(rows, 0, 1) != 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-				 errmsg("another run moved the stream of server \"%s\"", stream->server_name)));
+				 errmsg("another run advanced the stream of server \"%s\"", stream->server_name)));
 	if (catalog_int8(rows, 0, 2) != ncomplete)
 		insert_data_as_of(complete, data_as_of);
 	stream->batch_number++;

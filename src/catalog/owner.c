@@ -53,7 +53,7 @@ depipe_role_in(PG_FUNCTION_ARGS)
 		ereport(WARNING,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("role \"%s\" does not exist", strVal(linitial(names))),
-				 errhint("What it owned is ownerless, until depipe.set_owner is called.")));
+				 errhint("Its definitions are ownerless until depipe.set_owner is called.")));
 	PG_RETURN_OID(role);
 }
 

@@ -337,7 +337,7 @@ version_hint(const char *installed)
 		return "Run ALTER EXTENSION depipe UPDATE.";
 	if (depipe_is_preloaded)
 		return "Restart the server, which has loaded the older library.";
-	return "Start a new session; if that does not help, install the library of the extension's"
+	return "Start a new session. If that does not help, install the library of the extension's"
 		   " version.";
 }
 

@@ -105,7 +105,7 @@ check_children(Oid relid, Snapshot snapshot)
 	List *now = find_inheritance_children(relid, NoLock);
 
 	if (list_length(then) != list_length(now) || list_difference_oid(then, now) != NIL)
-		refuse(relid, "has got or lost partitions after the snapshot");
+		refuse(relid, "gained or lost partitions after the snapshot");
 	list_free(then);
 	list_free(now);
 }

@@ -51,60 +51,60 @@ typedef struct IntSetting
 /* in alphabetical order; only superusers can set them */
 static const BoolSetting bool_settings[] = {
 	{"depipe.allow_target_dml",
-	 "Allows direct changes of tables that a transform maintains.",
+	 "Allows direct changes to tables that a transform maintains.",
 	 &depipe_allow_target_dml,
 	 false},
 	{"depipe.enabled",
-	 "Lets loads and transforms run; off starts a cloned cluster cold.",
+	 "Enables loads and transforms. Start a cloned cluster with off.",
 	 &depipe_enabled,
 	 true},
 };
 
 static const IntSetting int_settings[] = {
 	{"depipe.batch_memory",
-	 "Memory after which a batch of a stream is published.",
+	 "Memory used by the changes of a batch after which it is published.",
 	 &depipe_batch_memory,
 	 64 * 1024,
 	 64,
 	 INT_MAX / 1024,
 	 GUC_UNIT_KB},
 	{"depipe.batch_rows",
-	 "Number of changes after which a batch of a stream is published.",
+	 "Number of changes after which a batch is published.",
 	 &depipe_batch_rows,
 	 100000,
 	 1,
 	 INT_MAX,
 	 0},
 	{"depipe.history_retention",
-	 "Time for which runs, verdicts, closed incidents and events are kept; -1 keeps them.",
+	 "Retention of runs, verdicts, closed incidents and events; -1 means forever.",
 	 &depipe_history_retention,
 	 30 * SECS_PER_DAY,
 	 -1,
 	 INT_MAX,
 	 GUC_UNIT_S},
 	{"depipe.incident_linger",
-	 "Time after the last bad batch in which another one continues the same incident.",
+	 "Time after a bad batch during which another one continues the same incident.",
 	 &depipe_incident_linger,
 	 15 * 60,
 	 0,
 	 INT_MAX,
 	 GUC_UNIT_S},
 	{"depipe.max_override",
-	 "Longest time for which a breaker can be overridden.",
+	 "Longest duration of an override.",
 	 &depipe_max_override,
 	 7 * 24 * 3600,
 	 1,
 	 INT_MAX,
 	 GUC_UNIT_S},
 	{"depipe.max_parked",
-	 "Number of rows that may be parked for one table before it needs a resync.",
+	 "Number of rows that can be parked for one table before it needs a resync.",
 	 &depipe_max_parked,
 	 10000000,
 	 0,
 	 INT_MAX,
 	 0},
 	{"depipe.quarantine_retention",
-	 "Time for which rows stay in quarantine; -1 keeps them.",
+	 "Retention of rows in quarantine; -1 means forever.",
 	 &depipe_quarantine_retention,
 	 90 * SECS_PER_DAY,
 	 -1,
@@ -115,14 +115,14 @@ static const IntSetting int_settings[] = {
 /* Settings of the background workers, which apply to the whole server. */
 static const IntSetting worker_settings[] = {
 	{"depipe.max_workers",
-	 "Largest number of background workers at one time.",
+	 "Maximum number of concurrent background workers.",
 	 &depipe_max_workers,
 	 8,
 	 3,
 	 WORKER_SLOTS,
 	 0},
 	{"depipe.naptime",
-	 "Shortest time between two looks at what is due in a database.",
+	 "Minimum time between two passes of the scheduler of a database.",
 	 &depipe_naptime,
 	 1000,
 	 10,
@@ -138,24 +138,24 @@ check_databases(char **value, void **extra, GucSource source)
 	bool valid = SplitIdentifierString(copy, ',', &names);
 
 	if (!valid)
-		GUC_check_errdetail("It must be a list of names of databases, separated by commas.");
+		GUC_check_errdetail("It must be a comma-separated list of database names.");
 	return valid;
 }
 
 static void
 define_worker_settings(void)
 {
-	DefineCustomStringVariable("depipe.databases",
-							   "Databases that background workers serve; empty: all that have the"
-							   " extension.",
-							   NULL,
-							   &depipe_databases,
-							   "",
-							   PGC_SIGHUP,
-							   GUC_LIST_INPUT,
-							   check_databases,
-							   NULL,
-							   NULL);
+	DefineCustomStringVariable(
+		"depipe.databases",
+		"Databases served by background workers. If empty, all that have the extension.",
+		NULL,
+		&depipe_databases,
+		"",
+		PGC_SIGHUP,
+		GUC_LIST_INPUT,
+		check_databases,
+		NULL,
+		NULL);
 	for (int i = 0; i < lengthof(worker_settings); i++)
 		DefineCustomIntVariable(worker_settings[i].name,
 								worker_settings[i].description,

@@ -55,8 +55,8 @@ identity_become_with(Oid role, List *settings, Identity *saved)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("role with OID %u does not exist", role),
-				 errdetail("It owned the definition."),
-				 errhint("Give it to another role with depipe.set_owner.")));
+				 errdetail("The role owned the definition."),
+				 errhint("Give the definition to another role with depipe.set_owner.")));
 	become(role, SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION, saved);
 	settings_enter(settings);
 }
@@ -146,7 +146,7 @@ identity_check_login(Oid role)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_ROLE_SPECIFICATION),
 				 errmsg("role \"%s\" cannot log in", GetUserNameFromId(role, false)),
-				 errdetail("Loads and transforms are run as the owner of their table."),
+				 errdetail("Loads and transforms run as the owner of their table."),
 				 errhint("Give the role LOGIN, or the table to a role that has it.")));
 }
 

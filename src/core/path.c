@@ -140,15 +140,16 @@ path_check(const char *path, Oid role)
 			ereport(ERROR,
 					(errcode(ERRCODE_UNDEFINED_SCHEMA),
 					 errmsg("schema \"%s\" does not exist", name),
-					 errdetail("It is in the search_path of the definition: %s.", path),
-					 errhint("Make the schema, or define the load again with replace => true.")));
+					 errdetail("The schema is in the search_path of the definition: %s.", path),
+					 errhint("Create the schema, or define the load again with replace => true.")));
 		if (schema_aclcheck_compat(schema, role, ACL_USAGE) != ACLCHECK_OK)
 			ereport(ERROR,
 					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 					 errmsg("permission denied for schema %s", name),
-					 errdetail("It is in the search_path of the definition, which is evaluated as"
-							   " role \"%s\".",
-							   GetUserNameFromId(role, false)),
+					 errdetail(
+						 "The schema is in the search_path of the definition, which is evaluated as"
+						 " role \"%s\".",
+						 GetUserNameFromId(role, false)),
 					 errhint("Grant USAGE on the schema, or define the load under another"
 							 " search_path.")));
 	}

@@ -317,9 +317,9 @@ static char *
 describe_difference(const Node *tree, const Node *again)
 {
 	if (!IsA(tree, Query))
-		return pstrdup("It would use other operators, functions or casts.");
+		return pstrdup("The text would use other operators, functions or casts.");
 	return psprintf(
-		"It would mean something else in %s.",
+		"The text would have another meaning in %s.",
 		differing_clause((const Query *) stripped(tree), (const Query *) stripped(again)));
 }
 
@@ -345,7 +345,7 @@ prove_work(void *argument)
 	if (!querytext_same(proof->tree, again))
 		proof->problem = describe_difference(proof->tree, again);
 	else if (counts_columns(again, NULL))
-		proof->problem = pstrdup("It would give names to columns by their place.");
+		proof->problem = pstrdup("The text would name columns by their position.");
 	else
 		proof->sql = sql;
 	return true;
@@ -362,7 +362,7 @@ attempt(Proof *proof, Node *tree, bool prefixed)
 	proof->sql = NULL;
 	error = guarded_run(prove_work, proof);
 	if (error != NULL)
-		proof->problem = psprintf("It would fail: %s.", error->message);
+		proof->problem = psprintf("The text would fail: %s.", error->message);
 	return proof->sql;
 }
 
@@ -387,12 +387,13 @@ querytext_prove(Node *tree, const TextMethods *methods, void *argument, char **p
 void
 querytext_refuse(const char *what, const char *problem)
 {
-	ereport(ERROR,
-			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-			 errmsg("%s cannot be kept as a text that means the same in every session", what),
-			 errdetail_internal("%s", problem),
-			 errhint("Write operators as OPERATOR(schema.name), cast what they compare, and give"
-					 " output columns names that no input column has.")));
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+		 errmsg("%s cannot be kept as a text that means the same in every session", what),
+		 errdetail_internal("%s", problem),
+		 errhint("Write operators as OPERATOR(schema.name), cast their operands, and give output"
+				 " columns names that no input column has.")));
 }
 
 /* ---- queries ---- */

@@ -229,8 +229,8 @@ refuse_session(const char *name, const char *value)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-			 errmsg("a definition cannot be made while %s is %s", name, current_value(name)),
-			 errdetail("Its texts would mean something else when it is evaluated."),
+			 errmsg("a definition cannot be created while %s is %s", name, current_value(name)),
+			 errdetail("Its texts would have another meaning at evaluation."),
 			 errhint("SET %s = %s;", name, value)));
 }
 
@@ -278,11 +278,11 @@ check_given(List *given)
 			found |= strlen(recorded[i].name) == (size_t) (equals - text) &&
 					 pg_strncasecmp(recorded[i].name, text, equals - text) == 0;
 		if (!found)
-			ereport(
-				ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("\"%s\" is not a setting of definitions", pnstrdup(text, equals - text)),
-				 errhint("Settings of definitions are: %s.", names.data)));
+			ereport(ERROR,
+					(errcode(ERRCODE_UNDEFINED_OBJECT),
+					 errmsg("\"%s\" is not a setting that definitions record",
+							pnstrdup(text, equals - text)),
+					 errhint("Definitions record these settings: %s.", names.data)));
 	}
 }
 

@@ -114,7 +114,7 @@ read_again(Adoption *adoption, bool all)
 		if (!all && load->state != LOAD_DETACHED)
 			continue;
 		load_update(load, adoption->server->serverid);
-		load_set_state(load, LOAD_NEW, "adopted: to be read again", NULL);
+		load_set_state(load, LOAD_NEW, "adopted: the source table will be read again", NULL);
 		count++;
 	}
 	return count;
@@ -150,8 +150,8 @@ take_over(Adoption *adoption)
 	if (adoption->stream == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("loads of server \"%s\" cannot go on without being read again", name),
-				 errdetail("No slot is known to which their rows belong."),
+				 errmsg("loads of server \"%s\" cannot continue without a resync", name),
+				 errdetail("The slot that their rows belong to is not known."),
 				 errhint("%s", adopt_hint(name))));
 	if (adoption->foreign == NULL)
 	{
@@ -165,12 +165,13 @@ take_over(Adoption *adoption)
 		event_record(((Load *) lfirst(cell))->target->id,
 					 "load",
 					 "adopted",
-					 "goes on with the slot of the database that this one was copied from");
-	ereport(NOTICE,
-			(errmsg("slot \"%s\" at server \"%s\" is taken over from the original of this database",
-					adoption->stream->slot_name,
-					name),
-			 errdetail("The original must not read it any more.")));
+					 "continues with the slot of the database that this one was copied from");
+	ereport(
+		NOTICE,
+		(errmsg("slot \"%s\" at server \"%s\" was taken over from the original of this database",
+				adoption->stream->slot_name,
+				name),
+		 errdetail("The original must no longer read it.")));
 }
 
 /*

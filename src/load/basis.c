@@ -79,7 +79,7 @@ published_rows(const Source *source, const Stream *stream, List *tasks)
 				 schemas,
 				 relids_literal(tasks),
 				 sql_literal(stream->publication)),
-		"look at the publication");
+		"read the publication");
 }
 
 /* That of a task, by its number; *row: the first that may be its. */
@@ -121,14 +121,15 @@ basis_published_problem(const Stream *stream, const LoadTask *task)
 		return NULL;
 	length = strcspn(was, " ");
 	if (is == NULL || strncmp(was, is, length + 1) != 0)
-		return psprintf("publication \"%s\" of the source was changed:"
-						" it may have left out changes meanwhile",
-						publication);
+		return psprintf(
+			"publication \"%s\" of the source was changed, and may have missed changes since",
+			publication);
 	if (is[length + 1] == '\0')
-		return psprintf("the source table was taken out of publication \"%s\"", publication);
-	return psprintf("the source table was taken out of publication \"%s\" and put back,"
-					" or its columns or filter there are others",
-					publication);
+		return psprintf("the source table was removed from publication \"%s\"", publication);
+	return psprintf(
+		"the source table was removed from publication \"%s\" and added again, or its columns or"
+		" filter there changed",
+		publication);
 }
 
 bool
@@ -305,7 +306,7 @@ may_be_read(const Source *source, const Leaf *leaf)
 											 " AND NOT pg_catalog.row_security_active(%u)",
 											 leaf->oid,
 											 leaf->oid),
-									"look at a partition");
+									"read a partition");
 
 	return rows->values[0][0] != NULL && rows->values[0][0][0] == 't';
 }
@@ -317,8 +318,7 @@ has_older_rows(const Source *source, const LoadTask *task, const Leaf *leaf)
 
 	if (!may_be_read(source, leaf))
 		return true;
-	rows =
-		source_query(source->control, 1, older_rows_sql(task->source, leaf), "look at a partition");
+	rows = source_query(source->control, 1, older_rows_sql(task->source, leaf), "read a partition");
 	return rows->values[0][0][0] == 't';
 }
 
@@ -341,8 +341,7 @@ leaves_problem(const Source *source, LoadTask *task)
 			return psprintf("partition %s of the source was detached or dropped", was.name);
 		is = parse_leaf(now);
 		if (is.file != was.file && is.xid != task->truncated_by)
-			return psprintf("partition %s of the source was truncated, or its file was rewritten",
-							is.name);
+			return psprintf("partition %s of the source was truncatedor rewritten", is.name);
 	}
 	foreach(cell, task->seen_leaves)
 	{
@@ -350,7 +349,7 @@ leaves_problem(const Source *source, LoadTask *task)
 
 		if (task->load->leaves != NIL && find_leaf(task->load->leaves, is.oid) == NULL &&
 			has_older_rows(source, task, &is))
-			return psprintf("partition %s of the source was attached with rows in it", is.name);
+			return psprintf("partition %s of the source was attached with rows", is.name);
 	}
 	return NULL;
 }

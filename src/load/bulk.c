@@ -47,7 +47,7 @@ bulk_is_better(Connection *connection, const Source *source, const Stream *strea
 	if (strcmp(source_query(connection,
 							1,
 							"SELECT pg_catalog.current_setting('temp_file_limit')",
-							"look at a setting")
+							"read a setting")
 				   ->values[0][0],
 			   "-1") != 0)
 		return false;

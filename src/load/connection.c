@@ -138,7 +138,7 @@ check_option(DefElem *def, Oid catalog)
 			ereport(ERROR,
 					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 					 errmsg("permission denied for option \"%s\"", def->defname),
-					 errhint("Only superusers may name files of this server.")));
+					 errhint("Only superusers can name files on this server.")));
 		if (strcmp(def->defname, "publication") == 0 && defGetString(def)[0] == '\0')
 			ereport(ERROR,
 					(errcode(ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE),
@@ -149,7 +149,7 @@ check_option(DefElem *def, Oid catalog)
 			(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
 			 errmsg("invalid option \"%s\"", def->defname),
 			 option != NULL && option->catalog == UserMappingRelationId
-				 ? errhint("Options that prove an identity belong to the user mapping.")
+				 ? errhint("Authentication options belong to the user mapping.")
 			 : option != NULL ? errhint("This option belongs to the server.")
 			 : catalog == ForeignServerRelationId || catalog == UserMappingRelationId
 				 ? errhint("Valid options are: %s.", option_names(catalog))
@@ -263,7 +263,7 @@ source_server_open(const char *server_name)
 			ERROR,
 			(errcode(ERRCODE_UNDEFINED_OBJECT),
 			 errmsg("role \"%s\" has no user mapping for server \"%s\"", owner, server_name),
-			 errdetail("A server is connected to with the user mapping of its owner."),
+			 errdetail("The connection uses the user mapping of the server's owner."),
 			 errhint("CREATE USER MAPPING FOR %s SERVER %s OPTIONS (user '...', password '...').",
 					 quote_identifier(owner),
 					 quote_identifier(server_name))));
@@ -421,12 +421,14 @@ check_password(const SourceServer *server, Connection *connection)
 	if (!server->must_use_password || used_password(connection->walrcv))
 		return;
 	connection_close(connection);
-	ereport(ERROR,
-			(errcode(ERRCODE_S_R_E_PROHIBITED_SQL_STATEMENT_ATTEMPTED),
-			 errmsg("password is required"),
-			 errdetail("Server \"%s\" is not a superuser's, and its source asked for no password.",
-					   server->name),
-			 errhint("The authentication method of the source must be changed.")));
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_S_R_E_PROHIBITED_SQL_STATEMENT_ATTEMPTED),
+		 errmsg("password is required"),
+		 errdetail("The owner of server \"%s\" is not a superuser, and the source did not ask for a"
+				   " password.",
+				   server->name),
+		 errhint("Change the authentication method at the source.")));
 #endif
 }
 

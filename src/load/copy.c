@@ -143,7 +143,7 @@ check_wanted(Copy *copy)
 		return;
 	copy->looked_at = now;
 	if (copy->session->options->must_end())
-		copy->unwanted = pstrdup("its worker is to end");
+		copy->unwanted = pstrdup("its worker was asked to end");
 	else
 		copy->unwanted = copy_unwanted(copy->task->target->id);
 	if (copy->unwanted == NULL)
@@ -151,7 +151,7 @@ check_wanted(Copy *copy)
 	copy->unwanted = MemoryContextStrdup(copy->session->set.context, copy->unwanted);
 	ereport(ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-			 errmsg("the copy is not wanted any more")));
+			 errmsg("the copy is no longer wanted")));
 }
 
 static void

@@ -22,12 +22,12 @@ extern void copy_new_tables(LoadSession *session);
 extern void copy_mark_tables(LoadSession *session);
 
 /* The reason of a run whose table another session copies. */
-#define COPIED_ELSEWHERE "another session copies the table"
+#define COPIED_ELSEWHERE "another session is copying the table"
 
 /* The lock that is held while a table is copied: nobody else copies it then. */
 extern LOCKTAG copy_lock_tag(int32 target_id);
 
-/* Take it until the transaction ends; false when another session copies the table. */
+/* Take it until the transaction ends; false when another session is copying the table. */
 extern bool copy_claim(int32 target_id);
 
 /* A snapshot of the source for the session, in its context; raises as snapshot_open(). */

@@ -205,7 +205,7 @@ stop_contradicted(LoadTask *task, Delta *delta)
 	if (!delta->contradicted)
 		return false;
 	delta_destroy(delta);
-	stop_diverged(task, "the key does not identify one row of the source at each moment");
+	stop_diverged(task, "the key does not identify one row of the source at all times");
 	return true;
 }
 

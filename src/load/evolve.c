@@ -68,7 +68,7 @@ static bool
 rows_were_filled(Connection *control, LoadTask *task, const char *name)
 {
 	SourceRows *rows =
-		source_query(control, 1, filled_sql(task->source, name), "look at a new column");
+		source_query(control, 1, filled_sql(task->source, name), "read a new column");
 
 	return rows->count > 0 && rows->values[0][0] != NULL && rows->values[0][0][0] == 't';
 }
@@ -94,7 +94,7 @@ take_missing_of_partitions(Connection *control, LoadTask *task, SourceColumn *co
 								 " WHERE a.attname = %s AND a.atthasmissing",
 								 task->source->relid,
 								 sql_literal(column->name)),
-						"look at a new column");
+						"read a new column");
 	if (rows->count == 1)
 	{
 		column->has_missing = true;
@@ -128,8 +128,9 @@ follow_addition(Connection *control, LoadTask *task, const char *name)
 		(!column->has_missing && basis_files_changed(task) &&
 		 rows_were_filled(control, task, name)))
 	{
-		pause_for_person(task,
-						 psprintf("the source filled its new column \"%s\" row by row", name));
+		pause_for_person(
+			task,
+			psprintf("the source filled its new column \"%s\" with a value for each row", name));
 		return false;
 	}
 	if (column->has_missing && column->missing_lost)
@@ -146,11 +147,11 @@ follow_addition(Connection *control, LoadTask *task, const char *name)
 	else if (get_attnum(task->target->relid, name) == InvalidAttrNumber)
 		layout_add_column(control, task, name);
 	else if (column->has_missing)
-		problem = MemoryContextStrdup(task->set->context,
-									  psprintf("%s has a column \"%s\" already, and the source"
-											   " gave its new one a default",
-											   task->target->display,
-											   name));
+		problem = MemoryContextStrdup(
+			task->set->context,
+			psprintf("%s already has a column \"%s\", and the new one of the source has a default",
+					 task->target->display,
+					 name));
 	task_restore(&identity);
 	CommandCounterIncrement();
 	if (problem != NULL)
@@ -182,7 +183,7 @@ lock_to_add(LoadTask *task)
 	task->set->current = NULL;
 	ereport(ERROR,
 			(errcode(error->sqlerrcode),
-			 errmsg("a column is to be added to %s, and another session has locked the table",
+			 errmsg("a column must be added to %s, but another session has locked the table",
 					task->target->display)));
 }
 
@@ -206,7 +207,7 @@ evolve_follow(Connection *control, LoadTask *task, List *names, List *types)
 	if (task->source != NULL && recorded_replaced_column(task) != NULL)
 	{
 		pause_for_person(task,
-						 psprintf("column \"%s\" of the source was dropped and made again",
+						 psprintf("column \"%s\" of the source was dropped and recreated",
 								  recorded_replaced_column(task)));
 		MemoryContextSwitchTo(old);
 		return;

@@ -132,8 +132,8 @@ unknown_left_out(const LoadTask *task, char **hint)
 	{
 		if (source_table_column(task->source, lfirst(cell)) != NULL)
 			continue;
-		*hint = "Names in \"columns\" are as at the source, also upper and lower case;"
-				" change them with create_load(..., replace => true).";
+		*hint = "Names in \"columns\" must match the source, including case. Correct them with"
+				" create_load(..., replace => true).";
 		return psprintf("column \"%s\", which is left out, does not exist in the source table",
 						(char *) lfirst(cell));
 	}
@@ -166,7 +166,7 @@ other_money(const LoadTask *task, char **hint)
 
 		if (!source_column_is_money(column) || projection_leaves_out(task->load, column->name))
 			continue;
-		*hint = "Make the load with settings => '{lc_monetary=...}', a locale of that currency.";
+		*hint = "Create the load with settings => '{lc_monetary=...}', a locale of that currency.";
 		return psprintf("column \"%s\" is of type money, which has %d decimals at the source and"
 						" %d here",
 						column->name,
@@ -204,7 +204,7 @@ examine_find_problem(LoadTask *task)
 		task_set_problem(task,
 						 LOAD_NEEDS_RESYNC,
 						 ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-						 "the source table was dropped and made again",
+						 "the source table was dropped and recreated",
 						 hint);
 	else if (load->state == LOAD_STREAMING && task->key == NIL && !source_table_full(task->source))
 		task_set_problem(task,
@@ -216,14 +216,14 @@ examine_find_problem(LoadTask *task)
 		task_set_problem(task,
 						 LOAD_NEEDS_RESYNC,
 						 ERRCODE_DEPIPE_SCHEMA_CHANGE,
-						 psprintf("column \"%s\" of the source was dropped and made again",
+						 psprintf("column \"%s\" of the source was dropped and recreated",
 								  recorded_replaced_column(task)),
 						 hint);
 	else if (load->state == LOAD_STREAMING && !OidIsValid(task->target->relid))
 		task_set_problem(task,
 						 LOAD_NEEDS_RESYNC,
 						 ERRCODE_UNDEFINED_TABLE,
-						 "the target table is gone",
+						 "the target table does not exist",
 						 hint);
 	else if (load->state == LOAD_STREAMING && (problem = recorded_retyped_column(task)) != NULL)
 		task_set_problem(task,

@@ -81,7 +81,7 @@ source_labels(Connection *control, Oid type)
 				 " CASE WHEN c.typelem <> 0 AND c.typlen = -1 THEN c.typelem"
 				 " ELSE c.oid END WHERE c.oid = %u ORDER BY e.enumsortorder",
 				 type),
-		"look at a type");
+		"read a type");
 	List *labels = NIL;
 
 	for (int i = 0; i < rows->count; i++)

@@ -138,7 +138,7 @@ check_projected_key(LoadTask *task, const char *name)
 			   projection_base_type(task->projection, name)) != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATATYPE_MISMATCH),
-				 errmsg("key column \"%s\" of %s has another type than the source's",
+				 errmsg("key column \"%s\" of %s has a type that differs from the source",
 						name,
 						task->target->display)));
 }

@@ -276,13 +276,13 @@ change_load(Load *was, Load *is, List *settings, Oid server, bool replace)
 		/* where all rows are read again, texts may get the meaning that they have now */
 		if (replace && was->state == LOAD_NEW)
 			load_set_settled(was, NIL);
-		ereport(NOTICE, (errmsg("load %s exists already", is->target->display)));
+		ereport(NOTICE, (errmsg("load %s already exists", is->target->display)));
 		return;
 	}
 	if (!replace)
 		ereport(ERROR,
 				(errcode(ERRCODE_DUPLICATE_OBJECT),
-				 errmsg("load %s exists already with another definition", is->target->display),
+				 errmsg("load %s already exists with a different definition", is->target->display),
 				 errdetail("%s%s%s.",
 						   deep.data,
 						   deep.len > 0 && shallow.len > 0 ? "; " : "",
@@ -543,7 +543,7 @@ depipe_resync_checked(PG_FUNCTION_ARGS)
 	if (load->server_name != NULL)
 		server = source_server_find(load->server_name)->serverid;
 	load_update(load, server);
-	load_set_state(load, LOAD_NEW, "a resync was asked for", NULL);
+	load_set_state(load, LOAD_NEW, "a resync was requested", NULL);
 	attempt_end(unit_of_target(load->target->id));
 	PG_RETURN_VOID();
 }

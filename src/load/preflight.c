@@ -59,7 +59,7 @@ report(Preflight *preflight, const char *item, bool ok, const char *detail, cons
 static char *
 one_value(Preflight *preflight, const char *sql)
 {
-	SourceRows *rows = source_query(preflight->connection, 1, sql, "look at the source");
+	SourceRows *rows = source_query(preflight->connection, 1, sql, "read the catalogs");
 
 	return rows->count == 0 ? NULL : rows->values[0][0];
 }
@@ -121,17 +121,17 @@ check_free(Preflight *preflight, const char *item, const char *setting, const ch
 		preflight->connection,
 		2,
 		psprintf("SELECT pg_catalog.current_setting(%s), (%s)", sql_literal(setting), used),
-		"look at the source");
+		"read the catalogs");
 	int limit = atoi(rows->values[0][0]);
 	int in_use = atoi(rows->values[0][1]);
 	int needed = preflight->stream == NULL ? 2 : 1;
 
-	report(
-		preflight,
-		item,
-		limit - in_use >= needed,
-		psprintf("%d of %d in use", in_use, limit),
-		psprintf("At the source: raise %s; a server's stream and a copy need one each.", setting));
+	report(preflight,
+		   item,
+		   limit - in_use >= needed,
+		   psprintf("%d of %d in use", in_use, limit),
+		   psprintf("At the source: raise %s; the stream of a server and a copy need one each.",
+					setting));
 }
 
 static void
@@ -164,7 +164,7 @@ check_publication(Preflight *preflight)
 			preflight,
 			"publication",
 			may_create[0] == 't',
-			psprintf("%s will be made", sql_identifier(name)),
+			psprintf("%s will be created", sql_identifier(name)),
 			psprintf(
 				"At the source: GRANT CREATE ON DATABASE ... TO %s; or use the option publication.",
 				sql_identifier(preflight->user)));
@@ -179,7 +179,7 @@ check_slot(Preflight *preflight)
 
 	if (preflight->stream == NULL)
 	{
-		report(preflight, "slot", true, "will be made by the first run", NULL);
+		report(preflight, "slot", true, "will be created by the first run", NULL);
 		return;
 	}
 	slot = source_slot_describe(preflight->connection, preflight->stream->slot_name);
@@ -212,7 +212,7 @@ check_privileges(Preflight *preflight, const char *item, const SourceTable *tabl
 											 " FROM pg_catalog.pg_class c WHERE c.oid = %u",
 											 table->relid,
 											 table->relid),
-									"look at the source");
+									"read the catalogs");
 
 	if (rows->values[0][2][0] == 't')
 		report(preflight,
@@ -371,6 +371,6 @@ depipe_check_source_checked(PG_FUNCTION_ARGS)
 	else
 		return (Datum) 0;
 	if (error != NULL)
-		report(&preflight, "look at the source", false, error->message, error->hint);
+		report(&preflight, "catalogs of the source", false, error->message, error->hint);
 	return (Datum) 0;
 }

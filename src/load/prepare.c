@@ -60,7 +60,7 @@ source_problem(LoadSession *session)
 	Stream *stream = session->stream;
 
 	if (strcmp(stream->system_identifier, session->source.system_identifier) != 0)
-		return psprintf("server \"%s\" is another database system than before",
+		return psprintf("server \"%s\" is a different database system than before",
 						session->source.server->name);
 	if (stream->timeline != session->source.timeline)
 		return psprintf("server \"%s\" is on timeline %d, not %d as before",
@@ -70,11 +70,11 @@ source_problem(LoadSession *session)
 	if (stream->publication_managed != (session->source.server->publication == NULL) ||
 		(!stream->publication_managed &&
 		 strcmp(stream->publication, session->source.server->publication) != 0))
-		return psprintf("server \"%s\" names another publication than before",
+		return psprintf("server \"%s\" names a different publication than before",
 						session->source.server->name);
 	if (source_publication_oid(session->source.control, stream->publication) !=
 		stream->publication_oid)
-		return psprintf("publication \"%s\" of the source was dropped or made again",
+		return psprintf("publication \"%s\" of the source was dropped or recreated",
 						stream->publication);
 	return NULL;
 }
@@ -98,7 +98,7 @@ stream_problem(LoadSession *session)
 						slot->lost_reason != NULL ? ": " : "",
 						slot->lost_reason != NULL ? slot->lost_reason : "");
 	if (slot->confirmed > stream->applied_lsn)
-		return psprintf("slot \"%s\" is at %X/%X, ahead of %X/%X as applied here",
+		return psprintf("slot \"%s\" is at %X/%X, ahead of %X/%X, which is applied here",
 						stream->slot_name,
 						LSN_FORMAT_ARGS(slot->confirmed),
 						LSN_FORMAT_ARGS(stream->applied_lsn));
@@ -204,11 +204,11 @@ check_partitions(LoadSession *session)
 				task,
 				examine_stopped_state(task->load),
 				ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-				psprintf("changes of the source table arrive as those of %s, which %s loads",
+				psprintf("changes of the source table arrive as changes of %s, which %s loads",
 						 sql_table(root->source->schema_name, root->source->table_name),
 						 root->target->owner == task->target->owner ? root->target->display
 																	: "another"),
-				psprintf("Load the one or the other: SELECT depipe.drop_load(%s);",
+				psprintf("Keep only one of the two loads: SELECT depipe.drop_load(%s);",
 						 sql_literal(task->target->display)));
 		}
 	}
@@ -228,7 +228,7 @@ check_own_publication(LoadSession *session)
 		if (is_active(task) && task->load->state == LOAD_STREAMING &&
 			!list_member_oid(relids, task->source->relid))
 			task_set_lost(task,
-						  psprintf("the source table was taken out of publication \"%s\"",
+						  psprintf("the source table was removed from publication \"%s\"",
 								   session->stream->publication));
 	}
 }

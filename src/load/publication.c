@@ -20,7 +20,7 @@ source_publication_oid(Connection *connection, const char *name)
 		connection,
 		1,
 		psprintf("SELECT oid FROM pg_catalog.pg_publication WHERE pubname = %s", sql_literal(name)),
-		"look at the publication");
+		"read the publication");
 
 	return rows->count == 0 ? InvalidOid : strtoul(rows->values[0][0], NULL, 10);
 }
@@ -45,7 +45,7 @@ source_publication_relids(Connection *connection, const char *name)
 							   " JOIN pg_catalog.pg_publication_rel r"
 							   " ON r.prpubid = p.oid WHERE p.pubname = %s",
 							   sql_literal(name)),
-					  "look at the publication");
+					  "read the publication");
 }
 
 /* Numbers and types of the columns, as layouts_sql() asks for them. */
@@ -124,7 +124,10 @@ source_tables_are_there(Connection *connection, List *tables, const char *public
 
 	if (tables == NIL)
 		return true;
-	rows = source_query(connection, 2, layouts_sql(tables, publication), "look at the tables");
+	rows = source_query(connection,
+						2,
+						layouts_sql(tables, publication),
+						"read the tables of the publication");
 	foreach(cell, tables)
 	{
 		SourceTable *table = lfirst(cell);
@@ -161,7 +164,7 @@ published_tables(Connection *connection, const char *name, Oid *oid)
 				 " WHERE p.pubname = %s GROUP BY p.oid",
 				 connection->version < 150000 ? PUBLISHED_TABLE : PUBLISHED_TABLE PUBLISHED_COLUMNS,
 				 sql_literal(name)),
-		"look at the publication");
+		"read the publication");
 
 	*oid = rows->count == 0 ? InvalidOid : strtoul(rows->values[0][1], NULL, 10);
 	return rows->count == 0 || rows->values[0][0] == NULL ? pstrdup("") : rows->values[0][0];
@@ -261,7 +264,7 @@ published_columns(Connection *connection, const char *name, const SourceTable *t
 				 sql_literal(name),
 				 sql_literal(table->schema_name),
 				 sql_literal(table->table_name)),
-		"look at the publication");
+		"read the publication");
 	List *columns = NIL;
 
 	*filter = rows->count > 0 && source_true(rows->values[0][1]);
@@ -305,7 +308,7 @@ publishes_everything(Connection *connection, const char *name)
 		psprintf("SELECT pubinsert AND pubupdate AND pubdelete AND pubtruncate"
 				 " FROM pg_catalog.pg_publication WHERE pubname = %s",
 				 sql_literal(name)),
-		"look at the publication");
+		"read the publication");
 
 	return rows->count == 0 || source_true(rows->values[0][0]);
 }
@@ -325,7 +328,7 @@ source_publication_problem(Connection *connection, const char *name, const Sourc
 						 sql_identifier(name),
 						 display,
 						 table->kind == RELKIND_PARTITIONED_TABLE
-							 ? " and it must publish via the partition root"
+							 ? " the publication must have publish_via_partition_root"
 							 : "");
 		return psprintf("publication \"%s\" of the source does not have the table", name);
 	}

@@ -59,7 +59,7 @@ queue_ask_sizes(Connection *connection, List *candidates)
 	for (int first = 0; first < list_length(candidates); first += ASK_AT_ONCE)
 	{
 		SourceRows *rows =
-			source_query(connection, 2, sizes_sql(candidates, first), "ask how large tables are");
+			source_query(connection, 2, sizes_sql(candidates, first), "read the sizes of tables");
 
 		for (int i = 0; i < rows->count; i++)
 		{

@@ -112,7 +112,7 @@ recorded_contradiction(LoadTask *task, List *recorded, List *names, List *types)
 				continue;
 			found = true;
 			if (lfirst_oid(type) != column->type)
-				return psprintf("column \"%s\" of the source has another type", column->name);
+				return psprintf("column \"%s\" of the source has a different type", column->name);
 		}
 		if (!found)
 			return psprintf("column \"%s\" of the source was dropped or renamed", column->name);
@@ -179,7 +179,7 @@ recorded_retyped_column(LoadTask *task)
 
 		if (now != NULL && names_contain(task->source_names, column->name) &&
 			is_retyped(column, now))
-			return psprintf("column \"%s\" of the source is %s now, it was %s",
+			return psprintf("column \"%s\" of the source is now of type %s, and was of type %s",
 							column->name,
 							now->type_name,
 							column->type_name);
@@ -211,7 +211,7 @@ recorded_differs(LoadTask *task, List *names, List *types)
 char *
 recorded_hint(const LoadTask *task)
 {
-	return psprintf("Make the columns of %s agree with the source, then: %s",
+	return psprintf("Change the columns of %s to match the source, then: %s",
 					task->target->display,
 					task_resync_hint(task));
 }

@@ -11,7 +11,7 @@
 #include "load/session.h"
 
 /* The reason of runs that were skipped because another session has the stream. */
-#define STREAM_IS_TAKEN "another run reads the stream of the server"
+#define STREAM_IS_TAKEN "another run is reading the stream of the server"
 
 /*
  * Refresh loads by the stream of their server, as load_refresh() does.  Other

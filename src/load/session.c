@@ -32,7 +32,7 @@ remember_failures(LoadSession *session)
 		task->failures = catalog_int4(rows, i, ATTEMPT_FAILURES);
 		task->retry_at = catalog_time(rows, i, ATTEMPT_RETRY_AT);
 		task->retry_reason = pstrdup(task->load->reason != NULL ? task->load->reason
-																: "it has failed before");
+																: "an earlier attempt failed");
 	}
 }
 

@@ -86,7 +86,7 @@ source_slot_describe(Connection *connection, const char *slot_name)
 				 " FROM pg_catalog.pg_replication_slots s, pg_catalog.to_jsonb(s) j"
 				 " WHERE s.slot_name = %s AND s.slot_type = 'logical'",
 				 sql_literal(slot_name)),
-		"look at the slot");
+		"read the slot");
 	slot->retained_bytes = -1;
 	slot->safe_wal_size = -1;
 	if (rows->count == 0)
@@ -107,13 +107,13 @@ source_slot_create(Connection *connection, const char *slot_name, int wait_ms)
 {
 	SourceRows *rows;
 
-	source_command(connection, psprintf("SET lock_timeout = %d", wait_ms), "make a slot");
+	source_command(connection, psprintf("SET lock_timeout = %d", wait_ms), "create a slot");
 	rows = source_query(
 		connection,
 		4,
 		psprintf("CREATE_REPLICATION_SLOT \"%s\" LOGICAL pgoutput NOEXPORT_SNAPSHOT", slot_name),
-		"make a slot");
-	source_command(connection, "RESET lock_timeout", "make a slot");
+		"create a slot");
+	source_command(connection, "RESET lock_timeout", "create a slot");
 	return source_lsn(rows->values[0][1]);
 }
 
@@ -137,13 +137,12 @@ void
 source_check_slot_possible(const Source *source)
 {
 	if (source->same_cluster && TransactionIdIsValid(GetTopTransactionIdIfAny()))
-		ereport(
-			ERROR,
-			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-			 errmsg("cannot make a slot in this transaction, because it has written"),
-			 errdetail(
-				 "The source is a database of this cluster; it would wait for this transaction."),
-			 errhint("Use CALL depipe.run(...) outside of a transaction block.")));
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("cannot create a slot in this transaction, because it has written"),
+				 errdetail("The source is a database of this cluster: the slot would wait for this"
+						   " transaction."),
+				 errhint("Use CALL depipe.run(...) outside of a transaction block.")));
 }
 
 /* ---- removing ---- */

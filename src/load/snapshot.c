@@ -61,7 +61,7 @@ snapshot_open(const Source *source, const Stream *stream, bool keep)
 						psprintf("CREATE_REPLICATION_SLOT \"%s\" TEMPORARY LOGICAL pgoutput"
 								 " USE_SNAPSHOT",
 								 snapshot->name),
-						"make a slot for a copy");
+						"create a slot for a copy");
 	snapshot->position = source_lsn(rows->values[0][1]);
 	snapshot->opened_at = GetCurrentTimestamp();
 	return snapshot;
@@ -83,7 +83,7 @@ snapshot_waits_for(Connection *control)
 		"SELECT l.transactionid::text FROM pg_catalog.pg_locks l"
 		" WHERE l.locktype = 'transactionid' AND l.granted AND l.mode = 'ExclusiveLock'"
 		" ORDER BY pg_catalog.age(l.transactionid) DESC LIMIT 1",
-		"look for transactions");
+		"read the running transactions");
 
 	return rows->count == 0
 			   ? pstrdup("waits for a transaction at the source")
@@ -117,11 +117,12 @@ snapshot_check_storage(const SourceSnapshot *snapshot, const LoadTask *task)
 				 " pg_catalog.pg_relation_filenode(c.oid) LIMIT 1",
 				 task->source->relid,
 				 partitioned ? "true" : "false"),
-		"look at a table");
+		"read the storage of a table");
 	if (rows->count > 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-				 errmsg("table %s of the source was truncated or written anew meanwhile", table)));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+			 errmsg("table %s of the source was truncated or rewritten during the copy", table)));
 }
 
 static char *

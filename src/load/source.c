@@ -139,12 +139,12 @@ money_digits(Connection *connection, const SourceTable *table)
 		has_money |= source_column_is_money(lfirst(cell));
 	if (!has_money)
 		return -1;
-	source_command(connection, "SET lc_monetary TO DEFAULT", "ask for the locale of money");
+	source_command(connection, "SET lc_monetary TO DEFAULT", "read lc_monetary");
 	rows = source_query(connection,
 						1,
 						"SELECT pg_catalog.scale('1'::pg_catalog.money::pg_catalog.numeric)",
-						"ask for the locale of money");
-	source_command(connection, "SET lc_monetary = 'C'", "set the locale of money");
+						"read lc_monetary");
+	source_command(connection, "SET lc_monetary = 'C'", "set lc_monetary");
 	return atoi(rows->values[0][0]);
 }
 
@@ -276,7 +276,7 @@ source_leaves(Connection *connection, Oid relid)
 				 relid,
 				 relid,
 				 relid),
-		"look at the partitions");
+		"read the list of partitions");
 	List *leaves = NIL;
 
 	for (int i = 0; i < rows->count; i++)
@@ -475,10 +475,12 @@ key_problem(const SourceTable *table, const List *key, char **hint)
 	{
 		char *unique = unique_texts(table);
 
-		*hint = unique != NULL
-					? psprintf("Use a key that has all of %s.", unique)
-					: psprintf("At the source: a primary key, or a unique index on columns that are"
-							   " NOT NULL; or leave out the key and set REPLICA IDENTITY FULL.");
+		*hint =
+			unique != NULL
+				? psprintf("Use a key that includes all of %s.", unique)
+				: psprintf(
+					  "At the source: add a primary key, or a unique index on NOT NULL columns; or"
+					  " leave out the key and set REPLICA IDENTITY FULL.");
 		return psprintf("key (%s) does not identify a row of %s: it has no unique index on NOT NULL"
 						" columns of the key",
 						quoted_names(key),
@@ -569,7 +571,7 @@ source_now(Connection *connection)
 		" pg_catalog.pg_is_in_recovery(),"
 		" (extract(epoch FROM pg_catalog.pg_postmaster_start_time())"
 		" * 1000000)::bigint",
-		"look at the source");
+		"read the catalogs");
 
 	now.position = source_lsn(rows->values[0][0]);
 	now.time = from_unix_microseconds(rows->values[0][1]);

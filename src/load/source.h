@@ -66,8 +66,8 @@ extern List *source_leaves(Connection *connection, Oid relid);
 extern int64 source_table_estimate(Connection *connection, const SourceTable *table);
 
 /* Why a table that has no key here cannot follow a source without full images. */
-#define IDENTITY_LOST                                                \
-	"the source does not send whole old rows of the table any more," \
+#define IDENTITY_LOST                                         \
+	"the source no longer sends whole old rows of the table," \
 	" and the load has no key"
 
 /* Does the identity send the whole old image? */

@@ -95,7 +95,7 @@ check_publication(const Transport *transport)
 		stream->publication_oid)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("publication \"%s\" of server \"%s\" was dropped or made again",
+				 errmsg("publication \"%s\" of server \"%s\" was dropped or recreated",
 						stream->publication,
 						transport->source->server->name)));
 }

@@ -450,9 +450,9 @@ check_identity(const SourceRelation *relation, LoadTask *task)
 		foreach(other, relation->identity)
 			found |= strcmp(lfirst(cell), lfirst(other)) == 0;
 		if (!found)
-			problem = psprintf("key column \"%s\" is not part of the replica identity"
-							   " of the source table any more",
-							   (char *) lfirst(cell));
+			problem = psprintf(
+				"key column \"%s\" is no longer part of the replica identity of the source table",
+				(char *) lfirst(cell));
 	}
 	if (problem != NULL)
 		task_stop_for_resync(task, problem);

@@ -268,9 +268,9 @@ task_without_values(TaskSet *set, ErrorData *error)
 
 	if (error->sqlerrcode == ERRCODE_UNSAFE_NEW_ENUM_VALUE_USAGE)
 	{
-		error->message = pstrdup("an enum type has got a label that the source has:"
-								 " it can be used after a commit");
-		error->hint = pstrdup("Commit, and run it again.");
+		error->message = pstrdup(
+			"an enum type gained a label of the source, which can be used after a commit");
+		error->hint = pstrdup("Commit, and run the load again.");
 		error->domain = TEXTDOMAIN; /* the text is our own now */
 	}
 	else if (reading != NULL)

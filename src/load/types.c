@@ -39,7 +39,7 @@ enum_statement(Connection *control, const SourceColumn *column)
 				 " JOIN pg_catalog.pg_enum e ON e.enumtypid = t.oid"
 				 " WHERE c.oid = %u ORDER BY e.enumsortorder",
 				 column->type),
-		"look at a type");
+		"read a type");
 	StringInfoData sql;
 
 	if (rows->count == 0)
@@ -103,13 +103,14 @@ missing_type_hint(Connection *control, const SourceColumn *column)
 			" LEFT JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace"
 			" WHERE c.oid = %u",
 			column->type),
-		"look at a type");
+		"read a type");
 	char *here = rows->count == 0 ? NULL : type_elsewhere(rows->values[0][0]);
 
 	if (here != NULL)
-		return psprintf("Type %s is in another schema here. Make the table yourself, with that"
-						" type, or leave the column out (\"columns\").",
-						here);
+		return psprintf(
+			"Type %s is in another schema here. Create the table with that type, or leave the"
+			" column out (\"columns\").",
+			here);
 	if (rows->count > 0 && rows->values[0][1] != NULL)
 		return psprintf("CREATE EXTENSION %s SCHEMA %s;",
 						sql_identifier(rows->values[0][1]),
@@ -200,10 +201,10 @@ check_key_column(LoadTask *task, const char *name)
 		return;
 	ereport(ERROR,
 			(errcode(ERRCODE_DATATYPE_MISMATCH),
-			 errmsg("key column \"%s\" of %s takes values for equal that the source tells apart",
+			 errmsg("key column \"%s\" of %s treats values as equal that the source distinguishes",
 					name,
 					task->target->display),
-			 errdetail("It is %s%s there, and %s%s here.",
+			 errdetail("Its type is %s%s at the source, and %s%s here.",
 					   column->type_name,
 					   column->loose ? " with a nondeterministic collation" : "",
 					   format_type_extended(into, into_typmod, FORMAT_TYPE_TYPEMOD_GIVEN),

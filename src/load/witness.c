@@ -138,16 +138,16 @@ witness_problem(Source *source, Stream *stream, const TaskSet *set, const Source
 	source->started = now.started;
 	/* a standby may replay again what it has replayed before */
 	if (!now.standby && now.position < newest)
-		return psprintf("server \"%s\" was put back to an earlier state:"
-						" it is at %X/%X, behind %X/%X as applied here",
+		return psprintf("server \"%s\" was restored to an earlier state:"
+						" it is at %X/%X, behind %X/%X, which is applied here",
 						source->server->name,
 						LSN_FORMAT_ARGS(now.position),
 						LSN_FORMAT_ARGS(newest));
 	if (now.started == stream->source_started || commit->lsn == InvalidXLogRecPtr)
 		return NULL;
 	if (slot->confirmed < commit->end && !commit_is_there(source, stream))
-		return psprintf("server \"%s\" was put back to an earlier state:"
-						" transaction %u, which committed at %X/%X, is not there any more",
+		return psprintf("server \"%s\" was restored to an earlier state:"
+						" transaction %u, which committed at %X/%X, no longer exists there",
 						source->server->name,
 						commit->xid,
 						LSN_FORMAT_ARGS(commit->lsn));

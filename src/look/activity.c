@@ -26,7 +26,7 @@ stream_held_reason(const StreamPosition *position)
 	if (position->held_since == 0)
 		return NULL;
 	return psprintf(
-		"the source keeps its log: since %s no synchronous standby has what is published",
+		"the source retains WAL: since %s no synchronous standby has confirmed what is published",
 		time_for_reader(position->held_since));
 }
 

@@ -167,7 +167,7 @@ set_breaker(Condition *condition, const CatalogRows *rows, int row)
 		set_condition(condition,
 					  RANK_REMARK,
 					  state,
-					  psprintf("published whatever its constraints say until %s: %s",
+					  psprintf("published regardless of its constraints until %s: %s",
 							   until == 0 ? "further notice" : time_for_reader(until),
 							   reason == NULL ? "no reason given" : reason),
 					  statement("SELECT depipe.reset(%s, 'why')", node));
@@ -241,14 +241,16 @@ set_ending(Condition *condition, const CatalogRows *rows, int row)
 	if (!catalog_bool(rows, row, CONDITION_SERVER_FAILING))
 		return false;
 	condition->since = catalog_time(rows, row, CONDITION_TRIED_AT);
-	set_condition(condition,
-				  RANK_BROKEN,
-				  "failed",
-				  with_tries(rows,
-							 row,
-							 "its worker or session ended before it could say why: see the log of"
-							 " the server"),
-				  last_run_statement(condition->node));
+	set_condition(
+		condition,
+		RANK_BROKEN,
+		"failed",
+		with_tries(
+			rows,
+			row,
+			"its worker or session ended before it could report the reason: see the log of the"
+			" server"),
+		last_run_statement(condition->node));
 	return true;
 }
 
@@ -379,7 +381,7 @@ set_transform(Condition *condition, const CatalogRows *rows, int row)
 		set_condition(condition,
 					  RANK_BLOCKED,
 					  state,
-					  pstrdup("held back by its last run"),
+					  pstrdup("its last run was blocked"),
 					  statement("SELECT * FROM depipe.refresh(%s, upstream => true)", node));
 	else
 		set_condition(condition, RANK_FINE, state, NULL, NULL);

@@ -126,7 +126,7 @@ expect_query(Verification *verification)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("transform %s cannot be verified", verification->target->display),
-				 errdetail("Its query returns something else at each evaluation.")));
+				 errdetail("Its query may return a different result at each evaluation.")));
 	verification->key = transform->key;
 	take_snapshot(verification);
 	push_snapshot(verification);
@@ -342,7 +342,7 @@ compare_rows(Verification *verification)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNIQUE_VIOLATION),
 				 errmsg("key of %s is not unique", target->display),
-				 errdetail("More than one row is expected for some value of its key.")));
+				 errdetail("The expected rows contain the same key more than once.")));
 	delta_fill_from_difference(delta,
 							   expected,
 							   filtered(verification, target_rows_sql(target, NULL), delta));

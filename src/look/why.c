@@ -69,7 +69,7 @@ consequence(Link link, const char *name)
 		case LINK_LATE:
 			return psprintf("is late because of %s", name);
 		case LINK_TROUBLE:
-			return psprintf("nothing is wrong with it, but with %s", name);
+			return psprintf("no problem of its own; see %s", name);
 		case LINK_NONE:
 		case LINKS:
 			break;
@@ -82,8 +82,7 @@ fine_reason(const Condition *condition)
 {
 	if (condition->data_as_of == 0)
 		return "nothing is wrong";
-	return psprintf("nothing is wrong, and the data is as of %s",
-					time_for_reader(condition->data_as_of));
+	return psprintf("no problem, data as of %s", time_for_reader(condition->data_as_of));
 }
 
 /*

@@ -54,7 +54,7 @@ why_endless(const char *server, List *targets)
 	ListCell *cell;
 
 	if (IsolationUsesXactSnapshot())
-		return "a worker has the stream, and this transaction would not see what it does";
+		return "a worker holds the stream, and this transaction would not see its changes";
 	foreach(cell, loads_of_server(server))
 	{
 		Target *target = ((Load *) lfirst(cell))->target;
@@ -64,13 +64,14 @@ why_endless(const char *server, List *targets)
 		{
 			LockRelationOid(target->relid, AccessShareLock);
 			if (holds_lock(target->relid))
-				return psprintf("a worker has the stream, and this transaction has locked %s",
+				return psprintf("a worker holds the stream, and this transaction has locked %s",
 								target->display);
 		}
 	}
 	foreach(cell, targets)
 		if (load_changed_here(((Target *) lfirst(cell))->id))
-			return "a worker has the stream, and sees the load when this transaction has committed";
+			return "a worker holds the stream, and cannot see the load until this transaction"
+				   " commits";
 	return NULL;
 }
 
@@ -238,7 +239,10 @@ await_worker(const char *server, List *targets, List *runs, TimestampTz deadline
 		case OUTCOME_GONE:
 			return false;
 		case OUTCOME_LATE:
-			end_all(runs, RUN_SKIPPED, "a worker has the stream, and has not got so far in time");
+			end_all(
+				runs,
+				RUN_SKIPPED,
+				"a worker holds the stream, and has not reached the requested position in time");
 			return true;
 		case OUTCOME_DONE:
 			break;

@@ -149,15 +149,17 @@ due_housekeeping(void)
 	ListCell *cell;
 
 	if (orphans > 0)
-		ereport(LOG, (errmsg("depipe: " INT64_FORMAT " runs had crashed", orphans)));
-	log_error("looking at owners", guarded_run(note_owners_work, NULL));
+		ereport(LOG,
+				(errmsg("depipe: " INT64_FORMAT " runs of ended sessions were marked as failed",
+						orphans)));
+	log_error("the check of owners", guarded_run(note_owners_work, NULL));
 	transaction_commit();
-	log_error("ending pauses", guarded_run(end_pauses_work, NULL));
+	log_error("the end of pauses", guarded_run(end_pauses_work, NULL));
 	foreach(cell, due_breakers())
 	{
 		int32 id = lfirst_int(cell);
 
-		log_error("ending an override", guarded_run(expire_breaker_work, &id));
+		log_error("the end of an override", guarded_run(expire_breaker_work, &id));
 	}
 	transaction_commit();
 	(void) history_delete_old(depipe_history_retention, depipe_quarantine_retention);
@@ -225,10 +227,10 @@ void
 due_checks(TimestampTz deadline)
 {
 	run_checks(due_time_checks(), check_times, "a time check", deadline);
-	run_checks(due_pending_keys(), settle_pending_keys, "looking at keys again", deadline);
+	run_checks(due_pending_keys(), settle_pending_keys, "the settlement of pending keys", deadline);
 	run_checks(due_incidents(depipe_incident_linger),
 			   incidents_settle,
-			   "looking at incidents again",
+			   "the settlement of incidents",
 			   deadline);
 	run_checks(due_tables(), table_checks_probe, "a probe of a table", deadline);
 }
@@ -305,7 +307,7 @@ due_run_server(const char *server, List *ids, const char *started_by, TimestampT
 								  .server_failed = &server_failed};
 	ErrorData *error = guarded_run(begin_server_work, &work);
 
-	log_error("beginning the runs of a server", error);
+	log_error("the start of the runs of a server", error);
 	if (error != NULL)
 	{
 		attempt_begin(unit_of_server(server));
@@ -329,7 +331,7 @@ due_follow_server(const char *server, List *ids, const char *started_by, const c
 
 	if (error != NULL || work.targets == NIL)
 	{
-		log_error("beginning the runs of a server", error);
+		log_error("the start of the runs of a server", error);
 		return FOLLOW_NONE;
 	}
 	transaction_commit();
@@ -401,7 +403,7 @@ run_one_transform(int32 id, const char *started_by)
 	TransformWork work = {.id = id, .started_by = started_by};
 	ErrorData *error = guarded_run(begin_transform_work, &work);
 
-	log_error("beginning the run of a transform", error);
+	log_error("the start of the run of a transform", error);
 	if (error != NULL)
 		attempt_begin(unit_of_target(id));
 	transaction_commit();
@@ -563,11 +565,11 @@ depipe_run_due_checked(PG_FUNCTION_ARGS)
 
 	(void) transaction_begin_procedure(fcinfo,
 									   "depipe.run_due",
-									   "Call it as a statement of its own.");
+									   "Call it as a separate statement.");
 	if (!depipe_enabled)
 		ereport(NOTICE, (errmsg("depipe is disabled"), errhint("Set depipe.enabled to on.")));
 	else if (!due_pass("run_due", deadline, NULL))
-		ereport(NOTICE, (errmsg("another pass runs, nothing to do")));
+		ereport(NOTICE, (errmsg("another pass is running, nothing to do")));
 	else if (message_level_is_interesting(DEBUG1))
 		ereport(DEBUG1,
 				(errmsg_internal("something is due at %s", timestamptz_to_str(due_next(NULL)))));

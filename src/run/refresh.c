@@ -351,8 +351,8 @@ raise_problem(RefreshItem *item)
 				(errcode(ERRCODE_OBJECT_IN_USE),
 				 errmsg("refreshing %s was skipped: %s",
 						item->target->display,
-						run->reason ? run->reason : "another run is at it"),
-				 errhint("Call depipe.run again, or let it wait for longer.")));
+						run->reason ? run->reason : "another run is in progress"),
+				 errhint("Call depipe.run again, or allow a longer wait.")));
 }
 
 typedef struct Taking
@@ -399,7 +399,7 @@ depipe_run_checked(PG_FUNCTION_ARGS)
 
 	(void) transaction_begin_procedure(fcinfo,
 									   "depipe.run",
-									   "Use the function depipe.refresh there.");
+									   "Use the function depipe.refresh instead.");
 	run_check_enabled();
 	items = make_items(wanted_targets(pattern), upstream, "run");
 	foreach(cell, items)

@@ -62,10 +62,11 @@ state_argument(FunctionCallInfo fcinfo)
 		if (strcmp(states[i], state) == 0)
 			return state;
 	if (state != NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("invalid value for argument \"until_state\": \"%s\"", state),
-				 errhint("Use a state as depipe.status has it, such as streaming, ok or paused.")));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("invalid value for argument \"until_state\": \"%s\"", state),
+			 errhint("Use a state that depipe.status shows, such as streaming, ok or paused.")));
 	return NULL;
 }
 
@@ -183,7 +184,7 @@ check_possible(const Waiting *waiting, List *missing)
 			continue;
 		ereport(ERROR,
 				(errcode(sqlstate_of(condition->needs_person ? condition : root)),
-				 errmsg("%s does not become %s by itself: it is %s",
+				 errmsg("%s will not become %s by itself: it is %s",
 						condition->node->display,
 						wanted_name(waiting, condition),
 						condition->state),
@@ -237,7 +238,7 @@ depipe_wait_checked(PG_FUNCTION_ARGS)
 	waiting.pattern = argument_text(fcinfo, 0, "pattern");
 	waiting.until_state = state_argument(fcinfo);
 	waiting.deadline = deadline_argument(fcinfo);
-	(void) transaction_begin_procedure(fcinfo, "depipe.wait", "Call it as a statement of its own.");
+	(void) transaction_begin_procedure(fcinfo, "depipe.wait", "Call it as a separate statement.");
 	look = AllocSetContextCreate(CurrentMemoryContext, "depipe wait", ALLOCSET_DEFAULT_SIZES);
 	for (;;)
 	{

@@ -19,7 +19,7 @@ static void
 explain_loss(const Choice *choice, StrategyOffer *offer)
 {
 	offer->reason_code = "more_expensive";
-	offer->detail = psprintf("Its cost is estimated at %.2f, that of %s at %.2f.",
+	offer->detail = psprintf("Its estimated cost is %.2f; that of %s is %.2f.",
 							 offer->cost,
 							 choice->chosen->name,
 							 choice->offer->cost);

@@ -171,16 +171,15 @@ check_mode(const CreateArguments *arguments, const Shape *shape)
 {
 	if (strcmp(arguments->mode, "incremental") != 0)
 		return;
-	ereport(
-		ERROR,
-		(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-		 errmsg("transform %s cannot be refreshed incrementally", arguments->display),
-		 errdetail("%s",
-				   shape->volatility.is_volatile
-					   ? psprintf("Its query %s, which returns something else at each evaluation.",
-								  shape->volatility.volatile_part)
-					   : "Only full refreshes are available in this version."),
-		 errhint("Use mode \"auto\": only rows that differ are written.")));
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("transform %s cannot be refreshed incrementally", arguments->display),
+			 errdetail("%s",
+					   shape->volatility.is_volatile
+						   ? psprintf("Its query %s, whose result may differ at each evaluation.",
+									  shape->volatility.volatile_part)
+						   : "Only full refreshes are available in this version."),
+			 errhint("Use mode \"auto\", which writes only the rows that differ.")));
 }
 
 /* Fails where the owner may not read an input, and where the text does not mean the same. */
@@ -221,7 +220,7 @@ find_declared(const CreateArguments *arguments)
 	if (target != NULL && target->kind == TARGET_LOAD)
 		ereport(ERROR,
 				(errcode(ERRCODE_DUPLICATE_OBJECT),
-				 errmsg("%s is maintained by a load already", target->display),
+				 errmsg("%s is already maintained by a load", target->display),
 				 errhint("Drop the load first, or choose another target.")));
 	if (target != NULL)
 		transform_check_owner(target);
@@ -292,13 +291,13 @@ is_declared_already(Target *target, const CreateArguments *arguments, const char
 			return false;
 		ereport(NOTICE,
 				(errcode(ERRCODE_DUPLICATE_OBJECT),
-				 errmsg("transform %s exists already, skipping", target->display)));
+				 errmsg("transform %s already exists, skipping", target->display)));
 		return true;
 	}
 	if (!arguments->replace)
 		ereport(ERROR,
 				(errcode(ERRCODE_DUPLICATE_OBJECT),
-				 errmsg("transform %s exists already, and differs", target->display),
+				 errmsg("transform %s already exists with a different definition", target->display),
 				 errdetail("%s", difference),
 				 errhint("Use replace => true to change it.")));
 	return false;
@@ -326,11 +325,14 @@ provide_table(const CreateArguments *arguments, const Shape *shape, Target *decl
 	rules_refuse(relid, arguments->display);
 	difference = table_difference(relid, shape->columns);
 	if (difference != NULL && !(declared != NULL && declared->kind == TARGET_TRANSFORM))
-		ereport(ERROR,
-				(errcode(ERRCODE_DATATYPE_MISMATCH),
-				 errmsg("table %s and the query do not have the same columns", arguments->display),
-				 errdetail("%s", difference),
-				 errhint("Name the columns in the query as in the table, or drop the table.")));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_DATATYPE_MISMATCH),
+			 errmsg("table %s and the query do not have the same columns", arguments->display),
+			 errdetail("%s", difference),
+			 errhint(
+				 "Give the columns of the query the names that they have in the table, or drop the"
+				 " table.")));
 	return relid;
 }
 
@@ -405,10 +407,10 @@ populate(Target *target, bool must_publish)
 		ereport(ERROR,
 				(errcode(ERRCODE_DEPIPE_BLOCKED),
 				 errmsg("transform %s cannot be rebuilt now", target->display),
-				 errdetail("%s.", run->reason ? run->reason : "It was held back")));
+				 errdetail("%s.", run->reason ? run->reason : "The run was held back")));
 	ereport(NOTICE,
 			(errmsg("transform %s is not populated yet", target->display),
-			 errdetail("%s.", run->reason ? run->reason : "It was held back")));
+			 errdetail("%s.", run->reason ? run->reason : "The run was held back")));
 }
 
 /*
@@ -426,7 +428,7 @@ fill_table(Target *target, const CreateArguments *arguments, const Shape *shape,
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("transform %s cannot be replaced without populating it", target->display),
-				 errdetail("Its columns or its key change."),
+				 errdetail("The columns or the key change."),
 				 errhint("Use populate => true.")));
 	if (other_columns)
 	{
@@ -616,9 +618,10 @@ depipe_drop_transform_checked(PG_FUNCTION_ARGS)
 				 errdetail("It is read by %s.", name_list(readers)),
 				 errhint("Drop these first, or keep the table.")));
 	if (readers != NIL)
-		ereport(NOTICE,
-				(errmsg("transforms go on reading %s as an ordinary table", target->display),
-				 errdetail("It is read by %s.", name_list(readers))));
+		ereport(
+			NOTICE,
+			(errmsg("transforms will continue to read %s as an ordinary table", target->display),
+			 errdetail("It is read by %s.", name_list(readers))));
 	if (OidIsValid(target->relid))
 		table_drop_guard(target);
 	event_record(target->id, "transform", "dropped", NULL);

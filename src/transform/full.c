@@ -33,7 +33,7 @@ full_offer(const StrategyContext *context, StrategyOffer *offer)
 	if (!offer->possible)
 	{
 		offer->reason_code = "referenced";
-		offer->detail = "Foreign keys refer to the table: only what differs is written.";
+		offer->detail = "Foreign keys refer to the table: only the differences are written.";
 	}
 	else if (context->whole_only != NULL)
 	{

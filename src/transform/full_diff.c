@@ -15,7 +15,7 @@
 
 #define INCOMING "_depipe_incoming"
 
-#define WHOLE_QUERY "the query is evaluated, and what differs is written."
+#define WHOLE_QUERY "the query is evaluated, and only the differences are written."
 
 /* Nothing is known of how much differs: as much as the planner assumes of a condition. */
 #define DIFFERING_SHARE 0.1
@@ -31,7 +31,7 @@ explain_not_incremental(const StrategyContext *context, StrategyOffer *offer)
 	if (context->other_instance)
 	{
 		offer->reason_code = "other_instance";
-		offer->detail = "What the table covers was recorded in another database: " WHOLE_QUERY;
+		offer->detail = "The state of the table was recorded in another database: " WHOLE_QUERY;
 	}
 	else if (secured != NULL)
 	{
@@ -50,7 +50,7 @@ explain_not_incremental(const StrategyContext *context, StrategyOffer *offer)
 	else
 	{
 		offer->reason_code = "not_incremental";
-		offer->detail = "The query is evaluated, and what differs is written.";
+		offer->detail = "The query is evaluated, and only the differences are written.";
 	}
 }
 

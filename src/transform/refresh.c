@@ -531,8 +531,9 @@ refresh_node(Slice *slice, Target *target, Run *run)
 		node.outcome = PUBLISH_ERROR;
 	}
 	if (failure != NULL && failure->of_target && error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE)
-		run->reason = run->error_message = psprintf("%s is locked, and was not free in time",
-													target->display);
+		run->reason = run->error_message = psprintf(
+			"could not lock %s in time: another session holds a lock",
+			target->display);
 	if (node.outcome == PUBLISH_DONE || node.outcome == PUBLISH_NOTHING)
 		record_published(&node);
 	else

@@ -126,7 +126,7 @@ check_query(Query *query)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("query of a transform must not lock rows"),
-				 errhint("Leave out FOR UPDATE, FOR SHARE and their like.")));
+				 errhint("Leave out FOR UPDATE, FOR SHARE and similar clauses.")));
 	if (query->hasModifyingCTE)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),

@@ -55,7 +55,7 @@ strategy_refuse_duplicate_keys(const StrategyContext *context, Delta *delta, con
 			(errcode(ERRCODE_UNIQUE_VIOLATION),
 			 errmsg("key of transform %s is not unique", context->transform->target->display),
 			 errdetail("The query returns more than one row for some value of (%s).", columns.data),
-			 errhint("Declare a key that identifies the rows of the query, or an empty one.")));
+			 errhint("Declare a key that identifies the rows of the query, or an empty key.")));
 }
 
 bool
@@ -122,7 +122,7 @@ set_whole_only(StrategyContext *context)
 	{
 		context->whole_only = "volatile_function";
 		context->whole_detail = psprintf(
-			"The query %s, which returns something else at each evaluation.",
+			"The query %s, whose result may differ at each evaluation.",
 			volatility->volatile_part);
 	}
 	else if (context->transform->rebuild)

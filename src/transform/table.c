@@ -221,7 +221,7 @@ say_what_goes(Relation rel, const char *column)
 		ereport(
 			NOTICE,
 			(errmsg("column \"%s\" of %s is dropped", column, sql_relation(RelationGetRelid(rel))),
-			 errdetail("With it goes %s.", names.data)));
+			 errdetail("This also drops %s.", names.data)));
 }
 
 static void

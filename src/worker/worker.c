@@ -122,7 +122,7 @@ worker_may_work(const char **reason)
 	else if (!database_is_named(NameStr(database_name)))
 		*reason = "depipe.databases does not name the database";
 	else if (!hold_extension())
-		*reason = "the extension is not there";
+		*reason = "the extension is not installed";
 	else if (XactReadOnly)
 		*reason = "default_transaction_read_only is on";
 	else
@@ -249,7 +249,7 @@ stream_once(const WorkerId *id, LoadFollowEnd *end)
 	fingerprint = loads_fingerprint(NameStr(id->server));
 	ids = loads_to_stream(NameStr(id->server), &lag);
 	if (ids == NIL)
-		return "none of its loads is to be run now";
+		return "none of its loads is due";
 	*end = due_follow_server(NameStr(id->server), ids, "worker", fingerprint, &follower);
 	stream_moved(&nowhere);
 	return *end == FOLLOW_FAILED ? "the source or its loads have failed" : NULL;

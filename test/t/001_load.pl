@@ -271,7 +271,7 @@ at_source("SELECT pg_replication_slot_advance('$slot', pg_current_wal_lsn())");
 lost('slot advanced', qr/slot .* is at .*, ahead of/);
 
 at_source("INSERT INTO shop.plain (id) VALUES (33); DROP PUBLICATION $slot; INSERT INTO shop.plain (id) VALUES (34)");
-lost('publication dropped', qr/publication .* was dropped or made again/);
+lost('publication dropped', qr/publication .* was dropped or recreated/);
 
 at_source("CREATE TABLE shop.copy AS SELECT * FROM shop.plain; DROP TABLE shop.plain;"
 	  . " ALTER TABLE shop.copy RENAME TO plain; ALTER TABLE shop.plain ADD PRIMARY KEY (id);"
@@ -318,7 +318,7 @@ at_warehouse(sprintf "CREATE SERVER near FOREIGN DATA WRAPPER depipe OPTIONS (ho
 	$warehouse->host, $warehouse->port);
 like(
 	at_warehouse("BEGIN; CREATE TABLE scratch2 (); SELECT status, reason FROM depipe.refresh('near_t'); COMMIT"),
-	qr/^failed\|cannot make a slot in this transaction/,
+	qr/^failed\|cannot create a slot in this transaction/,
 	'a slot on the same cluster is refused in a transaction that has written');
 at_warehouse("CALL depipe.run('near_t')");
 is(at_warehouse('SELECT * FROM near_t'), '1', 'and made by a procedure');

@@ -259,7 +259,7 @@ foreach my $change (
 	isnt(refresh($warehouse, 'raw.*')->{'raw.m'}{status}, 'succeeded', "$name: not published");
 	is(state_of($warehouse, 'raw.m'), 'paused', "$name: paused");
 	is_value($warehouse, q{SELECT reason FROM depipe.loads WHERE target = 'raw.m'},
-		"column \"$column\" of the source is $is now, it was $was", "$name: reason");
+		"column \"$column\" of the source is now of type $is, and was of type $was", "$name: reason");
 	is_value($warehouse, q{SELECT error_sqlstate FROM depipe.runs WHERE target = 'raw.m' ORDER BY run_id DESC LIMIT 1}, 'QD003',
 		"$name: SQLSTATE");
 	like(at_warehouse(q{SELECT next FROM depipe.status WHERE target = 'raw.m'}), qr/depipe\.resync/, "$name: what to type");
@@ -322,7 +322,7 @@ is(next_of('typed'), 'CREATE EXTENSION hstore SCHEMA public;', 'a type of an ext
 like(next_of('paired'), qr/^Create the type public\.pair here/, 'a type of nobody');
 at_warehouse('CREATE SCHEMA elsewhere', 'CREATE EXTENSION hstore SCHEMA elsewhere');
 refresh($warehouse, 'raw.typed');
-like(next_of('typed'), qr/^Type elsewhere\.hstore is in another schema here\. Make the table yourself/, 'it is in another schema here');
+like(next_of('typed'), qr/^Type elsewhere\.hstore is in another schema here\. Create the table with that type/, 'it is in another schema here');
 at_warehouse('CREATE TABLE raw.typed (id int PRIMARY KEY, h elsewhere.hstore, hs elsewhere.hstore[])');
 is_status($warehouse, 'raw.typed', 'succeeded', 'which is what helps');
 at_source(q{UPDATE typed SET h = 'a=>2'}, q{INSERT INTO typed VALUES (2, 'c=>1', NULL)});

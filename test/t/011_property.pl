@@ -100,7 +100,7 @@ $source->safe_psql('postgres', 'INSERT INTO again VALUES (1, 1), (2, 2)');
 refresh($warehouse, 'raw.again');
 $source->safe_psql('postgres', 'ALTER TABLE again DROP v; ALTER TABLE again ADD v int; UPDATE again SET v = 3 WHERE id = 1');
 refresh($warehouse, 'raw.again');
-is(state_of($warehouse, 'raw.again'), 'needs_resync', 'a column that was dropped and made again is noticed');
+is(state_of($warehouse, 'raw.again'), 'needs_resync', 'a column that was dropped and recreated is noticed');
 $warehouse->safe_psql('postgres', "SELECT depipe.resync('raw.again')");
 $warehouse->safe_psql('postgres', "CALL depipe.run('raw.again')");
 is_same($source, $warehouse, 'again', 'after the resync');

@@ -47,7 +47,7 @@ sub stopped_and_cured
 	my $before = rows_of($warehouse, 'SELECT * FROM raw.a');
 
 	like(is_status($warehouse, 'raw.a', 'failed', $name),
-		qr/put back to an earlier state/, "$name: reason");
+		qr/restored to an earlier state/, "$name: reason");
 	is(state_of($warehouse, "raw.$_"), 'needs_resync', "$name: raw.$_ needs a resync") foreach qw(a b);
 	is(rows_of($warehouse, 'SELECT * FROM raw.a'), $before, "$name: the target is as it was");
 	at_warehouse(q{SELECT depipe.resync('raw.a')}, q{SELECT depipe.resync('raw.b')});

@@ -92,9 +92,9 @@ goes_on('a', 'FULL for a while');
 my $publication = at_source('SELECT pubname FROM pg_publication');
 at_source("ALTER PUBLICATION $publication DROP TABLE a", q{UPDATE a SET t = 'not sent' WHERE id < 20},
 	"ALTER PUBLICATION $publication ADD TABLE ONLY a");
-stopped_and_cured('a', qr/taken out of publication/, 'out of the publication and back');
+stopped_and_cured('a', qr/removed from publication/, 'out of the publication and back');
 at_source("ALTER PUBLICATION $publication DROP TABLE a", q{UPDATE a SET t = 'not sent' WHERE id < 25});
-stopped_and_cured('a', qr/taken out of publication/, 'out of the publication');
+stopped_and_cured('a', qr/removed from publication/, 'out of the publication');
 
 at_source("ALTER PUBLICATION $publication SET (publish = 'insert')", 'DELETE FROM a WHERE id > 3000',
 	'DELETE FROM a WHERE id = 20', "ALTER PUBLICATION $publication SET (publish = 'insert, update, delete, truncate')");

@@ -66,7 +66,7 @@ is_value($warehouse, q{SELECT count(*) FROM pg_stat_activity WHERE backend_type 
 
 at_warehouse(q{INSERT INTO depipe.run (target_id, started_by, role_name, pid, started_at, finished_at, status, reason)
 	SELECT target_id, 'run', 'postgres', 1, clock_timestamp(), clock_timestamp() + interval '1 hour', 'blocked', reason
-	FROM depipe.target, unnest(ARRAY['another session copies the table', 'another run reads the stream of the server']) reason
+	FROM depipe.target, unnest(ARRAY['another session is copying the table', 'another run is reading the stream of the server']) reason
 	WHERE table_name = 'orders'});
 is_value($warehouse, q{SELECT status FROM depipe.refresh('raw.orders')}, 'nothing', 'a refresh');
 is_value($warehouse, q{SET statement_timeout = '60s'; CALL depipe.run('raw.orders')}, '', 'and a run, which would wait again and again');

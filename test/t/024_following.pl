@@ -207,7 +207,7 @@ at_warehouse('ALTER TABLE raw.q ADD COLUMN n numeric(10,2)');
 $source->safe_psql('postgres', 'ALTER TABLE q ADD COLUMN n numeric(10,2); INSERT INTO q VALUES (2, 1.25)');
 wait_until($warehouse, q{SELECT EXISTS (SELECT FROM raw.q WHERE n = 1.25)}, 'a column with a scale');
 $source->safe_psql('postgres', 'ALTER TABLE q ALTER COLUMN n TYPE numeric(10,4)');
-wait_until($warehouse, q{SELECT state = 'paused' AND reason = 'column "n" of the source is numeric(10,4) now, it was numeric(10,2)'
+wait_until($warehouse, q{SELECT state = 'paused' AND reason = 'column "n" of the source is now of type numeric(10,4), and was of type numeric(10,2)'
 	FROM depipe.loads WHERE target = 'raw.q'}, 'another scale pauses the table');
 $source->safe_psql('postgres', 'INSERT INTO q VALUES (3, 1.2345); INSERT INTO a VALUES (6000, 1)');
 wait_until($warehouse, q{SELECT EXISTS (SELECT FROM raw.a WHERE id = 6000)}, 'the others go on');

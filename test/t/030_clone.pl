@@ -215,7 +215,7 @@ foreach my $node ($warehouse, $other)
 }
 is(slots(), $original_slot, 'the slot of the original is there');
 like(stderr_of($other, 'copied', q{SELECT depipe.adopt('shop', resync => 'never')}),
-	qr/cannot go on without being read again/, 'a restored database cannot take over');
+	qr/cannot continue without a resync/, 'a restored database cannot take over');
 
 # objects dropped in a copy remain at the source
 $other->safe_psql('postgres', 'CREATE DATABASE dropped TEMPLATE copied');

@@ -141,7 +141,7 @@ my $kept = at_source($confirmed);
 my $balances = q{md5(string_agg(balance::text, ',' ORDER BY account))};
 my $mart = $warehouse->safe_psql('postgres', "SELECT $balances FROM mart.balance");
 wait_until($warehouse, "SELECT $balances <> '$mart' FROM mart.balance", 'the standby hangs: transforms go on');
-my $held = q{reason LIKE 'the source keeps its log: since % no synchronous standby%'};
+my $held = q{reason LIKE 'the source retains WAL: since % no synchronous standby%'};
 wait_until($warehouse, "SELECT $held AND next LIKE '%pg_stat_replication' AND state = 'streaming' FROM depipe.status WHERE target = 'raw.ledger'", 'the screen says what is kept');
 is_value($warehouse, "SELECT $held FROM depipe.why('raw.ledger')", 't', 'and so does why');
 is_value($warehouse, "SELECT $held FROM depipe.stat_streams", 't', 'and the view of streams');
