@@ -63,18 +63,30 @@ execute_statement(const ApplyTable *table, const char *sql, Snapshot snapshot)
 	plan_release(plan);
 }
 
-typedef struct Counts
+void
+execute_reading(const ApplyTable *table, const char *sql, DestReceiver *receiver)
 {
-	int64 inserted;
-	int64 updated;
-	int64 deleted;
-} Counts;
+	MemoryContext caller = CurrentMemoryContext;
+	Identity identity;
+	SPIPlanPtr plan;
+	int result;
 
-/* The rows that this transaction has written so far, by the server's own statistics. */
-static Counts
-written_so_far(Oid relid)
+	identity_become_with(table->target->owner, table->target->settings, &identity);
+	if (work_mem < depipe_batch_memory)
+		set_locally("work_mem", psprintf("%dkB", depipe_batch_memory));
+	plan = plan_statement(sql, table->delta->desc, plan_style(table));
+	result = read_plan(plan, receiver);
+	MemoryContextSwitchTo(caller); /* SPI leaves us in its own, which ends with it */
+	if (result < 0)
+		elog(ERROR, "reading rows failed: %s", SPI_result_code_string(result));
+	plan_release(plan);
+	identity_restore(&identity);
+}
+
+Written
+execute_written_so_far(Oid relid)
 {
-	Counts counts = {0};
+	Written counts = {0};
 	ListCell *cell;
 
 	foreach(cell, find_all_inheritors(relid, NoLock, NULL))
@@ -125,14 +137,14 @@ execute_skips(const ApplyTable *table)
 void
 execute_skipping(ApplyTable *table, const char *sql, int skip, Snapshot snapshot)
 {
-	Counts before;
-	Counts after;
+	Written before;
+	Written after;
 	int level = NewGUCNestLevel();
 
 	set_locally("track_counts", "on");
-	before = written_so_far(table->target->relid);
+	before = execute_written_so_far(table->target->relid);
 	execute_uncounted(table, sql, skip | execute_skips(table), snapshot);
-	after = written_so_far(table->target->relid);
+	after = execute_written_so_far(table->target->relid);
 	AtEOXact_GUC(false, level);
 	table->run->inserted += after.inserted - before.inserted;
 	table->run->updated += after.updated - before.updated;

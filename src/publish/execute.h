@@ -12,6 +12,7 @@
 #include "catalog/target.h"
 #include "delta/delta.h"
 #include "publish/triggers.h"
+#include "tcop/dest.h"
 #include "utils/snapshot.h"
 
 /* How a keyed delta is written. */
@@ -56,6 +57,26 @@ extern void execute_uncounted(ApplyTable *table, const char *sql, int skip, Snap
 /* The same for a table with a run, which counts the rows; a late table skips more. */
 extern void execute_skipping(ApplyTable *table, const char *sql, int skip, Snapshot snapshot);
 extern void execute_counted(ApplyTable *table, const char *sql, Snapshot snapshot);
+
+/*
+ * Read the target and its delta under the active snapshot and what this transaction
+ * has done since, as the owner of the target; the receiver gets the rows.
+ */
+extern void execute_reading(const ApplyTable *table, const char *sql, DestReceiver *receiver);
+
+/*
+ * The rows that this transaction has written to the table and its partitions so far,
+ * by the server's own statistics, which publish's statements and all that they lead to
+ * are counted in.
+ */
+typedef struct Written
+{
+	int64 inserted;
+	int64 updated;
+	int64 deleted;
+} Written;
+
+extern Written execute_written_so_far(Oid relid);
 
 /* The triggers of foreign keys (SKIP_*) that every statement on the table leaves out. */
 extern int execute_skips(const ApplyTable *table);

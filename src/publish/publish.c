@@ -34,6 +34,8 @@
 #include "executor/spi.h"
 #include "publish/apply.h"
 #include "publish/bag.h"
+#include "publish/collect.h"
+#include "publish/companion.h"
 #include "publish/complete.h"
 #include "publish/park.h"
 #include "publish/quarantine.h"
@@ -57,6 +59,9 @@ typedef struct ItemState
 	uint32 marks;     /* of the target: what has to be asked for */
 	ApplyTable table; /* its delta is the item's */
 	Gate *gate;
+	List *companions;       /* of Companion */
+	Collection *collection; /* of a pass, while it applies */
+	Changes *changes;       /* that a pass has made; NULL: nobody wants them */
 	bool decided;
 	List *row_verdicts;
 	List *table_verdicts;
@@ -318,6 +323,7 @@ prepare_work(void *argument)
 	}
 	if ((marks & MARK_CONSTRAINED) != 0)
 		work->state->gate = gate_open(item->target);
+	work->state->companions = companions_of(item);
 	return true;
 }
 
@@ -439,6 +445,72 @@ handle_reports(Pass *pass)
 	}
 }
 
+/* ---- companions ---- */
+
+static void
+begin_collecting(Pass *pass)
+{
+	ListCell *cell;
+
+	foreach(cell, pass->states)
+	{
+		ItemState *state = lfirst(cell);
+
+		if (state->companions == NIL)
+			continue;
+		/* an error has ended an earlier pass */
+		if (state->changes != NULL)
+			changes_unregister(state->changes);
+		state->changes = NULL;
+		pass->current = &state->table;
+		state->collection = collect_begin(&state->table);
+	}
+	pass->current = NULL;
+}
+
+static void
+end_collecting(Pass *pass)
+{
+	ListCell *cell;
+
+	foreach(cell, pass->states)
+	{
+		ItemState *state = lfirst(cell);
+
+		if (state->companions == NIL)
+			continue;
+		pass->current = &state->table;
+		state->changes = collect_end(state->collection);
+		changes_register(state->changes);
+	}
+	pass->current = NULL;
+}
+
+static void
+apply_companions(Pass *pass, ItemState *state)
+{
+	ListCell *cell;
+
+	foreach(cell, state->companions)
+		((const Companion *) lfirst(cell))->apply(state->item, state->changes, pass->snapshot);
+}
+
+/* They end with the subtransaction that they were collected in. */
+static void
+end_changes(Pass *pass)
+{
+	ListCell *cell;
+
+	foreach(cell, pass->states)
+	{
+		ItemState *state = lfirst(cell);
+
+		if (state->changes != NULL)
+			changes_end(state->changes);
+		state->changes = NULL;
+	}
+}
+
 /* ---- what is published ---- */
 
 static void
@@ -553,6 +625,7 @@ publish_pass(Pass *pass)
 		pass->gating = state;
 		/* a probe may have to pass more than once before it is published */
 		state->item->status = PUBLISH_DONE;
+		apply_companions(pass, state);
 		record_published(pass, state);
 	}
 	pass->gating = NULL;
@@ -596,8 +669,10 @@ pass_work(void *argument)
 	(void) apply_unexpected();
 	check_set_aside(pass);
 	tables = apply_tables(pass->states, &pass->current);
+	begin_collecting(pass);
 	apply_all(tables, pass->snapshot, &pass->current);
 	CommandCounterIncrement();
+	end_collecting(pass);
 
 	pass->clean = true;
 	foreach(cell, pass->states)
@@ -619,6 +694,7 @@ pass_work(void *argument)
 	pass->gating = NULL;
 	if (pass->clean)
 		publish_pass(pass);
+	end_changes(pass);
 	return pass->clean;
 }
 
@@ -945,7 +1021,9 @@ mark_states(List *states)
 	{
 		ItemState *state = lfirst(cell);
 
-		state->marks = state->item->marks_are_known ? state->item->marks : marks[n++];
+		if (!state->item->marks_are_known)
+			state->item->marks = marks[n++];
+		state->marks = state->item->marks;
 	}
 }
 

@@ -11,6 +11,7 @@
 
 #include "catalog/pg_type.h"
 #include "core/sqltext.h"
+#include "delta/changes.h"
 #include "delta/record_image.h"
 #include "publish/late.h"
 #include "utils/lsyscache.h"
@@ -368,5 +369,41 @@ changed_values_sql(const ApplyTable *table, int column)
 					 " AND t.%s IS DISTINCT FROM d.%s LIMIT 1",
 					 name,
 					 name);
+	return sql.data;
+}
+
+/* In the order of the key's index, as a MERGE meets them. */
+char *
+images_sql(const ApplyTable *table, TupleDesc changes, int weight, bool new_only)
+{
+	Delta *delta = table->delta;
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "SELECT (%d)::pg_catalog.int8", weight);
+	for (int i = CHANGES_FIXED; i < changes->natts; i++)
+		appendStringInfo(&sql,
+						 ", t.%s",
+						 sql_identifier(NameStr(TupleDescAttr(changes, i)->attname)));
+	if (delta->clear)
+	{
+		appendStringInfo(&sql, " FROM %s", target_rows_sql(table->target, "t"));
+		return sql.data;
+	}
+	appendStringInfoString(&sql, " FROM (SELECT ");
+	for (int i = 0; i < delta->nkeys; i++)
+		appendStringInfo(
+			&sql,
+			"%sd.%s",
+			i > 0 ? ", " : "",
+			sql_identifier(NameStr(TupleDescAttr(delta->columns, delta->keys[i] - 1)->attname)));
+	appendStringInfo(&sql,
+					 " FROM %s d WHERE %s",
+					 delta->name,
+					 new_only ? "d._depipe_weight OPERATOR(pg_catalog.>) 0"
+							  : "NOT d._depipe_replaced");
+	append_order(&sql, delta, table->key_order);
+	appendStringInfo(&sql, ") d JOIN %s ON ", target_rows_sql(table->target, "t"));
+	append_key_match(&sql, delta);
 	return sql.data;
 }

@@ -25,6 +25,12 @@ extern char *insert_sql(ApplyTable *table);
 /* As many copies of each image of a bag as the delta takes away. */
 extern char *delete_copies_sql(const ApplyTable *table);
 
+/*
+ * The rows that the target holds of the keys of a keyed delta, or with new_only of its
+ * new images, as rows of Changes with this weight.
+ */
+extern char *images_sql(const ApplyTable *table, TupleDesc changes, int weight, bool new_only);
+
 /* Returns a row when a new image changes this column (from 0) of a row that is there. */
 extern char *changed_values_sql(const ApplyTable *table, int column);
 

@@ -30,12 +30,14 @@
 
 #include "access/table.h"
 #include "catalog/pg_trigger.h"
+#include "catalog/namespace.h"
 #include "commands/trigger.h"
 #include "core/identity.h"
 #include "executor/executor.h"
 #include "nodes/execnodes.h"
 #include "rewrite/prs2lock.h"
 #include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
 
 void
 rules_refuse(Oid relid, const char *display)
@@ -136,6 +138,21 @@ bool
 triggers_matter(Relation rel, int skip)
 {
 	return matters(rel->trigdesc, skip);
+}
+
+/* depipe's own let such rows pass as they are. */
+static bool
+is_depipes(const Trigger *trigger)
+{
+	return get_func_namespace(trigger->tgfoid) == get_namespace_oid("depipe", true);
+}
+
+bool
+triggers_fire(const Trigger *trigger)
+{
+	return !trigger->tgisinternal && !is_depipes(trigger) &&
+		   (trigger->tgenabled == TRIGGER_FIRES_ALWAYS ||
+			trigger->tgenabled == TRIGGER_FIRES_ON_REPLICA);
 }
 
 /* ---- what the hooks call ---- */

@@ -11,6 +11,7 @@
 
 #include "depipe.h"
 #include "utils/rel.h"
+#include "utils/reltrigger.h"
 
 /* Triggers of foreign keys that are left out, because the caller does their work. */
 #define SKIP_NONE 0x0
@@ -30,6 +31,9 @@ extern bool triggers_matter(Relation rel, int skip);
 
 /* Raises 42809 when the table has rules: it cannot be a target. */
 extern void rules_refuse(Oid relid, const char *display);
+
+/* Does a trigger of a user fire for rows that depipe writes? */
+extern bool triggers_fire(const Trigger *trigger);
 
 /* Called by the hooks of the executor: any statement has started, and is about to finish. */
 struct QueryDesc;

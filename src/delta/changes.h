@@ -1,0 +1,78 @@
+/*-------------------------------------------------------------------------
+ *
+ * changes.h
+ *		The rows of a target that one pass of publish has changed.
+ *
+ * A delta says what the table must hold.  Changes say what has become of its
+ * rows: each old image that is gone, with weight -1, and each new image, with
+ * weight +1.  They have all columns of the table, generated ones and those that
+ * the filler of the delta does not own included.  Rows of the delta that were
+ * set aside are not among them, so that +new -old of any sum over the table
+ * never drifts.  A row that was written as it had been is there twice, and
+ * cancels.
+ *
+ * SQL of the same SPI connection sees them as an ephemeral named relation with
+ * the columns
+ *
+ *		_depipe_weight		int8	number of copies that came (> 0) or went (< 0)
+ *
+ * followed by those of the table.  Old and new image of a row have the same
+ * key, if the target has one; a change of a key is a deletion and an insertion.
+ *
+ * Invariants: If "known" is false, nothing is known but that the table may have
+ * changed, and there are no rows.  If "cleared" is true, every row that the
+ * table had is gone, and only the new images are here.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DEPIPE_DELTA_CHANGES_H
+#define DEPIPE_DELTA_CHANGES_H
+
+#include "delta/delta.h"
+#include "utils/rel.h"
+
+#define CHANGES_WEIGHT 1
+#define CHANGES_FIXED 1
+
+typedef struct Changes
+{
+	bool known;
+	bool cleared;
+	char *name; /* of the ephemeral named relation */
+	TupleDesc desc;
+	Tuplestorestate *rows;
+	int64 nrows;       /* of the relation */
+	int64 copies_gone; /* sums of the weights */
+	int64 copies_new;
+	bool registered;
+} Changes;
+
+/*
+ * Create empty changes of a table, in the current memory context and, for what
+ * is spilled to disk, the current resource owner.
+ */
+extern Changes *changes_create(Relation rel);
+
+/* Add the rows of the delta: their columns are those of the table.  negative: deletions, too. */
+extern void changes_add_delta(Changes *changes, Delta *delta, bool negative);
+
+/* Where a query puts further rows; its columns are those of the relation. */
+extern DestReceiver *changes_receiver(Changes *changes);
+
+/* Count the rows, after the last of them was added. */
+extern void changes_finish(Changes *changes);
+
+/* Forget everything: the rows that have changed are not known. */
+extern void changes_forget(Changes *changes);
+
+/* Make them visible to SQL of the current SPI connection, and take that back. */
+extern void changes_register(Changes *changes);
+extern void changes_unregister(Changes *changes);
+
+/*
+ * Unregister and free the rows: before the resource owner ends that they belong to.
+ * What an error has ended needs changes_unregister() only.
+ */
+extern void changes_end(Changes *changes);
+
+#endif /* DEPIPE_DELTA_CHANGES_H */

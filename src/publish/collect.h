@@ -1,0 +1,31 @@
+/*-------------------------------------------------------------------------
+ *
+ * collect.h
+ *		Collecting the rows that a pass changes in a target.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DEPIPE_PUBLISH_COLLECT_H
+#define DEPIPE_PUBLISH_COLLECT_H
+
+#include "delta/changes.h"
+#include "publish/execute.h"
+
+typedef struct Collection
+{
+	ApplyTable *table;
+	Changes *changes;
+	bool from_delta; /* the delta's images are those that the table gets */
+	Written before;
+} Collection;
+
+/*
+ * Before anything of the batch is applied, and after all of it is: what becomes of
+ * the table's rows.  The table has been prepared, its delta is registered, and the
+ * target is locked against other writers.  Everything is allocated in the current
+ * memory context, files belong to the current resource owner.
+ */
+extern Collection *collect_begin(ApplyTable *table);
+extern Changes *collect_end(Collection *collection);
+
+#endif /* DEPIPE_PUBLISH_COLLECT_H */

@@ -1,0 +1,69 @@
+/*-------------------------------------------------------------------------
+ *
+ * companion.h
+ *		Private tables that share the fate of a batch item.
+ *
+ * A batch item has one target.  What depends on the target's rows and must never
+ * disagree with them is kept in companions: the state of constraints, the changes
+ * for downstream transforms.  A companion is written in the internal subtransaction
+ * that applies and gates the item, once both are done and all items of the pass
+ * are good.  So it is rolled back with the item, and an error in it is the item's.
+ *
+ * To write one:
+ *
+ *	 1. Declare a constant Companion, and register it once when the library is
+ *		loaded (depipe.c).
+ *	 2. wants_changes says whether an item has it.  It is asked once for each item,
+ *		under the lock of the target and before anything is applied.  Make it
+ *		cheap: a steady batch runs no statement for a table that has nothing
+ *		special.  Put a bit into catalog/marks.h; item->marks has it.
+ *	 3. apply writes it.  The changes of the target's rows (delta/changes.h) are
+ *		registered with SQL of the current SPI connection as changes->name: for
+ *		statements on depipe's own tables, which open a connection of their own,
+ *		pass changes->rows and changes->desc to catalog_execute_from().
+ *
+ * What apply must deal with: If changes->known is false, rows of the target may have
+ * changed that publish cannot name (triggers, actions of foreign keys, a bag whose
+ * rows have more columns than its source): note that everything may have changed.
+ * If changes->cleared is true, all rows that there were are gone (TRUNCATE, initial
+ * copy, full replacement), and only new images are in the changes.  Changes may
+ * be empty, and a row that was written as it was before is there as old and as new
+ * image.
+ *
+ * Invariant: for each item that is published, apply of each companion that wants
+ * changes has been called exactly once with effect.  For an item that is not,
+ * every trace of it is rolled back.
+ *
+ * What is not published is not seen here: direct changes of the target by others.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DEPIPE_PUBLISH_COMPANION_H
+#define DEPIPE_PUBLISH_COMPANION_H
+
+#include "delta/changes.h"
+#include "publish/item.h"
+#include "utils/snapshot.h"
+
+typedef struct Companion
+{
+	const char *name;
+
+	/* Does the item have it?  May raise: the item's error. */
+	bool (*wants_changes)(PublishItem *item);
+
+	/*
+	 * Write what has changed.  snapshot: what publish's statements see, with the
+	 * current command id; NULL: a fresh one for each statement.  Runs as the user
+	 * of publish, in its SPI connection.  May raise: the item is not published.
+	 */
+	void (*apply)(PublishItem *item, const Changes *changes, Snapshot snapshot);
+} Companion;
+
+/* Add a companion to all items; they are written in the order of registration. */
+extern void companion_register(const Companion *companion);
+
+/* The companions (list of Companion) that the item has. */
+extern List *companions_of(PublishItem *item);
+
+#endif /* DEPIPE_PUBLISH_COMPANION_H */
