@@ -36,7 +36,7 @@
  * A batch is spilled when it exceeds depipe.batch_memory by so many bytes, or by
  * half of it if that is less.
  */
-#define SPILL_LATE ((Size) 32 * 1024 * 1024)
+#define SPILL_LATE ((Size) 16 * 1024 * 1024)
 
 /* The longest time that a followed stream is read before its batch is published. */
 #define FOLLOW_BATCH (200 * INT64CONST(1000))
