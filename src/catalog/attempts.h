@@ -16,6 +16,7 @@
 
 /* ---- attempts ---- */
 
+/* Keys of the units that the scheduler attempts, in the current memory context. */
 extern char *unit_of_server(const char *server_name);
 extern char *unit_of_target(int32 target_id);
 extern char *unit_of_checks(int32 target_id); /* checks of a target that only depend on time */

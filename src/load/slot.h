@@ -30,6 +30,10 @@ typedef struct SourceSlot
  */
 extern char *source_object_name(const char *server_name, const char *seed);
 
+/*
+ * The state of a slot at the source, never NULL (see exists), in the current
+ * memory context.  Raises the errors of source_query().
+ */
 extern SourceSlot *source_slot_describe(Connection *connection, const char *slot_name);
 /* Of a permanent slot its position; 55P03 when a transaction is waited for longer (0: no limit). */
 extern XLogRecPtr source_slot_create(Connection *connection, const char *slot_name, int wait_ms);

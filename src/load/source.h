@@ -95,6 +95,7 @@ typedef struct SourceNow
 	TimestampTz started; /* its postmaster */
 } SourceNow;
 
+/* Read the present position and time of the source. Raises the errors of source_query(). */
 extern SourceNow source_now(Connection *connection);
 
 /* The source of a run, as it was found. */

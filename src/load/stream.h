@@ -61,6 +61,7 @@ extern void stream_start_own(Transport *transport, const Source *source, const S
 							 bool binary, Connection *connection);
 extern void stream_go_on(Transport *transport, XLogRecPtr stop);
 
+/* End the stream and close its connection, if it is open. */
 extern void stream_stop(Transport *transport);
 
 /* An error has closed the connection. */

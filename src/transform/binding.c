@@ -1,12 +1,14 @@
 /*-------------------------------------------------------------------------
  *
  * binding.c
- *		Queries of transforms, bound to what their names lead to.
+ *		Binding of the queries of transforms to the objects that their names
+ *		denote.
  *
  * The text of a query names tables, columns and functions; its analysed tree
- * knows tables and functions by OID and columns by number.  Both are kept.
- * After a rename the tree is deparsed again, and the text follows.  A name
- * that was taken over by another object keeps its meaning as a name.
+ * refers to tables and functions by OID and to columns by number.  Both are
+ * kept.  After a rename the tree is deparsed again, and the text follows.  If
+ * another object took over the old name, the text keeps the name and so refers
+ * to the new object.
  *
  *-------------------------------------------------------------------------
  */
@@ -33,7 +35,7 @@ typedef struct TreeWalk
 	bool broken;
 } TreeWalk;
 
-/* The name that a column of a table had at the analysis; NULL when there was none. */
+/* The name of a column at the time of the analysis; NULL if there was none. */
 static const char *
 known_name(const RangeTblEntry *entry, AttrNumber attnum)
 {
@@ -58,8 +60,9 @@ has_column(Oid relid, AttrNumber attnum)
 }
 
 /*
- * As with tables: a name that leads to a column is that column's, whichever it
- * is; else the column was renamed, or is gone.
+ * The same rule as for tables: if the name denotes a column, the query refers
+ * to that column, even if it is another one.  Otherwise the column was renamed
+ * or dropped.
  */
 static void
 follow_column(Var *var, TreeWalk *walk)
@@ -80,7 +83,7 @@ follow_column(Var *var, TreeWalk *walk)
 		walk->broken = true;
 }
 
-/* Sets broken where relations or columns are gone, which deparsing cannot bear. */
+/* Sets broken if relations or columns no longer exist: such a tree cannot be deparsed. */
 static bool
 follow_names(Node *node, TreeWalk *walk)
 {
@@ -143,10 +146,7 @@ names_relation(const List *relids, const TransformInput *input)
 	return false;
 }
 
-/*
- * Was a name that the query uses taken over by another table?  Then the query
- * stays with its names.
- */
+/* Was a name that the query uses taken over by another table? Then the query keeps its names. */
 static bool
 name_was_taken(const Transform *transform)
 {
@@ -164,8 +164,9 @@ name_was_taken(const Transform *transform)
 }
 
 /*
- * The text that the query has now, as the tree of its last analysis says; NULL
- * when something is gone or was replaced under its name.  As the owner.
+ * The text of the query now, deparsed from the tree of its last analysis, as
+ * the owner.  NULL if an object no longer exists or was replaced under its
+ * name.
  */
 static char *
 followed_query(const Transform *transform)
@@ -284,9 +285,9 @@ typedef struct QueryWork
 } QueryWork;
 
 /*
- * What the tree means now, as the owner of the transform.  Where no text can
- * be made of it (a column is gone, or is of another type) the text stays: it
- * fails at the next refresh, or means something by its names.
+ * The meaning of the tree now, as the owner of the transform.  If no text can
+ * be made of it (a column was dropped or has a different type), the text stays:
+ * it fails at the next refresh, or its names denote other objects.
  */
 static bool
 follow_query(void *argument)

@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * binding.h
- *		Queries of transforms, bound to what their names lead to.
+ *		Binding of the queries of transforms to the objects that their names
+ *		denote.
  *
  *-------------------------------------------------------------------------
  */
@@ -12,23 +13,24 @@
 #include "transform/transform.h"
 
 /*
- * Analyse the query, as the owner of the transform.  Where an object of
- * another meaning now has a name of it (a function that fits better), the query
- * is written anew, in transform only.  Raises what shape_analyse() does.
+ * Analyse the query as the owner of the transform.  If one of its names now
+ * denotes an object of another meaning (for example a function that fits
+ * better), the query is rewritten, in transform only.  Raises the errors of
+ * shape_analyse().
  */
 extern Shape *transform_analyse(Transform *transform);
 
 /*
- * After an analysis: store what the query is bound to, and its inputs when
- * they changed (a view was replaced): returns whether they did.  Raises 42P17
+ * After an analysis: store the bindings of the query, and its inputs if they
+ * changed (a view was replaced). Returns true if they changed.  Raises 42P17
  * for a cycle.
  */
 extern bool transform_rebind(Transform *transform, const Shape *shape);
 
 /*
- * After names changed: bind the stored query to what its names lead to, or
- * write its text anew for what was renamed.  An error of the query leaves it as
- * it is: it fails at the next refresh.
+ * After names changed: bind the stored query to the objects that its names
+ * denote, or rewrite its text where objects were renamed.  A query that raises
+ * an error stays as it is, and fails at the next refresh.
  */
 extern void binding_settle(int32 target_id);
 

@@ -5,11 +5,11 @@
  *
  * The rewriter replaces views by their queries and adds the conditions of row
  * security.  Relations are found through the join tree, not the range table,
- * which in 15 also has the OLD and NEW entries of each view.  A WITH query is
- * one block, however often it is referred to; times says how often it is read.
+ * which on 15 also contains the OLD and NEW entries of each view.  A WITH query
+ * is one block, however often it is referenced; times counts its readings.
  *
  * Invariant: every relation that the executor reads for the query is an
- * occurrence of exactly one block, except what functions read by themselves.
+ * occurrence in exactly one block, except those that functions read.
  *
  *-------------------------------------------------------------------------
  */
@@ -27,7 +27,7 @@ typedef struct SublinkWalk
 {
 	QueryBlock *block;
 	BlockKind kind;
-	List *seen; /* SubLink: those of policies are in the range table, too */
+	List *seen; /* SubLink: those of policies are also in the range table */
 } SublinkWalk;
 
 static QueryBlock *add_block(QueryBlock *parent, BlockKind kind, const char *name, Query *query);
@@ -194,7 +194,7 @@ add_block(QueryBlock *parent, BlockKind kind, const char *name, Query *query)
 
 /* ---- how often ---- */
 
-/* How often the block itself refers to this WITH query, which is levels up. */
+/* The number of references of the block itself to this WITH query, which is levels up. */
 static int
 count_references(const QueryBlock *block, const QueryBlock *with, int levels)
 {
@@ -213,7 +213,7 @@ count_references(const QueryBlock *block, const QueryBlock *with, int levels)
 
 static void set_times(QueryBlock *block);
 
-/* The readings of a WITH query by a block and those below; its own do not count. */
+/* The number of readings of a WITH query by a block and those below it, except its own. */
 static int
 count_readings(QueryBlock *block, const QueryBlock *with, int levels)
 {
@@ -234,7 +234,7 @@ count_readings(QueryBlock *block, const QueryBlock *with, int levels)
 	return count;
 }
 
-/* What reads a WITH query comes first: WITH queries do not read each other in a circle. */
+/* Readers of a WITH query come first: WITH queries do not read each other in a circle. */
 static void
 set_times(QueryBlock *block)
 {

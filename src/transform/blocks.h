@@ -3,12 +3,12 @@
  * blocks.h
  *		The analysed and rewritten query of a transform as a tree of blocks.
  *
- * A block is one query level: the query itself, a subquery in FROM, a view
- * that the rewriter has expanded, a WITH query, an operand of UNION and its
- * like, a sublink, or a sublink of a row security policy.  Each block lists the
- * relations of its own FROM, one occurrence a range table entry, so that a
- * strategy can ask in which blocks an input occurs, and how often (what a WITH
- * query reads is read once for each reference to it).
+ * A block is one query level: the query itself, a subquery in FROM, a view that
+ * the rewriter has expanded, a WITH query, an operand of a set operation, a
+ * sublink, or a sublink of a row security policy.  Each block lists the
+ * relations of its own FROM, one occurrence for each range table entry.  A
+ * strategy can therefore ask in which blocks an input occurs, and how often.
+ * An input of a WITH query is read once for each reference to the WITH query.
  *
  *-------------------------------------------------------------------------
  */
@@ -39,8 +39,8 @@ typedef struct QueryBlock
 	SubLinkType sublink;       /* BLOCK_SUBLINK and BLOCK_POLICY */
 	bool lateral;
 	bool recursive;    /* WITH RECURSIVE that reads itself */
-	int times;         /* how often the whole query reads it: more than once within WITH */
-	List *with_read;   /* of RangeTblEntry: what it reads of WITH, once a reference */
+	int times;         /* number of readings by the whole query: more than one within WITH */
+	List *with_read;   /* of RangeTblEntry: WITH queries that it reads, one for each reference */
 	List *occurrences; /* of Occurrence, in the order of FROM */
 	List *blocks;      /* of QueryBlock: the levels directly below */
 } QueryBlock;
@@ -52,24 +52,24 @@ typedef struct Occurrence
 	Oid relid;
 	char relkind;
 	const char *alias;
-	bool children;     /* partitions and inheritance children are read, too */
-	bool nullable;     /* an outer join may put NULLs in place of its rows */
+	bool children;     /* partitions and inheritance children are read as well */
+	bool nullable;     /* an outer join can replace its rows with NULLs */
 	bool row_security; /* policies apply to the current user */
 } Occurrence;
 
 /*
- * The blocks of an analysed query, which is not changed, as the current user
- * runs it.  Takes the locks of the rewriter; raises what it raises.
+ * The blocks of an analysed query, as the current user runs it.  The query is
+ * not changed.  Takes the locks of the rewriter, and raises its errors.
  */
 extern QueryBlock *blocks_of_query(const Query *query);
 
-/* The occurrences of a relation at any level; InvalidOid: of all. */
+/* The occurrences of a relation at any level; InvalidOid: of all relations. */
 extern List *blocks_occurrences(QueryBlock *root, Oid relid);
 
 /* The first occurrence to which row security applies; NULL: none. */
 extern Occurrence *blocks_row_security(QueryBlock *root);
 
-/* For people: one line a block, indented by level. */
+/* A description for people: one line for each block, indented by level. */
 extern char *blocks_text(QueryBlock *root);
 
 #endif /* DEPIPE_TRANSFORM_BLOCKS_H */

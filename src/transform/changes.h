@@ -17,25 +17,25 @@
 #define CHANGES_WEIGHT "_depipe_weight"
 
 /*
- * The changes of one input: of a base relation of the rewritten query, that is
- * a table, or the root of its partitions or children.  They are read under S1.
- * Images that cancel each other out may be there or not; their order means
- * nothing.
+ * The changes of one input: a base relation of the rewritten query that is a
+ * table, or the root of its partitions or children.  They are read under S1.
+ * Images that cancel each other out may be present or absent; their order has
+ * no meaning.
  */
 typedef struct InputChanges
 {
 	Oid relid;
-	const char *reason_code; /* NULL: the changes are known; else why not: 'not_captured', ... */
+	const char *reason_code; /* NULL: known; otherwise the reason code: 'not_captured', ... */
 	char *detail;            /* that reason as a sentence, or NULL */
 	Tuplestorestate *rows;   /* known changes: signed images */
 	TupleDesc desc; /* the input's columns without dropped ones, then CHANGES_WEIGHT (int2) */
 	int64 count;    /* rows in it */
 } InputChanges;
 
-/* The changes of one input, out of a list of InputChanges; NULL: it is not among them. */
+/* The changes of one input from a list of InputChanges; NULL if it is not among them. */
 extern InputChanges *changes_of(List *changes, Oid relid);
 
-/* The first input whose changes are not known; NULL: all are. */
+/* The first input whose changes are not known; NULL if all are known. */
 extern InputChanges *changes_first_unknown(List *changes);
 
 #endif /* DEPIPE_TRANSFORM_CHANGES_H */

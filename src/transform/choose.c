@@ -3,8 +3,9 @@
  * choose.c
  *		The table of strategies, and the choice between them.
  *
- * Replacing all rows is always possible, unless foreign keys of other tables
- * refer to them: then comparing is.  So there is always a choice.
+ * A replacement of all rows is always possible, unless foreign keys of other
+ * tables refer to them.  In that case a comparison is possible.  So there is
+ * always a choice.
  *
  *-------------------------------------------------------------------------
  */

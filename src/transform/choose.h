@@ -21,8 +21,8 @@ typedef struct Choice
 } Choice;
 
 /*
- * Ask every strategy for its offer and choose the cheapest possible one; the
- * offers of the others say why they lost.
+ * Ask every strategy for its offer and choose the cheapest possible one.  The
+ * other offers receive the reason why they were not chosen.
  */
 extern void strategy_choose(const StrategyContext *context, Choice *choice);
 

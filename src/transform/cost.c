@@ -1,12 +1,12 @@
 /*-------------------------------------------------------------------------
  *
  * cost.c
- *		What refreshes cost, in the units of the server's planner.
+ *		Costs of refreshes, in the units of the server's planner.
  *
- * The planner estimates reading, but charges nothing for writing.  Here a row
- * that is written costs what reading it would, the share of its page in the
- * table and in the WAL, and one descent of each index; a row that is deleted
- * costs the same again when VACUUM removes it.
+ * The planner estimates reading, but charges nothing for writing.  Here the
+ * cost of a written row is that of reading it, its share of a page in the table
+ * and in the WAL, and one descent of each index.  A deleted row costs the same
+ * again when VACUUM removes it.
  *
  *-------------------------------------------------------------------------
  */
@@ -31,7 +31,7 @@
 /* in the table and in the WAL */
 #define TIMES_WRITTEN 2
 
-/* comparisons that visiting one page of an index stands for, as the planner counts them */
+/* the planner charges one page of an index as this many comparisons */
 #define COMPARISONS_PER_PAGE 50
 
 /* ---- the two sides ---- */
@@ -95,7 +95,7 @@ cost_compare(const Estimate *estimate, double rows, int ncomparisons)
 	double cost = cost_scan(estimate);
 
 	cost += rows * cpu_tuple_cost + both * ncomparisons * cpu_operator_cost;
-	/* what does not fit into memory is written and read once */
+	/* rows that do not fit into memory are written and read once */
 	if (pages_of(estimate, both) * BLCKSZ > work_mem * 1024.0)
 		cost += 2 * pages_of(estimate, both) * seq_page_cost;
 	return cost;

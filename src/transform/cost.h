@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * cost.h
- *		What refreshes cost, in the units of the server's planner.
+ *		Costs of refreshes, in the units of the server's planner.
  *
  *-------------------------------------------------------------------------
  */
@@ -21,18 +21,21 @@ typedef struct Estimate
 } Estimate;
 
 /*
- * Plans the query, as the current user under the active snapshot, and looks at
- * the size of the target.  Raises what planning raises.
+ * Plan the query as the current user under the active snapshot, and determine
+ * the size of the target.  Raises the errors of planning.
  */
 extern void cost_estimate(Shape *shape, const char *query_sql, Oid target, Estimate *estimate);
 
 /* Of reading the whole target. */
 extern double cost_scan(const Estimate *estimate);
 
-/* Of comparing so many rows with those of the target, each by so many comparisons. */
+/*
+ * The cost of comparing rows with those of the target, with the given number of
+ * comparisons for each.
+ */
 extern double cost_compare(const Estimate *estimate, double rows, int ncomparisons);
 
-/* Of writing: rows that go, and rows that come, with their indexes, WAL and the later VACUUM. */
+/* The cost of deleting and inserting rows, with their indexes, WAL and the later VACUUM. */
 extern double cost_write(const Estimate *estimate, double deleted, double inserted);
 
 #endif /* DEPIPE_TRANSFORM_COST_H */

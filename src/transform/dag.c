@@ -1,11 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * dag.c
- *		The graph of targets: order, what is upstream, what blocks.
+ *		The graph of targets: order, upstream targets, blocking targets.
  *
- * Nobody declares the graph: an edge is a table that the query of a transform
- * reads and that is a target.  There are no cycles, because a transform that
- * would close one is refused.
+ * The graph is not declared: an edge is a target that the query of a transform
+ * reads.  There are no cycles, because a transform that would close one is
+ * refused.
  *
  *-------------------------------------------------------------------------
  */
@@ -20,7 +20,7 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
-/* states of loads and transforms in which their table must not be built on */
+/* states of loads and transforms that block readers of the table */
 static const char *const blocking_load_states[] = {"new",
 												   "copying",
 												   "needs_resync",
@@ -317,7 +317,7 @@ dag_find_block(Dag *dag, int32 target_id, char **path, char **reason)
 
 /* ---- paths, cycles ---- */
 
-/* A path from this node down to the goal, as "a -> b -> goal"; NULL: none. */
+/* A path from this node down to the goal, as "a -> b -> goal"; NULL if there is none. */
 static char *
 path_to(DagNode *node, DagNode *goal, Oid reader)
 {

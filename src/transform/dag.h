@@ -13,7 +13,7 @@
 #include "catalog/statement.h"
 #include "transform/transform.h"
 
-/* In place of what a reader may not know. */
+/* Replaces names that the reader may not see. */
 #define DAG_HIDDEN "(hidden)"
 
 typedef struct DagNode
@@ -27,7 +27,7 @@ typedef struct DagNode
 	Oid relid;     /* InvalidOid: missing */
 	List *reads;   /* of DagNode */
 	List *read_by; /* of DagNode */
-	char *state;   /* in which it blocks what reads it, by itself; NULL: it does not */
+	char *state;   /* its own state that blocks its readers; NULL: it does not block */
 	char *reason;  /* of that state; may be NULL */
 	char *cause;   /* both, as "state: reason"; NULL: it does not block */
 	bool visited;
@@ -40,42 +40,48 @@ typedef struct Dag
 	int nnodes;
 } Dag;
 
+/* Read the graph of all targets from the catalog, in the current memory context. */
 extern Dag *dag_load(void);
 
 /* The same from rows that begin with NODE_COLUMNS; nodes are in the order of the rows. */
 extern Dag *dag_from_rows(CatalogRows *rows);
+
+/* The node of a target; NULL if there is none. */
 extern DagNode *dag_node(Dag *dag, int32 target_id);
 
 /*
- * The outcome of a node in this slice: replaces what the catalog said when the
- * graph was loaded.  cause NULL: it does not block.
+ * Set the outcome of a node in this slice, which replaces the state at the time
+ * the graph was loaded.  cause NULL: the node does not block.
  */
 extern void dag_set_cause(Dag *dag, int32 target_id, const char *cause);
 
 /*
- * As dag_blocked(), on a loaded graph.  The texts are kept: they name what the
- * owner of the target may see.
+ * The same as dag_blocked() on a loaded graph.  The texts are stored: they
+ * contain only names that the owner of the target may see.
  */
 extern bool dag_find_block(Dag *dag, int32 target_id, char **path, char **reason);
 
-/* The given targets (ids) in the order in which they are to be refreshed. */
+/* The given targets (ids) in the order of their refresh. */
 extern List *dag_order(Dag *dag, List *target_ids);
 
-/* All that the target reads, at any depth (ids, itself not included). */
+/* The ids of all targets that the target reads, at any depth, without itself. */
 extern List *dag_upstream_ids(Dag *dag, int32 target_id);
 
 /*
  * Targets (transforms and loads) that these targets read, at any depth, in DAG
- * order, themselves last.
+ * order, followed by these targets.
  */
 extern List *dag_upstream(List *targets);
 
-/* "a -> b -> c" from a target down to one that reads it, at any depth, for that one's owner. */
+/*
+ * "a -> b -> c" from a target down to one that reads it, at any depth, as the
+ * owner of the latter may see it.
+ */
 extern char *dag_path(Dag *dag, int32 from_id, int32 to_id);
 
 /*
- * Raise 42P17 with the path when a transform of this name with these inputs
- * (of ShapeInput) would read itself, through others or at once.
+ * Raise 42P17 with the path if a transform of this name with these inputs (of
+ * ShapeInput) would read itself, directly or through others.
  */
 extern void dag_check_cycle(const char *schema_name, const char *table_name, List *inputs);
 

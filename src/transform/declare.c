@@ -3,9 +3,9 @@
  * declare.c
  *		create_transform, alter_transform, drop_transform.
  *
- * Everything about a declaration that can be known without a change is checked
- * first; then the table, the definition, its first contents and its key are
- * made in the caller's transaction.
+ * All checks of a declaration that need no change come first.  Then the table,
+ * the definition, its first contents and its key are created in the caller's
+ * transaction.
  *
  *-------------------------------------------------------------------------
  */
@@ -165,7 +165,7 @@ check_key(List *key, TupleDesc columns)
 	}
 }
 
-/* No strategy of this version maintains a transform from its inputs' changes. */
+/* No strategy of this version maintains a transform from the changes of its inputs. */
 static void
 check_mode(const CreateArguments *arguments, const Shape *shape)
 {
@@ -182,7 +182,10 @@ check_mode(const CreateArguments *arguments, const Shape *shape)
 			 errhint("Use mode \"auto\", which writes only the rows that differ.")));
 }
 
-/* Fails where the owner may not read an input, and where the text does not mean the same. */
+/*
+ * Raises an error if the owner may not read an input, or if the text has
+ * another meaning for the owner.
+ */
 static void
 check_runs_as(Oid owner, List *settings, const char *query_sql)
 {
@@ -211,7 +214,7 @@ check_table_kind(Oid relid, const char *display)
 
 /* ---- create_transform: steps ---- */
 
-/* The target as it is declared already: NULL, or an ordinary table's or a transform's. */
+/* The existing target: NULL, or an ordinary table or a transform. */
 static Target *
 find_declared(const CreateArguments *arguments)
 {
@@ -254,7 +257,7 @@ append_changed(StringInfo changed, const char *what, const char *declared, const
 						 wanted);
 }
 
-/* How the declared transform differs; empty: not at all. */
+/* The differences from the declared transform; empty if there are none. */
 static char *
 declared_difference(const Transform *declared, const CreateArguments *arguments,
 					const char *query_sql)
@@ -275,7 +278,7 @@ declared_difference(const Transform *declared, const CreateArguments *arguments,
 	return changed.data;
 }
 
-/* Returns true when there is nothing left to do. */
+/* Returns true if nothing remains to be done. */
 static bool
 is_declared_already(Target *target, const CreateArguments *arguments, const char *query_sql)
 {
@@ -286,7 +289,7 @@ is_declared_already(Target *target, const CreateArguments *arguments, const char
 	difference = declared_difference(transform_get(target->id), arguments, query_sql);
 	if (difference[0] == '\0')
 	{
-		/* as declared but for its table, which is made again */
+		/* same as declared, but its table is missing and will be created again */
 		if (!OidIsValid(target->relid))
 			return false;
 		ereport(NOTICE,
@@ -390,7 +393,7 @@ raise_failure(const Run *run, const Target *target)
 		 run->error_hint ? errhint("%s", run->error_hint) : 0));
 }
 
-/* First contents; a table with another key or other columns must not stay without. */
+/* The first contents. A table with another key or other columns must not remain without them. */
 static void
 populate(Target *target, bool must_publish)
 {
@@ -414,9 +417,9 @@ populate(Target *target, bool must_publish)
 }
 
 /*
- * Give the table the definition's columns, its first contents and its key.
- * What the table holds may have the key's values twice: refresh replaces it
- * and makes the unique index afterwards.
+ * Give the table the columns of the definition, its first contents and its key.
+ * The present rows may contain duplicates of the key: refresh replaces them and
+ * creates the unique index afterwards.
  */
 static void
 fill_table(Target *target, const CreateArguments *arguments, const Shape *shape, bool replacing)
@@ -442,7 +445,7 @@ fill_table(Target *target, const CreateArguments *arguments, const Shape *shape,
 	table_make_key(target, arguments->key);
 }
 
-/* The key of the declaration that is replaced, unless it stays. */
+/* The key of the replaced declaration, unless it remains the key. */
 static void
 drop_other_key(Target *target, List *key)
 {
@@ -458,10 +461,10 @@ drop_other_key(Target *target, List *key)
 /* ---- SQL functions ---- */
 
 /*
- * Everything about the declaration that can be known without doing anything.
- * A query that is stored already is its owner's, and is looked at as the
- * owner; one that the caller gives is looked at as the caller, under his path.
- * Both under the settings of the definition.
+ * The part of a declaration that can be determined without a change.  A stored
+ * query is analysed as its owner; a query that the caller gives is analysed as
+ * the caller, under the caller's search_path.  Both are analysed under the
+ * settings of the definition.
  */
 static void
 analyse_declaration(CreateArguments *arguments, Oid stored_owner)
@@ -478,7 +481,7 @@ analyse_declaration(CreateArguments *arguments, Oid stored_owner)
 						 &identity);
 	if (OidIsValid(stored_owner))
 		arguments->shape = shape_analyse(arguments->query);
-	/* the same as seen from the pinned path; what is kept is bound to what runs */
+	/* the same under the pinned path: the stored query is bound to the objects that it runs with */
 	arguments->query_sql = shape_query_sql(arguments->shape);
 	arguments->shape = shape_analyse(arguments->query_sql);
 	identity_restore(&identity);
@@ -489,7 +492,7 @@ analyse_declaration(CreateArguments *arguments, Oid stored_owner)
 	dag_check_cycle(arguments->schema_name, arguments->table_name, arguments->shape->inputs);
 }
 
-/* Make the declaration true; target: what is declared already, or NULL. */
+/* Put the declaration into effect. target: the existing target, or NULL. */
 static Target *
 declare(const CreateArguments *arguments, Target *target)
 {
@@ -528,7 +531,7 @@ depipe_create_transform_checked(PG_FUNCTION_ARGS)
 
 /* ---- alter_transform ---- */
 
-/* Arguments that are NULL keep what is declared. */
+/* Arguments that are NULL keep the declared value. */
 static void
 read_alterations(FunctionCallInfo fcinfo, const Transform *declared, CreateArguments *arguments)
 {
@@ -561,7 +564,7 @@ read_alterations(FunctionCallInfo fcinfo, const Transform *declared, CreateArgum
 	arguments->replace = true;
 }
 
-/* What the alteration means for the table. */
+/* The effect of the alteration on the table. */
 static const char *
 name_alteration(const Transform *declared, const CreateArguments *arguments)
 {
@@ -576,7 +579,7 @@ name_alteration(const Transform *declared, const CreateArguments *arguments)
 																			   : "rebuild";
 }
 
-/* alter_transform(target, ...): returns what it did, or with dry_run would do. */
+/* SQL function alter_transform(target, ...): returns what it did or, with dry_run, would do. */
 static Datum
 depipe_alter_transform_checked(PG_FUNCTION_ARGS)
 {
@@ -590,7 +593,7 @@ depipe_alter_transform_checked(PG_FUNCTION_ARGS)
 	read_alterations(fcinfo, declared, &arguments);
 	dry_run = DatumGetBool(required(fcinfo, 8, "dry_run"));
 	analyse_declaration(&arguments, PG_ARGISNULL(1) ? declared->target->owner : InvalidOid);
-	/* what was written stays as it was written */
+	/* the text as written stays unchanged */
 	if (PG_ARGISNULL(1))
 		arguments.query = declared->query_text;
 	alteration = name_alteration(declared, &arguments);

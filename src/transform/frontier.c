@@ -1,23 +1,24 @@
 /*-------------------------------------------------------------------------
  *
  * frontier.c
- *		Up to where a transform has taken in the changes of its inputs.
+ *		The frontier: the changes of its inputs that a transform has taken
+ *		in.
  *
  * A refresh reads everything under one snapshot.  The snapshot is stored when
- * its result is published; the next refresh takes the changes that its own
- * snapshot sees and the stored one did not: no clock and no position in the WAL
- * is involved.  A captured change carries the id of its transaction (of the
- * top level) and a sequence number within it.
+ * its result is published.  The next refresh takes the changes that its own
+ * snapshot sees and the stored one did not: this involves no clock and no
+ * position in the WAL. A captured change carries the (top-level) id of its
+ * transaction and a sequence number within it.
  *
- * A snapshot says nothing about its own transaction, whose id may lie before
- * or after xmax.  So the frontier names that transaction, and how many of its
- * changes it covers: those that follow, in the same transaction, belong to the
- * next delta.  That holds in REPEATABLE READ, too, where several refreshes have
- * the same snapshot.
+ * A snapshot does not determine visibility for its own transaction, whose id
+ * may lie before or after xmax.  The frontier therefore names that transaction
+ * and the number of its changes that are covered.  Later changes in the same
+ * transaction belong to the next delta.  That also holds in REPEATABLE READ,
+ * where several refreshes have the same snapshot.
  *
- * Transaction ids and snapshots mean nothing in another database: a frontier
- * names the system and the database that it was taken in.  A physical copy of
- * both is the same database as far as its rows are concerned.
+ * Transaction ids and snapshots have no meaning in another database: a frontier
+ * names the system and the database in which it was taken.  A physical copy of
+ * both counts as the same database, because it has the same rows.
  *
  *-------------------------------------------------------------------------
  */
@@ -32,7 +33,7 @@
 #include "utils/fmgrprotos.h"
 #include "utils/xid8.h"
 
-/* Of the transaction sequence_xid; another one begins anew. */
+/* The last number given in the transaction sequence_xid; another transaction begins with 1. */
 static FullTransactionId sequence_xid;
 static int64 last_sequence = 0;
 

@@ -1,12 +1,12 @@
 /*-------------------------------------------------------------------------
  *
  * full.c
- *		Strategy "full": everything that the query returns, after emptying the
- *		target.
+ *		Strategy "full": the target is emptied and filled with the result of
+ *		the query.
  *
- * For a target without rows, or with rows of another definition, where there is
- * nothing to compare with, and for queries whose result differs at each
- * evaluation.
+ * It serves targets without rows, targets with rows of another definition,
+ * where there is nothing to compare, and queries whose result may differ at
+ * each evaluation.
  *
  *-------------------------------------------------------------------------
  */
@@ -14,7 +14,7 @@
 
 #include "core/sqltext.h"
 
-/* Rows that were the same are new to the indexes, and to everyone who follows the table. */
+/* Unchanged rows are also new to the indexes, and to all readers that follow the table. */
 #define TIMES_FELT 2
 
 static void

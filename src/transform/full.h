@@ -1,8 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * full.h
- *		Strategy "full": everything that the query returns, after emptying the
- *		target.
+ *		Strategy "full": the target is emptied and filled with the result of
+ *		the query.
  *
  *-------------------------------------------------------------------------
  */

@@ -17,10 +17,13 @@
 
 #define WHOLE_QUERY "the query is evaluated, and only the differences are written."
 
-/* Nothing is known of how much differs: as much as the planner assumes of a condition. */
+/*
+ * The number of differences is not known: assume the same share as the planner
+ * assumes for a condition.
+ */
 #define DIFFERING_SHARE 0.1
 
-/* Why no strategy that works on changes of the inputs serves. */
+/* Set the reason why no strategy can work on the changes of the inputs. */
 static void
 explain_not_incremental(const StrategyContext *context, StrategyOffer *offer)
 {
@@ -54,7 +57,7 @@ explain_not_incremental(const StrategyContext *context, StrategyOffer *offer)
 	}
 }
 
-/* Rows with a key are met by it, and compared once as images; those of a bag are grouped. */
+/* Rows with a key are joined by it and compared once as images; rows of a bag are grouped. */
 static int
 comparisons(const StrategyContext *context)
 {
@@ -74,7 +77,7 @@ full_diff_offer(const StrategyContext *context, StrategyOffer *offer)
 				  cost_write(estimate,
 							 context->empty ? 0 : share * estimate->target_rows,
 							 share * estimate->query_rows);
-	/* rows are compared with those that another table's foreign key keeps in place */
+	/* if a foreign key of another table keeps the rows in place, they are compared */
 	offer->possible = context->whole_only == NULL || !context->replaceable;
 	if (offer->possible)
 	{
@@ -85,7 +88,7 @@ full_diff_offer(const StrategyContext *context, StrategyOffer *offer)
 	offer->detail = context->whole_detail;
 }
 
-/* The query's columns in the order of the table's. */
+/* The columns of the query in the order of the columns of the table. */
 static char *
 incoming_sql(const StrategyContext *context, Delta *delta)
 {

@@ -3,10 +3,10 @@
  * idle.c
  *		Transforms whose inputs have not changed.
  *
- * When the inputs are the same as under the snapshot of the last refresh, the
- * result is, too, as long as it depends on nothing else.  Functions that are
- * made by users can be replaced without anybody being told: a query that calls
- * one is always run.  Those of extensions do not change by themselves.
+ * If the inputs are the same as under the snapshot of the last refresh, the
+ * result is the same, provided that it depends on nothing else.  Functions of
+ * users can be replaced without notice: a query that calls one is always run.
+ * Functions of extensions do not change by themselves.
  *
  *-------------------------------------------------------------------------
  */

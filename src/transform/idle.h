@@ -11,8 +11,8 @@
 #include "transform/shape.h"
 
 /*
- * Is the result of the query a matter of its inputs alone?  Not of time, not
- * of chance, and not of functions that can be replaced.
+ * Does the result of the query depend on its inputs alone, and not on time,
+ * chance or functions that can be replaced?
  */
 extern bool idle_query_is_pure(const Shape *shape);
 

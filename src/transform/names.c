@@ -1,12 +1,12 @@
 /*-------------------------------------------------------------------------
  *
  * names.c
- *		Tables that are renamed, dropped and come back.
+ *		Tables that are renamed, dropped or created again.
  *
- * Definitions are bound by name, and what becomes of a name is decided at
- * commit: tools such as dbt rename a table away and create another one under
- * its name in one transaction.  An event trigger only notes that names may
- * have changed; before the commit
+ * Definitions are bound by name.  The effect of a command on a name is decided
+ * at commit: tools such as dbt rename a table and create another one under its
+ * name in one transaction.  An event trigger only records that names may have
+ * changed.  Before the commit
  *
  *		a name that leads to a table of the same owner is bound to it, whichever
  *		it is;
@@ -14,11 +14,11 @@
  *		the definition follows;
  *		else the table is missing, until one of that name comes back.
  *
- * The queries of transforms follow renames of what they read, and of its
- * columns, by the same rule (binding.c).
+ * The queries of transforms follow renames of their inputs and of the columns
+ * of these, by the same rule (binding.c).
  *
- * Whatever goes wrong here must not keep anybody from a DDL command: it is
- * done in a subtransaction, and a failure is a WARNING.
+ * An error here must not prevent a DDL command: the work is done in a
+ * subtransaction, and a failure is a WARNING.
  *
  *-------------------------------------------------------------------------
  */
@@ -47,7 +47,7 @@ static bool names_changed = false;
 static bool every_name_changed = false; /* a schema was renamed */
 static List *altered_relids = NIL;
 
-/* NOTIFY would make PREPARE TRANSACTION fail: then events go without it. */
+/* NOTIFY would make PREPARE TRANSACTION fail: such a transaction sends none for its events. */
 static bool preparing = false;
 
 /* ---- targets ---- */
@@ -93,7 +93,7 @@ settle_targets(void)
 		{
 			(void) target_bind(target);
 			record_event(id, "bound", NULL, NULL);
-			/* whether it has all rows of the old one nobody knows */
+			/* it is not known whether it has all rows of the old one */
 			if (OidIsValid(was) && load_resync_table(id))
 				record_event(id, "load", "new", "the target table was replaced");
 		}
@@ -110,7 +110,10 @@ settle_targets(void)
 
 /* ---- queries ---- */
 
-/* Bind queries to what their names lead to now, or their texts to what was renamed. */
+/*
+ * Bind queries to the objects that their names denote now, or their texts to
+ * the renamed objects.
+ */
 static void
 settle_queries(void)
 {
@@ -133,7 +136,7 @@ settle(void *argument)
 	return true;
 }
 
-/* The extension may have been dropped by this very transaction. */
+/* The extension may have been dropped by this transaction itself. */
 static bool
 extension_is_here(void)
 {
@@ -155,7 +158,10 @@ settle_names(void)
 
 	names_changed = false; /* what follows must not call for itself */
 	PushActiveSnapshot(GetTransactionSnapshot());
-	/* while versions differ names are not followed: the next change after that settles all */
+	/*
+	 * while versions differ, names are not followed: the next change afterwards
+	 * settles all of them
+	 */
 	if (extension_is_here() && catalog_version_problem(&hint) == NULL)
 	{
 		error = guarded_run(settle, NULL);
@@ -220,8 +226,9 @@ reassign_work(void *argument)
 }
 
 /*
- * Owners of tables are followed at commit.  Definitions whose table is missing
- * go with the role's tables; there is no event trigger for the command.
+ * Changes of the owner of a table are followed at commit.  Definitions whose
+ * table is missing follow the tables of the role; this command fires no event
+ * trigger.
  */
 void
 names_follow_reassign(ReassignOwnedStmt *statement)
@@ -242,7 +249,7 @@ names_follow_reassign(ReassignOwnedStmt *statement)
 
 /* ---- event trigger ---- */
 
-/* The relations that the command altered or made. */
+/* The relations that the command altered or created. */
 static void
 note_altered(void)
 {
@@ -268,7 +275,7 @@ note_altered(void)
 	SPI_finish();
 }
 
-/* Functions, types, operators and collations that got another name or schema. */
+/* Functions, types, operators and collations that were given another name or schema. */
 static bool
 renames_no_relation(Node *statement)
 {
@@ -298,7 +305,7 @@ renames_no_relation(Node *statement)
 	}
 }
 
-/* names_changed(): event trigger at the end of commands that can change names. */
+/* SQL function names_changed(): event trigger at the end of commands that can change names. */
 Datum
 depipe_names_changed(PG_FUNCTION_ARGS)
 {
@@ -317,6 +324,6 @@ depipe_names_changed(PG_FUNCTION_ARGS)
 	else if (strncmp(tag, "DROP ", 5) != 0)
 		note_altered();
 	if (renames_no_relation(trigger->parsetree))
-		every_name_changed = true; /* who uses the function or type nobody knows */
+		every_name_changed = true; /* the users of the function or type are not known */
 	PG_RETURN_NULL();
 }

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * names.h
- *		Tables that are renamed, dropped and come back.
+ *		Tables that are renamed, dropped or created again.
  *
  *-------------------------------------------------------------------------
  */

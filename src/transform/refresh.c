@@ -4,21 +4,21 @@
  *		Bringing transforms up to date: one slice of the graph.
  *
  * A slice locks all its targets and the tables that they read, then takes one
- * snapshot, S1, under which every query and comparison of the slice runs, so
- * that its targets agree with each other.  What an earlier node of the slice
- * wrote is seen by later ones: statements read S1 at the current command id.
- * Inputs are locked (ACCESS SHARE) before S1, because TRUNCATE and rewrites
- * are not seen by a snapshot as other changes are.
+ * snapshot, S1. Every query and comparison of the slice runs under S1, so that
+ * its targets agree with each other.  Later nodes of the slice see the rows
+ * written by earlier ones: statements read S1 at the current command id.
+ * Inputs are locked (ACCESS SHARE) before S1, because a snapshot does not see
+ * TRUNCATE and rewrites as it sees other changes.
  *
  * Each node is made and published in an internal subtransaction: an error in
- * one query is that node's failure.  A node that fails or is held back blocks
- * what reads it, and only that.
+ * one query is a failure of that node.  A node that fails or is held blocks its
+ * readers, and only those.
  *
- * In REPEATABLE READ and SERIALIZABLE S1 is the transaction's own snapshot,
- * which may be older than the lock.  The node's state row is locked first, so
- * that a refresh committed in between raises a serialization failure instead
- * of being done twice; and so does an input that was emptied, rewritten or got
- * other partitions in between.
+ * In REPEATABLE READ and SERIALIZABLE, S1 is the transaction's own snapshot,
+ * which may be older than the lock.  The state row of the node is locked first:
+ * if a refresh was committed in between, this raises a serialization failure,
+ * and the refresh is not done twice.  An input that was emptied, rewritten or
+ * given other partitions in between raises the same failure.
  *
  *-------------------------------------------------------------------------
  */
@@ -52,13 +52,16 @@
 #include "utils/snapmgr.h"
 #include "publish/quarantine.h"
 
-/* Unless lock_timeout says another time: for what others do to a target (VACUUM, ALTER TABLE). */
+/*
+ * The limit, unless lock_timeout is set, for locks that others hold on a target
+ * (VACUUM, ALTER TABLE).
+ */
 #define LONGEST_WAIT_MS 10000
 
 /* program_limit_exceeded */
 #define KEY_TOO_LONG "54000"
 
-/* A target, or its inputs, could not be locked in time. */
+/* A target or its inputs that could not be locked in time. */
 typedef struct LockFailure
 {
 	int32 target_id;
@@ -73,7 +76,7 @@ typedef struct Slice
 	List *lock_failures; /* of LockFailure */
 	Snapshot snapshot;
 	TimestampTz taken_at;     /* not after the snapshot */
-	CatalogRows *loads_as_of; /* as of when loads were complete, not after it */
+	CatalogRows *loads_as_of; /* the time through which loads were complete, or earlier */
 } Slice;
 
 /* One node while it is being refreshed. */
@@ -87,8 +90,8 @@ typedef struct SliceNode
 	PublishStatus outcome;
 	bool whole;               /* the outcome covers the whole target */
 	bool key_too_long;        /* for an entry of the index */
-	StoredFrontier *frontier; /* what the target covers once the delta is published */
-	char *seen;               /* what the delta was made of; NULL: nobody tells of its changes */
+	StoredFrontier *frontier; /* the frontier of the target after the delta is published */
+	char *seen;               /* the inputs of the delta; NULL: not known */
 } SliceNode;
 
 /* ---- before the snapshot ---- */
@@ -100,7 +103,7 @@ lock_target_work(void *argument)
 	return true;
 }
 
-/* What a transform reads, with partitions; what is gone is noticed later. */
+/* The inputs of a transform with partitions; missing ones are noticed later. */
 static bool
 lock_inputs_work(void *argument)
 {
@@ -133,8 +136,8 @@ note_lock_failure(Slice *slice, int32 target_id, bool of_target, ErrorData *erro
 }
 
 /*
- * Another run has a target when it has taken it as a run does: then this one
- * is skipped.  Any other lock on its table is waited for.
+ * Another run holds a target if it has taken the lock of a run: then this run
+ * is skipped.  This run waits for any other lock on the table.
  */
 static void
 lock_targets(Slice *slice, List *targets)
@@ -169,7 +172,7 @@ lock_inputs(Slice *slice, List *transforms)
 						  guarded_run(lock_inputs_work, lfirst(cell)));
 }
 
-/* NULL when the target and its inputs are locked. */
+/* NULL if the target and its inputs could be locked. */
 static const LockFailure *
 lock_failure(const Slice *slice, int32 target_id)
 {
@@ -202,7 +205,10 @@ begin_slice(Slice *slice, List *targets, List *transforms)
 	slice->dag = dag_load();
 	lock_targets(slice, targets);
 	lock_inputs(slice, transforms);
-	/* what a worker tells of its loads may be newer than the transaction's own snapshot */
+	/*
+	 * the times that a worker reports for its loads may be newer than the
+	 * transaction's own snapshot
+	 */
 	slice->loads_as_of = loads_as_of(!IsolationUsesXactSnapshot());
 	slice->taken_at = IsolationUsesXactSnapshot() ? GetCurrentTransactionStartTimestamp()
 												  : GetCurrentTimestamp();
@@ -265,7 +271,7 @@ waits_for(SliceNode *node, int32 input_id, const char *why)
 		psprintf("%s: %s", dag_path(node->slice->dag, input_id, node->transform->target->id), why));
 }
 
-/* on_incomplete and on_stale look at every input, at any depth. */
+/* on_incomplete and on_stale consider every input, at any depth. */
 static bool
 waits_for_inputs(SliceNode *node)
 {
@@ -313,7 +319,7 @@ is_held_back(SliceNode *node)
 
 /* ---- making and publishing ---- */
 
-/* S1 is active: does it see the inputs, and what the target holds, as they are? */
+/* S1 is active: does it see the inputs and the rows of the target as they are? */
 static void
 check_covered(const Transform *transform, const Shape *shape)
 {
@@ -324,7 +330,7 @@ check_covered(const Transform *transform, const Shape *shape)
 	covered_check(transform->target->relid, GetActiveSnapshot());
 }
 
-/* The delta, made as the owner under S1; SPI is connected. */
+/* Make the delta as the owner under S1; SPI is connected. */
 static Delta *
 make_delta(SliceNode *node)
 {
@@ -387,7 +393,7 @@ make_and_publish(void *argument)
 
 	transform_lock_state(target->id);
 	table_ensure_guard(target);
-	/* without its index, what the table holds may have a key twice */
+	/* without its index, the table may contain duplicate keys */
 	if (!table_has_key(target, node->transform->key))
 		node->transform->rebuild = true;
 	if (SPI_connect() != SPI_OK_CONNECT)
@@ -471,7 +477,7 @@ record_published(SliceNode *node)
 		node->run->status = node->outcome == PUBLISH_NOTHING ? RUN_NOTHING : RUN_SUCCEEDED;
 	if (node->run->reason == NULL && !node->choice.offer->routine)
 		node->run->reason = pstrdup(node->choice.offer->reason_code);
-	/* the delta told everything: rows set aside by earlier runs are known again */
+	/* the delta was complete: rows set aside by earlier runs are known again */
 	if (node->whole)
 		transform_forget_quarantine(id, node->run->id);
 	target_set_data_as_of(id, inputs_as_of(node->slice, node->transform));
@@ -541,7 +547,7 @@ refresh_node(Slice *slice, Target *target, Run *run)
 	run_finish(run);
 }
 
-/* What is said of the run outlives what its transform has allocated: there may be many. */
+/* The texts of the run outlive the allocations of its transform: there may be many transforms. */
 static void
 refresh_and_forget(Slice *slice, Target *target, Run *run)
 {
@@ -556,7 +562,7 @@ refresh_and_forget(Slice *slice, Target *target, Run *run)
 	MemoryContextDelete(context);
 }
 
-/* As of when its inputs are complete is looked at first: they are not older than that. */
+/* The time through which the inputs are complete is read first: they cannot be older than that. */
 bool
 transform_rest(Target *target)
 {

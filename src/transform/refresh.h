@@ -12,16 +12,17 @@
 
 /*
  * Refresh transforms, in DAG order, as one slice: lock all targets, take one
- * snapshot, then node by node delta, publish.  A failed or blocked node blocks
- * what reads it, and only that.  runs: begun, one per target, same order; they
- * are filled and finished here.  Does not commit.
+ * snapshot, then make and publish the delta of each node.  A failed or blocked
+ * node blocks its readers, and only those.  runs: one begun run for each
+ * target, in the same order; they are filled in and finished here.  Does not
+ * commit.
  */
 extern void transform_refresh(List *targets, List *runs);
 
 /*
- * True when no input of the transform, at any depth that depipe maintains, has
- * changed since it was last published: there is nothing to run, and the time
- * through which the target is complete has been moved on.
+ * True if no input of the transform, at any depth that depipe maintains, has
+ * changed since it was last published.  Then no run is needed, and the time
+ * through which the target is complete has been advanced.
  */
 extern bool transform_rest(Target *target);
 

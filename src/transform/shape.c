@@ -1,12 +1,12 @@
 /*-------------------------------------------------------------------------
  *
  * shape.c
- *		What the analysed query of a transform says about itself: inputs,
- *		volatility, columns, key.
+ *		Properties of the analysed query of a transform: inputs, volatility,
+ *		columns, key.
  *
- * Everything is decided on the Query that the server's own parse analysis
- * returns, never on the text.  Views are inputs of their own and are looked
- * into as well, so that the order of refreshes is known through them.
+ * All of them come from the Query that the server's own parse analysis returns,
+ * never from the text.  Views are inputs of their own; their queries are
+ * examined as well, to determine the order of refreshes.
  *
  *-------------------------------------------------------------------------
  */
@@ -37,7 +37,7 @@ typedef struct InputWalk
 {
 	Shape *shape;
 	bool direct;
-	Oid view; /* whose query is walked; InvalidOid: the transform's own */
+	Oid view; /* the view whose query is walked; InvalidOid: the query of the transform */
 } InputWalk;
 
 static bool find_inputs(Node *node, InputWalk *walk);
@@ -69,7 +69,7 @@ look_into_view(Relation rel, InputWalk *walk)
 	(void) find_inputs((Node *) query, &inner);
 }
 
-/* A table's partitions and children may be filled by loads of their own. */
+/* The partitions and children of a table may be filled by loads of their own. */
 static void
 add_children(Relation rel, InputWalk *walk)
 {
@@ -261,7 +261,7 @@ key_of_all_columns(List *target_list)
 	return key;
 }
 
-/* The returned column that is this attribute of the only table, if any. */
+/* The returned column that shows this attribute of the only table, or NULL. */
 static TargetEntry *
 column_of_attribute(List *target_list, int rtindex, AttrNumber attnum)
 {
@@ -298,7 +298,7 @@ key_of_single_table(Query *query)
 	entry = rt_fetch(reference->rtindex, query->rtable);
 	if (entry->rtekind != RTE_RELATION)
 		return NIL;
-	/* the key of an inheritance parent says nothing about its children */
+	/* the key of an inheritance parent does not apply to its children */
 	if (entry->relkind != RELKIND_PARTITIONED_TABLE && entry->inh && has_subclass(entry->relid))
 		return NIL;
 	attributes = get_primary_key_attnos(entry->relid, false, &constraint);

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * shape.h
- *		What the analysed query of a transform says about itself.
+ *		Properties of the analysed query of a transform.
  *
  *-------------------------------------------------------------------------
  */
@@ -25,23 +25,23 @@ typedef struct Shape
 	Query *query;      /* analysed, not rewritten */
 	TupleDesc columns; /* of the result */
 	List *inputs;      /* of ShapeInput, each relation once */
-	List *unique_key;  /* names of columns that identify a row; NIL: none known */
+	List *unique_key;  /* names of columns that identify a row; NIL: not known */
 	Volatility volatility;
 	QueryBlock *blocks; /* read through shape_blocks() */
 } Shape;
 
 /*
  * Analyse a single SELECT with the current identity and search_path.  Raises
- * what parse analysis raises; 22023 when it is no single SELECT or has no
- * columns, 0A000 for row locks, data-modifying WITH, temporary inputs, 42701
- * for two columns of one name, 42P16 for reserved names.  Takes AccessShare
- * locks on the relations that the query names.
+ * the errors of parse analysis; 22023 if the text is not a single SELECT or has
+ * no columns; 0A000 for row locks, data-modifying WITH and temporary inputs;
+ * 42701 for two columns of one name; 42P16 for reserved names.  Takes
+ * AccessShare locks on the relations that the query names.
  */
 extern Shape *shape_analyse(const char *sql);
 
 /*
- * The query's blocks as the current user runs it, made when first asked for,
- * in the current memory context.
+ * The blocks of the query as the current user runs it.  They are made at the
+ * first call, in the current memory context.
  */
 extern QueryBlock *shape_blocks(Shape *shape);
 
@@ -51,7 +51,7 @@ extern char *shape_query_sql(const Shape *shape);
 /* The tree as text. */
 extern char *shape_tree(const Shape *shape);
 
-/* Can a unique index and a hash join be made of values of this type? */
+/* Do values of this type support a unique index and a hash join? */
 extern bool shape_type_makes_key(Oid type);
 
 /* Raise why not. */

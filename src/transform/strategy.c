@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * strategy.c
- *		What the strategies have in common.
+ *		Functions common to all strategies.
  *
  * A strategy runs with the identity of the transform's owner and the slice's
  * snapshot active, inside an SPI connection.
@@ -74,14 +74,14 @@ strategy_target_is_empty(const StrategyContext *context)
 		elog(ERROR, "could not look into %s", context->transform->target->display);
 	empty = SPI_processed == 0;
 	SPI_freetuptable(SPI_tuptable);
-	MemoryContextSwitchTo(caller); /* SPI leaves us in its own, which ends with it */
+	MemoryContextSwitchTo(caller); /* SPI switched to a context of its own */
 	identity_end_statement(level);
 	return empty;
 }
 
 /* ---- what offers are made of ---- */
 
-/* Raises where there is no way but to replace all rows. */
+/* Raises an error if a replacement of all rows is the only way. */
 static void
 refuse_referenced(const StrategyContext *context)
 {
@@ -97,8 +97,8 @@ refuse_referenced(const StrategyContext *context)
 }
 
 /*
- * Deleting all rows would empty, or be refused by, the tables whose foreign
- * keys refer to them.
+ * A deletion of all rows would empty the tables whose foreign keys refer to
+ * them, or be refused by these.
  */
 static bool
 may_replace_all(const StrategyContext *context)
@@ -110,7 +110,10 @@ may_replace_all(const StrategyContext *context)
 	return false;
 }
 
-/* Where there is nothing to compare with, or where two evaluations differ. */
+/*
+ * Require a replacement of all rows if there is nothing to compare, or if two
+ * evaluations differ.
+ */
 static void
 set_whole_only(StrategyContext *context)
 {

@@ -1,13 +1,13 @@
 /*-------------------------------------------------------------------------
  *
  * strategy.h
- *		How a transform makes its delta.
+ *		The interface of strategies, which make the delta of a transform.
  *
- * A strategy is one entry of a table (choose.c).  At each refresh every
- * strategy is asked once for an offer: possible or not, why, and at what
- * estimated cost.  The cheapest possible one makes the delta.  Callers know
- * strategies only through this interface, so that incremental ones are added
- * to the table without a change to refresh.
+ * A strategy is one entry of a table (choose.c). At each refresh every strategy
+ * makes one offer: whether it is possible, why, and at what estimated cost.
+ * The cheapest possible one makes the delta.  Callers use strategies only
+ * through this interface, so that incremental ones can be added to the table
+ * without a change to refresh.
  *
  *-------------------------------------------------------------------------
  */
@@ -27,48 +27,48 @@ typedef struct StrategyOffer
 	double cost;             /* planner units; compared between strategies */
 	const char *reason_code; /* short constant, e.g. 'volatile_function' */
 	char *detail;            /* a sentence for explain_transform, or NULL */
-	bool routine;            /* the reason is not worth recording with the run */
+	bool routine;            /* the reason is not recorded with the run */
 } StrategyOffer;
 
 typedef struct StrategyContext
 {
 	Transform *transform;
-	Shape *shape;           /* of its query, analysed for this refresh */
+	Shape *shape;           /* the shape of its query, analysed for this refresh */
 	Snapshot snapshot;      /* S1: the one snapshot of the slice */
 	MemoryContext context;  /* for the delta */
 	bool initial;           /* never published before */
-	StoredFrontier *from;   /* what the target covers; NULL: not known, see other_instance */
-	StoredFrontier *to;     /* what it will cover: taken under S1; NULL in explain_transform */
-	bool other_instance;    /* what it covers was recorded in another database */
+	StoredFrontier *from;   /* the stored frontier; NULL: not known, see other_instance */
+	StoredFrontier *to;     /* the new frontier, taken under S1; NULL in explain_transform */
+	bool other_instance;    /* the frontier was recorded in another database */
 	bool empty;             /* initial, and the target has no rows */
-	const char *whole_only; /* reason code: only a replacement of all rows will do; or NULL */
+	const char *whole_only; /* reason code if only a replacement of all rows is possible, or NULL */
 	char *whole_detail;     /* that reason as a sentence, or NULL */
-	bool replaceable;       /* no foreign key keeps the target's rows in place */
-	List *changes;          /* of InputChanges, one for each input; NIL: nothing is known of them */
+	bool replaceable;       /* no foreign key keeps the rows of the target in place */
+	List *changes;          /* of InputChanges, one for each input; NIL: not known */
 	Estimate estimate;
 } StrategyContext;
 
 typedef struct Strategy
 {
 	const char *name;
-	bool whole; /* its delta tells everything that the target shall hold */
+	bool whole; /* its delta contains all rows of the new target */
 
-	/* reads the context only; raises when the refresh must fail whatever is chosen */
+	/* only reads the context; raises an error if the refresh must fail with any strategy */
 	void (*offer)(const StrategyContext *context, StrategyOffer *offer);
 
 	/*
-	 * A finished delta for publish; an empty one when nothing changed, never
-	 * NULL: the gate may have to look at the table all the same.
+	 * Returns a finished delta for publish, never NULL. If nothing changed, the
+	 * delta is empty: the gate may nevertheless have to examine the table.
 	 */
 	Delta *(*make_delta)(const StrategyContext *context);
 
-	/* SQL that make_delta runs, for explain_transform; may return NULL */
+	/* the SQL that make_delta runs, for explain_transform; may return NULL */
 	char *(*delta_sql)(const StrategyContext *context);
 } Strategy;
 
 /*
- * Look at the transform, as its owner under the active snapshot, within an SPI
- * connection: what offers are made of.  Raises 55000 where all rows must be
+ * Collect the data for offers, as the owner of the transform under the active
+ * snapshot, within an SPI connection.  Raises 55000 if all rows must be
  * replaced and foreign keys forbid it.
  */
 extern void strategy_begin(StrategyContext *context, Transform *transform, Shape *shape,
@@ -77,10 +77,14 @@ extern void strategy_begin(StrategyContext *context, Transform *transform, Shape
 /* A delta for the target with the columns of the query. */
 extern Delta *strategy_begin_delta(const StrategyContext *context);
 
-/* Raises 23505 when a key of the transform comes twice in the relation (SQL text). */
+/* Raises 23505 if a key of the transform occurs twice in the relation (SQL text). */
 extern void strategy_refuse_duplicate_keys(const StrategyContext *context, Delta *delta,
 										   const char *relation);
 
+/*
+ * Does the target have no rows under the active snapshot?  Reads it as its
+ * owner, within an SPI connection.
+ */
 extern bool strategy_target_is_empty(const StrategyContext *context);
 
 #endif /* DEPIPE_TRANSFORM_STRATEGY_H */

@@ -1,13 +1,14 @@
 /*-------------------------------------------------------------------------
  *
  * table.c
- *		The table of a transform: making it, its key, its guard.
+ *		The table of a transform: its creation, its key, its guard.
  *
- * The guard is a statement trigger that refuses direct changes.  It fires
- * always, also for replication, and depends on the extension, so that DROP
- * EXTENSION takes it along.  A statement on a partition does not fire it, so
- * that a table with partitions has one for each row, which the server copies to
- * its partitions, and each partition one for TRUNCATE.
+ * The guard is a statement trigger that refuses direct changes.  It is ENABLE
+ * ALWAYS, so that it also fires for replication, and it depends on the
+ * extension, so that DROP EXTENSION drops it.  A statement on a partition does
+ * not fire it.  A table with partitions therefore has a trigger for each row,
+ * which the server copies to its partitions, and each partition has one for
+ * TRUNCATE.
  *
  *-------------------------------------------------------------------------
  */
@@ -36,10 +37,10 @@
 
 #define GUARD_TRIGGER "depipe_refuse_dml"
 
-/* of a table with partitions, for each row: partitions have it, too, whenever they come */
+/* of a table with partitions, for each row: new partitions receive it as well */
 #define GUARD_ROWS "depipe_refuse_rows"
 
-/* of each partition: what no trigger for each row sees */
+/* of each partition, for TRUNCATE, which fires no trigger for each row */
 #define GUARD_TRUNCATE "depipe_refuse_truncate"
 
 PG_FUNCTION_INFO_V1(depipe_refuse_dml);
@@ -118,7 +119,10 @@ find_column(TupleDesc columns, const char *name)
 	return NULL;
 }
 
-/* Does a value of the query's column fit into the table's without a look at it? */
+/*
+ * Does every value of the query's column fit into the table's column, so that
+ * none must be checked?
+ */
 static bool
 same_type(Form_pg_attribute wanted, Form_pg_attribute present)
 {
@@ -196,7 +200,7 @@ table_check_columns(const Transform *transform, const Shape *shape)
 				 errhint("Declare the transform again with replace => true.")));
 }
 
-/* What goes with a column that is dropped, beside its values. */
+/* Report the indexes that are dropped with a column. */
 static void
 say_what_goes(Relation rel, const char *column)
 {
@@ -230,7 +234,7 @@ append_action(StringInfo sql, const char *action)
 	appendStringInfo(sql, "%s%s", sql->len > 0 ? ", " : "", action);
 }
 
-/* Changes of the columns that are there; in place where their values can be cast. */
+/* Append changes of the existing columns, in place if their values can be cast. */
 static void
 append_changes(StringInfo sql, Relation rel, TupleDesc columns, bool in_place)
 {
@@ -299,7 +303,7 @@ change_work(void *argument)
 	return true;
 }
 
-/* Values that cannot be cast are made anew with their column. */
+/* If values cannot be cast, their column is dropped and added again. */
 void
 table_change_columns(const Target *target, TupleDesc columns)
 {
@@ -327,7 +331,7 @@ table_is_referenced(Oid relid)
 
 /* ---- key ---- */
 
-/* Is this index unique on exactly these columns, for NULLs, too? */
+/* Is this index unique on exactly these columns, with equal NULLs? */
 static bool
 index_serves(Relation index, Relation rel, List *key)
 {
@@ -453,8 +457,8 @@ make_key_work(void *argument)
 }
 
 /*
- * A key can be longer than an entry of an index: then the index is over a hash
- * of it.  That the key is unique every refresh proves by itself.
+ * A key can be longer than an index entry: then the index is on a hash of it.
+ * Every refresh proves by itself that the key is unique.
  */
 void
 table_make_key(const Target *target, List *key)
@@ -479,7 +483,7 @@ table_hash_key(const Target *target, List *key)
 
 	table_drop_key(target, key);
 	(void) make_key_work(&make);
-	/* DROP EXTENSION takes it along, as it does the guard */
+	/* DROP EXTENSION drops it, as it drops the guard */
 	execute_as(target->owner,
 			   psprintf("ALTER INDEX %s DEPENDS ON EXTENSION depipe",
 						sql_relation(find_key_index(target, key))));
@@ -500,7 +504,7 @@ table_key_is_plain(const Target *target, List *key)
 	return plain;
 }
 
-/* An index that belongs to a constraint is the user's and stays. */
+/* An index that belongs to a constraint was created by the user and stays. */
 void
 table_drop_key(const Target *target, List *key)
 {
@@ -600,11 +604,11 @@ table_drop(const Target *target)
 	execute_as(target->owner, sql.data);
 }
 
-/* The table whose guard it is: of a partition, that at the root. */
+/* The table that the guard protects: for a partition, the root. */
 static Oid
 guarded_table(Relation rel)
 {
-	/* asked for each row, and mostly the same */
+	/* called for each row, mostly with the same argument */
 	static Oid last = InvalidOid;
 	static Oid root = InvalidOid;
 
@@ -618,7 +622,7 @@ guarded_table(Relation rel)
 	return root;
 }
 
-/* Is the table being published, or may anything be done to it? */
+/* Is the table being published, or are direct changes allowed? */
 static bool
 may_write(TriggerData *trigger)
 {
@@ -626,7 +630,7 @@ may_write(TriggerData *trigger)
 
 	if (depipe_is_writing && depipe_writing_to == relid)
 		return true;
-	/* a partition that was detached has kept it */
+	/* a detached partition keeps the trigger */
 	if (strcmp(trigger->tg_trigger->tgname, GUARD_TRUNCATE) == 0 &&
 		relid == RelationGetRelid(trigger->tg_relation))
 		return true;

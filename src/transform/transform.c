@@ -1,13 +1,14 @@
 /*-------------------------------------------------------------------------
  *
  * transform.c
- *		Definitions of transforms, as the catalog has them.
+ *		Definitions of transforms, as stored in the catalog.
  *
- * A definition is the query as written and as deparsed after analysis under
- * the definer's search_path, with every name qualified: the second is what
- * runs.  It is bound by name; the analysed tree is kept beside it, so that the
- * text can follow a rename (binding.c).  There is no companion view: it would
- * refuse DROP and ALTER of the inputs, and a CASCADE would drop it.
+ * A definition consists of the query as written and as deparsed after analysis
+ * under the definer's search_path, with every name qualified.  The deparsed
+ * text is the one that runs.  It is bound by name.  The analysed tree is kept
+ * beside it, so that the text can follow a rename (binding.c). There is no
+ * companion view: it would make DROP and ALTER of the inputs fail, and CASCADE
+ * would drop it.
  *
  * The owner of a transform is the owner of its table.
  *

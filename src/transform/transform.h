@@ -25,12 +25,12 @@ typedef struct Transform
 	char *state;              /* new, ok, blocked, rejected, failed */
 	bool populated;           /* published at least once in this database */
 	bool made_table;          /* the table was made by depipe */
-	bool rebuild;             /* what the table holds is to be replaced as a whole */
+	bool rebuild;             /* all rows of the table must be replaced */
 	List *inputs;             /* of TransformInput */
-	List *relids;             /* what the query names, as of its last analysis; NIL: unknown */
+	List *relids;             /* named by the query when last analysed; NIL: unknown */
 	char *query_tree;         /* of that analysis; NULL: unknown */
 	bool followed;            /* query_sql is not yet stored */
-	StoredFrontier *frontier; /* of the last publication; NULL: none is known */
+	StoredFrontier *frontier; /* of the last publication; NULL: not known */
 } Transform;
 
 typedef struct TransformInput
@@ -41,16 +41,19 @@ typedef struct TransformInput
 	bool direct;     /* named by the query itself, not by a view that it reads */
 } TransformInput;
 
-/* Raises 42704 when the target is not maintained by a transform. */
+/*
+ * The transform of a target, in the current memory context.  Raises 42704 if
+ * the target is not maintained by a transform.
+ */
 extern Transform *transform_get(int32 target_id);
 
-/* The same, but NULL when there is none (it may have been dropped meanwhile). */
+/* The same, but NULL if there is none (it may have been dropped in the meantime). */
 extern Transform *transform_find(int32 target_id);
 
-/* Of TransformInput, as the catalog has them. */
+/* The inputs of the transform, of TransformInput, as stored in the catalog. */
 extern List *transform_read_inputs(int32 target_id);
 
-/* Raise 42501 unless the current user may change what the target's owner owns. */
+/* Raise 42501 unless the current user has the privileges of the owner of the target. */
 extern void transform_check_owner(const Target *target);
 
 /* The relation of this name now; InvalidOid when there is none. */

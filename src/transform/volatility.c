@@ -1,11 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * volatility.c
- *		Does the result of a query depend on more than its inputs, and through
- *		what?
+ *		Dependence of the result of a query on anything but its inputs.
  *
- * The server's own functions decide.  They do not say which expression it was:
- * a second walk finds the first one, so that the user can be told.
+ * The server's own functions decide.  They do not report the expression: a
+ * second walk finds the first such expression, for messages.
  *
  *-------------------------------------------------------------------------
  */
@@ -76,7 +75,7 @@ cast_name(Node *argument, Oid type)
 	return psprintf("casts %s to %s", format_type_be(exprType(argument)), format_type_be(type));
 }
 
-/* The node as the user has written it: a cast, an operator or a function. */
+/* The node as the user wrote it: a cast, an operator or a function. */
 static char *
 part_name(Node *node, Oid function)
 {
@@ -115,7 +114,7 @@ name_part(Query *query, bool only_volatile, Oid view)
 	const char *part;
 
 	(void) find_part((Node *) query, &walk);
-	/* the server knows expressions that depend on settings without a function */
+	/* the server also knows expressions that depend on settings but call no function */
 	part = walk.part == NULL ? "has an expression" : walk.part;
 	return OidIsValid(view) ? psprintf("%s in view %s", part, sql_relation(view)) : pstrdup(part);
 }

@@ -1,8 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * volatility.h
- *		Does the result of a query depend on more than its inputs, and through
- *		what?
+ *		Dependence of the result of a query on anything but its inputs.
  *
  *-------------------------------------------------------------------------
  */
@@ -15,14 +14,14 @@
 typedef struct Volatility
 {
 	bool is_volatile;    /* two evaluations may differ */
-	bool is_stable;      /* may differ between transactions with the same inputs */
+	bool is_stable;      /* the result may differ between transactions with the same inputs */
 	char *volatile_part; /* the first such part: "calls random()"; NULL unless is_volatile */
 	char *stable_part;   /* likewise; NULL unless is_stable */
 } Volatility;
 
 /*
- * Add what an analysed query does; view: the one whose query it is, or
- * InvalidOid.  Texts are allocated in the current memory context.
+ * Add the volatility of an analysed query.  view: the view that it belongs to,
+ * or InvalidOid.  Texts are allocated in the current memory context.
  */
 extern void volatility_add(Volatility *volatility, Query *query, Oid view);
 
