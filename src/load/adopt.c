@@ -3,16 +3,16 @@
  * adopt.c
  *		Loads of a database that was restored or copied.
  *
- * The record of a slot belongs to the database that made it.  A dump
- * carries no such record; a copied data directory does, and so does a database
- * made from a template or by pg_upgrade (catalog/instance).  Such loads
- * are detached: nothing connects until a person decides the role of this
- * database.  A database of its own: then its loads get a slot with a new name and
- * are read again, and the original's slot is left alone.  Or the only one that
- * goes on, because the original is gone: then it takes over the slot.
+ * The record of a slot belongs to the database that created it.  A dump carries
+ * no such record; a copied data directory does, and so does a database created
+ * from a template or by pg_upgrade (catalog/instance). Such loads are detached:
+ * nothing connects until a person decides the role of this database.  It may be
+ * a database of its own: then its loads get a slot with a new name and are read
+ * again, and the slot of the original is left alone.  Or it replaces an
+ * original that no longer exists: then it takes over the slot.
  *
  * Only local rows are written here; slot, publication and copy follow in the
- * next run.  Nothing of another database's is ever removed at a source.
+ * next run.  Objects of another database are never removed at a source.
  *
  *-------------------------------------------------------------------------
  */
@@ -32,7 +32,7 @@ typedef enum AdoptResync
 {
 	RESYNC_AUTO,   /* loads that may have missed changes */
 	RESYNC_ALWAYS, /* everything */
-	RESYNC_NEVER   /* nothing: take over the slot of the original, which is gone */
+	RESYNC_NEVER   /* none: take over the slot of the original, which no longer exists */
 } AdoptResync;
 
 typedef struct Adoption
@@ -41,7 +41,7 @@ typedef struct Adoption
 	AdoptResync resync;
 	Stream *stream; /* NULL: none is recorded */
 	Instance *instance;
-	char *foreign; /* why the stream belongs to another database; NULL: it does not */
+	char *foreign; /* the reason why the stream belongs to another database; NULL if it does not */
 	List *loads;
 } Adoption;
 
@@ -100,7 +100,7 @@ begin_adoption(Adoption *adoption, const char *server_name)
 		adoption->foreign = instance_foreign_stream(adoption->instance, adoption->stream);
 }
 
-/* The loads that have no slot, or all of them. */
+/* Request a resync of the loads without a slot, or of all. Returns their number. */
 static int
 read_again(Adoption *adoption, bool all)
 {
@@ -120,7 +120,7 @@ read_again(Adoption *adoption, bool all)
 	return count;
 }
 
-/* From now on no slot recorded under the old identity is ours, of this server or of another. */
+/* From now on no slot recorded under the old identity is ours, for this server or any other. */
 static void
 become_another(Adoption *adoption)
 {
@@ -175,9 +175,10 @@ take_over(Adoption *adoption)
 }
 
 /*
- * adopt(server, resync): loads of a restored or copied database go on, with a
- * slot of their own.  A stream that looks like ours can be that of the
- * original of a copied disk: then depipe was switched off before the call.
+ * SQL function adopt(server, resync): loads of a restored or copied database
+ * continue with a slot of their own.  A stream that looks like ours may be that
+ * of the original of a copied disk: in that case depipe was switched off before
+ * the call.
  */
 static Datum
 depipe_adopt_checked(PG_FUNCTION_ARGS)

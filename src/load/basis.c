@@ -3,20 +3,20 @@
  * basis.c
  *		Conditions of a stream that it does not report: publication, partitions.
  *
- * A table that is taken out of a publication and put back, or a publication
- * that publishes less for a while, has left changes out, and looks as before.
- * But the row of pg_publication_rel has another OID then, and that of
- * pg_publication was written by another transaction.  Both are recorded when
- * a table is copied, and compared when a session begins and at each look.
+ * If a table is removed from a publication and added again, or if a publication
+ * publishes less for a while, changes are missing although everything looks as
+ * before.  But then the row of pg_publication_rel has another OID, and that of
+ * pg_publication was written by another transaction.  Both are recorded when a
+ * table is copied, and compared when a session begins and at each look.
  *
- * A partition that is attached brings rows, one that is detached or dropped
- * takes rows away, and one that is truncated by itself loses them: nothing of
- * it is in a stream that is published via the root.  The partitions are
- * recorded with their files.  A look at them is judged when the stream has come
- * to where the source was then: a TRUNCATE of the whole table gives all of them
- * new files, and is known by its transaction once it has come.
+ * An attached partition brings rows, a detached or dropped one takes rows away,
+ * and a partition that is truncated alone loses them: none of this is in a
+ * stream that is published via the root.  The partitions are recorded with
+ * their files.  A look at them is judged when the stream has reached the
+ * position of the source at that time: a TRUNCATE of the whole table gives all
+ * partitions new files, and is recognized by its transaction once it arrives.
  *
- * A new partition is harmless when no row in it is older than its place in the
+ * A new partition is harmless if no row in it is older than its place in the
  * tree.
  *
  *-------------------------------------------------------------------------
@@ -48,9 +48,9 @@ relids_literal(List *tasks)
 /* ---- publication ---- */
 
 /*
- * "<the publication> <tables and schemas by which it has the table>": rows in
- * the order of the tasks, with their numbers from 1 on.  By which entries a
- * table is published is looked up for each: there may be thousands of both.
+ * "<publication> <its entries for the table, tables and schemas>": rows in the
+ * order of the tasks, with their numbers from 1. The entries are looked up for
+ * each table, because there may be thousands of both.
  */
 static SourceRows *
 published_rows(const Source *source, const Stream *stream, List *tasks)
@@ -82,7 +82,7 @@ published_rows(const Source *source, const Stream *stream, List *tasks)
 		"read the publication");
 }
 
-/* That of a task, by its number; *row: the first that may be its. */
+/* The value of a task, by its number. *row: the first row that may belong to it. */
 static char *
 next_published(const SourceRows *rows, int number, int *row)
 {
@@ -155,12 +155,12 @@ basis_is_published(const Source *source, const Stream *stream, List *tasks)
 
 /* ---- partitions ---- */
 
-/* A partition as source_leaves() writes it: "oid file transaction schema.name". */
+/* A partition in the form of source_leaves(): "oid file transaction schema.name". */
 typedef struct Leaf
 {
 	Oid oid;
 	Oid file;
-	TransactionId xid; /* that has written its row of pg_class */
+	TransactionId xid; /* the transaction that wrote its row of pg_class */
 	const char *name;
 } Leaf;
 
@@ -177,7 +177,7 @@ parse_leaf(const char *text)
 	return leaf;
 }
 
-/* The place of a leaf in a list; NULL: it is not in it. */
+/* The entry of a leaf in a list; NULL if there is none. */
 static const char *
 find_leaf(List *leaves, Oid oid)
 {
@@ -270,9 +270,9 @@ basis_look_at_leaves(SeenLeaves *leaves, const TaskSet *set, const Source *sourc
 }
 
 /*
- * Has a new partition rows that were not published as rows of the root?  Those
- * that were written before it had its place in the tree; in a partition that was
- * made as one only its own transaction can have done that.
+ * Does a new partition have rows that were not published as rows of the root?
+ * These are rows written before it had its place in the tree.  If it was
+ * created as a partition, only its own transaction can have written them.
  */
 static char *
 older_rows_sql(const SourceTable *root, const Leaf *leaf)
@@ -324,7 +324,8 @@ has_older_rows(const Source *source, const LoadTask *task, const Leaf *leaf)
 
 /*
  * A change of the partitions that the stream does not report, as a sentence;
- * NULL: none.  Of a copy by an earlier version nothing is known.
+ * NULL if there is none.  For a copy made by an earlier version nothing is
+ * known.
  */
 static char *
 leaves_problem(const Source *source, LoadTask *task)

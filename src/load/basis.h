@@ -10,28 +10,34 @@
 
 #include "load/task.h"
 
-/* How the publication has the tables of the tasks: into task->published_as; NULL: not at all. */
+/*
+ * Determine the entries of the publication for the tables of the tasks, and set
+ * task->published_as (NULL if there are none).
+ */
 extern void basis_describe_published(const Source *source, const Stream *stream, List *tasks);
 
-/* Why not everything may have been published since the copy, as a sentence; NULL: it was. */
+/*
+ * The reason why changes may have been missed since the copy, as a sentence;
+ * NULL if there is none.
+ */
 extern char *basis_published_problem(const Stream *stream, const LoadTask *task);
 
-/* Are the tables of the tasks (that stream) published as they were when they were described? */
+/* Are the tables of the (streaming) tasks published as they were when they were described? */
 extern bool basis_is_published(const Source *source, const Stream *stream, List *tasks);
 
-/* Has a file of the task's table been rewritten since the copy, or is that unknown? */
+/* Was a file of the task's table rewritten since the copy, or is that unknown? */
 extern bool basis_files_changed(const LoadTask *task);
 
 /* The last look at the partitions of the tasks. */
 typedef struct SeenLeaves
 {
 	MemoryContext context; /* of the tasks' seen_leaves; NULL: no look yet */
-	XLogRecPtr position;   /* they are judged when the stream has come so far */
+	XLogRecPtr position;   /* the source at that time; judged when the stream is there */
 } SeenLeaves;
 
 /*
- * Look at the partitions of the tasks that stream, into task->seen_leaves; the
- * source was at this position.
+ * Read the partitions of the streaming tasks into task->seen_leaves; the source
+ * was at this position.
  */
 extern void basis_look_at_leaves(SeenLeaves *leaves, const TaskSet *set, const Source *source,
 								 XLogRecPtr position);
@@ -40,9 +46,9 @@ extern void basis_look_at_leaves(SeenLeaves *leaves, const TaskSet *set, const S
 extern bool basis_leaves_differ(const TaskSet *set);
 
 /*
- * Judge the partitions of the last look, when the stream has reached its
- * position: stop tasks, with the reason, or record.  Returns false when some
- * wait for the stream.
+ * Judge the partitions of the last look if the stream has reached its position:
+ * stop tasks, with the reason, or record the partitions.  Returns false if some
+ * still wait for the stream.
  */
 extern bool basis_judge_leaves(const SeenLeaves *leaves, const TaskSet *set, const Source *source,
 							   XLogRecPtr reached);

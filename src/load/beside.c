@@ -32,10 +32,10 @@
  *	  a copy for the old one does not join it.
  *
  * Several small tables are copied from one snapshot, each in its own
- * transaction, and join together, because the follower begins again for that.
+ * transaction.  They join together, because the follower begins again for that.
  *
- * A copied table and the tables that it refers to are of different moments until
- * it joins: a key that its reference lacks is pending, and checked again later.
+ * A copied table and its references show different moments until it joins: a
+ * key that its reference lacks is pending, and checked again later.
  *
  *-------------------------------------------------------------------------
  */
@@ -62,17 +62,17 @@
 #include "utils/memutils.h"
 
 /*
- * Tables of one snapshot: their number, and their size beyond which it is one
- * alone.  Each snapshot that joins makes the follower look at all tables of the
- * server again: where many wait, there are more in one, up to a number whose
- * locks are no burden.
+ * Limits of the tables of one snapshot: their number, and the size from which a
+ * table is copied alone.  Each snapshot that joins makes the follower examine
+ * all tables of the server again.  Therefore, if many wait, one snapshot serves
+ * more of them, up to a number whose locks are no burden.
  */
 #define GROUP_TABLES 100
 #define GROUP_TABLES_MOST 500
 #define GROUP_SHARE 16
 #define GROUP_BYTES (16 * 1024 * 1024)
 
-/* Catching up ends with a round that took no longer than this, or after so many rounds. */
+/* Catching up ends with a round that took no longer than this, or after this number of rounds. */
 #define SHORT_ROUND (500 * INT64CONST(1000))
 #define ROUNDS_MOST 20
 
@@ -109,7 +109,7 @@ release(int32 target_id)
 	(void) LockRelease(&tag, ExclusiveLock, true);
 }
 
-/* Claim all tables of the group, or none; the process holds the locks over its transactions. */
+/* Claim all tables of the group, or none. The process holds the locks across its transactions. */
 static bool
 claim_group(List *group)
 {
@@ -128,7 +128,7 @@ claim_group(List *group)
 	return true;
 }
 
-/* A table that has failed before may end the snapshot of the others: it is copied alone. */
+/* A table that failed before may end the snapshot of the others: it is copied alone. */
 static bool
 has_failed(const List *group)
 {
@@ -141,8 +141,8 @@ has_failed(const List *group)
 }
 
 /*
- * One table that is due brings the others of its group along: tables that refer
- * to each other fail when they are copied one by one.
+ * A due table brings along the others of its group: tables that refer to each
+ * other fail when they are copied one by one.
  */
 static bool
 is_due(const List *group)
@@ -155,7 +155,7 @@ is_due(const List *group)
 	return false;
 }
 
-/* Make tasks for the claimed tables; release those that have changed since. */
+/* Create tasks for the claimed tables; release those that changed in the meantime. */
 static List *
 add_tasks(LoadSession *session, List *group)
 {
@@ -234,7 +234,7 @@ ids_of_tasks(const LoadSession *session)
 	return ids;
 }
 
-/* The follower of the stream has published them, and notices when that changes. */
+/* The follower of the stream published them, and notices if that changes. */
 static void
 check_task(LoadSession *session, LoadTask *task, List *published)
 {
@@ -338,7 +338,7 @@ goes_on(const LoadSession *session)
 	return !session->options->must_end() && any_wanted(session);
 }
 
-/* A wait that was given up leaves the snapshot NULL, and is no error. */
+/* A wait that was given up leaves the snapshot NULL, and is not an error. */
 static ErrorData *
 open_snapshot(LoadSession *session, SourceSnapshot **snapshot)
 {
@@ -353,7 +353,10 @@ open_snapshot(LoadSession *session, SourceSnapshot **snapshot)
 	return error != NULL && error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE ? NULL : error;
 }
 
-/* The source's transaction ends with the last table: it keeps locks, and rows from vacuum. */
+/*
+ * The transaction at the source ends with the last table: it holds locks, and
+ * keeps rows from vacuum.
+ */
 static ErrorData *
 copy_tables(LoadSession *session, List *groups, SourceSnapshot **snapshot)
 {
@@ -398,7 +401,7 @@ typedef struct Reading
 	XLogRecPtr position;
 } Reading;
 
-/* From the snapshot on, by the slot that was made with it. */
+/* Read from the snapshot on, through the slot that was created with it. */
 static bool
 start_work(void *argument)
 {
@@ -440,7 +443,7 @@ go_on_work(void *argument)
 	return true;
 }
 
-/* Read to the position, or (0) to the current one of the source. */
+/* Read up to the position, or (0) up to the current one of the source. */
 static ErrorData *
 read_to(LoadSession *session, XLogRecPtr position)
 {
@@ -476,7 +479,7 @@ catch_up(LoadSession *session)
 
 /* ---- joining ---- */
 
-/* The reader of the stream gives it away between two batches. */
+/* The reader of the stream lends it between two batches. */
 static bool
 take_stream(LoadSession *session)
 {
@@ -494,7 +497,7 @@ take_stream(LoadSession *session)
 	return true;
 }
 
-/* The stream as its follower has left it; NULL: the copy was for another one. */
+/* The stream as its follower left it; NULL if the copy was for another stream. */
 static Stream *
 same_stream(const LoadSession *session)
 {
@@ -597,7 +600,7 @@ prepare_work(void *argument)
 	return true;
 }
 
-/* An error of the source or of the whole attempt counts for each of its tables. */
+/* An error of the source or of the whole attempt counts as a failure of each of its tables. */
 static void
 fail_tasks(LoadSession *session, const ErrorData *error)
 {

@@ -11,11 +11,11 @@
 #include "depipe.h"
 
 /*
- * Copy some of the tables of a server that wait for it, beside the stream that
- * another process follows, and let them join it.  Runs in a transaction of
+ * Copy some of the waiting tables of a server beside the stream that another
+ * process follows, and let them join it.  Runs in a transaction of
  * transaction_begin_worker(), which is committed on the way.  must_end() is
- * asked outside of any work on a table.  Returns false when there is nothing
- * (more) to do now.
+ * called outside of any work on a table.  Returns false if nothing (more) can
+ * be done now.
  */
 extern bool load_copy_beside(const char *server, bool (*must_end)(void));
 

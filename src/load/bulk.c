@@ -3,10 +3,10 @@
  * bulk.c
  *		Reading a backlog of the slot as the result of a query.
  *
- * The stream costs the source a message per change.  A backlog is read faster
- * as the binary COPY of a query that peeks into the slot, in bites of the log.
- * Before each bite the slot is moved behind the one before.  A bite brings the
- * same messages in the same order as the stream does.
+ * The stream costs the source one message per change.  A backlog is read faster
+ * as the binary COPY of a query that peeks into the slot, in bites of the WAL.
+ * Before each bite the slot is advanced past the previous one.  A bite has the
+ * same messages in the same order as the stream.
  *
  *-------------------------------------------------------------------------
  */
@@ -19,17 +19,20 @@
 #include "load/slot.h"
 #include "utils/builtins.h"
 
-/* Bytes of the source's log: from here on in bulk, and at most so much in one bite. */
+/*
+ * Bytes of WAL of the source: from this backlog on, bulk reading is used; and
+ * the maximum of one bite.
+ */
 #define BULK_LEAST (4 * 1024 * 1024)
 #define BULK_MOST (256 * 1024 * 1024)
-#define STANDBY_WAIT 300 /* ms; a standby that is there needs less */
+#define STANDBY_WAIT 300 /* ms; a connected standby needs less */
 #define FIRST_WITH_BULK 140000
 
 /*
- * The slot is moved to the last position first, which must be committed here:
- * not while it belongs to the caller's transaction.  Each bite decodes the log
- * again from the beginning of the oldest transaction of the source: when that
- * is far back, the stream, which decodes once, is better.
+ * First the slot is advanced to the last position, which must be committed
+ * here: not while it belongs to the transaction of the caller.  Each bite
+ * decodes the WAL again from the beginning of the oldest transaction of the
+ * source: if that is far back, the stream is better, because it decodes once.
  */
 bool
 bulk_is_better(Connection *connection, const Source *source, const Stream *stream, XLogRecPtr stop,
@@ -40,10 +43,10 @@ bulk_is_better(Connection *connection, const Source *source, const Stream *strea
 
 	if (stream->own_write || connection->version < FIRST_WITH_BULK || stop < from + BULK_LEAST)
 		return false;
-	/* it begins behind the confirmed position, and standbys may not have all of that yet */
+	/* it begins after the confirmed position, which standbys may not have reached yet */
 	if (!transaction_is_safe_within(Max(XactLastCommitEnd, flushed), STANDBY_WAIT))
 		return false;
-	/* a bite is kept there in a temporary file */
+	/* the source keeps a bite in a temporary file */
 	if (strcmp(source_query(connection,
 							1,
 							"SELECT pg_catalog.current_setting('temp_file_limit')",

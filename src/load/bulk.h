@@ -10,7 +10,10 @@
 
 #include "load/source.h"
 
-/* Tries, times 0.1 s, to take the slot: our last connection may be just ending. */
+/*
+ * Number of attempts, at intervals of 0.1 s, to acquire the slot: our last
+ * connection may still be ending.
+ */
 #define SLOT_TRIES 50
 
 /* A bite of the log. */
@@ -21,19 +24,19 @@ typedef struct Bulk
 } Bulk;
 
 /*
- * Is there so much to read, up to stop, that a bite is worth it?  flushed: the
- * end of our own log that must be safe before the slot may be moved.
+ * Is there enough to read, up to stop, to justify a bite?  flushed: the end of
+ * our own WAL that must be safe before the slot may be advanced.
  */
 extern bool bulk_is_better(Connection *connection, const Source *source, const Stream *stream,
 						   XLogRecPtr stop, XLogRecPtr flushed);
 
-/* Move the slot to the position of the stream, and begin a bite from there. */
+/* Advance the slot to the position of the stream, and begin a bite from there. */
 extern void bulk_start(Bulk *bulk, Connection *connection, const Stream *stream, XLogRecPtr stop,
 					   bool binary);
 
 /*
- * A row that was received is one message of pgoutput; false when it is none
- * (the header or the trailer of the rows).
+ * Turn a received row into one message of pgoutput.  Returns false for the
+ * header and the trailer of the rows.
  */
 extern bool bulk_message(Bulk *bulk, char *buffer, int length, StringInfo message);
 

@@ -3,23 +3,24 @@
  * connection.c
  *		Connections to a source, and the options of servers that describe them.
  *
- * A replication connection holds its slot for as long as it lives, and
- * nothing in the server closes one after an error.  So every connection is
- * in a list, with the subtransaction that opened it; callbacks at the abort of
- * transactions and subtransactions close what belongs to them.  Connections
- * live in a context of their own: they outlive the commits of a procedure.
+ * A replication connection holds its slot as long as it lives, and nothing in
+ * the server closes one after an error.  Therefore every connection is in a
+ * list, with the subtransaction that opened it.  Callbacks at the abort of
+ * transactions and subtransactions close the connections that belong to them.
+ * Connections live in a memory context of their own: they outlive the commits
+ * of a procedure.
  *
- * The options of a server are those of libpq but for secrets, for what the
- * walreceiver sets by itself (replication, client_encoding, options), and for
- * what would read other files of the server (service files, password files).
- * The list is kept here because asking libpq would mean to link it.
+ * The options of a server are those of libpq, except secrets, options that the
+ * walreceiver sets by itself (replication, client_encoding, options), and
+ * options that would read other files of the server (service files, password
+ * files). The list is kept here because libpq is not linked.
  *
- * Texts come as the bytes that the source has, and are converted here: one that
- * cannot be is then a matter of its row, and not the end of the connection.
+ * Texts arrive as the bytes of the source, and are converted here: a text that
+ * cannot be converted then affects its row, not the connection.
  *
- * A source may vanish without a word.  The walreceiver waits for ever for a
- * host that takes the connection and says nothing: connect_timeout is enforced
- * here.  Afterwards TCP keepalives tell a host that is gone.
+ * A source may vanish silently.  The walreceiver waits forever for a host that
+ * accepts the connection and does not answer: connect_timeout is enforced here.
+ * Afterwards TCP keepalives detect a lost host.
  *
  *-------------------------------------------------------------------------
  */
@@ -64,7 +65,7 @@ typedef struct SourceOption
 	const char *name;
 	Oid catalog; /* the catalog that may have it */
 	bool libpq;
-	bool superuser_only; /* names a file of this server that proves an identity */
+	bool superuser_only; /* names a file on this server that authenticates */
 } SourceOption;
 
 static const SourceOption source_options[] = {
@@ -114,7 +115,7 @@ find_option(const char *name)
 	return NULL;
 }
 
-/* The options that a catalog may have, for a hint. */
+/* The valid options of a catalog, for a hint. */
 static char *
 option_names(Oid catalog)
 {
@@ -195,7 +196,7 @@ source_server_find(const char *server_name)
 	return server;
 }
 
-/* keyword='value', quoted as libpq reads it */
+/* keyword='value', quoted for libpq */
 static void
 append_conninfo(StringInfo conninfo, const char *name, const char *value)
 {
@@ -209,7 +210,7 @@ append_conninfo(StringInfo conninfo, const char *name, const char *value)
 	appendStringInfoChar(conninfo, '\'');
 }
 
-/* Add the options; returns whether there is a password among them. */
+/* Add the options; returns true if there is a password among them. */
 static bool
 take_options(SourceServer *server, StringInfo conninfo, List *options, Oid catalog)
 {
@@ -270,7 +271,7 @@ source_server_open(const char *server_name)
 	server->connect_timeout = CONNECT_TIMEOUT_SECONDS;
 	initStringInfo(&conninfo);
 	appendStringInfoString(&conninfo,
-						   KEEPALIVES); /* the last one of an option that is given twice counts */
+						   KEEPALIVES); /* of an option given twice, the last one counts */
 	(void) take_options(server, &conninfo, foreign->options, ForeignServerRelationId);
 	if (!take_options(server,
 					  &conninfo,
@@ -333,7 +334,7 @@ at_subtransaction_end(SubXactEvent event, SubTransactionId subid, SubTransaction
 static TimeoutId connect_timeout;
 static volatile sig_atomic_t connect_is_late = false;
 
-/* Only a cancel ends the walreceiver's wait. */
+/* Only a cancel can end the wait of the walreceiver. */
 static void
 connect_timeout_handler(void)
 {
@@ -343,7 +344,7 @@ connect_timeout_handler(void)
 	SetLatch(MyLatch);
 }
 
-/* No user has cancelled: the error reports the time limit. */
+/* This is not a cancel by a user: the error reports the time limit. */
 static void
 connecting_callback(void *argument)
 {
@@ -358,9 +359,9 @@ connecting_callback(void *argument)
 }
 
 /*
- * NULL, and an error text, when the source cannot be reached. After the time
- * limit libpq's half of the connection is left behind, and lives as long as the
- * process: only the walreceiver could close it.
+ * Returns NULL, and an error text, if the source cannot be reached.  After the
+ * time limit, libpq's part of the connection remains as long as the process:
+ * only the walreceiver could close it.
  */
 static WalReceiverConn *
 connect_in_time(const SourceServer *server, char **error)
@@ -400,8 +401,9 @@ prepare_library(void)
 
 #if !WALRCV_CHECKS_PASSWORD
 /*
- * Did the source ask for the password? Only libpq knows. It was loaded into the
- * process with libpqwalreceiver, whose connection begins with libpq's.
+ * Did the source ask for the password?  Only libpq knows.  It was loaded into
+ * the process with libpqwalreceiver, whose connection struct begins with that
+ * of libpq.
  */
 static bool
 used_password(WalReceiverConn *walrcv)
@@ -445,11 +447,10 @@ timeouts_off(const Connection *connection)
 }
 
 /*
- * What a role's settings at the source say about the time of statements and
- * idleness is meant for sessions of people: a copy takes as long as it takes.
- * Texts of values are to be those that core/settings reads: the walreceiver
- * sees to dates, intervals and floats, not to money.  From now on the source
- * converts nothing.
+ * Timeouts set for the role at the source are meant for sessions of people, and
+ * are lifted: a copy takes as long as it takes.  Texts of values must have the
+ * form that core/settings reads: the walreceiver sets that for dates, intervals
+ * and floats, but not for money.  From now on the source converts nothing.
  */
 static void
 prepare_session(Connection *connection)
@@ -527,7 +528,7 @@ is_ascii(const char *text)
 	return true;
 }
 
-/* NULL when it is not valid, or has a character that is not here. */
+/* NULL if the text is not valid, or has a character that this database lacks. */
 static char *
 convert(const char *text, int from, int to)
 {
@@ -578,7 +579,10 @@ connection_text(const Connection *connection, const char *text, bool *lossy)
 	return converted;
 }
 
-/* A statement as the source reads it; raises 22P05 when a character is not there. */
+/*
+ * A statement in the encoding of the source.  Raises 22P05 if the source lacks
+ * one of its characters.
+ */
 static const char *
 source_sql(const Connection *connection, const char *sql)
 {
@@ -590,8 +594,8 @@ source_sql(const Connection *connection, const char *sql)
 /* ---- talking ---- */
 
 /*
- * The first line of the source's message, without "ERROR:  ": the lines after
- * it can carry values.
+ * The first line of the message of the source, without "ERROR: ": later lines
+ * may contain values.
  */
 static char *
 first_line(const char *message)
@@ -611,7 +615,7 @@ first_line(const char *message)
 }
 
 /*
- * SQLSTATE for an error of the source.  Its cancels and shutdowns are not
+ * The SQLSTATE for an error of the source.  Its cancels and shutdowns are not
  * ours: they must not look like a cancel of this session.
  */
 static int
@@ -626,7 +630,7 @@ source_sqlstate(const WalRcvExecResult *result)
 PG_ATTRIBUTE_NORETURN_COMPAT static void
 raise_source_error(Connection *connection, const WalRcvExecResult *result, const char *doing)
 {
-	/* messages of the source about a value quote it */
+	/* messages of the source about a value contain it */
 	const char *reason = result->sqlstate == 0 || message_class_has_no_values(result->sqlstate)
 							 ? first_line(result->err)
 							 : psprintf("SQLSTATE %s", unpack_sql_state(result->sqlstate));
@@ -699,7 +703,7 @@ source_start_copy(Connection *connection, const char *sql, const char *doing)
 	walrcv_clear_result(execute(connection, sql, 0, WALRCV_OK_COPY_OUT, doing));
 }
 
-/* A command that needs a slot, tried again while the slot is in use. */
+/* Run a command that needs a slot; it is repeated while the slot is in use. */
 static void
 execute_on_slot(Connection *connection, const char *sql, int columns, WalRcvExecStatus expected,
 				int tries, const char *doing)

@@ -3,18 +3,18 @@
  * copy.c
  *		Initial copy and resync of tables.
  *
- * A copy reads a table as of a snapshot (snapshot.c); the stream brings all
+ * A copy reads a table under a snapshot (snapshot.c); the stream brings all
  * transactions that the snapshot does not see.  The permanent slot is older, so
- * nothing is missed in between.
+ * nothing between the two is missed.
  *
- * A session that has the stream copies the tables one after the other (queue.c),
- * in a procedure each in a transaction of its own: the stream stands still
- * meanwhile, so that it has not passed the position of any copy.  Where another
- * process follows the stream, it goes on, and copies are made beside it (beside.c).
+ * A session that holds the stream copies the tables one after the other
+ * (queue.c), in a procedure each in a transaction of its own.  The stream
+ * stands still meanwhile, so that it cannot pass the position of a copy.  If
+ * another process follows the stream, it goes on, and copies are made beside it
+ * (beside.c).
  *
- * A table that has rows already (a resync) is not emptied: only the
- * differences are written, so that readers and consumers of the target
- * see the changes and no more.
+ * A table with rows (a resync) is not emptied: only the differences are
+ * written, so that readers and consumers of the target see only the changes.
  *
  * A copy is never parked: a table whose breaker is open is not copied.
  *
@@ -46,10 +46,13 @@
 /* Is the copy still wanted? */
 #define LOOK_EVERY USECS_PER_SEC
 
-/* How long one snapshot of the source is used for one table after the other. */
+/* The time for which one snapshot of the source is used for one table after another. */
 #define SNAPSHOT_MOST (10 * USECS_PER_SEC)
 
-/* How long the slot of a copy waits for transactions of the source while others wait for us. */
+/*
+ * The time for which the slot of a copy waits for transactions of the source
+ * while other tables wait for us.
+ */
 #define SLOT_WAIT_MS 10000
 
 /* ---- the lock of a copy ---- */
@@ -85,7 +88,7 @@ typedef struct Copy
 	Admission admission;
 	char *admission_reason;
 	PublishItem *item;
-	bool in_middle;        /* of reading: the snapshot cannot be used for more */
+	bool in_middle;        /* an error while reading: the snapshot cannot be used again */
 	TimestampTz looked_at; /* whether the copy is still wanted */
 	char *unwanted;        /* why it was given up */
 } Copy;
@@ -114,8 +117,9 @@ open_work(void *argument)
 /* ---- progress ---- */
 
 /*
- * pg_stat_progress_copy shows it, and pg_stat_get_progress_info() the part
- * that only depipe reads: a table that is not committed yet has no OID for others.
+ * pg_stat_progress_copy shows the progress.  pg_stat_get_progress_info() also
+ * has a part for depipe alone: a table that is not committed yet has no OID for
+ * others.
  */
 static void
 progress_start(LoadTask *task, int64 estimate)
@@ -133,7 +137,7 @@ progress_start(LoadTask *task, int64 estimate)
 	pgstat_progress_update_multi_param(lengthof(params), params, values);
 }
 
-/* A copy beside the stream asks now and then whether it is still wanted. */
+/* A copy beside the stream checks from time to time whether it is still wanted. */
 static void
 check_wanted(Copy *copy)
 {
@@ -190,7 +194,10 @@ say_left_out(const LoadTask *task)
 	}
 }
 
-/* The target, and whether it has rows; an empty delta shows whether it can be loaded. */
+/*
+ * Prepare the target, and determine whether it has rows; an empty delta shows
+ * whether it can be loaded.
+ */
 static bool
 target_work(void *argument)
 {
@@ -269,7 +276,7 @@ fill_work(void *argument)
 	return true;
 }
 
-/* A copy that is not wanted any more is no failure. */
+/* A copy that is no longer wanted is not a failure. */
 static void
 give_up(Copy *copy)
 {
@@ -282,8 +289,8 @@ give_up(Copy *copy)
 }
 
 /*
- * Read one table; false when that failed, and the snapshot must be opened again
- * where a COPY was under way.
+ * Read one table.  Returns false if that failed and, where a COPY was running,
+ * the snapshot must be opened again.
  */
 static bool
 read_table(Copy *copy)
@@ -300,7 +307,7 @@ read_table(Copy *copy)
 								   FOLD_NONE,
 								   session->set.batch);
 		if (!copy->has_rows && task->projection == NULL)
-			delta_clear(copy->delta); /* nothing to join with: plain INSERT */
+			delta_clear(copy->delta); /* the target has no rows: plain INSERT */
 		error = guarded_run(fill_work, copy);
 		copy->in_middle = error != NULL;
 	}
@@ -337,7 +344,7 @@ make_item(Copy *copy)
 	return item;
 }
 
-/* Record the outcome; a copy that was not published is made again by the next run. */
+/* Record the outcome; the next run repeats a copy that was not published. */
 static void
 finish_copy(Copy *copy)
 {
@@ -349,7 +356,7 @@ finish_copy(Copy *copy)
 	{
 		task->published = true;
 		task_count_success(task);
-		task->run->status = RUN_RUNNING; /* a copy counts as a success even when nothing differs */
+		task->run->status = RUN_RUNNING; /* a copy counts as a success even if nothing differs */
 		task->run->rows_in = copy->rows;
 		load_set_copied(task->load,
 						copy->snapshot->position,
@@ -410,7 +417,7 @@ publish_copies(LoadSession *session, List *copies)
 	{
 		Copy *copy = lfirst(cell);
 
-		/* the copy is newer than everything that is parked or in quarantine */
+		/* the copy is newer than all parked and quarantined rows */
 		park_discard(copy->task->target->id);
 		quarantine_clear(copy->task->target->id);
 		copy->item = make_item(copy);
@@ -434,8 +441,8 @@ is_wanted(const LoadTask *task)
 }
 
 /*
- * No other session copies the table until this transaction ends. A copy beside
- * the stream has claimed it before, for longer.
+ * No other session copies the table until this transaction ends.  A copy beside
+ * the stream has claimed it before, for a longer time.
  */
 static bool
 claim(Copy *copy)
@@ -451,7 +458,7 @@ claim(Copy *copy)
 	return false;
 }
 
-/* Open the snapshot unless it is open; false when that fails. */
+/* Open the snapshot if it is not open; returns false if that fails. */
 static bool
 open_snapshot(Copy *copy, SourceSnapshot **snapshot)
 {
@@ -505,7 +512,7 @@ copy_together(LoadSession *session, List *tasks, SourceSnapshot **snapshot)
 
 /* ---- all that wait ---- */
 
-/* Other sessions see the state while the copy is going on. */
+/* Other sessions see this state during the copy. */
 static bool
 mark_copying(LoadSession *session, bool again, const char *reason)
 {

@@ -3,10 +3,10 @@
  * decode.c
  *		Messages of pgoutput.
  *
- * The messages of a transaction stand between its BEGIN and its COMMIT; a table
- * is described before its first change, and again when it has changed.  Rows
- * are left where they are: they are read into the columns of each load that
- * takes them (take.c).
+ * The messages of a transaction stand between its BEGIN and its COMMIT. A table
+ * is described before its first change, and again after it changed.  Rows are
+ * left in place: each load that takes them reads them into its columns
+ * (take.c).
  *
  *-------------------------------------------------------------------------
  */
@@ -49,7 +49,11 @@ decode_relation(Decoder *decoder, LogicalRepRelId id)
 	return decoder->last;
 }
 
-/* The columns of a relation message, as logicalrep_read_attrs() reads them. */
+/*
+ * Read the columns of a relation message as logicalrep_read_attrs() does.  The
+ * server's own function would convert names from the encoding of this session's
+ * client.
+ */
 static void
 read_columns(const Connection *connection, SourceRelation *relation, StringInfo message)
 {
@@ -157,7 +161,7 @@ decode_message(Decoder *decoder, StringInfo message, Decoded *decoded)
 			decoded->relation = read_relation(decoder, message);
 			break;
 		default:
-			/* types, origins, messages: nothing for us */
+			/* types, origins, messages: ignored */
 			break;
 	}
 }

@@ -12,21 +12,21 @@
 #include "load/connection.h"
 #include "replication/logicalproto.h"
 
-/* A table of the source, as its last relation message describes it. */
+/* A table of the source, as described by its last relation message. */
 typedef struct SourceRelation
 {
 	LogicalRepRelId id;    /* hash key */
-	MemoryContext context; /* of the rest: the source sends it again now and then */
+	MemoryContext context; /* of the message, which the source may send again unchanged */
 	const char *schema_name;
 	const char *table_name;
 	List *names;
 	List *types;    /* OIDs at the source */
 	List *identity; /* names of the columns that old images have */
-	bool full;      /* they have all of them, as they were */
+	bool full;      /* old images have all columns with their old values */
 	List *takers;   /* for take.c; in the same context */
 } SourceRelation;
 
-/* The position in the stream, and the tables that it has described. */
+/* The position in the stream, and the tables described so far. */
 typedef struct Decoder
 {
 	const Connection *connection; /* whose encoding texts have */
@@ -37,8 +37,8 @@ typedef struct Decoder
 	XLogRecPtr commit_lsn; /* of the transaction that is read */
 	TimestampTz commit_time;
 	TransactionId commit_xid;
-	SourceCommit last_commit; /* the last one that was read; its lsn is 0 when none was */
-	XLogRecPtr end;           /* all that committed before has been read */
+	SourceCommit last_commit; /* the last one read; its lsn is 0 if there was none */
+	XLogRecPtr end;           /* all transactions committed before it have been read */
 	TimestampTz time;         /* commit time of the last transaction of the batch; 0: none */
 } Decoder;
 
@@ -46,20 +46,20 @@ typedef struct Decoder
 typedef struct Decoded
 {
 	LogicalRepMsgType action;
-	SourceRelation *relation; /* of a change: NULL when it was never described */
+	SourceRelation *relation; /* of a change; NULL if it was never described */
 	char *data;               /* of a change: its rows */
 	const char *data_end;
 	List *relids; /* of a TRUNCATE */
 } Decoded;
 
-/* Begin at a position; the relations live in a child of the context. */
+/* Begin at a position. The relations live in a child of the memory context. */
 extern void decode_begin(Decoder *decoder, const Connection *connection, MemoryContext context,
 						 XLogRecPtr position);
 
-/* Read one message, in place; what it allocates is in the current context. */
+/* Read one message, in place. Allocations are made in the current memory context. */
 extern void decode_message(Decoder *decoder, StringInfo message, Decoded *decoded);
 
-/* A table that was described; NULL: it was not. */
+/* The described table with this OID; NULL if there is none. */
 extern SourceRelation *decode_relation(Decoder *decoder, LogicalRepRelId id);
 
 #endif /* DEPIPE_LOAD_DECODE_H */

@@ -1,14 +1,15 @@
 /*-------------------------------------------------------------------------
  *
  * deliver.c
- *		Giving the deltas of a batch to publish, or to the park.
+ *		Delivery of the deltas of a batch to publish or to the park.
  *
- * All tables of a batch are published at once, so that a parent and its child
- * that arrive in one source transaction are no orphan.  A table that was held
- * and is admitted now takes older changes first: rows that wait for another
+ * All tables of a batch are published together, so that a child that arrives
+ * with its parent in one source transaction is not an orphan.  A held table
+ * that is admitted now takes older changes first: rows that wait for another
  * try, then parked deltas, then the new changes, folded into one delta.
  *
- * publish() counts into a run of its own per batch; the task's run adds them up.
+ * publish() counts into a separate run for each batch; the run of the task adds
+ * them up.
  *
  *-------------------------------------------------------------------------
  */
@@ -26,7 +27,7 @@
 
 #define LOCKED_REASON "another session has locked the table"
 
-/* Rounds of rows that become worth another try by publishing others. */
+/* Maximum number of rounds for rows that can be tried again because others were published. */
 #define MAX_RETRY_ROUNDS 5
 
 typedef struct Delivery
@@ -48,7 +49,7 @@ base_lost_hint(const LoadTask *task)
 					task_resync_hint(task));
 }
 
-/* The delta in the target's layout; NULL when the table had to be stopped. */
+/* The delta in the layout of the target; NULL if the table had to be stopped. */
 static Delta *
 projected(LoadTask *task, Delta *delta)
 {
@@ -76,7 +77,7 @@ projected(LoadTask *task, Delta *delta)
 	return NULL;
 }
 
-/* A spilled delta is merged by operators of the key's types, which may be a user's. */
+/* A spilled delta is merged with operators of the key types, which may be user-defined. */
 static void
 finish_delta(LoadTask *task, Delta *delta)
 {
@@ -94,7 +95,7 @@ finish_delta(LoadTask *task, Delta *delta)
 
 /* ---- making items ---- */
 
-/* NULL, and the delta is freed, when the load was dropped. */
+/* Returns NULL, and frees the delta, if the load was dropped. */
 static Delivery *
 make_delivery(LoadTask *task, Delta *delta, Admission admission, char *reason)
 {
@@ -136,7 +137,7 @@ targets_of(List *tasks)
 	return targets;
 }
 
-/* Deltas that wait for the table, then the new changes (NULL: none), as one. */
+/* The waiting deltas of the table, followed by the new changes (NULL: none), as one delta. */
 static Delta *
 with_waiting(LoadTask *task, uint32 marks, Delta *delta)
 {
@@ -145,7 +146,7 @@ with_waiting(LoadTask *task, uint32 marks, Delta *delta)
 	if ((marks & (MARK_PARKED | MARK_RETRIES)) == 0)
 		return delta;
 	all = delta_create(task->target->relid, task->columns, task->key, FOLD_BATCH, task->set->batch);
-	/* a delta that cannot be read back is this table's failure */
+	/* a delta that cannot be read back is a failure of this table */
 	task->set->current = task;
 	(void) quarantine_take_retries(task->target, all);
 	park_take(task->target, all);
@@ -198,7 +199,7 @@ stop_diverged(LoadTask *task, const char *reason)
 	task_stop_for_resync(task, reason);
 }
 
-/* Two changes of the batch cannot both be of the row that the key names. */
+/* Two changes of the batch cannot both belong to the row with this key. */
 static bool
 stop_contradicted(LoadTask *task, Delta *delta)
 {
@@ -209,7 +210,7 @@ stop_contradicted(LoadTask *task, Delta *delta)
 	return true;
 }
 
-/* The delta of the batch for the table, in its own columns; NULL: the table is stopped. */
+/* The delta of the batch for the table, in the table's columns; NULL if the table is stopped. */
 static Delta *
 finished_delta(LoadTask *task)
 {
@@ -227,7 +228,7 @@ finished_delta(LoadTask *task)
 	return projected(task, delta);
 }
 
-/* NULL when there is nothing to publish.  marks: of the target. */
+/* NULL if there is nothing to publish. marks: those of the target. */
 static Delivery *
 deliver_task(LoadTask *task, Delta *delta, uint32 marks)
 {
@@ -243,7 +244,7 @@ deliver_task(LoadTask *task, Delta *delta, uint32 marks)
 	if (admission != ADMIT_NOT)
 		delta = with_waiting(task, marks, delta);
 	else
-		breaker_note_change(task->target->id); /* a probe is worth while after its wait */
+		breaker_note_change(task->target->id); /* a probe is due after its wait */
 	return make_delivery(task, delta, admission, reason);
 }
 
@@ -325,7 +326,7 @@ take_result(Delivery *delivery)
 	}
 }
 
-/* Publish; returns whether rows became worth another try. */
+/* Publish; returns true if rows can be tried again. */
 static bool
 publish_deliveries(TaskSet *set, List *deliveries)
 {
@@ -354,7 +355,7 @@ can_take_waiting(const LoadTask *task)
 	return !task->stopped && !task->paused && task->load->state == LOAD_STREAMING;
 }
 
-/* A probe without waiting deltas: an empty delta through the gate decides it. */
+/* A probe without waiting deltas is decided by the gate of an empty delta. */
 static Delivery *
 empty_probe(LoadTask *task, uint32 marks)
 {
@@ -374,7 +375,7 @@ empty_probe(LoadTask *task, uint32 marks)
 	return delivery;
 }
 
-/* NULL when nothing waits, or the wait is not over. */
+/* NULL if nothing waits, or if the wait is not over. */
 static Delivery *
 waiting_delivery(LoadTask *task, uint32 marks, bool again)
 {
@@ -409,7 +410,7 @@ set_pause_reason(LoadTask *task, const char *reason)
 	task->pause_reason = reason == NULL ? NULL : MemoryContextStrdup(task->set->context, reason);
 }
 
-/* A pause by hand holds from the moment when it is committed. */
+/* A pause takes effect when it is committed. */
 static void
 take_pauses(TaskSet *set, List *pauses)
 {
@@ -434,7 +435,7 @@ take_pauses(TaskSet *set, List *pauses)
 	}
 }
 
-/* The marks of the targets of these tasks; looks at all pauses with the same statement. */
+/* The marks of the targets of these tasks. The same statement reads all pauses. */
 static uint32 *
 look_at_targets(TaskSet *set, List *tasks)
 {
@@ -445,7 +446,7 @@ look_at_targets(TaskSet *set, List *tasks)
 	return marks;
 }
 
-/* Deliveries of deltas that wait, for tables to which the stream brought no change. */
+/* Deliveries of waiting deltas, for tables without changes in the stream. */
 static List *
 waiting_deliveries(TaskSet *set, bool again)
 {
@@ -475,9 +476,9 @@ publish_with_retries(TaskSet *set, List *deliveries)
 }
 
 /*
- * The deltas of the changed tables, to be published.  The tables are locked
- * first, where that needs no wait: then the marks of their targets need not be
- * read again.
+ * Deliveries of the deltas of the changed tables.  The tables are locked first,
+ * if that needs no wait: then the marks of their targets need not be read
+ * again.
  */
 static List *
 changed_deliveries(TaskSet *set)

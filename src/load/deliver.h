@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * deliver.h
- *		Giving the deltas of a batch to publish, or to the park.
+ *		Delivery of the deltas of a batch to publish or to the park.
  *
  *-------------------------------------------------------------------------
  */
@@ -10,10 +10,10 @@
 
 #include "load/task.h"
 
-/* Publish or park the tasks' deltas; ends the batch. */
+/* Publish or park the deltas of the tasks; ends the batch. */
 extern void deliver(TaskSet *set);
 
-/* Publish deltas that wait, for tables to which the stream brought no change; ends the batch. */
+/* Publish waiting deltas of tables without changes in the stream; ends the batch. */
 extern void deliver_waiting(TaskSet *set);
 
 #endif /* DEPIPE_LOAD_DELIVER_H */

@@ -1,10 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * evolve.c
- *		Following changes of the source's columns.
+ *		Changes of the columns of the source, and how the target follows
+ *		them.
  *
- * Additions flow in.  Rows of before an added column take the value that the
- * source keeps for them (its "missing" value); when the source wrote values
+ * Added columns flow in.  Rows older than an added column take the value that
+ * the source keeps for them (its "missing" value). If the source wrote values
  * into its rows, only a resync can find them, and the table pauses.  A dropped,
  * renamed or retyped column pauses the table as well: only a person knows which
  * columns the target should have then.
@@ -30,12 +31,12 @@ pause_for_person(LoadTask *task, const char *reason)
 }
 
 /*
- * Did rows of before the column get a value that is in no message?  A constant
- * default is a value of rows that are older than the column; on a partitioned
- * table, or after a rewrite, it is not in the table's catalog entry.  Where the
- * addition rewrote the table (a volatile default, one of a domain, an identity)
- * all rows were written by its transaction.  A table whose file is the first
- * one was never rewritten.  Rows that were updated since are in the stream.
+ * Did rows older than the column get a value that is in no message?  A constant
+ * default is the value of rows that are older than the column; on a partitioned
+ * table, or after a rewrite, it is not in the catalog entry of the table.  If
+ * the addition rewrote the table (a volatile default, one of a domain, an
+ * identity) its transaction wrote all rows.  A table with its first file was
+ * never rewritten.  Rows updated since are in the stream.
  */
 static char *
 filled_sql(const SourceTable *table, const char *name)
@@ -74,8 +75,8 @@ rows_were_filled(Connection *control, LoadTask *task, const char *name)
 }
 
 /*
- * The default of a new column of a partitioned table is kept with its
- * partitions; returns false when they have several.
+ * For a partitioned table, the partitions keep the default of a new column;
+ * returns false if they have several.
  */
 static bool
 take_missing_of_partitions(Connection *control, LoadTask *task, SourceColumn *column)
@@ -104,7 +105,7 @@ take_missing_of_partitions(Connection *control, LoadTask *task, SourceColumn *co
 	return rows->count <= 1;
 }
 
-/* Add one column; returns false when the table paused. */
+/* Add one column; returns false if the table was paused. */
 static bool
 follow_addition(Connection *control, LoadTask *task, const char *name)
 {
@@ -114,7 +115,7 @@ follow_addition(Connection *control, LoadTask *task, const char *name)
 	char *source_type;
 
 	if (projection_leaves_out(task->load, name) || column == NULL || column->generated)
-		return true; /* not wanted, or dropped again: a later message says so */
+		return true; /* not wanted, or dropped again: a later message shows that */
 	if (task->load->new_columns == NEW_COLUMNS_IGNORE)
 		return true;
 	if (task->load->new_columns == NEW_COLUMNS_PAUSE ||
@@ -123,7 +124,7 @@ follow_addition(Connection *control, LoadTask *task, const char *name)
 		pause_for_person(task, psprintf("the source has a new column \"%s\"", name));
 		return false;
 	}
-	/* without a new file since the copy no row was filled by the addition */
+	/* without a new file since the copy, the addition filled no row */
 	if (!take_missing_of_partitions(control, task, column) ||
 		(!column->has_missing && basis_files_changed(task) &&
 		 rows_were_filled(control, task, name)))
@@ -167,9 +168,9 @@ lock_work(void *argument)
 }
 
 /*
- * A session that waits for this lock keeps all readers of the table waiting
- * behind it. Changes that fill the new column cannot be kept without the column:
- * the run of all tables fails, and is tried again.
+ * While a session waits for this lock, all readers of the table wait behind it.
+ * Changes that fill the new column cannot be kept without the column: the run
+ * of all tables fails, and is tried again.
  */
 static void
 lock_to_add(LoadTask *task)

@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * evolve.h
- *		Following changes of the source's columns.
+ *		Changes of the columns of the source, and how the target follows
+ *		them.
  *
  *-------------------------------------------------------------------------
  */
@@ -11,8 +12,9 @@
 #include "load/task.h"
 
 /*
- * The source sends a table in another layout than was recorded: add columns,
- * or stop the task.  Between deliveries: the task has no delta.
+ * Follow a table that the source sends in another layout than recorded: add
+ * columns, or stop the task.  To be called between deliveries, when the task
+ * has no delta.
  */
 extern void evolve_follow(Connection *control, LoadTask *task, List *names, List *types);
 

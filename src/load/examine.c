@@ -1,11 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * examine.c
- *		The source table of a task, and whether it can be loaded.
+ *		Examination of the source table of a task: can it be loaded?
  *
- * A load that streams keeps the columns and the key of its copy; whatever has
- * changed at the source since, and is in no message of the stream, is found here.
- * Nothing is written: a problem stays with its task (task.c).
+ * A streaming load keeps the columns and the key of its copy.  Changes at the
+ * source that are in no message of the stream are found here.  Nothing is
+ * written: a problem stays with its task (task.c).
  *
  *-------------------------------------------------------------------------
  */
@@ -24,7 +24,7 @@
 
 /* ---- columns ---- */
 
-/* Names of the source's columns that a load takes. */
+/* Names of the columns of the source that a load takes. */
 static List *
 taken_columns(const LoadTask *task)
 {
@@ -48,7 +48,7 @@ take_recorded_work(void *argument)
 	return true;
 }
 
-/* Its columns or expressions may not fit any more: then only this table stops. */
+/* Its columns or expressions may no longer fit: then only this table stops. */
 static void
 take_recorded(LoadTask *task)
 {
@@ -62,7 +62,7 @@ take_recorded(LoadTask *task)
 						 task_resync_hint(task));
 }
 
-/* A load that streams keeps the columns and the key of its copy. */
+/* A streaming load keeps the columns and the key of its copy. */
 static void
 take_description(LoadTask *task, SourceTable *source)
 {
@@ -105,7 +105,7 @@ examine_describe(const TaskSet *set, List *tasks, Connection *connection)
 
 /* ---- problems ---- */
 
-/* A table that streams and is left out of a run misses changes. */
+/* A streaming table that is left out of a run misses changes. */
 LoadState
 examine_stopped_state(const Load *load)
 {
@@ -120,7 +120,7 @@ stopped_reason(const Load *load)
 	return load->state == LOAD_DETACHED ? DETACHED_REASON : "it needs a resync";
 }
 
-/* A left-out column that does not exist may be the misspelt name of another one. */
+/* A column to leave out that does not exist may be a misspelt name of another one. */
 static char *
 unknown_left_out(const LoadTask *task, char **hint)
 {
@@ -140,10 +140,7 @@ unknown_left_out(const LoadTask *task, char **hint)
 	return NULL;
 }
 
-/*
- * The number is sent as it is: it must mean the same amount here, under the
- * settings of the load.
- */
+/* The number is sent unchanged: it must be the same amount here, under the settings of the load. */
 static char *
 other_money(const LoadTask *task, char **hint)
 {

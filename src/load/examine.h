@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * examine.h
- *		The source table of a task, and whether it can be loaded.
+ *		Examination of the source table of a task: can it be loaded?
  *
  *-------------------------------------------------------------------------
  */
@@ -10,13 +10,13 @@
 
 #include "load/task.h"
 
-/* Look at the source tables of tasks through a connection (again): source, key, columns. */
+/* Read the source tables of tasks through a connection (again): source, key, columns. */
 extern void examine_describe(const TaskSet *set, List *tasks, Connection *connection);
 
-/* Set the problem of a task that was described, when it cannot be loaded or cannot go on. */
+/* Set the problem of a described task, if it cannot be loaded or cannot continue. */
 extern void examine_find_problem(LoadTask *task);
 
-/* The state of a load that is left out of a run: a table that streams misses changes. */
+/* The state of a load that is left out of a run: a streaming table misses changes. */
 extern LoadState examine_stopped_state(const Load *load);
 
 #endif /* DEPIPE_LOAD_EXAMINE_H */

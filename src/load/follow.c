@@ -1,27 +1,28 @@
 /*-------------------------------------------------------------------------
  *
  * follow.c
- *		Keeping the stream of a server open, and its loads up to date.
+ *		A process that keeps the stream of a server open and its loads up to
+ *		date.
  *
- * A session catches up as any other one, and then goes on without a stop.  It
- * waits on the socket, outside of any transaction; the messages that arrive are a batch
- * as soon as no more are there.  So a change of an idle source is applied at
- * once, and while one batch is applied the next one gathers.  A batch that was
- * costly for what it brought is followed by a rest in proportion, so that many
- * small transactions do not cost a batch each.
+ * A session catches up like any other, and then continues without a stop.  It
+ * waits on the socket, outside of any transaction; arrived messages become a
+ * batch as soon as no more are waiting.  So a change of an idle source is
+ * applied at once, and while one batch is applied the next one gathers.  After
+ * a batch that cost much for its size the session rests in proportion, so that
+ * many small transactions do not cost one batch each.
  *
- * Commits need not be on disk at once: after a crash the source sends again
- * what was lost.  The source may forget changes when they are on disk
- * here, and with the synchronous standbys if there are any, at most every
- * CONFIRM_AFTER, after a look at the publication.
+ * Commits need not be on disk at once: after a crash the source sends lost
+ * changes again.  The source may forget changes when they are on disk here, and
+ * on the synchronous standbys if there are any.  They are confirmed at most
+ * every CONFIRM_AFTER, after a look at the publication.
  *
- * Every LOOK_AFTER, and when definitions change, it looks whether the loads
- * and their source tables are still the same (else a new session begins),
- * asks the source where it is, and publishes deltas that wait.  Between these looks
- * an idle stream costs nothing.
+ * Every LOOK_AFTER, and when definitions change, it checks whether the loads
+ * and their source tables are still the same (otherwise a new session begins),
+ * asks the source for its position, and publishes waiting deltas.  Between
+ * these looks an idle stream costs nothing.
  *
- * That a table without changes is complete as of a moment is not written, but
- * reported to the caller, which keeps it in shared memory.
+ * The time through which a table without changes is complete is not written; it
+ * is reported to the caller, which keeps it in shared memory.
  *
  *-------------------------------------------------------------------------
  */
@@ -50,19 +51,19 @@
 #define LOOK_AGAIN_AFTER USECS_PER_SEC /* when one has left work undone */
 #define SILENCE_MOST (60 * USECS_PER_SEC)
 
-/* A rest lasts as long as the batch, a longer one after a longer batch. */
+/* A rest lasts as long as the batch; after a long batch, REST_AFTER_LONG times as long. */
 #define LONG_BATCH (20 * INT64CONST(1000))
 #define REST_AFTER_LONG 3
 #define REST_MOST (200 * INT64CONST(1000))
 
-/* No rest while the lag exceeds the least one by so much. */
+/* No rest while the lag exceeds the smallest one by this much. */
 #define BEHIND (300 * INT64CONST(1000))
 
 typedef enum Wake
 {
 	WAKE_END,    /* the caller wants us to */
 	WAKE_INPUT,  /* there is something to read */
-	WAKE_LOOK,   /* time for a look, or something has changed */
+	WAKE_LOOK,   /* a look is due, or something has changed */
 	WAKE_CONFIRM /* the last commits are on disk by now */
 } Wake;
 
@@ -75,9 +76,10 @@ typedef struct Following
 	TimestampTz look_at;      /* the next look */
 	TimestampTz confirmed_at; /* the last confirmation */
 	TimestampTz rest_until;
-	int64 least_lag; /* from commit there to commit here by both clocks, since the last look */
-	XLogRecPtr unconfirmed;  /* the next confirmation; 0: all that is committed is confirmed */
-	XLogRecPtr commit_end;   /* it may be confirmed when this much of our own log is safe */
+	int64 least_lag; /* from commit there to commit here, by both clocks, since the last look */
+	XLogRecPtr
+		unconfirmed;       /* time of the next confirmation; 0: everything committed is confirmed */
+	XLogRecPtr commit_end; /* it may be confirmed when our own WAL is safe up to here */
 	TimestampTz waits_since; /* for the confirmation */
 	XLogRecPtr confirmed;    /* the last confirmed position */
 	XLogRecPtr latest;       /* applied and committed last, and the end of that commit */
@@ -86,7 +88,7 @@ typedef struct Following
 	TimestampTz source_time; /* the source was at position.source */
 	bool unjudged;           /* partitions of a source wait for the stream */
 	bool again;              /* the loads are others than before */
-	uint32 look;             /* asked for by hand, and not reported yet; 0: none */
+	uint32 look;             /* a look requested by hand and not reported yet; 0: none */
 } Following;
 
 /* ---- waiting, outside of a transaction ---- */
@@ -111,7 +113,7 @@ milliseconds_until(TimestampTz time, TimestampTz now)
 	return time <= now ? 0 : (long) ((time - now + 999) / 1000);
 }
 
-/* How long to wait when nothing happens. */
+/* The time to wait if nothing happens. */
 static long
 patience(const Following *following, TimestampTz now)
 {
@@ -119,7 +121,7 @@ patience(const Following *following, TimestampTz now)
 
 	if (following->rest_until > now)
 		until = Min(until, following->rest_until);
-	/* the log writer needs three rounds at most; a standby may never answer */
+	/* the WAL writer needs three rounds at most; a standby may never answer */
 	if (following->unconfirmed != 0)
 		until = Min(until,
 					Max(following->confirmed_at + CONFIRM_AFTER,
@@ -186,7 +188,7 @@ report_moved(Following *following)
 
 /* ---- a transaction's work ---- */
 
-/* The next look is after LOOK_AFTER, or when the wait of a table ends. */
+/* The next look is due after LOOK_AFTER, or when the wait of a table ends. */
 static TimestampTz
 next_look(const Following *following)
 {
@@ -243,7 +245,7 @@ look_work(void *argument)
 	return true;
 }
 
-/* Are the loads what they were? Where is the source? Does anything wait? */
+/* One look: are the loads unchanged, what is the position of the source, does anything wait? */
 static ErrorData *
 look(Following *following)
 {
@@ -271,8 +273,8 @@ look(Following *following)
 }
 
 /*
- * An empty connection says little: the source may wait for room in it. A
- * constant difference of the clocks does not matter.
+ * A silent connection proves little: the source may be waiting for buffer
+ * space.  A constant difference of the clocks does not matter.
  */
 static bool
 is_behind(Following *following, TimestampTz now)
@@ -339,7 +341,7 @@ act(Following *following, Wake wake)
 
 /* ---- the loop ---- */
 
-/* A position that waits for its confirmation is not put off by later ones. */
+/* Later positions do not delay the confirmation of a waiting one. */
 static void
 next_to_confirm(Following *following)
 {
@@ -350,7 +352,7 @@ next_to_confirm(Following *following)
 	following->waits_since = GetCurrentTimestamp();
 }
 
-/* Outside of a transaction until there is something to do. */
+/* Stays outside of a transaction until there is something to do. */
 static Wake
 pause_until_wake(Following *following)
 {
@@ -374,7 +376,7 @@ pause_until_wake(Following *following)
 	wake = wait_for_something(following);
 	pgstat_report_activity(STATE_RUNNING, NULL);
 	transaction_begin_worker(following->context);
-	/* the process's context is not reset as long as the session lasts */
+	/* the context of the process is not reset while the session lasts */
 	MemoryContextReset(session->turn);
 	MemoryContextSwitchTo(session->turn);
 	return wake;
@@ -427,7 +429,7 @@ is_streaming(LoadSession *session)
 		   session->transport.connection != NULL;
 }
 
-/* The session failed after it had begun well: failures are counted from now on. */
+/* The session failed after a good beginning: failures are counted from now on. */
 static void
 note_failure(LoadSession *session, const ErrorData *error)
 {
@@ -469,7 +471,7 @@ follow_session(LoadSession *session, const char *fingerprint, const LoadFollower
 	return told ? FOLLOW_TOLD : FOLLOW_AGAIN;
 }
 
-/* The runs of the first part are over; following begins with new ones. */
+/* The runs of the first part have ended; following begins with new ones. */
 static void
 end_first_runs(LoadSession *session)
 {
@@ -485,7 +487,7 @@ end_first_runs(LoadSession *session)
 	}
 }
 
-/* A load that was made or changed meanwhile belongs to the next session. */
+/* A load created or changed in the meantime belongs to the next session. */
 static LoadFollowEnd
 catch_up_and_follow(LoadSession *session, const char *fingerprint, const LoadFollower *follower)
 {
@@ -517,15 +519,15 @@ follow_stream(const char *server, List *targets, List *runs, const char *fingerp
 
 	if (!streamlock_hold(server))
 	{
-		/* no failure: the stream is lent, to verify for example */
+		/* not a failure: the stream is lent, for example to verify */
 		runs_skip(runs, STREAM_IS_TAKEN, true);
 		attempt_end(unit_of_server(server));
 		return FOLLOW_LOCKED;
 	}
 	/*
-	 * A commit can be seen, and wakes us, a moment before its invalidations
-	 * arrive: the caches may hold a server older than the fingerprint, and
-	 * nothing would report that later.
+	 * A commit can become visible, and wake us, a moment before its
+	 * invalidations arrive: the caches may hold a server older than the
+	 * fingerprint, and nothing would report that later.
 	 */
 	InvalidateSystemCaches();
 	session = session_begin(server, &options);

@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * follow.h
- *		Keeping the stream of a server open, and its loads up to date.
+ *		A process that keeps the stream of a server open and its loads up to
+ *		date.
  *
  *-------------------------------------------------------------------------
  */
@@ -17,11 +18,11 @@
  */
 typedef enum LoadFollowEnd
 {
-	FOLLOW_AGAIN,  /* the loads are others than before: begin again */
+	FOLLOW_AGAIN,  /* the loads have changed: begin again */
 	FOLLOW_TOLD,   /* must_end() said so */
 	FOLLOW_NONE,   /* there is nothing to stream */
 	FOLLOW_LOCKED, /* another process reads the stream */
-	FOLLOW_FAILED  /* the source, or all loads; the runs say why */
+	FOLLOW_FAILED  /* the source or all loads failed; the runs have the reason */
 } LoadFollowEnd;
 
 typedef struct LoadFollower
@@ -30,10 +31,10 @@ typedef struct LoadFollower
 	bool (*must_end)(void);
 	/* May definitions or states have changed since the last call? */
 	bool (*changed)(void);
-	/* In the transaction that follows: is everything of ours still there? */
+	/* In the transaction that follows: does everything still exist? */
 	bool (*may_go_on)(void);
 	void (*moved)(const StreamPosition *position);
-	/* The number of a look that was asked for by hand; 0: none.  And: it is done. */
+	/* The number of a look requested by hand (0: none), and the report that it is done. */
 	uint32 (*asked_look)(void);
 	void (*looked)(uint32 look);
 } LoadFollower;

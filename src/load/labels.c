@@ -1,15 +1,16 @@
 /*-------------------------------------------------------------------------
  *
  * labels.c
- *		Labels that enum types of the source have got since.
+ *		New labels of enum types of the source.
  *
- * A new label changes no row, and is in no stream: it is there with the first
- * value.  So it is added here, at its place, as the owner of the target; the
- * batch that has failed for it is read again.  Labels can be used only after
- * the commit of the transaction that has added them.
+ * A new label changes no row and is in no stream: it arrives with its first
+ * value.  Therefore it is added here, at its place, as the owner of the target,
+ * and the batch that failed because of it is read again.  Labels can be used
+ * only after the commit of the transaction that added them.
  *
- * That a label was renamed is in no stream, either, but changes all rows that
- * have it.  It looks like a new label, with one here that the source has not.
+ * The stream does not report a renamed label either, although all rows with it
+ * change.  It looks like a new label, while the source lacks one that exists
+ * here.
  *
  *-------------------------------------------------------------------------
  */
@@ -35,7 +36,7 @@ typedef struct LabelsWork
 	bool added;
 } LabelsWork;
 
-/* The enum type of a column, or of its elements; InvalidOid: it has another type. */
+/* The enum type of a column, or of its elements; InvalidOid if it has another type. */
 static Oid
 enum_of(Oid type)
 {
@@ -89,7 +90,7 @@ source_labels(Connection *control, Oid type)
 	return labels;
 }
 
-/* A label here that the source does not have; NULL: there is none. */
+/* A label here that the source does not have; NULL if there is none. */
 static char *
 surplus_label(Oid type, List *labels)
 {
@@ -111,7 +112,7 @@ surplus_label(Oid type, List *labels)
 	return surplus;
 }
 
-/* " AFTER 'x'", or before the first one behind it that is here. */
+/* " AFTER 'x'", or BEFORE the first later label that exists here. */
 static char *
 place_of(Oid type, List *labels, int position)
 {

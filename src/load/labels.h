@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * labels.h
- *		Labels that enum types of the source have got since.
+ *		New labels of enum types of the source.
  *
  *-------------------------------------------------------------------------
  */
@@ -11,14 +11,14 @@
 #include "load/task.h"
 
 /*
- * Add the labels that the enum types of a task's columns lack, where the source
- * has them.  Returns whether there were any: they can be used only after a
- * commit.  An error is the task's: without the right to alter the type, or
- * where a label was renamed.
+ * Add the labels of the source that the enum types of a task's columns lack.
+ * Returns true if there were any: they can be used only after a commit.  Errors
+ * belong to the task: it may lack the right to alter the type, or a label may
+ * have been renamed.
  */
 extern bool labels_add(Connection *control, LoadTask *task, ErrorData **error);
 
-/* Before a run reads: add the labels of all its tasks, and stop those that cannot get them. */
+/* Before a run reads: add the labels for all its tasks, and stop those for which that fails. */
 extern void labels_add_all(Connection *control, const TaskSet *set);
 
 #endif /* DEPIPE_LOAD_LABELS_H */

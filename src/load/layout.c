@@ -3,11 +3,12 @@
  * layout.c
  *		The columns of a target, and the expressions that fill them.
  *
- * A target is made from the source table where it is missing, and extended by
- * the columns that it lacks.  The load owns the columns that target and source
- * share; others are the users'.  Statements run as the owner of the target.
+ * A missing target is created from the source table; an existing one is
+ * extended by the columns that it lacks.  The load owns the columns that target
+ * and source share; others belong to the user.  Statements run as the owner of
+ * the target.
  *
- * A load that streams keeps the columns that were recorded with its copy.
+ * A streaming load keeps the columns that were recorded with its copy.
  *
  *-------------------------------------------------------------------------
  */
@@ -38,7 +39,7 @@ execute_as_owner(LoadTask *task, const char *sql)
 	identity_end_statement(level);
 }
 
-/* A column that the source has added since is not in the projection yet: it is taken as it is. */
+/* A column that the source added later is not in the projection yet: it is taken unchanged. */
 static bool
 is_projected(const LoadTask *task, const char *name)
 {
@@ -106,8 +107,8 @@ layout_add_column(Connection *control, LoadTask *task, const char *column_name)
 }
 
 /*
- * The columns that source and target share; without generated ones.  No lock:
- * a session begins also while one of its tables is locked.
+ * The columns that source and target share, without generated ones.  Takes no
+ * lock: a session can begin while one of its tables is locked.
  */
 static List *
 shared_columns(LoadTask *task)
@@ -128,7 +129,7 @@ shared_columns(LoadTask *task)
 	return names;
 }
 
-/* The key's columns are compared with the source's: they must be of the same type. */
+/* The key columns are compared with those of the source: they must be of the same type. */
 static void
 check_projected_key(LoadTask *task, const char *name)
 {
@@ -143,7 +144,7 @@ check_projected_key(LoadTask *task, const char *name)
 						task->target->display)));
 }
 
-/* Check that the remaining columns can carry the load. */
+/* Check that the remaining columns suffice for the load. */
 static void
 take_shared_columns(LoadTask *task)
 {
@@ -189,7 +190,7 @@ add_layout_column(TupleDesc layout, int *count, const char *name, const char *ty
 
 /*
  * Analyse the expressions of a load over columns of the source (lists of names
- * and names of types); the owner's identity is current.
+ * and names of types). The current identity is that of the owner.
  */
 static void
 make_projection(LoadTask *task, List *names, List *type_names)
@@ -203,20 +204,20 @@ make_projection(LoadTask *task, List *names, List *type_names)
 
 	forboth(name, names, type_name, type_names)
 		add_layout_column(layout, &count, lfirst(name), lfirst(type_name));
-	/* not for rows of the source: their texts are under the base settings */
+	/* not for rows of the source: their texts have the form of the base settings */
 	level = NewGUCNestLevel();
 	settings_enter(task->target->settings);
 	task->projection = projection_create(task->load, task->key, layout);
 	AtEOXact_GUC(false, level);
 	task->settled = projection_settled(task->projection);
 	task->columns = projection_names(task->projection);
-	task->source_names = NIL; /* the caller's names live in SPI's context */
+	task->source_names = NIL; /* the names of the caller live in SPI's memory context */
 	foreach(name, names)
 		task->source_names = lappend(task->source_names, pstrdup(lfirst(name)));
 	MemoryContextSwitchTo(old);
 }
 
-/* Over the columns of the current source that the load needs. */
+/* Analyse over the columns of the current source that the load needs. */
 static void
 make_new_projection(Connection *control, LoadTask *task)
 {
@@ -239,9 +240,9 @@ make_new_projection(Connection *control, LoadTask *task)
 }
 
 /*
- * Columns that the source had when the table was copied last, and has no more:
- * the copy puts NULL into them, so that nobody takes their old values for the
- * source's.
+ * Columns that the source had at the last copy and no longer has: the copy puts
+ * NULL into them, so that their old values are not mistaken for values of the
+ * source.
  */
 static void
 empty_gone_columns(LoadTask *task)
@@ -309,7 +310,7 @@ not_left_out(const Load *load, List *names)
 	return taken;
 }
 
-/* Over the recorded columns that the load needs. */
+/* Analyse over the recorded columns that the load needs. */
 static void
 make_recorded_projection(LoadTask *task)
 {
@@ -335,9 +336,9 @@ make_recorded_projection(LoadTask *task)
 }
 
 /*
- * The copy gave the target every column that the load takes.  One that is not
- * there any more was dropped or renamed here: without this its values would
- * go nowhere, silently.  With new_columns "ignore" a target may have fewer.
+ * The copy gave the target every column that the load takes.  A missing one was
+ * dropped or renamed here: without this check its values would silently be
+ * lost.  With new_columns "ignore" a target may have fewer.
  */
 static void
 check_columns_here(LoadTask *task)

@@ -10,13 +10,13 @@
 
 #include "load/task.h"
 
-/* Make the target of a load, or add what it lacks; sets the task's columns. */
+/* Create the target of a load, or add the columns that it lacks; sets the columns of the task. */
 extern void layout_prepare_target(Connection *control, LoadTask *task);
 
 /* Add one column of the source to the target.  Within SPI, as its owner. */
 extern void layout_add_column(Connection *control, LoadTask *task, const char *column_name);
 
-/* The columns of a load that streams: those recorded, as far as the target has them. */
+/* The columns of a streaming load: the recorded ones that the target has. */
 extern void layout_take_recorded(LoadTask *task);
 
 #endif /* DEPIPE_LOAD_LAYOUT_H */

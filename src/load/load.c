@@ -3,8 +3,8 @@
  * load.c
  *		Definitions of loads, and the SQL functions about them.
  *
- * Everything here writes local rows only; work at the source happens
- * in the next run, or (removing) just before the commit.
+ * Everything here writes local rows only.  Work at the source happens in the
+ * next run or, for removals, just before the commit.
  *
  *-------------------------------------------------------------------------
  */
@@ -146,7 +146,7 @@ read_definition(FunctionCallInfo fcinfo, Load *load)
 		load->target->settings = path_leave_out(load->target->settings);
 }
 
-/* Of a load without a server: InvalidOid. */
+/* The OID of the server; InvalidOid for a load without one. */
 static Oid
 check_server(const char *server_name)
 {
@@ -220,7 +220,7 @@ key_text(List *key)
 	return key == NIL ? NULL : names_text(key);
 }
 
-/* Differences after which the rows of the target must be read again; the others. */
+/* Collect differences that require the rows of the target to be read again, and the other ones. */
 static void
 compare_definitions(const Load *was, const Load *is, List *settings, StringInfo deep,
 					StringInfo shallow)
@@ -253,7 +253,7 @@ compare_definitions(const Load *was, const Load *is, List *settings, StringInfo 
 	add_difference(shallow, "target_lag", was->target_lag, is->target_lag);
 }
 
-/* A definition from before paths were kept has none: repeating it is no change. */
+/* A definition from before paths were kept has none: repeating it is not a change. */
 static List *
 comparable_settings(const Load *was, List *settings, bool replace)
 {
@@ -273,7 +273,7 @@ change_load(Load *was, Load *is, List *settings, Oid server, bool replace)
 	compare_definitions(was, is, comparable_settings(was, settings, replace), &deep, &shallow);
 	if (deep.len == 0 && shallow.len == 0)
 	{
-		/* where all rows are read again, texts may get the meaning that they have now */
+		/* if all rows are read again, texts may take their present meaning */
 		if (replace && was->state == LOAD_NEW)
 			load_set_settled(was, NIL);
 		ereport(NOTICE, (errmsg("load %s already exists", is->target->display)));
@@ -418,7 +418,7 @@ depipe_drop_load_checked(PG_FUNCTION_ARGS)
 	argument_not_null(fcinfo, 1, "drop_table");
 	drop_table = PG_GETARG_BOOL(1);
 	check_load_owner(load);
-	/* before anything is locked that the reader of the stream may wait for */
+	/* before any lock that the reader of the stream may wait for */
 	if (load->server_name != NULL &&
 		(drop_table || list_length(loads_of_server(load->server_name)) == 1))
 		(void) streamlock_take(load->server_name, true);
@@ -439,7 +439,7 @@ depipe_drop_load_checked(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-/* Matching loads and transforms; raises 42501 when the caller may not operate one. */
+/* Matching loads and transforms; raises 42501 if the caller may not operate one. */
 static List *
 matching_targets(const char *pattern, const char *server)
 {

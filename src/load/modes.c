@@ -1,10 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * modes.c
- *		The ways to load: what each needs, and the functions that serve it.
+ *		The modes of loads: their requirements and functions.
  *
- * Code that runs a load finds its mode in the table; only the functions that are
- * named there know how rows of that mode are read.
+ * Code that runs a load finds its mode in the table.  Only the functions named
+ * there know how a mode reads rows.
  *
  *-------------------------------------------------------------------------
  */

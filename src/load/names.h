@@ -14,7 +14,7 @@
 /* All of these are lists of C strings. */
 extern bool names_contain(const List *names, const char *name);
 
-/* The list with a copy of the name, unless it has it. */
+/* Append a copy of the name to the list, unless it is there. */
 extern List *names_add(List *names, const char *name);
 
 /* "a, b, c"; "" for NIL. */

@@ -3,16 +3,16 @@
  * narrowing.c
  *		Can a column hold every value of another type as it is?
  *
- * Values come from a source as text or in binary form, and are read as values
- * of the target's columns.  Where its type is narrower the server rounds or
- * cuts them without a word: 1.2345 becomes 1.23 in a numeric(10,2), a
- * timestamp becomes a date.  So that is looked at by type, before a copy.
+ * Values arrive from a source as text or in binary form, and are read as values
+ * of the target's columns.  If the type of a column is narrower, the server
+ * silently rounds or truncates them: 1.2345 becomes 1.23 in a numeric(10,2), a
+ * timestamp becomes a date.  Therefore the types are compared before a copy.
  *
- * Texts in a column of another kind lose how they were written: '007' is 7.
- * That is not so where the text is kept (json, xml), or is one of a list (an
- * enum), or says the same however it is written (uuid, jsonb).  A length in the
- * target where the source has none is meant so: what is longer is an error.
- * Domains are looked through; arrays and ranges are what they are of.
+ * Texts in a column of another kind lose their spelling: '007' becomes 7. That
+ * is not the case if the text is kept (json, xml), is one of a list (an enum),
+ * or has the same meaning in any spelling (uuid, jsonb). A length of the target
+ * that the source lacks is intended: longer values are errors.  Domains are
+ * resolved; arrays and ranges are compared by their elements.
  *
  *-------------------------------------------------------------------------
  */
@@ -27,7 +27,7 @@
 
 /* ---- numbers ---- */
 
-/* Digits before and behind the point; false when there is no limit, or it is a float. */
+/* Digits before and after the point; false if there is no limit, or for a float. */
 static bool
 number_digits(Oid type, int32 typmod, int *before, int *behind)
 {
@@ -46,7 +46,7 @@ number_digits(Oid type, int32 typmod, int *before, int *behind)
 		case NUMERICOID:
 			if (typmod < (int32) VARHDRSZ)
 				return false;
-			/* as numeric_typmod_scale() of numeric.c: eleven bits with a sign */
+			/* like numeric_typmod_scale() of numeric.c: eleven bits with a sign */
 			*behind = (((typmod - VARHDRSZ) & 0x7ff) ^ 1024) - 1024;
 			*before = (((typmod - VARHDRSZ) >> 16) & 0xffff) - *behind;
 			return true;
@@ -73,7 +73,10 @@ float_holds(Oid from, int32 typmod, int most_digits)
 		   before + behind <= most_digits;
 }
 
-/* An integer of a smaller type fits; else the digits that every value of the type has room for. */
+/*
+ * An integer of a smaller type fits; otherwise the number of digits that every
+ * value of the type has room for.
+ */
 static bool
 integer_holds(Oid from, int32 typmod, Oid into)
 {
@@ -168,7 +171,7 @@ is_text(Oid type)
 		   type == CHAROID;
 }
 
-/* The most characters, as in the modifier of a varchar; -1: no limit. */
+/* The maximum number of characters, from the modifier of a varchar; -1: no limit. */
 static int32
 text_length(Oid type, int32 typmod)
 {
@@ -224,9 +227,9 @@ type_holds(Oid from, int32 from_typmod, Oid into, int32 into_typmod)
 }
 
 /*
- * The types hold the values (type_holds); what is asked here is whether texts
- * that differ can be equal as values of the other type: blanks at the end in a
- * char(n), upper and lower case in a citext or a uuid, spaces in a jsonb.
+ * The types hold the values (type_holds). The question here is whether
+ * different texts can be equal as values of the other type: trailing blanks in
+ * a char(n), upper and lower case in a citext or a uuid, spaces in a jsonb.
  */
 bool
 type_keeps_apart(Oid from, Oid into)

@@ -9,13 +9,13 @@
 #define DEPIPE_LOAD_NARROWING_H
 
 /*
- * Types of this database with their modifiers (-1: none).  False only where a
- * value is known to be rounded, cut, or moved to another time zone on the way;
- * what would raise an error, and types that nothing is known of, are true.
+ * Types of this database with their modifiers (-1: none). Returns false only if
+ * values are known to be rounded, truncated, or moved to another time zone.
+ * Types whose conversion would raise an error, and unknown types, return true.
  */
 extern bool type_holds(Oid from, int32 from_typmod, Oid into, int32 into_typmod);
 
-/* Are values of the one type that differ never equal as values of the other? */
+/* Are different values of the first type always different as values of the second? */
 extern bool type_keeps_apart(Oid from, Oid into);
 
 #endif /* DEPIPE_LOAD_NARROWING_H */

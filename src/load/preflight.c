@@ -1,10 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * preflight.c
- *		depipe.check_source: what a source needs, and what it has.
+ *		depipe.check_source: the requirements of a source and their state.
  *
- * Looks only; makes nothing at the source.  One row per item; an item that is
- * not ok says what to do.
+ * It only reads, and creates nothing at the source.  It returns one row for
+ * each item; a row that is not ok has a hint.
  *
  *-------------------------------------------------------------------------
  */
@@ -301,7 +301,7 @@ check_table(Preflight *preflight, Load *load)
 		report(preflight, item, false, problem, hint);
 }
 
-/* A stream that is another database's is as if there were none. */
+/* A stream of another database is ignored. */
 static void
 check_attached(Preflight *preflight)
 {

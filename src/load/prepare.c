@@ -3,17 +3,17 @@
  * prepare.c
  *		The beginning of a run: the source, its publication, and its slot.
  *
- * Order matters here.  The slot is made before this transaction writes
- * anything: at the source, CREATE_REPLICATION_SLOT waits for all transactions
- * that are running, and when the source is this very cluster one of them is
- * ours.  The publication is made before the slot, so that no change can fall
- * between them.  Both are recorded here afterwards; when this transaction
- * aborts, their names tell the next run that they are left over.
+ * The order matters.  The slot is created before this transaction writes
+ * anything: at the source, CREATE_REPLICATION_SLOT waits for all running
+ * transactions, and if the source is this very cluster one of them is ours.
+ * The publication is created before the slot, so that no change can fall
+ * between them.  Both are recorded here afterwards.  If this transaction
+ * aborts, the next run recognizes the leftovers by their names.
  *
- * A stream goes on only when nothing can have been missed: same system, same
- * timeline, same publication, the slot there and not ahead of what is
- * recorded here as applied, and the source's history the one that was read
- * (witness.c).  Otherwise the loads say needs_resync.
+ * A stream continues only if nothing can have been missed: same system, same
+ * timeline, same publication, the slot exists and is not ahead of the position
+ * recorded here as applied, and the history of the source is the one that was
+ * read (witness.c). Otherwise the loads become needs_resync.
  *
  *-------------------------------------------------------------------------
  */
@@ -37,7 +37,7 @@ is_active(const LoadTask *task)
 
 /* ---- the stream ---- */
 
-/* The stream cannot go on: every table that it fed needs a resync. */
+/* The stream cannot continue: all its tables need a resync. */
 static void
 lose_stream(LoadSession *session, const char *reason)
 {
@@ -53,7 +53,7 @@ lose_stream(LoadSession *session, const char *reason)
 	}
 }
 
-/* Is the source another one than the stream's, or the publication? */
+/* Does the source or the publication differ from that of the stream? */
 static char *
 source_problem(LoadSession *session)
 {
@@ -79,7 +79,7 @@ source_problem(LoadSession *session)
 	return NULL;
 }
 
-/* Why the stream cannot go on where it ended; NULL when it can. */
+/* The reason why the stream cannot continue where it ended; NULL if it can. */
 static char *
 stream_problem(LoadSession *session)
 {
@@ -151,7 +151,7 @@ published_tables(LoadSession *session)
 	return tables;
 }
 
-/* A publication of the source's own: it must send the columns that our tables need. */
+/* For an existing publication of the source: it must send the columns that our tables need. */
 static void
 check_given_publication(LoadSession *session)
 {
@@ -180,8 +180,8 @@ check_given_publication(LoadSession *session)
 }
 
 /*
- * Depipe's own sends changes of partitions as those of their root.  When the
- * root has a load as well, a load of the partition would get none.
+ * depipe's own publication sends changes of partitions as those of their root.
+ * If the root has a load as well, a load of the partition would receive none.
  */
 static void
 check_partitions(LoadSession *session)
@@ -214,7 +214,7 @@ check_partitions(LoadSession *session)
 	}
 }
 
-/* Depipe's own: a table that was taken out of it has missed changes. */
+/* For depipe's own publication: a table that was removed from it has missed changes. */
 static void
 check_own_publication(LoadSession *session)
 {
@@ -233,7 +233,7 @@ check_own_publication(LoadSession *session)
 	}
 }
 
-/* Tasks that stream, or (not streaming) those that wait for a copy as well. */
+/* Streaming tasks or, with streaming false, also those that wait for a copy. */
 static List *
 active_tasks(LoadSession *session, bool streaming)
 {
@@ -266,7 +266,7 @@ prepare_tables_are_there(LoadSession *session)
 			   session->stream->publication_managed ? session->stream->publication : NULL);
 }
 
-/* After a temporary change of its publication a table has missed changes. */
+/* A table whose publication changed temporarily has missed changes. */
 static void
 check_published(LoadSession *session)
 {
@@ -284,7 +284,7 @@ check_published(LoadSession *session)
 	}
 }
 
-/* The description that is recorded from now on: our own change of the publication is known. */
+/* The description to record from now on: our own change of the publication is known. */
 static void
 take_published(LoadSession *session)
 {
@@ -298,7 +298,7 @@ take_published(LoadSession *session)
 	basis_describe_published(&session->source, session->stream, tasks);
 }
 
-/* New columns that came while the publication had a list of columns. */
+/* Find columns that were added while the publication had a list of columns. */
 static void
 check_missed_columns(LoadSession *session)
 {
@@ -342,7 +342,7 @@ prepare_publication(LoadSession *session, const char *name, bool managed)
 	return oid;
 }
 
-/* The slot of an aborted attempt, or of the stream that was lost. */
+/* Drop the slot of an aborted attempt, or of a lost stream. */
 static void
 drop_left_over(LoadSession *session, const char *name)
 {
@@ -353,7 +353,7 @@ drop_left_over(LoadSession *session, const char *name)
 		source_slot_drop(session->source.control, session->stream->slot_name);
 }
 
-/* Make slot and publication; remainders of an aborted attempt go first. */
+/* Create slot and publication, after removing the leftovers of an aborted attempt. */
 static void
 make_stream(LoadSession *session)
 {
@@ -394,7 +394,7 @@ make_stream(LoadSession *session)
 
 /*
  * A copy of a database must not consume the stream of its original: nothing
- * connects. Loads that must be read again anyway keep their reason.
+ * connects.  Loads that must be read again anyway keep their reason.
  */
 static void
 detach_copy(LoadSession *session)
@@ -417,7 +417,7 @@ detach_copy(LoadSession *session)
 	}
 }
 
-/* Go on with the existing stream, or find out why that is impossible. */
+/* Continue the existing stream, or determine why that is impossible. */
 static void
 check_stream(LoadSession *session)
 {
@@ -435,7 +435,7 @@ check_stream(LoadSession *session)
 	}
 }
 
-/* Is there a load that waits for a copy, or streams? */
+/* Does any load wait for a copy, or stream? */
 static bool
 any_goes_on(LoadSession *session)
 {
@@ -509,7 +509,7 @@ prepare_beside(LoadSession *session)
 	return problem;
 }
 
-/* A stream made here is this database's, whatever the row of the original says. */
+/* A stream created here belongs to this database, whatever the row of the original contains. */
 static void
 record_instance(LoadSession *session)
 {

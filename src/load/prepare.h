@@ -13,36 +13,36 @@
 
 struct LoadSession;
 
-/* What was found, and made, at the beginning of a run. */
+/* The results of the beginning of a run. */
 typedef struct Prepared
 {
 	Instance *instance;       /* NULL until prepared */
-	char *foreign;            /* why the stream recorded here belongs to another database */
+	char *foreign;            /* the reason why the recorded stream belongs to another database */
 	char *lost;               /* why the stream cannot go on */
 	bool made_stream;         /* by this run, not recorded yet */
 	bool publication_changed; /* by this run */
-	bool making_slot;         /* a failure was that of making the slot */
+	bool making_slot;         /* the creation of the slot failed */
 } Prepared;
 
 /*
- * Connect, look at the source and its tables, make publication and slot where
- * they are missing, check that the stream goes on where it ended.  Raises errors
- * of the whole server; tables that cannot go on are stopped.  Writes
- * nothing; prepare_record() writes what was found.
+ * Connect, examine the source and its tables, create publication and slot if
+ * they are missing, and check that the stream continues where it ended.  Raises
+ * errors of the whole server; tables that cannot continue are stopped.  Writes
+ * nothing; prepare_record() writes the results.
  */
 extern void prepare_session(struct LoadSession *session);
 extern void prepare_record(struct LoadSession *session);
 
 /*
- * Connect beside a session that follows the stream: writes nothing there.
- * Returns why that is not possible now, or NULL.
+ * Connect beside a session that follows the stream; writes nothing there.
+ * Returns the reason why that is not possible now, or NULL.
  */
 extern char *prepare_beside(struct LoadSession *session);
 
 /*
- * Is each source table whose changes are awaited still there, published, and
- * of the columns that it had?  The stream does not report that a table is
- * dropped, or made again, or that the length of a column changes.
+ * Does each streaming source table still exist, published and with unchanged
+ * columns?  The stream does not report that a table is dropped or created
+ * again, or that the length of a column changes.
  */
 extern bool prepare_tables_are_there(struct LoadSession *session);
 

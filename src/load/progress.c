@@ -1,10 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * progress.c
- *		How far a session has come, recorded in the transaction of the data.
+ *		The progress of a session, recorded in the transaction of the data.
  *
- * The position of a stream is written with the changes that lead to it.  Where
- * there are none it is written once in a while only: a process that follows the
+ * The position of a stream is written with the changes that lead to it.
+ * Without changes it is written only occasionally: a process that follows the
  * stream keeps the newest position in shared memory (follow.c).
  *
  *-------------------------------------------------------------------------
@@ -37,7 +37,7 @@ progress_current_targets(const TaskSet *set)
 	return ids;
 }
 
-/* Is a position worth a write although no change came with it? */
+/* Should a position be written although no change came with it? */
 static bool
 is_far(const LoadSession *session, XLogRecPtr position)
 {
@@ -46,9 +46,9 @@ is_far(const LoadSession *session, XLogRecPtr position)
 }
 
 /*
- * The tables to record as complete as of the batch: all that are current. In a
- * followed stream tables without a change are recorded once in a while only;
- * meanwhile shared memory has their time (see follow.c).
+ * The tables to record as complete through the batch: all current ones.  In a
+ * followed stream tables without a change are recorded only occasionally;
+ * shared memory has their time meanwhile (see follow.c).
  */
 static List *
 complete_targets(LoadSession *session, List *attempted)
@@ -74,7 +74,7 @@ progress_record(LoadSession *session, bool changed)
 		return;
 	if (session->beside)
 	{
-		/* the slot is its own: only the position of the tables is written */
+		/* the slot is its own: only the positions of the tables are written */
 		session->stream->applied_lsn = end;
 		session->progress.advanced = true;
 		if (changed)

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * progress.h
- *		How far a session has come, recorded in the transaction of the data.
+ *		The progress of a session, recorded in the transaction of the data.
  *
  *-------------------------------------------------------------------------
  */
@@ -16,17 +16,17 @@ typedef struct Progress
 {
 	bool at_stop;                /* the last batch reached the stop */
 	bool advanced;               /* it moved the recorded position */
-	TimestampTz recorded_at;     /* the position was moved last; 0: long ago */
-	TimestampTz all_recorded_at; /* and was recorded for tables without a change as well */
+	TimestampTz recorded_at;     /* the last write of the position; 0: long ago */
+	TimestampTz all_recorded_at; /* the last write for tables without a change as well */
 } Progress;
 
-/* Record the position of the stream after a batch; changed: it brought changes. */
+/* Record the position of the stream after a batch. changed: the batch brought changes. */
 extern void progress_record(struct LoadSession *session, bool changed);
 
-/* At the stop: what the source looks like, and which tables are complete. */
+/* At the stop: record the descriptions of the source tables, and the tables that are complete. */
 extern void progress_record_stop(struct LoadSession *session);
 
-/* Ids of the targets that are complete as far as the stream was read. */
+/* The ids of the targets that are complete as far as the stream was read. */
 extern List *progress_current_targets(const TaskSet *set);
 
 #endif /* DEPIPE_LOAD_PROGRESS_H */

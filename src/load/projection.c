@@ -5,21 +5,22 @@
  *
  * Expressions are evaluated here, never at the source: they are a user's text,
  * and the connection has the rights of the server's owner.  Changes are folded
- * in the layout of the source; one statement then computes the target's rows
- * from the delta, set by set, as the owner of the target.  A new image that
- * does not pass the filter becomes the deletion of its key: the row has left
- * the target, or never was in it.
+ * in the layout of the source.  One statement then computes the rows of the
+ * target from the delta, set by set, as the owner of the target.  A new image
+ * that does not pass the filter becomes the deletion of its key: the row has
+ * left the target, or was never in it.
  *
- * A row some of whose columns were not sent is computed as far as possible: a
- * column computed from columns that were all unchanged is unchanged itself.
- * What needs both, or the filter when it looks at one of them, cannot be known.
+ * A row with columns that were not sent is computed as far as possible: a
+ * column computed only from unchanged columns is unchanged itself.  A column
+ * that needs both kinds cannot be known, nor can a filter that uses an
+ * unchanged column.
  *
- * Texts are the user's, with the search_path of whoever wrote them.  They are
- * analysed under it when the columns of the source are known; what is run, under
- * the pinned path, is a text made of that analysis, which is proved to mean the
- * same (core/querytext) and is kept from then on (settled.c).  A definition
- * without a path was made before there were any: its texts mean what they mean
- * under the pinned one, and are run as they are.
+ * Texts belong to the user, with the search_path of their author.  They are
+ * analysed under it when the columns of the source are known.  The text that
+ * runs, under the pinned path, is made from that analysis, is proved to have
+ * the same meaning (core/querytext), and is kept from then on (settled.c). A
+ * definition without a path is older than recorded paths: its texts have their
+ * meaning under the pinned path, and run unchanged.
  *
  *-------------------------------------------------------------------------
  */
@@ -64,7 +65,7 @@ typedef struct ProjectedColumn
 	char *name;
 	char *sql;
 	Bitmapset *inputs; /* columns of the source, from 0 */
-	int plain;         /* the source's column, from 0; -1: computed */
+	int plain;         /* the column of the source, from 0; -1: computed */
 	Oid type;
 	int32 typmod;
 } ProjectedColumn;
@@ -89,7 +90,7 @@ columns_json(const Load *load)
 	return DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(load->columns)));
 }
 
-/* The entry of a column in the definition; false when there is none. */
+/* The entry of a column in the definition; false if there is none. */
 static bool
 column_entry(const Load *load, const char *column, JsonbValue *value)
 {
@@ -342,7 +343,7 @@ analyse(const char *text, void *argument)
 	return expr;
 }
 
-/* Literals as any settings read them; columns always with the name of their relation. */
+/* Literals in a form that any settings read; columns always qualified by their relation. */
 static char *
 deparse(Node *expr, bool prefixed, void *argument)
 {
@@ -361,7 +362,7 @@ deparse(Node *expr, bool prefixed, void *argument)
 	return sql;
 }
 
-/* The analysis of a text under the path of its definition, and the text that is run for it. */
+/* The analysis of a text under the path of its definition, and the text that runs for it. */
 static Node *
 settle(const char *path, const char *text, SourceText *of, char **sql)
 {
@@ -383,10 +384,7 @@ settle(const char *path, const char *text, SourceText *of, char **sql)
 	return expr;
 }
 
-/*
- * The text that is run for the text of a definition, in parentheses.  expr: its
- * analysis.
- */
+/* The text that runs for the text of a definition, in parentheses. expr: its analysis. */
 static char *
 text_to_run(Projection *projection, const char *text, SourceText *of, Node **expr)
 {
@@ -549,7 +547,7 @@ projection_base_type(const Projection *projection, const char *name)
 
 /* ---- statements ---- */
 
-/* ", expression::type" for each column of desc; guarded: only where this holds. */
+/* ", expression::type" for each column of desc. guarded: evaluated only if this condition holds. */
 static void
 append_columns(StringInfo sql, const Projection *projection, TupleDesc desc, const char *guard)
 {
@@ -564,7 +562,7 @@ append_columns(StringInfo sql, const Projection *projection, TupleDesc desc, con
 						 sql->len > 0 ? ", " : "",
 						 whole ? "" : psprintf("(CASE WHEN %s THEN ", guard),
 						 column == NULL ? "NULL"
-										: column->sql, /* the source has no such column any more */
+										: column->sql, /* the source no longer has such a column */
 						 whole ? "" : " END)",
 						 sql_type(att->atttypid, att->atttypmod));
 	}
@@ -585,9 +583,9 @@ projection_rows_sql(const Projection *projection, const char *relation, TupleDes
 }
 
 /*
- * Keyed: a new image that the filter does not let in deletes its key; it may
- * have kept out the earlier row of the key as well (filtered_before). Bags:
- * images, new or old, that it does not let in do not count.
+ * With a key: a new image that does not pass the filter deletes its key.  The
+ * filter may have excluded the earlier row of the key as well
+ * (filtered_before). Bags: new and old images that do not pass are ignored.
  */
 static char *
 delta_sql(const Projection *projection, Delta *from, Delta *into)
@@ -640,7 +638,7 @@ project(const Projection *projection, Target *target, Delta *from, Delta *into)
 
 /* ---- rows that are not whole ---- */
 
-/* The columns of the target that stay unknown; false when that cannot be determined. */
+/* The columns of the target that stay unknown; false if that cannot be determined. */
 static bool
 map_unknown(const Projection *projection, const PartialRow *row, Delta *into, Bitmapset **unknown,
 			char **reason)
@@ -668,7 +666,7 @@ map_unknown(const Projection *projection, const PartialRow *row, Delta *into, Bi
 	return true;
 }
 
-/* The partial rows as whole ones, numbered in their order; unknown columns are null. */
+/* The partial rows as whole rows, numbered in order; unknown columns are null. */
 static Delta *
 partial_rows(Delta *from)
 {
@@ -692,7 +690,7 @@ partial_rows(Delta *from)
 	return rows;
 }
 
-/* The base is named by key columns, which are plain and of the same type. */
+/* The base is identified by key columns, which are plain and of the same type. */
 static void
 map_base(const Projection *projection, const PartialRow *row, Delta *into, PartialRow *mapped)
 {
@@ -713,7 +711,7 @@ map_base(const Projection *projection, const PartialRow *row, Delta *into, Parti
 	}
 }
 
-/* The filter may have kept out the earlier row of the key. */
+/* The filter may have excluded the earlier row of the key. */
 static int
 filtered_before(int before)
 {

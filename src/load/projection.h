@@ -17,8 +17,8 @@ typedef struct Projection Projection;
 extern bool projection_leaves_out(const Load *load, const char *column);
 
 /*
- * Does the load need this column of the source: it is not left out, or one of
- * the expressions or the filter mentions it?
+ * Does the load need this column of the source: is it loaded, or mentioned by
+ * one of the expressions or the filter?
  */
 extern bool projection_needs(const Load *load, const char *column);
 
@@ -33,24 +33,24 @@ extern bool projection_wanted(const Load *load);
 
 /*
  * Check the arguments columns and row_filter of a definition, as far as that is
- * possible without the source: raises 22023, 42601.
+ * possible without the source.  Raises 22023 and 42601.
  */
 extern void projection_check_definition(const Load *load);
 
 /*
  * Analyse the expressions over rows of the source (its columns with types of
- * this database), as the current identity, which must be the target's owner
- * under the pinned path.  Raises what analysis raises, 42803, 42P20, 0A000,
- * 42P17 for what an expression must not contain, 42804 for a filter that is not
- * boolean, 0A000 for a key column that is computed.  Lives in the current
- * context.
+ * this database) as the current identity, which must be the owner of the target
+ * under the pinned path.  Raises the errors of the analysis; 42803, 42P20,
+ * 0A000 and 42P17 for parts that an expression must not contain; 42804 for a
+ * filter that is not boolean; 0A000 for a computed key column.  The result
+ * lives in the current memory context.
  */
 extern Projection *projection_create(const Load *load, List *key, TupleDesc source);
 
-/* What its texts were found to mean, as load_state keeps it; in the current context. */
+/* The settled meaning of its texts, in the form of load_state; in the current memory context. */
 extern List *projection_settled(const Projection *projection);
 
-/* The source's columns that it reads from. */
+/* The columns of the source that it reads. */
 extern TupleDesc projection_source(const Projection *projection);
 
 /* Names of the columns of the target, and the type of one as SQL text. */
@@ -59,9 +59,9 @@ extern char *projection_type(const Projection *projection, const char *name);
 extern char *projection_base_type(const Projection *projection, const char *name);
 
 /*
- * Make a finished delta of the source's layout into one of the target's, which
- * is empty.  Returns false with a reason when a value that the source did not
- * send is needed to compute another one.
+ * Convert a finished delta of the source's layout into one of the target's,
+ * which is empty.  Returns false with a reason if a value that the source did
+ * not send is needed to compute another one.
  */
 extern bool projection_apply(const Projection *projection, Target *target, Delta *from, Delta *into,
 							 char **reason);

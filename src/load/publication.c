@@ -3,7 +3,7 @@
  * publication.c
  *		The publication of a server at its source.
  *
- * Either depipe makes and maintains it, or the server names an existing one,
+ * Either depipe creates and maintains it, or the server names an existing one,
  * which then must send the columns that the loads need.
  *
  *-------------------------------------------------------------------------
@@ -94,7 +94,7 @@ layouts_sql(List *tables, const char *publication)
 	return sql.data;
 }
 
-/* The layout of a table in rows ordered by OID; NULL: it is not there. */
+/* The layout of a table in rows ordered by OID; NULL if it is missing. */
 static char *
 find_layout(const SourceRows *rows, Oid relid)
 {
@@ -134,21 +134,21 @@ source_tables_are_there(Connection *connection, List *tables, const char *public
 		char *now = find_layout(rows, table->relid);
 		char *described = table_layout(table);
 
-		/* columns that were added are behind the others */
+		/* added columns follow the others */
 		if (now == NULL || strncmp(now, described, strlen(described)) != 0)
 			return false;
 	}
 	return true;
 }
 
-/* A table of the publication, as column_list() and ALTER PUBLICATION write it. */
+/* A table of the publication, in the form of column_list() and ALTER PUBLICATION. */
 #define PUBLISHED_TABLE "pg_catalog.format('ONLY %I.%I', n.nspname, c.relname)"
 #define PUBLISHED_COLUMNS                                                                        \
 	" || COALESCE((SELECT ' (' || pg_catalog.string_agg(pg_catalog.quote_ident(a.attname), ', '" \
 	" ORDER BY a.attname COLLATE \"C\") || ')' FROM pg_catalog.pg_attribute a"                   \
 	" WHERE a.attrelid = r.prrelid AND a.attnum = ANY (r.prattrs)), '')"
 
-/* Its tables now, as quoted names in order, and its OID: InvalidOid, it is not there. */
+/* Its present tables, as quoted names in order, and its OID (InvalidOid if it does not exist). */
 static char *
 published_tables(Connection *connection, const char *name, Oid *oid)
 {
@@ -245,7 +245,7 @@ source_publication_set(Connection *connection, const char *name, List *tables, b
 	return oid;
 }
 
-/* Columns that the publication sends of a table; NIL: it is not in it. */
+/* The columns of a table that the publication sends; NIL if the table is not in it. */
 static List *
 published_columns(Connection *connection, const char *name, const SourceTable *table, bool *filter)
 {

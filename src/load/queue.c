@@ -1,15 +1,16 @@
 /*-------------------------------------------------------------------------
  *
  * queue.c
- *		Which tables are copied next, and which of them together.
+ *		The order in which tables are copied, and the groups that are copied
+ *		together.
  *
- * Each table is copied in a transaction of its own, so that its locks
- * are held no longer than its copy, and it is there as soon as it is copied.  Only tables
- * that foreign keys of this database join are copied together, from one
- * snapshot: a child is no orphan then, whichever comes first.
+ * Each table is copied in a transaction of its own, so that its locks are held
+ * no longer than its copy, and its rows are visible as soon as they are copied.
+ * Only tables that foreign keys of this database connect are copied together,
+ * from one snapshot: then a child is not an orphan, whichever comes first.
  *
- * Small ones come first: how large a table is at the source is asked once for
- * all that wait.
+ * Small tables come first: one query to the source reports the sizes of all
+ * waiting tables.
  *
  *-------------------------------------------------------------------------
  */
@@ -18,7 +19,7 @@
 #include "catalog/copies.h"
 #include "core/sqltext.h"
 
-/* Tables of one question to the source. */
+/* Number of tables in one query to the source. */
 #define ASK_AT_ONCE 1000
 
 /* ---- sizes ---- */
@@ -73,7 +74,7 @@ queue_ask_sizes(Connection *connection, List *candidates)
 
 /* ---- groups ---- */
 
-/* The first of the group, by the links to earlier members. */
+/* The first member of the group, found by the links to earlier members. */
 static int
 first_of_group(const int *links, int member)
 {

@@ -3,12 +3,12 @@
  * recorded.c
  *		The recorded columns of a source table, and differences from them.
  *
- * The columns of the source are recorded with each copy, and after each change
- * that was followed, as JSON: name, number, type and name of the type.
+ * The columns of the source are recorded as JSON with each copy, and after each
+ * change that was followed: name, number, type and name of the type.
  *
- * A message of the stream carries names and types.  That a column was dropped
- * and made again, or got another length, precision or scale, shows only in the
- * catalog of the source.
+ * A message of the stream contains names and types.  Only the catalog of the
+ * source shows that a column was dropped and created again, or got another
+ * length, precision or scale.
  *
  *-------------------------------------------------------------------------
  */
@@ -91,7 +91,10 @@ recorded_names(const Load *load)
 	return names;
 }
 
-/* A contradiction of the message to a column that the load takes, as a sentence; NULL: none. */
+/*
+ * A contradiction between the message and a column that the load takes, as a
+ * sentence; NULL if there is none.
+ */
 char *
 recorded_contradiction(LoadTask *task, List *recorded, List *names, List *types)
 {
@@ -121,8 +124,8 @@ recorded_contradiction(LoadTask *task, List *recorded, List *names, List *types)
 }
 
 /*
- * The stream knows columns by name and type.  One that was dropped and made
- * again looks the same, but its old values are gone.
+ * The stream knows columns by name and type.  A column that was dropped and
+ * created again looks the same, but its old values are lost.
  */
 char *
 recorded_replaced_column(const LoadTask *task)
@@ -141,7 +144,7 @@ recorded_replaced_column(const LoadTask *task)
 	return NULL;
 }
 
-/* "(10,2)" of a type's name; "" when it has none.  A name that is quoted ends with a quote. */
+/* "(10,2)" of the name of a type; "" if it has none. A quoted name ends with a quote. */
 static char *
 type_modifier(const char *type_name)
 {
@@ -154,8 +157,8 @@ type_modifier(const char *type_name)
 }
 
 /*
- * A type that was renamed is the same.  A column that was recorded without its
- * type's name, by an earlier version, is not known to have changed.
+ * A renamed type is the same type.  A column recorded by an earlier version,
+ * without the name of its type, counts as unchanged.
  */
 static bool
 is_retyped(const RecordedColumn *column, const SourceColumn *now)
@@ -216,7 +219,7 @@ recorded_hint(const LoadTask *task)
 					task_resync_hint(task));
 }
 
-/* The name of a column's type: as the source says now, else as recorded. */
+/* The name of the type of a column: from the source or else as recorded. */
 static const char *
 type_name_of(LoadTask *task, List *recorded, const char *name, Oid type)
 {
@@ -228,7 +231,7 @@ type_name_of(LoadTask *task, List *recorded, const char *name, Oid type)
 	return known != NULL && known->type == type ? known->type_name : NULL;
 }
 
-/* Recorded after a change: all columns of the message. */
+/* To record after a change: all columns of the message. */
 char *
 recorded_to_json(LoadTask *task, List *recorded, List *names, List *types)
 {

@@ -18,25 +18,26 @@ typedef struct RecordedColumn
 	char *type_name;
 } RecordedColumn;
 
-/* The columns that were recorded for a load, and their names. */
+/* The recorded columns of a load, and their names. */
 extern List *recorded_columns(const Load *load);
 extern List *recorded_names(const Load *load);
 
-/* One of them; NULL: there is none of that name. */
+/* The one of this name; NULL if there is none. */
 extern RecordedColumn *recorded_find(List *columns, const char *name);
 
-/* A column of the load that the source has dropped and made again; NULL: none. */
+/* A column of the load that the source dropped and created again; NULL if there is none. */
 extern char *recorded_replaced_column(const LoadTask *task);
 
 /*
- * Length, precision, scale, or type of a column of the load are others than
- * recorded, as a sentence; NULL: none.  The first three are in no message.
+ * A difference in length, precision, scale or type of a column of the load from
+ * the recorded one, as a sentence; NULL if there is none.  The first three are
+ * in no message.
  */
 extern char *recorded_retyped_column(LoadTask *task);
 
 /*
- * How the names and types of a message contradict the recorded columns that the
- * load takes, as a sentence; NULL: they do not.
+ * A contradiction between the names and types of a message and the recorded
+ * columns that the load takes, as a sentence; NULL if there is none.
  */
 extern char *recorded_contradiction(LoadTask *task, List *recorded, List *names, List *types);
 
@@ -49,7 +50,7 @@ extern bool recorded_differs(LoadTask *task, List *names, List *types);
 /* The JSON to record after a change: all columns of the message. */
 extern char *recorded_to_json(LoadTask *task, List *recorded, List *names, List *types);
 
-/* What to do about columns that differ, then "SELECT depipe.resync(...);" */
+/* The hint for columns that differ, followed by "SELECT depipe.resync(...);" */
 extern char *recorded_hint(const LoadTask *task);
 
 #endif /* DEPIPE_LOAD_RECORDED_H */

@@ -1,18 +1,18 @@
 /*-------------------------------------------------------------------------
  *
  * refresh.c
- *		Bringing the loads of a server up to date.
+ *		Refresh of the loads of a server.
  *
- * The steps are: look at the source, make what is missing there (nothing is
+ * The steps are: examine the source, create missing objects there (nothing is
  * written here before); copy new tables; read the stream batch by batch up to
- * where the source was when the stream began.  In a procedure each step is
- * committed, and the position is confirmed to the source after the commit is on
- * disk.  In a function all belongs to the caller's transaction, and the next
- * run confirms it.
+ * the position of the source at the start of the stream.  In a procedure each
+ * step is committed, and the position is confirmed to the source after the
+ * commit is on disk.  In a function everything belongs to the transaction of
+ * the caller, and the next run confirms it.
  *
- * Each step runs in guarded_run().  An error that belongs to one table stops
- * that table (it needs a resync: changes of it pass by) and the step is done
- * again without it; any other error ends the run of all tables.
+ * Each step runs in guarded_run(). An error that belongs to one table stops
+ * that table (it needs a resync, because its changes pass by) and the step is
+ * repeated without it.  Any other error ends the run of all tables.
  *
  *-------------------------------------------------------------------------
  */
@@ -28,7 +28,7 @@
 
 /* ---- the run of a session ---- */
 
-/* The runs of the tasks that the caller asks for. */
+/* The runs of the tasks that the caller requested. */
 void
 refresh_attach(LoadSession *session, List *targets, List *runs)
 {
@@ -53,7 +53,7 @@ copied(const char *text)
 	return text == NULL ? NULL : pstrdup(text);
 }
 
-/* The outcome of the runs, with texts in the caller's context. */
+/* The outcome of the runs, with texts in the caller's memory context. */
 static void
 return_runs(LoadSession *session, List *targets, List *runs)
 {
@@ -155,7 +155,7 @@ read_rows_work(void *argument)
 	return true;
 }
 
-/* Bring the stream exactly to the position of the reading; returns why not. */
+/* Bring the stream exactly to the position of the reading. Returns the reason if that fails. */
 static char *
 catch_up_exactly(Reading *reading)
 {

@@ -3,11 +3,11 @@
  * runs.c
  *		The runs of a session's tasks.
  *
- * A session that ends has one run for each table that was asked for or
- * changed.  In a stream that goes on, a run covers the batches of one table in
- * one minute, as long as they end alike: the first one writes the row, and the
+ * A session that ends has one run for each table that was requested or changed.
+ * In a continuing stream, a run covers the batches of one table in one minute,
+ * as long as they end in the same way: the first one writes the row, and the
  * next ones add to it.  The row is written in the transaction of the batch, and
- * is never seen as 'running' by others: a crash leaves nothing to correct.
+ * others never see it as 'running': a crash leaves nothing to correct.
  *
  *-------------------------------------------------------------------------
  */
@@ -102,7 +102,7 @@ close_run(LoadTask *task)
 {
 	if (task->run == NULL)
 		return;
-	if (task->folded) /* the row has nothing of an unfinished batch */
+	if (task->folded) /* the row contains nothing of an unfinished batch */
 		run_log(task->run->status == RUN_RUNNING ? &task->before : task->run);
 	task->run = NULL;
 	task->folded = false;
@@ -156,8 +156,8 @@ runs_forget_batch(TaskSet *set)
 }
 
 /*
- * The batch ended otherwise than those before it: their row stays as it was,
- * and the outcome of this one gets a row of its own.
+ * The batch ended in another way than the earlier ones: their row stays, and
+ * its outcome gets a row of its own.
  */
 static void
 split_run(LoadTask *task)

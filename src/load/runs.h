@@ -10,10 +10,10 @@
 
 #include "load/session.h"
 
-/* Every task that was asked for and has not failed by itself fails with this. */
+/* Fail all requested tasks that have not failed by themselves with this error. */
 extern void runs_fail(LoadSession *session, const ErrorData *error);
 
-/* Runs of a stream that another process reads; quiet: those without a row get none. */
+/* Runs of a stream that another process reads. quiet: runs without a row get none. */
 extern void runs_skip(List *runs, const char *reason, bool quiet);
 
 /* Finish the runs of all tasks. */
@@ -21,16 +21,16 @@ extern void runs_finish(TaskSet *set);
 
 /* ---- in a stream that goes on ---- */
 
-/* Before a batch: runs of an earlier minute end. */
+/* Before a batch: end runs of an earlier minute. */
 extern void runs_begin_batch(TaskSet *set);
 
 /* In its transaction: add its outcome to the rows of the runs. */
 extern void runs_fold(TaskSet *set);
 
-/* It was rolled back: the runs are as before it. */
+/* The batch was rolled back: restore the runs to their state before it. */
 extern void runs_forget_batch(TaskSet *set);
 
-/* No batch comes for a while: the runs end. */
+/* No batch arrives for a while: end the runs. */
 extern void runs_close(TaskSet *set);
 
 #endif /* DEPIPE_LOAD_RUNS_H */

@@ -1,21 +1,21 @@
 /*-------------------------------------------------------------------------
  *
  * sent.c
- *		The columns of its tables that the source is asked to send.
+ *		The columns that the source is asked to send.
  *
  * A column that no load takes does not leave the source: the table is published
- * with a list of columns (sources from 15 on).  The list has the columns of the
- * replica identity, without which the source would refuse its own UPDATE and
- * DELETE; under identity FULL that is all of them, and there is no list.
+ * with a list of columns (sources from 15 on). The list includes the columns of
+ * the replica identity, without which the source would refuse its own UPDATE
+ * and DELETE. Under identity FULL these are all columns, and there is no list.
  *
- * A load with expressions or a filter takes the columns that they mention.
- * These are looked for in the text, which may find too much and never too little: the
+ * A load with expressions or a filter takes the columns that they mention.  The
+ * search for these in the text may find too many but never too few: the
  * expressions are analysed over the columns that are sent, and one that needs
- * another is an error.
+ * another column is an error.
  *
- * With a list in force a column that is added at the source is not announced
- * by the stream, and its changes pass by until the list has it.  Such a table
- * needs a resync, and says so.
+ * While a list is in force, the stream does not announce a column that is added
+ * at the source, and its changes pass by until the list includes it.  Such a
+ * table needs a resync, and reports that.
  *
  *-------------------------------------------------------------------------
  */
@@ -27,7 +27,7 @@
 
 #define FIRST_WITH_LISTS 150000
 
-/* A load that streams takes the columns of its copy. */
+/* A streaming load takes the columns of its copy. */
 static List *
 needed_columns(const LoadTask *task, List *names)
 {

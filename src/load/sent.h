@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * sent.h
- *		The columns of its tables that the source is asked to send.
+ *		The columns that the source is asked to send.
  *
  *-------------------------------------------------------------------------
  */
@@ -11,16 +11,16 @@
 #include "load/task.h"
 
 /*
- * Set sent of the table to the columns that the loads of it need together (of
- * LoadTask); NIL, which is all columns, where a list is not possible or would
- * make the source's own UPDATE and DELETE fail.
+ * Set sent of the table to the columns that its loads (of LoadTask) need
+ * together.  It is NIL, which means all columns, if a list is not possible or
+ * would make the source's own UPDATE and DELETE fail.
  */
 extern void sent_choose_columns(Connection *control, SourceTable *table, List *tasks);
 
 /*
- * A column that the source has got since the load was copied, that the load
- * would take, and that the publication as it is now does not send; NULL: none.
- * Changes of it have passed by already.
+ * A column that was added at the source after the copy of the load, that the
+ * load would take, and that the present publication does not send; NULL if
+ * there is none.  Changes of it have passed by already.
  */
 extern char *sent_missed_column(Connection *control, const Stream *stream, const LoadTask *task);
 

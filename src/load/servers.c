@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * servers.c
- *		Servers that loads need no more, or that are dropped, renamed or altered.
+ *		Servers that loads no longer need, or that are dropped, renamed or
+ *		altered.
  *
  * Only local rows are written here; slot and publication are removed just before
  * the commit (slot.c).  A server that loads use is not dropped; its loads follow
@@ -31,7 +32,7 @@ PG_FUNCTION_INFO_V1(depipe_extension_dropped);
 /* ---- the stream of a server that is not needed any more ---- */
 
 /*
- * The last load of a server is gone: slot and publication go as well.  Waits for
+ * The last load of a server was dropped: drop slot and publication.  Waits for
  * a run that reads the stream.
  */
 void
@@ -97,7 +98,7 @@ depipe_server_dropped(PG_FUNCTION_ARGS)
 	PG_RETURN_NULL();
 }
 
-/* Is it DROP EXTENSION depipe CASCADE? Without CASCADE the servers of streams refuse it. */
+/* Is it DROP EXTENSION depipe CASCADE? Without CASCADE the servers of streams prevent it. */
 static bool
 drops_extension(FunctionCallInfo fcinfo)
 {
@@ -113,7 +114,7 @@ drops_extension(FunctionCallInfo fcinfo)
 	return false;
 }
 
-/* When this library does not serve the script, the owner of its slots is unknown. */
+/* If this library does not serve the script, the owner of its slots is unknown. */
 static bool
 is_left_behind(const char *server_name, bool served)
 {
@@ -168,7 +169,7 @@ altered_server(Node *statement)
 	}
 }
 
-/* Follow renames; after a repaired password the next try is made at once. */
+/* Follow renames. After a corrected password the next attempt is made at once. */
 Datum
 depipe_server_altered(PG_FUNCTION_ARGS)
 {

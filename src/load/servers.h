@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * servers.h
- *		Servers that loads need no more, or that are dropped, renamed or altered.
+ *		Servers that loads no longer need, or that are dropped, renamed or
+ *		altered.
  *
  *-------------------------------------------------------------------------
  */
@@ -11,8 +12,8 @@
 #include "depipe.h"
 
 /*
- * Forget the stream of a server (or NULL) that has no loads any more: slot and
- * publication go as well.  Waits for a run that reads the stream.
+ * Forget the stream of a server (or NULL) without loads: slot and publication
+ * are dropped as well.  Waits for a run that reads the stream.
  */
 extern void servers_forget_unused(const char *server_name);
 

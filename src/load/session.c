@@ -3,8 +3,8 @@
  * session.c
  *		One run of the loads of a server: its parts and their lifetime.
  *
- * A session lives across the commits of a procedure, in a context of its own.
- * Its parts belong to the files whose work they serve; see session.h.
+ * A session lives across the commits of a procedure, in a memory context of its
+ * own.  Its parts belong to the files that use them; see session.h.
  *
  *-------------------------------------------------------------------------
  */
@@ -50,7 +50,7 @@ session_begin_empty(const char *server_name, const LoadRefreshOptions *options)
 	session->server_name = pstrdup(server_name);
 	session->turn = AllocSetContextCreate(context, "depipe load turn", ALLOCSET_DEFAULT_SIZES);
 	task_set_begin(&session->set, context, options->quiet);
-	/* a function's progress is the caller's: it moves only where that saves something */
+	/* the progress of a function belongs to the caller: it moves only if that saves work */
 	session->progress.recorded_at = options->commit ? 0 : GetCurrentTimestamp();
 	MemoryContextSwitchTo(old);
 	return session;

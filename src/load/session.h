@@ -15,20 +15,20 @@
 #include "load/take.h"
 #include "load/task.h"
 
-/* How a run of the loads of a server behaves. */
+/* Options of a run of the loads of a server. */
 typedef struct LoadRefreshOptions
 {
 	bool commit; /* a procedure in non-atomic context: commit each batch, confirm after it */
-	bool wait;   /* wait for another run that holds the stream, else 'skipped' */
+	bool wait;   /* wait for another run that holds the stream; otherwise 'skipped' */
 	/*
-	 * A run that has no row yet gets one only when something happens to its
-	 * load; otherwise it ends as RUN_NOTHING, and nothing is written.
+	 * A run without a row gets one only if something happens to its load;
+	 * otherwise it ends as RUN_NOTHING, and nothing is written.
 	 */
 	bool quiet;
 	TimestampTz deadline;   /* with commit: read no further batch after it; 0: none */
-	bool *server_failed;    /* NULL, or set when the source could not be read at all */
+	bool *server_failed;    /* NULL, or set if the source could not be read at all */
 	bool copied_beside;     /* new tables are left to load_copy_beside() */
-	bool (*must_end)(void); /* NULL, or asked between batches: read no further one */
+	bool (*must_end)(void); /* NULL, or called between batches: true ends the reading */
 } LoadRefreshOptions;
 
 /* Each part belongs to the file that its header names. */
@@ -50,13 +50,13 @@ typedef struct LoadSession
 } LoadSession;
 
 /*
- * Make a session with a task for each load of the server.  Writes nothing.
+ * Begin a session with a task for each load of the server.  Writes nothing.
  * session_end() closes connections and frees everything.
  */
 extern LoadSession *session_begin(const char *server_name, const LoadRefreshOptions *options);
 extern void session_end(LoadSession *session);
 
-/* A session without tasks, and a task for a load (NULL when there is none): for beside.c. */
+/* For beside.c: begin a session without tasks; add a task for a load (NULL if there is none). */
 extern LoadSession *session_begin_empty(const char *server_name, const LoadRefreshOptions *options);
 extern LoadTask *session_add_task(LoadSession *session, int32 target_id);
 
@@ -64,8 +64,8 @@ extern LoadTask *session_add_task(LoadSession *session, int32 target_id);
 extern bool session_has_stream(const LoadSession *session);
 
 /*
- * Commit and go on (in a procedure).  Another run may take the stream in
- * between: then session->overtaken is set, and this one must end.
+ * Commit and continue (in a procedure). Another run may take the stream in
+ * between: then session->overtaken is set, and this run must end.
  */
 extern void session_commit(LoadSession *session);
 

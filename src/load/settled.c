@@ -3,14 +3,15 @@
  * settled.c
  *		The settled meaning of filters and expressions of a load.
  *
- * A text of a definition is analysed under the search_path of its author,
- * once: when the columns that it reads are known.  The meaning that was found is
- * kept, and is used from then on.  A function or an operator that
- * is made later in one of those schemas, and that would fit better, is
- * never chosen: it would run as the owner of the target.
+ * A text of a definition is analysed under the search_path of its author once,
+ * when the columns that it reads are known.  The resulting meaning is kept and
+ * used from then on.  A function or an operator that is created later in one of
+ * those schemas, and that would fit better, is never chosen: it would run as
+ * the owner of the target.
  *
  * Invariant: a settled text is used only while the columns that it reads have
- * the types that they had.  A new definition forgets all of them.
+ * the types that they had at the analysis.  A new definition discards all
+ * settled texts.
  *
  *-------------------------------------------------------------------------
  */
@@ -20,7 +21,7 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
-/* A column with all that the analysis of an expression looks at. */
+/* A column with all properties that the analysis of an expression uses. */
 static char *
 describe_input(TupleDesc source, int number)
 {
@@ -46,7 +47,7 @@ has_input(TupleDesc source, const char *input)
 	return false;
 }
 
-/* Kept as one list: of, text, sql, the number of inputs, and these. */
+/* Stored as one list: of, text, sql, the number of inputs, and the inputs. */
 List *
 settled_read(List *kept)
 {

@@ -18,21 +18,21 @@ typedef struct SettledText
 {
 	const char *of;   /* what it is the text of */
 	const char *text; /* as the definition has it */
-	const char *sql;  /* what is run for it under the pinned path */
-	List *inputs;     /* the source's columns that it reads: "name type", as strings */
+	const char *sql;  /* the text that runs for it under the pinned path */
+	List *inputs;     /* the columns of the source that it reads: "name type", as strings */
 } SettledText;
 
-/* From what load_state keeps; in the current context. */
+/* Read from load_state; in the current memory context. */
 extern List *settled_read(List *kept);
 
 /* The other way round. */
 extern List *settled_write(List *texts);
 
-/* What was settled for the text while its inputs had the types that source has; or NULL. */
+/* The settled form of the text for inputs with the types that source has; or NULL. */
 extern const SettledText *settled_find(List *texts, const char *of, const char *text,
 									   TupleDesc source);
 
-/* inputs: numbers of the source's columns, from 0. */
+/* inputs: numbers of the columns of the source, from 0. */
 extern SettledText *settled_make(const char *of, const char *text, const char *sql,
 								 TupleDesc source, Bitmapset *inputs);
 

@@ -3,14 +3,14 @@
  * slot.c
  *		The replication slot of a server at its source.
  *
- * The name of slot and publication follows from this database, the server and
- * an id that is a hash of the seed of this instance: what an aborted attempt has
- * left behind is recognized by its name, and never confused with the slot of
- * another cluster.
+ * The name of slot and publication is derived from this database, the server
+ * and an id, which is a hash of the seed of this instance.  Leftovers of an
+ * aborted attempt are recognized by that name, and never confused with the slot
+ * of another cluster.
  *
- * Work at a source cannot be rolled back.  A slot is made before anything is
- * written here, and removed just before the commit of the transaction that
- * forgets the stream, when no work of a user's can fail any more.
+ * Work at a source cannot be rolled back.  A slot is created before anything is
+ * written here.  It is removed just before the commit of the transaction that
+ * forgets the stream, when no user code can fail any more.
  *
  *-------------------------------------------------------------------------
  */
@@ -74,7 +74,7 @@ source_slot_describe(Connection *connection, const char *slot_name)
 	SourceSlot *slot = palloc0(sizeof(SourceSlot));
 	SourceRows *rows;
 
-	/* columns that not every version has are asked for through their JSON form */
+	/* columns that not every version has are read through the JSON form of the row */
 	rows = source_query(
 		connection,
 		7,
@@ -117,7 +117,7 @@ source_slot_create(Connection *connection, const char *slot_name, int wait_ms)
 	return source_lsn(rows->values[0][1]);
 }
 
-/* A walsender that is just ending still holds the slot for a moment. */
+/* An ending walsender still holds the slot for a moment. */
 void
 source_slot_drop(Connection *connection, const char *slot_name)
 {
@@ -174,7 +174,7 @@ removal_work(void *argument)
 	return true;
 }
 
-/* The error becomes a warning: the local part shall not fail because a source is gone. */
+/* The error becomes a warning: the local part must not fail because a source does not answer. */
 static void
 try_removal(Removal *removal)
 {

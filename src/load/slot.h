@@ -24,9 +24,10 @@ typedef struct SourceSlot
 } SourceSlot;
 
 /*
- * Name for slot and publication of a server: depipe_<database>_<server>_<id>.
- * The id depends on the seed (instance_seed) and the server's name alone: what
- * an aborted attempt has left is found again.
+ * The name of slot and publication of a server:
+ * depipe_<database>_<server>_<id>. The id depends only on the seed
+ * (instance_seed) and the name of the server: leftovers of an aborted attempt
+ * are found again.
  */
 extern char *source_object_name(const char *server_name, const char *seed);
 
@@ -35,23 +36,26 @@ extern char *source_object_name(const char *server_name, const char *seed);
  * memory context.  Raises the errors of source_query().
  */
 extern SourceSlot *source_slot_describe(Connection *connection, const char *slot_name);
-/* Of a permanent slot its position; 55P03 when a transaction is waited for longer (0: no limit). */
+/*
+ * Create a permanent slot and return its position.  Raises 55P03 if the wait
+ * for a transaction lasts longer than wait_ms (0: no limit).
+ */
 extern XLogRecPtr source_slot_create(Connection *connection, const char *slot_name, int wait_ms);
 
 /*
- * Raise 55000 when a slot cannot be made now: on this same cluster, in a
- * transaction that has written, the source would wait for us for ever.
+ * Raise 55000 if a slot cannot be created now: if the source is this cluster,
+ * and this transaction has written, the source would wait for it forever.
  */
 extern void source_check_slot_possible(const Source *source);
 extern void source_slot_drop(Connection *connection, const char *slot_name);
 
 /*
- * Remove slot and publication of a server when this transaction commits; reports
- * the remainders in a WARNING when that fails.
+ * Remove slot and publication of a server when this transaction commits.  If
+ * that fails, a WARNING reports the leftovers.
  */
 extern void source_remove_at_commit(const char *server_name, const Stream *stream);
 
-/* The slot is made again in this transaction: it stays. */
+/* The slot is created again in this transaction: keep it. */
 extern void source_keep_slot(const char *slot_name);
 
 #endif /* DEPIPE_LOAD_SLOT_H */

@@ -1,13 +1,14 @@
 /*-------------------------------------------------------------------------
  *
  * slotwait.c
- *		Making a slot while transactions of the source are running.
+ *		Creation of a slot while transactions of the source are running.
  *
  * A slot is consistent only when all transactions of the source have ended that
- * ran when it was begun.  One that idles holds it up; the load reports which.
+ * were running when it was begun.  An idle one delays it; the load reports
+ * which one.
  *
- * Each wait is longer than the one before: where one transaction follows the
- * other, none of them shorter than a wait, the slot is made at last.
+ * Each wait is longer than the previous one: if transactions follow each other,
+ * and none is shorter than a wait, the slot is created in the end.
  *
  *-------------------------------------------------------------------------
  */

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * slotwait.h
- *		Making a slot while transactions of the source are running.
+ *		Creation of a slot while transactions of the source are running.
  *
  *-------------------------------------------------------------------------
  */
@@ -12,21 +12,21 @@
 
 typedef struct SlotWait
 {
-	/* Make the slot, guarded; raises 55P03 after source.slot_wait_ms. */
+	/* Create the slot, guarded; raises 55P03 after source.slot_wait_ms. */
 	bool (*make)(void *argument);
 	void *argument;
-	/* Was that error raised by making the slot?  NULL: always. */
+	/* Did the creation of the slot raise that error? NULL: always. */
 	bool (*was_for_slot)(LoadSession *session);
-	/* Write what is waited for; NULL: nothing any more. */
+	/* Write the reason for the wait; NULL: the wait is over. */
 	void (*report)(LoadSession *session, const char *reason);
 	/* After the report is committed: is the slot still wanted? */
 	bool (*goes_on)(const LoadSession *session);
 } SlotWait;
 
 /*
- * Make a slot.  In a session that commits it is waited for in turns, and the
- * reason is reported in between.  Returns the error when it was not made; after
- * a wait that was given up its message is the reason.
+ * Create a slot.  In a session that commits, the wait is divided into turns,
+ * and the reason is reported in between.  Returns the error if the slot was not
+ * created; if the wait was given up, its message is the reason.
  */
 extern ErrorData *slotwait_make(LoadSession *session, const SlotWait *wait);
 

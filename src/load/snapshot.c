@@ -1,11 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * snapshot.c
- *		Reading tables of a source as of one consistent point.
+ *		Reads of source tables at one consistent point.
  *
- * The point is that of a temporary slot, whose snapshot the source's transaction
- * uses: all transactions that committed before it are seen, a stream from that
- * slot, or from an older one, brings the others.
+ * The point is that of a temporary slot, whose snapshot the transaction at the
+ * source uses.  All transactions that committed before it are visible; a stream
+ * from that slot, or from an older one, brings the others.
  *
  *-------------------------------------------------------------------------
  */
@@ -21,15 +21,15 @@
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
-/* Rows, and time, after which the caller may look. */
+/* Number of rows, and time, after which the caller's callback is called. */
 #define LOOK_ROWS 100
 #define LOOK_EVERY_MS 1000
 
 /* ---- the snapshot ---- */
 
 /*
- * A slot is consistent when all transactions have ended that ran when it was
- * begun. The source's lock_timeout limits the wait for them.
+ * A slot is consistent when all transactions have ended that were running when
+ * it was begun.  The lock_timeout at the source limits this wait.
  */
 SourceSnapshot *
 snapshot_open(const Source *source, const Stream *stream, bool keep)
@@ -40,7 +40,7 @@ snapshot_open(const Source *source, const Stream *stream, bool keep)
 	SourceRows *rows;
 
 	source_check_slot_possible(source);
-	/* the slot of the last one may be there until its sender has ended */
+	/* the slot of the previous one may exist until its sender has ended */
 	snapshot->name = psprintf("depipe_copy_%s_%d_%u",
 							  slot + Max((int) strlen(slot) - 8, 0),
 							  MyProcPid,
@@ -91,8 +91,8 @@ snapshot_waits_for(Connection *control)
 }
 
 /*
- * A snapshot sees no rows of a table that was truncated or rewritten after it
- * was made. Once the table is locked that cannot happen any more.
+ * A snapshot sees no rows of a table that was truncated or rewritten after the
+ * snapshot was taken.  Once the table is locked that can no longer happen.
  */
 void
 snapshot_check_storage(const SourceSnapshot *snapshot, const LoadTask *task)
@@ -101,7 +101,7 @@ snapshot_check_storage(const SourceSnapshot *snapshot, const LoadTask *task)
 	bool partitioned = task->source->kind == RELKIND_PARTITIONED_TABLE;
 	SourceRows *rows;
 
-	/* as LOCK TABLE, but allowed to a role that may read some columns only */
+	/* like LOCK TABLE, but also allowed to a role that may read only some columns */
 	(void) source_query(snapshot->connection,
 						1,
 						psprintf("SELECT '' FROM %s%s LIMIT 0", partitioned ? "" : "ONLY ", table),
@@ -168,7 +168,7 @@ copy_in_binary(LoadTask *task, TupleDesc columns)
 
 /* ---- rows ---- */
 
-/* Now and then, without the identity of the owner. */
+/* Call the callback from time to time, without the identity of the owner. */
 static void
 let_look(const SnapshotWatch *watch, LoadTask *task, uint64 rows, uint64 bytes, Identity *identity)
 {
@@ -222,7 +222,7 @@ source_rows(const SourceSnapshot *snapshot, LoadTask *task, TupleDesc columns, D
 	return count;
 }
 
-/* Rows of the source's layout, computed and filtered into rows of the target's. */
+/* Compute and filter rows of the source's layout into rows of the target's layout. */
 static uint64
 project_rows(LoadTask *task, Tuplestorestate *source_rows, uint64 count, TupleDesc columns,
 			 Tuplestorestate *rows)

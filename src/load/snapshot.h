@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * snapshot.h
- *		Reading tables of a source as of one consistent point.
+ *		Reads of source tables at one consistent point.
  *
  *-------------------------------------------------------------------------
  */
@@ -14,25 +14,25 @@ typedef struct SourceSnapshot
 {
 	Connection *connection;
 	char *name;          /* of its slot */
-	XLogRecPtr position; /* transactions that committed before are seen */
+	XLogRecPtr position; /* transactions that committed before it are visible */
 	TimestampTz opened_at;
 } SourceSnapshot;
 
 /*
- * Open one, in the current context; keep: the connection survives a commit.
- * Raises 55P03 when a transaction of the source has been waited for longer than
- * source->slot_wait_ms.
+ * Open a snapshot in the current memory context.  keep: the connection survives
+ * a commit.  Raises 55P03 if the wait for a transaction of the source lasts
+ * longer than source->slot_wait_ms.
  */
 extern SourceSnapshot *snapshot_open(const Source *source, const Stream *stream, bool keep);
 extern void snapshot_close(SourceSnapshot *snapshot);
 
-/* The transaction of the source that is waited for, as a reason. */
+/* The transaction of the source that delays a slot, as a reason. */
 extern char *snapshot_waits_for(Connection *control);
 
-/* Lock the task's table; raises 40001 when the snapshot does not see its rows any more. */
+/* Lock the table of the task. Raises 40001 if the snapshot no longer sees its rows. */
 extern void snapshot_check_storage(const SourceSnapshot *snapshot, const LoadTask *task);
 
-/* Asked now and then between two rows, as no owner. */
+/* Called from time to time between two rows, not as the owner. */
 typedef struct SnapshotWatch
 {
 	void (*look)(void *argument, uint64 rows, uint64 bytes);
@@ -40,8 +40,8 @@ typedef struct SnapshotWatch
 } SnapshotWatch;
 
 /*
- * All rows of a task's table, in the given columns: into delta as new images,
- * or (NULL) into rows.  watch may be NULL.  Returns their number.
+ * Read all rows of the table of a task, in the given columns: into delta as new
+ * images, or (NULL) into rows.  watch may be NULL. Returns their number.
  */
 extern uint64 snapshot_rows(const SourceSnapshot *snapshot, LoadTask *task, TupleDesc columns,
 							Delta *delta, Tuplestorestate *rows, const SnapshotWatch *watch);

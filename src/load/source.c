@@ -3,8 +3,8 @@
  * source.c
  *		The source of a run, and its tables.
  *
- * Nothing is installed at a source.  Here it is only looked at; its publication
- * and slot are made in publication.c and slot.c.
+ * Nothing is installed at a source.  This file only reads there; publication
+ * and slot are created in publication.c and slot.c.
  *
  *-------------------------------------------------------------------------
  */
@@ -17,12 +17,12 @@
 #include "utils/builtins.h"
 #include "utils/json.h"
 
-/* Tables of one question to the source. */
+/* Number of tables in one query to the source. */
 #define DESCRIBE_AT_ONCE 200
 
 /* ---- tables ---- */
 
-/* Positions and names of count tables of the lists, from the first on, as rows of VALUES. */
+/* Positions and names of count tables of the lists, beginning with first, as rows of VALUES. */
 static char *
 names_sql(List *schemas, List *tables, int first, int count)
 {
@@ -60,7 +60,7 @@ describe_sql(Connection *connection, const char *names)
 		"     AND a.attnum = ANY (i.indkey)) END,"
 		" a.atthasmissing,"
 		" (a.attmissingval::text::text[])[1], %s, a.attnum, c.relfilenode, %s,"
-		/* a constraint that is checked later, or ignores NULLs, does not identify rows */
+		/* a deferred constraint, or one that ignores NULLs, does not identify rows */
 		" (SELECT pg_catalog.string_agg((SELECT pg_catalog.string_agg(k.attnum::text, ' ')"
 		"     FROM pg_catalog.unnest(i.indkey) WITH ORDINALITY k(attnum, n)"
 		"     WHERE k.n <= i.indnkeyatts), ',')"
@@ -125,8 +125,8 @@ lists_of_numbers(const char *text)
 }
 
 /*
- * A value of type money is a number of the smallest unit, of which only the
- * database's locale knows how many make a whole.
+ * A value of type money is a number of the smallest units; only the locale of
+ * the database determines how many make a whole.
  */
 static int
 money_digits(Connection *connection, const SourceTable *table)
@@ -175,7 +175,7 @@ describe_column(char **row, bool lossy)
 	return column;
 }
 
-/* From the first of its rows, one for each column. */
+/* Build a table from its rows, beginning with the first; there is one for each column. */
 static SourceTable *
 describe_table(Connection *connection, const char *schema_name, const char *table_name,
 			   const SourceRows *rows, int first)
@@ -203,7 +203,7 @@ describe_table(Connection *connection, const char *schema_name, const char *tabl
 	return table;
 }
 
-/* Describe count tables, from the first on; one by one where a text could not be converted. */
+/* Describe count tables, beginning with first; one by one if a text could not be converted. */
 static List *
 describe_some(Connection *connection, List *schemas, List *tables, int first, int count)
 {
@@ -363,7 +363,7 @@ all_in_identity(const SourceTable *table, const List *names)
 	return true;
 }
 
-/* Do the columns identify one row at each moment? */
+/* Do the columns identify one row at all times? */
 static bool
 is_unique(const SourceTable *table, const List *key)
 {
@@ -382,7 +382,7 @@ is_unique(const SourceTable *table, const List *key)
 	return false;
 }
 
-/* "(a, b) or (c)": the columns that could serve as a key; NULL: none. */
+/* "(a, b) or (c)": the columns that can be a key; NULL if there are none. */
 static char *
 unique_texts(const SourceTable *table)
 {

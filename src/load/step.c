@@ -3,11 +3,12 @@
  * step.c
  *		The steps of a session.
  *
- * Each runs in guarded_run().  An error that belongs to one table stops that
- * table (it needs a resync: changes of it pass by) and the step is done again
- * without it; any other error ends the run of all tables.
+ * Each runs in guarded_run(). An error that belongs to one table stops that
+ * table (it needs a resync, because its changes pass by) and the step is
+ * repeated without it.  Any other error ends the run of all tables.
  *
- * Memory that a batch allocates on its way is in session->turn, until the next.
+ * A batch allocates temporary memory in session->turn, which lives until the
+ * next batch.
  *
  *-------------------------------------------------------------------------
  */
@@ -144,9 +145,9 @@ has_changes(LoadSession *session)
 }
 
 /*
- * Tables that come in another layout: their changes so far are delivered, then
- * the target follows.  The position of the batch is recorded even if no change
- * comes after that.
+ * Tables that arrive in another layout: their changes so far are delivered,
+ * then the target follows.  The position of the batch is recorded even if no
+ * later change arrives.
  */
 static bool
 follow_layouts(LoadSession *session)
@@ -212,7 +213,7 @@ step_end(LoadSession *session)
 
 /* ---- errors ---- */
 
-/* The reader goes with the batch; the column that it read is needed for the message. */
+/* The reader is freed with the batch; the column that it read is needed for the message. */
 static void
 keep_reading(LoadSession *session)
 {
@@ -222,7 +223,7 @@ keep_reading(LoadSession *session)
 	session->set.reader = NULL;
 }
 
-/* Everything that an aborted batch has made is gone, with the rows of its new runs. */
+/* Everything from an aborted batch is lost, including the rows of its new runs. */
 static void
 forget_batch(LoadSession *session, List *without_run)
 {
@@ -257,7 +258,10 @@ tasks_without_run(LoadSession *session)
 	return tasks;
 }
 
-/* After an error of one table: leave it out, and read the stream again from the last position. */
+/*
+ * After an error of one table: leave the table out, and read the stream again
+ * from the last position.
+ */
 static ErrorData *
 leave_out(LoadSession *session, LoadTask *task, ErrorData *error)
 {
@@ -268,8 +272,8 @@ leave_out(LoadSession *session, LoadTask *task, ErrorData *error)
 }
 
 /*
- * Was the error due to a new label of an enum type of the source? Then the batch
- * can be read again, after a commit. *error: why it cannot.
+ * Was the error caused by a new label of an enum type of the source?  Then the
+ * batch can be read again after a commit.  *error: the reason why not.
  */
 static bool
 added_labels(LoadSession *session, LoadTask *task, ErrorData **error)
@@ -312,7 +316,7 @@ try_batch(LoadSession *session)
 		error = guarded_run(batch_work, session);
 		if (error == NULL)
 			return NULL;
-		/* a lack of memory or disk is not its table's fault */
+		/* a lack of memory or disk space is not the fault of the table */
 		blamed = guarded_is_no_room(error) ? NULL : session->set.current;
 		*session->stream = before;
 		keep_reading(session);
@@ -323,7 +327,7 @@ try_batch(LoadSession *session)
 		{
 			ErrorData *labels = NULL;
 
-			/* it has no position to begin again from */
+			/* it has no position from which to begin again */
 			if (error->sqlerrcode == ERRCODE_INVALID_TEXT_REPRESENTATION)
 				(void) labels_add(session->source.control, blamed, &labels);
 			error = task_without_values(&session->set, error);

@@ -3,10 +3,10 @@
  * stream.c
  *		The replication connection of a server: messages in, positions out.
  *
- * The stream is pgoutput's, started by hand because the walreceiver's own way
- * cannot ask for messages.  A backlog is read in bulk (bulk.c), until little is
- * left; then the stream takes over.  Both bring the same messages in the same
- * order.
+ * The stream is that of pgoutput.  It is started by a command of our own,
+ * because the walreceiver's function cannot request messages.  A backlog is
+ * read in bulk (bulk.c) until little is left; then the stream takes over.  Both
+ * bring the same messages in the same order.
  *
  * Everything that committed before the position of a keepalive was sent before
  * it.  A position is confirmed to the source only after the caller has made it
@@ -27,7 +27,7 @@
 #define WAIT_MS 1000
 #define JOIN_WAIT_MS 20 /* a copy beside the stream keeps its follower waiting meanwhile */
 #define NAP_US 250
-#define NAP_AFTER 200          /* messages: a longer run of them came without naps */
+#define NAP_AFTER 200          /* number of messages; a longer run of them arrived without naps */
 #define SENDER_TIMEOUT "30min" /* of the source: it waits while a batch is applied */
 #define FIRST_WITH_MESSAGES 140000
 #define FIRST_WITH_SENDER_TIMEOUT 120000
@@ -134,7 +134,7 @@ start_reading(Transport *transport)
 	transport->reading = READING_BULK;
 }
 
-/* A bite may take long, and must not be cut off again and again. */
+/* A bite may take long, and must not be interrupted repeatedly. */
 static void
 be_patient(Connection *connection)
 {
@@ -208,11 +208,11 @@ stream_forget(Transport *transport)
 }
 
 /*
- * A publication that is gone makes newer sources skip changes silently, so it
- * is looked at before the source may forget anything.
+ * Newer sources silently skip changes if the publication is missing, so it is
+ * checked before the source may forget anything.
  *
- * In the middle of a bite nothing can be sent; the next bite, or the stream that
- * is started here after the last one, confirms the position.
+ * In the middle of a bite nothing can be sent.  The next bite, or the stream
+ * that follows the last one, confirms the position.
  */
 void
 stream_confirm(Transport *transport, XLogRecPtr position)
@@ -257,9 +257,9 @@ stream_wait(Transport *transport, bool input, long timeout_ms)
 }
 
 /*
- * The next message; 0 when nothing came in time.  The source sends each change
- * by itself: while changes are flowing, waking up for each of them costs more
- * than reading it.  So when a short run of messages ends, a nap lets some more
+ * Receive the next message; 0 if nothing arrived in time.  The source sends
+ * each change separately: while changes are flowing, waking up for each costs
+ * more than reading it.  So when a short run of messages ends, a nap lets more
  * gather.
  */
 static int

@@ -3,10 +3,10 @@
  * streamlock.c
  *		The lock that a reader of a stream holds.
  *
- * The stream of a server has one reader at a time: a run holds the lock until
- * its transaction ends, a process that follows the stream for as long as it
- * follows.  The lock is advisory, of the table depipe.stream and the hash of
- * the server's name.
+ * The stream of a server has one reader at a time.  A run holds the lock until
+ * its transaction ends, a process that follows the stream as long as it
+ * follows.  The lock is advisory, on the table depipe.stream and the hash of
+ * the server name.
  *
  *-------------------------------------------------------------------------
  */

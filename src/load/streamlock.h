@@ -11,13 +11,16 @@
 #include "depipe.h"
 
 /*
- * Only one run at a time reads the stream of a server.  Returns false when
- * another one does, unless it is waited for; a process that follows the stream
- * is asked to lend it then.  Held until the transaction ends.
+ * Only one run at a time reads the stream of a server.  Returns false if
+ * another run does, unless wait is set; then a process that follows the stream
+ * is asked to lend it.  The lock is held until the transaction ends.
  */
 extern bool streamlock_take(const char *server_name, bool wait);
 
-/* The same without a wait, held by the process over its transactions until released. */
+/*
+ * The same without a wait.  The process holds the lock across its transactions
+ * until it is released.
+ */
 extern bool streamlock_hold(const char *server_name);
 extern void streamlock_release(const char *server_name);
 

@@ -3,21 +3,21 @@
  * take.c
  *		The changes of a stream, taken into the deltas of the tasks.
  *
- * A batch is whole source transactions.  A change is read in place into the
- * columns of each load that takes its table, in a context that is reset for each
- * change; the deltas copy what they keep.
+ * A batch consists of whole source transactions.  A change is read in place
+ * into the columns of each load that takes its table, in a memory context that
+ * is reset for each change; the deltas copy the values that they keep.
  *
- * A transaction that committed before the position of a table's copy is in the
- * copy: its changes are passed over.
+ * A transaction that committed before the position of a table's copy is part of
+ * the copy: its changes are skipped.
  *
- * When a table comes in another layout than recorded, reading stops in the
- * middle of the transaction.  The caller delivers what was read of it so far,
- * changes the target, and reads on: all in one transaction of ours, so that no
- * reader sees the part.
+ * If a table arrives in another layout than recorded, reading stops in the
+ * middle of the transaction.  The caller delivers the changes read so far,
+ * changes the target, and continues, all in one transaction of ours, so that no
+ * reader sees a part.
  *
- * Values of user-defined types run a user's code: they are read as the owner
- * of the target.  The identity is kept from change to change, and put back
- * before anything else is done.
+ * Input of values of user-defined types runs user code: they are read as the
+ * owner of the target.  The identity is kept from change to change, and
+ * restored before anything else.
  *
  *-------------------------------------------------------------------------
  */
@@ -33,12 +33,12 @@
 #define MEMORY_CHECK_EVERY 256 /* changes */
 
 /*
- * A batch is spilled when it exceeds depipe.batch_memory by so many bytes, or by
- * half of it if that is less.
+ * A batch is spilled when it exceeds depipe.batch_memory by this many bytes, or
+ * by half of it if that is less.
  */
 #define SPILL_LATE ((Size) 16 * 1024 * 1024)
 
-/* The longest time that a followed stream is read before its batch is published. */
+/* The maximum time for which a followed stream is read before its batch is published. */
 #define FOLLOW_BATCH (200 * INT64CONST(1000))
 
 /* A load that takes a table of the stream. */
@@ -46,7 +46,7 @@ typedef struct Taker
 {
 	LoadTask *task;
 	Delta *delta;
-	uint64 serial; /* of the batch that delta and reader were made for */
+	uint64 serial; /* serial number of the batch of delta and reader */
 	RowReader *reader;
 	Datum *values;
 	bool *nulls;
@@ -56,7 +56,7 @@ typedef struct Taker
 
 /* ---- identity ---- */
 
-/* Under the base settings: those of the texts that the source sends. */
+/* Runs under the base settings, which have the form of the texts that the source sends. */
 static void
 act_as(TakeState *taking, Oid owner)
 {
@@ -100,8 +100,8 @@ binary_task(const LoadTask *task)
 }
 
 /*
- * One stream is either binary or not: only when every table in it has nothing
- * but types whose binary form means the same here.
+ * A stream is binary only if every table in it has only types whose binary form
+ * has the same meaning here.
  */
 bool
 take_in_binary(const TaskSet *set, const Source *source, const Stream *stream)
@@ -136,9 +136,9 @@ lock_work(void *argument)
 }
 
 /*
- * One table that is locked against reading does not stop the others of its
- * server.  It is waited for, since most locks are short and an autovacuum gives
- * way to a waiting session, but not with each batch again.
+ * A table that is locked against reading does not stop the others of its
+ * server.  The session waits for it, since most locks are short and an
+ * autovacuum yields to a waiting session, but not with each batch again.
  */
 bool
 take_lock(LoadTask *task)
@@ -249,7 +249,7 @@ batch_memory(const TaskSet *set)
 }
 
 /*
- * A batch is whole transactions, and one of them may be larger than memory.
+ * A batch consists of whole transactions, and one of them may exceed memory.
  * Most only end the batch a little late.
  */
 static void
@@ -287,7 +287,7 @@ read_insert(Taker *taker, char *data, const char *end)
 
 	data++; /* 'N' */
 	rowreader_replicated(taker->reader, &data, end, taker->values, taker->nulls, &unknown);
-	/* rows from before an ignored TRUNCATE are still there */
+	/* rows from before an ignored TRUNCATE still exist */
 	taker->delta->claim = taker->task->load->on_truncate == ON_TRUNCATE_IGNORE ? CLAIM_NOTHING
 																			   : CLAIM_ABSENT;
 	delta_upsert(taker->delta, taker->values, taker->nulls, unknown, NULL, NULL, false);
@@ -399,7 +399,7 @@ take_truncate(TakeState *taking, List *relids)
 
 /* ---- tables ---- */
 
-/* The loads of a table, by the name that the source gives it. */
+/* The loads of a table, found by its name at the source. */
 static List *
 find_takers(const TaskSet *set, const SourceRelation *relation)
 {
@@ -433,8 +433,8 @@ take_relation(TakeState *taking, SourceRelation *relation)
 }
 
 /*
- * Do old images of the table have its key from here on?  Another replica
- * identity shows with the next change of the table.
+ * Do old images of the table have its key from here on?  A change of the
+ * replica identity shows with the next change of the table.
  */
 static void
 check_identity(const SourceRelation *relation, LoadTask *task)
@@ -517,7 +517,7 @@ is_full(const TakeState *taking)
 	return taking->full;
 }
 
-/* An exact reading ends before a transaction behind the stop. */
+/* An exact reading ends before a transaction after the stop. */
 static bool
 begins_behind_stop(TakeState *taking)
 {
@@ -570,7 +570,7 @@ take_message(TakeState *taking, StringInfo message)
 	}
 }
 
-/* All that committed before the position has come. */
+/* Everything committed before the position has arrived. */
 static void
 take_position(TakeState *taking, XLogRecPtr position)
 {
@@ -580,7 +580,7 @@ take_position(TakeState *taking, XLogRecPtr position)
 		taking->transport->finished = true;
 }
 
-/* The next news from wherever; returns true when reading stops with it. */
+/* Handle the next event of the transport; returns true if reading stops with it. */
 static bool
 take_next(TakeState *taking)
 {

@@ -20,8 +20,8 @@ typedef struct TakeState
 	Decoder decoder;
 	TimestampTz begun_at;      /* the batch */
 	int64 changes;             /* of the batch */
-	int unchecked;             /* of them, since memory was looked at */
-	bool full;                 /* the batch has taken depipe.batch_memory */
+	int unchecked;             /* number of changes since the last check of memory */
+	bool full;                 /* the batch has used depipe.batch_memory */
 	SourceRelation *described; /* its takers are compared with it; NULL: none */
 	int next_taker;            /* of it */
 	bool acting;               /* as the owner of a target */
@@ -37,34 +37,34 @@ extern void take_begin(TakeState *taking, TaskSet *set, Transport *transport);
 
 typedef enum TakeResult
 {
-	TAKE_FULL,  /* the batch is full, or nothing more is there */
+	TAKE_FULL,  /* the batch is full, or no more changes are available */
 	TAKE_STOP,  /* the stop is reached */
-	TAKE_LAYOUT /* a table was described: see take_next_layout(), then read on */
+	TAKE_LAYOUT /* a table was described: see take_next_layout(), then continue reading */
 } TakeResult;
 
 /*
- * Read whole source transactions into the tasks' deltas.  A batch is begun
- * once, and read until the result is not TAKE_LAYOUT.
+ * Read whole source transactions into the deltas of the tasks.  After a batch
+ * has begun, this is repeated until the result is not TAKE_LAYOUT.
  */
 extern void take_begin_batch(TakeState *taking);
 extern TakeResult take_read(TakeState *taking);
 
 /*
- * The next task that takes the table that was described last, in another layout
- * than was recorded; NULL: there is none.  Stops tasks whose key is not part of
- * its replica identity any more.
+ * The next task that takes the table described last, in another layout than
+ * recorded; NULL if there is none.  Stops tasks whose key is no longer part of
+ * the replica identity.
  */
 extern LoadTask *take_next_layout(TakeState *taking, List **names, List **types);
 
-/* The delta that takes a task's changes, made when needed. */
+/* The delta for the changes of a task, created when needed. */
 extern Delta *take_delta(LoadTask *task);
 
 /* An empty delta of the target's own columns, in the batch. */
 extern Delta *take_target_delta(LoadTask *task, FoldMode fold);
 
 /*
- * Lock the target for reading.  Returns false when another session has locked
- * it against that, in a run that does not wait.
+ * Lock the target for reading.  Returns false if another session holds a
+ * conflicting lock, in a run that does not wait.
  */
 extern bool take_lock(LoadTask *task);
 

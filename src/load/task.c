@@ -3,12 +3,12 @@
  * task.c
  *		One load in a run, its outcome, and what the loads of a run share.
  *
- * Work on one table is done inside guarded_run(), so that an error concerns
- * that table only.  The task set knows whose turn it is; the task keeps the
+ * Work on one table is done inside guarded_run(), so that an error affects that
+ * table only.  The task set knows the current task.  The task keeps the
  * outcome: its run, the state of its load with the reason, its failures.
  *
- * Nothing is written while the source is examined: a problem that is found then
- * stays with its task until session_record().
+ * Nothing is written while the source is examined: a problem found then stays
+ * with its task until session_record().
  *
  *-------------------------------------------------------------------------
  */
@@ -162,7 +162,7 @@ task_restore(const Identity *identity)
 	SPI_finish();
 }
 
-/* SPI leaves us in its own memory context, which ends with it. */
+/* SPI switched to a memory context of its own. */
 void
 task_execute(const char *sql)
 {

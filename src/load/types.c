@@ -1,12 +1,12 @@
 /*-------------------------------------------------------------------------
  *
  * types.c
- *		Types of the source's columns, here.
+ *		Types of the source's columns in this database.
  *
- * Names of types come from the source as text.  They are resolved to types of
- * this database before they are put into a statement, so that no text of a
- * source is ever executed.  An enum type that is missing here is made, as the
- * owner of the target; of any other missing type the hint says what to do.
+ * Names of types arrive from the source as text.  They are resolved to types of
+ * this database before they are used in a statement, so that no text of a
+ * source is ever executed.  A missing enum type is created here, as the owner
+ * of the target; for any other missing type a hint names the remedy.
  *
  *-------------------------------------------------------------------------
  */
@@ -25,7 +25,7 @@
 
 /* ---- types ---- */
 
-/* The statement that makes a missing enum type; NULL: it is no enum. */
+/* The statement that creates a missing enum type; NULL if it is not an enum. */
 static char *
 enum_statement(Connection *control, const SourceColumn *column)
 {
@@ -119,7 +119,7 @@ missing_type_hint(Connection *control, const SourceColumn *column)
 					column->type_name);
 }
 
-/* The type as this database writes it; raises 42704 when it is not there. */
+/* The type as this database writes it; raises 42704 if it does not exist. */
 char *
 type_here(Connection *control, const SourceColumn *column)
 {
@@ -146,9 +146,10 @@ type_here(Connection *control, const SourceColumn *column)
 /* ---- types of the target ---- */
 
 /*
- * Would the target's column round or cut values of the source's?  Reports that, with
- * the source's type for a statement; NULL when it holds it, or there is none.
- * A type that is not here is not resolved: nothing is known of it.
+ * Would the column of the target round or truncate values of the source?
+ * Returns that as a sentence, with the source's type for a statement; NULL if
+ * it holds them, or if there is no such column.  A type that does not exist
+ * here is not resolved: nothing is known about it.
  */
 char *
 type_too_narrow(LoadTask *task, const char *name, char **source_type)
@@ -178,8 +179,8 @@ type_too_narrow(LoadTask *task, const char *name, char **source_type)
 }
 
 /*
- * Would the target's column take key values for equal that the source tells
- * apart?  Then one row would stand for several.
+ * Would the column of the target treat key values as equal that the source
+ * distinguishes?  Then one row would represent several.
  */
 static void
 check_key_column(LoadTask *task, const char *name)

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * types.h
- *		Types of the source's columns, here.
+ *		Types of the source's columns in this database.
  *
  *-------------------------------------------------------------------------
  */
@@ -10,27 +10,28 @@
 
 #include "load/task.h"
 
-/* Is there a type of this name (as the source writes it) here? */
+/* Does a type of this name (as the source writes it) exist here? */
 extern bool type_exists_here(const char *type_name);
 
 /*
- * The type of a column as this database writes it, for a statement; makes an
- * enum type that is missing.  Within SPI.  Raises 42704 for another one.
+ * The type of a column as this database writes it, for a statement.  Creates a
+ * missing enum type; raises 42704 for any other missing type.  To be called
+ * within SPI.
  */
 extern char *type_here(Connection *control, const SourceColumn *column);
 
 /*
- * Would the target's column round or cut values of the source's?  Returns that
- * as a sentence, and the source's type for a statement; NULL when it holds them,
- * or there is no such column.  A type that is missing here is not resolved:
- * nothing is known of it.
+ * Would the column of the target round or truncate values of the source?
+ * Returns that as a sentence, with the source's type for a statement; NULL if
+ * it holds them, or if there is no such column.  A type that does not exist
+ * here is not resolved: nothing is known about it.
  */
 extern char *type_too_narrow(LoadTask *task, const char *name, char **source_type);
 
-/* Raise 42804 when a column of the target would round or cut values of the source. */
+/* Raise 42804 if a column of the target would round or truncate values of the source. */
 extern void types_check(LoadTask *task);
 
-/* Raises 42804 when the target takes keys for equal that the source tells apart. */
+/* Raise 42804 if the target treats keys as equal that the source distinguishes. */
 extern void types_check_key(LoadTask *task);
 
 #endif /* DEPIPE_LOAD_TYPES_H */

@@ -3,25 +3,26 @@
  * witness.c
  *		Is the source still the one whose changes were applied?
  *
- * A source that was put back from an older copy of its data directory has the
- * same system identifier, timeline, slot and publication, and its log soon
- * grows past the position that was applied here.  It cannot have the same
- * transactions: the last one that its stream has brought is recorded, by
- * position, transaction ID and time of its commit.
+ * A source restored from an older copy of its data directory has the same
+ * system identifier, timeline, slot and publication, and its WAL soon grows
+ * past the position that was applied here.  It cannot have the same
+ * transactions: the last one that its stream brought is recorded, by position,
+ * transaction ID and time of its commit.
  *
- * Nothing can change while the source's postmaster lives.  When it was started
- * again the slot proves that nothing is missing, if that transaction was
- * confirmed to it: it cannot know a position that its source has not had.  A
- * confirmation need not survive a restart, though.  Then the stream is started
- * at that transaction, which must be the first to come.
+ * Nothing can change while the postmaster of the source lives.  After a restart
+ * the slot proves that nothing is missing, if that transaction was confirmed to
+ * it: it cannot know a position that its source never had.  A confirmation need
+ * not survive a restart, however.  In that case the stream is started at that
+ * transaction, which must arrive first.
  *
- * Between that transaction and the recorded position of the stream nothing had
- * come.  A source put back to there may have other changes in it now, so the
- * stream starts where the proof ends.
+ * Nothing had arrived between that transaction and the recorded position of the
+ * stream.  A source restored to a point between them may have other changes
+ * there now, so the stream starts where the proof ends.
  *
- * A copy's position is that of a snapshot, and no transaction's.  So that there
- * is one behind it, an empty message is written to the source's log.  Sources
- * before 14, and standbys, cannot be asked to; there only the position decides.
+ * The position of a copy is that of a snapshot, not of a transaction.  To have
+ * a transaction after it, an empty message is written to the WAL of the source.
+ * Sources before 14, and standbys, cannot do that; there only the position
+ * decides.
  *
  *-------------------------------------------------------------------------
  */
@@ -33,7 +34,7 @@
 #include "utils/timestamp.h"
 
 #define FIRST_WITH_MESSAGES 140000
-#define TRIES 50 /* times 0.1 s: our last connection may be just ending */
+#define TRIES 50 /* times 0.1 s: our last connection may still be ending */
 #define WAIT_MS 1000
 
 void
@@ -42,7 +43,7 @@ witness_begin(Source *source)
 	source->started = source_now(source->control).started;
 }
 
-/* The newest position of the source that is in a table here, or was passed over. */
+/* The newest position of the source that is in a table here, or was skipped. */
 static XLogRecPtr
 newest_position(const Stream *stream, const TaskSet *set)
 {
@@ -61,7 +62,7 @@ newest_position(const Stream *stream, const TaskSet *set)
 
 /* ---- the last transaction, once more ---- */
 
-/* Returns true when the message decides; *same: it is the transaction. */
+/* Returns true if the message decides. *same: it is the transaction. */
 static bool
 compare_message(const SourceCommit *commit, char *buffer, int length, bool *same)
 {
@@ -136,7 +137,7 @@ witness_problem(Source *source, Stream *stream, const TaskSet *set, const Source
 	XLogRecPtr newest = newest_position(stream, set);
 
 	source->started = now.started;
-	/* a standby may replay again what it has replayed before */
+	/* a standby may replay the same WAL again */
 	if (!now.standby && now.position < newest)
 		return psprintf("server \"%s\" was restored to an earlier state:"
 						" it is at %X/%X, behind %X/%X, which is applied here",
@@ -178,7 +179,7 @@ witness_mark(const Source *source, const Stream *stream, const TaskSet *set)
 {
 	if (source->control->version < FIRST_WITH_MESSAGES || !witness_wanted(stream, set))
 		return;
-	/* waiting for a standby of the source would be of no use */
+	/* waiting for a standby of the source would be useless */
 	(void) source_query(source->control,
 						2,
 						"SELECT pg_catalog.set_config('synchronous_commit', 'local', true),"
