@@ -569,6 +569,7 @@ sub partition
 
 		$self->source_sql(one("ALTER TABLE t_part DETACH PARTITION $gone", "DROP TABLE $gone"));
 	}
+	$self->{unseen} = 1;
 	$self->remember('t_part');
 	return;
 }
@@ -821,6 +822,7 @@ sub refresh
 
 	$self->note("    $_") foreach @$lines;
 	die "failure: refresh: $error\n" if $error ne '';
+	$self->{unseen} = 0 if $pattern eq 'raw.*';
 	$self->check_refresh($lines);
 	return $lines;
 }
@@ -969,6 +971,8 @@ sub verify
 	$self->{verified} += $error eq '';
 	return if $error ne '';
 	$self->note("    verify: $_") foreach @$lines;
+	# until the next look nothing but verify() knows that partitions were attached or dropped
+	return if $target eq 'raw.t_part' && $self->{unseen};
 	my $state = $self->must('warehouse', "SELECT state FROM depipe.loads WHERE target = '$target'")->[0];
 	die "failure: verify of $target finds differences that nothing explains\n" if @$lines && $state eq 'streaming';
 	return;
