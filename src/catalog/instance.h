@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * instance.h
- *		The identity of this database, which tells a copy from the original.
+ *		The identity of this database, which distinguishes a copy from the
+ *		original.
  *
  * A dump does not contain the progress of streams.  A copied data directory, a
  * database created from a template and an upgraded cluster do contain it, and

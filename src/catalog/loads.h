@@ -219,7 +219,7 @@ extern bool load_changed_here(int32 target_id);
  */
 extern bool load_waits_for_copy(int32 target_id);
 
-/* Store what the new loads among the targets wait for; NULL: nothing any more. */
+/* Store the reason why the new loads among the targets wait; NULL if they no longer wait. */
 extern void loads_set_waiting(List *target_ids, const char *reason);
 
 /* The state of a load as depipe.status shows it.  *reason gets its reason. */

@@ -3,13 +3,13 @@
  * changes.h
  *		The rows of a target that one pass of publish has changed.
  *
- * A delta says what the table must hold.  Changes say what has become of its
- * rows: each old image that is gone, with weight -1, and each new image, with
- * weight +1.  They have all columns of the table, generated ones and those that
- * the filler of the delta does not own included.  Rows of the delta that were
- * set aside are not among them, so that +new -old of any sum over the table
- * never drifts.  A row that was written as it had been is there twice, and
- * cancels.
+ * A delta describes the rows that the table must have.  Changes describe what
+ * happened to its rows: each old image that was removed, with weight -1, and
+ * each new image, with weight +1. They have all columns of the table, including
+ * generated ones and those that the filler of the delta does not own.  Rows of
+ * the delta that were set aside are not included, so that +new -old of any sum
+ * over the table never drifts.  A row that was written unchanged is included
+ * twice, and cancels out.
  *
  * SQL of the same SPI connection sees them as an ephemeral named relation with
  * the columns
@@ -48,12 +48,15 @@ typedef struct Changes
 } Changes;
 
 /*
- * Create empty changes of a table, in the current memory context and, for what
- * is spilled to disk, the current resource owner.
+ * Create empty changes of a table, in the current memory context and, for the
+ * part spilled to disk, the current resource owner.
  */
 extern Changes *changes_create(Relation rel);
 
-/* Add the rows of the delta: their columns are those of the table.  negative: deletions, too. */
+/*
+ * Add the rows of the delta, which has the columns of the table.  negative: add
+ * deletions as well.
+ */
 extern void changes_add_delta(Changes *changes, Delta *delta, bool negative);
 
 /* Where a query puts further rows; its columns are those of the relation. */

@@ -184,7 +184,7 @@ $pass->query_until(qr/begun/, "\\echo begun\nCALL depipe.run_due();\n");
 wait_until($warehouse, q{SELECT EXISTS (SELECT FROM pg_stat_activity WHERE query LIKE 'CALL depipe.run_due%' AND wait_event = 'advisory')},
 	'a pass that waits');
 my ($status, $stdout, $stderr) = $warehouse->psql('postgres', 'CALL depipe.run_due()');
-like($stderr, qr/another pass runs/, 'a second one returns at once');
+like($stderr, qr/another pass is running/, 'a second one returns at once');
 is_value($warehouse, q{SELECT count(*) FROM depipe.run WHERE status = 'running'}, 1, 'its run is seen while it runs');
 at_warehouse(q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'CALL depipe.run_due%' AND pid <> pg_backend_pid()});
 wait_until($warehouse, q{SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE query LIKE 'CALL depipe.run_due%' AND pid <> pg_backend_pid())},

@@ -83,7 +83,7 @@ like(refresh_after('raw.a', 'BEGIN ISOLATION LEVEL REPEATABLE READ', 'SELECT 1')
 like(refresh_after('raw.a', 'BEGIN', 'UPDATE raw.b SET v = v'), qr/^skipped\|.*has locked raw\.b/, 'a lock on another table of the stream');
 $source->safe_psql('postgres', 'CREATE TABLE c (id int PRIMARY KEY)');
 like(refresh_after('raw.c', 'BEGIN', q{SELECT depipe.create_load('raw.c', server => 'shop', source => 'public.c')}),
-	qr/^skipped\|.*has committed/, 'a load of this transaction');
+	qr/^skipped\|.*until this transaction commits/, 'a load of this transaction');
 is_value($warehouse, q{SELECT count(*) FROM depipe.loads WHERE target = 'raw.c'}, 0, 'and it was rolled back');
 
 # ---- verify borrows the stream, and gives it back
@@ -193,7 +193,7 @@ my $reader = $warehouse->background_psql('postgres');
 session_ok($reader, 'BEGIN');
 session_ok($reader, 'SELECT count(*) FROM raw.b');
 $source->safe_psql('postgres', 'ALTER TABLE b ADD COLUMN w int; INSERT INTO b VALUES (5000, 1, 5)');
-wait_until($warehouse, q{SELECT EXISTS (SELECT FROM depipe.status WHERE target = 'raw.b' AND reason LIKE '%a column is to be added to raw.b, and another session has locked the table%')},
+wait_until($warehouse, q{SELECT EXISTS (SELECT FROM depipe.status WHERE target = 'raw.b' AND reason LIKE '%a column must be added to raw.b, but another session has locked the table%')},
 	'it is said');
 is_value($warehouse, q{SELECT count(*) FROM raw.b WHERE id = 5000}, 0, 'another reader reads');
 session_ok($reader, 'COMMIT');

@@ -460,7 +460,7 @@ $moved->start;
 is(states($moved, 'postgres'), 'raw.a detached, raw.b detached, raw.c detached', 'moved: detached');
 is(at($moved, 'postgres', q{SELECT status FROM depipe.refresh('raw.a')}), 'failed', 'moved: and recorded');
 like(stderr_of($moved, 'postgres', q{SELECT depipe.adopt('shop', resync => 'never')}),
-	qr/slot "$original_slot" .* is taken over/, 'moved: takes over');
+	qr/slot "$original_slot" .* was taken over/, 'moved: takes over');
 at($moved, 'postgres', q{SELECT depipe.adopt('shop2', resync => 'never')});
 is(states($moved, 'postgres'), 'raw.a streaming, raw.b streaming, raw.c streaming', 'moved: streaming');
 at($moved, 'postgres', q{CALL depipe.run('raw.*')});
