@@ -48,6 +48,7 @@
 #include "core/transaction.h"
 #include "load/copy.h"
 #include "load/examine.h"
+#include "load/prepare.h"
 #include "load/publication.h"
 #include "load/queue.h"
 #include "load/runs.h"

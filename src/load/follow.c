@@ -35,6 +35,7 @@
 #include "load/slot.h"
 #include "load/basis.h"
 #include "load/deliver.h"
+#include "load/prepare.h"
 #include "load/refresh.h"
 #include "load/runs.h"
 #include "load/source.h"

@@ -23,7 +23,6 @@
 #include "load/examine.h"
 #include "load/publication.h"
 #include "load/sent.h"
-#include "load/session.h"
 #include "load/slot.h"
 #include "load/witness.h"
 #include "core/sqltext.h"

@@ -11,7 +11,6 @@
  */
 #include "load/progress.h"
 
-#include "load/session.h"
 #include "load/slot.h"
 #include "load/witness.h"
 

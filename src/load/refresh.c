@@ -21,6 +21,7 @@
 #include "core/guarded.h"
 #include "core/shmem.h"
 #include "load/copy.h"
+#include "load/prepare.h"
 #include "load/runs.h"
 #include "load/step.h"
 #include "load/streamlock.h"

@@ -8,9 +8,8 @@
 #ifndef DEPIPE_LOAD_SESSION_H
 #define DEPIPE_LOAD_SESSION_H
 
+#include "catalog/instance.h"
 #include "load/basis.h"
-#include "load/prepare.h"
-#include "load/progress.h"
 #include "load/stream.h"
 #include "load/take.h"
 #include "load/task.h"
@@ -31,7 +30,27 @@ typedef struct LoadRefreshOptions
 	bool (*must_end)(void); /* NULL, or called between batches: true ends the reading */
 } LoadRefreshOptions;
 
-/* Each part belongs to the file that its header names. */
+/* The results of the beginning of a run (prepare.c). */
+typedef struct Prepared
+{
+	Instance *instance;       /* NULL until prepared */
+	char *foreign;            /* the reason why the recorded stream belongs to another database */
+	char *lost;               /* why the stream cannot go on */
+	bool made_stream;         /* by this run, not recorded yet */
+	bool publication_changed; /* by this run */
+	bool making_slot;         /* the creation of the slot failed */
+} Prepared;
+
+/* How far the stream was read and recorded (progress.c). */
+typedef struct Progress
+{
+	bool at_stop;                /* the last batch reached the stop */
+	bool advanced;               /* it moved the recorded position */
+	TimestampTz recorded_at;     /* the last write of the position; 0: long ago */
+	TimestampTz all_recorded_at; /* the last write for tables without a change as well */
+} Progress;
+
+/* Each part is written by one file: that of its header, or the one that its type is named after. */
 typedef struct LoadSession
 {
 	const LoadRefreshOptions *options;

@@ -22,6 +22,8 @@
 #include "load/deliver.h"
 #include "load/evolve.h"
 #include "load/labels.h"
+#include "load/prepare.h"
+#include "load/progress.h"
 #include "load/rowreader.h"
 #include "load/runs.h"
 #include "load/slotwait.h"
