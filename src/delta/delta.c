@@ -1,10 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * delta.c
- *		The delta: creating, filling, registering and reading it.
+ *		The delta: creating, registering and reading it.
  *
- * The fold of keyed deltas is in fold.c.  See delta.h for the two shapes and
- * the fixed columns.
+ * fill.c fills a delta with changes of a source, and fold.c folds those of a
+ * keyed one.  See delta.h for the two shapes and the fixed columns.
  *
  * Everything in a delta is allocated in its own memory context.  The
  * tuplestore belongs to the resource owner that was current when the delta was
@@ -25,7 +25,6 @@
 #include "catalog/pg_am.h"
 #include "catalog/pg_index.h"
 #include "commands/defrem.h"
-#include "delta/fold.h"
 #include "core/identity.h"
 #include "core/sqltext.h"
 #include "executor/spi.h"
@@ -175,7 +174,7 @@ begin_rows(Delta *delta)
 }
 
 static void
-finish_create(Delta *delta, List *key_names, FoldMode fold)
+finish_create(Delta *delta, List *key_names)
 {
 	static uint32 counter = 0;
 
@@ -185,12 +184,10 @@ finish_create(Delta *delta, List *key_names, FoldMode fold)
 	delta->desc = make_desc(delta->columns);
 	find_keys(delta, key_names);
 	delta->rows = begin_rows(delta);
-	if (fold == FOLD_BATCH && delta->nkeys > 0)
-		delta->fold = fold_create(delta);
 }
 
 Delta *
-delta_create(Oid relid, List *column_names, List *key_names, FoldMode fold, MemoryContext parent)
+delta_create(Oid relid, List *column_names, List *key_names, MemoryContext parent)
 {
 	Delta *delta = begin_delta(parent);
 	MemoryContext old = MemoryContextSwitchTo(delta->context);
@@ -199,15 +196,14 @@ delta_create(Oid relid, List *column_names, List *key_names, FoldMode fold, Memo
 	delta->relid = relid;
 	delta->columns = table_columns(rel, column_names, &delta->attnums);
 	table_close(rel, NoLock);
-	finish_create(delta, key_names, fold);
+	finish_create(delta, key_names);
 	MemoryContextSwitchTo(old);
 	return delta;
 }
 
 /* Reads the catalogs in their committed state, even if another session is changing the table. */
 Delta *
-delta_create_to_park(Oid relid, List *column_names, List *key_names, FoldMode fold,
-					 MemoryContext parent)
+delta_create_to_park(Oid relid, List *column_names, List *key_names, MemoryContext parent)
 {
 	Delta *delta = begin_delta(parent);
 	MemoryContext old = MemoryContextSwitchTo(delta->context);
@@ -219,13 +215,13 @@ delta_create_to_park(Oid relid, List *column_names, List *key_names, FoldMode fo
 	delta->relid = relid;
 	delta->columns = table_columns(rel, column_names, &delta->attnums);
 	RelationClose(rel);
-	finish_create(delta, key_names, fold);
+	finish_create(delta, key_names);
 	MemoryContextSwitchTo(old);
 	return delta;
 }
 
 Delta *
-delta_create_for_columns(TupleDesc columns, List *key_names, FoldMode fold, MemoryContext parent)
+delta_create_for_columns(TupleDesc columns, List *key_names, MemoryContext parent)
 {
 	Delta *delta = begin_delta(parent);
 	MemoryContext old = MemoryContextSwitchTo(delta->context);
@@ -234,7 +230,7 @@ delta_create_for_columns(TupleDesc columns, List *key_names, FoldMode fold, Memo
 	delta->attnums = palloc(sizeof(AttrNumber) * Max(columns->natts, 1));
 	for (int i = 0; i < columns->natts; i++)
 		delta->attnums[i] = i + 1;
-	finish_create(delta, key_names, fold);
+	finish_create(delta, key_names);
 	MemoryContextSwitchTo(old);
 	return delta;
 }
@@ -286,7 +282,26 @@ delta_key_attributes(Oid relid, List *key_names, AttrNumber **attnums)
 	return count;
 }
 
-/* ---- filling ---- */
+/* The primary message contains the reason, because stored errors have no detail. */
+void
+delta_refuse_key(const char *column, Oid type, bool hashed)
+{
+	const char *name = format_type_be(type);
+
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("column \"%s\" cannot be part of a key: values of type %s cannot be %s",
+					column,
+					name,
+					hashed ? "sorted" : "hashed"),
+			 errdetail("Type %s, or a type that it is made of, has no default operator class for"
+					   " access method \"%s\".",
+					   name,
+					   hashed ? "btree" : "hash"),
+			 errhint("Choose a key of other columns (\"key\").")));
+}
+
+/* ---- writing rows ---- */
 
 void
 delta_put_row(Delta *delta, int64 weight, int64 sequence, XLogRecPtr lsn, TimestampTz time,
@@ -328,93 +343,6 @@ delta_append(Delta *delta, int64 weight, const Datum *values, const bool *nulls)
 				  BEFORE_UNKNOWN,
 				  values,
 				  nulls);
-}
-
-void
-delta_upsert(Delta *delta, const Datum *values, const bool *nulls, const Bitmapset *unknown,
-			 const Datum *old_values, const bool *old_nulls, bool old_complete)
-{
-	if (delta->fold != NULL)
-	{
-		fold_upsert(delta, values, nulls, unknown, old_values, old_nulls, old_complete);
-		return;
-	}
-	/* a bag: the old image is complete, or there was no old row (INSERT) */
-	if (unknown != NULL)
-	{
-		Datum *whole = palloc(sizeof(Datum) * delta->columns->natts);
-		bool *whole_nulls = palloc(sizeof(bool) * delta->columns->natts);
-
-		if (!old_complete)
-			ereport(ERROR,
-					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-					 errmsg("a column that was not sent cannot be known without a key")));
-		for (int i = 0; i < delta->columns->natts; i++)
-		{
-			bool take_old = bms_is_member(i, unknown);
-
-			whole[i] = take_old ? old_values[i] : values[i];
-			whole_nulls[i] = take_old ? old_nulls[i] : nulls[i];
-		}
-		values = whole;
-		nulls = whole_nulls;
-	}
-	if (old_values != NULL)
-		delta_append(delta, -1, old_values, old_nulls);
-	delta_append(delta, 1, values, nulls);
-}
-
-void
-delta_delete(Delta *delta, const Datum *values, const bool *nulls)
-{
-	if (delta->fold != NULL)
-		fold_delete(delta, values, nulls);
-	else
-		delta_append(delta, -1, values, nulls);
-}
-
-void
-delta_clear(Delta *delta)
-{
-	delta->clear = true;
-	delta->nrows = 0;
-	delta->new_images = 0;
-	tuplestore_clear(delta->rows);
-	if (delta->fold != NULL)
-		fold_reset(delta);
-}
-
-Size
-delta_memory(Delta *delta)
-{
-	return delta->fold == NULL ? 0 : fold_memory(delta);
-}
-
-bool
-delta_is_spilled(const Delta *delta)
-{
-	return delta->fold != NULL && fold_is_spilled(delta);
-}
-
-void
-delta_spill(Delta *delta)
-{
-	if (delta->fold != NULL)
-		fold_spill(delta);
-}
-
-void
-delta_make_room(Delta *delta)
-{
-	if (delta->fold != NULL && fold_memory(delta) > (Size) depipe_batch_memory * 1024)
-		fold_spill(delta);
-}
-
-void
-delta_finish(Delta *delta)
-{
-	if (delta->fold != NULL)
-		fold_finish(delta);
 }
 
 /* ---- SQL ---- */
@@ -562,7 +490,6 @@ compare_sequences(const void *a, const void *b)
 	return (left > right) - (left < right);
 }
 
-/* An empty delta of the same shape, without a fold. */
 Delta *
 delta_create_like(Delta *delta)
 {
@@ -574,7 +501,7 @@ delta_create_like(Delta *delta)
 	copy->columns = CreateTupleDescCopy(delta->columns);
 	copy->attnums = palloc(sizeof(AttrNumber) * Max(delta->columns->natts, 1));
 	memcpy(copy->attnums, delta->attnums, sizeof(AttrNumber) * delta->columns->natts);
-	finish_create(copy, NIL, FOLD_NONE);
+	finish_create(copy, NIL);
 	copy->nkeys = delta->nkeys;
 	copy->keys = palloc(sizeof(AttrNumber) * Max(delta->nkeys, 1));
 	memcpy(copy->keys, delta->keys, sizeof(AttrNumber) * delta->nkeys);

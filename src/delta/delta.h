@@ -29,8 +29,7 @@
  *
  * If "clear" is set, the table is emptied first (TRUNCATE, full replacement).
  *
- * Keyed deltas are filled through a fold.  Changes are passed in source order
- * to delta_upsert and delta_delete, and folded per key and per column: a
+ * The changes of a keyed delta are folded (fill.h) per key and per column: a
  * column whose value the source did not send (unchanged TOAST) keeps the value
  * that an earlier change of the batch gave.  Rows with columns that are still
  * unknown at delta_finish() become "partial" rows.  publish completes these
@@ -124,7 +123,7 @@ typedef struct Delta
 	bool contradicted; /* a claim was false: the key does not identify rows */
 	List *partial;     /* of PartialRow, after delta_finish */
 	int64 next_sequence;
-	struct DeltaFold *fold; /* NULL: rows are appended as they are */
+	struct DeltaFold *fold; /* fold.h; NULL: rows are appended as they are */
 } Delta;
 
 /*
@@ -135,38 +134,31 @@ typedef struct Delta
  */
 extern int delta_key_attributes(Oid relid, List *key_names, AttrNumber **attnums);
 
-/* How changes of one key are folded. */
-typedef enum FoldMode
-{
-	FOLD_NONE, /* rows are appended as they are */
-	FOLD_BATCH /* one row per key */
-} FoldMode;
-
 /*
  * Create a delta for a table, in a new context below parent.  column_names:
- * the columns that the filler owns, NIL for all (never generated ones).  With
- * key columns (names in the table) and FOLD_BATCH, changes are folded;
- * otherwise rows are appended.  Takes AccessShareLock on the table and keeps
- * it.  Raises 42703 for an unknown column, 0A000 for a key column whose type
- * has no hash equality, 42P16 for a table with reserved column names.
+ * the columns that the filler owns, NIL for all (never generated ones).
+ * key_names: names in the table, NIL for a bag.  Takes AccessShareLock on the
+ * table and keeps it.  Raises 42703 for an unknown column, 42P16 for a table
+ * with reserved column names.
  */
-extern Delta *delta_create(Oid relid, List *column_names, List *key_names, FoldMode fold,
-						   MemoryContext parent);
+extern Delta *delta_create(Oid relid, List *column_names, List *key_names, MemoryContext parent);
 
 /*
  * Create a delta as delta_create() does, but without a lock, for a caller that
  * cannot get it.  The table may change before the delta is used, so the delta
  * may only be parked.  Raises 42P01 if the table does not exist.
  */
-extern Delta *delta_create_to_park(Oid relid, List *column_names, List *key_names, FoldMode fold,
+extern Delta *delta_create_to_park(Oid relid, List *column_names, List *key_names,
 								   MemoryContext parent);
 
 /*
  * Create a delta as delta_create() does, for a column list that is no local
  * table (a source's layout).
  */
-extern Delta *delta_create_for_columns(TupleDesc columns, List *key_names, FoldMode fold,
-									   MemoryContext parent);
+extern Delta *delta_create_for_columns(TupleDesc columns, List *key_names, MemoryContext parent);
+
+/* An empty delta of the same shape and owner, without a fold. */
+extern Delta *delta_create_like(Delta *delta);
 
 /* The names of delta->columns, palloc'd. */
 extern List *delta_column_names(Delta *delta);
@@ -178,38 +170,10 @@ extern List *delta_column_names(Delta *delta);
  */
 extern void delta_append(Delta *delta, int64 weight, const Datum *values, const bool *nulls);
 
-/*
- * Add an inserted or updated row.  unknown: columns that the source did not
- * send (NULL: none).  old_values: the old image if the source sent one (at
- * least the old key), else NULL.  old_complete: it has all columns.  Raises
- * 55000 for an unknown column without a key and without a complete old image.
- */
-extern void delta_upsert(Delta *delta, const Datum *values, const bool *nulls,
-						 const Bitmapset *unknown, const Datum *old_values, const bool *old_nulls,
-						 bool old_complete);
-
-/* Add the deletion of a row.  values contain at least the key's columns. */
-extern void delta_delete(Delta *delta, const Datum *values, const bool *nulls);
-
-/* Add a TRUNCATE of the table: discards everything folded so far and sets clear. */
-extern void delta_clear(Delta *delta);
-
-/*
- * Bytes of memory used by the fold that delta_spill() could free.  The second
- * function returns whether a part of the fold is on disk; delta_finish() then
- * compares keys, as the current user.
- */
-extern Size delta_memory(Delta *delta);
-extern bool delta_is_spilled(const Delta *delta);
-
-/* Move everything folded so far to disk. */
-extern void delta_spill(Delta *delta);
-
-/* Spill if the fold exceeds depipe.batch_memory (kB).  This is for fillers of a single delta. */
-extern void delta_make_room(Delta *delta);
-
-/* End of filling: write the folded rows to the tuplestore and list the partial ones. */
-extern void delta_finish(Delta *delta);
+/* Write one row with its fixed columns. */
+extern void delta_put_row(Delta *delta, int64 weight, int64 sequence, XLogRecPtr lsn,
+						  TimestampTz time, int64 pair, int before, const Datum *values,
+						  const bool *nulls);
 
 /*
  * Make the delta visible to SQL of the current SPI connection under

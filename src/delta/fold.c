@@ -28,7 +28,6 @@
 #include "delta/fold.h"
 
 #include "common/hashfn.h"
-#include "delta/fold_table.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
@@ -74,26 +73,7 @@ fold_keys_equal(const DeltaFold *fold, const FoldEntry *a, const FoldEntry *b)
 	return true;
 }
 
-/* The primary message contains the reason, because stored errors have no detail. */
-void
-delta_refuse_key(const char *column, Oid type, bool hashed)
-{
-	const char *name = format_type_be(type);
-
-	ereport(ERROR,
-			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-			 errmsg("column \"%s\" cannot be part of a key: values of type %s cannot be %s",
-					column,
-					name,
-					hashed ? "sorted" : "hashed"),
-			 errdetail("Type %s, or a type that it is made of, has no default operator class for"
-					   " access method \"%s\".",
-					   name,
-					   hashed ? "btree" : "hash"),
-			 errhint("Choose a key of other columns (\"key\").")));
-}
-
-struct DeltaFold *
+DeltaFold *
 fold_create(Delta *delta)
 {
 	DeltaFold *fold = palloc0(sizeof(DeltaFold));
@@ -602,7 +582,6 @@ fold_reset(Delta *delta)
 {
 	DeltaFold *fold = delta->fold;
 
-	fold_drop_spilled(delta);
 	foldtable_destroy(fold->table);
 	MemoryContextReset(fold->context);
 	begin_table(fold);
@@ -684,9 +663,9 @@ fold_put_partial(Delta *delta, FoldEntry *entry)
 	delta->partial = lappend(delta->partial, make_partial(delta, entry));
 }
 
-/* Write all entries, in order of first appearance.  None of them is on disk. */
-static void
-write_entries(Delta *delta)
+/* In order of first appearance.  Called in the delta's context. */
+void
+fold_write(Delta *delta)
 {
 	DeltaFold *fold = delta->fold;
 	TupleTableSlot *slot = MakeSingleTupleTableSlot(delta->desc, &TTSOpsMinimalTuple);
@@ -711,17 +690,9 @@ write_entries(Delta *delta)
 }
 
 void
-fold_finish(Delta *delta)
+fold_free(Delta *delta)
 {
-	DeltaFold *fold = delta->fold;
-	MemoryContext old = MemoryContextSwitchTo(delta->context);
-
-	if (fold->spilled != NULL)
-		fold_merge(delta);
-	else
-		write_entries(delta);
-	MemoryContextDelete(fold->context);
-	pfree(fold->order);
+	MemoryContextDelete(delta->fold->context);
+	pfree(delta->fold->order);
 	delta->fold = NULL;
-	MemoryContextSwitchTo(old);
 }

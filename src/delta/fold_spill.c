@@ -23,9 +23,10 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "delta/fold_table.h"
+#include "delta/fold_spill.h"
 
 #include "catalog/pg_operator.h"
+#include "delta/fold.h"
 #include "miscadmin.h"
 #include "utils/datum.h"
 #include "utils/hsearch.h"

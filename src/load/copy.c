@@ -30,6 +30,7 @@
 #include "core/plans.h"
 #include "core/sqltext.h"
 #include "delta/difference.h"
+#include "delta/fill.h"
 #include "executor/spi.h"
 #include "load/examine.h"
 #include "load/layout.h"
@@ -217,11 +218,8 @@ target_work(void *argument)
 	types_check_key(task);
 	CommandCounterIncrement();
 	(void) publish_lock_target(task->target);
-	delta_destroy(delta_create(task->target->relid,
-							   task->columns,
-							   task->key,
-							   FOLD_BATCH,
-							   CurrentMemoryContext));
+	delta_destroy(delta_begin_fold(
+		delta_create(task->target->relid, task->columns, task->key, CurrentMemoryContext)));
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	identity_become(task->target->owner, &identity);
@@ -301,11 +299,8 @@ read_table(Copy *copy)
 
 	if (error == NULL)
 	{
-		copy->delta = delta_create(task->target->relid,
-								   task->columns,
-								   task->key,
-								   FOLD_NONE,
-								   session->set.batch);
+		copy->delta =
+			delta_create(task->target->relid, task->columns, task->key, session->set.batch);
 		if (!copy->has_rows && task->projection == NULL)
 			delta_clear(copy->delta); /* the target has no rows: plain INSERT */
 		error = guarded_run(fill_work, copy);

@@ -19,6 +19,7 @@
 #include "catalog/marks.h"
 #include "core/identity.h"
 #include "core/sqltext.h"
+#include "delta/fill.h"
 #include "load/take.h"
 #include "publish/publish.h"
 #include "utils/memutils.h"
@@ -59,7 +60,7 @@ projected(LoadTask *task, Delta *delta)
 
 	if (task->projection == NULL)
 		return delta;
-	into = take_target_delta(task, FOLD_NONE);
+	into = take_target_delta(task);
 	task->set->current = task;
 	task->set->projecting = true;
 	done = projection_apply(task->projection, task->target, delta, into, &reason);
@@ -145,7 +146,8 @@ with_waiting(LoadTask *task, uint32 marks, Delta *delta)
 
 	if ((marks & (MARK_PARKED | MARK_RETRIES)) == 0)
 		return delta;
-	all = delta_create(task->target->relid, task->columns, task->key, FOLD_BATCH, task->set->batch);
+	all = delta_begin_fold(
+		delta_create(task->target->relid, task->columns, task->key, task->set->batch));
 	/* a delta that cannot be read back is a failure of this table */
 	task->set->current = task;
 	(void) quarantine_take_retries(task->target, all);
@@ -366,8 +368,8 @@ empty_probe(LoadTask *task, uint32 marks)
 	if ((marks & MARK_BREAKER) == 0 || breaker_state(task->target->id) == BREAKER_CLOSED ||
 		breaker_admit(task->target, task->set->by_hand, &reason) != ADMIT_PROBE || !take_lock(task))
 		return NULL;
-	delta =
-		delta_create(task->target->relid, task->columns, task->key, FOLD_BATCH, task->set->batch);
+	delta = delta_begin_fold(
+		delta_create(task->target->relid, task->columns, task->key, task->set->batch));
 	delta_finish(delta);
 	delivery = make_delivery(task, delta, ADMIT_PROBE, reason);
 	if (delivery != NULL)

@@ -27,7 +27,6 @@
 #include "load/projection.h"
 
 #include "access/sysattr.h"
-#include "delta/fold.h"
 #include "core/identity.h"
 #include "core/path.h"
 #include "core/querytext.h"
@@ -672,7 +671,6 @@ partial_rows(Delta *from)
 {
 	Delta *rows = delta_create_for_columns(from->columns,
 										   NIL,
-										   FOLD_NONE,
 										   MemoryContextGetParent(from->context));
 	bool *nulls = palloc(sizeof(bool) * from->columns->natts);
 	ListCell *cell;

@@ -188,11 +188,8 @@ catch_up_exactly(Reading *reading)
 static TupleDesc
 owned_columns(const LoadTask *task)
 {
-	Delta *delta = delta_create(task->target->relid,
-								task->columns,
-								task->key,
-								FOLD_NONE,
-								CurrentMemoryContext);
+	Delta *delta =
+		delta_create(task->target->relid, task->columns, task->key, CurrentMemoryContext);
 	TupleDesc columns = CreateTupleDescCopy(delta->columns);
 
 	delta_destroy(delta);

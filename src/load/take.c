@@ -24,6 +24,7 @@
 #include "load/take.h"
 
 #include "core/guarded.h"
+#include "delta/fill.h"
 #include "load/recorded.h"
 #include "load/rowreader.h"
 #include "storage/lmgr.h"
@@ -152,27 +153,28 @@ take_lock(LoadTask *task)
 }
 
 Delta *
-take_target_delta(LoadTask *task, FoldMode fold)
+take_target_delta(LoadTask *task)
 {
-	return (
-		task->locked
-			? delta_create_to_park
-			: delta_create)(task->target->relid, task->columns, task->key, fold, task->set->batch);
+	return (task->locked
+				? delta_create_to_park
+				: delta_create)(task->target->relid, task->columns, task->key, task->set->batch);
 }
 
 Delta *
 take_delta(LoadTask *task)
 {
+	Delta *delta;
+
 	if (task->delta != NULL)
 		return task->delta;
 	task->locked = !take_lock(task);
 	if (task->projection != NULL)
-		task->delta = delta_create_for_columns(projection_source(task->projection),
-											   task->key,
-											   FOLD_BATCH,
-											   task->set->batch);
+		delta = delta_create_for_columns(projection_source(task->projection),
+										 task->key,
+										 task->set->batch);
 	else
-		task->delta = take_target_delta(task, FOLD_BATCH);
+		delta = take_target_delta(task);
+	task->delta = delta_begin_fold(delta);
 	return task->delta;
 }
 

@@ -60,7 +60,7 @@ extern LoadTask *take_next_layout(TakeState *taking, List **names, List **types)
 extern Delta *take_delta(LoadTask *task);
 
 /* An empty delta of the target's own columns, in the batch. */
-extern Delta *take_target_delta(LoadTask *task, FoldMode fold);
+extern Delta *take_target_delta(LoadTask *task);
 
 /*
  * Lock the target for reading.  Returns false if another session holds a

@@ -107,7 +107,6 @@ depipe_net_terms_checked(PG_FUNCTION_ARGS)
 	Delta *delta = delta_create(PG_GETARG_OID(0),
 								NIL,
 								text_array_to_list(PG_GETARG_ARRAYTYPE_P(1), "key"),
-								FOLD_NONE,
 								context);
 	bool unique = true;
 

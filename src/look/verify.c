@@ -334,7 +334,6 @@ compare_rows(Verification *verification)
 	Delta *delta = delta_create(target->relid,
 								column_names(verification->desc),
 								verification->key,
-								FOLD_NONE,
 								CurrentMemoryContext);
 	char *expected = filtered(verification, EXPECTED, delta);
 

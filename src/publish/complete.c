@@ -13,7 +13,6 @@
 #include "publish/complete.h"
 
 #include "catalog/kept_rows.h"
-#include "delta/fold.h"
 #include "core/identity.h"
 #include "core/sqltext.h"
 #include "executor/spi.h"

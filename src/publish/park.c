@@ -18,6 +18,7 @@
 #include "publish/park.h"
 
 #include "catalog/kept_rows.h"
+#include "delta/fill.h"
 #include "delta/fold.h"
 #include "delta/reader.h"
 #include "core/sqltext.h"

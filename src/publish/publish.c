@@ -226,7 +226,6 @@ net_bag(ItemState *state)
 	netted = delta_create(delta->relid,
 						  delta_column_names(delta),
 						  NIL,
-						  FOLD_NONE,
 						  MemoryContextGetParent(delta->context));
 	CurrentResourceOwner = owner;
 	state->netting = netted;

@@ -18,7 +18,7 @@
 #include "publish/quarantine.h"
 
 #include "catalog/kept_rows.h"
-#include "delta/fold.h"
+#include "delta/fill.h"
 #include "delta/reader.h"
 #include "core/sqltext.h"
 #include "miscadmin.h"

@@ -13,6 +13,7 @@
 #include "transform/full.h"
 
 #include "core/sqltext.h"
+#include "delta/fill.h"
 
 /* Unchanged rows are also new to the indexes, and to all readers that follow the table. */
 #define TIMES_FELT 2

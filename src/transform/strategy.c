@@ -33,7 +33,6 @@ strategy_begin_delta(const StrategyContext *context)
 	return delta_create(context->transform->target->relid,
 						column_names(context->shape->columns),
 						context->transform->key,
-						FOLD_NONE,
 						context->context);
 }
 
