@@ -262,22 +262,26 @@ sub room_of
 	return $unit =~ m{^(\w+)/} ? $1 : '';
 }
 
-# Includes lead to lower floors only, and form no circle.
+# Includes lead to lower floors only, and form no circle. A header declares only what its own .c file
+# defines, so that there is no circle of calls either. depipe.h is everybody's.
 sub check_includes
 {
 	my @files = @_;
+	my %text = map { $_ => without_comments(slurp($_)) } @files;
+	my %code = map { unit_of($_) => $text{$_} } grep { /\.c$/ } @files;
 	my %known = map { unit_of($_) => 1 } @files;
 	my %includes;
 
 	foreach my $file (@files)
 	{
-		my $text = slurp($file);
 		my $unit = unit_of($file);
 		my $room = room_of($unit);
 
-		finding($file, $text, 0, "there is no directory \"$room\" among the floors of test/lint.pl")
+		finding($file, $text{$file}, 0,
+			"there is no directory \"$room\" among the floors of test/lint.pl")
 		  if $room ne '' && !$floor{$room};
-		while ($text =~ /^#include "([^"]+)\.h"/gm)
+		check_declarations($file, $text{$file}, $code{$unit} // '') unless $unit eq 'depipe';
+		while ($text{$file} =~ /^#include "([^"]+)\.h"/gm)
 		{
 			my ($included, $offset) = ($1, $-[0]);
 			my $other = room_of($included);
@@ -285,11 +289,33 @@ sub check_includes
 			next if !$known{$included} || $included eq $unit;
 			$includes{$unit}{$included} = 1 unless $included eq 'depipe';
 			next if $room eq '' || $other eq '' || $room eq $other;
-			finding($file, $text, $offset, "$room/ does not include what is in $other/")
+			finding($file, $text{$file}, $offset, "$room/ does not include what is in $other/")
 			  if $floor{$other} >= $floor{$room};
 		}
 	}
-	print_circles(\%includes) if $ENV{CIRCLES};
+	print_circles(\%includes);
+	return;
+}
+
+# A .c file declares nothing that is defined elsewhere, and a header nothing that its .c file does not
+# define.
+sub check_declarations
+{
+	my ($file, $text, $code) = @_;
+
+	while ($text =~ /^(?:\w+ )?extern\b[^;({]*?(\w+)\s*[(;\[]/gm)
+	{
+		my ($name, $offset) = ($1, $-[0]);
+
+		if ($file =~ /\.c$/)
+		{
+			finding($file, $text, $offset, "$name is declared outside of a header");
+		}
+		elsif ($code !~ /^$name\(/m && $code !~ /^(?!extern|static|typedef)\w[^;(=]*\b$name\b[^;(]*[=;]/m)
+		{
+			finding($file, $text, $offset, "$name is not defined in the .c file of this header");
+		}
+	}
 	return;
 }
 

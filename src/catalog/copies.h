@@ -36,27 +36,4 @@ extern char *copy_unwanted(int32 target_id);
  */
 extern bool copy_join_stream(int32 target_id, XLogRecPtr position);
 
-/*
- * Loads of a server that need a copy and that no process is copying.  The
- * result includes loads that are not due because they have failed before.
- */
-#define WAITING_TARGET_ID 1
-#define WAITING_SCHEMA 2
-#define WAITING_TABLE 3
-#define WAITING_RELID 4
-#define WAITING_FAILURES 5
-#define WAITING_IS_DUE 6
-
-extern CatalogRows *copies_waiting(const char *server_name);
-
-/*
- * For each server, the number of loads that are due for a copy, and the time
- * at which the first is.
- */
-#define COPIES_SERVER 1
-#define COPIES_COUNT 2
-#define COPIES_AT 3
-
-extern CatalogRows *copies_next(void);
-
 #endif /* DEPIPE_CATALOG_COPIES_H */

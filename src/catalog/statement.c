@@ -12,13 +12,8 @@
 #include "catalog/statement.h"
 
 #include "access/genam.h"
-#include "access/htup_details.h"
 #include "access/table.h"
-#include "catalog/namespace.h"
-#include "catalog/pg_class.h"
 #include "catalog/pg_extension.h"
-#include "commands/async.h"
-#include "commands/extension.h"
 #include "core/plans.h"
 #include "core/identity.h"
 #include "core/sqltext.h"
@@ -26,11 +21,7 @@
 #include "fmgr.h"
 #include "utils/fmgroids.h"
 #include "utils/hsearch.h"
-#include "utils/inval.h"
-#include "utils/jsonb.h"
-#include "utils/lsyscache.h"
 #include "utils/memutils.h"
-#include "utils/syscache.h"
 
 typedef struct PlanEntry
 {

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * message.c
- *		Stored error messages, without values of rows.
+ *		Stored error messages, without values of rows, and times in reasons.
  *
  * Runs and states are visible to users who may not read the table.  The
  * server's messages quote values in any class of errors ('x'::regclass is an
@@ -236,4 +236,10 @@ hint_without_values(const ErrorData *error)
 	if (error->hint == NULL || is_users_own(error) || !names_objects(error))
 		return NULL;
 	return pstrdup(error->hint);
+}
+
+char *
+time_for_reader(TimestampTz time)
+{
+	return pstrdup(timestamptz_to_str(time - time % USECS_PER_SEC));
 }

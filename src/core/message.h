@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * message.h
- *		Stored error messages, without values of rows.
+ *		Stored error messages, without values of rows, and times in reasons.
  *
  *-------------------------------------------------------------------------
  */
@@ -9,6 +9,7 @@
 #define DEPIPE_CORE_MESSAGE_H
 
 #include "depipe.h"
+#include "utils/timestamp.h"
 
 /*
  * The error's message in a form that may be shown to users who see the state
@@ -22,5 +23,8 @@ extern char *hint_without_values(const ErrorData *error);
 
 /* Do errors of this SQLSTATE's class name only objects, connections or limits, never a value? */
 extern bool message_class_has_no_values(int sqlstate);
+
+/* A time for use in reasons, without fractions of a second.  Palloc'd. */
+extern char *time_for_reader(TimestampTz time);
 
 #endif /* DEPIPE_CORE_MESSAGE_H */

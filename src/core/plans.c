@@ -46,13 +46,6 @@ static uint64 use_clock = 0;
 
 /* ---- planning ---- */
 
-static void
-set_locally(const char *name, const char *value)
-{
-	(void)
-		set_config_option(name, value, PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
-}
-
 static CachedPlanSource *
 source_of(SPIPlanPtr plan)
 {
@@ -65,17 +58,17 @@ plan_now(SPIPlanPtr plan, PlanStyle style)
 	int level = NewGUCNestLevel();
 	CachedPlan *cached;
 
-	set_locally("jit", "off");
+	settings_force("jit", "off");
 	if (style != PLAN_ONCE)
 	{
-		set_locally("enable_hashjoin", "off");
+		settings_force("enable_hashjoin", "off");
 		/* rows adjacent in key order share pages */
-		set_locally("random_page_cost", "1");
+		settings_force("random_page_cost", "1");
 	}
 	if (style == PLAN_KEPT || style == PLAN_ONCE_BY_ROW)
 	{
-		set_locally("enable_mergejoin", "off");
-		set_locally("enable_seqscan", "off");
+		settings_force("enable_mergejoin", "off");
+		settings_force("enable_seqscan", "off");
 	}
 	cached = SPI_plan_get_cached_plan(plan);
 	AtEOXact_GUC(false, level);

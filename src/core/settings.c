@@ -141,6 +141,13 @@ settings_set(const char *name, const char *value)
 	error_context_stack = callback.previous;
 }
 
+void
+settings_force(const char *name, const char *value)
+{
+	(void)
+		set_config_option(name, value, PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+}
+
 /* The value within "name=value"; NULL if the text is about another setting. */
 static const char *
 value_of(const char *text, const Setting *setting)

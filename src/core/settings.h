@@ -72,6 +72,12 @@ extern void settings_pin_literals(void);
 extern void settings_set(const char *name, const char *value);
 
 /*
+ * Set any setting in the caller's nest level, with the rights of a superuser.
+ * Not for values of users.
+ */
+extern void settings_force(const char *name, const char *value);
+
+/*
  * Does the input function of the type depend on settings_pin_exchange(), or
  * can it run a user's code?
  */

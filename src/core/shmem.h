@@ -168,9 +168,6 @@ extern void stream_looked(uint32 look);
 /* The position of a stream's worker.  Returns false if there is none. */
 extern bool stream_position(const char *server, StreamPosition *position);
 
-/* The reason why the source gets no confirmation, for users.  NULL: it gets it. */
-extern char *stream_held_reason(const StreamPosition *position);
-
 typedef struct StreamWorker
 {
 	NameData server;

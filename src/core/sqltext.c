@@ -179,6 +179,12 @@ text_array_to_list(ArrayType *array, const char *argument)
 }
 
 bool
+same_text(const char *a, const char *b)
+{
+	return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
+}
+
+bool
 equal_texts(List *a, List *b)
 {
 	ListCell *left;

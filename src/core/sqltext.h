@@ -65,6 +65,9 @@ extern void parse_table_name(const char *name, char **schema_name, char **table_
  */
 extern List *text_array_to_list(ArrayType *array, const char *argument);
 
+/* Are two C strings equal, or both NULL? */
+extern bool same_text(const char *a, const char *b);
+
 /* Are two lists of C strings equal? */
 extern bool equal_texts(List *a, List *b);
 

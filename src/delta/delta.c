@@ -20,13 +20,8 @@
 #include "catalog/pg_attribute.h"
 #include "access/relation.h"
 #include "access/table.h"
-#include "access/nbtree.h"
-#include "catalog/index.h"
-#include "catalog/pg_am.h"
 #include "catalog/pg_index.h"
-#include "commands/defrem.h"
 #include "core/identity.h"
-#include "core/sqltext.h"
 #include "executor/spi.h"
 #include "executor/tstoreReceiver.h"
 #include "miscadmin.h"
@@ -34,15 +29,14 @@
 #include "utils/fmgrprotos.h"
 #include "utils/guc.h"
 #include "utils/plancache.h"
-#include "utils/datum.h"
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
 #include "utils/memutils.h"
-#include "utils/queryenvironment.h"
 #include "utils/rel.h"
 #include "utils/relcache.h"
 #include "utils/snapmgr.h"
 #include "core/plans.h"
+#include "delta/record_image.h"
 
 /* ---- layout ---- */
 
@@ -683,25 +677,6 @@ canonical(Form_pg_attribute att, Datum value)
 	}
 }
 
-/*
- * Do equal values always have identical bytes?  Asks the support function that
- * nbtree asks before it deduplicates keys.
- */
-static bool
-equal_is_same_image(Oid type, Oid collation)
-{
-	Oid opclass = GetDefaultOpClass(type, BTREE_AM_OID);
-	Oid input;
-	Oid function;
-
-	if (!OidIsValid(opclass))
-		return false;
-	input = get_opclass_input_type(opclass);
-	function = get_opfamily_proc(get_opclass_family(opclass), input, input, BTEQUALIMAGE_PROC);
-	return OidIsValid(function) &&
-		   DatumGetBool(OidFunctionCall1Coll(function, collation, ObjectIdGetDatum(input)));
-}
-
 bool
 delta_is_key(const Delta *delta, int column)
 {
@@ -753,9 +728,13 @@ delta_key_has_text(Delta *delta)
 			case NUMERICOID:
 			case FLOAT4OID:
 			case FLOAT8OID:
-				break; /* see canonical() */
+				break;      /* see canonical() */
+			case BPCHAROID: /* a column pads all values to its length */
+				if (!get_collation_isdeterministic(att->attcollation))
+					return false;
+				break;
 			default:
-				if (!equal_is_same_image(att->atttypid, att->attcollation))
+				if (!equal_is_same_image(att))
 					return false;
 		}
 	}

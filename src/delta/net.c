@@ -16,47 +16,16 @@
  */
 #include "delta/net.h"
 
-#include "access/nbtree.h"
-#include "access/transam.h"
-#include "catalog/pg_am.h"
-#include "catalog/pg_opclass.h"
-#include "catalog/pg_type.h"
-#include "commands/defrem.h"
 #include "core/sqltext.h"
 #include "delta/record_image.h"
-#include "utils/lsyscache.h"
 
 /* ---- images ---- */
-
-/* Are any two equal values of this type the same image? */
-static bool
-equality_is_image(Form_pg_attribute att)
-{
-	Oid type = getBaseType(att->atttypid);
-	Oid opclass;
-	Oid input_type;
-	Oid procedure;
-
-	/* char(n) ignores trailing blanks; and functions of users are not called */
-	if (type == BPCHAROID || (type >= FirstNormalObjectId && !type_is_enum(type)))
-		return false;
-	opclass = GetDefaultOpClass(type, BTREE_AM_OID);
-	if (!OidIsValid(opclass))
-		return false;
-	input_type = get_opclass_input_type(opclass);
-	procedure =
-		get_opfamily_proc(get_opclass_family(opclass), input_type, input_type, BTEQUALIMAGE_PROC);
-	if (!OidIsValid(procedure))
-		return false;
-	return DatumGetBool(
-		OidFunctionCall1Coll(procedure, att->attcollation, ObjectIdGetDatum(input_type)));
-}
 
 static bool
 all_equalities_are_images(Delta *delta)
 {
 	for (int i = 0; i < delta->columns->natts; i++)
-		if (!equality_is_image(TupleDescAttr(delta->columns, i)))
+		if (!equal_is_same_image(TupleDescAttr(delta->columns, i)))
 			return false;
 	return true;
 }
@@ -70,12 +39,12 @@ image_columns(Delta *delta)
 
 	/* 18 finds attributes by their number, which must not change afterwards */
 	for (int i = 0; i < delta->columns->natts; i++)
-		if (!equality_is_image(TupleDescAttr(delta->columns, i)))
+		if (!equal_is_same_image(TupleDescAttr(delta->columns, i)))
 			count++;
 	columns = CreateTemplateTupleDesc(count);
 	count = 0;
 	for (int i = 0; i < delta->columns->natts; i++)
-		if (!equality_is_image(TupleDescAttr(delta->columns, i)))
+		if (!equal_is_same_image(TupleDescAttr(delta->columns, i)))
 			TupleDescCopyEntry(columns, ++count, delta->columns, i + 1);
 	return columns;
 }
@@ -134,7 +103,7 @@ append_net_by_images(StringInfo sql, Delta *delta, List *terms)
 	append_terms(sql, delta, terms);
 	appendStringInfoString(sql, " WINDOW same AS (PARTITION BY ");
 	for (int i = 0; i < delta->columns->natts; i++)
-		if (equality_is_image(TupleDescAttr(delta->columns, i)))
+		if (equal_is_same_image(TupleDescAttr(delta->columns, i)))
 			appendStringInfo(sql, "u.%s, ", column_name(delta, i));
 	image_append(sql, image_columns(delta), "u");
 	appendStringInfoString(sql,

@@ -8,18 +8,20 @@
  * blanks, and a cast to text may be a user's function.  The server compares
  * images with OPERATOR *=, but offers no way to group or hash them.  depipe's
  * image is a bytea of the values' bytes.  Two of them are equal exactly if the
- * rows are equal by that operator.  No function of a type is called.
+ * rows are equal by that operator.  Making one calls no function of a type.
  *
  *-------------------------------------------------------------------------
  */
 #include "delta/record_image.h"
 
 #include "access/htup_details.h"
+#include "access/nbtree.h"
 #include "catalog/pg_type.h"
 #include "common/hashfn.h"
 #include "core/sqltext.h"
 #include "fmgr.h"
 #include "parser/parse_func.h"
+#include "utils/lsyscache.h"
 #include "utils/typcache.h"
 
 PG_FUNCTION_INFO_V1(depipe_row_image);
@@ -45,6 +47,29 @@ hash_append(StringInfo sql, TupleDesc columns, const char *alias)
 {
 	appendStringInfoString(sql, "depipe.row_hash");
 	append_row(sql, columns, alias);
+}
+
+/* Asks the support function that nbtree asks before it deduplicates keys. */
+bool
+equal_is_same_image(Form_pg_attribute att)
+{
+	Oid type = getBaseType(att->atttypid);
+	TypeCacheEntry *entry;
+	Oid function;
+
+	if (type == BPCHAROID)
+		return false;
+	entry = lookup_type_cache(type, TYPECACHE_BTREE_OPFAMILY);
+	if (!OidIsValid(entry->btree_opf))
+		return false;
+	function = get_opfamily_proc(entry->btree_opf,
+								 entry->btree_opintype,
+								 entry->btree_opintype,
+								 BTEQUALIMAGE_PROC);
+	return OidIsValid(function) &&
+		   DatumGetBool(OidFunctionCall1Coll(function,
+											 att->attcollation,
+											 ObjectIdGetDatum(entry->btree_opintype)));
 }
 
 Oid

@@ -21,4 +21,10 @@ extern void hash_append(StringInfo sql, TupleDesc columns, const char *alias);
 /* depipe.row_hash(record); InvalidOid while the extension lacks it. */
 extern Oid record_hash_function(void);
 
+/*
+ * Are any two equal values of the column the same image?  False for char(n), whose
+ * values may differ in trailing blanks.
+ */
+extern bool equal_is_same_image(Form_pg_attribute att);
+
 #endif /* DEPIPE_DELTA_RECORD_IMAGE_H */

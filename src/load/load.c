@@ -196,12 +196,6 @@ check_target(const char *schema_name, const char *table_name, Oid *relid)
 	return identity_table_owner(*relid);
 }
 
-static bool
-same_text(const char *a, const char *b)
-{
-	return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
-}
-
 static void
 add_difference(StringInfo text, const char *name, const char *was, const char *is)
 {

@@ -9,14 +9,14 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "core/shmem.h"
+#include "look/activity.h"
 
+#include "core/message.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "utils/builtins.h"
 #include "utils/pg_lsn.h"
 #include "utils/timestamp.h"
-#include "look/condition.h"
 
 PG_FUNCTION_INFO_V1(depipe_stream_workers);
 

@@ -22,12 +22,14 @@
 #include "catalog/namespace.h"
 #include "core/identity.h"
 #include "catalog/owner.h"
+#include "core/message.h"
 #include "core/sqltext.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "core/shmem.h"
+#include "look/activity.h"
 
 /* Number of steps from which on a path is abbreviated. */
 #define LONG_WAY 3
@@ -36,12 +38,6 @@ static char *
 statement(const char *format, const DagNode *node)
 {
 	return psprintf(format, sql_literal(node->display));
-}
-
-char *
-time_for_reader(TimestampTz time)
-{
-	return pstrdup(timestamptz_to_str(time - time % USECS_PER_SEC));
 }
 
 const char *

@@ -90,7 +90,4 @@ extern Condition *condition_root(Condition *condition);
 /* The name of the target for the current user, who may not know it. */
 extern const char *condition_name(const Condition *condition);
 
-/* A time for use in reasons, without fractions of a second.  Palloc'd. */
-extern char *time_for_reader(TimestampTz time);
-
 #endif /* DEPIPE_LOOK_CONDITION_H */

@@ -9,6 +9,7 @@
 
 #include "core/arguments.h"
 #include "core/identity.h"
+#include "core/message.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "utils/builtins.h"

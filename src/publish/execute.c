@@ -17,22 +17,15 @@
 #include "catalog/pg_inherits.h"
 #include "core/identity.h"
 #include "core/plans.h"
+#include "core/settings.h"
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "pgstat.h"
 #include "portability/instr_time.h"
 #include "publish/triggers.h"
-#include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/guc.h"
 #include "utils/snapmgr.h"
-
-static void
-set_locally(const char *name, const char *value)
-{
-	(void)
-		set_config_option(name, value, PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
-}
 
 /* How to plan a statement about the delta and its target. */
 static PlanStyle
@@ -112,7 +105,7 @@ execute_uncounted(ApplyTable *table, const char *sql, int skip, Snapshot snapsho
 	identity_become_with(table->target->owner, table->target->settings, &identity);
 	/* what the fold has needed, sorting its result may need too */
 	if (work_mem < depipe_batch_memory)
-		set_locally("work_mem", psprintf("%dkB", depipe_batch_memory));
+		settings_force("work_mem", psprintf("%dkB", depipe_batch_memory));
 	identity_pin_output();
 	triggers_begin(sql, skip);
 	depipe_is_writing = true;
@@ -141,7 +134,7 @@ execute_skipping(ApplyTable *table, const char *sql, int skip, Snapshot snapshot
 	Written after;
 	int level = NewGUCNestLevel();
 
-	set_locally("track_counts", "on");
+	settings_force("track_counts", "on");
 	before = execute_written_so_far(table->target->relid);
 	execute_uncounted(table, sql, skip | execute_skips(table), snapshot);
 	after = execute_written_so_far(table->target->relid);

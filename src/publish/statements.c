@@ -9,38 +9,10 @@
  */
 #include "publish/statements.h"
 
-#include "catalog/pg_type.h"
 #include "core/sqltext.h"
 #include "delta/changes.h"
 #include "delta/record_image.h"
 #include "publish/late.h"
-#include "utils/lsyscache.h"
-
-/* Can two values of the column be equal and yet differ in their image? */
-static bool
-equal_is_identical(Form_pg_attribute att)
-{
-	switch (att->atttypid)
-	{
-		case BOOLOID:
-		case INT2OID:
-		case INT4OID:
-		case INT8OID:
-		case OIDOID:
-		case UUIDOID:
-		case DATEOID:
-		case TIMEOID:
-		case TIMESTAMPOID:
-		case TIMESTAMPTZOID:
-		case BYTEAOID:
-			return true;
-		case TEXTOID:
-		case VARCHAROID:
-			return get_collation_isdeterministic(att->attcollation);
-		default:
-			return false;
-	}
-}
 
 /* Join condition of target t and delta d; hashable also where keys may be null. */
 static void
@@ -89,7 +61,7 @@ append_set(StringInfo sql, Delta *delta)
 		const char *name = sql_identifier(NameStr(att->attname));
 
 		if (delta_is_always_identity(delta, i) ||
-			(delta_is_key(delta, i) && equal_is_identical(att)))
+			(delta_is_key(delta, i) && equal_is_same_image(att)))
 			continue;
 		appendStringInfo(sql, "%s%s = d.%s", separator, name, name);
 		separator = ", ";

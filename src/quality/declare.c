@@ -389,12 +389,6 @@ normal_json(const char *text)
 	return DatumGetCString(DirectFunctionCall1(jsonb_out, value));
 }
 
-static bool
-same_text(const char *a, const char *b)
-{
-	return (a == NULL || b == NULL) ? a == b : strcmp(a, b) == 0;
-}
-
 /* The constraint that this declaration repeats: by name, else by its rule. */
 static ConstraintRow *
 find_declared(const Target *target, const ConstraintRow *row)

@@ -13,38 +13,10 @@
 /* Register the launcher.  Called by the postmaster's _PG_init. */
 extern void launcher_init(void);
 
-/* Entry points of background workers, which are looked up by name. */
+/* The entry point of the launcher, which is looked up by name. */
 extern PGDLLEXPORT void depipe_launcher_main(Datum argument);
-extern PGDLLEXPORT void depipe_scheduler_main(Datum argument);
-extern PGDLLEXPORT void depipe_stream_worker_main(Datum argument);
-extern PGDLLEXPORT void depipe_run_worker_main(Datum argument);
-extern PGDLLEXPORT void depipe_copy_worker_main(Datum argument);
-
-/*
- * Set up signal handlers, the slot and the database connection of a worker.
- * argument: that of its main function.  *id gets its identity.
- */
-struct WorkerId;
-extern void worker_begin(struct WorkerId *id, Datum argument);
-
-/*
- * Begin and end a transaction that can be committed on the way, as in a
- * procedure.  The end frees the memory allocated in between.
- */
-extern void worker_transaction_begin(void);
-extern void worker_transaction_end(void);
-
-/*
- * Can a worker run in this database: does the extension exist in a version
- * that the library serves, and is depipe enabled?  If not, *reason gets the
- * reason.
- */
-extern bool worker_may_work(const char **reason);
 
 /* Does depipe.databases name this database, or no database at all? */
 extern bool database_is_named(const char *name);
-
-/* Is a stream worker of this server running or starting? */
-extern bool has_stream_worker(const char *server);
 
 #endif /* DEPIPE_WORKER_LAUNCHER_H */

@@ -10,17 +10,16 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "core/shmem.h"
+#include "worker/scheduler.h"
 
 #include "commands/dbcommands.h"
 #include "commands/extension.h"
 #include "common/hashfn.h"
-#include "catalog/copies.h"
 #include "catalog/attempts.h"
 #include "postmaster/bgworker.h"
 #include "storage/ipc.h"
 #include "run/due.h"
-#include "worker/launcher.h"
+#include "worker/worker.h"
 
 /* Maximum time between two looks, for changes that no process reports. */
 #define LOOK_AFTER USECS_PER_MINUTE

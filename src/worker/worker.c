@@ -17,7 +17,7 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "core/shmem.h"
+#include "worker/worker.h"
 
 #include "access/xact.h"
 #include "catalog/pg_extension.h"
