@@ -66,7 +66,7 @@ execute_reading(const ApplyTable *table, const char *sql, DestReceiver *receiver
 
 	identity_become_with(table->target->owner, table->target->settings, &identity);
 	if (work_mem < depipe_batch_memory)
-		set_locally("work_mem", psprintf("%dkB", depipe_batch_memory));
+		settings_force("work_mem", psprintf("%dkB", depipe_batch_memory));
 	plan = plan_statement(sql, table->delta->desc, plan_style(table));
 	result = read_plan(plan, receiver);
 	MemoryContextSwitchTo(caller); /* SPI leaves us in its own, which ends with it */

@@ -218,7 +218,7 @@ at_warehouse(q{SELECT depipe.drop_constraint('raw.plain', 'small')}, 'ALTER TABL
 at_source("BEGIN; INSERT INTO plain VALUES ('x', 1); INSERT INTO plain VALUES ('X', 2); DELETE FROM plain WHERE k = 'X'; COMMIT", $beside);
 refresh($warehouse, 'raw.*');
 is(state_of($warehouse, 'raw.plain'), 'needs_resync', 'a key that was made coarser later');
-is_value($warehouse, q{SELECT reason ~ 'takes values for equal|does not identify' FROM depipe.loads WHERE target = 'raw.plain'}, 't', 'the reason');
+is_value($warehouse, q{SELECT reason ~ 'treats values as equal|does not identify' FROM depipe.loads WHERE target = 'raw.plain'}, 't', 'the reason');
 is_same($source, $warehouse, 'beside', 'the other one went on');
 at_warehouse('ALTER TABLE raw.plain ALTER k TYPE text', q{SELECT depipe.resync('raw.plain')});
 ok(converge($warehouse, 'raw.*'), 'and resynced');
