@@ -5,7 +5,7 @@
  *
  * The record of a slot belongs to the database that created it.  A dump carries
  * no such record; a copied data directory does, and so does a database created
- * from a template or by pg_upgrade (catalog/instance). Such loads are detached:
+ * from a template or by pg_upgrade (catalog/instance).  Such loads are detached:
  * nothing connects until a person decides the role of this database.  It may be
  * a database of its own: then its loads get a slot with a new name and are read
  * again, and the slot of the original is left alone.  Or it replaces an

@@ -13,7 +13,7 @@
  * The options of a server are those of libpq, except secrets, options that the
  * walreceiver sets by itself (replication, client_encoding, options), and
  * options that would read other files of the server (service files, password
- * files). The list is kept here because libpq is not linked.
+ * files).  The list is kept here because libpq is not linked.
  *
  * Texts arrive as the bytes of the source, and are converted here: a text that
  * cannot be converted then affects its row, not the connection.

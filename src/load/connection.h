@@ -119,7 +119,7 @@ extern int source_receive(Connection *connection, char **buffer, long timeout_ms
 
 /*
  * Wait until there is something to receive (true), the latch is set, or the
- * time is over (negative: no limit). To be called only after source_receive()
+ * time is over (negative: no limit).  To be called only after source_receive()
  * returned 0. Without a connection: wait for the latch and the time.
  */
 extern bool source_wait(Connection *connection, long timeout_ms);

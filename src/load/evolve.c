@@ -5,7 +5,7 @@
  *		them.
  *
  * Added columns flow in.  Rows older than an added column take the value that
- * the source keeps for them (its "missing" value). If the source wrote values
+ * the source keeps for them (its "missing" value).  If the source wrote values
  * into its rows, only a resync can find them, and the table pauses.  A dropped,
  * renamed or retyped column pauses the table as well: only a person knows which
  * columns the target should have then.

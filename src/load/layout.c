@@ -190,7 +190,7 @@ add_layout_column(TupleDesc layout, int *count, const char *name, const char *ty
 
 /*
  * Analyse the expressions of a load over columns of the source (lists of names
- * and names of types). The current identity is that of the owner.
+ * and names of types).  The current identity is that of the owner.
  */
 static void
 make_projection(LoadTask *task, List *names, List *type_names)

@@ -52,7 +52,7 @@ extern LoadFollowEnd load_follow(List *targets, List *runs, const char *fingerpr
 /*
  * For verify: bring the load to a position of the source, and read the rows of
  * the source at exactly that position, projected and filtered like the load, in
- * the columns of the target (order of delta->columns). Returns false with a
+ * the columns of the target (order of delta->columns).  Returns false with a
  * reason if that is not possible now (paused, source down).
  */
 extern bool load_read_source(Target *target, Tuplestorestate **rows, TupleDesc *desc, uint64 *nrows,

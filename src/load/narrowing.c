@@ -10,7 +10,7 @@
  *
  * Texts in a column of another kind lose their spelling: '007' becomes 7. That
  * is not the case if the text is kept (json, xml), is one of a list (an enum),
- * or has the same meaning in any spelling (uuid, jsonb). A length of the target
+ * or has the same meaning in any spelling (uuid, jsonb).  A length of the target
  * that the source lacks is intended: longer values are errors.  Domains are
  * resolved; arrays and ranges are compared by their elements.
  *
@@ -227,7 +227,7 @@ type_holds(Oid from, int32 from_typmod, Oid into, int32 into_typmod)
 }
 
 /*
- * The types hold the values (type_holds). The question here is whether
+ * The types hold the values (type_holds).  The question here is whether
  * different texts can be equal as values of the other type: trailing blanks in
  * a char(n), upper and lower case in a citext or a uuid, spaces in a jsonb.
  */

@@ -9,7 +9,7 @@
 #define DEPIPE_LOAD_NARROWING_H
 
 /*
- * Types of this database with their modifiers (-1: none). Returns false only if
+ * Types of this database with their modifiers (-1: none).  Returns false only if
  * values are known to be rounded, truncated, or moved to another time zone.
  * Types whose conversion would raise an error, and unknown types, return true.
  */

@@ -13,7 +13,7 @@
  * A stream continues only if nothing can have been missed: same system, same
  * timeline, same publication, the slot exists and is not ahead of the position
  * recorded here as applied, and the history of the source is the one that was
- * read (witness.c). Otherwise the loads become needs_resync.
+ * read (witness.c).  Otherwise the loads become needs_resync.
  *
  *-------------------------------------------------------------------------
  */

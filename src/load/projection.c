@@ -18,7 +18,7 @@
  * Texts belong to the user, with the search_path of their author.  They are
  * analysed under it when the columns of the source are known.  The text that
  * runs, under the pinned path, is made from that analysis, is proved to have
- * the same meaning (core/querytext), and is kept from then on (settled.c). A
+ * the same meaning (core/querytext), and is kept from then on (settled.c).  A
  * definition without a path is older than recorded paths: its texts have their
  * meaning under the pinned path, and run unchanged.
  *
@@ -584,7 +584,7 @@ projection_rows_sql(const Projection *projection, const char *relation, TupleDes
 /*
  * With a key: a new image that does not pass the filter deletes its key.  The
  * filter may have excluded the earlier row of the key as well
- * (filtered_before). Bags: new and old images that do not pass are ignored.
+ * (filtered_before).  Bags: new and old images that do not pass are ignored.
  */
 static char *
 delta_sql(const Projection *projection, Delta *from, Delta *into)

@@ -10,7 +10,7 @@
  * commit is on disk.  In a function everything belongs to the transaction of
  * the caller, and the next run confirms it.
  *
- * Each step runs in guarded_run(). An error that belongs to one table stops
+ * Each step runs in guarded_run().  An error that belongs to one table stops
  * that table (it needs a resync, because its changes pass by) and the step is
  * repeated without it.  Any other error ends the run of all tables.
  *

@@ -14,7 +14,7 @@
 #define STREAM_IS_TAKEN "another run is reading the stream of the server"
 
 /*
- * Refresh loads by the stream of their server; see load_refresh(). Other loads
+ * Refresh loads by the stream of their server; see load_refresh().  Other loads
  * of the server advance as well (they share the stream) and get run rows of
  * their own when they change.
  */

@@ -1,19 +1,20 @@
 /*-------------------------------------------------------------------------
  *
  * rowreader.c
- *		Rows as a source sends them, made into values of a delta's columns.
+ *		Conversion of rows that a source sends into values of a delta's
+ *		columns.
  *
- * One converter serves the stream and the copy, so that a value can not come
- * out differently by the two ways.  It reads in place: texts are ended by
- * putting a zero byte over the byte behind them for the time of the call,
- * which the buffers of libpq allow.  Values are allocated in the current
- * context, which callers reset for each row.
+ * One converter serves the stream and the copy, so that both produce the same
+ * values.  It reads in place: to end a text, it overwrites the byte after it
+ * with a zero byte during the call, which the buffers of libpq permit.  Values
+ * are allocated in the current memory context, which callers reset for each
+ * row.
  *
- * Texts come in the encoding of the source, and each is converted by itself, so
- * that one that cannot be belongs to its column.  They never go through receive
- * functions: these convert from the encoding of the session's client, which has
- * nothing to do with the source.  Where the source has another encoding there
- * are no values in binary form.
+ * Texts arrive in the encoding of the source.  Each is converted separately, so
+ * that a text that cannot be converted can be attributed to its column.
+ * Receive functions are not used for texts: they convert from the encoding of
+ * the session's client, which is unrelated to the source.  If the source has
+ * another encoding, no values are sent in binary form.
  *
  *-------------------------------------------------------------------------
  */
@@ -72,9 +73,9 @@ binary_kind(Oid type)
 }
 
 /*
- * Types of the server's own whose binary form means the same everywhere.  Not
- * those that name objects by OID, nor anything made of them or of texts that a
- * receive function would convert from the client's encoding.
+ * Built-in types whose binary form has the same meaning everywhere.  This
+ * excludes types that name objects by OID, and types made of these or of texts
+ * that a receive function would convert from the client's encoding.
  */
 bool
 rowreader_binary_safe(Oid type)
@@ -272,7 +273,7 @@ read_int32(char **data, const char *end)
 	return (int32) pg_ntoh32(value);
 }
 
-/* A length and that many bytes; the position is moved behind them. */
+/* Read a length and as many bytes; the position is moved past them. */
 static char *
 read_value(char **data, const char *end, int *length)
 {
@@ -366,8 +367,8 @@ copied_binary(RowReader *reader, char *data, int length, Datum *values, bool *nu
 }
 
 /*
- * End of the field that begins at data, its escapes undone in place; *length
- * gets the length without them.
+ * Returns the end of the field that begins at data, after replacing its escapes
+ * in place; *length is the resulting length.
  */
 static char *
 unescape_field(char *data, const char *end, int *length)

@@ -4,7 +4,7 @@
  *		The columns that the source is asked to send.
  *
  * A column that no load takes does not leave the source: the table is published
- * with a list of columns (sources from 15 on). The list includes the columns of
+ * with a list of columns (sources from 15 on).  The list includes the columns of
  * the replica identity, without which the source would refuse its own UPDATE
  * and DELETE. Under identity FULL these are all columns, and there is no list.
  *

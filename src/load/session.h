@@ -73,6 +73,8 @@ typedef struct LoadSession
  * session_end() closes connections and frees everything.
  */
 extern LoadSession *session_begin(const char *server_name, const LoadRefreshOptions *options);
+
+/* Close the connections of the session and free everything. */
 extern void session_end(LoadSession *session);
 
 /* For beside.c: begin a session without tasks; add a task for a load (NULL if there is none). */
@@ -83,7 +85,7 @@ extern LoadTask *session_add_task(LoadSession *session, int32 target_id);
 extern bool session_has_stream(const LoadSession *session);
 
 /*
- * Commit and continue (in a procedure). Another run may take the stream in
+ * Commit and continue (in a procedure).  Another run may take the stream in
  * between: then session->overtaken is set, and this run must end.
  */
 extern void session_commit(LoadSession *session);

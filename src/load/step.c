@@ -3,7 +3,7 @@
  * step.c
  *		The steps of a session.
  *
- * Each runs in guarded_run(). An error that belongs to one table stops that
+ * Each runs in guarded_run().  An error that belongs to one table stops that
  * table (it needs a resync, because its changes pass by) and the step is
  * repeated without it.  Any other error ends the run of all tables.
  *

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * apply.c
- *		Writing deltas to their targets, set by set: the order.
+ *		The order in which deltas are written to their targets, set by set.
  *
  * The texts of the statements are in statements.c; execute.c runs them.
  *
@@ -12,17 +12,17 @@
  * new images of parents first, deletions of children first.
  *
  * Two rows that exchange the value of another unique column make MERGE fail
- * in the middle.  publish then asks for APPLY_REPLACE, which takes all keys of
- * the delta out before it inserts.  The actions of foreign keys that look at the
- * table do not follow (late.c), and rows that return bring along the values
- * of the columns that only the target has.  Where no order of the tables
- * satisfies their foreign keys, publish asks for them to be late: checked when
- * all tables are written.
+ * halfway.  publish then requests APPLY_REPLACE, which deletes all keys of the
+ * delta before it inserts.  The actions of foreign keys that refer to the table
+ * do not follow (late.c), and returning rows bring along the values of the
+ * columns that only the target has.  If no order of the tables satisfies their
+ * foreign keys, publish requests that they be late: checked after all tables
+ * are written.
  *
- * The planner knows nothing of a delta but its number of rows.  Where an index
- * of the target has the key, the delta is sorted by it and meets the target
- * through that index: a page of the target and of the index is then visited
- * once, and the work is that of the delta, not of the table.
+ * The planner knows only the number of rows of a delta.  If an index of the
+ * target has the key, the delta is sorted by it and joined through that index.
+ * Each page of the target and of the index is then visited once, and the work
+ * is proportional to the delta, not to the table.
  *
  *-------------------------------------------------------------------------
  */
@@ -62,8 +62,8 @@ apply_unexpected(void)
 }
 
 /*
- * Called by the statements below, for a row of a delta whose key has a row in
- * the target (argument: true) or none (false) against what the changes say.
+ * Called by the statements below for a row of a delta whose key has a row in
+ * the target (argument: true) or none (false), contrary to the changes.
  */
 static Datum
 depipe_unexpected_row_checked(PG_FUNCTION_ARGS)
@@ -99,9 +99,9 @@ apply_check_keys(Target *target, Delta *delta, Snapshot snapshot)
 /* ---- identity columns ---- */
 
 /*
- * A column GENERATED ALWAYS AS IDENTITY takes values of new rows, and no others:
- * SET leaves it out.  So its values must be those of the rows that are there;
- * where they are not, publish asks for APPLY_REPLACE.
+ * A column GENERATED ALWAYS AS IDENTITY accepts values of new rows only: SET
+ * leaves it out.  Its values must therefore equal those of the existing rows;
+ * otherwise publish requests APPLY_REPLACE.
  */
 static void
 refuse_changed_identity(ApplyTable *table, int column, Snapshot snapshot)
@@ -154,7 +154,7 @@ clear_table(ApplyTable *table, Snapshot snapshot)
 	if (!table->delta->clear)
 		return;
 	initStringInfo(&sql);
-	/* not TRUNCATE: readers with an older snapshot keep the last version */
+	/* not TRUNCATE: readers with an older snapshot continue to see the last version */
 	appendStringInfo(&sql, "DELETE FROM %s", table->target->display);
 	execute_counted(table, sql.data, snapshot);
 }
@@ -204,7 +204,7 @@ write_deletions(ApplyTable *table, Snapshot snapshot)
 
 /* ---- all tables ---- */
 
-/* The number in delta->columns of a key's column of the table, or 0. */
+/* The number in delta->columns of a key column of the table, or 0. */
 static int
 key_number(Delta *delta, AttrNumber attnum)
 {
@@ -214,7 +214,10 @@ key_number(Delta *delta, AttrNumber attnum)
 	return 0;
 }
 
-/* The key's columns in the order of the index, or NIL if it has others or cannot serve. */
+/*
+ * The columns of the key in the order of the index, or NIL if the index has
+ * others or is not suitable.
+ */
 static List *
 order_of_index(Delta *delta, Relation index)
 {
@@ -258,7 +261,7 @@ find_key_order(Relation rel, Delta *delta)
 	return order;
 }
 
-/* What foreign keys there are, of the table and its partitions. */
+/* Find the foreign keys of the table and its partitions. */
 static void
 look_at_foreign_keys(ApplyTable *table, Relation rel)
 {
@@ -315,7 +318,7 @@ apply_prepare(ApplyTable *table)
 	table_close(rel, NoLock);
 }
 
-/* Does a foreign key of the one, or of a partition of it, point at the other? */
+/* Does a foreign key of the first table, or of a partition of it, refer to the second? */
 static bool
 references(ApplyTable *table, ApplyTable *other)
 {
@@ -346,7 +349,7 @@ apply_order(List *tables)
 		ApplyTable *next = NULL;
 		ListCell *cell;
 
-		/* the first that references no other table that is still to come */
+		/* the first that references no other remaining table */
 		foreach(cell, left)
 		{
 			ApplyTable *candidate = lfirst(cell);

@@ -1,16 +1,16 @@
 /*-------------------------------------------------------------------------
  *
  * bag.c
- *		Finding the rows of a bag by a hash of the whole row.
+ *		Access to the rows of a bag through a hash of the whole row.
  *
- * A bag has no key: a row that is to go is met by its image, which means a scan
- * of the whole table for each batch.  For a large one an index over a hash of
- * the row is made when it is needed first: rows with the same hash are then
- * compared by their images, so that a row is never taken for another one.
+ * A bag has no key: a row to be deleted is found by its image, which requires a
+ * scan of the whole table for each batch.  For a large table an index on a hash
+ * of the row is therefore created when first needed.  Rows with the same hash
+ * are compared by their images, so that no row is mistaken for another.
  *
  * The index is not unique, and depends on the extension as the guard does.  It
- * costs every writer a little: a bag that only grows never gets one, nor does
- * one where an index on a column leads to its rows.
+ * costs every writer a little.  Hence a bag that only grows never receives one,
+ * nor does a bag with an index on a column that leads to its rows.
  *
  *-------------------------------------------------------------------------
  */
@@ -31,12 +31,12 @@
 #include "utils/lsyscache.h"
 #include "utils/typcache.h"
 
-/* A smaller table is scanned faster than an index is made. */
+/* For a smaller table a scan is faster than the creation of an index. */
 #ifndef BAG_INDEX_PAGES
 #define BAG_INDEX_PAGES 1000
 #endif
 
-/* Up to this share of the rows an index serves better than a scan. */
+/* Up to this share of the rows, an index is faster than a scan. */
 #ifndef BAG_FEW
 #define BAG_FEW 0.05
 #endif
@@ -60,7 +60,7 @@ bag_column(Relation rel, Delta *delta)
 		{
 			Form_pg_attribute att = TupleDescAttr(delta->columns, i);
 
-			/* types of the server only: their "=" holds for images that are the same */
+			/* types of the server only: their "=" holds for identical images */
 			if (delta->attnums[i] == attnum && index->rd_rel->relam == BTREE_AM_OID &&
 				index->rd_index->indisvalid && RelationGetIndexPredicate(index) == NIL &&
 				att->atttypid < FirstNormalObjectId &&
@@ -72,7 +72,7 @@ bag_column(Relation rel, Delta *delta)
 	return found;
 }
 
-/* Is it an index over the hash of a row of just these columns, in their order? */
+/* Is it an index on the hash of a row of exactly these columns, in their order? */
 static bool
 is_hash_index(Relation index, Delta *delta)
 {
@@ -136,7 +136,7 @@ measure(Oid relid, double *pages, double *rows)
 	}
 }
 
-/* Does the delta delete rows, but few of a large bag? */
+/* Does the delta delete rows, but only few of a large bag? */
 static bool
 deletes_few(Oid relid, Delta *delta)
 {
@@ -174,7 +174,7 @@ execute_as_owner(const Target *target, const char *sql)
 	identity_restore(&identity);
 }
 
-/* Of any columns: those that no longer serve are dropped with the others. */
+/* Of any columns: outdated ones are dropped as well. */
 void
 bag_drop_indexes(const Target *target)
 {
@@ -209,7 +209,7 @@ typedef struct MakeIndex
 	Delta *delta;
 } MakeIndex;
 
-/* The one index over the hash that the table has now. */
+/* The only index on the hash that the table has now. */
 static char *
 made_index(Oid relid, Delta *delta)
 {

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * bag.h
- *		Finding the rows of a bag by a hash of the whole row.
+ *		Access to the rows of a bag through a hash of the whole row.
  *
  *-------------------------------------------------------------------------
  */
@@ -13,22 +13,22 @@
 #include "utils/rel.h"
 
 /*
- * Before a delta is applied: where it deletes few rows of a large bag, and no
- * index leads to them, make one, as the owner.  An owner who may not make it
- * does without.  The target is locked.
+ * Before a delta is applied: if it deletes few rows of a large bag, and no
+ * index leads to them, create one as the owner.  If the owner may not create
+ * it, none is created.  The target is locked.
  */
 extern void bag_prepare(const Target *target, Delta *delta);
 
-/* Are the deleted rows to be met through an index over the hash of the row? */
+/* Are the deleted rows found through an index on the hash of the row? */
 extern bool bag_has_hash(Relation rel, Delta *delta);
 
 /*
- * The number in delta->columns of a column that leads an index of the bag, and
- * is met by "="; or 0.
+ * The number in delta->columns of a column that leads an index of the bag and
+ * can be joined by "="; or 0.
  */
 extern int bag_column(Relation rel, Delta *delta);
 
-/* Drop the indexes that bag_prepare() has made, as the owner. */
+/* Drop the indexes that bag_prepare() created, as the owner. */
 extern void bag_drop_indexes(const Target *target);
 
 #endif /* DEPIPE_PUBLISH_BAG_H */

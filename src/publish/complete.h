@@ -12,16 +12,16 @@
 #include "delta/delta.h"
 
 /*
- * Give partial rows their unknown columns: from the newest quarantined image
- * of the base key, else from the target's row.  Returns false when a base is
- * gone (reason says which column, not which value).
+ * Give partial rows their unknown columns, from the newest quarantined image of
+ * the base key or else from the row of the target.  Returns false if a base is
+ * missing (reason names the column, not the value).
  */
 extern bool delta_complete(Target *target, Delta *delta, char **reason);
 
 /*
- * Add the target's own old image of every key that the delta changes or
- * deletes (all rows with clear), before apply: for checks that compare old and
- * new, and for references.  Sets delta->old_images.
+ * Add the target's own old image of every key that the delta changes or deletes
+ * (with clear: all rows), before apply.  Checks that compare old and new, and
+ * references, use them.  Sets delta->old_images.
  */
 extern void delta_complete_old(Target *target, Delta *delta);
 

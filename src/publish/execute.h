@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * execute.h
- *		Running the statements that write a target.
+ *		Execution of the statements that write a target.
  *
  *-------------------------------------------------------------------------
  */
@@ -19,7 +19,7 @@
 typedef enum ApplyMode
 {
 	APPLY_MERGE,  /* MERGE */
-	APPLY_REPLACE /* take out every key of the delta, then insert: after a conflict between rows */
+	APPLY_REPLACE /* delete every key of the delta, then insert: after a conflict between rows */
 } ApplyMode;
 
 typedef struct ApplyTable
@@ -28,33 +28,33 @@ typedef struct ApplyTable
 	Delta *delta;
 	Run *run;
 	ApplyMode mode;
-	bool referenced;  /* it has or may have foreign keys or triggers: see apply_order */
-	bool pointed_at;  /* foreign keys point at it or at a partition of it */
+	bool referenced;  /* has or may have foreign keys or triggers: see apply_order */
+	bool pointed_at;  /* foreign keys refer to it or to a partition of it */
 	bool all_columns; /* the delta has all of its columns */
-	bool late;        /* foreign keys are checked when all tables are written: asked by publish */
+	bool late;        /* set by publish: foreign keys are checked after all tables are written */
 	char *saved;      /* relation with the rows that the delta's keys had, or NULL */
 	List *relids;     /* of the table and its partitions */
-	bool open_partitions; /* rows must not be routed to partitions that nobody has looked at */
-	bool has_children;    /* partitions or others that inherit from it */
-	bool bag_by_hash;     /* of a bag: deleted rows are met by the hash of the row */
+	bool open_partitions; /* rows must not be routed to partitions that were not examined */
+	bool has_children;    /* has partitions or other children */
+	bool bag_by_hash;     /* of a bag: deleted rows are found by the hash of the row */
 	int bag_column;       /* of a bag: number of a column that leads an index, or 0 */
-	List *key_order; /* numbers of the key's columns in the order of an index on them, or NIL */
+	List *key_order;      /* numbers of the key columns in the order of an index on them, or NIL */
 } ApplyTable;
 
 /*
- * Run one statement that reads the delta of a table.  snapshot: what it sees,
- * NULL: a fresh one.  Raises what the statement raises.
+ * Run one statement that reads the delta of a table.  snapshot: its snapshot,
+ * NULL for a fresh one.  Raises the errors of the statement.
  */
 extern void execute_statement(const ApplyTable *table, const char *sql, Snapshot snapshot);
 
 /*
  * Run one statement that writes the table, as the owner of the target.  skip:
- * triggers of foreign keys to be left out (SKIP_*).  Adds to the time of the run,
+ * triggers of foreign keys to leave out (SKIP_*).  Its time is added to the run,
  * if there is one.
  */
 extern void execute_uncounted(ApplyTable *table, const char *sql, int skip, Snapshot snapshot);
 
-/* The same for a table with a run, which counts the rows; a late table skips more. */
+/* The same for a table with a run, which counts the rows. A late table skips more triggers. */
 extern void execute_skipping(ApplyTable *table, const char *sql, int skip, Snapshot snapshot);
 extern void execute_counted(ApplyTable *table, const char *sql, Snapshot snapshot);
 
@@ -78,7 +78,7 @@ typedef struct Written
 
 extern Written execute_written_so_far(Oid relid);
 
-/* The triggers of foreign keys (SKIP_*) that every statement on the table leaves out. */
+/* The triggers of foreign keys (SKIP_*) that all statements on the table leave out. */
 extern int execute_skips(const ApplyTable *table);
 
 #endif /* DEPIPE_PUBLISH_EXECUTE_H */

@@ -1,14 +1,14 @@
 /*-------------------------------------------------------------------------
  *
  * image.c
- *		Reading back the text images of parked and quarantined rows.
+ *		Input of the text images of parked and quarantined rows.
  *
- * Images are matched by column name: they may be older than the last change
- * of the table's columns.
+ * Columns of images are matched by name: an image may be older than the last
+ * change of the table's columns.
  *
- * The input functions of user-defined types run a user's code (the checks of a
- * domain): then images are read as the owner of the target, and under the base
- * settings, which they were written under.
+ * The input functions of user-defined types run user code (the checks of a
+ * domain).  Therefore images are read as the owner of the target, and under the
+ * base settings under which they were written.
  *
  *-------------------------------------------------------------------------
  */
@@ -24,7 +24,7 @@ struct ImageReader
 {
 	Delta *delta;
 	Oid owner;
-	bool needs_identity; /* input functions may run a user's code, or depend on settings */
+	bool needs_identity; /* input functions may run user code or depend on settings */
 	FmgrInfo *input;
 	Oid *io_params;
 };

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * image.h
- *		Reading back the text images of parked and quarantined rows.
+ *		Input of the text images of parked and quarantined rows.
  *
  *-------------------------------------------------------------------------
  */
@@ -11,20 +11,28 @@
 #include "delta/delta.h"
 #include "catalog/target.h"
 
-/* A reader for one delta: input functions of its columns. */
+/*
+ * A reader for one delta, with the input functions of its columns, in the
+ * current memory context.
+ */
 typedef struct ImageReader ImageReader;
 
+/*
+ * Create a reader of images of a target into the columns of the delta, in the
+ * current memory context.  Raises the errors of the lookup of the input
+ * functions.
+ */
 extern ImageReader *image_reader(const Target *target, Delta *delta);
 
 /*
- * Values of delta->columns from a text image whose columns have these names.
- * Columns that the image does not have are returned as unknown.  Raises what
- * the types' input functions raise.
+ * Read the values of delta->columns from a text image with columns of these
+ * names.  Columns that the image lacks are returned as unknown.  Raises the
+ * errors of the types' input functions.
  */
 extern void image_read(ImageReader *reader, List *columns, ArrayType *image, Datum *values,
 					   bool *nulls, Bitmapset **unknown);
 
-/* Values of the delta's key columns from a text key; the others are NULL. */
+/* Read the values of the key columns of the delta from a text key; the others are NULL. */
 extern void image_read_key(ImageReader *reader, ArrayType *key, Datum *values, bool *nulls);
 
 #endif /* DEPIPE_PUBLISH_IMAGE_H */

@@ -3,11 +3,11 @@
  * late.c
  *		Foreign keys that are checked after all tables are written.
  *
- * The server checks foreign keys at the end of each statement, but some
- * histories have no order of statements in which that goes well: tables that
- * refer to each other, unique values that are handed from row to row of a table
- * that others refer to.  Then the triggers of the foreign keys are left out
- * (triggers.c), and what they would have looked at is looked at here:
+ * The server checks foreign keys at the end of each statement, but for some
+ * histories no order of statements satisfies them: tables that refer to each
+ * other, or unique values that pass from row to row of a referenced table.  In
+ * that case the triggers of the foreign keys are left out (triggers.c), and
+ * their work is done here:
  *
  *	own foreign keys	the new images are updated to what they are.  The server
  *						checks rows that the transaction has written again.
@@ -16,7 +16,7 @@
  *						are dangling: they are deleted or changed as the foreign key
  *						says, or an error.
  *
- * All of it is in the pass, before the gate looks at the tables.
+ * All of this is part of the pass, before the gate evaluates the tables.
  *
  *-------------------------------------------------------------------------
  */
@@ -117,7 +117,7 @@ late_return_sql(ApplyTable *table)
 
 /* ---- own foreign keys ---- */
 
-/* An update that changes nothing: what the transaction has written is checked again. */
+/* An update that changes nothing makes the server check rows that the transaction has written. */
 static void
 check_own(ApplyTable *table, Snapshot snapshot)
 {
@@ -166,7 +166,7 @@ text_of(uint64 row, int column)
 	return text == NULL ? NULL : pstrdup(text);
 }
 
-/* "s.id OPERATOR(pg_catalog.=) f.ref AND ...": parent's side, child's side */
+/* "s.id OPERATOR(pg_catalog.=) f.ref AND ...": parent side, child side */
 #define MATCH(parent, child)                                                                \
 	"pg_catalog.string_agg(pg_catalog.format('" parent ".%I OPERATOR(%I.%s) " child ".%I'," \
 	" b.attname, n.nspname, o.oprname, a.attname), ' AND ')"
@@ -194,7 +194,7 @@ static const char referencing_sql[] =
 			 " AND b.attrelid" EQUALS "k.confrelid AND b.attnum" EQUALS "u.pk"
 			 " GROUP BY k.oid, k.conname, k.conrelid, k.confrelid, k.confdeltype, k.confdelsetcols";
 
-/* Foreign keys that point at the target or at a partition of it, as they were declared. */
+/* Foreign keys that refer to the target or to a partition of it, as declared. */
 static List *
 find_referencing(Oid relid)
 {
@@ -230,7 +230,7 @@ find_referencing(Oid relid)
 	return found;
 }
 
-/* Rows of a query as somebody; they are a relation of the name then. */
+/* Run a query as a role; its rows become a relation of the given name. */
 static uint64
 query_as(Oid role, const char *sql, const char *name)
 {
@@ -247,7 +247,7 @@ query_as(Oid role, const char *sql, const char *name)
 	return count;
 }
 
-/* As the server does it: as the owner of the table that refers. */
+/* As in the server, this runs as the owner of the referencing table. */
 static void
 act_on_dangling(const Referencing *one)
 {
@@ -281,7 +281,7 @@ check_referencing(ApplyTable *table, const Referencing *one)
 {
 	MemoryContext context = CurrentMemoryContext;
 
-	/* each side is read as its owner, who need not be allowed to read the other */
+	/* each side is read as its owner, which may lack the right to read the other side */
 	if (query_as(one->owner,
 				 psprintf("SELECT DISTINCT %s FROM %s f JOIN %s s ON %s",
 						  one->columns,

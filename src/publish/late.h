@@ -12,21 +12,22 @@
 #include "publish/execute.h"
 
 /*
- * Keep the target's rows of the delta's keys (all rows with clear), whole, as
- * table->saved, a relation of the current SPI connection.
+ * Save the whole rows of the target with the keys of the delta (with clear: all
+ * rows) as table->saved, a relation of the current SPI connection.
  */
 extern void late_save(ApplyTable *table);
 
-/* The rows that return, with the columns that the delta does not have. */
+/* Insert the returning rows, with the columns that the delta lacks. */
 extern char *late_return_sql(ApplyTable *table);
 
 /* Conditions on the delta d: its key was saved, or not. */
 extern char *late_is_saved(ApplyTable *table);
 
 /*
- * Do what the left out triggers would have done: raises 23503 for a new image
- * without what it refers to, and for a row elsewhere that refers to a saved
- * one which is gone; where such a foreign key cascades, that row is deleted.
+ * Do the work of the triggers that were left out.  Raises 23503 for a new image
+ * whose reference is missing, and for a row elsewhere that refers to a saved
+ * row that no longer exists; if such a foreign key cascades, that row is
+ * deleted.
  */
 extern void late_check(ApplyTable *table, Snapshot snapshot);
 

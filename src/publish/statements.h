@@ -10,19 +10,19 @@
 
 #include "publish/execute.h"
 
-/* MERGE of a keyed delta: its new images, and with_deletions all of it. */
+/* MERGE of the new images of a keyed delta or, with with_deletions, of all of it. */
 extern char *merge_sql(ApplyTable *table, bool with_deletions);
 
-/* MERGE that writes nothing: it compares the keys of the target with what the changes say. */
+/* MERGE that writes nothing: it verifies that the keys of the target agree with the changes. */
 extern char *check_sql(Target *target, Delta *delta);
 
-/* Deletions of a keyed delta, or with all_keys every key of it. */
+/* Deletions of a keyed delta or, with all_keys, of every key of it. */
 extern char *delete_sql(Target *target, Delta *delta, bool all_keys);
 
-/* New images, where no row of the target has their key. */
+/* Insert new images whose key has no row in the target. */
 extern char *insert_sql(ApplyTable *table);
 
-/* As many copies of each image of a bag as the delta takes away. */
+/* Delete as many copies of each image of a bag as the delta removes. */
 extern char *delete_copies_sql(const ApplyTable *table);
 
 /*
@@ -31,7 +31,7 @@ extern char *delete_copies_sql(const ApplyTable *table);
  */
 extern char *images_sql(const ApplyTable *table, TupleDesc changes, int weight, bool new_only);
 
-/* Returns a row when a new image changes this column (from 0) of a row that is there. */
+/* Returns a row if a new image changes this column (from 0) of an existing row. */
 extern char *changed_values_sql(const ApplyTable *table, int column);
 
 #endif /* DEPIPE_PUBLISH_STATEMENTS_H */

@@ -3,12 +3,12 @@
  * breaker.c
  *		The circuit breaker of a target.
  *
- * The state is a row of depipe.breaker_state; none means closed.  Every change
- * of state goes through transition(), which knows the legal ones and records
- * an event.  A row that is not closed is locked before it is changed, so that
- * of two runs one makes the transition and the other sees it.
+ * The state is a row of depipe.breaker_state; no row means closed.  Every
+ * change of state goes through transition(), which knows the legal ones and
+ * records an event.  A row that is not closed is locked before it is changed,
+ * so that of two runs one makes the transition and the other sees it.
  *
- * Times are looked at when somebody asks: a forced_open or disabled breaker
+ * Times are evaluated when the state is read: a forced_open or disabled breaker
  * whose time is over counts as half_open from then on.
  *
  *-------------------------------------------------------------------------
@@ -24,7 +24,7 @@
 #include "utils/timestamp.h"
 #include "core/shmem.h"
 
-/* how far a wait may be off, so that tables do not probe in step */
+/* share by which a wait may vary, so that tables do not probe in step */
 #define JITTER 0.1
 
 static const char *const state_names[] = {"closed", "open", "half_open", "forced_open", "disabled"};
@@ -298,7 +298,7 @@ CHECKED_FUNCTION(depipe_reset);
 CHECKED_FUNCTION(depipe_override);
 CHECKED_FUNCTION(depipe_configure_breaker);
 
-/* The target of a function by which a person overrides the machine. */
+/* The target of a function with which an operator overrides the breaker. */
 static Target *
 operated_target(FunctionCallInfo fcinfo)
 {
@@ -317,7 +317,7 @@ check_future(TimestampTz until)
 				 errmsg("argument \"until\" must be in the future")));
 }
 
-/* trip(target, reason, until): forced_open; at its time half_open. */
+/* SQL function trip(target, reason, until): forced_open, and half_open at until. */
 static Datum
 depipe_trip_checked(PG_FUNCTION_ARGS)
 {
@@ -335,7 +335,7 @@ depipe_trip_checked(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-/* reset(target, reason): the next run is a probe. */
+/* SQL function reset(target, reason): the next run is a probe. */
 static Datum
 depipe_reset_checked(PG_FUNCTION_ARGS)
 {
@@ -360,7 +360,7 @@ depipe_reset_checked(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-/* override(target, reason, until): published, whatever the gate says. */
+/* SQL function override(target, reason, until): publish regardless of the gate. */
 static Datum
 depipe_override_checked(PG_FUNCTION_ARGS)
 {
@@ -417,7 +417,7 @@ take_modes(FunctionCallInfo fcinfo, BreakerSetting *setting)
 					 " call depipe.guard.")));
 }
 
-/* configure_breaker(target, ...): only what is given changes. */
+/* SQL function configure_breaker(target, ...): only the given settings change. */
 static Datum
 depipe_configure_breaker_checked(PG_FUNCTION_ARGS)
 {

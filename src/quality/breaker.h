@@ -11,8 +11,8 @@
  * disabled		by hand (override): published, verdicts recorded, nothing
  *				blocks; at its end half_open
  *
- * The mode 'metrics_only' records what the breaker would have done.  A
- * missing row means closed, normal.
+ * The mode 'metrics_only' records what the breaker would have done.  No row
+ * means closed and normal.
  *
  *-------------------------------------------------------------------------
  */
@@ -38,47 +38,51 @@ typedef enum Admission
 } Admission;
 
 /*
- * May a batch of this target be published now?  Moves open -> half_open when
- * the wait is over and something changed since (changed: there is new data,
- * or held data and a constraint or a reset changed), and ends forced_open and
- * disabled at their time.  reason says why not.
+ * May a batch of this target be published now?  Moves open -> half_open if the
+ * wait is over and something changed since (changed: there is new data, or held
+ * data and a changed constraint or a reset), and ends forced_open and disabled
+ * at their time.  reason receives the reason for a refusal.
  */
 extern Admission breaker_admit(Target *target, bool changed, char **reason);
 
 /*
- * What the gate's action means for this target now: with the breaker
- * disabled or in mode metrics_only REJECT and BREAK become WARN (and are
- * recorded as what would have been).
+ * The effect of the gate's action on this target now: with the breaker disabled
+ * or in mode metrics_only, REJECT and BREAK become WARN (and are recorded as
+ * what would have been).
  */
 extern Action breaker_enforce(Target *target, Action action);
 
 /*
- * After a run that was admitted: action is the enforced one.  Returns true
- * when the batch may be published.  A probe that passes is published, too; its
- * breaker closes once close_after of them have passed in a row.  Must be called
- * in the transaction that publishes or holds, outside of the subtransaction
- * that is rolled back.
+ * To be called after an admitted run; action is the enforced one.  Returns true
+ * if the batch may be published.  A probe that passes is published as well; its
+ * breaker closes once close_after probes have passed in a row.  The call must
+ * be made in the transaction that publishes or holds, outside of the
+ * subtransaction that is rolled back.
  */
 extern bool breaker_record(Target *target, Admission admission, Action action, const char *reason);
 
 /*
- * A change of a reference has broken the target's constraint: a bad run
- * without a batch, so that the next one meets an open breaker.
+ * Record that a change of a reference broke a constraint of the target: a bad
+ * run without a batch, so that the next batch meets an open breaker.
  */
 extern void breaker_charge(Target *target, const char *reason);
 
 /*
- * The whole of a table that nothing publishes to has been evaluated: action is
- * the strongest that its constraints ask for.  Evaluating it is the probe: a good
- * one closes the breaker, unless it is held open by hand.
+ * Record an evaluation of a whole table without load or transform; action is
+ * the strongest that its constraints require.  The evaluation is the probe: a
+ * good one closes the breaker, unless it is held open by hand.
  */
 extern void breaker_judge_table(Target *target, Action action, const char *reason);
 
-/* End forced_open and disabled when their time has come: half_open. */
+/* End forced_open and disabled at their time: half_open. */
 extern void breaker_expire(Target *target);
 
+/* The state of the breaker of a target by its times; see breaker.c. Closed if there is no row. */
 extern BreakerState breaker_state(int32 target_id);
-/* Is the breaker open, half_open or forced_open (what guard and downstream look at)? */
+/*
+ * Is the breaker open, half_open or forced_open (the states that block readers
+ * downstream and in guard)?
+ */
 extern bool breaker_blocks(int32 target_id, char **reason);
 
 #endif /* DEPIPE_QUALITY_BREAKER_H */

@@ -3,7 +3,7 @@
  * check.c
  *		The vocabulary of checks: rules, their arguments and their spelling.
  *
- * Nothing here knows which kinds there are; that is in check_kinds.c.
+ * This file does not know the kinds; they are in check_kinds.c.
  *
  *-------------------------------------------------------------------------
  */

@@ -3,14 +3,15 @@
  * check.h
  *		The vocabulary of checks.
  *
- * A check is a jsonb object {"kind": "...", arguments...}: constructors make
- * it, a user may write it by hand, contracts will be translated into it.  The
- * kinds stand in one table (check_kinds.c): a name, a family, the policies that
- * make sense, the arguments with their types, and how the rule becomes
- * something to evaluate.  A new member of the vocabulary is a new entry;
+ * A check is a jsonb object {"kind": "...", arguments...}. Constructors make
+ * it, users may write it by hand, and contracts will be translated into it.
+ * One table (check_kinds.c) describes the kinds: a name, a family, the
+ * applicable policies, the arguments with their types, and the functions that
+ * compile and evaluate a rule.  A new member of the vocabulary is a new entry;
  * compile.c, gate.c and the rest know kinds only through this interface.
  *
- * Compiling a rule for a table gives an expression, of one of two forms:
+ * The compilation of a rule for a table results in an expression of one of two
+ * forms:
  *
  *	about a row		true, false or NULL for each row; on_null says what NULL
  *					means.  With "late" it looks at other rows or tables and
@@ -18,7 +19,7 @@
  *					that it is about has the alias CHECK_ROW.
  *	about the table	an aggregate expression; NULL is "no data"
  *
- * A kind whose question has neither form has an evaluate callback of its own.
+ * A kind that fits neither form has an evaluate callback of its own.
  *
  *-------------------------------------------------------------------------
  */
@@ -31,7 +32,7 @@
 #include "utils/jsonb.h"
 #include "utils/rel.h"
 
-/* What a failing constraint asks for, weakest first. */
+/* The action required by a failing constraint, weakest first. */
 typedef enum Action
 {
 	ACTION_NONE,
@@ -61,7 +62,7 @@ typedef enum CheckArgumentType
 	ARGUMENT_TEXT,
 	ARGUMENT_TABLE,   /* becomes a qualified, quoted name */
 	ARGUMENT_COLUMNS, /* one name or an array of names */
-	ARGUMENT_VALUE,   /* string, number or boolean: of the column's type */
+	ARGUMENT_VALUE,   /* string, number or boolean, of the type of the column */
 	ARGUMENT_VALUES,  /* array of them */
 	ARGUMENT_BOOLEAN,
 	ARGUMENT_COUNT, /* integer, not negative */
@@ -73,7 +74,7 @@ typedef struct CheckArgument
 	const char *name;
 	CheckArgumentType type;
 	bool required;
-	const char *alias; /* another name under which it may be written, or NULL */
+	const char *alias; /* another accepted name, or NULL */
 } CheckArgument;
 
 #define CHECK_MAX_ARGUMENTS 6
@@ -117,19 +118,19 @@ typedef struct Measure
 {
 	int64 evaluated;  /* -1: unknown */
 	int64 violations; /* -1: unknown */
-	int64 pending;    /* violations that are too young to count */
+	int64 pending;    /* violations within their grace */
 	bool no_data;     /* nothing to judge by */
 	char *metric;
 	char *detail; /* JSON object or NULL */
 	const char *strategy;
 	double elapsed_ms;
 	int error_sqlstate;  /* 0: none */
-	char *error_message; /* may carry values: for the caller's eyes only */
+	char *error_message; /* may contain values: shown to the caller only */
 } Measure;
 
 struct DataConstraint;
 
-/* The rows that a check with a callback of its own is to look at. */
+/* The rows that a check with a callback of its own evaluates. */
 typedef struct CheckScope
 {
 	Target *target;
@@ -144,7 +145,7 @@ typedef struct CheckKind
 	Action default_policy;
 	CheckArgument arguments[CHECK_MAX_ARGUMENTS + 1]; /* ended by a NULL name */
 
-	/* 22023 for combinations of arguments that make no sense; or NULL */
+	/* raises 22023 for meaningless combinations of arguments; or NULL */
 	void (*validate)(CheckRule *rule);
 
 	/* for an existing table, as its owner, under the definer's search_path */
@@ -154,26 +155,26 @@ typedef struct CheckKind
 	void (*evaluate)(const struct DataConstraint *constraint, const CheckScope *scope,
 					 Measure *measure);
 
-	/* rows that fail, as SQL on the alias CHECK_ROW, where it is not the row's expression */
+	/* failing rows as SQL on the alias CHECK_ROW, if not those of the row expression */
 	char *(*failing)(const struct DataConstraint *constraint, Target *target);
 } CheckKind;
 
-/* The place of an argument of a kind, by its name or alias; -1: it has none such. */
+/* The place of an argument of a kind, by its name or alias; -1 if there is none. */
 extern int check_argument_place(const CheckKind *kind, const char *name);
 
-/* The rule in one spelling: what is stored and compared. */
+/* The canonical form of the rule, which is stored and compared. In the current memory context. */
 extern char *check_canonical(const CheckRule *rule);
 
-/* Arguments of a rule; NULL or NIL when not given. */
+/* Arguments of a rule; NULL, NIL or false if not given. */
 extern const CheckGiven *check_given(const CheckRule *rule, const char *argument);
 extern char *check_text(const CheckRule *rule, const char *argument);
 extern List *check_texts(const CheckRule *rule, const char *argument);
 extern bool check_boolean(const CheckRule *rule, const char *argument);
 
-/* "column_column" for derived names; NULL when the rule names none. */
+/* "column_column" for derived names; NULL if the rule names no column. */
 extern char *check_subject(const CheckRule *rule);
 
-/* Compile for a table; raises what is wrong with it there. */
+/* Compile a rule for a table. Raises the errors of the kind's compile callback. */
 extern CompiledCheck *check_compile(const CheckRule *rule, Relation rel);
 
 /* ---- shared by the kinds ---- */

@@ -4,8 +4,8 @@
  *		The table of the kinds of checks, and the shape of rules.
  *
  * A rule is validated against the descriptions of its kind's arguments before
- * anything else looks at it; afterwards every argument is known to be there
- * and to be of its type.
+ * any other use.  Afterwards every required argument is present, and each has
+ * its type.
  *
  *-------------------------------------------------------------------------
  */
@@ -23,7 +23,7 @@
 #define MAY_ALL (MAY_BLOCK | MAY(ACTION_QUARANTINE))
 
 /*
- * satisfies stands with the rows: what an analysed aggregate may not do
+ * satisfies belongs to the family of rows.  What an aggregate may not do
  * (quarantine) is refused when it is compiled.
  */
 const CheckKind check_kinds[] = {
@@ -204,7 +204,7 @@ take_value(const CheckKind *kind, const CheckArgument *argument, const JsonbValu
 	given->count = 1;
 }
 
-/* Every value must be of one JSON type, and not empty. */
+/* All values must be of one JSON type, and there must be at least one. */
 static void
 expect(const CheckKind *kind, const CheckArgument *argument, const CheckGiven *given,
 	   enum jbvType type, const char *expected)
@@ -283,7 +283,7 @@ refuse_twice(const CheckKind *kind, const CheckGiven *given, const CheckArgument
 								given->values[i].text)));
 }
 
-/* The name of a table in one spelling. */
+/* The canonical form of the name of a table. */
 static void
 qualify(CheckGiven *given)
 {
@@ -351,7 +351,7 @@ take_argument(CheckRule *rule, const char *name, const JsonbValue *value)
 				 errmsg("argument \"%s\" of check %s is given twice",
 						kind->arguments[place].name,
 						kind->name)));
-	/* null is "not given": the constructors' defaults */
+	/* null means "not given": the defaults of constructors */
 	if (value->type != jbvNull)
 		take_value(kind, &kind->arguments[place], value, &rule->given[place]);
 }

@@ -10,11 +10,12 @@
 
 #include "quality/check.h"
 
+/* The table of kinds, ended by an entry with a NULL name. */
 extern const CheckKind check_kinds[];
 
 /*
- * Validate the shape of a rule.  Raises 22004 for NULL arguments, 22023 for
- * everything else that is wrong with it.
+ * Validate the shape of a rule.  Raises 22004 for NULL arguments, 22023 for all
+ * other errors.  The result is allocated in the current memory context.
  */
 extern CheckRule *check_parse(Jsonb *rule);
 extern CheckRule *check_parse_text(const char *rule);

@@ -1,16 +1,16 @@
 /*-------------------------------------------------------------------------
  *
  * compile.c
- *		Constraints made ready to be evaluated.
+ *		Compilation of constraints for evaluation.
  *
  * The analysed forms of a rule are stored with it, together with the types of
- * the columns that they were made for.  A table that was dropped and made
- * again with other types, or that did not exist yet, is noticed here by
- * comparing these types, and the rule is compiled again.
+ * the columns for which they were made.  If a table was dropped and created
+ * again with other types, or did not exist before, a comparison of these types
+ * detects that, and the rule is compiled again.
  *
- * Compiling can run code of users (input functions of their types), so it
- * runs as the target's owner; names are looked up under the search_path of
- * whoever declared the constraint, and values read under his settings.
+ * Compilation can run user code (input functions of types), so it runs as the
+ * owner of the target.  Names are resolved under the search_path of the role
+ * that declared the constraint, and values are read under its settings.
  *
  *-------------------------------------------------------------------------
  */

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * compile.h
- *		Constraints made ready to be evaluated.
+ *		Compilation of constraints for evaluation.
  *
  *-------------------------------------------------------------------------
  */
@@ -11,10 +11,10 @@
 #include "quality/constraint.h"
 
 /*
- * The constraints of a target whose table exists, ready to be evaluated:
- * those declared before their table existed, or for columns of other types,
- * are compiled now (as the owner, under the definer's search_path) and the
- * result is kept; what cannot be compiled has compile_sqlstate set.
+ * The compiled constraints of a target whose table exists.  Constraints
+ * declared before their table existed, or for columns of other types, are
+ * compiled now (as the owner, under the definer's search_path) and the result
+ * is stored.  A constraint that cannot be compiled has compile_sqlstate set.
  */
 extern List *constraints_load(Target *target);
 
@@ -22,9 +22,9 @@ extern List *constraints_load(Target *target);
 extern DataConstraint *constraint_from(Target *target, ConstraintRow *row);
 
 /*
- * Fill in the analysed forms of rule and filter for the target's table.  Runs
- * as the target's owner under row->search_path and row->settings; raises what
- * is wrong.
+ * Fill in the analysed forms of rule and filter for the table of the target.
+ * Runs as the owner of the target under row->search_path and row->settings.
+ * Raises the errors of the compilation.
  */
 extern void constraint_compile(Target *target, ConstraintRow *row, const CheckRule *rule);
 

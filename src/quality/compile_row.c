@@ -1,12 +1,12 @@
 /*-------------------------------------------------------------------------
  *
  * compile_row.c
- *		Checks that become one expression: about a row, or an aggregate.
+ *		Checks that become one expression, about a row or an aggregate.
  *
  * satisfies is the user's own expression.  The others are built from checked
- * parts (quoted names, literals cast to the column's type, the operators of
- * that type's default btree operator class) and then analysed like one, so
- * that they are stored in the same qualified form.
+ * parts (quoted names, literals cast to the type of the column, the operators
+ * of that type's default btree operator class) and then analysed in the same
+ * way, so that they are stored in the same qualified form.
  *
  * NULL is the result for a NULL column: the policy on_null decides.
  *
@@ -64,7 +64,7 @@ compile_not_null(const CheckRule *rule, Relation rel, CompiledCheck *check)
 	{
 		Form_pg_attribute att = check_column(rel, lfirst(cell));
 
-		/* IS NOT DISTINCT FROM: IS NULL of a composite looks at its fields */
+		/* IS DISTINCT FROM NULL, because IS NULL of a composite examines its fields */
 		appendStringInfo(&text,
 						 "%s%s IS DISTINCT FROM NULL",
 						 text.len > 0 ? " AND " : "",
@@ -97,7 +97,7 @@ is_integer_type(Oid type)
 	return type == INT2OID || type == INT4OID || type == INT8OID;
 }
 
-/* Does a JSON number fit an integer column?  If not it is compared as numeric. */
+/* Does a JSON number fit an integer column? Otherwise it is compared as numeric. */
 static bool
 fits(const CheckValue *value, Oid type)
 {
@@ -113,8 +113,8 @@ fits(const CheckValue *value, Oid type)
 }
 
 /*
- * The type in which a column is compared: its own (the base of a domain), but
- * numeric where an integer column is to be compared with a fraction.
+ * The type in which a column is compared: its own (the base type of a domain),
+ * but numeric if an integer column is compared with a fraction.
  */
 static Oid
 comparison_type(Form_pg_attribute att, const CheckGiven *given, Oid before)
@@ -128,9 +128,9 @@ comparison_type(Form_pg_attribute att, const CheckGiven *given, Oid before)
 }
 
 /*
- * The value as one of the type.  Its input function runs here, so that a value
- * that does not cast is an error of the definition; without a type modifier,
- * which could cut the value.
+ * The value in the type.  Its input function runs here, so that a value that
+ * does not cast is an error of the definition; it runs without a type modifier,
+ * which could truncate the value.
  */
 static Datum
 read_value(const char *column_name, const char *argument, const CheckValue *value, Oid type)
@@ -156,7 +156,7 @@ literal(const char *column_name, const char *argument, const CheckValue *value, 
 	return psprintf("%s::%s", sql_literal(value->text), sql_type(type, -1));
 }
 
-/* The column, cast where it is compared in another type than its own. */
+/* The column, with a cast if it is compared in another type than its own. */
 static char *
 column_as(Form_pg_attribute att, Oid type)
 {
@@ -167,7 +167,7 @@ column_as(Form_pg_attribute att, Oid type)
 	return psprintf("%s::%s", name, sql_type(type, -1));
 }
 
-/* ANY would take apart arrays of arrays: those are compared one by one. */
+/* ANY would flatten arrays of arrays: these are compared one by one. */
 void
 compile_accepted_values(const CheckRule *rule, Relation rel, CompiledCheck *check)
 {
@@ -206,7 +206,7 @@ validate_in_range(CheckRule *rule)
 				 errmsg("check in_range needs a minimum or a maximum")));
 }
 
-/* Bounds between which nothing lies would hold back every row. */
+/* Bounds with nothing between them would hold every row. */
 static void
 refuse_empty_range(const CheckRule *rule, Form_pg_attribute att, Oid type, bool strict)
 {
@@ -278,7 +278,7 @@ compile_in_range(const CheckRule *rule, Relation rel, CompiledCheck *check)
 
 /* ---- matches ---- */
 
-/* Raises 2201B for a pattern that is no regular expression. */
+/* Raises 2201B for a pattern that is not a regular expression. */
 void
 validate_matches(CheckRule *rule)
 {
@@ -298,7 +298,7 @@ schema_of_type(Oid type)
 	return schema;
 }
 
-/* The type's own operator ~ (citext has one), else that of text. */
+/* The type's own operator ~ (citext has one), otherwise that of text. */
 void
 compile_matches(const CheckRule *rule, Relation rel, CompiledCheck *check)
 {

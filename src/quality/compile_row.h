@@ -10,14 +10,52 @@
 
 #include "quality/check.h"
 
+/*
+ * Callbacks of kinds of checks (see CheckKind in check.h).  validate_*() checks
+ * combinations of arguments of a rule whose single arguments are valid.
+ * compile_*() fills in *check for the table rel, which the caller keeps open
+ * and locked: expression, is_aggregate, metric and columns.  It runs as the
+ * owner of the target, under the search_path and settings of the definition.
+ * Results are allocated in the current memory context.  Every compile_*() can
+ * raise 42703 for a missing column and the errors of expression_analyse().
+ */
+
+/* The user's own expression.  If it contains an aggregate, the family of *check changes to that. */
 extern void compile_satisfies(const CheckRule *rule, Relation rel, CompiledCheck *check);
+
+/* None of the columns is null; a composite value with null fields is not null. */
 extern void compile_not_null(const CheckRule *rule, Relation rel, CompiledCheck *check);
+
+/*
+ * The column equals one of the values.  Raises 42883 if its type has no
+ * equality, and the errors of its input function for a value that does not
+ * cast.
+ */
 extern void compile_accepted_values(const CheckRule *rule, Relation rel, CompiledCheck *check);
+
+/* Raises 22023 if both bounds are missing. */
 extern void validate_in_range(CheckRule *rule);
+
+/*
+ * The column lies between the bounds.  Raises 42883 if its type has no order,
+ * 22023 if nothing lies between the bounds, and the errors of its input
+ * function for a bound that does not cast.
+ */
 extern void compile_in_range(const CheckRule *rule, Relation rel, CompiledCheck *check);
+
+/* Raises 2201B if the pattern is not a regular expression. */
 extern void validate_matches(CheckRule *rule);
+
+/*
+ * The column matches the pattern.  Raises 42804 if its type has no operator ~
+ * and does not coerce to text.
+ */
 extern void compile_matches(const CheckRule *rule, Relation rel, CompiledCheck *check);
+
+/* Raises 22023 if both bounds are missing, or if the minimum exceeds the maximum. */
 extern void validate_row_count(CheckRule *rule);
+
+/* The number of rows lies between the bounds: an aggregate. */
 extern void compile_row_count(const CheckRule *rule, Relation rel, CompiledCheck *check);
 
 #endif /* DEPIPE_QUALITY_COMPILE_ROW_H */

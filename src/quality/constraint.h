@@ -23,7 +23,7 @@ typedef enum NullPolicy
 {
 	NULL_PASSES,
 	NULL_FAILS,
-	NULL_SKIPPED /* passes, and is not in the denominator */
+	NULL_SKIPPED /* passes, and is excluded from the denominator */
 } NullPolicy;
 
 typedef enum NoDataPolicy
@@ -45,9 +45,9 @@ typedef struct DataConstraint
 	NullPolicy on_null;
 	NoDataPolicy on_no_data;
 	bool error_passes;
-	int compile_sqlstate; /* it does not fit the table any more; 0: fine */
+	int compile_sqlstate; /* it no longer fits the table; 0 if it does */
 	char *compile_message;
-	Oid reference; /* relationships: its table now; InvalidOid: none */
+	Oid reference; /* relationships: the reference; InvalidOid: none */
 } DataConstraint;
 
 /* About each row, by an expression. */
@@ -56,13 +56,16 @@ typedef struct DataConstraint
 /* Counted over the whole table as it is after the batch. */
 #define constraint_counts_table(c) (!(c)->batch_scope && ((c)->warn_if.given || (c)->fail_if.given))
 
-/* 22023 for thresholds that are not of the form '> 10' or '> 0.5%'. */
+/*
+ * Parse a threshold; text may be NULL. argument: for messages.  Raises 22023
+ * unless it has the form '> 10' or '> 0.5%'.
+ */
 extern Threshold threshold_parse(const char *text, const char *argument);
 
-/* Does this count of so many rows exceed it? */
+/* Does this count, among the evaluated rows, exceed the threshold? */
 extern bool threshold_exceeded(const Threshold *threshold, int64 count, int64 evaluated);
 
-/* warn, quarantine, reject, break; 22023 for others. */
+/* warn, quarantine, reject, break. Raises 22023 for other names. */
 extern Action action_from_name(const char *name);
 extern const char *action_name(Action action);
 

@@ -48,8 +48,8 @@ compile_freshness(const CheckRule *rule, Relation rel, CompiledCheck *check)
 }
 
 /*
- * The newest finite value, which an index of the column has at once, and
- * whether it is too old.  'infinity' is no time at which anything happened.
+ * The newest finite value, which an index of the column supplies at once, and
+ * whether it is too old.  'infinity' is not the time of any event.
  */
 static char *
 freshness_query(const DataConstraint *constraint, const Target *target)
@@ -93,7 +93,7 @@ evaluate_freshness(const DataConstraint *constraint, const CheckScope *scope, Me
 
 	if (read_query(query, 0, NULL, NULL) != SPI_OK_SELECT)
 		elog(ERROR, "evaluation of a time check failed");
-	MemoryContextSwitchTo(caller); /* SPI leaves us in its own, which ends with it */
+	MemoryContextSwitchTo(caller); /* SPI switched to a context of its own */
 	old = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2, &isnull);
 	measure->evaluated = -1;
 	measure->no_data = isnull;

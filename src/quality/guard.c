@@ -1,11 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * guard.c
- *		The guard: may a reader rely on a table now?
+ *		The guard: can a reader rely on a table now?
  *
- * Looks at the table and at everything that it is made of, nearest first.
- * Nothing is recorded: the guard often runs in a transaction that it is about
- * to abort.
+ * It examines the table and everything upstream of it, nearest first.  Nothing
+ * is recorded: the guard often runs in a transaction that it will abort.
  *
  *-------------------------------------------------------------------------
  */
@@ -22,7 +21,7 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 
-/* May the current user see what state the target is in? */
+/* May the current user see the state of the target? */
 static bool
 may_see(const Target *target)
 {
@@ -65,7 +64,7 @@ check_breaker(Target *target, Target *asked)
 							 : 0));
 }
 
-/* Its breaker is closed, and yet it is not what its source or query says. */
+/* Its breaker is closed, but its contents differ from those of its source or query. */
 static void
 check_rejected(Target *target, Target *asked)
 {

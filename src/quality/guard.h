@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * guard.h
- *		The guard: may a reader rely on a table now?
+ *		The guard: can a reader rely on a table now?
  *
  * A table is unfit while its breaker, or that of anything upstream of it, is
  * open, half_open or forced_open, and stale while a time check of it or of
@@ -15,9 +15,9 @@
 #include "catalog/target.h"
 
 /*
- * Raise QD002 when the breaker of the target or of anything upstream blocks,
- * QD004 when a time check of them fails.  Tables that the current user may
- * not read are not named.
+ * Raise QD002 if the breaker of the target or of anything upstream blocks,
+ * QD004 if a time check of them fails.  Tables that the current user may not
+ * read are not named.
  */
 extern void guard_check(Target *target);
 

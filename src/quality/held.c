@@ -1,15 +1,15 @@
 /*-------------------------------------------------------------------------
  *
  * held.c
- *		Rows for which a batch was not published.
+ *		Samples of the rows because of which a batch was not published.
  *
- * A batch that is held is rolled back, and that of a transform is gone: what its
- * gate found would be nowhere.  So the gate keeps some of the rows that violate,
- * until something is published.
+ * A held batch is rolled back, and that of a transform is lost: the findings of
+ * its gate would be nowhere.  Therefore the gate keeps some of the violating
+ * rows until something is published.
  *
- * Of a check that raises an error nothing is known but that one row of the delta
- * raises it.  That row is searched by halves: evaluating a part of the delta raises
- * the error if the row is in it.
+ * If a check raises an error, it is known only that some row of the delta
+ * raises it.  That row is found by bisection: the evaluation of a part of the
+ * delta raises the error if the row is in it.
  *
  *-------------------------------------------------------------------------
  */
@@ -28,16 +28,16 @@
 #include "utils/lsyscache.h"
 #include "utils/relcache.h"
 
-/* Rows that are kept of one constraint. */
+/* Number of rows that are kept for one constraint. */
 #define MAX_HELD_ROWS 100
 
-/* Rows with errors that are searched, and the number of rows up to which more than one is. */
+/* Number of rows with errors to find, and number of rows up to which more than one is sought. */
 #define MAX_ERROR_ROWS 10
 #define MANY_ROWS 10000
 
 /* ---- keys ---- */
 
-/* The columns of some unique index, when there is no primary key. */
+/* The columns of some unique index, if there is no primary key. */
 static int
 unique_attributes(Oid relid, AttrNumber *attnums)
 {
@@ -59,7 +59,7 @@ unique_attributes(Oid relid, AttrNumber *attnums)
 	return count;
 }
 
-/* "a, b" of the table's key as one text; NULL without one. */
+/* "a, b" of the table's key as one text; NULL if it has none. */
 char *
 held_key_text(Oid relid)
 {
@@ -172,7 +172,7 @@ typedef struct ErrorSearch
 	List *settings; /* of the constraint */
 } ErrorSearch;
 
-/* Does evaluating rows with these sequence numbers raise an error? */
+/* Does the evaluation of the rows with these sequence numbers raise an error? */
 static bool
 raises(const ErrorSearch *search, int64 first, int64 last)
 {

@@ -12,15 +12,16 @@
 #include "quality/measure.h"
 
 /*
- * Rows of the delta (or, whole_table, of the table) that violate a constraint, or
- * on which it raises its error: a list of HeldRow, in the current memory context.
- * Inside the SPI connection and subtransaction of the gate.
+ * Rows of the delta (with whole_table: of the table) that violate a constraint,
+ * or on which it raises its error: a list of HeldRow, in the current memory
+ * context.  To be called inside the SPI connection and subtransaction of the
+ * gate.
  */
 extern List *held_find(Target *target, Delta *delta, const Measured *measured, bool whole_table);
 
 /*
  * Sequence numbers (int64 pointers) of rows of the delta on which a row check
- * raises an error; complete: on no others.
+ * raises an error.  complete: set if there are no other such rows.
  */
 extern List *held_find_errors(Target *target, Delta *delta, const Measured *measured,
 							  bool *complete);

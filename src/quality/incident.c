@@ -3,9 +3,10 @@
  * incident.c
  *		Incidents: the open problem of one constraint of one target.
  *
- * An incident opens with the first bad verdict.  One cause is one incident: while
- * rows that violate are in the table or in quarantine it stays open, however many
- * clean batches follow.  What ends it depends on what the last good verdict says:
+ * An incident opens with the first bad verdict.  One cause is one incident:
+ * while violating rows are in the table or in quarantine it stays open, however
+ * many clean batches follow.  What ends it depends on the scope of the last
+ * good verdict:
  *
  *		of an aggregate, or of time		that verdict
  *		with a threshold of the table	that verdict, when its count is back at what
@@ -14,11 +15,11 @@
  *										the last bad one
  *		of rows							rows that were published are looked at again
  *
- * A look at a large table is bounded.  Of those rows that violate some are
- * remembered by key; while one of them still does, that is all there is to know,
- * and an index finds them.  Only when none does the table is read.  If that takes
- * long it is not done again before LOOK_PAUSE times as long, and then by the
- * scheduler or run_due(), not in the batch of a stream.
+ * The examination of a large table is bounded.  Some of the violating rows are
+ * remembered by key.  While one of them still violates, no more needs to be
+ * known, and an index finds them.  Only if none does is the table read.  If
+ * that takes long, it is not repeated before LOOK_PAUSE times as long, and then
+ * by the scheduler or run_due(), not in the batch of a stream.
  *
  *-------------------------------------------------------------------------
  */
@@ -41,10 +42,10 @@
 /* as in catalog/incidents.c */
 #define LOOK_PAUSE 20
 
-/* Looks that take no longer than this are taken at once. */
+/* Examinations that take no longer than this are done at once. */
 #define LOOK_MS 100
 
-/* So many keys of rows that violate are remembered. */
+/* Number of keys of violating rows that are remembered. */
 #define MAX_KNOWN_KEYS 100
 
 static void
@@ -63,13 +64,13 @@ typedef struct Look
 {
 	Target *target;
 	const DataConstraint *constraint;
-	ArrayType *known; /* look at these keys only; NULL: at the table */
+	ArrayType *known; /* examine these keys only; NULL: the whole table */
 	int64 violations;
 	ArrayType *keys; /* of some of them */
 	MemoryContext context;
 } Look;
 
-/* "ARRAY[t.a::text]::text", and the match of t with the key k; false without a key. */
+/* "ARRAY[t.a::text]::text", and the match of t with the key k. Returns false if there is no key. */
 static bool
 key_texts(Oid relid, StringInfo list, StringInfo match)
 {
@@ -186,7 +187,7 @@ look_as_owner(void *argument)
 	return true;
 }
 
-/* Rows that violate; -1: that cannot be said. */
+/* Number of violating rows; -1 if it cannot be determined. */
 static int64
 take_look(Look *look)
 {
@@ -201,7 +202,7 @@ may_look_now(const IncidentRow *incident)
 			   (TimestampTz) (incident->look_ms * LOOK_PAUSE * 1000);
 }
 
-/* Are rows that violate left in the table, more than there were in the beginning? */
+/* Does the table still have violating rows, more than at the beginning? */
 static bool
 rows_are_left(Target *target, const IncidentRow *incident, const DataConstraint *constraint)
 {
@@ -311,7 +312,7 @@ incident_end(int32 target_id, int32 constraint_id)
 		close_incident(target_id, lfirst(cell), "was dropped");
 }
 
-/* Is the count, or the share, back at what it was before? */
+/* Is the count, or the share, back at its earlier value? */
 static bool
 is_back(const Verdict *verdict, const IncidentRow *incident)
 {
@@ -321,7 +322,7 @@ is_back(const Verdict *verdict, const IncidentRow *incident)
 	return verdict->violations <= incident->accepted;
 }
 
-/* A good verdict of the table itself, or of a batch where no rows are left to look at. */
+/* A good verdict of the table itself, or of a batch that left no rows to examine. */
 static void
 note_good(const Verdict *verdict)
 {

@@ -12,15 +12,16 @@
 #include "quality/verdict.h"
 
 /*
- * A verdict is about to be recorded: opens, continues or closes the incident of
- * its constraint.  open: there is one.  held: its batch was not published.
+ * Open, continue or close the incident of a constraint, whose verdict is about
+ * to be recorded.  open: there is an open one.  held: its batch was not
+ * published.
  */
 extern void incident_note(const Verdict *verdict, const VerdictRow *row, bool open, bool held);
 
 /*
- * Close those incidents of a target whose last verdict is good, and of whose rows
- * none that violate are left: called after a batch is published, and when it is
- * time.  Needs no SPI connection.
+ * Close the incidents of a target whose last verdict is good and which have no
+ * violating rows left.  Called after a batch is published, and when an
+ * examination is due.  Needs no SPI connection.
  */
 extern void incidents_settle(Target *target);
 

@@ -58,9 +58,9 @@ compile_unique(const CheckRule *rule, Relation rel, CompiledCheck *check)
 }
 
 /*
- * Does the index make rows with equal values in these columns impossible?
- * Its columns must be among them; it must be enforced at once, for all rows,
- * by the equality that the check means.
+ * Does the index exclude rows with equal values in these columns?  Its columns
+ * must be among them.  It must be enforced immediately, for all rows, by the
+ * equality that the check uses.
  */
 static bool
 index_answers(Relation rel, Relation index, List *columns)
@@ -186,7 +186,7 @@ query(const char *sql)
 	int result = read_query(sql, 0, NULL, NULL);
 
 	identity_end_statement(level);
-	MemoryContextSwitchTo(context); /* SPI leaves us in its own, which ends with it */
+	MemoryContextSwitchTo(context); /* SPI switched to a context of its own */
 	if (result < 0)
 		elog(ERROR, "evaluation of a check failed: %s", SPI_result_code_string(result));
 }
@@ -197,7 +197,7 @@ filter_text(const DataConstraint *constraint)
 	return constraint->row->filter_expression ? constraint->row->filter_expression : "true";
 }
 
-/* Groups of rows with equal keys, of the whole table or of the delta's keys. */
+/* Groups of rows with equal keys, in the whole table or among the keys of the delta. */
 static char *
 groups_query(const DataConstraint *constraint, const CheckScope *scope, List *columns)
 {
@@ -219,7 +219,7 @@ groups_query(const DataConstraint *constraint, const CheckScope *scope, List *co
 					column_list(columns, CHECK_ROW));
 }
 
-/* Rows without a whole key: they are in no group. */
+/* Rows without a complete key are in no group. */
 static int64
 count_null_keys(const DataConstraint *constraint, const CheckScope *scope, List *columns)
 {
@@ -303,7 +303,7 @@ validate_relationships(CheckRule *rule)
 				 errmsg("check relationships needs as many reference_columns as columns")));
 }
 
-/* The reference; must be a table or view that the owner may read. */
+/* The reference, which must be a table or view that the owner may read. */
 static Relation
 open_reference(const char *name)
 {
@@ -322,8 +322,9 @@ open_reference(const char *name)
 }
 
 /*
- * Equality between a column and the reference's.  One type: its own operator;
- * else one of the types' operator family, or what pg_catalog has.
+ * The equality of a column and that of the reference.  For one type: its own
+ * operator; otherwise one of the types' operator family, or a cross-type
+ * operator of pg_catalog.
  */
 static char *
 equality(Form_pg_attribute left, Form_pg_attribute right)
@@ -383,7 +384,7 @@ match_of(const char *expression, List *columns)
 
 /*
  * A conjunction, so that the planner joins the two tables: the CASE of the
- * expression is a subplan for each row.  NULL matches nothing.
+ * expression would be a subplan for each row.  NULL matches nothing.
  */
 char *
 failing_relationships(const DataConstraint *constraint, Target *target)
@@ -403,7 +404,7 @@ failing_relationships(const DataConstraint *constraint, Target *target)
 					match);
 }
 
-/* Does an index of the reference find its rows by one of the columns? */
+/* Does the reference have an index that finds its rows by one of the columns? */
 bool
 relationships_by_index(const DataConstraint *constraint)
 {
@@ -429,7 +430,7 @@ relationships_by_index(const DataConstraint *constraint)
 	return found;
 }
 
-/* The server's own analysis says whether the two sides can be compared. */
+/* The server's own analysis determines whether the two sides can be compared. */
 static void
 check_comparable(Relation rel, const char *expression)
 {

@@ -1,11 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * record.c
- *		Recording verdicts, and what follows from them.
+ *		Recording of verdicts and their consequences.
  *
- * A constraint has one current state, and a history of verdicts: a row for each
- * run, and when the outcome changes.  Each verdict opens, continues or closes the
- * incident of its constraint.
+ * A constraint has one current state and a history of verdicts, with one row
+ * for each run and one for each change of the outcome.  Each verdict opens,
+ * continues or closes the incident of its constraint.
  *
  *-------------------------------------------------------------------------
  */
@@ -46,8 +46,8 @@ same_outcome(const char *before, const VerdictRow *row)
 }
 
 /*
- * A row of the history for each run, and when the outcome changes.  A run may
- * have many batches: those in which nothing is found write nothing.
+ * One row of the history for each run, and one for each change of the outcome.
+ * A run may have many batches: batches without findings write nothing.
  */
 static void
 keep_verdict(const VerdictRow *row, const KnownVerdict *known)
@@ -105,7 +105,7 @@ verdicts_record(int64 run_id, Target *target, List *verdicts)
 {
 	bool blocked = asks_to_block(verdicts) &&
 				   breaker_enforce(target, ACTION_REJECT) >= ACTION_REJECT;
-	bool held = blocked && run_id != 0; /* without a run it is about rows that are there */
+	bool held = blocked && run_id != 0; /* without a run it is about the existing rows */
 	KnownVerdict *known;
 	ListCell *cell;
 
@@ -125,7 +125,7 @@ verdicts_record(int64 run_id, Target *target, List *verdicts)
 		row = row_of(verdict, run_id);
 		incident_note(verdict, &row, before->open_incident, held);
 		keep_verdict(&row, before);
-		/* the counts of a batch that was held are of a table that was rolled back */
+		/* the counts of a held batch belong to a table state that was rolled back */
 		if (verdict->counted >= 0 && !held)
 			constraint_shrink_baseline(verdict->constraint_id, verdict->counted);
 	}

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * record.h
- *		Recording verdicts, and what follows from them.
+ *		Recording of verdicts and their consequences.
  *
  *-------------------------------------------------------------------------
  */
@@ -11,10 +11,10 @@
 #include "catalog/target.h"
 
 /*
- * Store verdicts of a run, and open, continue or close the incidents of their
- * constraints (incidents_settle closes those that are about rows).  A verdict row
- * is written when the outcome changed and once per run.  run_id: 0 when the whole
- * table has been looked at, not a batch.
+ * Store the verdicts of a run, and open, continue or close the incidents of
+ * their constraints (incidents_settle closes those that are about rows).  A
+ * verdict row is written when the outcome changes and once per run.  run_id: 0
+ * if the whole table was evaluated, not a batch.
  */
 extern void verdicts_record(int64 run_id, Target *target, List *verdicts);
 

@@ -4,17 +4,17 @@
  *		Relationships over time: violations that are pending, and changes of
  *		the reference.
  *
- * A row may refer to a key that its reference does not have yet.  Such keys
- * are remembered (as text, in depipe.pending_key) where the constraint has a
- * grace, or where the reference is known to lack rows: it is held, copying,
- * or has the key in quarantine.  Whenever either side publishes, remembered
- * keys are looked up again, by an index where there is one: those that have
- * come, or that no row refers to any more, are forgotten; the others are
- * pending until their time is over, and violations from then on.
+ * A row may refer to a key that its reference does not have yet.  Such keys are
+ * remembered (as text, in depipe.pending_key) if the constraint has a grace, or
+ * if the reference is known to lack rows: it is held, copying, or has the key
+ * in quarantine.  Whenever either side publishes, remembered keys are looked up
+ * again, by an index if there is one.  Keys that have arrived, or that no row
+ * refers to any longer, are forgotten; the others are pending until their time
+ * is over, and violations from then on.
  *
- * Keys that a published reference has lost while rows refer to them are
- * remembered likewise, so that the constrained table is charged with them
- * until they come back: the reference's batch is never held.
+ * Keys that a published reference lost while rows refer to them are remembered
+ * as well, so that the constrained table is charged with them until they
+ * return: the batch of the reference is never held.
  *
  * Quarantined rows need no grace: they are tried again when the reference
  * gains their key.
@@ -41,7 +41,7 @@
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
-/* Keys beyond this number are not remembered one by one: they count at once. */
+/* Beyond this number, keys are not remembered one by one: they count at once. */
 #define MAX_PENDING_KEYS 10000
 
 bool references_differ_in_time = false;
@@ -73,7 +73,7 @@ key_array(List *columns, const char *alias)
 	return psprintf("ARRAY[%s]", buf.data);
 }
 
-/* Rows, under alias t, that violate; grouped by key, with their number. */
+/* Violating rows, under alias t, grouped by key with their number. */
 static char *
 missing_query(const DataConstraint *constraint, Target *target, const char *from,
 			  const char *condition, const char *count)
@@ -89,7 +89,7 @@ missing_query(const DataConstraint *constraint, Target *target, const char *from
 					MAX_PENDING_KEYS + 1);
 }
 
-/* Join of the table's rows with keys given as $1 text[], each a text[] as text. */
+/* Join of the rows of the table with keys given as $1 text[], each a text[] as text. */
 static char *
 rows_with_keys(const DataConstraint *constraint, Target *target)
 {
@@ -125,7 +125,7 @@ typedef struct MissingWork
 	List *settings; /* of the check */
 	const char *sql;
 	ArrayType *keys; /* of $1; NULL: no parameter */
-	bool before;     /* as the active snapshot has it, without what was done since */
+	bool before;     /* under the active snapshot, without later changes */
 	List *missing;   /* result */
 	MemoryContext context;
 } MissingWork;
@@ -173,7 +173,7 @@ find_missing_work(void *arg)
 	return true;
 }
 
-/* Run one of these queries as the owner; an error is charged to the check. */
+/* Run one of these queries as the owner; an error is attributed to the check. */
 static List *
 run_missing(MissingWork *work, Measure *measure)
 {
@@ -265,8 +265,8 @@ has_text(List *texts, const char *text)
 /* ---- pending ---- */
 
 /*
- * Look up all remembered keys again: forget those that are settled, and sort
- * the rows of the others into pending ones and violations.
+ * Look up all remembered keys again: forget settled ones, and divide the rows
+ * of the others into pending ones and violations.
  */
 static void
 settle_pending(Target *target, Measured *measured, bool held)
@@ -310,7 +310,7 @@ settle_pending(Target *target, Measured *measured, bool held)
 	}
 }
 
-/* Keys that the delta's rows refer to in vain; NIL when they are too many. */
+/* Missing keys that rows of the delta refer to; NIL if there are too many. */
 static List *
 missing_in_delta(Target *target, Delta *delta, Measured *measured)
 {
@@ -330,8 +330,8 @@ missing_in_delta(Target *target, Delta *delta, Measured *measured)
 }
 
 /*
- * The same of the whole table; NIL also where keys that were missing when the
- * constraint was declared would be among them.
+ * The same for the whole table; also NIL if keys that were missing at the
+ * declaration of the constraint would be among them.
  */
 static List *
 missing_in_table(Target *target, Measured *measured)
@@ -352,7 +352,7 @@ missing_in_table(Target *target, Measured *measured)
 	return list_length(missing) > MAX_PENDING_KEYS ? NIL : missing;
 }
 
-/* Is there a reason to look at keys one by one? */
+/* Is there a reason to examine keys one by one? */
 static bool
 may_be_pending(const DataConstraint *constraint, Target *reference, bool held)
 {
@@ -385,7 +385,7 @@ settle_references(Target *target, Delta *delta, Measured *measured, bool whole_t
 									  : missing_in_delta(target, delta, measured);
 
 		pending_keys_add(constraint->row->id, key_arrays(missing));
-		/* they are counted below, among all that are remembered */
+		/* they are counted below, with all remembered keys */
 		if (missing != NIL && !whole_table)
 			measure->violations = 0;
 	}
@@ -404,7 +404,7 @@ typedef struct ReferenceChange
 	Delta *delta;
 	Target *child;
 	DataConstraint *constraint;
-	List *columns; /* of the reference that the constraint looks at */
+	List *columns; /* of the reference of the constraint */
 } ReferenceChange;
 
 static bool
@@ -434,7 +434,7 @@ delta_has_all(const Delta *delta, List *names, bool in_key)
 	return true;
 }
 
-/* Does the delta tell which keys of the reference it has touched? */
+/* Does the delta show which keys of the reference it touched? */
 static bool
 knows_touched(const ReferenceChange *change)
 {
@@ -445,8 +445,8 @@ knows_touched(const ReferenceChange *change)
 }
 
 /*
- * Rows of the child whose key the delta has touched: of old images where they
- * carry the columns.  "true" when the delta cannot say.
+ * Rows of the child whose key the delta touched, by old images if they carry
+ * the columns.  "true" if the delta does not show it.
  */
 static char *
 touched_condition(const ReferenceChange *change)
@@ -484,7 +484,7 @@ touched_condition(const ReferenceChange *change)
 					match.data);
 }
 
-/* Could the delta have taken a key away? */
+/* Could the delta have removed a key? */
 static bool
 may_lose_keys(const ReferenceChange *change)
 {
@@ -493,8 +493,8 @@ may_lose_keys(const ReferenceChange *change)
 }
 
 /*
- * Rows of the child that have been violating all along may be among those that
- * the delta has touched: unless it says exactly which keys are lost.
+ * Rows of the child that violated before may be among those that the delta
+ * touched, unless it shows exactly which keys were lost.
  */
 static bool
 may_touch_baseline(const ReferenceChange *change)
@@ -519,7 +519,7 @@ without_keys(List *missing, List *others)
 	return left;
 }
 
-/* Remember keys that rows of the child refer to and that are gone now. */
+/* Remember keys that rows of the child refer to and that no longer exist. */
 static void
 remember_lost_keys(const ReferenceChange *change, Measured *measured)
 {
@@ -548,7 +548,7 @@ remember_lost_keys(const ReferenceChange *change, Measured *measured)
 		pending_keys_add(change->constraint->row->id, key_arrays(missing));
 }
 
-/* The reference's keys among the delta's new images; NULL: too many to tell. */
+/* The keys of the reference among the new images of the delta; NULL: too many. */
 static ArrayType *
 gained_keys(const ReferenceChange *change, Measure *measure)
 {
@@ -582,7 +582,7 @@ same_types(const ReferenceChange *change)
 	return true;
 }
 
-/* Quarantined rows that failed for want of a key that is there now. */
+/* Mark quarantined rows that failed because of a missing key that exists now. */
 static bool
 mark_retries(const ReferenceChange *change)
 {
@@ -621,8 +621,8 @@ charge_child(const ReferenceChange *change, Measured *measured, bool whole_table
 }
 
 /*
- * Judge the child by its remembered keys.  A threshold is about the whole table:
- * then all its rows are counted, but for those that are pending.
+ * Judge the child by its remembered keys.  A threshold is about the whole
+ * table: then all its rows are counted, except pending ones.
  */
 static void
 judge_remembered(const ReferenceChange *change, Measured *measured, bool held)
@@ -642,16 +642,16 @@ judge_remembered(const ReferenceChange *change, Measured *measured, bool held)
 			measure->violations = Max(measure->violations - pending, 0);
 	}
 	else if (measure->error_sqlstate == 0)
-		/* all settled: there is something to say, though there are no rows */
+		/* all settled: a verdict is due although there are no rows */
 		measure->evaluated = Max(measure->violations + measure->pending, 1);
 	charge_child(change, measured, whole_table);
 }
 
 /*
- * What is judged here is the child, whose rows may be newer than publish's
- * snapshot: one that refers to a lost key must not be overlooked.  When it is not
- * known which keys are lost, a newer child would be blamed for keys that the
- * reference does not have yet, and what was missing before is not known of it.
+ * This judges the child, whose rows may be newer than the snapshot of publish:
+ * a row that refers to a lost key must not be overlooked.  If the lost keys are
+ * not known, a newer child would be charged with keys that the reference does
+ * not have yet, and the keys that were missing before are not known.
  */
 static Snapshot
 snapshot_of_child(const ReferenceChange *change)
@@ -719,7 +719,7 @@ gate_references(Target *reference, Delta *delta)
 	return marked;
 }
 
-/* Would the delta without its old images not tell which keys are lost? */
+/* Would the delta without old images not show which keys were lost? */
 static bool
 looks_beyond_key(Target *target, const ConstraintRow *row)
 {

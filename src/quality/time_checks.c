@@ -1,15 +1,16 @@
 /*-------------------------------------------------------------------------
  *
  * time_checks.c
- *		Checks that time alone makes fail: freshness.
+ *		Checks that can fail by the passage of time alone: freshness.
  *
- * They are no part of the gate, and hold no batch.  Their verdicts are
- * recorded by the scheduler or run_due() every check_every, and after a
- * batch, so that a table is fresh again when its data is there.  The guard and
- * transforms that wait for fresh inputs do not rely on that: they evaluate.
+ * They are not part of the gate, and hold no batch.  Their verdicts are
+ * recorded by the scheduler or run_due() every check_every, and after a batch,
+ * so that a table is fresh again as soon as its data arrives.  The guard and
+ * transforms that wait for fresh inputs do not rely on these verdicts: they
+ * evaluate.
  *
  * A table is stale while a time check of it has the outcome fail, or error
- * unless its on_error is pass; the views say so of what was recorded last.
+ * unless its on_error is pass.  The views show the last recorded outcome.
  *
  *-------------------------------------------------------------------------
  */
@@ -41,7 +42,7 @@ time_checks(Target *target)
 	return measured;
 }
 
-/* Verdicts of the target's time checks as of now. */
+/* Verdicts of the time checks of the target as of now. */
 static List *
 evaluate_time_checks(Target *target)
 {

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * time_checks.h
- *		Checks that time alone makes fail: freshness.
+ *		Checks that can fail by the passage of time alone: freshness.
  *
  *-------------------------------------------------------------------------
  */
@@ -11,12 +11,15 @@
 #include "catalog/target.h"
 
 /*
- * Does a time check of the target fail now?  Evaluated as the target's owner;
- * nothing is recorded.
+ * Does a time check of the target fail now?  It is evaluated as the owner of
+ * the target; nothing is recorded.
  */
 extern bool time_checks_fail(int32 target_id, char **reason);
 
-/* Evaluate the target's time checks and record their verdicts; run_id: 0 for none. */
+/*
+ * Evaluate the time checks of the target and record their verdicts; run_id: 0
+ * if there is no run.
+ */
 extern void time_checks_record(Target *target, int64 run_id);
 
 /*

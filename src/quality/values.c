@@ -1,12 +1,13 @@
 /*-------------------------------------------------------------------------
  *
  * values.c
- *		Rules as users write them: constructors, and texts that are none.
+ *		Rules as users write them: constructors, and texts that are not
+ *		rules.
  *
- * The constructors of checks are SQL functions, but for accepted_values: it
- * takes values of any type, one by one, as a VARIADIC array, or (as many write
- * it) as an array.  Values travel as JSON: their text must not depend on the
- * session; the function has the settings for that.
+ * The constructors of checks are SQL functions, except accepted_values: it
+ * takes values of any type, one by one, as a VARIADIC array, or (a common
+ * spelling) as an array.  Values are passed as JSON, so that their text does
+ * not depend on the session; the function has settings for that.
  *
  *-------------------------------------------------------------------------
  */
@@ -94,7 +95,7 @@ push_argument(JsonbParseState **state, FunctionCallInfo fcinfo, int number)
 	push_value(state, type, value, PG_ARGISNULL(number));
 }
 
-/* accepted_values(column_name, VARIADIC accepted) */
+/* SQL function accepted_values(column_name, VARIADIC accepted) */
 static Datum
 depipe_accepted_values_checked(PG_FUNCTION_ARGS)
 {

@@ -10,7 +10,10 @@
 
 #include "depipe.h"
 
-/* A rule given as text: JSON; 22023 with the right form for an expression. */
+/*
+ * Convert a rule given as text, which must be JSON. Raises 22023, with the
+ * correct form for an expression as the hint.
+ */
 extern Datum check_from_text(char *text);
 
 #endif /* DEPIPE_QUALITY_VALUES_H */

@@ -1,10 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * verdict.c
- *		Verdicts: what was measured, judged.
+ *		Verdicts: judgements of measurements.
  *
- * Judging is the one place that knows the policies: thresholds, baseline,
- * no data, errors, pending, and the date from which a constraint counts.
+ * This file alone applies the policies: thresholds, baseline, no data, errors,
+ * pending, and the date from which a constraint counts.
  *
  *-------------------------------------------------------------------------
  */
@@ -44,8 +44,8 @@ set_outcome(Verdict *verdict, Outcome outcome, Action action)
 }
 
 /*
- * The constraint is violated.  Rows that cannot be named (a count, an
- * aggregate, an error) cannot be set aside: quarantine then breaks.
+ * The constraint is violated.  Violations that are not rows (a count, an
+ * aggregate, an error) cannot be set aside: quarantine then acts as break.
  */
 static void
 set_failed(Verdict *verdict, const DataConstraint *constraint, Outcome outcome, bool rows_known)
@@ -74,7 +74,7 @@ judge_no_data(Verdict *verdict, const DataConstraint *constraint, bool whole_tab
 		set_outcome(verdict, OUTCOME_NOT_EVALUATED, ACTION_NONE);
 }
 
-/* Percentages of a batch mean nothing while it is small. */
+/* Percentages of a small batch are meaningless. */
 static bool
 too_few_rows(const DataConstraint *constraint, const Threshold *threshold, const Measure *measure,
 			 bool whole_table)
@@ -122,7 +122,7 @@ judge_count(Verdict *verdict, const DataConstraint *constraint, const Measure *m
 		set_outcome(verdict, OUTCOME_PENDING, ACTION_NONE);
 }
 
-/* Before its date a constraint only says what it would have done. */
+/* Before its date a constraint only records what it would have done. */
 static void
 judge_date(Verdict *verdict, const DataConstraint *constraint)
 {
@@ -134,12 +134,12 @@ judge_date(Verdict *verdict, const DataConstraint *constraint)
 		return;
 	verdict->would_have_blocked = true;
 	verdict->action = ACTION_WARN;
-	/* of a time check the outcome alone says whether the table is stale */
+	/* for a time check, the outcome alone determines whether the table is stale */
 	if (verdict->outcome == OUTCOME_FAIL || of_time)
 		verdict->outcome = OUTCOME_WARN;
 }
 
-/* JSON object of what the columns of a verdict do not say. */
+/* A JSON object with the findings that have no column in a verdict. */
 static char *
 detail_text(const Measured *measured, bool whole_table)
 {

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * verdict.h
- *		Verdicts: what was measured, judged.
+ *		Verdicts: judgements of measurements.
  *
  *-------------------------------------------------------------------------
  */
@@ -20,13 +20,13 @@ typedef enum Outcome
 	OUTCOME_PENDING
 } Outcome;
 
-/* What a good verdict says about the rows that are in the table. */
+/* The conclusion from a good verdict about the rows in the table. */
 typedef enum VerdictScope
 {
 	VERDICT_OF_ROWS,  /* nothing: it is about rows of a batch */
 	VERDICT_OF_BATCH, /* nothing, and it does not matter */
-	VERDICT_OF_COUNT, /* how many of them violate; some are tolerated */
-	VERDICT_OF_TABLE  /* none violates, but for those of the baseline */
+	VERDICT_OF_COUNT, /* the number of violating rows, some of which are tolerated */
+	VERDICT_OF_TABLE  /* none violates, except those of the baseline */
 } VerdictScope;
 
 typedef struct Verdict
@@ -36,7 +36,7 @@ typedef struct Verdict
 	char *constraint_name;
 	char *check_kind; /* 'satisfies', 'unique', ... */
 	Outcome outcome;
-	Action action; /* what it asks for now; ACTION_NONE when it passes */
+	Action action; /* the required action; ACTION_NONE if it passes */
 	VerdictScope scope;
 	bool percent;     /* thresholds are shares */
 	int64 evaluated;  /* -1: unknown */
@@ -45,21 +45,23 @@ typedef struct Verdict
 	char *metric;     /* value of an aggregate as text, or NULL */
 	char *warn_if;
 	char *fail_if;
-	const char *strategy; /* how: 'delta', 'index probe', 'scan', ... */
+	const char *strategy; /* 'delta', 'index probe', 'scan', ... */
 	double elapsed_ms;
 	char *detail;            /* JSON object as text, without column values; or NULL */
 	bool would_have_blocked; /* failing, but not enforced yet */
 } Verdict;
 
 /*
- * What was found, by the constraint's policies.  whole_table: it was counted
- * over the table, so that baseline and on_no_data apply; else over a batch.
+ * Judge a measurement by the policies of its constraint.  whole_table: the
+ * table was counted, so that baseline and on_no_data apply; otherwise a batch.
+ * The verdict is allocated in the current memory context.
  */
 extern Verdict *judge(const Measured *measured, bool whole_table);
 
-/* Which constraint, and how many rows. */
+/* The reason: the constraint and the number of rows. In the current memory context. */
 extern char *verdict_reason(const Verdict *verdict);
 
+/* The name of an outcome in SQL, a constant. */
 extern const char *outcome_name(Outcome outcome);
 
 #endif /* DEPIPE_QUALITY_VERDICT_H */

@@ -22,7 +22,7 @@ extern Shape *transform_analyse(Transform *transform);
 
 /*
  * After an analysis: store the bindings of the query, and its inputs if they
- * changed (a view was replaced). Returns true if they changed.  Raises 42P17
+ * changed (a view was replaced).  Returns true if they changed.  Raises 42P17
  * for a cycle.
  */
 extern bool transform_rebind(Transform *transform, const Shape *shape);

@@ -23,7 +23,7 @@ extern StoredFrontier *frontier_take(void);
 /*
  * Append the condition that a captured change is not covered.  It refers to the
  * columns "xid" (xid8) and "sequence" (bigint) of an alias, and to the
- * parameters $1 (snapshot), $2 (own_xid) and $3 (own_sequence). An index on xid
+ * parameters $1 (snapshot), $2 (own_xid) and $3 (own_sequence).  An index on xid
  * supports it.
  */
 extern void frontier_append_condition(StringInfo sql, const char *alias);
@@ -36,7 +36,7 @@ extern bool frontier_is_local(const StoredFrontier *frontier);
 
 /*
  * The sequence number of the next change that this transaction captures, from
- * 1, and of the last one (0 if there was none). Numbers used by a rolled-back
+ * 1, and of the last one (0 if there was none).  Numbers used by a rolled-back
  * subtransaction are not used again.
  */
 extern int64 frontier_next_sequence(void);

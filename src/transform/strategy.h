@@ -3,7 +3,7 @@
  * strategy.h
  *		The interface of strategies, which make the delta of a transform.
  *
- * A strategy is one entry of a table (choose.c). At each refresh every strategy
+ * A strategy is one entry of a table (choose.c).  At each refresh every strategy
  * makes one offer: whether it is possible, why, and at what estimated cost.
  * The cheapest possible one makes the delta.  Callers use strategies only
  * through this interface, so that incremental ones can be added to the table

@@ -6,7 +6,7 @@
  * A definition consists of the query as written and as deparsed after analysis
  * under the definer's search_path, with every name qualified.  The deparsed
  * text is the one that runs.  It is bound by name.  The analysed tree is kept
- * beside it, so that the text can follow a rename (binding.c). There is no
+ * beside it, so that the text can follow a rename (binding.c).  There is no
  * companion view: it would make DROP and ALTER of the inputs fail, and CASCADE
  * would drop it.
  *
