@@ -524,7 +524,9 @@ CREATE TABLE depipe.row_layout (
 CREATE UNIQUE INDEX row_layout_columns_key ON depipe.row_layout (target_id, depipe.key_hash(columns), depipe.key_hash(types));
 
 -- Deltas that wait, in source order.  kind: 'row', or 'clear' (TRUNCATE);
--- batch: the same for all items of one delta; unknown: names of columns that the
+-- batch: the same for all items of one delta; batch_end: the position of the
+-- source that its batch leads to, the same for all tables, NULL within a source
+-- transaction; unknown: names of columns that the
 -- source did not send; base_key: key of the row, as it was before the batch, that
 -- has them; pair: the item that deletes the old key of a key change; before: whether
 -- the key had a row before the batch (BEFORE_* in delta/delta.h).
@@ -543,6 +545,7 @@ CREATE TABLE depipe.parked_item (
 	batch bigint,
 	before smallint,
 	parked_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+	batch_end pg_lsn,
 	CONSTRAINT parked_item_pkey PRIMARY KEY (target_id, item),
 	CONSTRAINT parked_item_target_fkey FOREIGN KEY (target_id) REFERENCES depipe.target ON DELETE CASCADE
 );

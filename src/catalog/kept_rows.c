@@ -82,17 +82,20 @@ catalog_park_desc(void)
 }
 
 void
-catalog_park(int32 target_id, int64 layout_id, int64 offset, TupleDesc desc, Tuplestorestate *rows,
-			 uint64 nrows)
+catalog_park(int32 target_id, int64 layout_id, int64 offset, XLogRecPtr batch_end, TupleDesc desc,
+			 Tuplestorestate *rows, uint64 nrows)
 {
-	CatalogArg args[] = {ARG_INT4(target_id), ARG_INT8(layout_id), ARG_INT8(offset)};
+	CatalogArg args[] = {ARG_INT4(target_id),
+						 ARG_INT8(layout_id),
+						 ARG_INT8(offset),
+						 ARG_LSN(batch_end)};
 
 	(void) catalog_execute_from("INSERT INTO depipe.parked_item (target_id, item, kind, lsn,"
 								" commit_time, layout_id, weight, image, unknown, pair,"
-								" base_key, batch, before)"
+								" base_key, batch, before, batch_end)"
 								" SELECT $1, $3 OPERATOR(pg_catalog.+) r.item, 'row', r.lsn,"
 								" r.commit_time, $2, r.weight, r.image, r.unknown,"
-								" $3 OPERATOR(pg_catalog.+) r.pair, r.base_key, $3, r.before"
+								" $3 OPERATOR(pg_catalog.+) r.pair, r.base_key, $3, r.before, $4"
 								" FROM _depipe_parked r",
 								lengthof(args),
 								args,
@@ -103,12 +106,13 @@ catalog_park(int32 target_id, int64 layout_id, int64 offset, TupleDesc desc, Tup
 }
 
 void
-catalog_park_clear_item(int32 target_id, int64 item)
+catalog_park_clear_item(int32 target_id, int64 item, XLogRecPtr batch_end)
 {
-	(void) CATALOG_EXECUTE("INSERT INTO depipe.parked_item (target_id, item, kind)"
-						   " VALUES ($1, $2, 'clear')",
+	(void) CATALOG_EXECUTE("INSERT INTO depipe.parked_item (target_id, item, kind, batch_end)"
+						   " VALUES ($1, $2, 'clear', $3)",
 						   ARG_INT4(target_id),
-						   ARG_INT8(item));
+						   ARG_INT8(item),
+						   ARG_LSN(batch_end));
 }
 
 int64
@@ -137,12 +141,67 @@ catalog_parked_last_item(int32 target_id)
 	" WHERE p.target_id OPERATOR(pg_catalog.=) $1 AND p.item OPERATOR(pg_catalog.>) $2"
 
 CatalogRows *
-catalog_parked(int32 target_id, int64 behind, int most)
+catalog_parked(int32 target_id, int64 behind, int64 last, int most)
 {
-	return CATALOG_EXECUTE(PARKED " ORDER BY p.item LIMIT $3",
+	return CATALOG_EXECUTE(PARKED " AND p.item OPERATOR(pg_catalog.<=) $4 ORDER BY p.item LIMIT $3",
 						   ARG_INT4(target_id),
 						   ARG_INT8(behind),
-						   ARG_INT4(most));
+						   ARG_INT4(most),
+						   ARG_INT8(last));
+}
+
+static XLogRecPtr
+position_or_none(const CatalogRows *rows)
+{
+	return rows->count == 0 || catalog_isnull(rows, 0, 1) ? InvalidXLogRecPtr
+														  : catalog_lsn(rows, 0, 1);
+}
+
+/*
+ * An item without an end belongs to the next batch that has one: it is the
+ * first part of a source transaction, or was parked by an earlier version.
+ * Ends grow with the items.
+ */
+#define LAST_END                                                                                \
+	"(SELECT e.batch_end FROM depipe.parked_item e WHERE e.target_id OPERATOR(pg_catalog.=) $1" \
+	" AND e.batch_end IS NOT NULL ORDER BY e.item DESC LIMIT 1)"
+
+XLogRecPtr
+catalog_parked_bite_end(int32 target_id, int64 bytes)
+{
+	return position_or_none(CATALOG_EXECUTE(
+		"SELECT s.batch_end FROM (SELECT p.item, p.batch_end,"
+		" pg_catalog.sum(pg_catalog.pg_column_size(p.image))"
+		" OVER (ORDER BY p.item ROWS UNBOUNDED PRECEDING) AS bytes"
+		" FROM depipe.parked_item p" TARGET_IS ") s"
+		" WHERE s.bytes OPERATOR(pg_catalog.>=) $2 AND s.batch_end IS NOT NULL"
+		" AND s.batch_end OPERATOR(pg_catalog.<) " LAST_END " ORDER BY s.item LIMIT 1",
+		ARG_INT4(target_id),
+		ARG_INT8(bytes)));
+}
+
+int64
+catalog_parked_bite_last(int32 target_id, XLogRecPtr end)
+{
+	CatalogRows *rows = CATALOG_EXECUTE(
+		"SELECT p.item FROM depipe.parked_item p" TARGET_IS
+		" AND p.batch_end IS NOT NULL AND p.item OPERATOR(pg_catalog.<)"
+		" COALESCE((SELECT n.item FROM depipe.parked_item n"
+		" WHERE n.target_id OPERATOR(pg_catalog.=) $1"
+		" AND n.batch_end OPERATOR(pg_catalog.>) $2 ORDER BY n.item LIMIT 1),"
+		" 9223372036854775807) ORDER BY p.item DESC LIMIT 1",
+		ARG_INT4(target_id),
+		ARG_LSN(end));
+
+	return rows->count == 0 ? PG_INT64_MIN : catalog_int8(rows, 0, 1);
+}
+
+XLogRecPtr
+catalog_parked_end(int32 target_id)
+{
+	return position_or_none(CATALOG_EXECUTE("SELECT p.batch_end FROM depipe.parked_item p" TARGET_IS
+											" ORDER BY p.item DESC LIMIT 1",
+											ARG_INT4(target_id)));
 }
 
 /* The items of a batch are adjacent, so the scan stops at the first item of another batch. */
@@ -166,13 +225,15 @@ catalog_parked_partial(int32 target_id, int64 batch, int64 behind, int natts, in
 }
 
 int64 *
-catalog_parked_old_halves(int32 target_id, int *count)
+catalog_parked_old_halves(int32 target_id, int64 last, int *count)
 {
 	CatalogRows *rows = CATALOG_EXECUTE("SELECT pg_catalog.array_agg(p.pair ORDER BY p.pair)"
 										" FROM depipe.parked_item p"
 										" WHERE p.target_id OPERATOR(pg_catalog.=) $1"
-										" AND p.pair IS NOT NULL",
-										ARG_INT4(target_id));
+										" AND p.pair IS NOT NULL"
+										" AND p.item OPERATOR(pg_catalog.<=) $2",
+										ARG_INT4(target_id),
+										ARG_INT8(last));
 	bool isnull;
 	Datum pairs = catalog_datum(rows, 0, 1, &isnull);
 	ArrayType *array;
@@ -189,6 +250,15 @@ void
 catalog_parked_delete(int32 target_id)
 {
 	(void) CATALOG_EXECUTE("DELETE FROM depipe.parked_item" TARGET_IS, ARG_INT4(target_id));
+}
+
+void
+catalog_parked_delete_until(int32 target_id, int64 last)
+{
+	(void) CATALOG_EXECUTE("DELETE FROM depipe.parked_item" TARGET_IS
+						   " AND item OPERATOR(pg_catalog.<=) $2",
+						   ARG_INT4(target_id),
+						   ARG_INT8(last));
 }
 
 /* ---- quarantined rows ---- */

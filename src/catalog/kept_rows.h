@@ -19,11 +19,11 @@ extern int64 catalog_layout_id(int32 target_id, TupleDesc row);
 
 /* Columns of the relation that catalog_park reads, in this order. */
 extern TupleDesc catalog_park_desc(void);
-extern void catalog_park(int32 target_id, int64 layout_id, int64 offset, TupleDesc desc,
-						 Tuplestorestate *rows, uint64 nrows);
+extern void catalog_park(int32 target_id, int64 layout_id, int64 offset, XLogRecPtr batch_end,
+						 TupleDesc desc, Tuplestorestate *rows, uint64 nrows);
 
 /* Park a TRUNCATE as this item. */
-extern void catalog_park_clear_item(int32 target_id, int64 item);
+extern void catalog_park_clear_item(int32 target_id, int64 item, XLogRecPtr batch_end);
 
 /* Number of parked items of the target, and the number of the last one. */
 extern int64 catalog_parked_count(int32 target_id);
@@ -43,8 +43,18 @@ extern int64 catalog_parked_last_item(int32 target_id);
 #define PARKED_BATCH 11
 #define PARKED_BEFORE 12
 
-/* The first "most" items after item "behind", in order. */
-extern CatalogRows *catalog_parked(int32 target_id, int64 behind, int most);
+/* The first "most" items after item "behind", up to item "last", in order. */
+extern CatalogRows *catalog_parked(int32 target_id, int64 behind, int64 last, int most);
+
+/*
+ * The end of the first batch with which the images reach so many bytes;
+ * InvalidXLogRecPtr if nothing comes after it.  The last item of the batches
+ * that end at this position or earlier; PG_INT64_MIN if there is none.  The end
+ * of the last batch; InvalidXLogRecPtr if its rest is still to come.
+ */
+extern XLogRecPtr catalog_parked_bite_end(int32 target_id, int64 bytes);
+extern int64 catalog_parked_bite_last(int32 target_id, XLogRecPtr end);
+extern XLogRecPtr catalog_parked_end(int32 target_id);
 
 /*
  * The first "most" items after item "behind" that belong to this batch and
@@ -54,10 +64,11 @@ extern CatalogRows *catalog_parked_partial(int32 target_id, int64 batch, int64 b
 										   int most);
 
 /* The items that are old halves of key changes, sorted and palloc'd. */
-extern int64 *catalog_parked_old_halves(int32 target_id, int *count);
+extern int64 *catalog_parked_old_halves(int32 target_id, int64 last, int *count);
 
 /* Delete all parked items of the target. */
 extern void catalog_parked_delete(int32 target_id);
+extern void catalog_parked_delete_until(int32 target_id, int64 last);
 
 /* Columns of the relation that catalog_quarantine reads, in this order. */
 extern TupleDesc catalog_quarantine_desc(void);

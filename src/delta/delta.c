@@ -500,6 +500,7 @@ delta_create_like(Delta *delta)
 	copy->keys = palloc(sizeof(AttrNumber) * Max(delta->nkeys, 1));
 	memcpy(copy->keys, delta->keys, sizeof(AttrNumber) * delta->nkeys);
 	copy->old_images = delta->old_images;
+	copy->batch_end = delta->batch_end;
 	copy->next_sequence = delta->next_sequence;
 	MemoryContextSwitchTo(old);
 	return copy;

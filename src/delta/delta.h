@@ -113,15 +113,16 @@ typedef struct Delta
 	bool clear;
 	bool old_images; /* the complete old image of every changed or deleted row is included */
 	Tuplestorestate *rows;
-	int64 nrows;       /* number of rows in "rows" */
-	int64 changes;     /* number of changes before folding */
-	int64 new_images;  /* number of rows with weight > 0 */
-	XLogRecPtr lsn;    /* source transaction of the next rows, set by the filler */
-	TimestampTz time;  /* its commit time, 0 if local */
-	DeltaClaim claim;  /* of the next change, also set by the filler */
-	bool checked;      /* verify the claims about keys against the table */
-	bool contradicted; /* a claim was false: the key does not identify rows */
-	List *partial;     /* of PartialRow, after delta_finish */
+	int64 nrows;          /* number of rows in "rows" */
+	int64 changes;        /* number of changes before folding */
+	int64 new_images;     /* number of rows with weight > 0 */
+	XLogRecPtr lsn;       /* source transaction of the next rows, set by the filler */
+	TimestampTz time;     /* its commit time, 0 if local */
+	DeltaClaim claim;     /* of the next change, also set by the filler */
+	XLogRecPtr batch_end; /* the position of the source that the batch leads to, for the park */
+	bool checked;         /* verify the claims about keys against the table */
+	bool contradicted;    /* a claim was false: the key does not identify rows */
+	List *partial;        /* of PartialRow, after delta_finish */
 	int64 next_sequence;
 	struct DeltaFold *fold; /* fold.h; NULL: rows are appended as they are */
 } Delta;

@@ -10,10 +10,11 @@
 
 #include "load/task.h"
 
-/* Publish or park the deltas of the tasks; ends the batch. */
-extern void deliver(TaskSet *set);
-
-/* Publish waiting deltas of tables without changes in the stream; ends the batch. */
-extern void deliver_waiting(TaskSet *set);
+/*
+ * Publish or park the deltas of the tasks; ends the batch.  end: the position
+ * of the source at which they end, or InvalidXLogRecPtr if that is within a
+ * source transaction.
+ */
+extern void deliver(TaskSet *set, XLogRecPtr end);
 
 #endif /* DEPIPE_LOAD_DELIVER_H */

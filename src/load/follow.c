@@ -34,13 +34,13 @@
 #include "core/transaction.h"
 #include "load/slot.h"
 #include "load/basis.h"
-#include "load/deliver.h"
 #include "load/prepare.h"
 #include "load/refresh.h"
 #include "load/runs.h"
 #include "load/source.h"
 #include "load/step.h"
 #include "load/streamlock.h"
+#include "load/waiting.h"
 #include "load/witness.h"
 #include "pgstat.h"
 #include "utils/inval.h"
@@ -65,6 +65,7 @@ typedef enum Wake
 	WAKE_END,    /* the caller wants us to */
 	WAKE_INPUT,  /* there is something to read */
 	WAKE_LOOK,   /* a look is due, or something has changed */
+	WAKE_BITE,   /* the next bite of parked deltas is due */
 	WAKE_CONFIRM /* the last commits are on disk by now */
 } Wake;
 
@@ -87,6 +88,7 @@ typedef struct Following
 	XLogRecPtr latest_end;
 	StreamPosition position;
 	TimestampTz source_time; /* the source was at position.source */
+	bool read;               /* the last action was to read a batch */
 	bool unjudged;           /* partitions of a source wait for the stream */
 	bool again;              /* the loads are others than before */
 	uint32 look;             /* a look requested by hand and not reported yet; 0: none */
@@ -161,8 +163,13 @@ wait_for_something(Following *following)
 		if (following->follower->changed() || following->look_at <= now ||
 			(following->follower->asked_look() != 0 && !following->unjudged))
 			return WAKE_LOOK;
+		/* batches and bites take turns, so that neither waits for all of the other */
+		if (following->session->set.more && following->read)
+			return WAKE_BITE;
 		if (!resting && stream_has_input(&following->session->transport))
 			return WAKE_INPUT;
+		if (following->session->set.more)
+			return WAKE_BITE;
 		if (may_confirm(following, now))
 			return WAKE_CONFIRM;
 		stream_wait(&following->session->transport, !resting, patience(following, now));
@@ -241,7 +248,7 @@ look_work(void *argument)
 											  &session->set,
 											  &session->source,
 											  session->taking.decoder.end);
-	deliver_waiting(&session->set);
+	waiting_publish(&session->set);
 	runs_fold(&session->set);
 	return true;
 }
@@ -323,15 +330,29 @@ confirm(Following *following)
 	return error;
 }
 
+static bool
+bite_work(void *argument)
+{
+	LoadSession *session = argument;
+
+	runs_begin_batch(&session->set);
+	waiting_publish(&session->set);
+	runs_fold(&session->set);
+	return true;
+}
+
 static ErrorData *
 act(Following *following, Wake wake)
 {
+	following->read = wake == WAKE_INPUT;
 	switch (wake)
 	{
 		case WAKE_INPUT:
 			return read_batch(following);
 		case WAKE_LOOK:
 			return look(following);
+		case WAKE_BITE:
+			return guarded_run(bite_work, following->session);
 		case WAKE_CONFIRM:
 			return confirm(following);
 		case WAKE_END:

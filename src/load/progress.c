@@ -28,7 +28,7 @@ progress_current_targets(const TaskSet *set)
 	{
 		LoadTask *task = lfirst(cell);
 
-		if (!task->stopped && !task->paused && !task->blocked &&
+		if (!task->stopped && !task->paused && !task->blocked && !task->rest &&
 			task->load->state == LOAD_STREAMING &&
 			(task->run == NULL || task->run->error_sqlstate == NULL))
 			ids = lappend_int(ids, task->target->id);

@@ -27,6 +27,7 @@
 #include "load/rowreader.h"
 #include "load/runs.h"
 #include "load/slotwait.h"
+#include "load/waiting.h"
 #include "load/witness.h"
 #include "utils/memutils.h"
 
@@ -146,6 +147,15 @@ has_changes(LoadSession *session)
 	return false;
 }
 
+/* Where the changes so far end, unless that is within a transaction. */
+static XLogRecPtr
+batch_end(const LoadSession *session)
+{
+	const Decoder *decoder = &session->taking.decoder;
+
+	return decoder->in_transaction ? InvalidXLogRecPtr : decoder->end;
+}
+
 /*
  * Tables that arrive in another layout: their changes so far are delivered,
  * then the target follows.  The position of the batch is recorded even if no
@@ -162,7 +172,7 @@ follow_layouts(LoadSession *session)
 
 	while ((task = take_next_layout(&session->taking, &names, &types)) != NULL)
 	{
-		deliver(set);
+		deliver(set, batch_end(session));
 		delivered = true;
 		set->current = task;
 		evolve_follow(session->source.control, task, names, types);
@@ -186,7 +196,7 @@ batch_work(void *argument)
 	session->progress.at_stop = result == TAKE_STOP;
 	changed = has_changes(session);
 	if (changed)
-		deliver(&session->set);
+		deliver(&session->set, batch_end(session));
 	progress_record(session, changed || delivered);
 	if (session->set.following)
 		runs_fold(&session->set);
@@ -198,7 +208,6 @@ end_work(void *argument)
 {
 	LoadSession *session = argument;
 
-	deliver_waiting(&session->set);
 	(void) basis_judge_leaves(&session->leaves,
 							  &session->set,
 							  &session->source,
@@ -207,10 +216,43 @@ end_work(void *argument)
 	return true;
 }
 
+static bool
+waiting_work(void *argument)
+{
+	LoadSession *session = argument;
+
+	waiting_publish(&session->set);
+	return true;
+}
+
+/*
+ * A stream that is followed takes what remains of a park between its batches.
+ * In a function all bites are in the caller's transaction, but only one at a
+ * time is in memory.
+ */
+static ErrorData *
+publish_waiting(LoadSession *session)
+{
+	for (;;)
+	{
+		ErrorData *error = guarded_run(waiting_work, session);
+
+		if (error != NULL || !session->set.more || session->options->must_end != NULL ||
+			is_late(session))
+			return error;
+		if (session->options->commit)
+			session_commit(session);
+		if (session->overtaken)
+			return NULL;
+	}
+}
+
 ErrorData *
 step_end(LoadSession *session)
 {
-	return guarded_run(end_work, session);
+	ErrorData *error = publish_waiting(session);
+
+	return error != NULL || session->overtaken ? error : guarded_run(end_work, session);
 }
 
 /* ---- errors ---- */

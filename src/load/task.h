@@ -34,6 +34,8 @@ typedef struct TaskSet
 	bool quiet;        /* a run of the scheduler: it waits briefly for locks, and counts failures */
 	bool following;    /* the stream has no stop: a run covers the batches of a minute */
 	bool by_hand;      /* waiting deltas are tried now, on request */
+	bool more;         /* parked deltas wait for their next bite: waiting.c */
+	XLogRecPtr batch_end; /* see deliver() */
 	List *tasks;
 	LoadTask *current;
 	bool projecting;          /* an expression of the current task is evaluated */
@@ -76,6 +78,7 @@ struct LoadTask
 	bool attempted; /* given to publish in this run */
 	bool published; /* something was, in this run */
 	bool blocked;   /* not published, because of its gate or breaker */
+	bool rest;      /* a part of its park was published, or could be; the rest waits */
 	bool counted;   /* the failure of this batch, or copy */
 
 	/* waits after failures */

@@ -145,12 +145,13 @@ park_append(Target *target, Delta *delta)
 			return "a value cannot be recovered";
 		}
 	if (delta->clear)
-		catalog_park_clear_item(target->id, ++last);
+		catalog_park_clear_item(target->id, ++last, delta->batch_end);
 	rows = parked_rows(delta, desc, &nrows);
 	if (nrows > 0)
 		catalog_park(target->id,
 					 catalog_layout_id(target->id, delta->columns),
 					 last,
+					 delta->batch_end,
 					 desc,
 					 rows,
 					 nrows);
@@ -407,7 +408,7 @@ next_piece(const ParkedRows *parked)
 }
 
 static void
-replay(ParkedRows *parked, MemoryContext row_context)
+replay(ParkedRows *parked, int64 last, MemoryContext row_context)
 {
 	int64 behind = PG_INT64_MIN;
 	int count = PIECE_FIRST;
@@ -418,7 +419,7 @@ replay(ParkedRows *parked, MemoryContext row_context)
 
 		MemoryContextReset(parked->piece);
 		old = MemoryContextSwitchTo(parked->piece);
-		parked->rows = catalog_parked(parked->target->id, behind, count);
+		parked->rows = catalog_parked(parked->target->id, behind, last, count);
 		MemoryContextSwitchTo(row_context);
 		for (uint64 row = 0; row < parked->rows->count; row++)
 		{
@@ -435,16 +436,15 @@ replay(ParkedRows *parked, MemoryContext row_context)
 	}
 }
 
-void
-park_take(Target *target, Delta *into)
+/* Fold the items up to the last one into the delta. */
+static void
+replay_until(Target *target, Delta *into, int64 last)
 {
 	ParkedRows parked = {.target = target, .into = into, .batch = -1};
 	MemoryContext row_context;
 
-	if (catalog_parked_count(target->id) == 0)
-		return;
 	parked.reader = image_reader(target, into);
-	parked.old_halves = catalog_parked_old_halves(target->id, &parked.nold_halves);
+	parked.old_halves = catalog_parked_old_halves(target->id, last, &parked.nold_halves);
 	parked.context = AllocSetContextCreate(CurrentMemoryContext,
 										   "depipe replay bases",
 										   ALLOCSET_DEFAULT_SIZES);
@@ -454,12 +454,46 @@ park_take(Target *target, Delta *into)
 	row_context = AllocSetContextCreate(CurrentMemoryContext,
 										"depipe replay",
 										ALLOCSET_DEFAULT_SIZES);
-	replay(&parked, row_context);
+	replay(&parked, last, row_context);
 	MemoryContextDelete(row_context);
 	MemoryContextDelete(parked.piece);
 	MemoryContextDelete(parked.context);
 	into->claim = CLAIM_NOTHING;
+}
+
+void
+park_take(Target *target, Delta *into)
+{
+	if (catalog_parked_count(target->id) == 0)
+		return;
+	replay_until(target, into, PG_INT64_MAX);
+	into->batch_end = catalog_parked_end(target->id);
 	catalog_parked_delete(target->id);
+}
+
+/* ---- bites ---- */
+
+XLogRecPtr
+park_bite_end(Target *target, int64 bytes)
+{
+	return catalog_parked_bite_end(target->id, bytes);
+}
+
+int64
+park_take_bite(Target *target, Delta *into, XLogRecPtr end)
+{
+	int64 last = catalog_parked_bite_last(target->id, end);
+
+	if (last != PARK_NO_ITEM)
+		replay_until(target, into, last);
+	into->batch_end = end;
+	return last;
+}
+
+void
+park_forget(Target *target, int64 last_item)
+{
+	catalog_parked_delete_until(target->id, last_item);
 }
 
 /* ---- one delta onto another ---- */

@@ -22,6 +22,19 @@ extern const char *park_append(Target *target, Delta *delta);
  */
 extern void park_take(Target *target, Delta *into);
 
+/*
+ * A bite of the park: the batches up to a position of the source.
+ * park_bite_end() returns the position at which about so many bytes of images
+ * are reached; InvalidXLogRecPtr: all that is parked is one bite.
+ * park_take_bite() replays the batches up to this position, which stay in the
+ * park, and returns the last item, PARK_NO_ITEM if there is none;
+ * park_forget() deletes the items up to this one.
+ */
+#define PARK_NO_ITEM PG_INT64_MIN
+extern XLogRecPtr park_bite_end(Target *target, int64 bytes);
+extern int64 park_take_bite(Target *target, Delta *into, XLogRecPtr end);
+extern void park_forget(Target *target, int64 last_item);
+
 /* Forget what is parked (a resync covers it). */
 extern void park_discard(int32 target_id);
 

@@ -235,6 +235,7 @@ net_bag(ItemState *state)
 	delta_unregister(delta);
 	identity_restore(&identity);
 	netted->clear = delta->clear;
+	netted->batch_end = delta->batch_end;
 	delta_destroy(delta);
 	state->item->delta = netted;
 	state->netting = NULL;
