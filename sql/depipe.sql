@@ -442,6 +442,30 @@ CREATE TABLE depipe.run (
 CREATE INDEX run_target_idx ON depipe.run (target_id, run_id);
 CREATE INDEX run_running_idx ON depipe.run (target_id) WHERE status = 'running';
 
+-- The value of each term of a constraint over the whole of its table: counts of
+-- violations, sums, extremes.  Each batch adds its changes.  expression says what
+-- the value is of, fingerprint which table it was computed of: where they differ
+-- now, or where direct_write has a row of the table, it is computed anew.
+CREATE TABLE depipe.kept_state (
+	constraint_id integer NOT NULL,
+	term integer NOT NULL,
+	target_id integer NOT NULL,
+	expression text NOT NULL,
+	fingerprint text NOT NULL,
+	value numeric,
+	CONSTRAINT kept_state_pkey PRIMARY KEY (constraint_id, term),
+	CONSTRAINT kept_state_constraint_fkey FOREIGN KEY (constraint_id) REFERENCES depipe.constraint_definition ON DELETE CASCADE
+);
+CREATE INDEX kept_state_target_idx ON depipe.kept_state (target_id);
+COMMENT ON TABLE depipe.kept_state IS 'state of constraints over whole tables, kept up to date by each batch';
+
+CREATE TABLE depipe.direct_write (
+	relid oid NOT NULL,
+	written_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+CREATE INDEX direct_write_idx ON depipe.direct_write (relid);
+COMMENT ON TABLE depipe.direct_write IS 'targets that others than depipe have changed since the state of their constraints was computed';
+
 CREATE TABLE depipe.verdict (
 	verdict_id bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
 	run_id bigint,
@@ -892,6 +916,13 @@ EXECUTE FUNCTION depipe.server_altered();
 -- ---------------------------------------------------------------------
 -- 6. transforms
 -- ---------------------------------------------------------------------
+
+CREATE FUNCTION depipe.note_write()
+RETURNS trigger
+LANGUAGE C
+AS 'MODULE_PATHNAME', 'depipe_note_write';
+COMMENT ON FUNCTION depipe.note_write() IS
+'trigger on targets whose constraints have kept state: notes that others than depipe change the table';
 
 CREATE FUNCTION depipe.refuse_dml()
 RETURNS trigger

@@ -59,6 +59,7 @@ INSERT INTO matrix.function VALUES
 	-- triggers: refused by the server to be called at all
 	('refuse_dml', NULL, NULL),
 	('count_kept', NULL, NULL),
+	('note_write', NULL, NULL),
 	('names_changed', NULL, NULL),
 	('server_altered', NULL, NULL),
 	('server_dropped', NULL, NULL),

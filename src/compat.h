@@ -201,4 +201,16 @@ view_of_entry_compat(const RangeTblEntry *entry)
 	} while (0)
 #endif
 
+/* The number of the file of a relation, and the local number of the transaction. */
+#if PG_VERSION_NUM < 160000
+#define relation_file_compat(rel) ((rel)->rd_node.relNode)
+#else
+#define relation_file_compat(rel) ((rel)->rd_locator.relNumber)
+#endif
+#if PG_VERSION_NUM < 170000
+#define local_transaction_compat() (MyProc->lxid)
+#else
+#define local_transaction_compat() (MyProc->vxid.lxid)
+#endif
+
 #endif /* DEPIPE_COMPAT_H */

@@ -13,6 +13,7 @@
 
 #include "fmgr.h"
 #include "hooks.h"
+#include "publish/kept.h"
 #include "miscadmin.h"
 #include "worker/launcher.h"
 
@@ -28,6 +29,7 @@ _PG_init(void)
 
 	guc_init();
 	hooks_init(workers);
+	companion_register(&kept_companion);
 	if (workers)
 		launcher_init();
 }

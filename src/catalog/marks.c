@@ -31,6 +31,8 @@
 #define HAS_HELD_ROWS SOME("SELECT FROM depipe.held_row x" OF_TARGET)
 #define HAS_INCIDENT SOME("SELECT FROM depipe.incident x" OF_TARGET " AND x.closed_at IS NULL")
 
+#define HAS_STATE SOME("SELECT FROM depipe.kept_state x" OF_TARGET)
+
 #define TARGET_MARKS                                                     \
 	MARK_IF(HAS_BREAKER, "1")                                            \
 	PLUS MARK_IF("s.parked OPERATOR(pg_catalog.>) 0", "2")               \
@@ -39,7 +41,8 @@
 			MARK_IF(IS_CONSTRAINED, "16") PLUS                           \
 			MARK_IF(IS_REFERENCED, "32") PLUS                            \
 			MARK_IF(HAS_HELD_ROWS, "64") PLUS                            \
-			MARK_IF(HAS_INCIDENT, "128")
+			MARK_IF(HAS_INCIDENT, "128") PLUS                            \
+			MARK_IF(HAS_STATE, "256")
 
 #define MARKS_OF_TARGETS                                           \
 	"SELECT u.n, " TARGET_MARKS ", 0, NULL::text"                  \

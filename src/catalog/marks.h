@@ -20,6 +20,7 @@
 #define MARK_REFERENCED 32u /* constraints of other targets refer to it */
 #define MARK_HELD 64u       /* rows for which a batch was not published are stored */
 #define MARK_INCIDENT 128u  /* an incident is open */
+#define MARK_STATE 256u     /* state of its constraints is kept */
 
 typedef struct Pause
 {

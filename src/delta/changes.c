@@ -22,7 +22,7 @@ make_desc(TupleDesc table)
 	for (int i = 0; i < table->natts; i++)
 		natts += TupleDescAttr(table, i)->attisdropped ? 0 : 1;
 	desc = CreateTemplateTupleDesc(natts + CHANGES_FIXED);
-	TupleDescInitEntry(desc, CHANGES_WEIGHT, DELTA_COLUMN_PREFIX "weight", INT8OID, -1, 0);
+	TupleDescInitEntry(desc, CHANGES_WEIGHT_COLUMN, DELTA_COLUMN_PREFIX "weight", INT8OID, -1, 0);
 	natts = CHANGES_FIXED;
 	for (int i = 0; i < table->natts; i++)
 		if (!TupleDescAttr(table, i)->attisdropped)
@@ -51,14 +51,14 @@ changes_add_delta(Changes *changes, Delta *delta, bool negative)
 	bool *nulls = palloc(sizeof(bool) * natts);
 
 	Assert(natts - CHANGES_FIXED == delta->columns->natts);
-	nulls[CHANGES_WEIGHT - 1] = false;
+	nulls[CHANGES_WEIGHT_COLUMN - 1] = false;
 	delta_rewind(delta);
 	while (delta_next(delta, slot))
 	{
 		CHECK_FOR_INTERRUPTS();
 		slot_getallattrs(slot);
-		values[CHANGES_WEIGHT - 1] = slot->tts_values[DELTA_WEIGHT - 1];
-		if (DatumGetInt64(values[CHANGES_WEIGHT - 1]) < 0 && !negative)
+		values[CHANGES_WEIGHT_COLUMN - 1] = slot->tts_values[DELTA_WEIGHT - 1];
+		if (DatumGetInt64(values[CHANGES_WEIGHT_COLUMN - 1]) < 0 && !negative)
 			continue;
 		for (int i = 0; i < delta->columns->natts; i++)
 		{
@@ -97,7 +97,7 @@ changes_finish(Changes *changes)
 	while (tuplestore_gettupleslot(changes->rows, true, false, slot))
 	{
 		bool isnull;
-		int64 weight = DatumGetInt64(slot_getattr(slot, CHANGES_WEIGHT, &isnull));
+		int64 weight = DatumGetInt64(slot_getattr(slot, CHANGES_WEIGHT_COLUMN, &isnull));
 
 		CHECK_FOR_INTERRUPTS();
 		changes->nrows++;

@@ -31,7 +31,7 @@
 #include "delta/delta.h"
 #include "utils/rel.h"
 
-#define CHANGES_WEIGHT 1
+#define CHANGES_WEIGHT_COLUMN 1
 #define CHANGES_FIXED 1
 
 typedef struct Changes

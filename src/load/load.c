@@ -32,6 +32,7 @@
 #include "load/source.h"
 #include "load/streamlock.h"
 #include "publish/triggers.h"
+#include "quality/state.h"
 #include "utils/jsonb.h"
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
@@ -420,6 +421,7 @@ depipe_drop_load_checked(PG_FUNCTION_ARGS)
 	load_delete(load->target->id);
 	park_discard(load->target->id);
 	quarantine_clear(load->target->id);
+	state_end(load->target);
 	if (OidIsValid(load->target->relid) && !drop_table && target_has_constraints(load->target->id))
 	{
 		target_set_kind(load->target, TARGET_TABLE);

@@ -37,6 +37,7 @@ typedef struct PublishItem
 	int lock_timeout_ms;  /* give up when a table is locked for so long: PUBLISH_ERROR; 0: wait */
 	uint32 marks;         /* of the target (catalog/marks.h) */
 	bool marks_are_known; /* read under the lock of publish_lock_free */
+	struct Gate *gate;    /* set by publish: of the target's constraints; NULL: none */
 	/* results */
 	PublishStatus status;
 	char *reason;

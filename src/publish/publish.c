@@ -43,6 +43,7 @@
 #include "quality/incident.h"
 #include "quality/record.h"
 #include "quality/references.h"
+#include "quality/state.h"
 #include "quality/time_checks.h"
 #include "storage/lmgr.h"
 #include "utils/lsyscache.h"
@@ -56,9 +57,8 @@
 typedef struct ItemState
 {
 	PublishItem *item;
-	uint32 marks;     /* of the target: what has to be asked for */
-	ApplyTable table; /* its delta is the item's */
-	Gate *gate;
+	uint32 marks;           /* of the target: what has to be asked for */
+	ApplyTable table;       /* its delta is the item's */
 	List *companions;       /* of Companion */
 	Collection *collection; /* of a pass, while it applies */
 	Changes *changes;       /* that a pass has made; NULL: nobody wants them */
@@ -252,7 +252,7 @@ gate_rows_work(void *argument)
 {
 	RowGate *work = argument;
 
-	work->report = gate_rows(work->state->gate, work->state->item->delta);
+	work->report = gate_rows(work->state->item->gate, work->state->item->delta);
 	return true;
 }
 
@@ -276,7 +276,7 @@ gate_item_rows(ItemState *state)
 	RowGate work = {state, NULL};
 	ErrorData *error;
 
-	if (state->gate == NULL || !gate_has_row_checks(state->gate) ||
+	if (state->item->gate == NULL || !gate_has_row_checks(state->item->gate) ||
 		state->item->delta->new_images == 0)
 		return;
 	error = guarded_run_waiting(gate_rows_work, &work, state->item->lock_timeout_ms);
@@ -322,7 +322,7 @@ prepare_work(void *argument)
 		delta_unregister(item->delta);
 	}
 	if ((marks & MARK_CONSTRAINED) != 0)
-		work->state->gate = gate_open(item->target);
+		item->gate = gate_open(item->target, GetActiveSnapshot(), marks);
 	work->state->companions = companions_of(item);
 	return true;
 }
@@ -598,14 +598,15 @@ record_published(Pass *pass, ItemState *state)
 		quarantine_supersede(item->target, item->delta, false);
 		delta_register(item->delta);
 	}
+	state_note_unseen(item->target);
 	record_verdicts(state);
 	store_quarantine(state);
-	if (state->gate != NULL && gate_has_time_checks(state->gate))
+	if (state->item->gate != NULL && gate_has_time_checks(state->item->gate))
 		time_checks_follow(item->target, item->run->id);
 	if ((state->marks & MARK_HELD) != 0)
 		held_rows_put(item->target->id, NIL);
 	/* one that this batch has opened is not good */
-	if (state->gate != NULL && (state->marks & MARK_INCIDENT) != 0)
+	if (state->item->gate != NULL && (state->marks & MARK_INCIDENT) != 0)
 		incidents_settle(item->target);
 	if ((state->marks & MARK_REFERENCED) != 0)
 		pass->retries |= gate_references(item->target, item->delta);
@@ -681,9 +682,9 @@ pass_work(void *argument)
 		GateReport *report = NULL;
 
 		pass->gating = state;
-		if (state->gate != NULL && gate_has_table_checks(state->gate))
+		if (state->item->gate != NULL && gate_has_table_checks(state->item->gate))
 		{
-			report = gate_table(state->gate, state->item->delta);
+			report = gate_table(state->item->gate, state->item->delta, state->changes);
 			state->item->run->gate_ms += report->elapsed_ms;
 			if (report->nfailed_rows > 0 ||
 				breaker_enforce(state->item->target, report->action) >= ACTION_REJECT)
@@ -783,9 +784,9 @@ note_held(List *states)
 		{
 			ItemState *left_out = lfirst(other);
 
-			if (state->gate != NULL && left_out->decided &&
+			if (state->item->gate != NULL && left_out->decided &&
 				left_out->item->status != PUBLISH_NOTHING)
-				gate_note_held(state->gate, left_out->item->target->id);
+				gate_note_held(state->item->gate, left_out->item->target->id);
 		}
 	}
 }
@@ -1105,6 +1106,7 @@ publish(List *items, Snapshot snapshot)
 		ItemState *state = palloc0(sizeof(ItemState));
 
 		state->item = lfirst(cell);
+		state->item->gate = NULL;
 		state->was_quarantined = state->item->run->quarantined;
 		states = lappend(states, state);
 	}

@@ -110,9 +110,25 @@ is_users(const Trigger *trigger)
 									  trigger->tgenabled == TRIGGER_FIRES_ON_REPLICA);
 }
 
+/* depipe's own let such rows pass as they are. */
+static bool
+is_depipes(const Trigger *trigger)
+{
+	return get_func_namespace(trigger->tgfoid) == get_namespace_oid("depipe", true);
+}
+
+/* What publish writes itself needs no note (quality/watch). */
+static bool
+notes_writes(const Trigger *trigger)
+{
+	return is_depipes(trigger) && strcmp(get_func_name(trigger->tgfoid), "note_write") == 0;
+}
+
 static void
 change_trigger(Trigger *trigger, int skip)
 {
+	if (notes_writes(trigger))
+		trigger->tgenabled = TRIGGER_DISABLED;
 	if (is_users(trigger))
 		trigger->tgenabled = trigger->tgenabled == TRIGGER_FIRES_ON_ORIGIN ? TRIGGER_DISABLED
 																		   : TRIGGER_FIRES_ALWAYS;
@@ -138,13 +154,6 @@ bool
 triggers_matter(Relation rel, int skip)
 {
 	return matters(rel->trigdesc, skip);
-}
-
-/* depipe's own let such rows pass as they are. */
-static bool
-is_depipes(const Trigger *trigger)
-{
-	return get_func_namespace(trigger->tgfoid) == get_namespace_oid("depipe", true);
 }
 
 bool

@@ -331,3 +331,13 @@ expression_analyse_as(Relation rel, const char *alias, const char *text, const c
 
 	return analyse(text, &kept);
 }
+
+Node *
+expression_node(Relation rel, const char *sql, bool allow_aggregate)
+{
+	KeptText kept = {.rel = rel,
+					 .what = "expression",
+					 .kind = allow_aggregate ? EXPR_KIND_SELECT_TARGET : EXPR_KIND_WHERE};
+
+	return analyse_kept(sql, &kept);
+}

@@ -16,6 +16,7 @@
 #define DEPIPE_QUALITY_EXPRESSION_H
 
 #include "depipe.h"
+#include "nodes/nodes.h"
 #include "utils/rel.h"
 
 typedef struct Expression
@@ -47,6 +48,12 @@ extern Expression *expression_analyse(Relation rel, const char *text, const char
  */
 extern Expression *expression_analyse_as(Relation rel, const char *alias, const char *text,
 										 const char *what);
+
+/*
+ * The tree of a stored expression, under the pinned search_path: of any type, with
+ * aggregates if they are allowed.  Raises what the server's analysis raises.
+ */
+extern Node *expression_node(Relation rel, const char *sql, bool allow_aggregate);
 
 /* Only the grammar: for a table that does not exist yet.  Raises 42601. */
 extern void expression_check_syntax(const char *text, const char *what);

@@ -10,8 +10,8 @@
  *		gate_table	about a row, with a lookup (relationships) or of columns
  *					that only the table has: on the delta's rows
  *					with a callback of its own (unique): on the delta's keys
- *					aggregates, and whatever counts the whole table: one
- *					scan
+ *					aggregates, and whatever counts the whole table: from
+ *					kept state (state.h), or by one scan
  *
  * A quarantine with a threshold over the whole table takes part in both: its
  * rows are set aside before apply, and counted afterwards together with what
@@ -27,9 +27,11 @@
 #include "quality/compile.h"
 #include "quality/held.h"
 #include "quality/references.h"
+#include "quality/state.h"
 #include "quality/verdict.h"
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
+#include "utils/snapmgr.h"
 
 typedef struct FailedKey
 {
@@ -40,8 +42,10 @@ typedef struct FailedKey
 struct Gate
 {
 	Target *target;
+	Snapshot snapshot; /* of all reads */
 	MemoryContext context;
 	List *constraints; /* of DataConstraint */
+	State *state;      /* NULL: none is kept */
 	List *held;        /* ids of targets that the batch does not publish */
 	HTAB *set_aside;   /* of FailedKey */
 	List *failed;      /* of FailedRow, in the evaluation that is going on */
@@ -67,7 +71,7 @@ make_set(MemoryContext context)
 }
 
 Gate *
-gate_open(Target *target)
+gate_open(Target *target, Snapshot snapshot, uint32 marks)
 {
 	Gate *gate;
 	List *constraints;
@@ -80,9 +84,23 @@ gate_open(Target *target)
 	gate = palloc0(sizeof(Gate));
 	gate->target = target;
 	gate->context = CurrentMemoryContext;
+	gate->snapshot = snapshot;
 	gate->constraints = constraints;
+	gate->state = state_open(target, constraints, marks);
 	gate->set_aside = make_set(gate->context);
 	return gate;
+}
+
+bool
+gate_keeps_state(const Gate *gate)
+{
+	return gate->state != NULL;
+}
+
+void
+gate_keep(Gate *gate)
+{
+	state_keep(gate->state);
 }
 
 void
@@ -340,6 +358,7 @@ gate_rows(Gate *gate, Delta *delta)
 	List *measured = NIL;
 	ListCell *cell;
 
+	PushActiveSnapshot(gate->snapshot);
 	note_keys(gate, delta);
 	gate->rows_done = true;
 	foreach(cell, gate->constraints)
@@ -352,6 +371,7 @@ gate_rows(Gate *gate, Delta *delta)
 	foreach(cell, measured)
 		add_verdict(gate, report, delta, lfirst(cell), false);
 	take_failed(gate, report);
+	PopActiveSnapshot();
 	return report;
 }
 
@@ -511,13 +531,23 @@ report_unseen(Gate *gate, GateReport *report, Delta *delta)
 	}
 }
 
+/* From kept state what can be; the rest by looking at the table. */
+static void
+measure_whole(Gate *gate, const Changes *changes, List *measured)
+{
+	if (gate->state != NULL)
+		measured = state_measure(gate->state, changes, measured);
+	measure_table(gate->target, measured);
+}
+
 GateReport *
-gate_table(Gate *gate, Delta *delta)
+gate_table(Gate *gate, Delta *delta, const Changes *changes)
 {
 	GateReport *report = palloc0(sizeof(GateReport));
 	TableWork work = {NIL, NIL, NIL, NIL, NIL};
 	ListCell *cell;
 
+	PushActiveSnapshot(gate->snapshot);
 	note_keys(gate, delta);
 	sort_out(gate, delta, &work);
 	gate->failed = NIL;
@@ -525,7 +555,7 @@ gate_table(Gate *gate, Delta *delta)
 	measure_delta(gate->target, delta, work.on_table_rows, true, note_failing, gate);
 	foreach(cell, work.alone)
 		measure_alone(gate->target, delta, lfirst(cell));
-	measure_table(gate->target, work.on_table);
+	measure_whole(gate, changes, work.on_table);
 	report_batch(gate, report, delta, work.on_delta);
 	report_batch(gate, report, delta, work.on_table_rows);
 	report_batch(gate, report, delta, work.alone);
@@ -534,5 +564,6 @@ gate_table(Gate *gate, Delta *delta)
 	if (!gate->rows_done)
 		report_unseen(gate, report, delta);
 	take_failed(gate, report);
+	PopActiveSnapshot();
 	return report;
 }

@@ -30,9 +30,12 @@
 #ifndef DEPIPE_QUALITY_GATE_H
 #define DEPIPE_QUALITY_GATE_H
 
+#include "delta/changes.h"
 #include "quality/check.h"
 
 /* A row that quarantine keeps out. */
+#include "utils/snapshot.h"
+
 typedef struct FailedRow
 {
 	int64 sequence;       /* in the delta */
@@ -52,14 +55,28 @@ typedef struct GateReport
 
 typedef struct Gate Gate;
 
-/* The constraints of a target whose table exists, ready; NULL when there are none. */
-extern Gate *gate_open(Target *target);
+/*
+ * The constraints of a target whose table exists, ready; NULL when there are none.  Every
+ * read of the gate sees what the snapshot sees, and what this transaction has done:
+ * a batch is judged by the state that it makes, never by a later one.  It must stay
+ * registered or active as long as the gate is used.  marks: of the target.
+ */
+extern Gate *gate_open(Target *target, Snapshot snapshot, uint32 marks);
 extern bool gate_has_row_checks(const Gate *gate);
 extern bool gate_has_table_checks(const Gate *gate);
 extern bool gate_has_time_checks(const Gate *gate); /* no part of the gate: time_checks.h */
 
 extern GateReport *gate_rows(Gate *gate, Delta *delta);
-extern GateReport *gate_table(Gate *gate, Delta *delta);
+
+/* changes: of the table's rows by this pass, registered; NULL unless gate_keeps_state(). */
+extern GateReport *gate_table(Gate *gate, Delta *delta, const Changes *changes);
+
+/*
+ * Are there constraints whose state is kept?  Then gate_keep() is called once, when a
+ * batch is published, with what gate_table() has measured last.
+ */
+extern bool gate_keeps_state(const Gate *gate);
+extern void gate_keep(Gate *gate);
 
 /*
  * Another target of the same batch is not published: rows that refer to it

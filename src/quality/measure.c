@@ -186,9 +186,8 @@ run_pass(Pass *pass)
 
 /* ---- expressions ---- */
 
-/* True where the row does not violate the check; never NULL. */
-static char *
-holds_text(const DataConstraint *constraint)
+char *
+measure_holds_text(const DataConstraint *constraint)
 {
 	const ConstraintRow *row = constraint->row;
 	char *holds = psprintf("(%s) %s",
@@ -200,9 +199,8 @@ holds_text(const DataConstraint *constraint)
 	return psprintf("CASE WHEN (%s) THEN %s ELSE true END", row->filter_expression, holds);
 }
 
-/* True where the row is in the denominator; NULL: every row is. */
-static char *
-counted_text(const DataConstraint *constraint)
+char *
+measure_counted_text(const DataConstraint *constraint)
 {
 	const ConstraintRow *row = constraint->row;
 	bool skip = constraint->on_null == NULL_SKIPPED;
@@ -242,7 +240,7 @@ violation_condition(const DataConstraint *constraint, Target *target)
 		return kind->failing(constraint, target);
 	if (!constraint_is_row(constraint))
 		return NULL;
-	return psprintf("NOT %s", holds_text(constraint));
+	return psprintf("NOT %s", measure_holds_text(constraint));
 }
 
 bool
@@ -383,7 +381,7 @@ failing_query(const Pass *pass)
 	foreach(cell, pass->measured)
 	{
 		const Measured *measured = lfirst(cell);
-		char *holds = without_left_out(measured, holds_text(measured->constraint));
+		char *holds = without_left_out(measured, measure_holds_text(measured->constraint));
 
 		appendStringInfo(&list, ", %s", holds);
 		appendStringInfo(&condition, "%s%s", condition.len > 0 ? " AND " : "", holds);
@@ -419,7 +417,7 @@ count_evaluated(Pass *pass)
 	foreach(cell, pass->measured)
 	{
 		const Measured *measured = lfirst(cell);
-		char *counted = without_left_out(measured, counted_text(measured->constraint));
+		char *counted = without_left_out(measured, measure_counted_text(measured->constraint));
 
 		if (counted == NULL)
 			continue;
@@ -438,7 +436,7 @@ count_evaluated(Pass *pass)
 	foreach(cell, pass->measured)
 	{
 		Measured *measured = lfirst(cell);
-		bool own = counted_text(measured->constraint) != NULL;
+		bool own = measure_counted_text(measured->constraint) != NULL;
 
 		measured->measure.evaluated = !needed ? pass->delta->new_images
 											  : result_int8(own ? ++column : 1);
@@ -556,14 +554,14 @@ append_table_columns(StringInfo sql, const DataConstraint *constraint)
 						 row->expression);
 		return;
 	}
-	counted = counted_text(constraint);
+	counted = measure_counted_text(constraint);
 	appendStringInfo(sql,
 					 ", pg_catalog.count(*)%s%s%s, pg_catalog.count(*) FILTER (WHERE NOT %s),"
 					 " NULL::pg_catalog.text, false",
 					 counted != NULL ? " FILTER (WHERE " : "",
 					 counted != NULL ? counted : "",
 					 counted != NULL ? ")" : "",
-					 holds_text(constraint));
+					 measure_holds_text(constraint));
 }
 
 static void
@@ -603,7 +601,7 @@ static void
 set_pass(Pass *pass)
 {
 	Measured *measured = linitial(pass->measured);
-	char *counted = counted_text(measured->constraint);
+	char *counted = measure_counted_text(measured->constraint);
 
 	execute_query(psprintf("SELECT pg_catalog.count(*) FROM %s%s%s",
 						   target_rows_sql(pass->target, CHECK_ROW),
@@ -615,6 +613,29 @@ set_pass(Pass *pass)
 						   violation_condition(measured->constraint, pass->target)));
 	measured->measure.violations = result_int8(1);
 	measured->measure.strategy = "anti-join";
+}
+
+typedef struct Alike
+{
+	MeasureBody body;
+	void *arg;
+} Alike;
+
+static void
+alike_pass(Pass *pass)
+{
+	Alike *alike = pass->arg;
+
+	alike->body(pass->measured, alike->arg);
+}
+
+void
+measure_alike(Target *target, List *measured, MeasureBody body, void *arg)
+{
+	Alike alike = {body, arg};
+	Pass pass = {target, NULL, measured, false, NULL, &alike, alike_pass};
+
+	run_pass(&pass);
 }
 
 static void

@@ -52,6 +52,19 @@ extern void measure_table(Target *target, List *measured);
 /* A check with a callback of its own, on the delta (or NULL: the whole table). */
 extern void measure_alone(Target *target, Delta *delta, Measured *measured);
 
+/* SQL on the alias CHECK_ROW: true where the row does not violate the check; never NULL. */
+extern char *measure_holds_text(const DataConstraint *constraint);
+
+/* The same: true where the row is in the denominator; NULL: every row is. */
+extern char *measure_counted_text(const DataConstraint *constraint);
+
+/*
+ * Do something for checks, as the owner: in one call for those with the same settings, or
+ * one by one when that raises an error, which is then the check's.
+ */
+typedef void (*MeasureBody)(List *measured, void *arg);
+extern void measure_alike(Target *target, List *measured, MeasureBody body, void *arg);
+
 /*
  * SQL condition, on the alias CHECK_ROW, that is true where a row violates
  * the check; NULL when violations are no rows.

@@ -17,6 +17,7 @@
 #include "quality/compile.h"
 #include "quality/record.h"
 #include "quality/references.h"
+#include "quality/state.h"
 #include "quality/verdict.h"
 
 /* Keys that are awaited are no violations of a table that is judged by this. */
@@ -41,7 +42,7 @@ table_checks_measure(Target *target)
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	MemoryContextSwitchTo(context); /* what is found outlives the connection */
-	measure_table(target, measured);
+	measure_table(target, state_verify(target, measured));
 	if (target->kind == TARGET_TABLE && !XactReadOnly)
 		settle_all(target, measured);
 	SPI_finish();

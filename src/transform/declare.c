@@ -24,6 +24,7 @@
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "publish/triggers.h"
+#include "quality/state.h"
 #include "transform/binding.h"
 #include "transform/dag.h"
 #include "transform/refresh.h"
@@ -627,6 +628,7 @@ depipe_drop_transform_checked(PG_FUNCTION_ARGS)
 			 errdetail("It is read by %s.", name_list(readers))));
 	if (OidIsValid(target->relid))
 		table_drop_guard(target);
+	state_end(target);
 	event_record(target->id, "transform", "dropped", NULL);
 	transform_delete(target->id);
 	if (OidIsValid(target->relid) && !drop_table && target_has_constraints(target->id))
