@@ -16,6 +16,9 @@ SET LOCAL search_path TO pg_catalog, pg_temp;
 DROP INDEX depipe.verdict_run_idx;
 CREATE INDEX verdict_run_idx ON depipe.verdict (run_id, constraint_id, verdict_id);
 
+-- A load from this database has no server.
+ALTER TABLE depipe.load ALTER COLUMN server_name DROP NOT NULL;
+
 -- Their indexes are over hashes now.
 ALTER TABLE depipe.pending_key DROP CONSTRAINT pending_key_pkey;
 ALTER TABLE depipe.pending_key ALTER COLUMN constraint_id SET NOT NULL, ALTER COLUMN reference_key SET NOT NULL;

@@ -94,9 +94,10 @@ CREATE TABLE depipe.target (
 ALTER TABLE depipe.target ALTER COLUMN owner TYPE depipe.role USING owner::oid::depipe.role;
 COMMENT ON TABLE depipe.target IS 'tables known to depipe: maintained by a load (l) or a transform (f), or with constraints only (t)';
 
+-- server_name: NULL if the source is in this database.
 CREATE TABLE depipe.load (
 	target_id integer NOT NULL,
-	server_name name NOT NULL,
+	server_name name,
 	source_schema name NOT NULL,
 	source_table name NOT NULL,
 	mode text NOT NULL,
@@ -1350,6 +1351,7 @@ CREATE VIEW depipe.load_now AS
 SELECT l.target_id,
 	CASE WHEN z.server_name IS NOT NULL THEN 'detached' ELSE COALESCE(s.state, 'detached') END AS state,
 	CASE WHEN z.server_name IS NOT NULL THEN z.reason
+		WHEN s.target_id IS NULL AND l.server_name IS NULL THEN 'restored from a dump: how far it had come is not known'
 		WHEN s.target_id IS NULL THEN 'restored from a dump or detached by hand: it has no slot of its own'
 		ELSE s.reason END AS reason
 FROM depipe.load l
@@ -1441,7 +1443,7 @@ LEFT JOIN depipe.target r ON r.schema_name OPERATOR(pg_catalog.=) i.schema_name
 WHERE depipe.may_see(t.schema_name, t.table_name, t.owner)
 UNION ALL
 SELECT pg_catalog.format('%I.%I', t.schema_name, t.table_name),
-	pg_catalog.format('%I:%I.%I', l.server_name, l.source_schema, l.source_table),
+	pg_catalog.concat(pg_catalog.quote_ident(l.server_name) || ':', pg_catalog.format('%I.%I', l.source_schema, l.source_table)),
 	'load', 'source'
 FROM depipe.load l
 JOIN depipe.target t USING (target_id)
@@ -1573,7 +1575,8 @@ SELECT pg_catalog.format('%I.%I', t.schema_name, t.table_name) AS target,
 			THEN p.pause_reason
 		ELSE depipe.reason_for_reader(t.owner, x.reason) END AS reason,
 	CASE WHEN x.state OPERATOR(pg_catalog.=) 'detached'
-			THEN pg_catalog.format('SELECT depipe.adopt(%L);', l.server_name)
+			THEN pg_catalog.format('SELECT depipe.' || CASE WHEN l.server_name IS NULL THEN 'resync' ELSE 'adopt' END || '(%L);',
+				COALESCE(l.server_name::text, pg_catalog.format('%I.%I', t.schema_name, t.table_name)))
 		WHEN depipe.may_inspect(t.owner) THEN s.hint END AS hint,
 	s.since, GREATEST(p.data_as_of, v.as_of) AS data_as_of, l.server_name AS server,
 	pg_catalog.format('%I.%I', l.source_schema, l.source_table) AS source, l.mode,
@@ -1685,6 +1688,7 @@ AS $$
 			|| array_to_string(ARRAY[
 				', server => ' || quote_literal(server),
 				', source => ' || quote_literal(source),
+				', mode => ' || quote_literal(NULLIF(mode, 'cdc')),
 				', key => ' || quote_literal(key::text),
 				', columns => ' || quote_literal(columns::text),
 				', row_filter => ' || quote_literal(row_filter),

@@ -34,6 +34,12 @@ unit_of_target(int32 target_id)
 }
 
 char *
+unit_of_load(const char *server_name, int32 target_id)
+{
+	return server_name == NULL ? unit_of_target(target_id) : unit_of_server(server_name);
+}
+
+char *
 unit_of_checks(int32 target_id)
 {
 	return psprintf("checks %d", target_id);
@@ -168,9 +174,9 @@ names_of(const CatalogRows *rows)
 /* A time in the future was recorded before the clock was set back.  Nothing must wait for it. */
 #define HAS_PASSED(time) "(" time " OPERATOR(pg_catalog.<=) pg_catalog.clock_timestamp())"
 
-#define ATTEMPT_OF_SERVER                                                                       \
-	" LEFT JOIN depipe.attempt v ON v.unit OPERATOR(pg_catalog.=) ('server ' || l.server_name)" \
-	" AND " HAS_PASSED("v.started_at")
+#define ATTEMPT_OF_SERVER                                                         \
+	" LEFT JOIN depipe.attempt v ON v.unit OPERATOR(pg_catalog.=) " UNIT_OF_LOAD( \
+		"l.server_name") " AND " HAS_PASSED("v.started_at")
 #define ATTEMPT_OF_TARGET                                                                     \
 	" LEFT JOIN depipe.attempt u ON u.unit OPERATOR(pg_catalog.=) ('target ' || t.target_id)" \
 	" AND " HAS_PASSED("u.started_at")
@@ -248,8 +254,9 @@ due_loads(List *target_ids)
 List *
 servers_to_stream(void)
 {
-	return names_of(CATALOG_EXECUTE0("SELECT DISTINCT l.server_name::text" LOADS_TO_RUN
-									 " AND " IS_DUE(LOAD_AT) " ORDER BY 1"));
+	return names_of(
+		CATALOG_EXECUTE0("SELECT DISTINCT l.server_name::text" LOADS_TO_RUN
+						 " AND l.server_name IS NOT NULL AND " IS_DUE(LOAD_AT) " ORDER BY 1"));
 }
 
 List *

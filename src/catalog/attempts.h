@@ -18,6 +18,13 @@
 
 /* Keys of the units that the scheduler attempts, in the current memory context. */
 extern char *unit_of_server(const char *server_name);
+
+/* The unit that a load is tried with: its server, or the target if it has none. */
+extern char *unit_of_load(const char *server_name, int32 target_id);
+
+/* The same in SQL, of the target t. */
+#define UNIT_OF_LOAD(server_name) "COALESCE('server ' || " server_name ", 'target ' || t.target_id)"
+
 extern char *unit_of_target(int32 target_id);
 extern char *unit_of_checks(int32 target_id); /* checks of a target that only depend on time */
 

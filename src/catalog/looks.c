@@ -7,6 +7,8 @@
  */
 #include "catalog/looks.h"
 
+#include "catalog/attempts.h"
+
 /*
  * An attempt is counted as a failure when it begins.  The current attempt is
  * not a failure yet, and the run that it left decides.
@@ -61,12 +63,14 @@
 	" WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database())"            \
 	" AND p.param19 OPERATOR(pg_catalog.>) 0)"
 
+/* The unit of a load; NULL for other targets. */
+#define OWN_UNIT "CASE WHEN ld.target_id IS NOT NULL THEN " UNIT_OF_LOAD("ld.server_name") " END"
+
 #define CONDITION_TABLES                                                                        \
 	" LEFT JOIN depipe.transform tr USING (target_id)"                                          \
 	" LEFT JOIN depipe.live_load lv USING (target_id)"                                          \
 	" LEFT JOIN LATERAL (SELECT COALESCE(ld.target_lag, tr.target_lag)) d(target_lag) ON true"  \
-	" LEFT JOIN depipe.attempt v"                                                               \
-	" ON v.unit OPERATOR(pg_catalog.=) ('server ' || ld.server_name)"                           \
+	" LEFT JOIN depipe.attempt v ON v.unit OPERATOR(pg_catalog.=) " OWN_UNIT                    \
 	" LEFT JOIN depipe.attempt u"                                                               \
 	" ON u.unit OPERATOR(pg_catalog.=) ('target ' || t.target_id)"                              \
 	" LEFT JOIN LATERAL (SELECT o.status, o.reason, o.finished_at FROM depipe.run o"            \

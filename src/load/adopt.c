@@ -62,9 +62,12 @@ adopt_owns_stream(const Stream *stream)
 void
 adopt_check_attached(const Load *load)
 {
-	Stream *stream = load->server_name == NULL ? NULL : stream_get(load->server_name);
 	const char *reason = NULL;
+	Stream *stream;
 
+	if (load->server_name == NULL)
+		return; /* nothing at the source belongs to it */
+	stream = stream_get(load->server_name);
 	if (stream != NULL)
 		reason = instance_foreign_stream(instance_get(), stream);
 	if (reason == NULL && load->state == LOAD_DETACHED)

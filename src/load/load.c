@@ -511,9 +511,8 @@ depipe_resume_checked(PG_FUNCTION_ARGS)
 		Load *load = target->kind == TARGET_LOAD ? load_get(target->id) : NULL;
 
 		attempt_forget(unit_of_target(target->id));
-		if (load != NULL && load->server_name != NULL)
-			attempt_end(unit_of_server(load->server_name));
-
+		if (load != NULL)
+			attempt_end(unit_of_load(load->server_name, target->id));
 		if (load != NULL && load->state == LOAD_PAUSED)
 			ereport(NOTICE,
 					(errmsg("%s stays paused: %s", target->display, load->reason),

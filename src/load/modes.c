@@ -10,6 +10,7 @@
  */
 #include "load/modes.h"
 
+#include "core/guarded.h"
 #include "load/projection.h"
 
 static const LoadModeKind load_modes[] = {
@@ -47,12 +48,50 @@ load_of(const Target *target)
 	return load;
 }
 
+typedef struct Finding
+{
+	LoadMode mode;
+	const LoadModeKind *kind;
+} Finding;
+
+static bool
+find_work(void *argument)
+{
+	Finding *finding = argument;
+
+	finding->kind = load_mode_find(finding->mode);
+	return true;
+}
+
+/* A definition of another version must not end the runs of others. */
+static void
+fail(List *runs, const ErrorData *error, const LoadRefreshOptions *options)
+{
+	ListCell *cell;
+
+	if (options->server_failed != NULL)
+		*options->server_failed = true;
+	foreach(cell, runs)
+	{
+		Run *run = lfirst(cell);
+
+		run_set_error(run, error);
+		if (!options->quiet || run->id != 0)
+			run_finish(run);
+	}
+}
+
 void
 load_refresh(List *targets, List *runs, const LoadRefreshOptions *options)
 {
 	Load *load = load_of(linitial(targets));
+	Finding finding = {load->mode, NULL};
+	ErrorData *error = guarded_run(find_work, &finding);
 
-	load_mode_find(load->mode)->refresh(load->server_name, targets, runs, options);
+	if (error != NULL)
+		fail(runs, error, options);
+	else
+		finding.kind->refresh(load->server_name, targets, runs, options);
 }
 
 LoadFollowEnd

@@ -289,9 +289,10 @@ set_late(Condition *condition, const CatalogRows *rows, int row)
 static char *
 next_of_load(const DagNode *node, const CatalogRows *rows, int row)
 {
-	if (strcmp(catalog_text(rows, row, NODE_LOAD_STATE), "detached") == 0)
-		return psprintf("SELECT depipe.adopt(%s)",
-						sql_literal(catalog_text(rows, row, CONDITION_SERVER)));
+	char *server = catalog_text(rows, row, NODE_SERVER);
+
+	if (server != NULL && strcmp(catalog_text(rows, row, NODE_LOAD_STATE), "detached") == 0)
+		return psprintf("SELECT depipe.adopt(%s)", sql_literal(server));
 	if (!catalog_isnull(rows, row, CONDITION_HINT) && identity_may_inspect(node->owner))
 		return catalog_text(rows, row, CONDITION_HINT);
 	return statement("SELECT depipe.resync(%s)", node);

@@ -239,7 +239,8 @@ due_checks(TimestampTz deadline)
 
 typedef struct ServerWork
 {
-	const char *server;
+	const char *server; /* NULL: a load without one */
+	char *unit;         /* of their attempts */
 	const char *started_by;
 	List *ids;
 	List *targets;
@@ -272,7 +273,7 @@ begin_server_work(void *argument)
 		work->runs = lappend(work->runs, run);
 	}
 	if (work->targets != NIL)
-		attempt_begin(unit_of_server(work->server));
+		attempt_begin(work->unit);
 	return true;
 }
 
@@ -291,15 +292,18 @@ end_server(const ServerWork *work, bool server_failed)
 	foreach(cell, work->runs)
 		tried |= ((const Run *) lfirst(cell))->status != RUN_SKIPPED;
 	if (tried)
-		attempt_end(unit_of_server(work->server));
+		attempt_end(work->unit);
 	else
-		attempt_held(unit_of_server(work->server)); /* another session reads the stream */
+		attempt_held(work->unit); /* another session reads the stream */
 }
 
 void
 due_run_server(const char *server, List *ids, const char *started_by, TimestampTz deadline)
 {
-	ServerWork work = {.server = server, .started_by = started_by, .ids = ids};
+	ServerWork work = {.server = server,
+					   .unit = unit_of_load(server, linitial_int(ids)),
+					   .started_by = started_by,
+					   .ids = ids};
 	bool server_failed = false;
 	LoadRefreshOptions options = {.commit = true,
 								  .quiet = true,
@@ -310,7 +314,7 @@ due_run_server(const char *server, List *ids, const char *started_by, TimestampT
 	log_error("the start of the runs of a server", error);
 	if (error != NULL)
 	{
-		attempt_begin(unit_of_server(server));
+		attempt_begin(work.unit);
 		transaction_commit();
 	}
 	if (error != NULL || work.targets == NIL)
@@ -326,7 +330,11 @@ LoadFollowEnd
 due_follow_server(const char *server, List *ids, const char *started_by, const char *fingerprint,
 				  const LoadFollower *follower)
 {
-	ServerWork work = {.server = server, .started_by = started_by, .ids = ids, .beside = true};
+	ServerWork work = {.server = server,
+					   .unit = unit_of_server(server),
+					   .started_by = started_by,
+					   .ids = ids,
+					   .beside = true};
 	ErrorData *error = guarded_run(begin_server_work, &work);
 
 	if (error != NULL || work.targets == NIL)
@@ -336,6 +344,16 @@ due_follow_server(const char *server, List *ids, const char *started_by, const c
 	}
 	transaction_commit();
 	return load_follow(work.targets, work.runs, fingerprint, follower);
+}
+
+/* Without a server each load is on its own. */
+static bool
+same_server(const CatalogRows *rows, uint64 one, uint64 other)
+{
+	const char *server = catalog_text(rows, one, DUE_SERVER);
+
+	return one == other || (server != NULL && !catalog_isnull(rows, other, DUE_SERVER) &&
+							strcmp(catalog_text(rows, other, DUE_SERVER), server) == 0);
 }
 
 static void
@@ -349,11 +367,9 @@ run_servers(const char *started_by, List *also, TimestampTz deadline, ServerIsSe
 		char *server = catalog_text(rows, first, DUE_SERVER);
 		List *ids = NIL;
 
-		for (next = first;
-			 next < rows->count && strcmp(catalog_text(rows, next, DUE_SERVER), server) == 0;
-			 next++)
+		for (next = first; next < rows->count && same_server(rows, first, next); next++)
 			ids = lappend_int(ids, catalog_int4(rows, next, DUE_TARGET_ID));
-		if (is_served == NULL || !is_served(server))
+		if (server == NULL || is_served == NULL || !is_served(server))
 			due_run_server(server, ids, started_by, deadline);
 	}
 }
@@ -523,8 +539,9 @@ due_next(ServerIsServed is_served)
 	for (uint64 i = 0; i < rows->count; i++)
 	{
 		TimestampTz at = catalog_time(rows, i, NEXT_RUN);
+		const char *server = catalog_text(rows, i, NEXT_SERVER);
 
-		if (is_served == NULL || !is_served(catalog_text(rows, i, NEXT_SERVER)))
+		if (server == NULL || is_served == NULL || !is_served(server))
 			next = Min(next, at);
 	}
 	return next;

@@ -172,7 +172,7 @@ end_attempts(List *runs)
 }
 
 /*
- * Refresh the loads of one server.  A procedure retries loads that another
+ * Refresh the loads of one server, or a load without one.  A procedure retries loads that another
  * session was working on.
  */
 static void
@@ -185,16 +185,26 @@ refresh_server(const char *server, List *targets, List *runs, LoadRefreshOptions
 	while (targets != NIL)
 	{
 		server_failed = false;
-		if (!await_worker(server, targets, runs, deadline))
+		if (server == NULL || !await_worker(server, targets, runs, deadline))
 		{
 			load_refresh(targets, runs, &options);
 			if (options.commit && !server_failed && end_attempts(runs))
-				attempt_end(unit_of_server(server));
+				attempt_end(unit_of_load(server, ((Target *) linitial(targets))->id));
 		}
-		if (!options.commit)
+		if (!options.commit || server == NULL)
 			return;
 		targets = await_others(server, targets, runs, deadline, &runs);
 	}
+}
+
+/* Are both loads refreshed together?  Without a server each is on its own. */
+static bool
+same_server(const RefreshItem *one, const RefreshItem *other)
+{
+	char *server = load_server(one->target->id);
+	char *others = load_server(other->target->id);
+
+	return one == other || (server != NULL && others != NULL && strcmp(server, others) == 0);
 }
 
 static void
@@ -208,7 +218,7 @@ refresh_loads(List *items, LoadRefreshOptions options, TimestampTz deadline)
 			left = lappend(left, lfirst(cell));
 	while (left != NIL)
 	{
-		char *server = load_server(((RefreshItem *) linitial(left))->target->id);
+		RefreshItem *first = linitial(left);
 		List *targets = NIL;
 		List *runs = NIL;
 		List *others = NIL;
@@ -217,7 +227,7 @@ refresh_loads(List *items, LoadRefreshOptions options, TimestampTz deadline)
 		{
 			RefreshItem *item = lfirst(cell);
 
-			if (strcmp(load_server(item->target->id), server) == 0)
+			if (same_server(first, item))
 			{
 				targets = lappend(targets, item->target);
 				runs = lappend(runs, item->run);
@@ -225,7 +235,7 @@ refresh_loads(List *items, LoadRefreshOptions options, TimestampTz deadline)
 			else
 				others = lappend(others, item);
 		}
-		refresh_server(server, targets, runs, options, deadline);
+		refresh_server(load_server(first->target->id), targets, runs, options, deadline);
 		left = others;
 	}
 }
