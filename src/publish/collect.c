@@ -1,16 +1,17 @@
 /*-------------------------------------------------------------------------
  *
  * collect.c
- *		Collecting the rows that a pass changes in a target.
+ *		Collection of the rows that a pass changes in a target.
  *
- * Old images of the delta's keys are read before apply.  New images are those of
- * the delta, where the table stores them as they are; else they are read from
- * the table afterwards.  Of a bag, the delta's images are all there is.
+ * Old images of the keys of the delta are read before apply.  New images are
+ * those of the delta if the table stores them unchanged; otherwise they are
+ * read from the table afterwards.  For a bag, only the images of the delta are
+ * available.
  *
- * What else has been written meanwhile (by a trigger, by the action of a
- * foreign key) is in neither.  So the numbers of rows that the transaction has
- * inserted, updated and deleted in the table must be those that the images
- * account for; else nothing is known.
+ * Other rows written in the meantime (by a trigger or by the action of a
+ * foreign key) are in neither.  Therefore the numbers of rows that the
+ * transaction inserted, updated and deleted in the table must agree with the
+ * images; otherwise the changes are not known.
  *
  *-------------------------------------------------------------------------
  */
@@ -23,7 +24,7 @@
 #include "publish/statements.h"
 #include "utils/rel.h"
 
-/* Do triggers of others see the rows before they are stored? */
+/* Do triggers of users see the rows before they are stored? */
 static bool
 is_changed_by_triggers(Relation rel)
 {
@@ -89,7 +90,7 @@ collect_begin(ApplyTable *table)
 	collection->changes = changes_create(rel);
 	collection->from_delta = table->all_columns && !has_generated_columns(rel);
 	table_close(rel, NoLock);
-	/* a bag's rows are told apart by the delta's columns only */
+	/* the rows of a bag are distinguished only by the columns of the delta */
 	if (rows_are_changed(table) ||
 		(table->delta->nkeys == 0 && !table->delta->clear && !collection->from_delta))
 		changes_forget(collection->changes);
@@ -113,7 +114,7 @@ collect_new_images(Collection *collection)
 						changes_receiver(changes));
 }
 
-/* Each old image was deleted or updated, each new one inserted or updated, and no other. */
+/* Were exactly the old images deleted or updated, and exactly the new ones inserted or updated? */
 static bool
 accounts_for_all(const Collection *collection)
 {

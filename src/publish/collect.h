@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * collect.h
- *		Collecting the rows that a pass changes in a target.
+ *		Collection of the rows that a pass changes in a target.
  *
  *-------------------------------------------------------------------------
  */
@@ -15,15 +15,16 @@ typedef struct Collection
 {
 	ApplyTable *table;
 	Changes *changes;
-	bool from_delta; /* the delta's images are those that the table gets */
+	bool from_delta; /* the table stores the images of the delta unchanged */
 	Written before;
 } Collection;
 
 /*
- * Before anything of the batch is applied, and after all of it is: what becomes of
- * the table's rows.  The table has been prepared, its delta is registered, and the
- * target is locked against other writers.  Everything is allocated in the current
- * memory context, files belong to the current resource owner.
+ * Begin before anything of the batch is applied, and end after all of it is:
+ * collects the changes of the rows of the table.  The table has been prepared,
+ * its delta is registered, and the target is locked against other writers.
+ * Everything is allocated in the current memory context; files belong to the
+ * current resource owner.
  */
 extern Collection *collect_begin(ApplyTable *table);
 extern Changes *collect_end(Collection *collection);

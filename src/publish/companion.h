@@ -3,11 +3,12 @@
  * companion.h
  *		Private tables that share the fate of a batch item.
  *
- * A batch item has one target.  What depends on the target's rows and must never
- * disagree with them is kept in companions: the state of constraints, the changes
- * for downstream transforms.  A companion is written in the internal subtransaction
- * that applies and gates the item, once both are done and all items of the pass
- * are good.  So it is rolled back with the item, and an error in it is the item's.
+ * A batch item has one target.  Data that depends on its rows and must always
+ * agree with them is kept in companions: the state of constraints, the changes
+ * for downstream transforms.  A companion is written in the internal
+ * subtransaction that applies and gates the item, once both are done and all
+ * items of the pass are good.  It is therefore rolled back with the item, and
+ * an error in it is an error of the item.
  *
  * To write one:
  *
@@ -22,19 +23,19 @@
  *		statements on depipe's own tables, which open a connection of their own,
  *		pass changes->rows and changes->desc to catalog_execute_from().
  *
- * What apply must deal with: If changes->known is false, rows of the target may have
- * changed that publish cannot name (triggers, actions of foreign keys, a bag whose
- * rows have more columns than its source): note that everything may have changed.
- * If changes->cleared is true, all rows that there were are gone (TRUNCATE, initial
- * copy, full replacement), and only new images are in the changes.  Changes may
- * be empty, and a row that was written as it was before is there as old and as new
- * image.
+ * Cases for apply: If changes->known is false, rows of the target may have
+ * changed that publish does not know (through triggers, actions of foreign
+ * keys, or in a bag with more columns than its source): record that everything
+ * may have changed.  If changes->cleared is true, all earlier rows were removed
+ * (TRUNCATE, initial copy, full replacement), and the changes contain only new
+ * images.  Changes may be empty, and a row that was written unchanged is in
+ * them as old and as new image.
  *
- * Invariant: for each item that is published, apply of each companion that wants
- * changes has been called exactly once with effect.  For an item that is not,
- * every trace of it is rolled back.
+ * Invariant: for each published item, apply of each companion that wants
+ * changes was called exactly once with effect.  For an unpublished item, all
+ * its effects are rolled back.
  *
- * What is not published is not seen here: direct changes of the target by others.
+ * Unpublished changes are not included: direct changes of the target by others.
  *
  *-------------------------------------------------------------------------
  */
@@ -49,13 +50,14 @@ typedef struct Companion
 {
 	const char *name;
 
-	/* Does the item have it?  May raise: the item's error. */
+	/* Does the item have this companion? An error raised is an error of the item. */
 	bool (*wants_changes)(PublishItem *item);
 
 	/*
-	 * Write what has changed.  snapshot: what publish's statements see, with the
-	 * current command id; NULL: a fresh one for each statement.  Runs as the user
-	 * of publish, in its SPI connection.  May raise: the item is not published.
+	 * Write the changes.  snapshot: that of the statements of publish, with the
+	 * current command id; NULL: a fresh one for each statement.  Runs as the
+	 * user of publish, in its SPI connection.  If it raises an error, the item
+	 * is not published.
 	 */
 	void (*apply)(PublishItem *item, const Changes *changes, Snapshot snapshot);
 } Companion;

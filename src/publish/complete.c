@@ -4,9 +4,10 @@
  *		Whole rows for a delta: unknown columns, and old images.
  *
  * A column that the source did not send is taken from the newest image of the
- * base key that depipe has: the quarantined one if there is one, else the
- * target's row.  Values that the target keeps out of line stay pointers: an
- * UPDATE that writes the same pointer back does not copy the value.
+ * base key that depipe has: the quarantined one if there is one, otherwise the
+ * row of the target.  Values that the target stores out of line remain
+ * pointers: an UPDATE that writes the same pointer back does not copy the
+ * value.
  *
  *-------------------------------------------------------------------------
  */
@@ -81,7 +82,7 @@ complete_from_quarantine(Target *target, Delta *delta)
 	return left;
 }
 
-/* A relation with the number of each partial row and its base key. */
+/* Build a relation with the number of each partial row and its base key. */
 static Tuplestorestate *
 base_keys(Delta *delta, List *partial, TupleDesc *desc)
 {
@@ -126,7 +127,7 @@ base_query(Target *target, Delta *delta)
 	return sql.data;
 }
 
-/* Returns the number of rows that found no base. */
+/* Returns the number of rows without a base. */
 static int
 complete_from_target(Target *target, Delta *delta, List *partial)
 {
@@ -173,8 +174,8 @@ delta_complete(Target *target, Delta *delta, char **reason)
 	MemoryContextSwitchTo(old);
 	if (lost > 0)
 	{
-		*reason = psprintf("%d row(s) have columns that the source did not send and whose earlier"
-						   " value is not known here",
+		*reason = psprintf("%d row(s) have columns that the source did not send, with unknown"
+						   " earlier values",
 						   lost);
 		return false;
 	}
@@ -211,10 +212,7 @@ old_images_query(Target *target, Delta *delta)
 	return sql.data;
 }
 
-/*
- * Rows to be deleted are marked "replaced" as well: their key-only row stays
- * the one that apply looks at.
- */
+/* Rows to be deleted are also marked "replaced": apply still uses their key-only row. */
 void
 delta_complete_old(Target *target, Delta *delta)
 {

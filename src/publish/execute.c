@@ -1,14 +1,14 @@
 /*-------------------------------------------------------------------------
  *
  * execute.c
- *		Running the statements that write a target.
+ *		Execution of the statements that write a target.
  *
  * They run as the owner of the target, under the settings of its definition,
- * with the flag set that lets the trigger against direct changes pass.  Small
- * deltas use plans that are kept.
+ * with the flag that lets them pass the trigger against direct changes.  Small
+ * deltas use kept plans.
  *
- * Rows are counted by the server's own statistics of the transaction, because
- * one MERGE inserts, updates and deletes.
+ * The server's own statistics of the transaction count the rows, because one
+ * MERGE inserts, updates and deletes.
  *
  *-------------------------------------------------------------------------
  */
@@ -27,7 +27,7 @@
 #include "utils/guc.h"
 #include "utils/snapmgr.h"
 
-/* How to plan a statement about the delta and its target. */
+/* Settings for the plan of a statement on the delta and its target. */
 static PlanStyle
 plan_style(const ApplyTable *table)
 {
@@ -50,7 +50,7 @@ execute_statement(const ApplyTable *table, const char *sql, Snapshot snapshot)
 		result = SPI_execute_snapshot(plan, NULL, NULL, snapshot, InvalidSnapshot, false, true, 0);
 	else
 		result = SPI_execute_plan(plan, NULL, NULL, false, 0);
-	MemoryContextSwitchTo(caller); /* SPI leaves us in its own, which ends with it */
+	MemoryContextSwitchTo(caller); /* SPI switched to a context of its own */
 	if (result < 0)
 		elog(ERROR, "statement failed: %s", SPI_result_code_string(result));
 	plan_release(plan);
@@ -69,7 +69,7 @@ execute_reading(const ApplyTable *table, const char *sql, DestReceiver *receiver
 		settings_force("work_mem", psprintf("%dkB", depipe_batch_memory));
 	plan = plan_statement(sql, table->delta->desc, plan_style(table));
 	result = read_plan(plan, receiver);
-	MemoryContextSwitchTo(caller); /* SPI leaves us in its own, which ends with it */
+	MemoryContextSwitchTo(caller); /* SPI switched to a context of its own */
 	if (result < 0)
 		elog(ERROR, "reading rows failed: %s", SPI_result_code_string(result));
 	plan_release(plan);
@@ -103,7 +103,7 @@ execute_uncounted(ApplyTable *table, const char *sql, int skip, Snapshot snapsho
 
 	INSTR_TIME_SET_CURRENT(start);
 	identity_become_with(table->target->owner, table->target->settings, &identity);
-	/* what the fold has needed, sorting its result may need too */
+	/* sorting the result may need as much memory as the fold did */
 	if (work_mem < depipe_batch_memory)
 		settings_force("work_mem", psprintf("%dkB", depipe_batch_memory));
 	identity_pin_output();

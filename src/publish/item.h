@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * item.h
- *		What publish() is given for each table of a batch: a delta and its target.
+ *		The input of publish() for each table of a batch: a delta and its
+ *		target.
  *
  *-------------------------------------------------------------------------
  */
@@ -15,26 +16,26 @@
 
 typedef enum PublishStatus
 {
-	PUBLISH_DONE,      /* applied (perhaps with rows in quarantine) */
+	PUBLISH_DONE,      /* applied, possibly with rows in quarantine */
 	PUBLISH_NOTHING,   /* the delta was empty */
-	PUBLISH_REJECTED,  /* a reject constraint: parked or dropped */
-	PUBLISH_BROKEN,    /* a break constraint: the breaker is open now */
-	PUBLISH_BLOCKED,   /* the breaker was open already, or a probe must pass again */
+	PUBLISH_REJECTED,  /* a reject constraint failed: parked or dropped */
+	PUBLISH_BROKEN,    /* a break constraint failed: the breaker is now open */
+	PUBLISH_BLOCKED,   /* the breaker was open before, or a probe must pass again */
 	PUBLISH_ERROR,     /* apply or the gate raised an error; see run->error_* */
-	PUBLISH_BASE_LOST, /* a partial row has no base: needs a resync */
-	PUBLISH_DIVERGED   /* keys have rows, or none, against what the delta says: the same */
+	PUBLISH_BASE_LOST, /* a partial row has no base: a resync is needed */
+	PUBLISH_DIVERGED   /* keys have rows, or none, contrary to the delta: a resync is needed */
 } PublishStatus;
 
 typedef struct PublishItem
 {
 	Target *target;
-	Delta *delta;         /* finished; consumed: publish may replace it */
-	Run *run;             /* begun; counts, reason and error are filled in, status too */
-	Admission admission;  /* what breaker_admit said; publish never asks again.  With
-								 * ADMIT_NOT the delta is parked (or dropped) at once */
-	bool park;            /* keep what is not published (loads), else drop it (transforms) */
-	bool always_gate;     /* evaluate table checks although the delta is empty */
-	int lock_timeout_ms;  /* give up when a table is locked for so long: PUBLISH_ERROR; 0: wait */
+	Delta *delta; /* finished; publish takes it over and may replace it */
+	Run *run;     /* begun; publish fills in counts, reason, error and status */
+	/* the result of breaker_admit, called once; ADMIT_NOT: park or drop the delta at once */
+	Admission admission;
+	bool park;        /* an unpublished delta is parked (loads), otherwise dropped (transforms) */
+	bool always_gate; /* evaluate table checks even if the delta is empty */
+	int lock_timeout_ms;  /* maximum wait for a lock, then PUBLISH_ERROR; 0: no limit */
 	uint32 marks;         /* of the target (catalog/marks.h) */
 	bool marks_are_known; /* read under the lock of publish_lock_free */
 	struct Gate *gate;    /* set by publish: of the target's constraints; NULL: none */

@@ -9,12 +9,12 @@
  * that case the triggers of the foreign keys are left out (triggers.c), and
  * their work is done here:
  *
- *	own foreign keys	the new images are updated to what they are.  The server
- *						checks rows that the transaction has written again.
- *	those of others		the rows that the delta removes or replaces were saved; rows
+ *	own foreign keys	the new images are updated to themselves: the server
+ *						checks rows that the transaction writes again.
+ *	those of others		the rows that the delta removes or replaces were saved.  Rows
  *						elsewhere that refer to one of them, and find no other now,
- *						are dangling: they are deleted or changed as the foreign key
- *						says, or an error.
+ *						are dangling: the action of the foreign key deletes or changes
+ *						them, or they are an error.
  *
  * All of this is part of the pass, before the gate evaluates the tables.
  *

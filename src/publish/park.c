@@ -1,17 +1,18 @@
 /*-------------------------------------------------------------------------
  *
  * park.c
- *		Deltas that wait because their table is not published now.
+ *		Parked deltas: they wait because their table is not published now.
  *
  * A table that is open, rejected, paused or failing stores its deltas so that
- * the stream of the others goes on.  Items keep the order of the source: their
- * numbers grow, and a TRUNCATE is an item.  Within one parked delta (a batch)
- * there is one row per key, so that its rows could be replayed in any order, but
- * for two things: the halves of a key change go together, and a partial row's
- * base is a row of before the batch, so that all bases are looked at first.
+ * the stream continues for the others.  Items keep the order of the source:
+ * their numbers grow, and a TRUNCATE is an item.  Within one parked delta (a
+ * batch) there is one row per key, so that its rows could be replayed in any
+ * order, with two exceptions.  The halves of a key change stay together.  The
+ * base of a partial row is a row from before the batch, so that all bases are
+ * read first.
  *
- * Past depipe.max_parked everything parked of the table is deleted: it needs a
- * resync, and says so.
+ * Beyond depipe.max_parked all parked items of the table are deleted: it needs
+ * a resync, and reports that.
  *
  *-------------------------------------------------------------------------
  */
@@ -27,17 +28,20 @@
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
 
-/* Weight of a parked row that is another one than its key had: that one goes first. */
+/* Weight of a parked row that replaces another row of its key: the other one is deleted first. */
 #define PARKED_ANOTHER 2
 
-/* Rows of the first piece of the park that is read, and of any; each takes a share of memory. */
+/*
+ * Number of rows of the first piece read from the park, and its maximum; each
+ * piece gets a share of the memory.
+ */
 #define PIECE_FIRST 100
 #define PIECE_MOST 5000
 #define PIECE_SHARE 8
 
 #define ROOM_CHECK_EVERY 256 /* rows */
 
-/* What a row that is folded once more says of its key; before: what its batch said. */
+/* The implication of a row for its key when it is folded again; before: that of its batch. */
 static DeltaClaim
 claim_of(int before)
 {
@@ -67,7 +71,7 @@ column_names(Delta *delta, const Bitmapset *columns, bool *isnull)
 	return PointerGetDatum(array);
 }
 
-/* Is the image one of a row that its key did not have before, in the place of that one? */
+/* Does the image belong to a new row that takes the place of the previous row of its key? */
 static bool
 is_another_row(const DeltaReader *reader)
 {
@@ -101,7 +105,7 @@ put_parked(DeltaReader *reader, Tuplestorestate *rows, TupleDesc desc)
 	tuplestore_putvalues(rows, desc, row, row_nulls);
 }
 
-/* Every row that is not a mere old image, as texts. */
+/* Store every row that is not merely an old image, as texts. */
 static Tuplestorestate *
 parked_rows(Delta *delta, TupleDesc desc, uint64 *nrows)
 {
@@ -159,7 +163,7 @@ park_append(Target *target, Delta *delta)
 	if (catalog_parked_count(target->id) > depipe_max_parked)
 	{
 		park_discard(target->id);
-		return "more rows are held than depipe.max_parked allows";
+		return "more rows are parked than depipe.max_parked allows";
 	}
 	return NULL;
 }
@@ -173,8 +177,8 @@ park_discard(int32 target_id)
 /* ---- replay ---- */
 
 /*
- * What is parked may be far more than memory holds: it is read in pieces, and
- * the delta that it is folded into goes to disk when it becomes too large.
+ * Parked items may exceed memory by far: they are read in pieces, and the delta
+ * into which they are folded spills to disk when it becomes too large.
  */
 typedef struct ParkedRows
 {
@@ -183,7 +187,7 @@ typedef struct ParkedRows
 	MemoryContext piece;
 	ImageReader *reader;
 	Delta *into;
-	int64 *old_halves; /* items that new halves of key changes name, sorted */
+	int64 *old_halves; /* items that new halves of key changes refer to, sorted */
 	int nold_halves;
 	HTAB *bases;           /* of partial rows, for the batch that is replayed; NULL: none */
 	MemoryContext context; /* of bases */
@@ -228,7 +232,7 @@ read_parked(ParkedRows *parked, CatalogRows *rows, uint64 row, int image_column,
 				*unknown = bms_add_member(*unknown, i);
 }
 
-/* Key of the row's old half into values; false when it was no key change. */
+/* Put the key of the old half of the row into values; false if the row is not a key change. */
 static bool
 read_old_half(ParkedRows *parked, CatalogRows *rows, uint64 row, Datum *values, bool *nulls)
 {
@@ -240,7 +244,7 @@ read_old_half(ParkedRows *parked, CatalogRows *rows, uint64 row, Datum *values, 
 	return true;
 }
 
-/* In the context of bases: where the unknown columns of a row come from. */
+/* The sources of the unknown columns of a row, in the memory context of the bases. */
 static FoldBase *
 read_base(ParkedRows *parked, CatalogRows *rows, uint64 row)
 {
@@ -289,7 +293,7 @@ base_of(ParkedRows *parked, int64 item)
 	return found == NULL ? NULL : found->base;
 }
 
-/* Look at all bases of the batch that begins behind this item. */
+/* Read all bases of the batch that begins after this item. */
 static void
 read_bases(ParkedRows *parked, int64 batch, int64 behind)
 {
@@ -396,7 +400,7 @@ replay_item(ParkedRows *parked, uint64 row)
 		replay_row(parked, row);
 }
 
-/* The number of rows of the next piece, by what those of this one took. */
+/* The number of rows of the next piece, from the memory that the rows of this one took. */
 static int
 next_piece(const ParkedRows *parked)
 {

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * park.h
- *		Deltas that wait because their table is not published now.
+ *		Parked deltas: they wait because their table is not published now.
  *
  *-------------------------------------------------------------------------
  */
@@ -11,14 +11,17 @@
 #include "catalog/target.h"
 #include "delta/delta.h"
 
-/* Store the delta behind what is parked already; NULL, or why that cannot be:
- * then everything parked of this target is deleted, and it needs a resync. */
+/*
+ * Store the delta after the parked items.  Returns NULL, or the reason why that
+ * is impossible: then all parked items of this target are deleted, and it needs
+ * a resync.
+ */
 extern const char *park_append(Target *target, Delta *delta);
 
 /*
- * Replay what is parked into a delta and delete it.  The order in which a
- * caller fills a delta that has things pending is: quarantine_take_retries,
- * park_take, then its new changes (delta_fold_onto).
+ * Replay the parked items into a delta and delete them.  A caller fills a delta
+ * that has pending rows in this order: quarantine_take_retries, park_take, then
+ * its new changes (delta_fold_onto).
  */
 extern void park_take(Target *target, Delta *into);
 
@@ -35,7 +38,7 @@ extern XLogRecPtr park_bite_end(Target *target, int64 bytes);
 extern int64 park_take_bite(Target *target, Delta *into, XLogRecPtr end);
 extern void park_forget(Target *target, int64 last_item);
 
-/* Forget what is parked (a resync covers it). */
+/* Delete the parked items (a resync covers them). */
 extern void park_discard(int32 target_id);
 
 /* Fold every row of a finished delta (also its partial rows) onto another. */

@@ -3,18 +3,18 @@
  * publish.c
  *		The one path.
  *
- * The order of things is in publish.h.  An item is decided when its status is
- * set; undecided items take part in the next pass.  A pass applies all
- * undecided items and gates them in one internal subtransaction; when one of
- * them fails, or rows must be set aside, the pass is rolled back and done
- * again without them: savepoints are last-in-first-out, failures are rare, and
- * they pay for the second pass.  What is published is recorded in its pass: it
- * is there with all that belongs to it, or not at all.  What is not published
- * is recorded outside of the pass, so that verdicts survive the rollback.
- * Every step is a guarded unit that knows whose it is.
+ * The order of the steps is in publish.h.  An item is decided when its status
+ * is set; undecided items take part in the next pass.  A pass applies all
+ * undecided items and gates them in one internal subtransaction.  If one of
+ * them fails, or rows must be set aside, the pass is rolled back and repeated
+ * without them: savepoints are last-in-first-out, failures are rare, and they
+ * pay for the second pass.  A published item is recorded in its pass, so that
+ * it is complete or absent.  An unpublished item is recorded outside of the
+ * pass, so that its verdicts survive the rollback.  Every step is a guarded
+ * unit that is attributed to one table.
  *
- * Invariants: at the end every item is decided, its delta is either in the
- * target or parked or dropped, and nothing of a failed pass is left.
+ * Invariants: at the end every item is decided, its delta is in the target,
+ * parked or dropped, and nothing remains of a failed pass.
  *
  *-------------------------------------------------------------------------
  */
@@ -51,28 +51,28 @@
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
-/* Passes after which a batch whose rows keep falling out is given up. */
+/* Maximum number of passes for a batch whose rows must repeatedly be set aside. */
 #define MAX_PASSES 20
 
 typedef struct ItemState
 {
 	PublishItem *item;
-	uint32 marks;           /* of the target: what has to be asked for */
+	uint32 marks;           /* of the target: which records exist */
 	ApplyTable table;       /* its delta is the item's */
 	List *companions;       /* of Companion */
 	Collection *collection; /* of a pass, while it applies */
-	Changes *changes;       /* that a pass has made; NULL: nobody wants them */
+	Changes *changes;       /* made by a pass; NULL: not wanted */
 	bool decided;
 	List *row_verdicts;
 	List *table_verdicts;
-	List *held;            /* of HeldRow: rows for which it is not published */
+	List *held;            /* of HeldRow: rows that prevent its publication */
 	List *set_aside;       /* of SetAside */
-	Delta *netting;        /* that is being filled from the item's, or NULL */
+	Delta *netting;        /* being filled from the delta of the item, or NULL */
 	int64 was_quarantined; /* of the run, before this item */
 	Action action;         /* the strongest, as enforced */
 } ItemState;
 
-/* Rows that one evaluation kept out, with why. */
+/* Rows that one evaluation kept out, with the reasons. */
 typedef struct SetAside
 {
 	Delta *rows;
@@ -86,7 +86,7 @@ typedef struct Pass
 	ApplyTable *current; /* for the attribution of an error */
 	ItemState *gating;
 	bool clean;    /* nothing failed, nothing fell out */
-	bool retries;  /* rows of some target became worth another try */
+	bool retries;  /* rows of some target can be tried again */
 	List *reports; /* of GateReport, like states */
 } Pass;
 
@@ -101,7 +101,7 @@ compare_relids(const ListCell *a, const ListCell *b)
 	return (left > right) - (left < right);
 }
 
-/* Is the name still that of the table we locked? */
+/* Does the name still denote the locked table? */
 bool
 publish_lock_target(Target *target)
 {
@@ -168,7 +168,7 @@ decide_error(ItemState *state, ErrorData *error)
 	state->action = ACTION_REJECT;
 }
 
-/* REJECT or BREAK as the breaker lets it be; returns true when that decides. */
+/* Apply REJECT or BREAK as far as the breaker allows; returns true if that decides the item. */
 static bool
 decide_report(ItemState *state, GateReport *report)
 {
@@ -183,7 +183,7 @@ decide_report(ItemState *state, GateReport *report)
 		state->action = ACTION_REJECT;
 		decide(state,
 			   PUBLISH_REJECTED,
-			   "rows of a table whose key is of such a type cannot be set aside");
+			   "rows of a table with a key of this type cannot be set aside");
 		return true;
 	}
 	if (action < ACTION_REJECT)
@@ -221,7 +221,7 @@ net_bag(ItemState *state)
 	appendStringInfoString(&sql,
 						   ")) x WHERE x._depipe_n OPERATOR(pg_catalog.=) 1"
 						   " AND x._depipe_net OPERATOR(pg_catalog.<>) 0");
-	/* it outlives the guarded unit that it is made in */
+	/* it outlives the guarded unit in which it is made */
 	CurrentResourceOwner = delta->owner;
 	netted = delta_create(delta->relid,
 						  delta_column_names(delta),
@@ -256,7 +256,7 @@ gate_rows_work(void *argument)
 	return true;
 }
 
-/* Take the failed rows out of the item's delta. */
+/* Remove the failed rows from the delta of the item. */
 static void
 set_rows_aside(ItemState *state, GateReport *report)
 {
@@ -328,8 +328,9 @@ prepare_work(void *argument)
 }
 
 /*
- * What superseded rows have left in the target is to be deleted; they
- * themselves go when the item is published (false: that is rolled back here).
+ * Delete the rows that superseded rows left in the target.  The superseded rows
+ * themselves are deleted when the item is published (false: that is rolled back
+ * here).
  */
 static bool
 look_at_quarantine(void *argument)
@@ -413,7 +414,7 @@ reset_counts(List *states)
 	}
 }
 
-/* What the table checks said: decide, set rows aside. */
+/* Act on the results of the table checks: decide, set rows aside. */
 static void
 handle_reports(Pass *pass)
 {
@@ -434,7 +435,7 @@ handle_reports(Pass *pass)
 		}
 		if (report->nfailed_rows > 0)
 		{
-			/* verdicts of an earlier evaluation stay: the rows are out of the next */
+			/* verdicts of an earlier evaluation stay: the next one no longer has these rows */
 			state->row_verdicts = list_concat(state->row_verdicts, report->verdicts);
 			delta_unregister(state->item->delta);
 			set_rows_aside(state, report);
@@ -532,7 +533,7 @@ store_quarantine(ItemState *state)
 	}
 }
 
-/* The gate was asked, but there was no row to write. */
+/* The gate was evaluated, but there was no row to write. */
 static bool
 published_nothing(const PublishItem *item)
 {
@@ -577,15 +578,15 @@ record_verdicts(ItemState *state)
 	verdicts_record(item->run->id,
 					item->target,
 					list_concat_copy(state->row_verdicts, state->table_verdicts));
-	/* a closed breaker that counts nothing has nothing to record of a good run */
+	/* for a good run, a closed breaker without counts has nothing to record */
 	if ((state->marks & MARK_BREAKER) != 0 || item->admission == ADMIT_PROBE ||
 		state->action == ACTION_BREAK)
 		(void) breaker_record(item->target, item->admission, state->action, item->reason);
 }
 
 /*
- * Within the pass that has applied the item: what cannot be recorded is not
- * published, and that is a matter of this table.
+ * Runs within the pass that applied the item.  An item that cannot be recorded
+ * is not published; the error belongs to this table.
  */
 static void
 record_published(Pass *pass, ItemState *state)
@@ -605,7 +606,7 @@ record_published(Pass *pass, ItemState *state)
 		time_checks_follow(item->target, item->run->id);
 	if ((state->marks & MARK_HELD) != 0)
 		held_rows_put(item->target->id, NIL);
-	/* one that this batch has opened is not good */
+	/* a breaker that this batch opened does not count as good */
 	if (state->item->gate != NULL && (state->marks & MARK_INCIDENT) != 0)
 		incidents_settle(item->target);
 	if ((state->marks & MARK_REFERENCED) != 0)
@@ -624,7 +625,7 @@ publish_pass(Pass *pass)
 		ItemState *state = lfirst(cell);
 
 		pass->gating = state;
-		/* a probe may have to pass more than once before it is published */
+		/* a probe may have to pass several times before it is published */
 		state->item->status = PUBLISH_DONE;
 		apply_companions(pass, state);
 		record_published(pass, state);
@@ -633,9 +634,9 @@ publish_pass(Pass *pass)
 }
 
 /*
- * A row that is set aside is not written, but what was said of its key must be
- * so.  Deltas of one table have one name: where this fails, the item is decided
- * and its delta is not read by SQL any more.
+ * A row that is set aside is not written, but the implication of its change for
+ * its key must hold.  Deltas of one table share a name: if this check fails,
+ * the item is decided and SQL no longer reads its delta.
  */
 static void
 check_set_aside(Pass *pass)
@@ -734,7 +735,7 @@ try_otherwise(ApplyTable *table, int sqlerrcode)
 	}
 }
 
-/* Whose error is it, and can it be tried another way? */
+/* Attribute the error to a table, and determine whether another way can be tried. */
 static void
 handle_error(Pass *pass, ErrorData *error)
 {
@@ -769,7 +770,7 @@ undecided(List *states)
 	return result;
 }
 
-/* Rows that refer to a table which is left out are pending, not wrong. */
+/* Rows that refer to a table that is left out are pending, not wrong. */
 static void
 note_held(List *states)
 {
@@ -791,7 +792,7 @@ note_held(List *states)
 	}
 }
 
-/* Returns whether rows of some target became worth another try. */
+/* Returns true if rows of some target can be tried again. */
 static bool
 run_passes(List *states, Snapshot snapshot)
 {
@@ -813,7 +814,7 @@ run_passes(List *states, Snapshot snapshot)
 				((ItemState *) lfirst(cell))->action = ACTION_REJECT;
 				decide(lfirst(cell),
 					   PUBLISH_REJECTED,
-					   "rows kept failing after others were set aside");
+					   "more rows failed each time after others were set aside");
 			}
 			return false;
 		}
@@ -841,14 +842,14 @@ run_passes(List *states, Snapshot snapshot)
 
 /* ---- after the passes ---- */
 
-/* Nothing of it can be kept: the table needs a resync. */
+/* It cannot be parked: the table needs a resync. */
 static bool
 is_lost(const PublishItem *item)
 {
 	return item->status == PUBLISH_BASE_LOST || item->status == PUBLISH_DIVERGED;
 }
 
-/* Keep what is not published: rows set aside are held with the rest. */
+/* Park an unpublished delta: rows that were set aside are held with the rest. */
 static void
 hold(ItemState *state)
 {
@@ -873,7 +874,7 @@ hold(ItemState *state)
 	item->reason = pstrdup(problem); /* whatever they were held for */
 }
 
-/* Record that the item is not published, and why. */
+/* Record that the item is not published, with the reason. */
 static bool
 record_work(void *argument)
 {
@@ -888,7 +889,7 @@ record_work(void *argument)
 	return true;
 }
 
-/* What cannot be kept is lost: that is a matter of this table, too. */
+/* If it cannot be parked it is lost; that error also belongs to this table. */
 static void
 record(ItemState *state)
 {
@@ -907,7 +908,10 @@ record(ItemState *state)
 	error = guarded_run(record_work, state);
 	if (error != NULL)
 	{
-		/* there will be room again, and the source has the changes until they are confirmed */
+		/*
+		 * space will be available again, and the source keeps the changes until
+		 * they are confirmed
+		 */
 		if (guarded_is_no_room(error))
 			ReThrowError(error);
 		run_set_error(item->run, error);
@@ -917,7 +921,7 @@ record(ItemState *state)
 	finish_run(state);
 }
 
-/* Those who read these tables have something new to read. */
+/* Notify the readers of these tables. */
 static void
 note_published(List *states)
 {
@@ -957,13 +961,13 @@ lock_work(void *argument)
 	Locking *locking = argument;
 
 	locking->there = publish_lock_target(locking->item->target);
-	/* the transaction's own snapshot may be older than what was done to the table */
+	/* the transaction's own snapshot may be older than a change of the table */
 	if (locking->there)
 		covered_check_transaction(locking->item->target->relid);
 	return true;
 }
 
-/* A stream does not wait for ever for one table that somebody has locked. */
+/* A stream does not wait forever for one locked table. */
 static void
 lock_item(ItemState *state)
 {
@@ -972,7 +976,7 @@ lock_item(ItemState *state)
 	Oid relid = item->target->relid;
 	ErrorData *error = guarded_run_waiting(lock_work, &locking, item->lock_timeout_ms);
 
-	/* another table may have got the name, and that one was waited for */
+	/* another table may have taken the name, and the wait was for that one */
 	if (item->target->relid != relid)
 		item->marks_are_known = false;
 
@@ -985,7 +989,7 @@ lock_item(ItemState *state)
 	}
 }
 
-/* Is there anything to publish?  Decides when not; else takes the lock. */
+/* Is there anything to publish? If not, decides the item; otherwise takes the lock. */
 static void
 admit_item(ItemState *state)
 {
@@ -1001,7 +1005,7 @@ admit_item(ItemState *state)
 		lock_item(state);
 }
 
-/* After the locks: a constraint that was declared before is one of this batch. */
+/* After the locks: constraints declared before apply to this batch. */
 static void
 mark_states(List *states)
 {
@@ -1029,8 +1033,8 @@ mark_states(List *states)
 }
 
 /*
- * Locks first, then the snapshot: what is read here (old images, bases) must
- * not be older than the lock.
+ * Locks first, then the snapshot: the old images and bases read here must not
+ * be older than the lock.
  */
 static bool
 publish_states(List *states, Snapshot snapshot)
@@ -1055,7 +1059,7 @@ publish_states(List *states, Snapshot snapshot)
 	return retries;
 }
 
-/* They are stored by now; what they have on disk must not outlive the transaction. */
+/* They are stored by now; their files must not outlive the transaction. */
 static void
 forget_set_aside(List *states)
 {
@@ -1072,7 +1076,7 @@ forget_set_aside(List *states)
 	}
 }
 
-/* Every SPI call ends in SPI's own memory: what is said about an item outlives it. */
+/* Every SPI call ends in SPI's own memory context; the texts about an item outlive it. */
 static void
 keep_results(List *items, MemoryContext context)
 {

@@ -11,16 +11,15 @@
  *			gate rows		violating rows are set aside (quarantine)
  *			apply			all tables
  *			gate tables		uniqueness, relationships, aggregates
- *		when new violating rows are to be set aside: roll back, split them off,
+ *		if new violating rows must be set aside: roll back, split them off,
  *		and apply and gate all tables again, until no new ones appear
  *		decide: a table that fails is left out (its delta is parked or
  *		dropped, as its owner says) and the others are applied again
  *		write verdicts, breaker, incidents, quarantine, park
  *
- * The caller makes the deltas, and afterwards, in the same transaction,
- * writes its progress and finishes the runs.  A load by CDC, a load by cursor,
- * a full refresh and an incremental refresh differ only in how the delta is
- * made.
+ * The caller makes the deltas.  Afterwards, in the same transaction, it writes
+ * its progress and finishes the runs.  A load by CDC, a load by cursor, a full
+ * refresh and an incremental refresh differ only in how the delta is made.
  *
  *-------------------------------------------------------------------------
  */
@@ -31,31 +30,31 @@
 #include "utils/snapshot.h"
 
 /*
- * Lock a target before the snapshot that a delta is computed under, within
- * lock_timeout.  Returns false when its table is gone.
+ * Lock a target, within lock_timeout, before the snapshot under which a delta
+ * is computed.  Returns false if its table no longer exists.
  */
 extern bool publish_lock_target(Target *target);
 
 /*
- * The same for the first of these targets (a list of Target) whose tables nobody
- * has locked: they are locked in this order, up to the one that would have to
- * be waited for, so that nothing is held while another is waited for that
- * publish() would not hold then.  Returns how many.  What is read of their
- * targets afterwards is as new as what publish() would read.
+ * The same for the first of these targets (a list of Target) whose tables are
+ * not locked by others.  They are locked in this order, up to the first one
+ * that would require a wait.  Hence no lock is held during a wait that
+ * publish() would not hold.  Returns their number.  Data of their targets read
+ * afterwards is as new as that read by publish().
  */
 extern int publish_lock_free(List *targets);
 
-/* Give back such a lock of a table that is not published to. */
+/* Release such a lock of a table that is not published. */
 extern void publish_unlock(const Target *target);
 
-/* The order in which everybody locks several: no deadlock between two publishers. */
+/* The order in which several targets are locked everywhere: two publishers cannot deadlock. */
 extern List *publish_in_order(List *targets);
 
 /*
- * Publish all items.  snapshot: what the statements of apply and gate see
- * (with the current command id), or NULL for a fresh one per statement.
- * Returns true when quarantined rows of some target became worth another try
- * (see quarantine_take_retries).
+ * Publish all items.  snapshot: the snapshot of the statements of apply and
+ * gate (with the current command id), or NULL for a fresh one per statement.
+ * Returns true if quarantined rows of some target can be tried again (see
+ * quarantine_take_retries).
  */
 extern bool publish(List *items, Snapshot snapshot);
 

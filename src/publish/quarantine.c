@@ -1,17 +1,17 @@
 /*-------------------------------------------------------------------------
  *
  * quarantine.c
- *		Rows that a constraint kept out of their target.
+ *		The quarantine: rows that a constraint kept out of their target.
  *
- * At most one row per key, a whole image with its source position.  A new row
- * stays out; of a quarantined update the previous version stays in the
+ * It has at most one row per key, a whole image with its source position.  A
+ * new row stays out; for a quarantined update the previous version stays in the
  * target.  A later version of the same key, a deletion, or a TRUNCATE replaces
- * the quarantined image.  When a key change is quarantined, the row of the old
- * key stays in the target and is the quarantined row's "previous key": whoever
- * supersedes the quarantined row deletes it.
+ * the quarantined image.  If a key change is quarantined, the row of the old
+ * key stays in the target and is the "previous key" of the quarantined row: the
+ * change that supersedes the quarantined row deletes it.
  *
- * Of a bag each copy is a row of its own; a deletion takes copies of the image
- * out of the quarantine before it takes any out of the target.
+ * For a bag each copy is a row of its own; a deletion takes copies of the image
+ * from the quarantine before it takes any from the target.
  *
  *-------------------------------------------------------------------------
  */
@@ -129,8 +129,8 @@ delta_keys(Delta *delta, TupleDesc desc, uint64 *count)
 }
 
 /*
- * Of keys that are in quarantine the target has an earlier row, or none: what
- * the source says of them is not so here.
+ * For keys in quarantine the target has an earlier row, or none: the source's
+ * statement about their rows does not hold here.
  */
 void
 quarantine_forget_claims(Target *target, Delta *delta)
@@ -175,7 +175,7 @@ quarantine_supersede(Target *target, Delta *delta, bool first)
 	if (!first)
 		return;
 
-	/* rows that quarantined key changes had left in place, unless the delta has them itself */
+	/* rows that quarantined key changes left in place, unless they are in the delta */
 	reader = image_reader(target, delta);
 	values = palloc(sizeof(Datum) * delta->columns->natts);
 	nulls = palloc(sizeof(bool) * delta->columns->natts);
@@ -217,7 +217,7 @@ deleted_images(Delta *delta, TupleDesc desc, uint64 *count)
 	return images;
 }
 
-/* The count beside this number; rows are sorted by number. */
+/* The count for this number; rows are sorted by number. */
 static int64
 copies_of(CatalogRows *rows, int64 number)
 {

@@ -14,7 +14,7 @@
 #include "delta/record_image.h"
 #include "publish/late.h"
 
-/* Join condition of target t and delta d; hashable also where keys may be null. */
+/* Join condition of target t and delta d; also hashable if keys may be null. */
 static void
 append_key_match(StringInfo sql, Delta *delta)
 {
@@ -88,7 +88,7 @@ append_order(StringInfo sql, Delta *delta, List *key_order)
 
 #define BEFORE_IS(value) "d._depipe_before OPERATOR(pg_catalog.=) " value
 
-/* Evaluated per row that is there: a comparison, no query. */
+/* Evaluated for each existing row: a comparison, not a query. */
 static void
 append_check_matched(StringInfo sql, Delta *delta)
 {
@@ -99,7 +99,7 @@ append_check_matched(StringInfo sql, Delta *delta)
 										" THEN DO NOTHING");
 }
 
-/* Not DO NOTHING: rows without a match would not be looked at. */
+/* Not DO NOTHING: then rows without a match would not be examined. */
 static void
 append_check_not_matched(StringInfo sql, Delta *delta)
 {
@@ -111,8 +111,9 @@ append_check_not_matched(StringInfo sql, Delta *delta)
 }
 
 /*
- * New images, and deletions too unless they are left for later.  The executor
- * carries the subquery's whole row along: it has no column more than needed.
+ * New images, and deletions unless they are left for later.  The executor
+ * carries the whole row of the subquery along, so it has no unnecessary
+ * columns.
  */
 char *
 merge_sql(ApplyTable *table, bool with_deletions)
@@ -168,7 +169,7 @@ check_sql(Target *target, Delta *delta)
 	return sql.data;
 }
 
-/* Deletions only, or with all_keys every key of the delta. */
+/* Deletions only or, with all_keys, every key of the delta. */
 char *
 delete_sql(Target *target, Delta *delta, bool all_keys)
 {
@@ -188,7 +189,7 @@ delete_sql(Target *target, Delta *delta, bool all_keys)
 	return sql.data;
 }
 
-/* The new images, each as often as its weight says. */
+/* The new images, each as often as its weight. */
 static char *
 new_images_sql(ApplyTable *table)
 {
@@ -207,7 +208,7 @@ new_images_sql(ApplyTable *table)
 	return sql.data;
 }
 
-/* An insertion that opens all partitions at its start: it joins with no row. */
+/* An insertion that opens all partitions at its start: it joins no row. */
 static char *
 merge_insert_sql(ApplyTable *table)
 {
@@ -242,7 +243,10 @@ insert_sql(ApplyTable *table)
 	return sql.data;
 }
 
-/* Rows of the target that are the same image as a deleted one.  by: how the columns are met. */
+/*
+ * Rows of the target with the same image as a deleted one.  by: the way in
+ * which columns are joined.
+ */
 static void
 append_same_images(StringInfo sql, const ApplyTable *table, const char *by)
 {
@@ -274,8 +278,8 @@ same_hash(Delta *delta)
 }
 
 /*
- * With an index over the hash, or on one of the columns, few rows are looked
- * at; NULLs of a column are met apart.
+ * With an index on the hash, or on one of the columns, few rows are examined;
+ * NULLs of a column are joined separately.
  */
 static void
 append_victims(StringInfo sql, const ApplyTable *table)
@@ -299,7 +303,7 @@ append_victims(StringInfo sql, const ApplyTable *table)
 	append_same_images(sql, table, psprintf("t.%s IS NULL AND d.%s IS NULL AND ", name, name));
 }
 
-/* Of a bag, so many copies of an image as the weight says, whichever they are. */
+/* For a bag, as many copies of an image as its weight, in no particular order. */
 char *
 delete_copies_sql(const ApplyTable *table)
 {

@@ -4,25 +4,25 @@
  *		Which triggers fire for rows that depipe writes; a table with rules is no
  *		target.
  *
- * As with the server's own replication, a user's trigger fires for loaded rows
- * only if it is ENABLE REPLICA or ENABLE ALWAYS; but foreign keys, whose
- * triggers session_replication_role would leave out, too, stay enforced.  So
- * the setting is not touched: a hook of the executor changes the statement's
- * own copy of the triggers of the tables that it writes (ri_TrigDesc), before
- * the first row.  Statements that foreign keys run in turn are the server's:
- * the triggers of the tables that they reach fire as usual.
+ * As in the server's own replication, a user's trigger fires for loaded rows
+ * only if it is ENABLE REPLICA or ENABLE ALWAYS. Foreign keys, however, stay
+ * enforced, although session_replication_role would leave out their triggers as
+ * well.  So that setting is not used.  Instead a hook of the executor changes
+ * the statement's own copy of the triggers of the tables that it writes
+ * (ri_TrigDesc), before the first row.  Statements that foreign keys run belong
+ * to the server: the triggers of the tables that they reach fire as usual.
  *
- * In these copies nothing is deferrable, either: a restricted operation cannot
- * queue deferred checks, and nothing may fire after the gate.  The state that
- * the caller gave his constraints by SET CONSTRAINTS is not touched.
+ * In these copies nothing is deferrable: a restricted operation cannot queue
+ * deferred checks, and nothing may fire after the gate.  The state that the
+ * caller gave to constraints by SET CONSTRAINTS is not changed.
  *
- * Partitions that rows are routed to by an INSERT are opened when the first row
- * arrives, with triggers that no hook has seen.  Whoever writes a partitioned
- * table uses a MERGE, which opens them all at the start; that this was so is
- * verified at the end.
+ * Partitions to which an INSERT routes rows are opened when the first row
+ * arrives, with triggers that no hook has seen.  Therefore a partitioned table
+ * is written by a MERGE, which opens all partitions at the start; the end of
+ * the statement verifies this.
  *
- * Invariant: the state below is looked at only while depipe_is_writing is set,
- * which an error takes back.
+ * Invariant: the state below is used only while depipe_is_writing is set, which
+ * an error resets.
  *
  *-------------------------------------------------------------------------
  */
@@ -50,7 +50,7 @@ rules_refuse(Oid relid, const char *display)
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
 				 errmsg("table %s has rules", display),
-				 errdetail("A rule could put something else in the place of what is written."),
+				 errdetail("A rule could replace the rows that are written."),
 				 errhint("Drop its rules; pg_rules lists them.")));
 }
 
@@ -102,7 +102,7 @@ is_skipped(const Trigger *trigger, int skip)
 	}
 }
 
-/* Whether it fires for rows that depipe writes is other than for a user's. */
+/* Does it fire for depipe's rows but not for a user's, or the reverse? */
 static bool
 is_users(const Trigger *trigger)
 {
@@ -166,7 +166,7 @@ triggers_fire(const Trigger *trigger)
 
 /* ---- what the hooks call ---- */
 
-/* ours: the statement of publish; else one that it has led to. */
+/* ours: the statement of publish; otherwise one that it caused. */
 static void
 change_triggers(EState *estate, bool ours)
 {
@@ -200,7 +200,7 @@ triggers_statement_started(QueryDesc *query)
 	}
 }
 
-/* Were there partitions whose triggers nobody has looked at? */
+/* Were there partitions whose triggers were not examined? */
 static void
 check_routed(EState *estate)
 {
@@ -213,7 +213,7 @@ check_routed(EState *estate)
 		if (matters(routed->ri_TrigDesc, writing.skip))
 			ereport(ERROR,
 					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-					 errmsg("triggers of partition \"%s\" cannot be kept from firing",
+					 errmsg("triggers of partition \"%s\" cannot be prevented from firing",
 							RelationGetRelationName(routed->ri_RelationDesc))));
 	}
 }

@@ -13,29 +13,32 @@
 #include "utils/rel.h"
 #include "utils/reltrigger.h"
 
-/* Triggers of foreign keys that are left out, because the caller does their work. */
+/* Triggers of foreign keys to leave out, because the caller does their work. */
 #define SKIP_NONE 0x0
-#define SKIP_REFERENCING 0x1 /* checks of the table's own foreign keys */
-#define SKIP_RESTRICTING 0x2 /* NO ACTION and RESTRICT of those that point at it */
-#define SKIP_REFERENCED 0x4  /* everything of those that point at it */
+#define SKIP_REFERENCING 0x1 /* checks of the foreign keys of the table */
+#define SKIP_RESTRICTING 0x2 /* NO ACTION and RESTRICT of foreign keys that refer to it */
+#define SKIP_REFERENCED 0x4  /* all actions of foreign keys that refer to it */
 
 /*
  * The next statement with this text writes a target.  The text must live until
- * triggers_end(), which is to be called unless an error was raised.
+ * triggers_end(), which must be called unless an error was raised.
  */
 extern void triggers_begin(const char *sql, int skip);
 extern void triggers_end(void);
 
-/* Does the table have triggers that are not to fire as they are? */
+/* Does the table have triggers that must fire in another way than usual? */
 extern bool triggers_matter(Relation rel, int skip);
 
-/* Raises 42809 when the table has rules: it cannot be a target. */
+/* Raises 42809 if the table has rules: it cannot be a target. */
 extern void rules_refuse(Oid relid, const char *display);
 
 /* Does a trigger of a user fire for rows that depipe writes? */
 extern bool triggers_fire(const Trigger *trigger);
 
-/* Called by the hooks of the executor: any statement has started, and is about to finish. */
+/*
+ * Called by the hooks of the executor when any statement has started, and when
+ * it is about to finish.
+ */
 struct QueryDesc;
 extern void triggers_statement_started(struct QueryDesc *query);
 extern void triggers_statement_ends(struct QueryDesc *query);

@@ -413,8 +413,8 @@ take_modes(FunctionCallInfo fcinfo, BreakerSetting *setting)
 			(errcode(strncmp(setting->on_open, "block_", 6) == 0 ? ERRCODE_FEATURE_NOT_SUPPORTED
 																 : ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("invalid value for argument \"on_open\": \"%s\"", setting->on_open),
-			 errhint("This version knows serve_last_good; readers that must not see old data"
-					 " call depipe.guard.")));
+			 errhint("This version supports only serve_last_good. Readers that must not see old"
+					 " data can call depipe.guard.")));
 }
 
 /* SQL function configure_breaker(target, ...): only the given settings change. */

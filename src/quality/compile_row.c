@@ -228,7 +228,7 @@ refuse_empty_range(const CheckRule *rule, Form_pg_attribute att, Oid type, bool 
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("minimum of check in_range must %s its maximum",
 						strict ? "be less than" : "not be greater than"),
-				 errdetail("No value of column \"%s\" could lie between %s and %s.",
+				 errdetail("No value of column \"%s\" can lie between %s and %s.",
 						   column_name,
 						   minimum->values[0].text,
 						   maximum->values[0].text)));

@@ -4,10 +4,10 @@
  *		Declaring constraints: add_constraint, alter_constraint,
  *		drop_constraint.
  *
- * A declaration is complete before anything is stored: shape of the rule,
- * policies, analysis against the table, and what the existing rows say.  The
- * table is locked against a concurrent publication meanwhile, so that the
- * baseline is that of the rows which the gate has not seen.
+ * Everything is checked before anything is stored: shape of the rule, policies,
+ * analysis against the table, and the existing rows.  Meanwhile the table is
+ * locked against concurrent publications, so that the baseline is that of the
+ * rows which the gate has not seen.
  *
  *-------------------------------------------------------------------------
  */
@@ -85,10 +85,10 @@ check_relation_kind(Oid relid, const char *display)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("constraints on %s are not supported", display),
-				 errdetail("It is a system, extension or temporary table.")));
+				 errdetail("The table is a system, extension or temporary table.")));
 }
 
-/* A table that depipe does not know yet, as the target that it will be. */
+/* The future target for a table that depipe does not know yet. */
 static Target *
 new_target(const char *name)
 {
@@ -104,13 +104,13 @@ new_target(const char *name)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),
 				 errmsg("table %s does not exist", target->display),
-				 errhint("Create it, or create its load or transform first.")));
+				 errhint("Create the table, its load or its transform first.")));
 	target->kind = TARGET_TABLE;
 	target->owner = identity_table_owner(target->relid);
 	return target;
 }
 
-/* The target to declare on: rights checked, its table (if any) locked. */
+/* The target of a declaration, after a check of rights, with its table (if any) locked. */
 static Target *
 declared_target(const char *name)
 {
@@ -119,7 +119,7 @@ declared_target(const char *name)
 	if (target != NULL && target->taken && target->kind == TARGET_TABLE &&
 		!target_has_constraints(target->id))
 	{
-		target_delete(target->id); /* nothing is left of what was declared */
+		target_delete(target->id); /* no declaration remains */
 		target = NULL;
 	}
 	if (target == NULL)
@@ -131,8 +131,8 @@ declared_target(const char *name)
 					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 					 errmsg("must be owner of table %s", target->display),
 					 target->taken
-						 ? errdetail("It has definitions of a table of the same name that another"
-									 " role owned.")
+						 ? errdetail("A table of the same name, owned by another role, had"
+									 " definitions.")
 						 : 0));
 		return target;
 	}
@@ -150,7 +150,7 @@ static const char *const no_data_policies[] = {"not_evaluated", "pass", "fail", 
 static const char *const error_policies[] = {"fail", "pass", NULL};
 static const char *const existing_policies[] = {"baseline", "fail", "ignore", "quarantine", NULL};
 
-/* An argument that is one of some words; NULL keeps what is there. */
+/* An argument that is one of several words; NULL keeps the present one. */
 static void
 take_choice(FunctionCallInfo fcinfo, int number, const char *name, const char *const *names,
 			char **value)
@@ -163,7 +163,7 @@ take_choice(FunctionCallInfo fcinfo, int number, const char *name, const char *c
 	*value = given;
 }
 
-/* Thresholds and texts: NULL keeps, 'none' removes. */
+/* Thresholds and texts: NULL keeps the present one, 'none' removes it. */
 static void
 take_removable(FunctionCallInfo fcinfo, int number, const char *name, char **value)
 {
@@ -175,7 +175,7 @@ take_removable(FunctionCallInfo fcinfo, int number, const char *name, char **val
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("argument \"%s\" must not be empty", name),
-				 errhint("Leave it out, or use 'none' to take away what is declared.")));
+				 errhint("Leave the argument out, or use 'none' to remove the declared value.")));
 	*value = strcmp(given, "none") == 0 ? NULL : given;
 }
 
@@ -223,20 +223,20 @@ check_policy(const ConstraintRow *row, const CheckKind *kind)
 				 kind->family == FAMILY_TIME
 					 ? errhint("A time check never holds batches: depipe.guard and assert_ok raise"
 							   " while it fails.")
-					 : errhint("It does not look at single rows.")));
+					 : errhint("The check is not about single rows.")));
 	if (row->is_aggregate && action == ACTION_QUARANTINE)
 		invalid("an expression with an aggregate cannot have on_violation \"quarantine\"",
-				"It is about the table, so there are no rows to set aside.");
+				"The expression is about the table, so there are no rows to set aside.");
 	if (action == ACTION_WARN && row->fail_if != NULL)
-		invalid("fail_if makes no sense with on_violation \"warn\"",
+		invalid("fail_if cannot be used with on_violation \"warn\"",
 				"Use warn_if, or another on_violation.");
 	if (action == ACTION_QUARANTINE && row->warn_if != NULL)
-		invalid("warn_if makes no sense with on_violation \"quarantine\"",
+		invalid("warn_if cannot be used with on_violation \"quarantine\"",
 				"Every violating row is set aside, with verdict warn.");
 	if ((row->warn_if != NULL || row->fail_if != NULL) &&
 		(row->is_aggregate || kind->family > FAMILY_ROWS))
 		invalid("warn_if and fail_if need a check that counts rows",
-				"Write the bounds into the expression.");
+				"Write the bounds in the expression.");
 	if (row->min_rows < 0)
 		invalid("argument \"min_rows\" must not be negative", NULL);
 	if (strcmp(row->existing, "quarantine") == 0)
@@ -277,7 +277,7 @@ settle_grace(Target *target, ConstraintRow *row)
 	if (row->reference_table == NULL)
 		invalid("grace needs a check against another table", NULL);
 	if (quarantine)
-		invalid("grace makes no sense with on_violation \"quarantine\"",
+		invalid("grace cannot be used with on_violation \"quarantine\"",
 				"Quarantined rows are tried again when the reference changes.");
 }
 
@@ -359,7 +359,7 @@ check_name(const char *name)
 				 errdetail("It must be shorter than %d bytes.", NAMEDATALEN)));
 }
 
-/* As the server names its constraints: column, kind, and a number if taken. */
+/* Derive a name as the server does: column, kind, and a number if the name is taken. */
 static char *
 derive_name(const Target *target, const CheckRule *rule, const ConstraintRow *row)
 {
@@ -389,7 +389,7 @@ normal_json(const char *text)
 	return DatumGetCString(DirectFunctionCall1(jsonb_out, value));
 }
 
-/* The constraint that this declaration repeats: by name, else by its rule. */
+/* The constraint that this declaration repeats, found by name or else by its rule. */
 static ConstraintRow *
 find_declared(const Target *target, const ConstraintRow *row)
 {
@@ -430,7 +430,7 @@ time_text(TimestampTz time)
 	return time == 0 ? NULL : pstrdup(timestamptz_to_str(time));
 }
 
-/* How the stored constraint differs from the declared one; NULL: not at all. */
+/* The differences of the stored constraint from the declared one; NULL if there are none. */
 static char *
 differences(const ConstraintRow *is, const ConstraintRow *declared)
 {
@@ -476,7 +476,7 @@ measure_existing(Target *target, ConstraintRow *row)
 
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	MemoryContextSwitchTo(context); /* what is found outlives the connection */
+	MemoryContextSwitchTo(context); /* the results outlive the connection */
 	measure_table(target, list_make1(measured));
 	SPI_finish();
 	return measured;
@@ -507,13 +507,13 @@ notice_existing(const Target *target, const ConstraintRow *row, const Measure *m
 		ereport(
 			NOTICE,
 			(errmsg("%s violates constraint \"%s\" already", target->display, row->name),
-			 errdetail(INT64_FORMAT " of " INT64_FORMAT " rows violate it. They are the baseline,"
+			 errdetail(INT64_FORMAT " of " INT64_FORMAT " rows violate it. They are the baseline"
 									" and do not count until they change.",
 					   measure->violations,
 					   measure->evaluated)));
 }
 
-/* Look at the rows that are there; returns the baseline. */
+/* Evaluate the existing rows; returns the baseline. */
 static int64
 take_existing(Target *target, ConstraintRow *row)
 {
@@ -545,7 +545,7 @@ take_existing(Target *target, ConstraintRow *row)
 
 /* ---- storing ---- */
 
-/* What was held or failed may pass now. */
+/* Held or failed batches may pass now. */
 static void
 note_change(const Target *target)
 {
@@ -584,7 +584,7 @@ set_defaults(ConstraintRow *row, const CheckKind *kind)
 	row->check_every = pstrdup("00:01:00");
 }
 
-/* Everything about a declaration that can be wrong. */
+/* All checks of a declaration. */
 static void
 settle(Target *target, ConstraintRow *row, const CheckRule *rule)
 {
@@ -601,7 +601,7 @@ CHECKED_FUNCTION(depipe_alter_constraint);
 CHECKED_FUNCTION(depipe_alter_constraint_text);
 CHECKED_FUNCTION(depipe_drop_constraint);
 
-/* add_constraint(target, rule, ...) returns the constraint's name */
+/* SQL function add_constraint(target, rule, ...): returns the name of the constraint */
 static Datum
 depipe_add_constraint_checked(PG_FUNCTION_ARGS)
 {
@@ -630,7 +630,7 @@ depipe_add_constraint_checked(PG_FUNCTION_ARGS)
 	if (declared != NULL && difference == NULL)
 	{
 		ereport(NOTICE,
-				(errmsg("constraint \"%s\" of %s is declared already, skipping",
+				(errmsg("constraint \"%s\" of %s is already declared, skipping",
 						row->name,
 						target->display)));
 		catalog_changed();
@@ -661,7 +661,7 @@ constraint_of(const Target *target, const char *name, bool missing_ok)
 	return row;
 }
 
-/* alter_constraint(target, name, ...): only what is given changes */
+/* SQL function alter_constraint(target, name, ...): only the given properties change */
 static Datum
 depipe_alter_constraint_checked(PG_FUNCTION_ARGS)
 {
@@ -692,7 +692,7 @@ depipe_alter_constraint_checked(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-/* The same with a rule that is a text. */
+/* The same with a rule given as text. */
 static void
 read_rule(FunctionCallInfo fcinfo, int number)
 {
@@ -714,7 +714,7 @@ depipe_alter_constraint_text_checked(PG_FUNCTION_ARGS)
 	return depipe_alter_constraint_checked(fcinfo);
 }
 
-/* drop_constraint(target, name, missing_ok) */
+/* SQL function drop_constraint(target, name, missing_ok) */
 static Datum
 depipe_drop_constraint_checked(PG_FUNCTION_ARGS)
 {

@@ -4,10 +4,10 @@
  *		Boolean SQL expressions over the columns of one table.
  *
  * The text goes through the grammar's entry for a PL/pgSQL expression, which
- * takes one target list and clauses behind it; all of these are refused but
- * the one target.  Analysis then is that of a target list over one namespace
- * item, so that aggregates are recognised by the analysed tree and not by
- * their spelling.
+ * accepts a target list followed by clauses; everything but one target is
+ * refused.  It is then analysed as a target list over one namespace item, so
+ * that aggregates are recognised in the analysed tree and not by their
+ * spelling.
  *
  *-------------------------------------------------------------------------
  */
@@ -46,10 +46,7 @@ typedef struct SourceText
 	const char *what;
 } SourceText;
 
-/*
- * Positions in errors are positions in the expression, not in the statement
- * that carries it.
- */
+/* Positions in errors are positions in the expression, not in the statement that contains it. */
 static void
 show_expression(void *arg)
 {
@@ -74,7 +71,7 @@ refuse(int sqlstate, const char *what, const char *thing, const char *hint)
 			 hint ? errhint("%s", hint) : 0));
 }
 
-/* The one expression of the text; everything else of a SELECT is refused. */
+/* The only expression of the text; all other parts of a SELECT are refused. */
 static Node *
 parse_text(const char *text, const char *what)
 {
@@ -196,7 +193,7 @@ typedef struct KeptText
 {
 	Relation rel;
 	const char *what;
-	const char *alias; /* columns are written with it; NULL: plain names */
+	const char *alias; /* qualifies the columns; NULL: plain names */
 	ParseExprKind kind;
 	bool boolean;
 } KeptText;
@@ -255,7 +252,7 @@ deparse(Node *expr, KeptText *kept)
 	return sql;
 }
 
-/* Of "aggregate <op> constant" the side with the aggregate is worth showing. */
+/* Of "aggregate <op> constant", the side with the aggregate is the metric. */
 static Node *
 metric_side(Node *expr)
 {

@@ -78,7 +78,10 @@ check_rejected(Target *target, Target *asked)
 									 : errmsg("%s must not be relied on, because of %s",
 											  asked->display,
 											  name_for_reader(target)),
-			 detail_for_reader(target, psprintf("constraint \"%s\" rejects its newest rows", name)),
+			 detail_for_reader(target,
+							   psprintf("constraint \"%s\" rejected its newest"
+										" rows",
+										name)),
 			 may_see(target)
 				 ? errhint("See SELECT * FROM depipe.violations(%s).", sql_literal(target->display))
 				 : 0));

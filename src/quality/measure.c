@@ -1,23 +1,23 @@
 /*-------------------------------------------------------------------------
  *
  * measure.c
- *		Evaluating checks: one pass for all that can share it.
+ *		Evaluation of checks, with one pass for all that can share it.
  *
- * The row checks of a delta, but those that need another table, become one
- * SELECT: its WHERE clause finds rows for which the conjunction of all checks
- * does not hold, its target list says which checks they are, so that attribution
- * costs failing rows only.  Rows go to a receiver one by one; nothing is
+ * The row checks of a delta, except those that need another table, become one
+ * SELECT. Its WHERE clause finds the rows for which the conjunction of all
+ * checks does not hold; its target list shows which checks failed, so that only
+ * failing rows cost anything.  Rows go to a receiver one by one; nothing is
  * materialised.
  *
- * On the whole table the same expressions become FILTERs of counts, beside
- * the aggregates, in one scan; in a second one where some of them cannot be
+ * On the whole table the same expressions become FILTERs of counts, beside the
+ * aggregates, in one scan.  A second scan follows if some of them cannot be
  * evaluated in parallel.
  *
- * Everything is read under the active snapshot, which is publish's in a gate:
- * a batch is judged by the state that it makes, never by a later one.
+ * Everything is read under the active snapshot, which is that of publish in a
+ * gate: a batch is judged by the state that it makes, never by a later one.
  *
- * A filter guards its expression by CASE: the order of a conjunction's
- * evaluation is not defined.
+ * A filter guards its expression by CASE, because the order of evaluation in a
+ * conjunction is not defined.
  *
  *-------------------------------------------------------------------------
  */
@@ -74,7 +74,7 @@ take_error(Measured *measured, const ErrorData *error)
 	measured->measure.error_message = error->message;
 }
 
-/* Work on several checks, or on one when it is their turn to be blamed. */
+/* A pass over several checks, or over one at a time to attribute an error. */
 typedef struct Pass
 {
 	Target *target;
@@ -120,7 +120,7 @@ add_elapsed(List *measured, const instr_time *start)
 														   list_length(measured);
 }
 
-/* One check, for whose error and time nobody else is to blame. */
+/* Evaluate one check alone, so that error and time belong to it. */
 static void
 run_alone(Pass *pass, Measured *measured)
 {
@@ -159,7 +159,7 @@ run_pass_alike(Pass *pass)
 	pass->measured = all;
 }
 
-/* One pass for each group of checks whose expressions mean something under the same settings. */
+/* One pass for each group of checks whose expressions have the same settings. */
 static void
 run_pass(Pass *pass)
 {
@@ -212,7 +212,7 @@ measure_counted_text(const DataConstraint *constraint)
 					skip ? psprintf("(%s) IS NOT NULL", row->expression) : "true");
 }
 
-/* The same of one row of a delta, but for those that are left out. */
+/* The same for one row of a delta, except rows that are left out. */
 static char *
 without_left_out(const Measured *measured, char *text)
 {
@@ -224,7 +224,7 @@ without_left_out(const Measured *measured, char *text)
 					text);
 }
 
-/* Are the rows that fail found by a join?  Such a check has a pass of its own. */
+/* Are the failing rows found by a join? Such a check has a pass of its own. */
 static bool
 fails_as_set(const DataConstraint *constraint)
 {
@@ -317,7 +317,10 @@ execute_query(const char *sql)
 		elog(ERROR, "evaluation of checks failed: %s", SPI_result_code_string(result));
 }
 
-/* A query whose cost is that of the delta's rows; its plan is kept when they are few. */
+/*
+ * Run a query whose cost is proportional to the rows of the delta; its plan is
+ * kept if these are few.
+ */
 static void
 execute_on_delta(const Delta *delta, const char *sql, bool by_index, DestReceiver *receiver)
 {
@@ -334,7 +337,7 @@ execute_on_delta(const Delta *delta, const char *sql, bool by_index, DestReceive
 	plan_release(plan);
 }
 
-/* The rows to look at, with sequence and weight, under the alias CHECK_ROW. */
+/* The rows to evaluate, with sequence and weight, under the alias CHECK_ROW. */
 static char *
 delta_rows_text(const Pass *pass)
 {
@@ -403,7 +406,7 @@ result_int8(int column)
 	return isnull ? 0 : DatumGetInt64(value);
 }
 
-/* Denominators: one more pass, only where they are not the number of rows. */
+/* Denominators: another pass, only if they differ from the number of rows. */
 static void
 count_evaluated(Pass *pass)
 {
@@ -596,7 +599,7 @@ table_pass(Pass *pass)
 	}
 }
 
-/* Rows in the denominator, and those that an anti-join finds. */
+/* The number of rows in the denominator and of those that an anti-join finds. */
 static void
 set_pass(Pass *pass)
 {
@@ -656,7 +659,7 @@ measure_alone(Target *target, Delta *delta, Measured *measured)
 	run_pass(&pass);
 }
 
-/* May it share a scan?  A filter of an aggregate belongs into WHERE. */
+/* Can it share a scan? The filter of an aggregate belongs in WHERE. */
 static bool
 shares_scan(const DataConstraint *constraint)
 {
@@ -740,8 +743,8 @@ ask_serial(void *arg)
 }
 
 /*
- * One that cannot be evaluated by several processes would hold up all that
- * share its scan.  An error is met again, and charged, by the pass.
+ * A check that cannot run in parallel would slow all others of its scan.  An
+ * error is met again by the pass, and attributed there.
  */
 static bool
 is_serial(const Target *target, const DataConstraint *constraint)

@@ -1,12 +1,12 @@
 /*-------------------------------------------------------------------------
  *
  * measure.h
- *		Evaluating checks: one pass for all that can share it.
+ *		Evaluation of checks, with one pass for all that can share it.
  *
- * The functions here run SQL in the current SPI connection.  They switch to
- * the owner by themselves, inside an internal subtransaction; when a pass
- * raises an error, its checks are evaluated one at a time so that the error
- * is charged to the check that caused it.
+ * These functions run SQL in the current SPI connection.  They switch to the
+ * owner by themselves, inside an internal subtransaction.  If a pass raises an
+ * error, its checks are evaluated one at a time, so that the error is
+ * attributed to the check that caused it.
  *
  *-------------------------------------------------------------------------
  */
@@ -20,19 +20,23 @@ typedef struct Measured
 {
 	DataConstraint *constraint;
 	Measure measure;
-	int64 set_aside; /* rows of this batch that are not in the table, but count */
-	char *left_out;  /* sequence numbers of rows that are not evaluated, as text of an int8[] */
+	int64 set_aside; /* rows of this batch that are not in the table but count */
+	char *left_out;  /* sequence numbers of rows not to be evaluated, as text of an int8[] */
 } Measured;
 
-/* Called for each failing row: with its sequence number and its weight. */
+/* Called for each failing row, with its sequence number and its weight. */
 typedef void (*FailingRow)(void *arg, Measured *measured, int64 sequence, int64 weight);
 
+/*
+ * A measurement without results, in the current memory context.  A constraint
+ * that could not be compiled already has that error.
+ */
 extern Measured *measured_new(DataConstraint *constraint);
 
 /*
- * Row checks on the new images of the delta, in one pass.  late: the checks
- * look at columns that the delta does not have; the table's rows of the
- * delta's keys are read instead.
+ * Evaluate row checks on the new images of the delta, in one pass.  from_table:
+ * the checks use columns that the delta lacks; the rows of the table with the
+ * keys of the delta are read instead.
  */
 extern void measure_delta(Target *target, Delta *delta, List *measured, bool from_table,
 						  FailingRow failing, void *arg);
@@ -40,16 +44,16 @@ extern void measure_delta(Target *target, Delta *delta, List *measured, bool fro
 /* Does the delta have every column that the check uses? */
 extern bool delta_has_columns(const Delta *delta, const DataConstraint *constraint);
 
-/* Keys of the delta's new images, as text[] of array texts; NULL: none, or a bag. */
+/* Keys of the new images of the delta, as text[] of array texts; NULL: none, or a bag. */
 extern ArrayType *delta_new_keys(Target *target, Delta *delta);
 
 /*
- * Checks on the whole table: one scan for row checks and aggregates without a
- * filter; those that can do better by themselves run alone.
+ * Evaluate checks on the whole table: one scan for row checks and aggregates
+ * without a filter; checks with a faster way of their own run alone.
  */
 extern void measure_table(Target *target, List *measured);
 
-/* A check with a callback of its own, on the delta (or NULL: the whole table). */
+/* Evaluate a check with a callback of its own, on the delta (NULL: on the whole table). */
 extern void measure_alone(Target *target, Delta *delta, Measured *measured);
 
 /* SQL on the alias CHECK_ROW: true where the row does not violate the check; never NULL. */
@@ -66,8 +70,8 @@ typedef void (*MeasureBody)(List *measured, void *arg);
 extern void measure_alike(Target *target, List *measured, MeasureBody body, void *arg);
 
 /*
- * SQL condition, on the alias CHECK_ROW, that is true where a row violates
- * the check; NULL when violations are no rows.
+ * The SQL condition, on the alias CHECK_ROW, that is true for a row that
+ * violates the check; NULL if violations are not rows.
  */
 extern char *violation_condition(const DataConstraint *constraint, Target *target);
 

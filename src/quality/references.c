@@ -613,9 +613,11 @@ charge_child(const ReferenceChange *change, Measured *measured, bool whole_table
 	if (verdict->action == ACTION_BREAK)
 		breaker_charge(change->child,
 					   psprintf(verdict->violations == 1 ? "constraint \"%s\": " INT64_FORMAT
-														   " row refers to a key that is gone"
+														   " row refers to a key that no longer"
+														   " exists"
 														 : "constraint \"%s\": " INT64_FORMAT
-														   " rows refer to keys that are gone",
+														   " rows refer to keys that no longer"
+														   " exist",
 								verdict->constraint_name,
 								verdict->violations));
 }

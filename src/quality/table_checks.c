@@ -1,10 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * table_checks.c
- *		All constraints of a target on its whole table, now.
+ *		Evaluation of all constraints of a target on its whole table, now.
  *
- * A table that no load or transform maintains has no batches: what check_table()
- * or run_due() finds in it is what is recorded, and what its breaker goes by.  It
+ * A table without load or transform has no batches: the findings of
+ * check_table() or run_due() are recorded and govern its breaker.  The breaker
  * opens on a bad evaluation, and the next good one is the probe that closes it.
  *
  *-------------------------------------------------------------------------
@@ -20,7 +20,7 @@
 #include "quality/state.h"
 #include "quality/verdict.h"
 
-/* Keys that are awaited are no violations of a table that is judged by this. */
+/* Awaited keys do not count as violations of a table that is judged here. */
 static void
 settle_all(Target *target, List *measured)
 {
@@ -41,7 +41,7 @@ table_checks_measure(Target *target)
 		measured = lappend(measured, measured_new(lfirst(cell)));
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	MemoryContextSwitchTo(context); /* what is found outlives the connection */
+	MemoryContextSwitchTo(context); /* the results outlive the connection */
 	measure_table(target, state_verify(target, measured));
 	if (target->kind == TARGET_TABLE && !XactReadOnly)
 		settle_all(target, measured);

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * table_checks.h
- *		All constraints of a target on its whole table, now.
+ *		Evaluation of all constraints of a target on its whole table, now.
  *
  *-------------------------------------------------------------------------
  */
@@ -10,16 +10,13 @@
 
 #include "quality/measure.h"
 
-/* What was found (list of Measured), in the caller's memory context. */
+/* Evaluate; returns a list of Measured in the caller's memory context. */
 extern List *table_checks_measure(Target *target);
 
-/*
- * Keep verdicts of the whole of a table that nothing publishes to, and act on
- * its breaker.
- */
+/* Record the verdicts of a whole table without load or transform, and act on its breaker. */
 extern void table_checks_record(Target *target, List *verdicts);
 
-/* Both, when it is time to look at such a table whose breaker is not closed. */
+/* Do both for such a table whose breaker is not closed, when an evaluation is due. */
 extern void table_checks_probe(Target *target);
 
 #endif /* DEPIPE_QUALITY_TABLE_CHECKS_H */

@@ -180,7 +180,7 @@ at_warehouse(q{SELECT depipe.trip('raw.orders', 'hold it')});
 at_source('UPDATE orders SET amount = amount');
 at_warehouse(q{SET depipe.max_parked = 50}, q{SELECT depipe.refresh('raw.orders')});
 is_value($warehouse, q{SELECT concat_ws('|', state, reason, next) FROM depipe.status WHERE target = 'raw.orders'},
-	q{needs_resync|more rows are held than depipe.max_parked allows|SELECT depipe.resync('raw.orders');}, 'too much held behind a breaker: status');
+	q{needs_resync|more rows are parked than depipe.max_parked allows|SELECT depipe.resync('raw.orders');}, 'too much held behind a breaker: status');
 at_warehouse(q{SELECT depipe.resync('raw.orders')}, q{SELECT depipe.reset('raw.orders', 'why')});
 is_status($warehouse, 'raw.orders', 'succeeded', 'too much held behind a breaker: resync');
 is_same($source, $warehouse, 'orders', 'too much held behind a breaker');

@@ -120,7 +120,7 @@ make_table($source, $warehouse, 'plain', 'k text PRIMARY KEY, v int');
 make_table($source, $warehouse, 'beside', 'id int PRIMARY KEY');
 at_source("INSERT INTO plain SELECT 'k' || n, n FROM generate_series(1, 9) n");
 refresh($warehouse, 'raw.*');
-my $there = qr/has already/;
+my $there = qr/already has/;
 my $missing = qr/does not have/;
 my $beside = 'INSERT INTO beside SELECT count(*) FROM beside';
 
