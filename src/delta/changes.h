@@ -19,9 +19,9 @@
  * followed by those of the table.  Old and new image of a row have the same
  * key, if the target has one; a change of a key is a deletion and an insertion.
  *
- * Invariants: If "known" is false, nothing is known but that the table may have
- * changed, and there are no rows.  If "cleared" is true, every row that the
- * table had is gone, and only the new images are here.
+ * Invariants: If "known" is false, it is only known that the table may have
+ * changed, and there are no rows.  If "cleared" is true, all earlier rows of
+ * the table were removed, and only new images are here.
  *
  *-------------------------------------------------------------------------
  */
@@ -59,22 +59,22 @@ extern Changes *changes_create(Relation rel);
  */
 extern void changes_add_delta(Changes *changes, Delta *delta, bool negative);
 
-/* Where a query puts further rows; its columns are those of the relation. */
+/* The destination of further rows from a query with the columns of the relation. */
 extern DestReceiver *changes_receiver(Changes *changes);
 
-/* Count the rows, after the last of them was added. */
+/* Count the rows, after the last one was added. */
 extern void changes_finish(Changes *changes);
 
 /* Forget everything: the rows that have changed are not known. */
 extern void changes_forget(Changes *changes);
 
-/* Make them visible to SQL of the current SPI connection, and take that back. */
+/* Make them visible to SQL of the current SPI connection, and end that. */
 extern void changes_register(Changes *changes);
 extern void changes_unregister(Changes *changes);
 
 /*
- * Unregister and free the rows: before the resource owner ends that they belong to.
- * What an error has ended needs changes_unregister() only.
+ * Unregister and free the rows, before the end of the resource owner to which
+ * they belong.  After an error only changes_unregister() is needed.
  */
 extern void changes_end(Changes *changes);
 

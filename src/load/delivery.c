@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * delivery.c
- *		A delta on its way to publish, and what its outcome means for its load.
+ *		A delta on its way to publish, and the consequences of its outcome
+ *		for its load.
  *
  * publish() counts into a separate run for each batch; the run of the task adds
  * them up.

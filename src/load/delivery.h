@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * delivery.h
- *		A delta on its way to publish, and what its outcome means for its load.
+ *		A delta on its way to publish, and the consequences of its outcome
+ *		for its load.
  *
  *-------------------------------------------------------------------------
  */
@@ -17,10 +18,10 @@ typedef struct Delivery
 	PublishItem *item;
 } Delivery;
 
-/* What to type when a value cannot be recovered; palloc'd. */
+/* The hint for a value that cannot be recovered; palloc'd. */
 extern char *delivery_base_lost_hint(const LoadTask *task);
 
-/* delta_finish(), as the owner where the delta has been spilled. */
+/* delta_finish(), as the owner if the delta was spilled. */
 extern void delivery_finish_delta(LoadTask *task, Delta *delta);
 
 /* The targets of these tasks. */
@@ -38,13 +39,13 @@ extern uint32 *delivery_look_at_targets(TaskSet *set, List *tasks);
  */
 extern Admission delivery_admit(LoadTask *task, uint32 marks, bool changed, char **reason);
 
-/* NULL, and the delta is freed, when the load was dropped. */
+/* Returns NULL, and frees the delta, if the load was dropped. */
 extern Delivery *delivery_make(LoadTask *task, Delta *delta, Admission admission, char *reason);
 
 /*
- * Publish, without a consequence for the tasks; and then these consequences,
- * which also frees the deltas.  delivery_publish() returns whether rows became
- * worth another try.
+ * The first function publishes without consequences for the tasks, and returns
+ * true if rows can be tried again.  The second applies the consequences and
+ * frees the deltas.
  */
 extern bool delivery_publish(List *deliveries);
 extern void delivery_take_results(List *deliveries);
@@ -52,7 +53,10 @@ extern void delivery_take_results(List *deliveries);
 /* The task waits because its table is locked. */
 extern void delivery_note_locked(LoadTask *task);
 
-/* The key does not identify the source's rows, or the target was changed by hand. */
+/*
+ * Stop a task whose key does not identify the rows of the source, or whose
+ * target was changed by hand.
+ */
 extern void delivery_stop_diverged(LoadTask *task, const char *reason);
 
 #endif /* DEPIPE_LOAD_DELIVERY_H */

@@ -1,17 +1,18 @@
 /*-------------------------------------------------------------------------
  *
  * waiting.c
- *		Publishing what waits: parked deltas, rows that are tried again, probes.
+ *		Publication of waiting changes: parked deltas, rows that are tried
+ *		again, probes.
  *
  * Rows that wait for another try, parked deltas and new changes are folded
  * into one delta, in this order.
  *
  * A park may hold far more than one batch.  Then it is published in bites, each
- * in its own transaction.  All parked tables of the set move together, from one
- * position of the source to the next.  A bite ends where a batch of the stream
- * ended, so that source transactions stay whole, across tables as well.  The
- * last bite includes the rows that wait for another try.  Until then the table
- * counts as parked, and its new changes are parked behind the rest.
+ * in its own transaction.  All parked tables of the set advance together, from
+ * one position of the source to the next.  A bite ends at the end of a batch of
+ * the stream, so that source transactions stay whole, across tables as well.
+ * The last bite includes the rows that wait for another try.  Until then the
+ * table counts as parked, and its new changes are parked after the rest.
  *
  * The items of a bite stay in the park until it is published, and its
  * transaction deletes them; nothing else records how far the park has been
@@ -38,7 +39,7 @@
 /* A fold takes several times the size of the parked images. */
 #define BITE_SHARE 4
 
-/* A table for which something waits, and which may be published to now. */
+/* A table with waiting changes that may be published now. */
 typedef struct Waiting
 {
 	LoadTask *task;
@@ -87,7 +88,7 @@ waiting_fold(LoadTask *task, uint32 marks, Delta *delta)
 	return all;
 }
 
-/* Bytes of parked images in a bite, when so many tables share the memory. */
+/* Bytes of parked images in a bite if this number of tables share the memory. */
 static int64
 bite_bytes(int ntables)
 {
@@ -148,10 +149,9 @@ admit_waiting(LoadTask *task, uint32 marks)
 }
 
 /*
- * Tables for which something waits, to which the stream brought no change (a
- * list of Waiting).  again: only those with rows that became worth another try;
- * not where the rest of the park comes before them.  Deliveries of probes are
- * added to *probes.
+ * Tables with waiting changes but none in the stream (a list of Waiting).
+ * again: only tables with rows that can be tried again, unless the rest of the
+ * park comes before these.  Deliveries of probes are added to *probes.
  */
 static List *
 waiting_tables(TaskSet *set, bool again, List **probes)
@@ -193,7 +193,7 @@ is_parked(const Waiting *waiting)
 	return (waiting->marks & MARK_PARKED) != 0;
 }
 
-/* Where the next bite ends; InvalidXLogRecPtr: everything is published at once. */
+/* The end of the next bite; InvalidXLogRecPtr: everything is published at once. */
 static XLogRecPtr
 next_bite_end(List *tables)
 {
@@ -217,7 +217,7 @@ next_bite_end(List *tables)
 	return end;
 }
 
-/* Add the table's part of the bite; false: nothing of it is so old. */
+/* Add the part of the table to the bite; false if it has nothing that old. */
 static bool
 add_bite(Bites *bites, Waiting *waiting, XLogRecPtr end)
 {
@@ -244,7 +244,7 @@ add_bite(Bites *bites, Waiting *waiting, XLogRecPtr end)
 	return true;
 }
 
-/* Another session has the table locked: that says nothing about its rows. */
+/* Another session has locked the table: that does not concern its rows. */
 static bool
 is_for_lock(const PublishItem *item)
 {
@@ -252,7 +252,7 @@ is_for_lock(const PublishItem *item)
 		   strcmp(item->run->error_sqlstate, unpack_sql_state(ERRCODE_LOCK_NOT_AVAILABLE)) == 0;
 }
 
-/* Guarded: published with their positions, or as if nothing had been tried. */
+/* Guarded: either published with their positions, or without any effect. */
 static bool
 publish_bites_work(void *argument)
 {
@@ -284,7 +284,7 @@ forget_bites(const Bites *bites)
 		delta_destroy(((Delivery *) lfirst(cell))->item->delta);
 }
 
-/* The tables of a published bite have more; not one that is locked, for now. */
+/* The tables of a published bite have more to publish, except locked ones, for now. */
 static void
 note_rest(const Bites *bites, List *later)
 {
@@ -301,8 +301,8 @@ note_rest(const Bites *bites, List *later)
 }
 
 /*
- * Publish the next bite of the parked tables.  Returns false when it is not
- * published, and all is as before.
+ * Publish the next bite of the parked tables.  Returns false, without any
+ * effect, if it is not published.
  */
 static bool
 publish_bites(List *tables, XLogRecPtr end, bool *retries)
@@ -346,7 +346,7 @@ publish_and_take(List *deliveries)
 	return retries;
 }
 
-/* Returns whether rows became worth another try. */
+/* Returns true if rows can be tried again. */
 static bool
 publish_round(TaskSet *set, bool again)
 {

@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * waiting.h
- *		Publishing what waits: parked deltas, rows that are tried again, probes.
+ *		Publication of waiting changes: parked deltas, rows that are tried
+ *		again, probes.
  *
  *-------------------------------------------------------------------------
  */
@@ -11,22 +12,21 @@
 #include "load/task.h"
 
 /*
- * What waits for the table and then the new changes (NULL: none), as one
- * delta.  marks: of its target.
+ * The waiting changes of the table, followed by the new ones (NULL: none), as
+ * one delta.  marks: those of its target.
  */
 extern Delta *waiting_fold(LoadTask *task, uint32 marks, Delta *delta);
 
-/* Is more parked for the table than is published at once? */
+/* Is more parked for the table than can be published at once? */
 extern bool waiting_is_large(LoadTask *task);
 
-/* Publish deliveries (of Delivery), and the rows that become worth another try. */
+/* Publish deliveries (of Delivery), and the rows that can be tried again because of them. */
 extern void waiting_publish_with(TaskSet *set, List *deliveries);
 
 /*
- * Publish what waits for tables to which the stream brought no change; ends
- * the batch.  Of much that is parked only the next bite is published: then
- * set->more is set, and the caller calls again, in a transaction of its own if
- * it can.
+ * Publish the waiting changes of tables without changes in the stream; ends the
+ * batch.  Of a large park only the next bite is published: then set->more is
+ * set, and the caller calls again, in a transaction of its own if it can.
  */
 extern void waiting_publish(TaskSet *set);
 

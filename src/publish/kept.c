@@ -3,7 +3,7 @@
  * kept.c
  *		The kept state of constraints as a companion of batch items.
  *
- * The gate has computed the new state already, because it judges by it.
+ * The gate has already computed the new state, because it judges by it.
  *
  *-------------------------------------------------------------------------
  */

@@ -3,24 +3,25 @@
  * state.c
  *		Kept state: verdicts about a whole table at the cost of the changes.
  *
- * What a constraint counts or sums over its whole table is stored as the values of
- * a few terms (quality/terms).  A batch adds what its rows change.  Where nothing is
- * stored, or what is stored may be wrong, or an extreme has gone, one scan computes
- * all such terms anew.
+ * Counts and sums of a constraint over its whole table are stored as the values
+ * of a few terms (quality/terms). A batch adds the effect of its changes.  If
+ * nothing is stored, or stored values may be wrong, or the row of an extreme
+ * was removed, one scan computes all such terms again.
  *
- * Stored values are believed only if nobody has changed the table directly
- * since, and the table has the same fingerprint (quality/watch), and the term
- * still has the same text.  They are those of the rows that the transaction which
- * stored them has left: they are written with these rows, or not at all.  So they are
- * right for every snapshot that sees both.
+ * Stored values are used only if the table was not changed directly since, has
+ * the same fingerprint (quality/watch), and the term has the same text.  They
+ * describe the rows as left by the transaction that stored them: they are
+ * written with these rows, or not at all.  So they are correct for every
+ * snapshot that sees both.
  *
- * A transaction in REPEATABLE READ or SERIALIZABLE may see an older state of the
- * table than the last that was published, and notes of direct changes that have
- * been heeded since.  It neither believes nor stores anything, and counts as a
- * direct change itself.
+ * A transaction in REPEATABLE READ or SERIALIZABLE may see an older state of
+ * the table than the last published one, and notes of direct changes that were
+ * already processed.  It neither uses nor stores values, and counts as a direct
+ * change itself.
  *
- * Invariants: after a batch is published, what is stored for its target is right, or
- * nothing is.  Nothing here decides anything: a rescan gives the same measures.
+ * Invariants: after a batch is published, the values stored for its target are
+ * correct, or there are none.  This file decides nothing: a scan gives the same
+ * measures.
  *
  *-------------------------------------------------------------------------
  */
@@ -98,7 +99,7 @@ find_stored(List *stored, int32 constraint_id, int number)
 	return NULL;
 }
 
-/* All terms of the constraint are stored, and are values of what it is now. */
+/* Are all terms of the constraint stored, with values for its present definition? */
 static void
 take_stored(const State *state, Kept *kept, List *stored)
 {
@@ -228,12 +229,12 @@ execute(const Evaluation *evaluation, const char *sql)
 	else
 		result = read_query(sql, 0, NULL, NULL);
 	identity_end_statement(level);
-	MemoryContextSwitchTo(context); /* SPI leaves us in its own, which ends with it */
+	MemoryContextSwitchTo(context); /* SPI switched to a context of its own */
 	if (result < 0)
 		elog(ERROR, "evaluation of checks failed: %s", SPI_result_code_string(result));
 }
 
-/* A column of the one row that the query has returned, in the state's memory. */
+/* A column of the only row returned by the query, in the memory context of the state. */
 static TermValue
 take_value(const State *state, int column)
 {
@@ -248,7 +249,7 @@ take_value(const State *state, int column)
 	return value;
 }
 
-/* The value of a term before the changes: nothing, if they begin with an empty table. */
+/* The value of a term before the changes; none if they begin with an empty table. */
 static TermValue
 value_before(const Evaluation *evaluation, const Kept *kept, int number)
 {
@@ -265,7 +266,7 @@ value_before(const Evaluation *evaluation, const Kept *kept, int number)
 	return none;
 }
 
-/* Returns the number of columns taken; *known: the values are. */
+/* Returns the number of columns taken. *known: whether the values are known. */
 static int
 take_values(const Evaluation *evaluation, Kept *kept, int column, bool *known)
 {
@@ -321,7 +322,7 @@ evaluate(List *measured, void *arg)
 	MemoryContextSwitchTo(context);
 }
 
-/* Evaluate these in a way; returns those for which nothing is known then. */
+/* Evaluate these in one way; returns those whose values are not known afterwards. */
 static List *
 evaluate_all(Evaluation *evaluation, List *measured)
 {
@@ -340,7 +341,7 @@ evaluate_all(Evaluation *evaluation, List *measured)
 			kept->measured = false;
 		if (kept->measured)
 			continue;
-		/* looked at again in another way, which charges its errors */
+		/* evaluated again in another way, which attributes its errors */
 		one->measure.error_sqlstate = 0;
 		one->measure.error_message = NULL;
 		left = lappend(left, one);
@@ -393,7 +394,7 @@ same_value(const TermValue *a, const TermValue *b)
 	return datumIsEqual(a->value, b->value, false, -1);
 }
 
-/* The values of a constraint; *changed: some of them are not stored already. */
+/* The values of a constraint. *changed: some of them are not stored yet. */
 static List *
 values_of(const State *state, const Kept *kept, bool *changed)
 {
@@ -524,7 +525,7 @@ state_verify(Target *target, List *measured)
 	left = list_concat(left, evaluate_all(&by_scan, scanned));
 	foreach(cell, measured)
 		wrong |= note_difference(state, lfirst(cell));
-	/* the next batch computes all of it anew */
+	/* the next batch computes all values again */
 	if (wrong && !XactReadOnly)
 		kept_terms_replace(target->id, NIL);
 	return left;

@@ -3,10 +3,11 @@
  * terms.c
  *		A constraint over the whole table as terms that can be kept.
  *
- * Of a constraint about rows, the terms are the rows in the denominator and those
- * that violate it.  Of an aggregate expression, each count, sum, avg, min and max
- * in it becomes terms; the expression is then evaluated with their results in the
- * place of the aggregates.  If any aggregate of it cannot be kept, none is.
+ * For a constraint about rows, the terms are the number of rows in the
+ * denominator and that of violating rows.  For an aggregate expression, each
+ * count, sum, avg, min and max becomes terms; the expression is then evaluated
+ * with their results in place of the aggregates.  If one of its aggregates
+ * cannot be kept, none is.
  *
  *-------------------------------------------------------------------------
  */
@@ -32,7 +33,7 @@
 #include "utils/numeric.h"
 #include "utils/ruleutils.h"
 
-/* An aggregate function, and the terms that give its result. */
+/* An aggregate function, and the terms that determine its result. */
 typedef struct TermUse
 {
 	Aggref *aggregate;
@@ -57,7 +58,7 @@ is_users_function(Oid function, void *context)
 	return function >= FirstNormalObjectId;
 }
 
-/* Could values of the type come to mean something else? */
+/* Can the meaning of values of the type change? */
 static bool
 is_users_type(Oid type)
 {
@@ -107,7 +108,7 @@ can_change(Node *node, void *context)
 		   expression_tree_walker(node, can_change, context);
 }
 
-/* Does the expression give the same for the same row for ever? */
+/* Does the expression always have the same value for the same row? */
 static bool
 lasts(Node *expression)
 {
@@ -127,7 +128,7 @@ typedef struct Compiling
 	StateTerms *result;
 } Compiling;
 
-/* The place of a term: one that is there already serves again. */
+/* The place of a term; an existing equal one is used again. */
 static int
 place_term(Compiling *work, TermKind kind, char *argument, char *condition)
 {
@@ -194,7 +195,7 @@ classify(Oid function, TermKind *kind, bool *mean)
 	}
 }
 
-/* Sums of numeric(p, s) have the scale s, whichever rows they are of. */
+/* Sums of numeric(p, s) have the scale s, for any rows. */
 static int
 scale_of(Node *argument)
 {
@@ -386,7 +387,7 @@ what_it_is(const DataConstraint *constraint, const char *fingerprint)
 					fingerprint);
 }
 
-/* Nothing that raises an error must leave a half-made entry. */
+/* An error must not leave an incomplete entry. */
 static void
 compile_known(KnownTerms *known, Target *target, const DataConstraint *constraint, const char *text)
 {
@@ -506,7 +507,7 @@ compare(Datum a, Datum b)
 	return DatumGetInt32(DirectFunctionCall2(numeric_cmp, a, b));
 }
 
-/* Is the one further out than the other, or the same? */
+/* Is the first value at least as extreme as the second? */
 static bool
 reaches(const StateTerm *term, Datum value, Datum extreme)
 {
@@ -530,11 +531,11 @@ term_add(const StateTerm *term, TermValue *value, const TermValue *change)
 {
 	if (is_extreme(term))
 		return add_extreme(term, value, &change[0], &change[1]);
-	/* NaN and infinity do not go away when they are subtracted */
+	/* NaN and infinity do not disappear by subtraction */
 	if (value->isnull || change->isnull || is_special(value->value) || is_special(change->value))
 		return false;
 	value->value = DirectFunctionCall2(numeric_add, value->value, change->value);
-	/* fewer rows than none: it has not been right */
+	/* a negative number of rows: the stored value was wrong */
 	return term->kind != TERM_COUNT ||
 		   compare(value->value, DirectFunctionCall1(int4_numeric, Int32GetDatum(0))) >= 0;
 }

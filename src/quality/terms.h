@@ -3,14 +3,14 @@
  * terms.h
  *		A constraint over the whole table as terms that can be kept.
  *
- * A count of violations, a sum or an extreme of a table is the value that it was,
- * plus that of the rows that came, minus that of the rows that went.  So such a
- * term need not be computed of the whole table for each batch.
+ * A new count of violations, sum or extreme of a table is the old value, plus
+ * that of the added rows, minus that of the removed rows.  So such a term need
+ * not be computed over the whole table for each batch.
  *
- * Terms are made only of what means the same for a row for ever: immutable
- * functions and operators of the server itself, on its own types.  What a user can
- * replace (functions, casts, labels of an enum) could change the value of rows that
- * nobody has touched.
+ * Terms consist only of parts whose meaning for a row never changes: immutable
+ * functions and operators of the server itself, on its own types.  Objects that
+ * a user can replace (functions, casts, labels of an enum) could change the
+ * value of rows that were not touched.
  *
  *-------------------------------------------------------------------------
  */
@@ -23,7 +23,7 @@ typedef enum TermKind
 {
 	TERM_COUNT,   /* of rows; invertible */
 	TERM_SUM,     /* of exact numbers, without NULLs; invertible */
-	TERM_MINIMUM, /* not known any more when a row with the extreme goes */
+	TERM_MINIMUM, /* no longer known if a row with the extreme is removed */
 	TERM_MAXIMUM
 } TermKind;
 
@@ -45,26 +45,26 @@ typedef struct StateTerms
 #define TERM_EVALUATED 0
 #define TERM_VIOLATIONS 1
 
-/* Is it about the whole table, by an expression of its columns? */
+/* Is it about the whole table, by an expression over its columns? */
 extern bool terms_may_be_kept(const DataConstraint *constraint);
 
 /*
- * The terms of a constraint of the target, or NULL if it is not about the whole table
- * or cannot be kept.  Kept for the session; the fingerprint (quality/watch) says
- * that the table's columns are still the same.
+ * The terms of a constraint of the target, or NULL if it is not about the whole
+ * table or cannot be kept.  They are kept for the session; the fingerprint
+ * (quality/watch) shows that the columns of the table are unchanged.
  */
 extern const StateTerms *terms_of(Target *target, const DataConstraint *constraint,
 								  const char *fingerprint);
 
-/* How many columns a term takes in the two queries below. */
+/* The number of columns of a term in the two queries below. */
 extern int term_columns(const StateTerm *term);
 
 /* SQL expressions, after a comma, of the value over the rows of the alias CHECK_ROW. */
 extern void term_append_whole(StringInfo sql, const StateTerm *term);
 
 /*
- * The same over rows with weights: the sum of the changes, or the extreme of the rows
- * that came and that of those that went.
+ * The same over rows with weights: the sum of the changes, or the extremes of
+ * the added and of the removed rows.
  */
 extern void term_append_change(StringInfo sql, const StateTerm *term);
 
@@ -76,14 +76,14 @@ typedef struct TermValue
 } TermValue;
 
 /*
- * Add a change (of term_columns() columns) to the value of a term, in the current memory
- * context.  Returns false when the result is not known.
+ * Add a change (of term_columns() columns) to the value of a term, in the
+ * current memory context.  Returns false if the result is not known.
  */
 extern bool term_add(const StateTerm *term, TermValue *value, const TermValue *change);
 
 /*
- * What the values of all terms say.  As the owner, under the settings of the
- * constraint; raises what its expression raises.
+ * Compute the measure from the values of all terms.  To be called as the owner,
+ * under the settings of the constraint.  Raises the errors of its expression.
  */
 extern void terms_measure(const StateTerms *terms, const TermValue *values, Measure *measure);
 

@@ -1,21 +1,22 @@
 /*-------------------------------------------------------------------------
  *
  * watch.c
- *		Noticing changes of a target that publish did not make.
+ *		Detection of changes of a target that publish did not make.
  *
- * State that is kept of a table is right only as long as every change of the table
+ * Kept state of a table is correct only as long as every change of the table
  * goes into it.  Users may write the targets of loads, superusers those of
- * transforms, and actions of foreign keys any.  So a trigger for each row, which is
- * ENABLE ALWAYS (a subscription fires no trigger for statements), notes the first such
- * change of a transaction in depipe.direct_write.  Nobody waits for anybody there:
- * rows are only added.  Writers and publish exclude each other by the lock of the
- * table, so that publish finds the note of every change that it can see.
+ * transforms, and actions of foreign keys any table.  Therefore a trigger for
+ * each row, which is ENABLE ALWAYS (a subscription fires no statement
+ * triggers), notes the first such change of a transaction in
+ * depipe.direct_write.  No session waits for another there: rows are only
+ * added.  Writers and publish exclude each other by the lock of the table, so
+ * that publish finds the note of every change that it can see.
  *
- * What no trigger notices changes the fingerprint: another file (TRUNCATE,
+ * Changes that fire no trigger change the fingerprint: another file (TRUNCATE,
  * rewrites), other columns, a trigger that was disabled, replaced or dropped in
- * between (the version of its row in pg_trigger is part of it).  Tables for which
- * even that is not enough are not watched: unlogged ones lose their rows in a
- * crash; the rows of partitions, parents and children are changed through other
+ * between (the version of its row in pg_trigger is included). Tables for which
+ * that is not sufficient are not watched: unlogged tables lose their rows in a
+ * crash; rows of partitions, parents and children are changed through other
  * tables; under row security different users see different rows.
  *
  *-------------------------------------------------------------------------
@@ -70,7 +71,7 @@ note_function(void)
 	return LookupFuncName(name, 0, NULL, true);
 }
 
-/* Is it one of depipe's, and does it fire for every change by anybody? */
+/* Is it a trigger of depipe that fires for every change by any session? */
 static bool
 watches(Form_pg_trigger form, HeapTuple tuple, TupleDesc desc)
 {
@@ -81,7 +82,7 @@ watches(Form_pg_trigger form, HeapTuple tuple, TupleDesc desc)
 		   no_condition && form->tgattr.dim1 == 0;
 }
 
-/* The version of the trigger, with its kind; NULL: it does not watch. */
+/* The version of the trigger, with its kind; NULL if it does not watch. */
 static char *
 trigger_version(Oid relid, const char *name, int16 type)
 {
@@ -223,7 +224,7 @@ begin_work(void *argument)
 	return true;
 }
 
-/* Without the right to make triggers, the table is not watched. */
+/* Without the right to create triggers, the table is not watched. */
 void
 watch_begin(Target *target)
 {
@@ -249,7 +250,7 @@ watch_end(const Target *target)
 {
 	if (!OidIsValid(target->relid))
 		return;
-	/* while somebody uses the table they stay, and do no harm */
+	/* while the table is in use they stay, and do no harm */
 	if (!ConditionalLockRelationOid(target->relid, AccessExclusiveLock))
 		return;
 	drop_trigger(target, WATCH_ROWS);
@@ -259,7 +260,7 @@ watch_end(const Target *target)
 
 /* ---- noting ---- */
 
-/* The table that was noted last, in which transaction and subtransaction. */
+/* The table noted last, with transaction and subtransaction. */
 static struct
 {
 	Oid relid;
@@ -275,8 +276,8 @@ is_noted(Oid relid)
 }
 
 /*
- * Is there a note already, as of now?  The snapshot of the transaction would not do: a
- * note that it sees may have been heeded and deleted since.
+ * Does a note exist now?  The snapshot of the transaction does not suffice: a
+ * note that it sees may have been processed and deleted since.
  */
 static bool
 look_for_note(Oid relid)
@@ -310,7 +311,7 @@ watch_forget_notes(Oid relid)
 
 PG_FUNCTION_INFO_V1(depipe_note_write);
 
-/* The trigger function.  What publish writes is counted by itself. */
+/* The trigger function. Rows written by publish are counted there. */
 Datum
 depipe_note_write(PG_FUNCTION_ARGS)
 {

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * watch.h
- *		Noticing changes of a target that publish did not make.
+ *		Detection of changes of a target that publish did not make.
  *
  *-------------------------------------------------------------------------
  */
@@ -11,28 +11,29 @@
 #include "catalog/target.h"
 
 /*
- * Let direct changes of the target's table be noted from now on, if that can be done.
- * The caller has locked it against writers.
+ * Note direct changes of the target's table from now on, if possible.  The
+ * caller has locked it against writers.
  */
 extern void watch_begin(Target *target);
 
 /*
- * What the table is: its file, its columns and the triggers that note direct changes.  A
- * text, which differs from an earlier one if anything can have been done to
- * the rows that no trigger has noted.  NULL: this table cannot be watched, or is not.
+ * The fingerprint of the table: its file, its columns and the triggers that
+ * note direct changes.  It is a text that differs from an earlier one if rows
+ * may have changed without a note by a trigger.  NULL if this table cannot be
+ * watched, or is not.
  */
 extern char *watch_fingerprint(const Target *target);
 
-/* The triggers are dropped with the definition that they served, unless the table is in use. */
+/* Drop the triggers with the definition that they served, unless the table is in use. */
 extern void watch_end(const Target *target);
 
 /*
- * Note that somebody writes the table, for whoever keeps state of it: at once, and
- * without waiting for others who do the same.
+ * Note that a session writes the table, for its kept state: at once, and
+ * without waiting for other sessions that do the same.
  */
 extern void watch_note_write(Oid relid);
 
-/* The notes of the table have been heeded and deleted. */
+/* Delete the notes of the table: they were processed. */
 extern void watch_forget_notes(Oid relid);
 
 #endif /* DEPIPE_QUALITY_WATCH_H */
