@@ -18,12 +18,15 @@ foreign_keys_between(List *relids)
 
 	for (int i = 0; i < count; i++)
 		values[i] = ObjectIdGetDatum(list_nth_oid(relids, i));
+	/* a foreign key may belong, or refer, to a partition only */
 	return CATALOG_EXECUTE(
-		"SELECT k.conrelid, k.confrelid FROM pg_catalog.pg_constraint k"
-		" WHERE k.contype OPERATOR(pg_catalog.=) 'f'"
-		" AND k.conrelid OPERATOR(pg_catalog.=) ANY ($1)"
-		" AND k.confrelid OPERATOR(pg_catalog.=) ANY ($1)"
-		" AND k.conrelid OPERATOR(pg_catalog.<>) k.confrelid",
+		"WITH part (root, relid) AS MATERIALIZED (SELECT u.root, u.root"
+		" FROM pg_catalog.unnest($1) u(root) UNION SELECT u.root, x.relid::pg_catalog.oid"
+		" FROM pg_catalog.unnest($1) u(root), pg_catalog.pg_partition_tree(u.root) x)"
+		" SELECT DISTINCT a.root, b.root FROM pg_catalog.pg_constraint k"
+		" JOIN part a ON a.relid OPERATOR(pg_catalog.=) k.conrelid"
+		" JOIN part b ON b.relid OPERATOR(pg_catalog.=) k.confrelid"
+		" WHERE k.contype OPERATOR(pg_catalog.=) 'f' AND a.root OPERATOR(pg_catalog.<>) b.root",
 		ARG_DATUM(OIDARRAYOID,
 				  PointerGetDatum(construct_array(values, count, OIDOID, 4, true, TYPALIGN_INT))));
 }

@@ -16,8 +16,8 @@
 #define COPY_LOCK_SPACE_TEXT "25714"
 
 /*
- * Those pairs of the given relids that a foreign key connects: referencing
- * table, referenced table.
+ * Those pairs of the given relids that a foreign key connects, also one that
+ * belongs or refers to a partition only: referencing table, referenced table.
  */
 extern CatalogRows *foreign_keys_between(List *relids);
 

@@ -9,6 +9,7 @@
 
 #include "access/transam.h"
 #include "access/xact.h"
+#include "catalog/copies.h"
 #include "catalog/namespace.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -320,29 +321,63 @@ load_resync_table(int32 target_id)
 	"UPDATE depipe.load_state SET applied_lsn = GREATEST(applied_lsn, " lsn ")" \
 	" WHERE target_id OPERATOR(pg_catalog.=) ANY (" ids ")"
 
+/* Loads of the same server whose changes are parked, although they stream. */
+static CatalogRows *
+parked_neighbours(const Target *target)
+{
+	return CATALOG_EXECUTE("SELECT l.target_id, g.relid FROM depipe.load l"
+						   " JOIN depipe.load o ON o.server_name OPERATOR(pg_catalog.=)"
+						   " l.server_name JOIN depipe.load_state s"
+						   " ON s.target_id OPERATOR(pg_catalog.=) l.target_id"
+						   " JOIN depipe.target_state g"
+						   " ON g.target_id OPERATOR(pg_catalog.=) l.target_id"
+						   " WHERE o.target_id OPERATOR(pg_catalog.=) $1"
+						   " AND l.target_id OPERATOR(pg_catalog.<>) $1"
+						   " AND s.state OPERATOR(pg_catalog.=) 'streaming'"
+						   " AND g.paused IS NOT TRUE AND g.parked OPERATOR(pg_catalog.>) 0"
+						   " AND g.relid IS NOT NULL",
+						   ARG_INT4(target->id));
+}
+
+/* Does one of these foreign keys join the two tables? */
+static bool
+are_joined(const CatalogRows *keys, Oid one, Oid other)
+{
+	for (uint64 i = 0; i < keys->count; i++)
+	{
+		Oid from = catalog_oid(keys, i, 1);
+		Oid to = catalog_oid(keys, i, 2);
+
+		if ((from == one && to == other) || (from == other && to == one))
+			return true;
+	}
+	return false;
+}
+
 void
 loads_copy_along(const Target *target)
 {
-	CatalogRows *rows = CATALOG_EXECUTE(
-		"UPDATE depipe.load_state s SET state = 'new', hint = NULL, reason ="
-		" pg_catalog.concat('is copied together with ', $2,"
-		" ', whose copy failed: foreign keys join their rows'),"
-		" since = pg_catalog.clock_timestamp()"
-		" FROM depipe.load l, depipe.load o, depipe.target_state g"
-		" WHERE o.target_id OPERATOR(pg_catalog.=) $1"
-		" AND l.server_name OPERATOR(pg_catalog.=) o.server_name"
-		" AND l.target_id OPERATOR(pg_catalog.=) s.target_id"
-		" AND g.target_id OPERATOR(pg_catalog.=) s.target_id"
-		" AND s.state OPERATOR(pg_catalog.=) 'streaming' AND g.paused IS NOT TRUE"
-		" AND g.parked OPERATOR(pg_catalog.>) 0 AND EXISTS (SELECT"
-		" FROM pg_catalog.pg_constraint k WHERE k.contype OPERATOR(pg_catalog.=) 'f'"
-		" AND (k.conrelid OPERATOR(pg_catalog.=) $3 AND k.confrelid OPERATOR(pg_catalog.=) g.relid"
-		" OR k.conrelid OPERATOR(pg_catalog.=) g.relid AND k.confrelid OPERATOR(pg_catalog.=) $3))"
-		" RETURNING s.target_id, s.reason",
-		ARG_INT4(target->id),
-		ARG_TEXT(target->display),
-		ARG_OID(target->relid));
+	CatalogRows *parked = parked_neighbours(target);
+	List *relids = list_make1_oid(target->relid);
+	List *ids = NIL;
+	CatalogRows *rows;
 
+	for (uint64 i = 0; i < parked->count; i++)
+		relids = lappend_oid(relids, catalog_oid(parked, i, 2));
+	rows = foreign_keys_between(relids);
+	for (uint64 i = 0; i < parked->count; i++)
+		if (are_joined(rows, target->relid, catalog_oid(parked, i, 2)))
+			ids = lappend_int(ids, catalog_int4(parked, i, 1));
+	if (ids == NIL)
+		return;
+	rows = CATALOG_EXECUTE("UPDATE depipe.load_state s SET state = 'new', hint = NULL, reason ="
+						   " pg_catalog.concat('is copied together with ', $2,"
+						   " ', whose copy failed: foreign keys join their rows'),"
+						   " since = pg_catalog.clock_timestamp()"
+						   " WHERE s.target_id OPERATOR(pg_catalog.=) ANY ($1)"
+						   " RETURNING s.target_id, s.reason",
+						   ARG_INT4_ARRAY(ids),
+						   ARG_TEXT(target->display));
 	for (uint64 i = 0; i < rows->count; i++)
 		event_record(catalog_int4(rows, i, 1), "load", "new", catalog_text(rows, i, 2));
 }

@@ -41,6 +41,7 @@
 #include "publish/publish.h"
 #include "publish/quarantine.h"
 #include "quality/breaker.h"
+#include "utils/inval.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
@@ -435,6 +436,17 @@ is_wanted(const LoadTask *task)
 		   (task->load->state == LOAD_NEW || task->load->state == LOAD_COPYING);
 }
 
+/* Does the load still wait for its copy, or has another session copied it meanwhile? */
+static bool
+still_waits(const LoadTask *task)
+{
+	Load *load;
+
+	AcceptInvalidationMessages(); /* nor is anything older than the claim looked at later */
+	load = load_get(task->target->id);
+	return load != NULL && (load->state == LOAD_NEW || load->state == LOAD_COPYING);
+}
+
 /*
  * No other session copies the table until this transaction ends.  A copy beside
  * the stream has claimed it before, for a longer time.
@@ -444,7 +456,7 @@ claim(Copy *copy)
 {
 	LoadTask *task = copy->task;
 
-	if (copy->session->beside || copy_claim(task->target->id))
+	if (copy->session->beside || (copy_claim(task->target->id) && still_waits(task)))
 		return true;
 	task->blocked = true;
 	task->stopped = true;

@@ -272,6 +272,9 @@ layout_prepare_target(Connection *control, LoadTask *task)
 	Identity identity;
 	ListCell *cell;
 
+	/* another session may have made the table since this one began */
+	if (!OidIsValid(task->target->relid))
+		(void) target_bind(task->target);
 	task_become_owner(task, &identity);
 	task->projection = NULL;
 	if (projection_wanted(task->load))

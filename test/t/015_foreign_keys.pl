@@ -177,4 +177,20 @@ at_source('INSERT INTO egg VALUES (8, 7)', 'INSERT INTO hen VALUES (8, 8)', 'UPD
 ok(converge($warehouse, 'raw.*'), 'a cycle, one of the two is copied while the other has changed');
 all_same('a cycle, that resync', qw(hen egg));
 
+# ---- the same, where only a partition refers and is referred to
+
+at_source('CREATE TABLE nest (id int PRIMARY KEY, kind int, ref int)', 'CREATE TABLE twig (id int PRIMARY KEY, ref int)',
+	'INSERT INTO nest VALUES (1, 1, 1), (2, 2, 99)', 'INSERT INTO twig VALUES (1, 1)');
+at_warehouse('CREATE TABLE raw.twig (id int PRIMARY KEY, ref int NOT NULL)',
+	'CREATE TABLE raw.nest (id int, kind int, ref int NOT NULL) PARTITION BY LIST (kind)',
+	'CREATE TABLE raw.nest_1 PARTITION OF raw.nest FOR VALUES IN (1)', 'CREATE TABLE raw.nest_2 PARTITION OF raw.nest FOR VALUES IN (2)',
+	'ALTER TABLE raw.nest_1 ADD UNIQUE (id), ADD FOREIGN KEY (ref) REFERENCES raw.twig', 'ALTER TABLE raw.twig ADD FOREIGN KEY (ref) REFERENCES raw.nest_1 (id)');
+load(qw(nest twig));
+at_warehouse(q{CALL depipe.run('raw.*')});
+all_same('a cycle through a partition, copy', qw(nest twig));
+at_warehouse(q{SELECT depipe.resync('raw.nest')});
+at_source('INSERT INTO twig VALUES (8, 1)', 'INSERT INTO nest VALUES (8, 1, 8)', 'UPDATE twig SET ref = 8 WHERE id = 8');
+ok(converge($warehouse, 'raw.*'), 'a cycle through a partition, one of the two is copied while the other has changed');
+all_same('a cycle through a partition, that resync', qw(nest twig));
+
 done_testing();
