@@ -28,7 +28,6 @@
 #include "storage/ipc.h"
 #include "tcop/utility.h"
 #include "transform/names.h"
-#include "utils/acl.h"
 
 static bool has_workers = false;
 static ProcessUtility_hook_type previous_utility = NULL;

@@ -7,7 +7,6 @@
  */
 #include "catalog/constraints.h"
 
-#include "core/sqltext.h"
 
 /* An unknown number is stored as NULL. */
 #define ARG_KNOWN(v) ((CatalogArg){INT8OID, Int64GetDatum(v), (v) < 0})

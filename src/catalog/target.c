@@ -13,7 +13,6 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "commands/async.h"
-#include "core/identity.h"
 #include "core/shmem.h"
 #include "core/sqltext.h"
 #include "fmgr.h"

@@ -7,7 +7,6 @@
  */
 #include "catalog/transforms.h"
 
-#include "core/sqltext.h"
 #include "miscadmin.h"
 #include "utils/xid8.h"
 

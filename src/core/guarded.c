@@ -10,7 +10,6 @@
 #include "access/xact.h"
 #include "core/identity.h"
 #include "utils/guc.h"
-#include "utils/memutils.h"
 #include "utils/resowner.h"
 
 bool

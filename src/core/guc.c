@@ -12,7 +12,6 @@
 #include "core/shmem.h"
 #include "miscadmin.h"
 #include "utils/guc.h"
-#include "utils/timestamp.h"
 #include "utils/varlena.h"
 
 bool depipe_is_preloaded = false;

@@ -21,7 +21,6 @@
 #include "core/settings.h"
 #include "core/sqltext.h"
 #include "utils/acl.h"
-#include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/varlena.h"
 

@@ -3,8 +3,8 @@
  * delta.c
  *		The delta: creating, registering and reading it.
  *
- * fill.c fills a delta with changes of a source, and fold.c folds those of a
- * keyed one.  See delta.h for the two shapes and the fixed columns.
+ * Deltas are filled with the changes of a source by fill.c.  See delta.h for the
+ * two shapes and the fixed columns.
  *
  * Everything in a delta is allocated in its own memory context.  The
  * tuplestore belongs to the resource owner that was current when the delta was
@@ -17,26 +17,26 @@
 #include "delta/delta.h"
 
 #include "access/htup_details.h"
-#include "catalog/pg_attribute.h"
 #include "access/relation.h"
 #include "access/table.h"
+#include "catalog/pg_attribute.h"
 #include "catalog/pg_index.h"
 #include "core/identity.h"
+#include "core/plans.h"
+#include "delta/record_image.h"
 #include "executor/spi.h"
 #include "executor/tstoreReceiver.h"
 #include "miscadmin.h"
 #include "tcop/dest.h"
 #include "utils/fmgrprotos.h"
 #include "utils/guc.h"
-#include "utils/plancache.h"
 #include "utils/lsyscache.h"
-#include "utils/syscache.h"
 #include "utils/memutils.h"
+#include "utils/plancache.h"
 #include "utils/rel.h"
 #include "utils/relcache.h"
 #include "utils/snapmgr.h"
-#include "core/plans.h"
-#include "delta/record_image.h"
+#include "utils/syscache.h"
 
 /* ---- layout ---- */
 

@@ -48,9 +48,9 @@
 
 #include "depipe.h"
 #include "executor/tuptable.h"
+#include "nodes/bitmapset.h"
 #include "utils/builtins.h"
 #include "utils/pg_lsn.h"
-#include "nodes/bitmapset.h"
 #include "utils/resowner.h"
 #include "utils/tuplestore.h"
 

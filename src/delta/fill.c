@@ -3,9 +3,9 @@
  * fill.c
  *		Filling a delta with the changes of a source, in their order.
  *
- * Changes of a keyed delta go through its fold (fold.c), which spills
- * (fold_spill.c) when it exceeds its memory.  A bag gets a row for each old and
- * new image as it comes.
+ * Changes of a keyed delta go through its fold (fold.c), which is spilled
+ * (fold_spill.c) when the filler runs short of memory.  A bag gets one row for
+ * each old and new image.
  *
  *-------------------------------------------------------------------------
  */

@@ -16,7 +16,6 @@
 #include "common/sha2.h"
 #include "fmgr.h"
 #include "utils/array.h"
-#include "utils/builtins.h"
 
 static void
 check_hash(pg_cryptohash_ctx *context, int result)

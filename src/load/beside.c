@@ -41,8 +41,8 @@
  */
 #include "load/beside.h"
 
-#include "catalog/copies.h"
 #include "catalog/attempts.h"
+#include "catalog/copies.h"
 #include "core/guarded.h"
 #include "core/shmem.h"
 #include "core/transaction.h"

@@ -17,7 +17,6 @@
 #include "catalog/instance.h"
 #include "core/arguments.h"
 #include "core/guarded.h"
-#include "core/identity.h"
 #include "core/sqltext.h"
 #include "fmgr.h"
 #include "funcapi.h"

@@ -19,13 +19,13 @@
  */
 #include "load/prepare.h"
 
+#include "core/sqltext.h"
 #include "load/adopt.h"
 #include "load/examine.h"
 #include "load/publication.h"
 #include "load/sent.h"
 #include "load/slot.h"
 #include "load/witness.h"
-#include "core/sqltext.h"
 
 static bool
 is_active(const LoadTask *task)

@@ -14,9 +14,7 @@
  */
 #include "load/recorded.h"
 
-#include "core/sqltext.h"
 #include "load/names.h"
-#include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/json.h"
 #include "utils/jsonb.h"

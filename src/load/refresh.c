@@ -25,7 +25,6 @@
 #include "load/runs.h"
 #include "load/step.h"
 #include "load/streamlock.h"
-#include "utils/memutils.h"
 
 /* ---- the run of a session ---- */
 

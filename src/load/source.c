@@ -14,7 +14,6 @@
 #include "catalog/pg_type.h"
 #include "core/sqltext.h"
 #include "replication/walreceiver.h"
-#include "utils/builtins.h"
 #include "utils/json.h"
 
 /* Number of tables in one query to the source. */

@@ -15,7 +15,6 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "core/sqltext.h"
-#include "executor/spi.h"
 #include "load/narrowing.h"
 #include "parser/parse_type.h"
 #include "utils/builtins.h"

@@ -13,9 +13,7 @@
 
 #include "access/genam.h"
 #include "access/htup_details.h"
-#include "access/table.h"
 #include "access/xact.h"
-#include "catalog/objectaddress.h"
 #include "catalog/pg_class.h"
 #include "core/arguments.h"
 #include "catalog/incidents.h"

@@ -31,7 +31,6 @@
 #include "miscadmin.h"
 #include "quality/breaker.h"
 #include "storage/lmgr.h"
-#include "tcop/tcopprot.h"
 #include "quality/expression.h"
 #include "delta/difference.h"
 #include "transform/binding.h"

@@ -13,12 +13,11 @@
  */
 #include "publish/complete.h"
 
-#include "catalog/kept_rows.h"
 #include "core/identity.h"
+#include "core/plans.h"
 #include "core/sqltext.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
-#include "core/plans.h"
 #include "publish/quarantine.h"
 
 #define BASES_NAME "_depipe_bases"

@@ -25,7 +25,6 @@
 #include "publish/triggers.h"
 #include "utils/fmgrprotos.h"
 #include "utils/guc.h"
-#include "utils/snapmgr.h"
 
 /* Settings for the plan of a statement on the delta and its target. */
 static PlanStyle

@@ -8,8 +8,8 @@
 #ifndef DEPIPE_PUBLISH_IMAGE_H
 #define DEPIPE_PUBLISH_IMAGE_H
 
-#include "delta/delta.h"
 #include "catalog/target.h"
+#include "delta/delta.h"
 
 /*
  * A reader for one delta, with the input functions of its columns, in the

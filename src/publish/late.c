@@ -25,13 +25,11 @@
 #include "access/table.h"
 #include "catalog/pg_inherits.h"
 #include "core/identity.h"
+#include "core/plans.h"
 #include "core/sqltext.h"
 #include "executor/spi.h"
-#include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
-#include "utils/snapmgr.h"
-#include "core/plans.h"
 
 #define DANGLING "_depipe_dangling"
 

@@ -19,10 +19,10 @@
 #include "publish/park.h"
 
 #include "catalog/kept_rows.h"
+#include "core/sqltext.h"
 #include "delta/fill.h"
 #include "delta/fold.h"
 #include "delta/reader.h"
-#include "core/sqltext.h"
 #include "miscadmin.h"
 #include "publish/image.h"
 #include "utils/hsearch.h"

@@ -6,16 +6,18 @@
  * In one transaction, for all tables of a batch:
  *
  *		lock the targets (SHARE ROW EXCLUSIVE; before the snapshot is taken)
- *		complete partial rows from the quarantine or the target
- *		internal subtransaction
+ *		prepare each table
+ *			net a bag; complete partial rows from the quarantine or the target
  *			gate rows		violating rows are set aside (quarantine)
+ *		a pass: internal subtransaction
  *			apply			all tables
  *			gate tables		uniqueness, relationships, aggregates
- *		if new violating rows must be set aside: roll back, split them off,
- *		and apply and gate all tables again, until no new ones appear
- *		decide: a table that fails is left out (its delta is parked or
- *		dropped, as its owner says) and the others are applied again
- *		write verdicts, breaker, incidents, quarantine, park
+ *			record			of published tables: companions, verdicts, breaker,
+ *							incidents, quarantine
+ *		if new violating rows must be set aside, or a table fails: roll back the
+ *		pass, and repeat it without them, until there are none
+ *		record tables that are not published: verdicts, breaker, incidents; their
+ *		deltas are parked or dropped, as the caller says
  *
  * The caller makes the deltas.  Afterwards, in the same transaction, it writes
  * its progress and finishes the runs.  A load by CDC, a load by cursor, a full

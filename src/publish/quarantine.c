@@ -18,9 +18,9 @@
 #include "publish/quarantine.h"
 
 #include "catalog/kept_rows.h"
+#include "core/sqltext.h"
 #include "delta/fill.h"
 #include "delta/reader.h"
-#include "core/sqltext.h"
 #include "miscadmin.h"
 #include "publish/image.h"
 

@@ -15,14 +15,13 @@
  */
 #include "quality/breaker.h"
 
+#include "catalog/attempts.h"
+#include "catalog/constraints.h"
 #include "common/pg_prng.h"
 #include "core/arguments.h"
-#include "catalog/constraints.h"
-#include "catalog/attempts.h"
 #include "core/identity.h"
-#include "utils/builtins.h"
-#include "utils/timestamp.h"
 #include "core/shmem.h"
+#include "utils/timestamp.h"
 
 /* share by which a wait may vary, so that tables do not probe in step */
 #define JITTER 0.1

@@ -15,7 +15,6 @@
 #include "quality/compile_row.h"
 #include "quality/freshness.h"
 #include "quality/keys.h"
-#include "utils/builtins.h"
 #include "utils/numeric.h"
 
 #define MAY(action) (1u << (action))

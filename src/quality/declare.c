@@ -14,15 +14,16 @@
 #include "quality/compile.h"
 
 #include "access/htup_details.h"
+#include "catalog/attempts.h"
 #include "catalog/catalog.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
+#include "catalog/transforms.h"
 #include "commands/defrem.h"
 #include "core/arguments.h"
-#include "catalog/transforms.h"
-#include "catalog/attempts.h"
 #include "core/identity.h"
 #include "core/settings.h"
+#include "core/shmem.h"
 #include "core/sqltext.h"
 #include "executor/spi.h"
 #include "quality/check_kinds.h"
@@ -34,7 +35,6 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
-#include "core/shmem.h"
 
 /* places of the arguments that add_constraint and alter_constraint share */
 #define ARG_ON_VIOLATION 3

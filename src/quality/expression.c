@@ -13,7 +13,6 @@
  */
 #include "quality/expression.h"
 
-#include "access/relation.h"
 #include "catalog/pg_type.h"
 #include "core/querytext.h"
 #include "core/settings.h"
@@ -27,7 +26,6 @@
 #include "parser/parse_node.h"
 #include "parser/parse_relation.h"
 #include "parser/parser.h"
-#include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/ruleutils.h"
 

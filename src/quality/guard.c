@@ -10,16 +10,14 @@
  */
 #include "quality/guard.h"
 
-#include "catalog/objectaddress.h"
-#include "core/arguments.h"
 #include "catalog/incidents.h"
+#include "core/arguments.h"
 #include "core/identity.h"
 #include "core/sqltext.h"
 #include "quality/breaker.h"
 #include "quality/time_checks.h"
 #include "utils/acl.h"
 #include "utils/array.h"
-#include "utils/builtins.h"
 
 /* May the current user see the state of the target? */
 static bool

@@ -20,11 +20,10 @@
 #include "catalog/incidents.h"
 #include "core/guarded.h"
 #include "core/identity.h"
-#include "core/settings.h"
 #include "core/plans.h"
+#include "core/settings.h"
 #include "core/sqltext.h"
 #include "executor/spi.h"
-#include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/relcache.h"
 

@@ -35,7 +35,6 @@
 #include "quality/constraint.h"
 #include "quality/expression.h"
 #include "utils/acl.h"
-#include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/relcache.h"
 

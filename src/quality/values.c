@@ -14,7 +14,6 @@
 #include "quality/values.h"
 
 #include "catalog/pg_type.h"
-#include "core/arguments.h"
 #include "core/sqltext.h"
 #include "nodes/makefuncs.h"
 #include "quality/check.h"

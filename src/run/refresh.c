@@ -37,7 +37,6 @@
 #include "transform/refresh.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
-#include "utils/snapmgr.h"
 #include "run/await.h"
 
 CHECKED_FUNCTION(depipe_refresh);

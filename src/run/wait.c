@@ -11,10 +11,8 @@
 #include "depipe.h"
 
 #include "core/arguments.h"
-#include "core/identity.h"
 #include "core/transaction.h"
 #include "fmgr.h"
-#include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "look/condition.h"
 

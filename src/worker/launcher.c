@@ -30,8 +30,6 @@
 #include "access/tableam.h"
 #include "access/xact.h"
 #include "catalog/pg_database.h"
-#include "commands/dbcommands.h"
-#include "commands/defrem.h"
 #include "catalog/statement.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
