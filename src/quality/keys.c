@@ -177,13 +177,26 @@ number(int column)
 	return isnull ? 0 : DatumGetInt64(value);
 }
 
+/* About the rows of the scope's delta, looked up by these columns, or about the whole table. */
 static void
-query(const char *sql)
+query(const char *sql, const CheckScope *scope, List *columns)
 {
 	MemoryContext context = CurrentMemoryContext;
+	const Delta *delta = scope->delta;
 	int level = identity_begin_statement();
-	int result = read_query(sql, 0, NULL, NULL);
+	int result;
 
+	if (delta != NULL)
+	{
+		SPIPlanPtr plan = plan_statement(sql,
+										 delta->desc,
+										 lookup_style(scope->target->relid, columns, delta->nrows));
+
+		result = read_plan(plan, NULL);
+		plan_release(plan);
+	}
+	else
+		result = read_query(sql, 0, NULL, NULL);
 	identity_end_statement(level);
 	MemoryContextSwitchTo(context); /* SPI switched to a context of its own */
 	if (result < 0)
@@ -224,13 +237,15 @@ count_null_keys(const DataConstraint *constraint, const CheckScope *scope, List 
 {
 	const Delta *delta = scope->delta;
 
-	query(psprintf("SELECT pg_catalog.count(*) FROM %s WHERE (%s) AND %s%s",
-				   delta != NULL ? psprintf("%s " CHECK_ROW, sql_identifier(delta->name))
-								 : target_rows_sql(scope->target, CHECK_ROW),
-				   filter_text(constraint),
-				   any_null(columns, CHECK_ROW),
-				   delta != NULL ? " AND " CHECK_ROW "._depipe_weight OPERATOR(pg_catalog.>) 0"
-								 : ""));
+	query(
+		psprintf("SELECT pg_catalog.count(*) FROM %s WHERE (%s) AND %s%s",
+				 delta != NULL ? psprintf("%s " CHECK_ROW, sql_identifier(delta->name))
+							   : target_rows_sql(scope->target, CHECK_ROW),
+				 filter_text(constraint),
+				 any_null(columns, CHECK_ROW),
+				 delta != NULL ? " AND " CHECK_ROW "._depipe_weight OPERATOR(pg_catalog.>) 0" : ""),
+		scope,
+		columns);
 	return number(1);
 }
 
@@ -246,7 +261,9 @@ count_groups(const DataConstraint *constraint, const CheckScope *scope, List *co
 				   " pg_catalog.count(*) FILTER (WHERE twice)"
 				   " FROM (SELECT _depipe_count::pg_catalog.int4 AS n,"
 				   " _depipe_count OPERATOR(pg_catalog.>) 1 AS twice FROM (%s) g) g",
-				   groups_query(constraint, scope, columns)));
+				   groups_query(constraint, scope, columns)),
+		  scope,
+		  columns);
 	measure->evaluated = number(1) + null_keys;
 	measure->violations = number(2) + (constraint->on_null == NULL_FAILS ? null_keys : 0);
 	if (number(3) > 0)
@@ -404,29 +421,12 @@ failing_relationships(const DataConstraint *constraint, Target *target)
 }
 
 /* Does the reference have an index that finds its rows by one of the columns? */
-bool
-relationships_by_index(const DataConstraint *constraint)
+PlanStyle
+relationships_style(const DataConstraint *constraint, int64 nrows)
 {
-	Relation reference = try_relation_open(constraint->reference, AccessShareLock);
-	bool found = false;
-	ListCell *cell;
-
-	if (reference == NULL)
-		return false;
-	foreach(cell, RelationGetIndexList(reference))
-	{
-		Relation index = index_open(lfirst_oid(cell), AccessShareLock);
-		AttrNumber first = index->rd_index->indkey.values[0];
-		ListCell *column;
-
-		foreach(column, check_texts(constraint->rule, "reference_columns"))
-			found = found || (index->rd_index->indisvalid && first > 0 &&
-							  RelationGetIndexPredicate(index) == NIL &&
-							  get_attnum(constraint->reference, lfirst(column)) == first);
-		index_close(index, NoLock);
-	}
-	relation_close(reference, NoLock);
-	return found;
+	return lookup_style(constraint->reference,
+						check_texts(constraint->rule, "reference_columns"),
+						nrows);
 }
 
 /* The server's own analysis determines whether the two sides can be compared. */

@@ -9,6 +9,7 @@
 #define DEPIPE_QUALITY_KEYS_H
 
 #include "quality/check.h"
+#include "quality/lookup.h"
 
 /*
  * Callbacks of the kinds unique and relationships (see CheckKind in check.h).
@@ -53,7 +54,7 @@ extern void compile_relationships(const CheckRule *rule, Relation rel, CompiledC
  */
 extern char *failing_relationships(const struct DataConstraint *constraint, Target *target);
 
-/* May few rows be looked up in the reference one by one? */
-extern bool relationships_by_index(const struct DataConstraint *constraint);
+/* How so many rows are looked up in the reference. */
+extern PlanStyle relationships_style(const struct DataConstraint *constraint, int64 nrows);
 
 #endif /* DEPIPE_QUALITY_KEYS_H */

@@ -315,14 +315,17 @@ execute_query(const char *sql)
 		elog(ERROR, "evaluation of checks failed: %s", SPI_result_code_string(result));
 }
 
-/*
- * Run a query whose cost is proportional to the rows of the delta; its plan is
- * kept if these are few.
- */
-static void
-execute_on_delta(const Delta *delta, const char *sql, bool by_index, DestReceiver *receiver)
+/* A kept plan serves few rows only. */
+static PlanStyle
+small_style(const Delta *delta)
 {
-	PlanStyle style = delta->nrows <= PLAN_SMALL_ROWS && by_index ? PLAN_KEPT : PLAN_ONCE;
+	return delta->nrows <= PLAN_SMALL_ROWS ? PLAN_KEPT : PLAN_ONCE;
+}
+
+/* Run a query whose cost is proportional to the rows of the delta. */
+static void
+execute_on_delta(const Delta *delta, const char *sql, PlanStyle style, DestReceiver *receiver)
+{
 	MemoryContext context = CurrentMemoryContext;
 	int level = identity_begin_statement();
 	SPIPlanPtr plan = plan_statement(sql, delta->desc, style);
@@ -432,7 +435,7 @@ count_evaluated(Pass *pass)
 		appendStringInfo(&sql,
 						 " FROM %s WHERE t._depipe_weight OPERATOR(pg_catalog.>) 0",
 						 delta_rows_text(pass));
-		execute_on_delta(pass->delta, sql.data, true, NULL);
+		execute_on_delta(pass->delta, sql.data, small_style(pass->delta), NULL);
 	}
 	foreach(cell, pass->measured)
 	{
@@ -466,7 +469,8 @@ delta_pass(Pass *pass)
 	first = ((Measured *) linitial(pass->measured))->constraint;
 	execute_on_delta(pass->delta,
 					 failing_query(pass),
-					 !fails_as_set(first) || relationships_by_index(first),
+					 fails_as_set(first) ? relationships_style(first, pass->delta->nrows)
+										 : small_style(pass->delta),
 					 &receiver.pub);
 	count_evaluated(pass);
 }
