@@ -338,6 +338,9 @@ CREATE TABLE depipe.load_state (
 -- The frontier marks the changes of the inputs that the transform has taken in: those that
 -- frontier_snapshot sees, and of the transaction frontier_xid, which took it, those up to
 -- frontier_sequence.  It has no meaning outside this system and database.
+-- frontier_captures has the incarnations of the captures that had all changes of their inputs then;
+-- frontier_query and frontier_table are hashes of the query, and of the table and its guard: as soon
+-- as one differs, the changes of the inputs do not tell what is missing.
 CREATE TABLE depipe.transform_state (
 	target_id integer NOT NULL,
 	populated boolean NOT NULL DEFAULT false,
@@ -355,8 +358,52 @@ CREATE TABLE depipe.transform_state (
 	frontier_snapshot pg_snapshot,
 	frontier_xid xid8,
 	frontier_sequence bigint,
+	frontier_captures bigint[],
+	frontier_query bigint,
+	frontier_table bigint,
 	CONSTRAINT transform_state_pkey PRIMARY KEY (target_id),
 	CONSTRAINT transform_state_target_fkey FOREIGN KEY (target_id) REFERENCES depipe.target ON DELETE CASCADE
+);
+
+-- Inputs whose changes are captured.  The changes are in the tables segment_1 and segment_2, which
+-- are members of the extension; writers write to the current one.  columns, members, files and
+-- triggers describe the input as of when this incarnation of the capture began: as soon as they
+-- differ, changes may be missing.  reason: why the incarnation before ended.
+CREATE SEQUENCE depipe.capture_id_seq;
+CREATE TABLE depipe.capture (
+	capture_id bigint NOT NULL DEFAULT pg_catalog.nextval('depipe.capture_id_seq'),
+	relid oid NOT NULL,
+	incarnation bigint NOT NULL DEFAULT pg_catalog.nextval('depipe.capture_id_seq'),
+	since timestamptz NOT NULL DEFAULT pg_catalog.now(),
+	since_xid xid8 NOT NULL DEFAULT pg_catalog.pg_current_xact_id(),
+	reason text,
+	segment_1 oid NOT NULL,
+	segment_2 oid NOT NULL,
+	current smallint NOT NULL DEFAULT 1,
+	columns text NOT NULL,
+	members text NOT NULL,
+	files text NOT NULL,
+	triggers text NOT NULL,
+	CONSTRAINT capture_pkey PRIMARY KEY (capture_id),
+	CONSTRAINT capture_relid_key UNIQUE (relid)
+);
+
+-- Tables with the triggers of a capture: the input itself, its partitions, its children.  The
+-- library reads this table and the one above by the numbers of their columns.
+CREATE TABLE depipe.capture_member (
+	relid oid NOT NULL,
+	capture_id bigint NOT NULL,
+	CONSTRAINT capture_member_pkey PRIMARY KEY (relid),
+	CONSTRAINT capture_member_capture_fkey FOREIGN KEY (capture_id) REFERENCES depipe.capture ON DELETE CASCADE
+);
+
+-- The transforms for which an input is captured.
+CREATE TABLE depipe.capture_use (
+	capture_id bigint NOT NULL,
+	target_id integer NOT NULL,
+	CONSTRAINT capture_use_pkey PRIMARY KEY (capture_id, target_id),
+	CONSTRAINT capture_use_capture_fkey FOREIGN KEY (capture_id) REFERENCES depipe.capture ON DELETE CASCADE,
+	CONSTRAINT capture_use_target_fkey FOREIGN KEY (target_id) REFERENCES depipe.transform ON DELETE CASCADE
 );
 
 -- Number of batches that depipe has written to a target: shows whether the inputs of a transform
@@ -930,6 +977,13 @@ RETURNS trigger
 LANGUAGE C
 AS 'MODULE_PATHNAME', 'depipe_refuse_dml';
 COMMENT ON FUNCTION depipe.refuse_dml() IS 'trigger on the tables that transforms maintain: refuses direct changes';
+
+CREATE FUNCTION depipe.capture_changes()
+RETURNS trigger
+LANGUAGE C
+AS 'MODULE_PATHNAME', 'depipe_capture_changes';
+COMMENT ON FUNCTION depipe.capture_changes() IS
+'trigger on the inputs of transforms: keeps the old and new rows of each statement until all transforms have them';
 
 CREATE FUNCTION depipe.unexpected_row(there boolean)
 RETURNS boolean

@@ -108,7 +108,8 @@ INSERT INTO matrix.function VALUES
 	('run', NULL, NULL),
 	('wait', NULL, NULL),
 	('run_due', NULL, NULL),
-	('session_settings', NULL, NULL);
+	('session_settings', NULL, NULL),
+	('capture_changes', NULL, NULL);
 
 -- functions that are not in the table
 SELECT DISTINCT p.proname FROM pg_proc p

@@ -94,6 +94,7 @@ SELECT depipe.create_transform('shape.offered', 'SELECT id FROM c', key => '{id}
 SELECT strategy, possible, chosen, reason, cost > 0 AS costs FROM depipe.explain_transform('shape.offered');
 SELECT strategy, reason FROM depipe.refresh('shape.offered');
 ANALYZE offered;
+DELETE FROM c WHERE id = 1;
 SELECT strategy, possible, chosen, reason, cost > 0 AS costs FROM depipe.explain_transform('shape.offered');
 SELECT lost.cost > won.cost AS dearer, lost.reason,
 	lost.detail = pg_catalog.format('Its estimated cost is %s; that of %s is %s.', lost.cost::numeric(20, 2), won.strategy, won.cost::numeric(20, 2)) AS says_why

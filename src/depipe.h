@@ -51,6 +51,7 @@ extern bool depipe_enabled;
 extern int depipe_history_retention;    /* seconds, -1: forever */
 extern int depipe_incident_linger;      /* seconds */
 extern int depipe_max_override;         /* seconds */
+extern int depipe_max_changes;          /* rows per input */
 extern int depipe_max_parked;           /* rows per table */
 extern int depipe_quarantine_retention; /* seconds, -1: forever */
 

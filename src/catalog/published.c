@@ -36,7 +36,7 @@ published_note_table(Oid relid)
 	CatalogRows *rows = CATALOG_EXECUTE(
 		"WITH RECURSIVE above (relid) AS (SELECT $1 UNION SELECT i.inhparent FROM above a"
 		" JOIN pg_catalog.pg_inherits i ON i.inhrelid OPERATOR(pg_catalog.=) a.relid)"
-		" UPDATE depipe.transform_state s SET inputs_seen = NULL"
+		" UPDATE depipe.transform_state s SET inputs_seen = NULL, frontier_captures = NULL"
 		" FROM depipe.target t, pg_catalog.pg_class c, pg_catalog.pg_namespace n"
 		" WHERE c.oid IN (SELECT relid FROM above)"
 		" AND n.oid OPERATOR(pg_catalog.=) c.relnamespace"

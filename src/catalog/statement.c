@@ -66,6 +66,33 @@ catalog_int4_array_arg(List *numbers)
 }
 
 CatalogArg
+catalog_int8_array_arg(List *numbers)
+{
+	int count = list_length(numbers);
+	Datum *values = palloc(sizeof(Datum) * Max(count, 1));
+
+	for (int i = 0; i < count; i++)
+		values[i] = Int64GetDatum(*(int64 *) list_nth(numbers, i));
+	return ARG_DATUM(
+		INT8ARRAYOID,
+		PointerGetDatum(
+			construct_array(values, count, INT8OID, 8, FLOAT8PASSBYVAL, TYPALIGN_DOUBLE)));
+}
+
+CatalogArg
+catalog_oid_array_arg(List *oids)
+{
+	int count = list_length(oids);
+	Datum *values = palloc(sizeof(Datum) * Max(count, 1));
+
+	for (int i = 0; i < count; i++)
+		values[i] = ObjectIdGetDatum(list_nth_oid(oids, i));
+	return ARG_DATUM(
+		OIDARRAYOID,
+		PointerGetDatum(construct_array(values, count, OIDOID, sizeof(Oid), true, TYPALIGN_INT)));
+}
+
+CatalogArg
 catalog_jsonb_arg(const char *json_text)
 {
 	if (json_text == NULL)
@@ -268,6 +295,51 @@ catalog_time(const CatalogRows *rows, uint64 row, int column)
 	Datum value = catalog_datum(rows, row, column, &isnull);
 
 	return isnull ? 0 : DatumGetTimestampTz(value);
+}
+
+List *
+catalog_int8_list(const CatalogRows *rows, uint64 row, int column)
+{
+	bool isnull;
+	Datum value = catalog_datum(rows, row, column, &isnull);
+	List *list = NIL;
+	Datum *elements;
+	int count;
+
+	if (isnull)
+		return NIL;
+	deconstruct_array(DatumGetArrayTypeP(value),
+					  INT8OID,
+					  8,
+					  FLOAT8PASSBYVAL,
+					  TYPALIGN_DOUBLE,
+					  &elements,
+					  NULL,
+					  &count);
+	for (int i = 0; i < count; i++)
+	{
+		int64 *number = palloc(sizeof(int64));
+
+		*number = DatumGetInt64(elements[i]);
+		list = lappend(list, number);
+	}
+	return list;
+}
+
+List *
+catalog_oid_list(const CatalogRows *rows, uint64 row, int column)
+{
+	bool isnull;
+	Datum value = catalog_datum(rows, row, column, &isnull);
+	ArrayType *array;
+	List *list = NIL;
+
+	if (isnull)
+		return NIL;
+	array = DatumGetArrayTypeP(value);
+	for (int i = 0; i < ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array)); i++)
+		list = lappend_oid(list, ((Oid *) ARR_DATA_PTR(array))[i]);
+	return list;
 }
 
 List *

@@ -48,11 +48,15 @@ typedef struct CatalogArg
 #define ARG_TIME(v) ((CatalogArg){TIMESTAMPTZOID, TimestampTzGetDatum(v), (v) == 0})
 #define ARG_TEXT_ARRAY(list) catalog_text_array_arg(list)
 #define ARG_INT4_ARRAY(list) catalog_int4_array_arg(list)
+#define ARG_INT8_ARRAY(list) catalog_int8_array_arg(list)
+#define ARG_OID_ARRAY(list) catalog_oid_array_arg(list)
 #define ARG_JSONB(s) catalog_jsonb_arg(s)
 
 extern CatalogArg catalog_text_arg(const char *string);
 extern CatalogArg catalog_text_array_arg(List *strings);
 extern CatalogArg catalog_int4_array_arg(List *numbers); /* an integer list */
+extern CatalogArg catalog_int8_array_arg(List *numbers); /* of int64 * */
+extern CatalogArg catalog_oid_array_arg(List *oids);     /* an OID list */
 extern CatalogArg catalog_jsonb_arg(const char *json_text);
 
 typedef struct CatalogRows
@@ -95,6 +99,9 @@ extern bool catalog_bool(const CatalogRows *rows, uint64 row, int column);
 extern Oid catalog_oid(const CatalogRows *rows, uint64 row, int column);
 extern XLogRecPtr catalog_lsn(const CatalogRows *rows, uint64 row, int column);
 extern TimestampTz catalog_time(const CatalogRows *rows, uint64 row, int column);
+extern List *catalog_int8_list(const CatalogRows *rows, uint64 row,
+							   int column); /* of bigint[]: int64 * */
+extern List *catalog_oid_list(const CatalogRows *rows, uint64 row, int column);  /* of oid[] */
 extern List *catalog_text_list(const CatalogRows *rows, uint64 row, int column); /* of text[] */
 
 /*

@@ -10,20 +10,6 @@
 #include "miscadmin.h"
 #include "utils/xid8.h"
 
-static CatalogArg
-relids_arg(List *relids)
-{
-	Datum *elements = palloc(sizeof(Datum) * Max(list_length(relids), 1));
-	int count = 0;
-	ListCell *cell;
-
-	foreach(cell, relids)
-		elements[count++] = ObjectIdGetDatum(lfirst_oid(cell));
-	return ARG_DATUM(
-		OIDARRAYOID,
-		PointerGetDatum(construct_array(elements, count, OIDOID, sizeof(Oid), true, TYPALIGN_INT)));
-}
-
 /* ---- definitions ---- */
 
 CatalogRows *
@@ -35,7 +21,8 @@ transform_select(int32 target_id)
 		" CASE WHEN s.tree_version OPERATOR(pg_catalog.=)"
 		" pg_catalog.current_setting('server_version_num')::integer THEN s.query_tree END,"
 		" s.input_relids, s.rebuild, s.frontier_system, s.frontier_database,"
-		" s.frontier_snapshot::text, s.frontier_xid::text, s.frontier_sequence"
+		" s.frontier_snapshot::text, s.frontier_xid::text, s.frontier_sequence,"
+		" s.frontier_captures, s.frontier_query, s.frontier_table"
 		" FROM depipe.transform f LEFT JOIN depipe.transform_state s USING (target_id)"
 		" WHERE f.target_id OPERATOR(pg_catalog.=) $1",
 		ARG_INT4(target_id));
@@ -73,7 +60,8 @@ transform_store(const TransformDefinition *definition, bool made_table)
 		ARG_TEXT(definition->on_stale));
 	(void) CATALOG_EXECUTE(
 		"INSERT INTO depipe.transform_state (target_id, made_table)"
-		" VALUES ($1, $2) ON CONFLICT (target_id) DO UPDATE SET inputs_seen = NULL",
+		" VALUES ($1, $2) ON CONFLICT (target_id) DO UPDATE SET inputs_seen = NULL,"
+		" frontier_captures = NULL",
 		ARG_INT4(definition->target_id),
 		ARG_BOOL(made_table));
 }
@@ -115,7 +103,7 @@ transform_set_binding(int32 target_id, const char *query_tree, List *relids)
 		" tree_version = EXCLUDED.tree_version, input_relids = EXCLUDED.input_relids",
 		ARG_INT4(target_id),
 		ARG_TEXT(query_tree),
-		relids_arg(relids));
+		ARG_OID_ARRAY(relids));
 }
 
 /* ---- inputs ---- */
@@ -238,6 +226,9 @@ transform_frontier(const CatalogRows *rows, uint64 row)
 	frontier->own_xid = FullTransactionIdFromU64(
 		strtou64(catalog_text(rows, row, TRANSFORM_OWN_XID), NULL, 10));
 	frontier->own_sequence = catalog_int8(rows, row, TRANSFORM_OWN_SEQUENCE);
+	frontier->incarnations = catalog_int8_list(rows, row, TRANSFORM_CAPTURES);
+	frontier->query_hash = catalog_int8(rows, row, TRANSFORM_QUERY_HASH);
+	frontier->table_hash = catalog_int8(rows, row, TRANSFORM_TABLE_HASH);
 	return frontier;
 }
 
@@ -247,7 +238,8 @@ transform_set_covered(int32 target_id, const StoredFrontier *frontier, const cha
 	(void) CATALOG_EXECUTE("UPDATE depipe.transform_state"
 						   " SET frontier_system = $2, frontier_database = $3,"
 						   " frontier_snapshot = $4::pg_snapshot, frontier_xid = $5,"
-						   " frontier_sequence = $6, inputs_seen = $7"
+						   " frontier_sequence = $6, inputs_seen = $7, frontier_captures = $8,"
+						   " frontier_query = $9, frontier_table = $10"
 						   " WHERE target_id OPERATOR(pg_catalog.=) $1",
 						   ARG_INT4(target_id),
 						   ARG_TEXT(frontier->system_identifier),
@@ -255,7 +247,10 @@ transform_set_covered(int32 target_id, const StoredFrontier *frontier, const cha
 						   ARG_TEXT(frontier->snapshot),
 						   ARG_DATUM(XID8OID, FullTransactionIdGetDatum(frontier->own_xid)),
 						   ARG_INT8(frontier->own_sequence),
-						   ARG_TEXT(seen));
+						   ARG_TEXT(seen),
+						   ARG_INT8_ARRAY(frontier->incarnations),
+						   ARG_INT8(frontier->query_hash),
+						   ARG_INT8(frontier->table_hash));
 }
 
 void
@@ -348,7 +343,7 @@ names_select_readers(List *relids)
 		" AND n.nspname OPERATOR(pg_catalog.=) i.schema_name"
 		" WHERE i.direct AND c.oid OPERATOR(pg_catalog.=) ANY ($1)"
 		" ORDER BY target_id",
-		relids_arg(relids),
+		ARG_OID_ARRAY(relids),
 		ARG_BOOL(relids == NIL));
 }
 

@@ -35,6 +35,9 @@
 #define TRANSFORM_SNAPSHOT 16
 #define TRANSFORM_OWN_XID 17
 #define TRANSFORM_OWN_SEQUENCE 18
+#define TRANSFORM_CAPTURES 19
+#define TRANSFORM_QUERY_HASH 20
+#define TRANSFORM_TABLE_HASH 21
 
 /* The definition and state of one transform, as one row or none. */
 extern CatalogRows *transform_select(int32 target_id);
@@ -131,6 +134,9 @@ typedef struct StoredFrontier
 	char *snapshot;            /* a pg_snapshot as text */
 	FullTransactionId own_xid; /* the transaction that took it */
 	int64 own_sequence;        /* the last change of that transaction that it covers; 0: none */
+	List *incarnations;        /* of int64 *: captures that had all changes of their inputs then */
+	int64 query_hash;          /* of the query that was evaluated */
+	int64 table_hash;          /* of the table and what guards it */
 } StoredFrontier;
 
 /* NULL when transform_select()'s row has none. */

@@ -22,6 +22,7 @@ char *depipe_databases = NULL;
 bool depipe_enabled = true;
 int depipe_history_retention = 30 * SECS_PER_DAY;
 int depipe_incident_linger = 15 * 60;
+int depipe_max_changes = 10000000;
 int depipe_max_override = 7 * 24 * 3600;
 int depipe_max_parked = 10000000;
 int depipe_max_workers = 8;
@@ -88,6 +89,13 @@ static const IntSetting int_settings[] = {
 	 0,
 	 INT_MAX,
 	 GUC_UNIT_S},
+	{"depipe.max_changes",
+	 "Number of changes of one input that are kept for transforms.",
+	 &depipe_max_changes,
+	 10000000,
+	 0,
+	 INT_MAX,
+	 0},
 	{"depipe.max_override",
 	 "Longest duration of an override.",
 	 &depipe_max_override,

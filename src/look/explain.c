@@ -15,7 +15,9 @@
 #include "fmgr.h"
 #include "funcapi.h"
 #include "transform/binding.h"
+#include "transform/capture.h"
 #include "transform/choose.h"
+#include "transform/frontier.h"
 #include "transform/table.h"
 #include "utils/builtins.h"
 #include "utils/snapmgr.h"
@@ -50,11 +52,14 @@ static void
 return_offers(ReturnSetInfo *result, Transform *transform)
 {
 	Shape *shape = transform_analyse(transform);
+	StoredFrontier now = {0};
 	StrategyContext context;
 	Choice choice;
 
 	table_check_columns(transform, shape);
+	frontier_describe(&now, transform, shape);
 	strategy_begin(&context, transform, shape, GetActiveSnapshot(), NULL);
+	context.changes = changes_read(transform, captures_find(transform, shape), &now);
 	strategy_choose(&context, &choice);
 	for (int i = 0; i < NSTRATEGIES; i++)
 		return_offer(result,
@@ -62,6 +67,7 @@ return_offers(ReturnSetInfo *result, Transform *transform)
 					 choice.strategies[i],
 					 &choice.offers[i],
 					 choice.strategies[i] == choice.chosen);
+	changes_release(context.changes);
 }
 
 /*

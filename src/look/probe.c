@@ -18,16 +18,23 @@
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "funcapi.h"
+#include "core/identity.h"
+#include "transform/binding.h"
+#include "transform/capture.h"
+#include "transform/changes.h"
 #include "transform/frontier.h"
 #include "transform/shape.h"
 #include "transform/transform.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/snapmgr.h"
 
 CHECKED_FUNCTION(depipe_query_blocks);
 CHECKED_FUNCTION(depipe_next_sequence);
 CHECKED_FUNCTION(depipe_beyond);
 CHECKED_FUNCTION(depipe_net_terms);
+CHECKED_FUNCTION(depipe_input_changes);
 
 /* query_blocks(query): the blocks of a query as the current user runs it. */
 static Datum
@@ -124,5 +131,88 @@ depipe_net_terms_checked(PG_FUNCTION_ARGS)
 	return_rows((ReturnSetInfo *) fcinfo->resultinfo, delta, unique);
 	SPI_finish();
 	delta_destroy(delta);
+	return (Datum) 0;
+}
+
+/* The row of a slot without its last column, as text. */
+static Datum
+image_text(TupleTableSlot *slot, int natts)
+{
+	StringInfoData text;
+
+	initStringInfo(&text);
+	for (int i = 0; i < natts; i++)
+	{
+		Oid output;
+		bool is_varlena;
+
+		getTypeOutputInfo(TupleDescAttr(slot->tts_tupleDescriptor, i)->atttypid,
+						  &output,
+						  &is_varlena);
+		appendStringInfo(&text,
+						 "%s%s",
+						 i > 0 ? "," : "",
+						 slot->tts_isnull[i] ? ""
+											 : OidOutputFunctionCall(output, slot->tts_values[i]));
+	}
+	return CStringGetTextDatum(text.data);
+}
+
+static void
+return_changes(ReturnSetInfo *result, InputChanges *changes)
+{
+	Datum values[4] = {CStringGetTextDatum(sql_relation(changes->relid))};
+	bool nulls[4] = {false, true, true, true};
+	TupleTableSlot *slot;
+
+	if (changes->reason_code != NULL)
+	{
+		values[1] = CStringGetTextDatum(changes->reason_code);
+		nulls[1] = false;
+		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+		return;
+	}
+	slot = MakeSingleTupleTableSlot(changes->desc, &TTSOpsMinimalTuple);
+	while (tuplestore_gettupleslot(changes->rows, true, false, slot))
+	{
+		int natts = changes->desc->natts - 1;
+
+		slot_getallattrs(slot);
+		values[2] = slot->tts_values[natts];
+		values[3] = image_text(slot, natts);
+		nulls[2] = nulls[3] = false;
+		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+	}
+	ExecDropSingleTupleTableSlot(slot);
+}
+
+/*
+ * input_changes(target): the changes of each input that the next refresh will
+ * find, or the reason why they are not known.
+ */
+static Datum
+depipe_input_changes_checked(PG_FUNCTION_ARGS)
+{
+	Transform *transform = transform_get(
+		target_find(text_to_cstring(PG_GETARG_TEXT_PP(0)), false)->id);
+	StoredFrontier now = {0};
+	Identity identity;
+	List *changes;
+	Shape *shape;
+	ListCell *cell;
+
+	InitMaterializedSRF(fcinfo, 0);
+	CommandCounterIncrement();
+	PushCopiedSnapshot(GetTransactionSnapshot());
+	UpdateActiveSnapshotCommandId();
+	identity_become_with(transform->target->owner, transform->target->settings, &identity);
+	shape = transform_analyse(transform);
+	frontier_describe(&now, transform, shape);
+	changes = changes_read(transform, captures_find(transform, shape), &now);
+	foreach(cell, changes)
+		return_changes((ReturnSetInfo *) fcinfo->resultinfo, lfirst(cell));
+	changes_release(changes);
+	identity_restore(&identity);
+	PopActiveSnapshot();
 	return (Datum) 0;
 }

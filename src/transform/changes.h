@@ -11,6 +11,7 @@
 #include "depipe.h"
 #include "access/tupdesc.h"
 #include "nodes/pg_list.h"
+#include "transform/transform.h"
 #include "utils/tuplestore.h"
 
 /* The last column of InputChanges.rows: -1 is an old image, 1 a new one. */
@@ -32,10 +33,24 @@ typedef struct InputChanges
 	int64 count;    /* rows in it */
 } InputChanges;
 
+/*
+ * Read the changes since the frontier of the transform, under the active
+ * snapshot: one InputChanges for each capture, in the current memory context.
+ * to: the frontier of this refresh, with its hashes; its incarnations are set
+ * to those of the captures that had all changes until now.
+ */
+extern List *changes_read(const Transform *transform, List *captures, StoredFrontier *to);
+
+/* Release the rows. */
+extern void changes_release(List *changes);
+
 /* The changes of one input from a list of InputChanges; NULL if it is not among them. */
 extern InputChanges *changes_of(List *changes, Oid relid);
 
 /* The first input whose changes are not known; NULL if all are known. */
 extern InputChanges *changes_first_unknown(List *changes);
+
+/* Is a reason one of every day, which is not recorded with each run? */
+extern bool changes_reason_is_routine(const char *reason_code);
 
 #endif /* DEPIPE_TRANSFORM_CHANGES_H */

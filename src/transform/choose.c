@@ -13,8 +13,11 @@
 
 #include "transform/full.h"
 #include "transform/full_diff.h"
+#include "transform/nothing.h"
 
-static const Strategy *const strategies[NSTRATEGIES] = {&strategy_full, &strategy_full_diff};
+static const Strategy *const strategies[NSTRATEGIES] = {&strategy_nothing,
+														&strategy_full,
+														&strategy_full_diff};
 
 static void
 explain_loss(const Choice *choice, StrategyOffer *offer)

@@ -10,7 +10,7 @@
 
 #include "transform/strategy.h"
 
-#define NSTRATEGIES 2
+#define NSTRATEGIES 3
 
 typedef struct Choice
 {

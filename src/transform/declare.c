@@ -26,6 +26,7 @@
 #include "publish/triggers.h"
 #include "quality/state.h"
 #include "transform/binding.h"
+#include "transform/capture.h"
 #include "transform/dag.h"
 #include "transform/refresh.h"
 #include "transform/shape.h"
@@ -526,7 +527,10 @@ depipe_create_transform_checked(PG_FUNCTION_ARGS)
 	analyse_declaration(&arguments, InvalidOid);
 	target = find_declared(&arguments);
 	if (!is_declared_already(target, &arguments, arguments.query_sql))
+	{
 		target = declare(&arguments, target);
+		captures_sweep(false);
+	}
 	PG_RETURN_TEXT_P(cstring_to_text(target->display));
 }
 
@@ -599,7 +603,10 @@ depipe_alter_transform_checked(PG_FUNCTION_ARGS)
 		arguments.query = declared->query_text;
 	alteration = name_alteration(declared, &arguments);
 	if (!dry_run && strcmp(alteration, "nothing") != 0)
+	{
 		(void) declare(&arguments, declared->target);
+		captures_sweep(false);
+	}
 	PG_RETURN_TEXT_P(cstring_to_text(alteration));
 }
 
@@ -640,5 +647,6 @@ depipe_drop_transform_checked(PG_FUNCTION_ARGS)
 		target_delete(target->id);
 	if (OidIsValid(target->relid) && drop_table)
 		table_drop(target);
+	captures_sweep(false);
 	PG_RETURN_VOID();
 }

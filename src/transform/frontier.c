@@ -24,13 +24,18 @@
  */
 #include "transform/frontier.h"
 
+#include "access/htup_details.h"
 #include "access/xact.h"
 #include "access/xlog.h"
 #include "catalog/pg_type.h"
+#include "common/hashfn.h"
 #include "fmgr.h"
 #include "miscadmin.h"
+#include "nodes/nodeFuncs.h"
+#include "transform/capture_basis.h"
 #include "utils/fmgroids.h"
 #include "utils/fmgrprotos.h"
+#include "utils/syscache.h"
 #include "utils/xid8.h"
 
 /* The last number given in the transaction sequence_xid; another transaction begins with 1. */
@@ -74,6 +79,47 @@ frontier_take(void)
 	return frontier;
 }
 
+/* Functions by their versions: one that is replaced keeps its OID. */
+static bool
+append_function(Oid function, void *text)
+{
+	HeapTuple tuple;
+
+	if (function < FirstNormalObjectId)
+		return false;
+	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	appendStringInfo(text, " %u/%u", function, HeapTupleHeaderGetRawXmin(tuple->t_data));
+	ReleaseSysCache(tuple);
+	return false;
+}
+
+static bool
+append_functions(Node *node, void *text)
+{
+	if (node == NULL)
+		return false;
+	(void) check_functions_in_node(node, append_function, text);
+	if (IsA(node, Query))
+		return query_tree_walker((Query *) node, append_functions, text, 0);
+	return expression_tree_walker(node, append_functions, text);
+}
+
+void
+frontier_describe(StoredFrontier *frontier, const Transform *transform, Shape *shape)
+{
+	Query *query = shape_blocks(shape)->query;
+	StringInfoData text;
+
+	initStringInfo(&text);
+	appendStringInfoString(&text, nodeToString(query));
+	(void) append_functions((Node *) query, &text);
+	frontier->query_hash = (int64) hash_bytes_extended((unsigned char *) text.data, text.len, 0);
+	frontier->table_hash = capture_guard_hash(transform->target->relid,
+											  trigger_function("refuse_dml"));
+}
+
 bool
 frontier_is_local(const StoredFrontier *frontier)
 {
@@ -104,4 +150,36 @@ frontier_arguments(const StoredFrontier *frontier, Oid *types, Datum *values)
 	values[1] = FullTransactionIdGetDatum(frontier->own_xid);
 	types[2] = INT8OID;
 	values[2] = Int64GetDatum(frontier->own_sequence);
+}
+
+void
+frontier_begin_test(FrontierTest *test, const StoredFrontier *frontier)
+{
+	Oid types[3];
+	Datum values[3];
+
+	frontier_arguments(frontier, types, values);
+	test->snapshot = values[0];
+	test->xmin = DatumGetFullTransactionId(DirectFunctionCall1(pg_snapshot_xmin, test->snapshot));
+	test->own_xid = frontier->own_xid;
+	test->own_sequence = frontier->own_sequence;
+	test->last_xid = InvalidFullTransactionId;
+}
+
+bool
+frontier_covers(FrontierTest *test, FullTransactionId xid, int64 sequence)
+{
+	if (FullTransactionIdPrecedes(xid, test->xmin))
+		return true;
+	if (FullTransactionIdEquals(xid, test->own_xid))
+		return sequence <= test->own_sequence;
+	/* changes of a transaction come together */
+	if (!FullTransactionIdEquals(xid, test->last_xid))
+	{
+		test->last_visible = DatumGetBool(DirectFunctionCall2(pg_visible_in_snapshot,
+															  FullTransactionIdGetDatum(xid),
+															  test->snapshot));
+		test->last_xid = xid;
+	}
+	return test->last_visible;
 }

@@ -9,8 +9,10 @@
 #ifndef DEPIPE_TRANSFORM_FRONTIER_H
 #define DEPIPE_TRANSFORM_FRONTIER_H
 
-#include "catalog/transforms.h"
+#include "depipe.h"
 #include "lib/stringinfo.h"
+#include "transform/shape.h"
+#include "transform/transform.h"
 
 /*
  * The frontier of a refresh that runs now under the active snapshot: the
@@ -19,6 +21,13 @@
  * context.
  */
 extern StoredFrontier *frontier_take(void);
+
+/*
+ * Set the hashes that tell whether the changes since another frontier are all
+ * that matters: of the query with its views and functions, and of the table and
+ * its guard.  As the owner of the transform.
+ */
+extern void frontier_describe(StoredFrontier *frontier, const Transform *transform, Shape *shape);
 
 /*
  * Append the condition that a captured change is not covered.  It refers to the
@@ -30,6 +39,23 @@ extern void frontier_append_condition(StringInfo sql, const char *alias);
 
 /* These parameters, of three. */
 extern void frontier_arguments(const StoredFrontier *frontier, Oid *types, Datum *values);
+
+/* The same condition for changes that are read without SQL. */
+typedef struct FrontierTest
+{
+	Datum snapshot; /* a pg_snapshot */
+	FullTransactionId xmin;
+	FullTransactionId own_xid;
+	int64 own_sequence;
+	FullTransactionId last_xid; /* the last one asked for, and the answer */
+	bool last_visible;
+} FrontierTest;
+
+/* In the current memory context. */
+extern void frontier_begin_test(FrontierTest *test, const StoredFrontier *frontier);
+
+/* Does the frontier cover a change? */
+extern bool frontier_covers(FrontierTest *test, FullTransactionId xid, int64 sequence);
 
 /* Was the frontier taken in this database? Elsewhere its transaction ids have no meaning. */
 extern bool frontier_is_local(const StoredFrontier *frontier);

@@ -29,6 +29,7 @@ explain_not_incremental(const StrategyContext *context, StrategyOffer *offer)
 {
 	const Volatility *volatility = &context->shape->volatility;
 	const Occurrence *secured = blocks_row_security(shape_blocks(context->shape));
+	const InputChanges *unknown = changes_first_unknown(context->changes);
 
 	offer->routine = !context->other_instance;
 	if (context->other_instance)
@@ -49,6 +50,16 @@ explain_not_incremental(const StrategyContext *context, StrategyOffer *offer)
 		offer->detail = psprintf("The query %s, whose result may differ between transactions: %s",
 								 volatility->stable_part,
 								 WHOLE_QUERY);
+	}
+	else if (unknown != NULL)
+	{
+		offer->reason_code = unknown->reason_code;
+		offer->routine = context->initial || changes_reason_is_routine(unknown->reason_code);
+		offer->detail = psprintf("The changes of %s are not known. %s%sThe query is evaluated, and"
+								 " only the differences are written.",
+								 sql_relation(unknown->relid),
+								 unknown->detail == NULL ? "" : unknown->detail,
+								 unknown->detail == NULL ? "" : " ");
 	}
 	else
 	{

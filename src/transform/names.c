@@ -35,6 +35,7 @@
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "transform/binding.h"
+#include "transform/capture.h"
 #include "utils/acl.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -133,6 +134,7 @@ settle(void *argument)
 {
 	settle_targets();
 	settle_queries();
+	captures_sweep(false);
 	return true;
 }
 

@@ -42,6 +42,7 @@
 #include "storage/lmgr.h"
 #include "storage/proc.h"
 #include "transform/binding.h"
+#include "transform/capture.h"
 #include "transform/choose.h"
 #include "transform/dag.h"
 #include "transform/frontier.h"
@@ -69,11 +70,19 @@ typedef struct LockFailure
 	ErrorData *error;
 } LockFailure;
 
+/* The captures of the inputs of one transform. */
+typedef struct Prepared
+{
+	int32 target_id;
+	List *captures;
+} Prepared;
+
 typedef struct Slice
 {
 	Dag *dag;
 	List *held;          /* targets (ids) that another run holds */
 	List *lock_failures; /* of LockFailure */
+	List *prepared;      /* of Prepared */
 	Snapshot snapshot;
 	TimestampTz taken_at;     /* not after the snapshot */
 	CatalogRows *loads_as_of; /* the time through which loads were complete, or earlier */
@@ -188,6 +197,37 @@ lock_failure(const Slice *slice, int32 target_id)
 	return NULL;
 }
 
+static void
+prepare_captures(Slice *slice, List *transforms)
+{
+	ListCell *cell;
+
+	foreach(cell, transforms)
+	{
+		Transform *transform = lfirst(cell);
+		int32 id = transform->target->id;
+		Prepared *prepared;
+
+		if (list_member_int(slice->held, id) || lock_failure(slice, id) != NULL)
+			continue;
+		prepared = palloc(sizeof(Prepared));
+		prepared->target_id = id;
+		prepared->captures = captures_prepare(transform);
+		slice->prepared = lappend(slice->prepared, prepared);
+	}
+}
+
+static List *
+prepared_captures(const Slice *slice, int32 target_id)
+{
+	ListCell *cell;
+
+	foreach(cell, slice->prepared)
+		if (((Prepared *) lfirst(cell))->target_id == target_id)
+			return ((Prepared *) lfirst(cell))->captures;
+	return NIL;
+}
+
 static List *
 target_ids(List *targets)
 {
@@ -205,6 +245,7 @@ begin_slice(Slice *slice, List *targets, List *transforms)
 	slice->dag = dag_load();
 	lock_targets(slice, targets);
 	lock_inputs(slice, transforms);
+	prepare_captures(slice, transforms);
 	/*
 	 * the times that a worker reports for its loads may be newer than the
 	 * transaction's own snapshot
@@ -349,11 +390,16 @@ make_delta(SliceNode *node)
 	shape = transform_analyse(transform);
 	check_covered(transform, shape);
 	table_check_columns(transform, shape);
+	frontier_describe(node->frontier, transform, shape);
 	strategy_begin(&context, transform, shape, node->slice->snapshot, node->frontier);
+	context.changes = changes_read(transform,
+								   prepared_captures(node->slice, transform->target->id),
+								   node->frontier);
 	strategy_choose(&context, &node->choice);
 	node->run->strategy = node->choice.chosen->name;
 	delta = node->choice.chosen->make_delta(&context);
 	Assert(delta != NULL);
+	changes_release(context.changes);
 	identity_restore(&identity);
 	PopActiveSnapshot();
 	if (transform_rebind(transform, shape) || !idle_query_is_pure(shape))

@@ -24,22 +24,6 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
-static List *
-oid_list(const CatalogRows *rows, uint64 row, int column)
-{
-	bool isnull;
-	Datum value = catalog_datum(rows, row, column, &isnull);
-	ArrayType *array;
-	List *list = NIL;
-
-	if (isnull)
-		return NIL;
-	array = DatumGetArrayTypeP(value);
-	for (int i = 0; i < ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array)); i++)
-		list = lappend_oid(list, ((Oid *) ARR_DATA_PTR(array))[i]);
-	return list;
-}
-
 List *
 transform_read_inputs(int32 target_id)
 {
@@ -85,7 +69,7 @@ transform_find(int32 target_id)
 		transform->state = pstrdup("new"); /* restored from a dump */
 	transform->query_tree = catalog_text(rows, 0, TRANSFORM_QUERY_TREE);
 	if (transform->query_tree != NULL)
-		transform->relids = oid_list(rows, 0, TRANSFORM_INPUT_RELIDS);
+		transform->relids = catalog_oid_list(rows, 0, TRANSFORM_INPUT_RELIDS);
 	transform->frontier = transform_frontier(rows, 0);
 	transform->inputs = transform_read_inputs(target_id);
 	return transform;

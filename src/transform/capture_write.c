@@ -1,0 +1,353 @@
+/*-------------------------------------------------------------------------
+ *
+ * capture_write.c
+ *		The trigger function on inputs: keeps what a statement has changed.
+ *
+ * It runs in the statements of whoever writes the input.  It needs no privilege
+ * of his, evaluates nothing of a user's, and does not fail where it can be
+ * helped: what cannot be kept becomes a row that says so, and the next refresh
+ * evaluates its whole query.
+ *
+ * The table on which the trigger fires is looked up among the members of
+ * captures; one that is none, such as a restored table, is left alone.  What
+ * was found is kept per session until the server tells of a change of that
+ * table.  A stale answer does no harm: readers look at both change tables of a
+ * capture, and none of them is emptied or dropped while a writer has its lock.
+ *
+ * No lock is taken on any other table of the user's, so that no writer can get
+ * into a deadlock that he would not have had.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "depipe.h"
+
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/captures.h"
+#include "commands/trigger.h"
+#include "executor/executor.h"
+#include "fmgr.h"
+#include "storage/bufmgr.h"
+#include "storage/lmgr.h"
+#include "transform/change_table.h"
+#include "transform/frontier.h"
+#include "utils/hsearch.h"
+#include "utils/inval.h"
+#include "utils/memutils.h"
+#include "utils/tuplestore.h"
+
+/* bytes of a row of a change table beside its images */
+#define ROW_OVERHEAD 64
+
+PG_FUNCTION_INFO_V1(depipe_capture_changes);
+
+/* A table with the trigger. */
+typedef struct Member
+{
+	Oid relid; /* key */
+	bool valid;
+	Oid segments[2];        /* the current one first; InvalidOid: no capture has it */
+	BlockNumber last_block; /* that this session has written to */
+	int image_bytes;        /* as written there, for one image */
+} Member;
+
+/* One firing of the trigger. */
+typedef struct Firing
+{
+	Relation segment;
+	ChangeRow row;
+	StringInfoData images; /* of the row that is being filled */
+	MemoryContext scratch; /* for one image or row */
+	Member *member;
+} Firing;
+
+static HTAB *members = NULL;
+static uint64 invalidations = 0;
+
+/* ---- which table ---- */
+
+static void
+forget_member(Datum argument, Oid relid)
+{
+	HASH_SEQ_STATUS all;
+	Member *member;
+
+	invalidations++;
+	if (OidIsValid(relid))
+	{
+		member = hash_search(members, &relid, HASH_FIND, NULL);
+		if (member != NULL)
+			member->valid = false;
+		return;
+	}
+	hash_seq_init(&all, members);
+	while ((member = hash_seq_search(&all)) != NULL)
+		member->valid = false;
+}
+
+static void
+init_members(void)
+{
+	HASHCTL control = {0};
+
+	control.keysize = sizeof(Oid);
+	control.entrysize = sizeof(Member);
+	control.hcxt = CacheMemoryContext;
+	members =
+		hash_create("depipe captured tables", 64, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	CacheRegisterRelcacheCallback(forget_member, (Datum) 0);
+}
+
+static Member *
+find_member(Oid relid)
+{
+	Member *member;
+	Oid segments[2];
+	uint64 before;
+	bool captured;
+	bool found;
+
+	if (members == NULL)
+		init_members();
+	member = hash_search(members, &relid, HASH_ENTER, &found);
+	if (found && member->valid)
+		return member;
+	member->valid = false;
+	do
+	{
+		before = invalidations;
+		captured = capture_of_member(relid, segments);
+	} while (before != invalidations);
+	member->segments[0] = captured ? segments[0] : InvalidOid;
+	member->segments[1] = captured ? segments[1] : InvalidOid;
+	member->last_block = 0;
+	member->valid = true;
+	return member;
+}
+
+/* One of the two, locked: the other one, too, is read by everybody. */
+static Oid
+lock_segment(const Member *member)
+{
+	for (int i = 0; i < 2; i++)
+		if (ConditionalLockRelationOid(member->segments[i], RowExclusiveLock))
+			return member->segments[i];
+	LockRelationOid(member->segments[0], RowExclusiveLock);
+	return member->segments[0];
+}
+
+/* NULL: the table is not captured. */
+static Relation
+open_segment(Oid relid, Member **found)
+{
+	for (;;)
+	{
+		Member *member = find_member(relid);
+		Relation segment;
+		Oid oid;
+
+		if (!OidIsValid(member->segments[0]))
+			return NULL;
+		oid = lock_segment(member);
+		segment = try_table_open(oid, NoLock);
+		if (segment != NULL && member->valid)
+		{
+			*found = member;
+			return segment;
+		}
+		if (segment != NULL)
+			table_close(segment, NoLock);
+		UnlockRelationOid(oid, RowExclusiveLock);
+		member->valid = false;
+	}
+}
+
+/* ---- what is written ---- */
+
+static void
+write_row(Firing *firing, char kind)
+{
+	MemoryContext old = MemoryContextSwitchTo(firing->scratch);
+	bool has_images = kind == CHANGE_ROWS;
+
+	if (has_images)
+		firing->member->image_bytes = ROW_OVERHEAD / firing->row.nimages +
+									  firing->images.len / firing->row.nimages;
+	firing->row.kind = kind;
+	if (!has_images)
+		firing->row.nimages = 0;
+	firing->member->last_block = change_insert(firing->segment,
+											   &firing->row,
+											   has_images ? &firing->images : NULL);
+	firing->row.nimages = 0;
+	resetStringInfo(&firing->images);
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(firing->scratch);
+}
+
+/* Several images share a row as long as it fits into a page. */
+static void
+add_image(Firing *firing, const StringInfoData *image)
+{
+	if (image->len == 0)
+		return;
+	if (firing->images.len > 0 && firing->images.len + image->len > CHANGE_ROW_BYTES)
+		write_row(firing, CHANGE_ROWS);
+	appendBinaryStringInfo(&firing->images, image->data, image->len);
+	firing->row.nimages++;
+}
+
+/* The rows of a transition table, or none; read apart from others that read it. */
+typedef struct Transition
+{
+	Tuplestorestate *rows;
+	TupleTableSlot *slot;
+	int reader;
+	int16 weight;
+	StringInfoData image; /* of the current row; empty at the end */
+} Transition;
+
+static void
+begin_reading(Transition *transition, Tuplestorestate *rows, TupleDesc desc, int16 weight)
+{
+	memset(transition, 0, sizeof(Transition));
+	transition->rows = rows;
+	transition->weight = weight;
+	initStringInfo(&transition->image);
+	if (rows == NULL)
+		return;
+	transition->reader = tuplestore_alloc_read_pointer(rows, EXEC_FLAG_REWIND);
+	tuplestore_select_read_pointer(rows, transition->reader);
+	tuplestore_rescan(rows);
+	transition->slot = MakeSingleTupleTableSlot(desc, &TTSOpsMinimalTuple);
+}
+
+static void
+end_reading(Transition *transition)
+{
+	if (transition->rows == NULL)
+		return;
+	ExecDropSingleTupleTableSlot(transition->slot);
+	/* the one that belongs to nobody */
+	tuplestore_select_read_pointer(transition->rows, 0);
+}
+
+/* Returns false when a row is too long to be kept. */
+static bool
+read_image(Firing *firing, Transition *transition)
+{
+	MemoryContext old;
+	bool kept;
+
+	resetStringInfo(&transition->image);
+	if (transition->rows == NULL)
+		return true;
+	tuplestore_select_read_pointer(transition->rows, transition->reader);
+	if (!tuplestore_gettupleslot(transition->rows, true, false, transition->slot))
+		return true;
+	old = MemoryContextSwitchTo(firing->scratch);
+	kept = change_image_append(&transition->image, transition->slot, transition->weight);
+	MemoryContextSwitchTo(old);
+	return kept;
+}
+
+/* A row that was updated to what it was: the images begin with their signed lengths. */
+static bool
+cancel_each_other(const StringInfoData *old_image, const StringInfoData *new_image)
+{
+	return old_image->len > 0 && old_image->len == new_image->len &&
+		   memcmp(old_image->data + sizeof(int32),
+				  new_image->data + sizeof(int32),
+				  old_image->len - sizeof(int32)) == 0;
+}
+
+/* Returns false when they cannot all be kept. */
+static bool
+write_images(Firing *firing, TriggerData *trigger)
+{
+	TupleDesc desc = RelationGetDescr(trigger->tg_relation);
+	Transition old_rows;
+	Transition new_rows;
+	bool kept;
+
+	begin_reading(&old_rows, trigger->tg_oldtable, desc, -1);
+	begin_reading(&new_rows, trigger->tg_newtable, desc, 1);
+	for (;;)
+	{
+		kept = read_image(firing, &old_rows) && read_image(firing, &new_rows);
+		if (!kept || (old_rows.image.len == 0 && new_rows.image.len == 0))
+			break;
+		if (cancel_each_other(&old_rows.image, &new_rows.image))
+			continue;
+		add_image(firing, &old_rows.image);
+		add_image(firing, &new_rows.image);
+	}
+	end_reading(&old_rows);
+	end_reading(&new_rows);
+	if (kept && firing->row.nimages > 0)
+		write_row(firing, CHANGE_ROWS);
+	return kept;
+}
+
+/*
+ * Has the change table about as many changes as are kept?  Estimated by its
+ * size and the last row that this session has written: readers count.
+ */
+static bool
+is_full(const Firing *firing, int64 nrows)
+{
+	const Member *member = firing->member;
+	double images_per_page;
+
+	if (nrows > depipe_max_changes)
+		return true;
+	if (member->last_block < depipe_max_changes / (BLCKSZ / sizeof(ItemIdData)))
+		return false;
+	images_per_page = BLCKSZ / Max(member->image_bytes, 1);
+	return RelationGetNumberOfBlocks(firing->segment) * images_per_page + nrows >
+		   depipe_max_changes;
+}
+
+static void
+capture(TriggerData *trigger, int64 nrows)
+{
+	Firing firing = {0};
+
+	firing.segment = open_segment(RelationGetRelid(trigger->tg_relation), &firing.member);
+	if (firing.segment == NULL)
+		return;
+	firing.row.xid = GetTopFullTransactionId();
+	firing.row.sequence = frontier_next_sequence();
+	firing.row.relid = RelationGetRelid(trigger->tg_relation);
+	firing.scratch = AllocSetContextCreate(CurrentMemoryContext,
+										   "depipe captured changes",
+										   ALLOCSET_DEFAULT_SIZES);
+	initStringInfo(&firing.images);
+	if (TRIGGER_FIRED_BY_TRUNCATE(trigger->tg_event))
+		write_row(&firing, CHANGE_TRUNCATE);
+	else if (is_full(&firing, nrows) || !write_images(&firing, trigger))
+		write_row(&firing, CHANGE_OVERFLOW);
+	table_close(firing.segment, NoLock); /* its rows are there until the commit */
+}
+
+/* capture_changes(): trigger at the end of each statement. */
+Datum
+depipe_capture_changes(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigger = (TriggerData *) fcinfo->context;
+	int64 nrows = 0;
+
+	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_AFTER(trigger->tg_event) ||
+		!TRIGGER_FIRED_FOR_STATEMENT(trigger->tg_event))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("function \"%s\" was not called at the end of a statement",
+						"capture_changes")));
+	if (trigger->tg_oldtable != NULL)
+		nrows += tuplestore_tuple_count(trigger->tg_oldtable);
+	if (trigger->tg_newtable != NULL)
+		nrows += tuplestore_tuple_count(trigger->tg_newtable);
+	if (nrows > 0 || TRIGGER_FIRED_BY_TRUNCATE(trigger->tg_event))
+		capture(trigger, nrows);
+	return PointerGetDatum(NULL);
+}
