@@ -57,19 +57,28 @@ execute_as_extension(const char *sql)
 
 /* ---- captures ---- */
 
+#define CAPTURE_ROW(used)                                                          \
+	"SELECT c.capture_id, c.relid, c.incarnation, c.reason, c.segment_1,"          \
+	" c.segment_2, c.current::integer, c.columns, c.members, c.files, c.triggers," \
+	" ARRAY(SELECT m.relid FROM depipe.capture_member m"                           \
+	" WHERE m.capture_id OPERATOR(pg_catalog.=) c.capture_id), " used              \
+	", c.since_xid FROM depipe.capture c"
+
+CatalogRows *
+captures_select_all(void)
+{
+	return CATALOG_EXECUTE0(CAPTURE_ROW("false"));
+}
+
 CatalogRows *
 captures_select(List *relids, int32 target_id)
 {
 	return CATALOG_EXECUTE(
-		"SELECT c.capture_id, c.relid, c.incarnation, c.reason, c.segment_1, c.segment_2,"
-		" c.current::integer, c.columns, c.members, c.files, c.triggers,"
-		" ARRAY(SELECT m.relid FROM depipe.capture_member m"
-		" WHERE m.capture_id OPERATOR(pg_catalog.=) c.capture_id), u.target_id IS NOT NULL,"
-		" c.since_xid"
-		" FROM depipe.capture c LEFT JOIN depipe.capture_use u"
-		" ON u.capture_id OPERATOR(pg_catalog.=) c.capture_id"
-		" AND u.target_id OPERATOR(pg_catalog.=) $2"
-		" WHERE c.relid OPERATOR(pg_catalog.=) ANY ($1) OR u.target_id IS NOT NULL",
+		CAPTURE_ROW(
+			"u.target_id IS NOT NULL") " LEFT JOIN depipe.capture_use u"
+									   " ON u.capture_id OPERATOR(pg_catalog.=) c.capture_id"
+									   " AND u.target_id OPERATOR(pg_catalog.=) $2"
+									   " WHERE c.relid OPERATOR(pg_catalog.=) ANY ($1) OR u.target_id IS NOT NULL",
 		ARG_OID_ARRAY(relids),
 		ARG_INT4(target_id));
 }
@@ -223,10 +232,13 @@ CatalogRows *
 captures_select_stray_triggers(void)
 {
 	return CATALOG_EXECUTE(
-		"SELECT t.oid, t.tgrelid FROM pg_catalog.pg_trigger t"
-		" WHERE t.tgfoid OPERATOR(pg_catalog.=) $1 AND NOT EXISTS ("
-		"SELECT FROM depipe.capture_member m WHERE m.relid OPERATOR(pg_catalog.=) t.tgrelid)"
-		" ORDER BY t.tgrelid, t.oid",
+		"SELECT t.oid, t.tgrelid FROM pg_catalog.pg_depend d"
+		" JOIN pg_catalog.pg_trigger t ON t.oid OPERATOR(pg_catalog.=) d.objid"
+		" WHERE d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_proc'::regclass"
+		" AND d.refobjid OPERATOR(pg_catalog.=) $1"
+		" AND d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_trigger'::regclass"
+		" AND NOT EXISTS (SELECT FROM depipe.capture_member m"
+		" WHERE m.relid OPERATOR(pg_catalog.=) t.tgrelid) ORDER BY t.tgrelid, t.oid",
 		ARG_OID(capture_function()));
 }
 

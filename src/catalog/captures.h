@@ -44,6 +44,9 @@ typedef struct CaptureBasis
 	List *relids; /* the members, the input itself first */
 } CaptureBasis;
 
+/* All captures. */
+extern CatalogRows *captures_select_all(void);
+
 /* Keep others from making or renewing the capture of a relation until the commit. */
 extern void capture_lock(Oid relid);
 

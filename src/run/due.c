@@ -33,6 +33,8 @@
 #include "quality/table_checks.h"
 #include "quality/time_checks.h"
 #include "storage/lock.h"
+#include "transform/capture.h"
+#include "transform/capture_prune.h"
 #include "transform/dag.h"
 #include "transform/refresh.h"
 #include "utils/memutils.h"
@@ -163,6 +165,9 @@ due_housekeeping(void)
 	}
 	transaction_commit();
 	(void) history_delete_old(depipe_history_retention, depipe_quarantine_retention);
+	transaction_commit();
+	captures_sweep(true);
+	captures_prune(captures_all());
 	transaction_commit();
 }
 

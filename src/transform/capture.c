@@ -251,8 +251,34 @@ captures_find(const Transform *transform, Shape *shape)
 
 	(void) read_captures(captures, transform->target->id);
 	foreach(cell, captures)
-		if (((Capture *) lfirst(cell))->id == 0)
-			not_captured(lfirst(cell), "not_captured", NULL);
+	{
+		Capture *capture = lfirst(cell);
+		CaptureLook look;
+
+		if (capture->id != 0 || capture->reason_code != NULL)
+			continue;
+		capture_look(capture->relid, &look);
+		if (look.reason_code != NULL)
+			not_captured(capture, look.reason_code, look.detail);
+		not_captured(capture, "not_captured", NULL);
+	}
+	return captures;
+}
+
+List *
+captures_all(void)
+{
+	CatalogRows *rows = captures_select_all();
+	List *captures = NIL;
+
+	for (uint64 i = 0; i < rows->count; i++)
+	{
+		Capture *capture = palloc0(sizeof(Capture));
+
+		capture->relid = catalog_oid(rows, i, CAPTURE_RELID);
+		take_row(capture, rows, i);
+		captures = lappend(captures, capture);
+	}
 	return captures;
 }
 

@@ -43,6 +43,9 @@ extern List *captures_prepare(Transform *transform);
 /* The same, without making anything; as the owner of the transform. */
 extern List *captures_find(const Transform *transform, Shape *shape);
 
+/* All captures, in no order. */
+extern List *captures_all(void);
+
 /*
  * Remove captures that no transform uses, or whose table is gone, with their
  * triggers and change tables, as far as nobody has a lock on these.  leftovers:

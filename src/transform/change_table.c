@@ -181,6 +181,15 @@ change_insert(Relation table, const ChangeRow *row, StringInfo images)
 	return ItemPointerGetBlockNumber(&tuple->t_self);
 }
 
+bool
+change_row_position(TupleTableSlot *slot, FullTransactionId *xid, int64 *sequence)
+{
+	slot_getallattrs(slot);
+	*xid = DatumGetFullTransactionId(slot->tts_values[COLUMN_XID]);
+	*sequence = DatumGetInt64(slot->tts_values[COLUMN_SEQUENCE]);
+	return DatumGetChar(slot->tts_values[COLUMN_KIND]) != CHANGE_SENTINEL;
+}
+
 void
 change_row_read(TupleTableSlot *slot, ChangeRow *row)
 {

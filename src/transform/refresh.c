@@ -43,6 +43,7 @@
 #include "storage/proc.h"
 #include "transform/binding.h"
 #include "transform/capture.h"
+#include "transform/capture_prune.h"
 #include "transform/choose.h"
 #include "transform/dag.h"
 #include "transform/frontier.h"
@@ -626,6 +627,18 @@ transform_rest(Target *target)
 	return true;
 }
 
+/* In a block of the user's, the locks would last. */
+static void
+prune_captures(const Slice *slice)
+{
+	ListCell *cell;
+
+	if (IsTransactionBlock())
+		return;
+	foreach(cell, slice->prepared)
+		captures_prune(((Prepared *) lfirst(cell))->captures);
+}
+
 void
 transform_refresh(List *targets, List *runs)
 {
@@ -655,4 +668,5 @@ transform_refresh(List *targets, List *runs)
 		}
 	}
 	UnregisterSnapshot(slice.snapshot);
+	prune_captures(&slice);
 }
