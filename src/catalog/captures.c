@@ -61,8 +61,15 @@ execute_as_extension(const char *sql)
 	"SELECT c.capture_id, c.relid, c.incarnation, c.reason, c.segment_1,"          \
 	" c.segment_2, c.current::integer, c.columns, c.members, c.files, c.triggers," \
 	" ARRAY(SELECT m.relid FROM depipe.capture_member m"                           \
-	" WHERE m.capture_id OPERATOR(pg_catalog.=) c.capture_id), " used              \
-	", c.since_xid FROM depipe.capture c"
+	" WHERE m.capture_id OPERATOR(pg_catalog.=)"                                   \
+	" c.capture_id), " used ", c.since_xid FROM depipe.capture c"
+
+#define USED_BY_OR_OF                                      \
+	" LEFT JOIN depipe.capture_use u"                      \
+	" ON u.capture_id OPERATOR(pg_catalog.=) c.capture_id" \
+	" AND u.target_id OPERATOR(pg_catalog.=) $2"           \
+	" WHERE c.relid OPERATOR(pg_catalog.=) ANY ($1)"       \
+	" OR u.target_id IS NOT NULL"
 
 CatalogRows *
 captures_select_all(void)
@@ -73,14 +80,9 @@ captures_select_all(void)
 CatalogRows *
 captures_select(List *relids, int32 target_id)
 {
-	return CATALOG_EXECUTE(
-		CAPTURE_ROW(
-			"u.target_id IS NOT NULL") " LEFT JOIN depipe.capture_use u"
-									   " ON u.capture_id OPERATOR(pg_catalog.=) c.capture_id"
-									   " AND u.target_id OPERATOR(pg_catalog.=) $2"
-									   " WHERE c.relid OPERATOR(pg_catalog.=) ANY ($1) OR u.target_id IS NOT NULL",
-		ARG_OID_ARRAY(relids),
-		ARG_INT4(target_id));
+	return CATALOG_EXECUTE(CAPTURE_ROW("u.target_id IS NOT NULL") USED_BY_OR_OF,
+						   ARG_OID_ARRAY(relids),
+						   ARG_INT4(target_id));
 }
 
 void
