@@ -49,40 +49,44 @@ describe_sql(Connection *connection, const char *names)
 	return psprintf(
 		"SELECT v.i, c.oid, c.relkind, c.relpersistence, c.relreplident, a.attname, a.atttypid,"
 		" pg_catalog.format_type(a.atttypid, a.atttypmod), a.attnotnull, %s,"
-		" (SELECT k.n FROM pg_catalog.pg_index i,"
-		"   pg_catalog.unnest(i.indkey) WITH ORDINALITY k(attnum, n)"
-		"   WHERE i.indrelid = c.oid AND i.indisprimary AND k.attnum = a.attnum"
-		"   AND k.n <= i.indnkeyatts),"
+		" pg_catalog.array_position(t.primary_key, a.attnum),"
 		" CASE c.relreplident WHEN 'f' THEN true WHEN 'n' THEN false"
-		"   ELSE EXISTS (SELECT FROM pg_catalog.pg_index i WHERE i.indrelid = c.oid"
-		"     AND CASE c.relreplident WHEN 'd' THEN i.indisprimary ELSE i.indisreplident END"
-		"     AND a.attnum = ANY (i.indkey)) END,"
+		"   ELSE (a.attnum = ANY (t.identity)) IS TRUE END,"
 		" a.atthasmissing,"
-		" (a.attmissingval::text::text[])[1], %s, a.attnum, c.relfilenode, %s,"
-		/* a deferred constraint, or one that ignores NULLs, does not identify rows */
-		" (SELECT pg_catalog.string_agg((SELECT pg_catalog.string_agg(k.attnum::text, ' ')"
-		"     FROM pg_catalog.unnest(i.indkey) WITH ORDINALITY k(attnum, n)"
-		"     WHERE k.n <= i.indnkeyatts), ',')"
-		"   FROM pg_catalog.pg_index i WHERE i.indrelid = c.oid AND i.indisunique"
-		"   AND i.indimmediate AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL"
-		"   AND (%s OR NOT EXISTS (SELECT FROM pg_catalog.pg_attribute o"
-		"     WHERE o.attrelid = c.oid AND o.attnum = ANY (i.indkey) AND NOT o.attnotnull)))"
-		" FROM (VALUES %s) v (i, schema_name, table_name)"
+		" (a.attmissingval::text::text[])[1], t.ancestors, a.attnum, c.relfilenode, %s,"
+		" t.uniques FROM (VALUES %s) v (i, schema_name, table_name)"
 		" JOIN pg_catalog.pg_namespace n ON n.nspname = v.schema_name"
 		" JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = v.table_name"
+		/* once for each table; OFFSET 0 keeps it from being evaluated for each column */
+		" CROSS JOIN LATERAL (SELECT %s AS ancestors,"
+		"   (SELECT pg_catalog.array_agg(k.attnum ORDER BY k.n) FROM pg_catalog.pg_index i,"
+		"     pg_catalog.unnest(i.indkey) WITH ORDINALITY k(attnum, n)"
+		"     WHERE i.indrelid = c.oid AND i.indisprimary AND k.n <= i.indnkeyatts) AS primary_key,"
+		"   (SELECT i.indkey::int2[] FROM pg_catalog.pg_index i WHERE i.indrelid = c.oid"
+		"     AND CASE c.relreplident WHEN 'd' THEN i.indisprimary ELSE i.indisreplident END)"
+		"     AS identity,"
+		/* a deferred constraint, or one that ignores NULLs, does not identify rows */
+		"   (SELECT pg_catalog.string_agg((SELECT pg_catalog.string_agg(k.attnum::text, ' ')"
+		"       FROM pg_catalog.unnest(i.indkey) WITH ORDINALITY k(attnum, n)"
+		"       WHERE k.n <= i.indnkeyatts), ',')"
+		"     FROM pg_catalog.pg_index i WHERE i.indrelid = c.oid AND i.indisunique"
+		"     AND i.indimmediate AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL"
+		"     AND (%s OR NOT EXISTS (SELECT FROM pg_catalog.pg_attribute o"
+		"       WHERE o.attrelid = c.oid AND o.attnum = ANY (i.indkey) AND NOT o.attnotnull)))"
+		"     AS uniques OFFSET 0) t"
 		" LEFT JOIN pg_catalog.pg_attribute a"
 		"   ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped"
 		" ORDER BY v.i, a.attnum",
 		has_generated ? "a.attgenerated <> ''" : "false",
-		has_ancestors ? "(SELECT pg_catalog.string_agg(x.relid::oid::text, ' ')"
-						" FROM pg_catalog.pg_partition_ancestors(c.oid) x(relid)"
-						" WHERE x.relid <> c.oid)"
-					  : "NULL",
 		has_loose ? "EXISTS (SELECT FROM pg_catalog.pg_collation x"
 					" WHERE x.oid = a.attcollation AND NOT x.collisdeterministic)"
 				  : "false",
-		has_nulls ? "i.indnullsnotdistinct" : "false",
-		names);
+		names,
+		has_ancestors ? "(SELECT pg_catalog.string_agg(x.relid::oid::text, ' ')"
+						" FROM pg_catalog.pg_partition_ancestors(c.oid) x(relid)"
+						" WHERE x.relid <> c.oid)"
+					  : "NULL::text",
+		has_nulls ? "i.indnullsnotdistinct" : "false");
 }
 
 /* "1 2 3" */
