@@ -127,7 +127,7 @@ change_image_next(const struct varlena *images, Size *offset, ChangeImage *image
 		memcpy(&header, data + *offset, sizeof(header));
 	else
 		header.length = INT_MAX;
-	length = Abs(header.length);
+	length = abs(header.length);
 	if (size - *offset < sizeof(header) + length)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_CORRUPTED), errmsg("captured changes cannot be read")));

@@ -291,7 +291,7 @@ put_net(Reading *reading)
 							 .data = entry->key.data};
 		MemberLayout *layout = find_layout(reading, entry->key.relid);
 
-		for (int64 i = 0; i < Abs(entry->weight); i++)
+		for (int64 i = 0; i < llabs(entry->weight); i++)
 			put_image(reading, layout, &image);
 	}
 	MemoryContextReset(reading->netting);
