@@ -159,6 +159,44 @@ view_of_entry_compat(const RangeTblEntry *entry)
 #define heap_copy_minimal_tuple_compat(tuple) heap_copy_minimal_tuple((tuple), 0)
 #endif
 
+/* Since 18 a NOT NULL constraint may hold for new rows only. */
+#if PG_VERSION_NUM < 180000
+#define attribute_is_not_null_compat(desc, attnum) (TupleDescAttr((desc), (attnum) -1)->attnotnull)
+#else
+#define attribute_is_not_null_compat(desc, attnum) \
+	(TupleDescCompactAttr((desc), (attnum) -1)->attnullability == ATTNULLABLE_VALID)
+#endif
+
+/* In 18 the executor itself knows that a plan runs once. */
+#if PG_VERSION_NUM < 180000
+#define executor_run_all_compat(query) ExecutorRun((query), ForwardScanDirection, 0, true)
+#else
+#define executor_run_all_compat(query) ExecutorRun((query), ForwardScanDirection, 0)
+#endif
+
+/*
+ * Copy a range table entry of a query, with the privileges that it needs, to
+ * the end of the range table of another one.
+ */
+#if PG_VERSION_NUM < 160000
+#define query_add_entry_compat(to, from, entry) \
+	((void) (from), (to)->rtable = lappend((to)->rtable, copyObject(entry)))
+#else
+#define query_add_entry_compat(to, from, entry)                                   \
+	do                                                                            \
+	{                                                                             \
+		RangeTblEntry *copy_ = copyObject(entry);                                 \
+		if (copy_->perminfoindex != 0)                                            \
+		{                                                                         \
+			(to)->rteperminfos = lappend(                                         \
+				(to)->rteperminfos,                                               \
+				copyObject(getRTEPermissionInfo((from)->rteperminfos, (entry)))); \
+			copy_->perminfoindex = list_length((to)->rteperminfos);               \
+		}                                                                         \
+		(to)->rtable = lappend((to)->rtable, copy_);                              \
+	} while (0)
+#endif
+
 /*
  * PostgreSQL 16 moved the privileges that a query needs out of its range table
  * entries.  It also marks columns that an outer join can make null.

@@ -18,6 +18,7 @@
 #include "transform/capture.h"
 #include "transform/choose.h"
 #include "transform/frontier.h"
+#include "transform/keys.h"
 #include "transform/table.h"
 #include "utils/builtins.h"
 #include "utils/snapmgr.h"
@@ -67,6 +68,7 @@ return_offers(ReturnSetInfo *result, Transform *transform)
 					 choice.strategies[i],
 					 &choice.offers[i],
 					 choice.strategies[i] == choice.chosen);
+	keys_end(&context);
 	changes_release(context.changes);
 }
 

@@ -23,6 +23,7 @@
 #include "transform/capture.h"
 #include "transform/changes.h"
 #include "transform/frontier.h"
+#include "transform/keys_analysis.h"
 #include "transform/shape.h"
 #include "transform/transform.h"
 #include "utils/array.h"
@@ -31,6 +32,7 @@
 #include "utils/snapmgr.h"
 
 CHECKED_FUNCTION(depipe_query_blocks);
+CHECKED_FUNCTION(depipe_query_keys);
 CHECKED_FUNCTION(depipe_next_sequence);
 CHECKED_FUNCTION(depipe_beyond);
 CHECKED_FUNCTION(depipe_net_terms);
@@ -43,6 +45,15 @@ depipe_query_blocks_checked(PG_FUNCTION_ARGS)
 	Shape *shape = shape_analyse(text_to_cstring(PG_GETARG_TEXT_PP(0)));
 
 	PG_RETURN_TEXT_P(cstring_to_text(blocks_text(shape_blocks(shape))));
+}
+
+/* query_keys(query): how a query is recomputed in parts, or why it cannot be. */
+static Datum
+depipe_query_keys_checked(PG_FUNCTION_ARGS)
+{
+	Shape *shape = shape_analyse(text_to_cstring(PG_GETARG_TEXT_PP(0)));
+
+	PG_RETURN_TEXT_P(cstring_to_text(keys_text(keys_analyse(shape))));
 }
 
 /* next_sequence(): the number of the transaction's next captured change. */

@@ -13,20 +13,80 @@
 
 #include "transform/full.h"
 #include "transform/full_diff.h"
+#include "transform/keys.h"
 #include "transform/nothing.h"
 
 static const Strategy *const strategies[NSTRATEGIES] = {&strategy_nothing,
 														&strategy_full,
-														&strategy_full_diff};
+														&strategy_full_diff,
+														&strategy_keys};
+
+/* Mode "incremental" takes whatever works on changes, at any cost. */
+static bool
+prefers(const StrategyContext *context, const Strategy *strategy, const Strategy *other)
+{
+	return strcmp(context->transform->mode, "incremental") == 0 && !strategy->whole && other->whole;
+}
+
+static bool
+beats(const StrategyContext *context, const Choice *choice, const Strategy *strategy,
+	  const StrategyOffer *offer)
+{
+	if (choice->chosen == NULL || prefers(context, strategy, choice->chosen))
+		return true;
+	return !prefers(context, choice->chosen, strategy) && offer->cost < choice->offer->cost;
+}
 
 static void
-explain_loss(const Choice *choice, StrategyOffer *offer)
+explain_loss(const StrategyContext *context, const Choice *choice, const Strategy *strategy,
+			 StrategyOffer *offer)
 {
+	if (prefers(context, choice->chosen, strategy))
+	{
+		offer->reason_code = "mode_incremental";
+		offer->detail = "The mode of the transform is incremental.";
+		return;
+	}
 	offer->reason_code = "more_expensive";
 	offer->detail = psprintf("Its estimated cost is %.2f; that of %s is %.2f.",
 							 offer->cost,
 							 choice->chosen->name,
 							 choice->offer->cost);
+}
+
+/* What has happened to an input, or to the table: not what always holds of the query. */
+static bool
+is_event(const char *reason_code)
+{
+	return strcmp(reason_code, "no_path") == 0 || strcmp(reason_code, "in_quarantine") == 0;
+}
+
+/* Why the query is evaluated as a whole is what strategy "keys" says. */
+static void
+explain_whole(const StrategyContext *context, Choice *choice)
+{
+	StrategyOffer *chosen = NULL;
+	const StrategyOffer *keys = NULL;
+
+	for (int i = 0; i < NSTRATEGIES; i++)
+	{
+		if (choice->strategies[i] == choice->chosen)
+			chosen = &choice->offers[i];
+		if (choice->strategies[i] == &strategy_keys)
+			keys = &choice->offers[i];
+	}
+	if (!choice->chosen->whole || keys->possible || context->initial || context->whole_only != NULL)
+		return;
+	if (chosen->routine && is_event(keys->reason_code))
+		chosen->routine = false;
+	if (chosen->routine && strcmp(context->transform->mode, "incremental") == 0)
+		chosen->routine = false;
+	if (strcmp(keys->reason_code, "more_expensive") == 0 ||
+		(strcmp(chosen->reason_code, "not_incremental") != 0 &&
+		 strcmp(chosen->reason_code, "cheapest") != 0))
+		return;
+	chosen->reason_code = keys->reason_code;
+	chosen->detail = keys->detail;
 }
 
 void
@@ -39,14 +99,15 @@ strategy_choose(const StrategyContext *context, Choice *choice)
 
 		choice->strategies[i] = strategies[i];
 		strategies[i]->offer(context, offer);
-		if (offer->possible && (choice->offer == NULL || offer->cost < choice->offer->cost))
+		if (offer->possible && beats(context, choice, strategies[i], offer))
 		{
 			choice->chosen = strategies[i];
 			choice->offer = offer;
 		}
 	}
 	Assert(choice->chosen != NULL);
+	explain_whole(context, choice);
 	for (int i = 0; i < NSTRATEGIES; i++)
 		if (choice->offers[i].possible && choice->chosen != strategies[i])
-			explain_loss(choice, &choice->offers[i]);
+			explain_loss(context, choice, strategies[i], &choice->offers[i]);
 }

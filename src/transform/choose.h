@@ -10,7 +10,7 @@
 
 #include "transform/strategy.h"
 
-#define NSTRATEGIES 3
+#define NSTRATEGIES 4
 
 typedef struct Choice
 {

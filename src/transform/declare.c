@@ -28,6 +28,7 @@
 #include "transform/binding.h"
 #include "transform/capture.h"
 #include "transform/dag.h"
+#include "transform/keys.h"
 #include "transform/refresh.h"
 #include "transform/shape.h"
 #include "transform/table.h"
@@ -167,21 +168,12 @@ check_key(List *key, TupleDesc columns)
 	}
 }
 
-/* No strategy of this version maintains a transform from the changes of its inputs. */
+/* Raises an error if only full refreshes are possible. */
 static void
-check_mode(const CreateArguments *arguments, const Shape *shape)
+check_mode(const CreateArguments *arguments, Shape *shape)
 {
-	if (strcmp(arguments->mode, "incremental") != 0)
-		return;
-	ereport(ERROR,
-			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-			 errmsg("transform %s cannot be refreshed incrementally", arguments->display),
-			 errdetail("%s",
-					   shape->volatility.is_volatile
-						   ? psprintf("Its query %s, whose result may differ at each evaluation.",
-									  shape->volatility.volatile_part)
-						   : "Only full refreshes are available in this version."),
-			 errhint("Use mode \"auto\", which writes only the rows that differ.")));
+	if (strcmp(arguments->mode, "incremental") == 0)
+		keys_require(shape, arguments->query, arguments->display);
 }
 
 /*

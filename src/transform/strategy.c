@@ -138,6 +138,7 @@ strategy_begin(StrategyContext *context, Transform *transform, Shape *shape, Sna
 	memset(context, 0, sizeof(StrategyContext));
 	context->transform = transform;
 	context->shape = shape;
+	context->keys = palloc0(sizeof(KeysWork *));
 	context->snapshot = snapshot;
 	context->context = CurrentMemoryContext;
 	context->initial = !transform->populated;

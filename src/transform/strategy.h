@@ -30,6 +30,9 @@ typedef struct StrategyOffer
 	bool routine;            /* the reason is not recorded with the run */
 } StrategyOffer;
 
+/* What the offer of strategy "keys" finds for its delta. */
+typedef struct KeysWork KeysWork;
+
 typedef struct StrategyContext
 {
 	Transform *transform;
@@ -45,6 +48,7 @@ typedef struct StrategyContext
 	char *whole_detail;     /* that reason as a sentence, or NULL */
 	bool replaceable;       /* no foreign key keeps the rows of the target in place */
 	List *changes;          /* of InputChanges, one for each input; NIL: not known */
+	KeysWork **keys;        /* set by the offer of strategy "keys" */
 	Estimate estimate;
 } StrategyContext;
 

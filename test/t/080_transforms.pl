@@ -10,28 +10,40 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 use TransformProperty;
+use RefreshProperty;
 
 my $node = PostgreSQL::Test::Cluster->new('warehouse');
 $node->init(extra => [ '--no-locale', '--encoding=UTF8' ]);
 $node->append_conf('postgresql.conf', 'shared_buffers = 16MB');
 $node->start;
 
-my $made = 0;
-foreach my $seed (1 .. 3)
+my %count;
+
+# Run one round; the rest of the name is what must be true.
+sub round_of
 {
-	my $log = "$PostgreSQL::Test::Utils::log_path/transforms.$seed";
+	my ($what, $round_of, $seed, $steps) = @_;
+	my $log = "$PostgreSQL::Test::Utils::log_path/$what.$seed";
 	open my $handle, '>', $log or die "$log: $!";
-	my $round = TransformProperty::round(
+	my $round = $round_of->(
 		warehouse => { host => $node->host, port => $node->port, user => scalar getpwuid($>) },
 		psql => $node->installed_command('psql'),
 		seed => $seed,
-		steps => 40,
+		steps => $steps,
 		log => $handle);
 	close $handle;
-	is($round->{failure}, '', "transforms are their queries, seed $seed")
-	  || diag("steps in $log; repeat with test/property/transforms $seed 0 40");
-	$made += $round->{count}{created} // 0;
+	is($round->{failure}, '', "$what: tables are their queries, seed $seed")
+	  || diag("steps in $log; repeat with test/property/transforms $seed 0 $steps $what");
+	$count{$what}{$_} += $round->{count}{$_} foreach keys %{ $round->{count} };
+	return;
 }
-cmp_ok($made, '>', 10, 'queries were made');
+
+foreach my $seed (1 .. 3)
+{
+	round_of('names', \&TransformProperty::round, $seed, 40);
+	round_of('refreshes', \&RefreshProperty::round, $seed, 40);
+}
+cmp_ok($count{names}{created} // 0, '>', 10, 'queries were made');
+cmp_ok($count{refreshes}{keys} // 0, '>', 100, 'refreshes were incremental');
 
 done_testing();

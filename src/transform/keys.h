@@ -1,0 +1,26 @@
+/*-------------------------------------------------------------------------
+ *
+ * keys.h
+ *		Strategy "keys": the rows of the values of a key that changes of the
+ *		inputs concern are recomputed.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DEPIPE_TRANSFORM_KEYS_H
+#define DEPIPE_TRANSFORM_KEYS_H
+
+#include "transform/strategy.h"
+
+extern const Strategy strategy_keys;
+
+/* Free what the offer has found, after the delta was made, or will not be. */
+extern void keys_end(const StrategyContext *context);
+
+/*
+ * Raise 0A000, with the construct that is in the way, unless changes of at
+ * least one input could be followed.  query: the text that the shape was made
+ * of.  As the user who will run it.
+ */
+extern void keys_require(Shape *shape, const char *query, const char *display);
+
+#endif /* DEPIPE_TRANSFORM_KEYS_H */

@@ -1,0 +1,49 @@
+/*-------------------------------------------------------------------------
+ *
+ * partition.h
+ *		By which columns may the result of a query be recomputed in parts?
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DEPIPE_TRANSFORM_PARTITION_H
+#define DEPIPE_TRANSFORM_PARTITION_H
+
+#include "transform/graph.h"
+
+/*
+ * The relation whose columns a key consists of, under the choice of an operand
+ * of each set operation on the way.
+ */
+typedef struct KeyOwner
+{
+	const GraphNode *node;
+	List *choices;       /* of GraphBlock */
+	AttrNumber *columns; /* the key's, in the relation */
+} KeyOwner;
+
+/*
+ * Columns of the result: rows with one value of them depend only on rows of
+ * the owner with the same value.
+ */
+typedef struct ResultKey
+{
+	int natts;
+	AttrNumber *columns; /* of the result, from 1 */
+	TupleDesc desc;      /* their names, types and collations */
+	List *owners;        /* of KeyOwner: one for each operand of a set operation */
+	bool is_unique;      /* they identify a row of the owner */
+	bool has_index;      /* of the owner, that begins with one of them */
+	double distinct;     /* estimated number of values */
+} ResultKey;
+
+/*
+ * The keys of a query, the most promising first.  Where there is none, *code
+ * and *detail say why (a short constant, and a sentence) and *location where
+ * in the text (-1: unknown).
+ */
+extern List *partition_keys(const Graph *graph, const char **code, char **detail, int *location);
+
+/* The key in words: "(a, b) of schema.table alias". */
+extern char *partition_key_text(const ResultKey *key);
+
+#endif /* DEPIPE_TRANSFORM_PARTITION_H */

@@ -1,0 +1,33 @@
+/*-------------------------------------------------------------------------
+ *
+ * passes.h
+ *		Which columns keep the rows of a query level apart?
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DEPIPE_TRANSFORM_PASSES_H
+#define DEPIPE_TRANSFORM_PASSES_H
+
+#include "transform/graph.h"
+
+/* Is there something in the block that mixes all rows?  Then *why is set. */
+extern bool block_mixes_all(const GraphBlock *block, const char **why);
+
+/*
+ * Do rows with different values of the column stay apart in the block, so that
+ * a condition on it may be evaluated before grouping, windows and the like?
+ * Otherwise *why is set, to a fragment that follows "because".
+ */
+extern bool block_passes(const GraphBlock *block, const TargetEntry *entry, const char **why);
+
+/* The same for a column (from 1) of a set operation and one of its operands. */
+extern bool operation_passes(const GraphBlock *block, int column, const TargetEntry *operand,
+							 const char **why);
+
+/* Is equality of the type the same as being the same bytes? */
+extern bool type_equal_is_image(Oid type, Oid collation);
+
+/* The operator by which the type is grouped; InvalidOid: none. */
+extern Oid type_equality(Oid type);
+
+#endif /* DEPIPE_TRANSFORM_PASSES_H */

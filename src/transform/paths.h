@@ -1,0 +1,41 @@
+/*-------------------------------------------------------------------------
+ *
+ * paths.h
+ *		Which values of a key does a change of an input concern?
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DEPIPE_TRANSFORM_PATHS_H
+#define DEPIPE_TRANSFORM_PATHS_H
+
+#include "transform/partition.h"
+#include "transform/runtree.h"
+
+/*
+ * The changes of one occurrence of a relation, joined along a path to where
+ * the key can be read.
+ */
+typedef struct PathTerm
+{
+	const GraphNode *changed;
+	List *nodes; /* numbers of the nodes that are joined */
+	List *quals; /* of GlobalQual: all that are about these nodes only */
+	List *keys;  /* of Var: the columns of the key, in terms of nodes */
+} PathTerm;
+
+/*
+ * Terms that together find every value of the key that changes of these
+ * relations (OIDs) concern, and maybe more.  Returns false when changes of a
+ * relation may concern any value; then *obstacle is that relation.
+ */
+extern bool path_terms(const Graph *graph, const ResultKey *key, List *relids, List **terms,
+					   Oid *obstacle);
+
+/*
+ * The query of a term: changes are the images of the changed relation, whose
+ * columns have their names.
+ */
+extern Query *path_query(const Graph *graph, const ResultKey *key, const PathTerm *term,
+						 const TreeRelation *changes);
+
+#endif /* DEPIPE_TRANSFORM_PATHS_H */

@@ -1,0 +1,638 @@
+# RefreshProperty: random queries as incremental transforms, random changes of their inputs, and exact
+# comparisons after each refresh.
+#
+#	my $round = RefreshProperty::round(warehouse => NODE, seed => 7, steps => 60, psql => PATH,
+#		log => HANDLE);
+#
+# Options, the result and the seed are those of TransformProperty. $round->{served} counts the
+# refreshes after changes by the features of the query and the strategy: {feature}{strategy}.
+#
+# The tables are small and their values few, so that rows meet, groups come and go, and keys are NULL.
+# A query is composed of random parts: joins of each kind, with conditions that NULLs can meet as well;
+# subqueries, views, WITH; grouping, DISTINCT, windows, set operations; sublinks anywhere. Its result is
+# determined by its inputs: what orders rows orders all of them.
+
+package RefreshProperty;
+
+use strict;
+use warnings;
+use parent -norequire, 'TransformProperty';
+use TransformProperty;
+
+# Features that mostly allow incremental refreshes: each must have had one in a long run.
+our @INCREMENTAL = ('inner join', 'left join', 'right join', 'full join below', 'group by', 'having', 'distinct',
+	'distinct on', 'window', 'exists', 'not exists', 'in', 'not in', 'all', 'scalar', 'lateral', 'lateral limit', 'union',
+	'union all', 'intersect', 'except', 'except all', 'with', 'with twice', 'view', 'self join', 'aggregate of aggregate',
+	'join of aggregates', 'set operation below', 'sublink in join', 'partitions', 'children', 'bag', 'citext key',
+	'char key', 'numeric key');
+
+sub one { return $_[ int rand @_ ]; }
+sub chance { return rand() < $_[0]; }
+
+# ---- tables ----
+
+my @TABLES = qw(a b m p h);
+my $COLUMNS = 'id integer%s, k integer, j integer, v integer, n numeric, c ext.citext, f character(3), t text';
+
+sub make
+{
+	my ($self) = @_;
+	my $name = $self->{database};
+
+	local $self->{database} = 'postgres';
+	$self->must('warehouse', "CREATE DATABASE $name");
+	$self->close_session('warehouse');
+	$self->{database} = $name;
+	$self->must('warehouse', 'CREATE SCHEMA src; CREATE SCHEMA mart; CREATE SCHEMA ext;'
+		. ' CREATE EXTENSION depipe; CREATE EXTENSION citext SCHEMA ext');
+	$self->{path} = 'src, ext, public';
+	$self->mine;
+	$self->must('warehouse', join '; ',
+		sprintf("CREATE TABLE src.a ($COLUMNS)", ' PRIMARY KEY'),
+		sprintf("CREATE TABLE src.b ($COLUMNS)", ' PRIMARY KEY'),
+		sprintf("CREATE TABLE src.m ($COLUMNS)", ''),
+		sprintf("CREATE TABLE src.p ($COLUMNS) PARTITION BY LIST (k)", ' NOT NULL'),
+		'CREATE TABLE src.p_1 PARTITION OF src.p FOR VALUES IN (1, 2)',
+		'CREATE TABLE src.p_2 (t text, k integer, id integer NOT NULL, gone integer, c ext.citext, n numeric, v integer, f character(3), j integer)',
+		'ALTER TABLE src.p_2 DROP COLUMN gone', 'ALTER TABLE src.p ATTACH PARTITION src.p_2 DEFAULT',
+		sprintf("CREATE TABLE src.h ($COLUMNS)", ''), 'CREATE TABLE src.h_1 (more text) INHERITS (src.h)',
+		'ALTER TABLE src.b ADD COLUMN gone integer', 'ALTER TABLE src.b DROP COLUMN gone',
+		(chance(0.5) ? 'CREATE INDEX ON src.a (k); CREATE INDEX ON src.b (j); CREATE INDEX ON src.m (k)' : 'SELECT 1'),
+		'CREATE VIEW src.va AS SELECT id, k, j, v, n, c, f, t FROM src.a WHERE v IS DISTINCT FROM 3',
+		'CREATE VIEW src.vj AS SELECT a.id, a.k, b.j, b.v, a.n, b.c, a.f, b.t FROM src.a LEFT JOIN src.b ON b.j = a.k',
+		'CREATE VIEW src.vg AS SELECT min(id) AS id, k, count(*)::integer AS j, sum(v)::integer AS v, max(n) AS n, '
+		  . 'NULL::ext.citext AS c, NULL::character(3) AS f, max(t COLLATE "C") AS t FROM src.m GROUP BY k');
+	$self->change for 1 .. 60;
+	$self->must('warehouse', 'ANALYZE') if chance(0.5);
+	return;
+}
+
+sub small { return one('NULL', 1 .. 4, 1 .. 4, 1 .. 4); }
+
+sub row
+{
+	return join ', ', 1 + int rand 30, small(), small(), small(), one('NULL', qw(1 1.0 1.00 2 2.5)),
+	  one('NULL', map { "'$_'" } qw(x X y Y)), one('NULL', "'u'", "'u '", "'w'"), one('NULL', "'s'", "'r'", "'q'");
+}
+
+sub statement
+{
+	my $table = one(@TABLES, @TABLES, qw(p_1 h_1));
+	my $row = row();
+	my $where = one('id % 7 = ' . int rand 7, 'id % 7 = ' . int rand 7, 'k = ' . (1 + int rand 4), 'j IS NULL', "c = 'x'", 'v > 3',
+		'id = ' . (1 + int rand 30));
+	my $set = one(map({ "$_ = " . small() } qw(k j v)), 'k = j, j = k', 'v = v', "c = upper(c::text)::ext.citext", 'n = n * 1.0',
+		'n = ' . one('NULL', qw(1 1.00 2)), "t = 'r'", 'id = id + 100 WHERE id = ' . (1 + int rand 30));
+
+	return "DELETE FROM src.$table WHERE $where" if chance(0.2);
+	return "UPDATE src.$table SET $set" . ($set =~ /WHERE/ ? '' : " WHERE $where") if chance(0.35);
+	return "TRUNCATE src.$table" if chance(0.005);
+	return "INSERT INTO src.$table (id, k, j, v, n, c, f, t) SELECT id + 200, k, v, j, n, c, f, t FROM src." . one(@TABLES)
+	  . " WHERE $where" . ($table =~ /^[ab]$/ ? ' ON CONFLICT DO NOTHING' : '') if chance(0.08);
+	return "INSERT INTO src.$table (id, k, j, v, n, c, f, t) VALUES ($row)"
+	  . ($table =~ /^[ab]$/ ? one(' ON CONFLICT DO NOTHING', ' ON CONFLICT (id) DO UPDATE SET k = EXCLUDED.k, v = EXCLUDED.v') : '');
+}
+
+sub change
+{
+	my ($self) = @_;
+	my @statements = map { statement() } 1 .. one(1, 1, 1, 2, 3, 5);
+
+	splice @statements, int rand @statements, 0, 'SAVEPOINT s', statement(), 'ROLLBACK TO s' if chance(0.1);
+	unshift @statements, 'BEGIN';
+	push @statements, chance(0.05) ? 'ROLLBACK' : 'COMMIT';
+	foreach (@statements)
+	{
+		$self->note("  $_");
+		my (undef, $error) = $self->ask('warehouse', $_);
+		next if $error eq '';
+		$self->ask('warehouse', 'ROLLBACK');
+		last;
+	}
+	return;
+}
+
+# ---- sources: what FROM can have ----
+
+# The features of the query that is being composed, and the number of aliases given.
+my %features;
+my $aliases;
+
+sub has { $features{$_} = 1 foreach @_; return; }
+
+sub alias { return 'q' . ++$aliases; }
+
+# A source: its text without the alias, and its columns with their kinds.
+my %ALL = (id => 'int', k => 'int', j => 'int', v => 'int', n => 'num', c => 'ci', f => 'ch', t => 'text');
+
+sub base
+{
+	my $name = one(@TABLES, @TABLES, qw(va vj vg));
+
+	has({ m => 'bag', p => 'partitions', h => 'children' }->{$name}) if $name =~ /^[mph]$/;
+	has('view') if $name =~ /^v/;
+	return { text => $name, columns => {%ALL}, whole => 1, table => $name };
+}
+
+# Aggregates over columns with this prefix, as type and expression.
+sub aggregate
+{
+	my ($columns) = @_;
+	my @ints = grep { $columns->{$_} eq 'int' } sort keys %$columns;
+	my $i = one(@ints);
+
+	return one([ 'int', 'count(*)::integer' ], [ 'int', "sum($i)::integer" ], [ 'int', "max($i)" ], [ 'int', "min($i)" ],
+		[ 'int', "count(DISTINCT $i)::integer" ], [ 'int', "count(*) FILTER (WHERE $i > 2)::integer" =~ s/::integer//r ],
+		[ 'int', "(array_agg($i ORDER BY $i DESC))[1]" ]);
+}
+
+sub grouped_source
+{
+	my ($depth) = @_;
+	my $inner = source($depth - 1);
+	my $x = alias();
+	my %columns = map { ("$x.$_" => $inner->{columns}{$_}) } keys %{ $inner->{columns} };
+	my @by = TransformProperty::some(2, sort grep { $columns{$_} =~ /int|num|ci|ch/ } keys %columns);
+	my %result;
+	my @list;
+
+	my %taken;
+	foreach my $column (@by)
+	{
+		my $name = $column =~ s/.*\.//r;
+
+		next if $taken{$name}++;
+		push @list, "$column AS $name";
+		$result{$name} = $columns{$column};
+	}
+	my ($type, $expression) = @{ aggregate(\%columns) };
+	push @list, "$expression AS agg";
+	$result{agg} = 'int';
+	has('aggregate of aggregate') if $features{grouped}++;
+	return { text => '(SELECT ' . join(', ', @list) . " FROM $inner->{text} AS $x" . maybe_where($inner, $x, 0)
+		  . ' GROUP BY ' . join(', ', map { s/ AS .*//r } grep { !/AS agg/ } @list) . one('', ' HAVING count(*) > 1') . ')',
+		columns => \%result, grouped => 1 };
+}
+
+sub set_source
+{
+	my ($depth) = @_;
+	my ($one, $other) = (base(), base());
+	my @names = one([qw(id k)], [qw(k v)], [qw(k n)], [qw(k c)], [qw(id k v)], [qw(k f)]);
+	my $list = join ', ', @{ $names[0] };
+	my $operation = one('UNION', 'UNION ALL', 'INTERSECT', 'EXCEPT', 'EXCEPT ALL');
+
+	has('set operation below');
+	return { text => "(SELECT $list FROM $one->{text} AS o1" . maybe_where($one, 'o1', 0) . " $operation SELECT $list FROM $other->{text} AS o2"
+		  . maybe_where($other, 'o2', 0) . ')', columns => { map { $_ => $ALL{$_} } @{ $names[0] } } };
+}
+
+sub ordered_all
+{
+	my ($x, $columns) = @_;
+
+	return join ', ', map { $columns->{$_} eq 'ci' ? "$x.$_, $x.$_\::text COLLATE \"C\"" : $columns->{$_} eq 'num' ? "$x.$_, $x.$_\::text"
+		: $columns->{$_} eq 'text' ? "$x.$_ COLLATE \"C\"" : "$x.$_" } sort keys %$columns;
+}
+
+sub shaped_source
+{
+	my ($depth) = @_;
+	my $inner = source($depth - 1);
+	my $x = alias();
+	my $list = join ', ', map { "$x.$_" } sort keys %{ $inner->{columns} };
+	my $by = one(sort grep { $inner->{columns}{$_} eq 'int' } keys %{ $inner->{columns} });
+	my $kind = one('plain', 'plain', 'distinct', 'distinct on', 'window', 'limit');
+	my $all = ordered_all($x, $inner->{columns});
+	my $where = maybe_where($inner, $x, $depth);
+
+	has($kind) if $kind =~ /distinct|window/;
+	return { text => "(SELECT DISTINCT $list FROM $inner->{text} AS $x$where)", columns => $inner->{columns} } if $kind eq 'distinct';
+	return { text => "(SELECT DISTINCT ON ($x.$by) $list FROM $inner->{text} AS $x$where ORDER BY $x.$by, $all)",
+		columns => $inner->{columns} } if $kind eq 'distinct on';
+	return { text => "(SELECT $list, row_number() OVER (PARTITION BY $x.$by ORDER BY $all)::integer AS r FROM $inner->{text} AS $x$where)",
+		columns => { %{ $inner->{columns} }, r => 'int' } } if $kind eq 'window';
+	return { text => "(SELECT $list FROM $inner->{text} AS $x$where ORDER BY $all LIMIT 5)", columns => $inner->{columns} }
+	  if $kind eq 'limit' && chance(0.3);
+	return { text => "(SELECT $list FROM $inner->{text} AS $x$where)", columns => $inner->{columns} };
+}
+
+sub joined_source
+{
+	my ($depth) = @_;
+	my ($from, $columns) = from($depth - 1, 2);
+	my %result;
+	my @list;
+
+	foreach my $column (sort keys %$columns)
+	{
+		my $name = $column =~ s/.*\.//r;
+
+		next if $result{$name};
+		$result{$name} = $columns->{$column};
+		push @list, "$column AS $name";
+	}
+	return { text => '(SELECT ' . join(', ', @list) . " FROM $from)", columns => \%result };
+}
+
+sub source
+{
+	my ($depth) = @_;
+
+	return base() if $depth <= 0 || chance(0.55);
+	return one(\&grouped_source, \&set_source, \&shaped_source, \&joined_source)->($depth);
+}
+
+# ---- conditions ----
+
+sub column
+{
+	my ($columns, $kind) = @_;
+	my @found = sort grep { $columns->{$_} eq $kind } keys %$columns;
+
+	return @found ? one(@found) : undef;
+}
+
+# A condition between two sides; the kinds of columns are the same.
+sub between
+{
+	my ($left, $right) = @_;
+	my $kind = one('int', 'int', 'int', 'int', 'num', 'ci', 'ch');
+	my ($x, $y) = (column($left, $kind), column($right, $kind));
+
+	($x, $y) = (column($left, 'int'), column($right, 'int')) if !defined $x || !defined $y;
+	has($kind eq 'ci' ? 'citext key' : $kind eq 'ch' ? 'char key' : $kind eq 'num' ? 'numeric key' : 'integer key');
+	return one(("$x = $y") x 8, "$x IS NOT DISTINCT FROM $y", "$y = $x") if chance(0.8);
+	($x, $y) = (column($left, 'int'), column($right, 'int'));
+	my ($z, $w) = (column($left, 'int'), column($right, 'int'));
+	return one("coalesce($x, 1) = $y", "$x = coalesce($y, 2)", "$x < $y", "($x = $y OR $z = $w)", "$x + 1 = $y", "$x = $y + $z",
+		"coalesce($x, $y) = 2", "($x = $y AND $z IS NOT NULL)", "$x = $y AND $z > $w", "$x IS NULL OR $x = $y");
+}
+
+sub alone
+{
+	my ($columns) = @_;
+	my $x = column($columns, 'int');
+	my $t = column($columns, 'text');
+
+	return one("$x > 1", "$x IS NULL", "$x IS NOT NULL", "$x = 2", "$x <> 3", "coalesce($x, 1) = 1", "$x IN (1, 3)",
+		defined $t ? "$t LIKE 's%'" : "$x < 4");
+}
+
+# A subquery on other tables that refers to these columns.
+sub correlated
+{
+	my ($columns, $list) = @_;
+	my $inner = chance(0.8) ? base() : source(1);
+	my $x = alias();
+	my %inside = map { ("$x.$_" => $inner->{columns}{$_}) } keys %{ $inner->{columns} };
+	my @conditions = between($columns, \%inside);
+
+	push @conditions, alone(\%inside) if chance(0.3);
+	push @conditions, alone($columns) if chance(0.15);
+	push @conditions, sublink(\%inside, 0) if chance(0.1);
+	return "SELECT " . $list->($x, \%inside) . " FROM $inner->{text} AS $x WHERE " . join ' AND ', map { "($_)" } @conditions;
+}
+
+sub sublink
+{
+	my ($columns, $depth) = @_;
+	my $kind = one('exists', 'not exists', 'in', 'in', 'not in', 'all', 'scalar', 'or in');
+	my $i = column($columns, 'int');
+	my $nothing = sub { return '1'; };
+	my $int = sub { my ($x, $inside) = @_; return column($inside, 'int'); };
+
+	has($kind eq 'or in' ? 'in' : $kind);
+	return 'EXISTS (' . correlated($columns, $nothing) . ')' if $kind eq 'exists';
+	return 'NOT EXISTS (' . correlated($columns, $nothing) . ')' if $kind eq 'not exists';
+	if ($kind =~ /in$|all/)
+	{
+		my $plain = base();
+		my $x = alias();
+		my %inside = map { ("$x.$_" => $plain->{columns}{$_}) } keys %{ $plain->{columns} };
+		my $subquery = chance(0.4) ? correlated($columns, $int)
+		  : one("SELECT " . column(\%inside, 'int') . " FROM $plain->{text} AS $x" . one('', ' WHERE ' . alone(\%inside)),
+			"SELECT $x.k FROM $plain->{text} AS $x GROUP BY $x.k HAVING count(*) > 1", "SELECT max($x.v) FROM $plain->{text} AS $x GROUP BY $x.k");
+
+		return "$i IN ($subquery)" if $kind eq 'in';
+		return "$i NOT IN ($subquery)" if $kind eq 'not in';
+		return "($i IN ($subquery) OR " . alone($columns) . ')' if $kind eq 'or in';
+		return "$i " . one('>', '>=', '<>', '<') . " ALL ($subquery)";
+	}
+	return "$i " . one('=', '<', '>=') . ' (' . correlated($columns, sub { my ($x, $inside) = @_; return one('max', 'min', 'count') . '('
+		. column($inside, 'int') . ')'; }) . ')';
+}
+
+sub maybe_where
+{
+	my ($source, $x, $depth) = @_;
+	my %columns = map { ("$x.$_" => $source->{columns}{$_}) } keys %{ $source->{columns} };
+
+	return '' if chance(0.6);
+	return ' WHERE ' . ($depth > 0 && chance(0.3) ? sublink(\%columns, 0) : alone(\%columns));
+}
+
+# ---- FROM ----
+
+sub from
+{
+	my ($depth, $most) = @_;
+	my $first = source($depth);
+	my $x = alias();
+	my $text = "$first->{text} AS $x";
+	my %columns = map { ("$x.$_" => $first->{columns}{$_}) } keys %{ $first->{columns} };
+	my @tables = $first->{table} // ();
+
+	for (2 .. 1 + int rand $most)
+	{
+		my $y = alias();
+
+		if (chance(0.15))
+		{
+			my %seen;
+			my $limited = chance(0.5);
+			my $subquery = correlated(\%columns, sub { my ($z, $inside) = @_; return join ', ',
+				map { %seen = (%seen, s/.*\.//r => $inside->{$_}); $_ } sort keys %$inside; });
+			my ($z) = $subquery =~ /SELECT (q\d+)\./;
+
+			has($limited ? 'lateral limit' : 'lateral');
+			$subquery .= ' ORDER BY ' . ordered_all($z, \%seen) . ' LIMIT 2' if $limited;
+			$text .= one(" CROSS JOIN LATERAL ($subquery) AS $y", " LEFT JOIN LATERAL ($subquery) AS $y ON true");
+			%columns = (%columns, map { ("$y.$_" => $seen{$_}) } keys %seen);
+			next;
+		}
+		my $next = source($depth);
+		my %new = map { ("$y.$_" => $next->{columns}{$_}) } keys %{ $next->{columns} };
+		my $kind = one('JOIN', 'JOIN', 'LEFT JOIN', 'LEFT JOIN', 'RIGHT JOIN', 'FULL JOIN');
+		my $condition = between(\%columns, \%new);
+
+		if ($kind eq 'FULL JOIN') { $condition = column(\%columns, 'int') . ' = ' . column(\%new, 'int'); has('full join'); }
+		else
+		{
+			$condition .= ' AND ' . alone(chance(0.5) ? \%columns : \%new) if chance(0.25);
+			if (chance(0.1)) { $condition .= ' AND ' . sublink({ %columns, %new }, 0); has('sublink in join'); }
+		}
+		has({ 'JOIN' => 'inner join', 'LEFT JOIN' => 'left join', 'RIGHT JOIN' => 'right join' }->{$kind} // 'full join');
+		has('self join') if grep { ($next->{table} // '') eq $_ } @tables;
+		has('join of aggregates') if $next->{grouped};
+		push @tables, $next->{table} // ();
+		if ($kind =~ /LEFT/ && chance(0.2) || $kind eq 'FULL JOIN' && chance(0.6))
+		{
+			# what is joined is a join itself
+			my $z = alias();
+			my $third = base();
+			my %more = map { ("$z.$_" => $third->{columns}{$_}) } keys %{ $third->{columns} };
+			my $inner = one('JOIN', 'LEFT JOIN', 'FULL JOIN');
+			my $on = $inner eq 'FULL JOIN' ? column(\%new, 'int') . ' = ' . column(\%more, 'int') : between(\%new, \%more);
+
+			%new = (%new, %more);
+			has('full join below') if $inner eq 'FULL JOIN';
+			my $kind_of_outer = one('LEFT JOIN', 'JOIN', 'LEFT JOIN');
+			$text .= " $kind_of_outer ($next->{text} AS $y $inner $third->{text} AS $z ON $on) ON " . between(\%columns, \%new);
+		}
+		else { $text .= " $kind $next->{text} AS $y ON $condition"; }
+		%columns = (%columns, %new);
+	}
+	return ($text, \%columns);
+}
+
+# ---- queries ----
+
+sub where
+{
+	my ($columns) = @_;
+	my @conditions;
+
+	push @conditions, alone($columns) if chance(0.3);
+	push @conditions, sublink($columns, 1) if chance(0.4);
+	push @conditions, between($columns, $columns) if chance(0.1);
+	return @conditions ? ' WHERE ' . join ' AND ', map { "($_)" } @conditions : '';
+}
+
+sub outputs
+{
+	my ($columns, @more) = @_;
+	my @picked = TransformProperty::some(4, sort keys %$columns);
+	my @ids = grep { /\.id$/ } sort keys %$columns;
+	my $n = 0;
+
+	unshift @picked, one(@ids) if @ids && chance(0.5);
+	push @picked, one(map { "coalesce($_, 0)" } grep { $columns->{$_} eq 'int' } sort keys %$columns) if chance(0.2);
+	if (chance(0.15))
+	{
+		has('scalar');
+		push @picked, '(' . correlated($columns, sub { my ($x, $inside) = @_; return one('max', 'count', 'sum') . '(' . column($inside, 'int') . ')'; }) . ')';
+	}
+	return join ', ', map { "$_ AS o" . ++$n } @picked, @more;
+}
+
+sub plain
+{
+	my ($depth) = @_;
+	my ($from, $columns) = from($depth, 3);
+	my @more;
+
+	if (chance(0.2))
+	{
+		my $by = one(sort grep { $columns->{$_} eq 'int' } keys %$columns);
+		my $i = column($columns, 'int');
+
+		has('window');
+		push @more, one("sum($i) OVER (PARTITION BY $by)", "count(*) OVER (PARTITION BY $by, " . column($columns, 'int') . ')', "rank() OVER (PARTITION BY $by ORDER BY $i)");
+		return 'SELECT ' . join(', ', "$by AS key", outputs($columns, @more)) . " FROM $from" . where($columns);
+	}
+	if (chance(0.12)) { has('distinct'); return 'SELECT DISTINCT ' . outputs($columns) . " FROM $from" . where($columns); }
+	if (chance(0.1))
+	{
+		my $by = one(sort grep { $columns->{$_} eq 'int' } keys %$columns);
+		my $all = join ', ', map { s/^(q\d+)\.(\w+)$/ordered_all($1, { $2 => $columns->{$_} })/er } sort keys %$columns;
+
+		has('distinct on');
+		return "SELECT DISTINCT ON ($by) $by AS key, " . outputs($columns) . " FROM $from" . where($columns) . " ORDER BY $by, $all";
+	}
+	return 'SELECT ' . outputs($columns) . " FROM $from" . where($columns);
+}
+
+sub grouped
+{
+	my ($depth) = @_;
+	my ($from, $columns) = from($depth, 3);
+	my @by = TransformProperty::some(2, sort grep { $columns->{$_} =~ /int|num|ci|ch/ } keys %$columns);
+	my @aggregates = map { aggregate($columns)->[1] } 1 .. one(1, 2);
+	my $having = '';
+	my $n = 0;
+
+	has('group by');
+	foreach (@by) { has({ ci => 'citext key', ch => 'char key', num => 'numeric key' }->{ $columns->{$_} } // 'integer key'); }
+	if (chance(0.3)) { has('having'); $having = ' HAVING ' . one('count(*) > 1', aggregate($columns)->[1] . ' > 2',
+		'EXISTS (' . correlated({ map { $_ => $columns->{$_} } grep { $columns->{$_} eq 'int' } @by }, sub { '1' }) . ')') if grep { $columns->{$_} eq 'int' } @by; }
+	return 'SELECT ' . join(', ', map { "$_ AS o" . ++$n } @by, @aggregates) . " FROM $from" . where($columns)
+	  . ' GROUP BY ' . (chance(0.1) && @by > 1 ? "GROUPING SETS (($by[0], $by[1]), ($by[0]))" : join ', ', @by) . $having;
+}
+
+sub combined
+{
+	my ($depth) = @_;
+	my $operation = one('UNION', 'UNION ALL', 'INTERSECT', 'EXCEPT', 'EXCEPT ALL');
+	my ($one, $columns) = from($depth, 2);
+	my ($other, $others) = from($depth, 2);
+	my $kind = one('int', 'int', 'num', 'ci');
+	my ($x, $y) = (column($columns, $kind) // 'NULL::integer', column($others, $kind) // 'NULL::integer');
+	($x, $y) = (column($columns, 'int'), column($others, 'int')) if "$x$y" =~ /NULL/;
+
+	has(lc $operation);
+	return "SELECT $x AS o1, " . column($columns, 'int') . " AS o2 FROM $one" . where($columns)
+	  . " $operation SELECT $y, " . column($others, 'int') . " FROM $other" . where($others);
+}
+
+sub with
+{
+	my ($depth) = @_;
+	my $source = source($depth);
+	my ($x, $y) = (alias(), alias());
+	my %one = map { ("$x.$_" => $source->{columns}{$_}) } keys %{ $source->{columns} };
+	my %other = map { ("$y.$_" => $source->{columns}{$_}) } keys %{ $source->{columns} };
+	my $text = $source->{text} =~ /^\(/ ? $source->{text} : "(TABLE $source->{text})";
+
+	has('with');
+	return "WITH w AS $text SELECT " . outputs(\%one) . " FROM w AS $x" . where(\%one) if chance(0.4);
+	has('with twice');
+	return "WITH w AS $text SELECT " . outputs({ %one, %other }) . " FROM w AS $x " . one('', 'LEFT ') . "JOIN w AS $y ON "
+	  . between(\%one, \%other) . where(\%one);
+}
+
+sub query
+{
+	my $depth = one(0, 0, 1, 1, 2);
+
+	%features = ();
+	$aliases = 0;
+	my $query = one(\&plain, \&plain, \&plain, \&grouped, \&grouped, \&combined, \&with)->($depth);
+	delete $features{grouped};
+	return ($query, sort keys %features);
+}
+
+# ---- transforms ----
+
+sub create
+{
+	my ($self) = @_;
+	my ($query, @features) = query();
+	my $name = 'r' . ++$self->{made};
+
+	$self->note("  $name: $query");
+	my (undef, $impossible) = $self->ask('warehouse', "SELECT count(*) FROM ($query) AS r");
+	$self->{count}{'no query'}++ if $impossible ne '';
+	$self->{why}{$impossible} = $query if $impossible ne '';
+	return if $impossible ne '';
+	my $mode = 'incremental';
+	my (undef, $error) = $self->ask('warehouse',
+		"SELECT depipe.create_transform('mart.$name', \$query\$$query\$query\$, mode => 'incremental'" . one('', ", key => '{}'") . ')');
+	if ($error =~ /cannot be refreshed incrementally/)
+	{
+		$mode = 'auto';
+		$self->{count}{'not incremental'}++;
+		$self->{refused}{$_}++ foreach @features;
+		return if chance(0.8);
+		(undef, $error) = $self->ask('warehouse', "SELECT depipe.create_transform('mart.$name', \$query\$$query\$query\$, key => '{}')");
+	}
+	die "failure: create_transform: $error: $query\n" if $error ne '';
+	$self->{count}{created}++;
+	$self->{queries}{$name} = $query;
+	$self->{features}{$name} = [@features];
+	$self->{mode}{$name} = $mode;
+	$self->compare($name);
+	return;
+}
+
+sub compare
+{
+	my ($self, $name) = @_;
+	my $query = $self->{queries}{$name};
+	my $different = $self->must('warehouse', "SELECT count(*) FROM ((SELECT * FROM ($query) AS q EXCEPT ALL TABLE mart.$name)"
+		. " UNION ALL (TABLE mart.$name EXCEPT ALL SELECT * FROM ($query) AS q)) AS d")->[0];
+
+	return if $different eq '0';
+	my $strategy = $self->must('warehouse', "SELECT strategy FROM depipe.runs WHERE target = 'mart.$name' ORDER BY run_id DESC LIMIT 1");
+	die "failure: mart.$name differs by $different rows after @$strategy: $query\n";
+}
+
+sub refresh
+{
+	my ($self) = @_;
+
+	my $lines = $self->must('warehouse', q{SELECT r.target, r.status, r.strategy, translate(r.reason, E'\n', ' ') FROM depipe.refresh('mart.*') r});
+	foreach my $line (@$lines)
+	{
+		my ($target, $status, $strategy, $reason) = $line =~ /^mart\.(\w+)\|(\w+)\|(\w*)\|(.*)$/ or next;
+
+		if ($status !~ /succeeded|nothing/)
+		{
+			my $error = $self->must('warehouse', "SELECT translate(error_message, E'\\n', ' ') FROM depipe.runs WHERE target = 'mart.$target' ORDER BY run_id DESC LIMIT 1");
+			die "failure: mart.$target $status: $reason: @$error: $self->{queries}{$target}\n";
+		}
+		$self->{count}{$strategy}++;
+		next if $strategy eq 'nothing' || !$self->{features}{$target};
+		$self->{served}{$_}{$strategy}++ foreach @{ $self->{features}{$target} };
+		$self->{reasons}{$reason}++ if $strategy ne 'keys';
+	}
+	return;
+}
+
+sub check_all
+{
+	my ($self) = @_;
+
+	$self->refresh;
+	$self->compare($_) foreach sort keys %{ $self->{queries} };
+	return;
+}
+
+sub drop
+{
+	my ($self) = @_;
+	my @names = sort keys %{ $self->{queries} };
+
+	return if @names < 12;
+	my $name = one(@names);
+	$self->must('warehouse', "SELECT depipe.drop_transform('mart.$name', drop_table => true)");
+	delete $self->{queries}{$name};
+	return;
+}
+
+sub act
+{
+	my ($self) = @_;
+
+	return $self->create if chance(0.4);
+	return $self->drop if chance(0.12);
+	$self->change for 1 .. one(1, 1, 2, 4);
+	$self->check_all;
+	return;
+}
+
+sub round
+{
+	my (%options) = @_;
+	my $self = bless { %options, database => "refreshes_$options{seed}", settings => {}, queries => {}, count => {}, served => {} },
+	  __PACKAGE__;
+
+	srand($options{seed});
+	$self->note("seed $options{seed}");
+	my $done = eval {
+		$self->make;
+		foreach my $step (1 .. $options{steps})
+		{
+			$self->note("step $step");
+			$self->act;
+		}
+		$self->check_all;
+		1;
+	};
+	$self->{failure} = $done ? '' : $@;
+	$self->note($self->{failure}) if $self->{failure};
+	$self->close_session('warehouse');
+	return $self;
+}
+
+1;
