@@ -53,6 +53,7 @@ ALTER TABLE kc.t ENABLE ALWAYS TRIGGER leave;
 UPDATE kc.src SET n = n + 1 WHERE id = 3;
 SELECT * FROM kc.go('kc.t');
 DROP TRIGGER leave ON kc.t;
+UPDATE kc.src SET n = n + 1 WHERE id = 3;
 SELECT * FROM kc.go('kc.t');
 -- one that writes the table itself
 CREATE FUNCTION kc.more() RETURNS trigger LANGUAGE plpgsql AS
@@ -62,7 +63,7 @@ ALTER TABLE kc.t ENABLE ALWAYS TRIGGER more;
 UPDATE kc.src SET n = n + 1 WHERE id = 4;
 SELECT * FROM kc.go('kc.t');
 DROP TRIGGER more ON kc.t;
-SELECT * FROM kc.go('kc.t');
+UPDATE kc.src SET n = n + 7 WHERE id = 10;
 SELECT * FROM kc.go('kc.t');
 -- the action of a foreign key, of a table of its own and of itself
 CREATE TABLE kc.parents AS SELECT i AS id, i AS n FROM generate_series(0, 4) i;

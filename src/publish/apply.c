@@ -268,7 +268,7 @@ look_at_foreign_keys(ApplyTable *table, Relation rel)
 	TriggerDesc *triggers = rel->trigdesc;
 
 	/* cached: no scan per batch */
-	table->referenced |= RelationGetFKeyList(rel) != NIL || rel->rd_rel->relhastriggers;
+	table->referenced |= RelationGetFKeyList(rel) != NIL || triggers_of_others(rel);
 	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
 		table->pointed_at |= RI_FKey_trigger_type(triggers->triggers[i].tgfoid) == RI_TRIGGER_PK;
 	table->open_partitions |= rel->rd_rel->relispartition &&

@@ -157,6 +157,15 @@ triggers_matter(Relation rel, int skip)
 }
 
 bool
+triggers_of_others(Relation rel)
+{
+	for (int i = 0; rel->trigdesc != NULL && i < rel->trigdesc->numtriggers; i++)
+		if (!is_depipes(&rel->trigdesc->triggers[i]))
+			return true;
+	return false;
+}
+
+bool
 triggers_fire(const Trigger *trigger)
 {
 	return !trigger->tgisinternal && !is_depipes(trigger) &&
@@ -165,6 +174,30 @@ triggers_fire(const Trigger *trigger)
 }
 
 /* ---- what the hooks call ---- */
+
+/* A trigger for each row that is off costs a look at the row, unless it is the last one. */
+static void
+take_back_flags(TriggerDesc *triggers)
+{
+	bool inserts = false;
+	bool updates = false;
+	bool deletes = false;
+
+	for (int i = 0; i < triggers->numtriggers; i++)
+	{
+		const Trigger *trigger = &triggers->triggers[i];
+
+		if (trigger->tgenabled == TRIGGER_DISABLED || !TRIGGER_FOR_AFTER(trigger->tgtype) ||
+			!TRIGGER_FOR_ROW(trigger->tgtype))
+			continue;
+		inserts |= TRIGGER_FOR_INSERT(trigger->tgtype);
+		updates |= TRIGGER_FOR_UPDATE(trigger->tgtype);
+		deletes |= TRIGGER_FOR_DELETE(trigger->tgtype);
+	}
+	triggers->trig_insert_after_row &= inserts;
+	triggers->trig_update_after_row &= updates;
+	triggers->trig_delete_after_row &= deletes;
+}
 
 /* ours: the statement of publish; otherwise one that it caused. */
 static void
@@ -183,6 +216,8 @@ change_triggers(EState *estate, bool ours)
 			triggers->triggers[i].tgdeferrable = false;
 			triggers->triggers[i].tginitdeferred = false;
 		}
+		if (ours && triggers != NULL)
+			take_back_flags(triggers);
 	}
 }
 

@@ -35,6 +35,9 @@ extern void rules_refuse(Oid relid, const char *display);
 /* Does a trigger of a user fire for rows that depipe writes? */
 extern bool triggers_fire(const Trigger *trigger);
 
+/* Does the table have triggers that are not depipe's own: of users, or of foreign keys? */
+extern bool triggers_of_others(Relation rel);
+
 /*
  * Called by the hooks of the executor when any statement has started, and when
  * it is about to finish.
