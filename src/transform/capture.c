@@ -23,6 +23,7 @@
  */
 #include "transform/capture.h"
 
+#include "access/relation.h"
 #include "access/table.h"
 #include "access/xact.h"
 #include "catalog/dependency.h"
@@ -39,6 +40,7 @@
 #include "core/sqltext.h"
 #include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
+#include "storage/bufmgr.h"
 #include "storage/lmgr.h"
 #include "storage/proc.h"
 #include "transform/binding.h"
@@ -51,10 +53,16 @@
 #include "utils/xid8.h"
 
 /*
- * For the writers of an input; they wait, too.  Less than deadlock_timeout, so
- * that nobody else's transaction ends for it.
+ * How long to look for a moment without writers of an input, and then, how long
+ * to keep new ones out while waiting for those that are there.  Less than
+ * deadlock_timeout, so that nobody else's transaction ends for it.
  */
-#define LONGEST_WAIT_MS 800
+#define LONGEST_LOOK_MS 500
+#define LONGEST_WAIT_MS 100
+#define LOOK_EVERY_MS 10
+
+/* An input of more pages is captured from the end of its refresh on: writers are kept out shortly. */
+#define LARGE_PAGES (1024 * (1024 * 1024 / BLCKSZ))
 
 /* ---- which inputs ---- */
 
@@ -341,14 +349,22 @@ make_triggers(Oid relid)
 }
 
 /*
- * Wait for the writers of tables that get triggers, and keep new ones out until
- * the commit.  A statement on the table that is under way would be half seen.
+ * Keep writers of a table that gets triggers out until the commit.  A statement
+ * on the table that is under way would be half seen.
  */
 static void
 lock_out_writers(Oid relid)
 {
-	Relation rel = table_open(relid, ShareRowExclusiveLock);
+	Relation rel;
 
+	for (int waited = 0; waited < LONGEST_LOOK_MS; waited += LOOK_EVERY_MS)
+	{
+		if (ConditionalLockRelationOid(relid, ShareRowExclusiveLock))
+			break;
+		CHECK_FOR_INTERRUPTS();
+		pg_usleep(LOOK_EVERY_MS * 1000L);
+	}
+	rel = table_open(relid, ShareRowExclusiveLock);
 	CheckTableNotInUse(rel, "CREATE TRIGGER");
 	table_close(rel, NoLock);
 }
@@ -356,6 +372,7 @@ lock_out_writers(Oid relid)
 typedef struct Preparing
 {
 	Transform *transform;
+	bool late;        /* the refresh has been made */
 	List *captures;   /* of Capture */
 	Capture *capture; /* the one that is looked at */
 } Preparing;
@@ -500,6 +517,26 @@ make_valid(Preparing *preparing)
 	identity_restore(&identity);
 }
 
+/* Would its writers be kept out for as long as a large table is read? */
+static bool
+must_be_late(const Preparing *preparing, const CaptureLook *look)
+{
+	uint64 pages = 0;
+	ListCell *cell;
+
+	if (preparing->late || without_triggers(preparing->capture, look) == NIL)
+		return false;
+	foreach(cell, look->basis.relids)
+	{
+		Relation rel = relation_open(lfirst_oid(cell), AccessShareLock);
+
+		if (rel->rd_rel->relkind == RELKIND_RELATION)
+			pages += RelationGetNumberOfBlocks(rel);
+		relation_close(rel, NoLock);
+	}
+	return pages > LARGE_PAGES;
+}
+
 static bool
 prepare_work(void *argument)
 {
@@ -510,6 +547,13 @@ prepare_work(void *argument)
 
 	if (look.reason_code != NULL)
 		not_captured(capture, look.reason_code, look.detail);
+	else if (reason != NULL && must_be_late(preparing, &look))
+	{
+		capture->late = true;
+		not_captured(capture,
+					 capture->id == 0 ? "not_captured" : reason,
+					 "It is captured from the end of this refresh on.");
+	}
 	else if (reason != NULL && !IsolationUsesXactSnapshot())
 		make_valid(preparing);
 	if (capture->id == 0)
@@ -584,9 +628,9 @@ register_work(void *argument)
 }
 
 List *
-captures_prepare(Transform *transform)
+captures_prepare(Transform *transform, bool late)
 {
-	Preparing preparing = {.transform = transform};
+	Preparing preparing = {.transform = transform, .late = late};
 	bool changed;
 	ListCell *cell;
 

@@ -26,6 +26,7 @@ typedef struct Capture
 	char *renewed; /* reason code: why the incarnation before ended; NULL: it is the first */
 	Oid segments[2];
 	int current; /* 1 or 2 */
+	bool late;   /* it is made when the refresh has been made */
 	bool used;   /* by the transform, as registered */
 	CaptureBasis basis;
 } Capture;
@@ -33,12 +34,15 @@ typedef struct Capture
 /*
  * Before the snapshot of a refresh: let the inputs of a transform be captured,
  * as far as they can be and the transform has use of it.  Waits a moment for
- * their writers.  In REPEATABLE READ and SERIALIZABLE only looks: changes that
+ * their writers; large tables are left for later.  In REPEATABLE READ and SERIALIZABLE only looks: changes that
  * were made before would be missing.  Returns a list of Capture, one for each
  * base relation of its query.  What fails is a reason of that input, except for
  * errors that concern the whole transaction.
+ *
+ * late: at the end of a refresh, so that the next one finds them, and may count
+ * on them after that.
  */
-extern List *captures_prepare(Transform *transform);
+extern List *captures_prepare(Transform *transform, bool late);
 
 /* The same, without making anything; as the owner of the transform. */
 extern List *captures_find(const Transform *transform, Shape *shape);

@@ -214,7 +214,7 @@ prepare_captures(Slice *slice, List *transforms)
 			continue;
 		prepared = palloc(sizeof(Prepared));
 		prepared->target_id = id;
-		prepared->captures = captures_prepare(transform);
+		prepared->captures = captures_prepare(transform, false);
 		slice->prepared = lappend(slice->prepared, prepared);
 	}
 }
@@ -629,6 +629,22 @@ transform_rest(Target *target)
 	return true;
 }
 
+/* Large inputs, whose writers would have waited for the refresh. */
+static void
+prepare_late(const Slice *slice, List *transforms)
+{
+	ListCell *cell;
+	ListCell *other;
+
+	foreach(cell, transforms)
+		foreach(other, prepared_captures(slice, ((Transform *) lfirst(cell))->target->id))
+			if (((Capture *) lfirst(other))->late)
+			{
+				(void) captures_prepare(lfirst(cell), true);
+				break;
+			}
+}
+
 /* In a block of the user's, the locks would last. */
 static void
 prune_captures(const Slice *slice)
@@ -670,5 +686,6 @@ transform_refresh(List *targets, List *runs)
 		}
 	}
 	UnregisterSnapshot(slice.snapshot);
+	prepare_late(&slice, transforms);
 	prune_captures(&slice);
 }
