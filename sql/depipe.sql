@@ -1484,6 +1484,30 @@ LEFT JOIN depipe.transform_state x USING (target_id);
 COMMENT ON VIEW depipe.transforms IS 'tables that are kept equal to a query';
 GRANT SELECT ON depipe.transforms TO PUBLIC;
 
+CREATE FUNCTION depipe.captured_changes(capture_id bigint, OUT changes bigint, OUT bytes bigint)
+RETURNS record
+LANGUAGE C STRICT
+AS 'MODULE_PATHNAME', 'depipe_captured_changes';
+COMMENT ON FUNCTION depipe.captured_changes(bigint) IS
+'the number and size of the changes that a capture keeps';
+
+CREATE VIEW depipe.captures WITH (security_barrier) AS
+SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) COLLATE "C" AS input, x.since, x.reason,
+	ARRAY(SELECT pg_catalog.format('%I.%I', t.schema_name, t.table_name)
+		FROM depipe.capture_use u JOIN depipe.target t USING (target_id)
+		WHERE u.capture_id OPERATOR(pg_catalog.=) x.capture_id
+			AND depipe.may_see(t.schema_name, t.table_name, t.owner)
+		ORDER BY t.schema_name, t.table_name) AS transforms,
+	k.changes, k.bytes
+FROM depipe.capture x
+JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) x.relid
+JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace,
+LATERAL depipe.captured_changes(x.capture_id) k
+WHERE depipe.may_inspect(c.relowner::depipe.role) OR EXISTS (SELECT FROM depipe.capture_use u JOIN depipe.target t USING (target_id)
+	WHERE u.capture_id OPERATOR(pg_catalog.=) x.capture_id AND depipe.may_inspect(t.owner));
+COMMENT ON VIEW depipe.captures IS 'inputs of transforms whose changes are captured';
+GRANT SELECT ON depipe.captures TO PUBLIC;
+
 CREATE VIEW depipe.lineage WITH (security_barrier) AS
 SELECT pg_catalog.format('%I.%I', t.schema_name, t.table_name) AS target,
 	CASE WHEN depipe.may_inspect(t.owner) OR depipe.may_read(i.schema_name, i.table_name)

@@ -109,7 +109,8 @@ INSERT INTO matrix.function VALUES
 	('wait', NULL, NULL),
 	('run_due', NULL, NULL),
 	('session_settings', NULL, NULL),
-	('capture_changes', NULL, NULL);
+	('capture_changes', NULL, NULL),
+	('captured_changes', NULL, NULL);
 
 -- functions that are not in the table
 SELECT DISTINCT p.proname FROM pg_proc p

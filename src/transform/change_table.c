@@ -244,3 +244,26 @@ change_table_has(Oid table, Snapshot snapshot, char kind, FullTransactionId sinc
 {
 	return look_for(table, snapshot, kind, since);
 }
+
+int64
+change_table_count(Oid table, Snapshot snapshot)
+{
+	Relation rel = try_table_open(table, AccessShareLock);
+	int64 count = 0;
+	TupleTableSlot *slot;
+	TableScanDesc scan;
+
+	if (rel == NULL)
+		return 0;
+	slot = table_slot_create(rel, NULL);
+	scan = table_beginscan(rel, snapshot, 0, NULL);
+	while (table_scan_getnextslot(scan, ForwardScanDirection, slot))
+	{
+		slot_getallattrs(slot);
+		count += DatumGetInt32(slot->tts_values[COLUMN_NIMAGES]);
+	}
+	table_endscan(scan);
+	ExecDropSingleTupleTableSlot(slot);
+	table_close(rel, AccessShareLock);
+	return count;
+}

@@ -73,6 +73,9 @@ extern bool change_table_is_whole(Oid table, Snapshot snapshot);
 /* Does it have a row of this kind, by this transaction or one with a later id? */
 extern bool change_table_has(Oid table, Snapshot snapshot, char kind, FullTransactionId since);
 
+/* How many images it has. */
+extern int64 change_table_count(Oid table, Snapshot snapshot);
+
 /* Who wrote a row of the table, and when in its transaction.  Returns false for the sentinel. */
 extern bool change_row_position(TupleTableSlot *slot, FullTransactionId *xid, int64 *sequence);
 
