@@ -39,6 +39,9 @@
 /* bytes of a row of a change table beside its images */
 #define ROW_OVERHEAD 64
 
+/* Allocations for so many rows need no memory context of their own. */
+#define FEW_ROWS 16
+
 PG_FUNCTION_INFO_V1(depipe_capture_changes);
 
 /* A table with the trigger. */
@@ -182,7 +185,8 @@ write_row(Firing *firing, char kind)
 	firing->row.nimages = 0;
 	resetStringInfo(&firing->images);
 	MemoryContextSwitchTo(old);
-	MemoryContextReset(firing->scratch);
+	if (firing->scratch != old)
+		MemoryContextReset(firing->scratch);
 }
 
 /* Several images share a row as long as it fits into a page. */
@@ -319,9 +323,12 @@ capture(TriggerData *trigger, int64 nrows)
 	firing.row.xid = GetTopFullTransactionId();
 	firing.row.sequence = frontier_next_sequence();
 	firing.row.relid = RelationGetRelid(trigger->tg_relation);
-	firing.scratch = AllocSetContextCreate(CurrentMemoryContext,
-										   "depipe captured changes",
-										   ALLOCSET_DEFAULT_SIZES);
+	/* that of a trigger is reset after it: good enough for few rows */
+	firing.scratch = CurrentMemoryContext;
+	if (nrows > FEW_ROWS)
+		firing.scratch = AllocSetContextCreate(CurrentMemoryContext,
+											   "depipe captured changes",
+											   ALLOCSET_DEFAULT_SIZES);
 	initStringInfo(&firing.images);
 	if (TRIGGER_FIRED_BY_TRUNCATE(trigger->tg_event))
 		write_row(&firing, CHANGE_TRUNCATE);
