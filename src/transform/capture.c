@@ -61,7 +61,7 @@
 #define LONGEST_WAIT_MS 100
 #define LOOK_EVERY_MS 10
 
-/* An input of more pages is captured from the end of its refresh on: writers are kept out shortly. */
+/* An input of more pages is captured from the end of its refresh on. */
 #define LARGE_PAGES (1024 * (1024 * 1024 / BLCKSZ))
 
 /* ---- which inputs ---- */

@@ -34,10 +34,11 @@ typedef struct Capture
 /*
  * Before the snapshot of a refresh: let the inputs of a transform be captured,
  * as far as they can be and the transform has use of it.  Waits a moment for
- * their writers; large tables are left for later.  In REPEATABLE READ and SERIALIZABLE only looks: changes that
- * were made before would be missing.  Returns a list of Capture, one for each
- * base relation of its query.  What fails is a reason of that input, except for
- * errors that concern the whole transaction.
+ * their writers; large tables are left for later.  In REPEATABLE READ and
+ * SERIALIZABLE only looks: changes that were made before would be missing.
+ * Returns a list of Capture, one for each base relation of its query.  What
+ * fails is a reason of that input, except for errors that concern the whole
+ * transaction.
  *
  * late: at the end of a refresh, so that the next one finds them, and may count
  * on them after that.
