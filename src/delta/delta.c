@@ -322,6 +322,7 @@ delta_put_row(Delta *delta, int64 weight, int64 sequence, XLogRecPtr lsn, Timest
 	delta->nrows++;
 	if (weight > 0)
 		delta->new_images++;
+	delta->filled_keys = false;
 }
 
 void
@@ -407,6 +408,15 @@ query_to_tuplestore(const char *sql, TupleDesc *desc, uint64 *nrows, MemoryConte
 	return rows;
 }
 
+static bool
+has_null_key(const Delta *delta, TupleTableSlot *slot)
+{
+	for (int i = 0; i < delta->nkeys; i++)
+		if (slot_attisnull(slot, DELTA_FIXED + delta->keys[i]))
+			return true;
+	return false;
+}
+
 void
 delta_fill_from_query(Delta *delta, const char *sql)
 {
@@ -419,6 +429,7 @@ delta_fill_from_query(Delta *delta, const char *sql)
 	slot = MakeSingleTupleTableSlot(delta->desc, &TTSOpsMinimalTuple);
 	delta->nrows = 0;
 	delta->new_images = 0;
+	delta->filled_keys = true;
 	delta_rewind(delta);
 	while (delta_next(delta, slot))
 	{
@@ -432,6 +443,8 @@ delta_fill_from_query(Delta *delta, const char *sql)
 		if (DatumGetInt64(slot_getattr(slot, DELTA_WEIGHT, &isnull)) > 0)
 			delta->new_images++;
 		last = Max(last, DatumGetInt64(slot_getattr(slot, DELTA_SEQUENCE, &isnull)));
+		if (has_null_key(delta, slot))
+			delta->filled_keys = false;
 	}
 	delta->next_sequence = last + 1;
 	delta->changes = delta->nrows;
@@ -500,6 +513,7 @@ delta_create_like(Delta *delta)
 	copy->keys = palloc(sizeof(AttrNumber) * Max(delta->nkeys, 1));
 	memcpy(copy->keys, delta->keys, sizeof(AttrNumber) * delta->nkeys);
 	copy->old_images = delta->old_images;
+	copy->filled_keys = delta->filled_keys;
 	copy->batch_end = delta->batch_end;
 	copy->next_sequence = delta->next_sequence;
 	MemoryContextSwitchTo(old);
@@ -705,6 +719,8 @@ delta_key_is_not_null(const Delta *delta)
 {
 	bool result = delta->nkeys > 0;
 
+	if (delta->filled_keys)
+		return result;
 	for (int i = 0; i < delta->nkeys; i++)
 	{
 		HeapTuple tuple = SearchSysCacheAttNum(delta->relid, delta->attnums[delta->keys[i] - 1]);

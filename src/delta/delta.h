@@ -111,7 +111,8 @@ typedef struct Delta
 	int nkeys;           /* 0: bag */
 	AttrNumber *keys;    /* numbers in columns, from 1 */
 	bool clear;
-	bool old_images; /* the complete old image of every changed or deleted row is included */
+	bool old_images;  /* the complete old image of every changed or deleted row is included */
+	bool filled_keys; /* of a delta filled from a query: no row has a NULL in its key */
 	Tuplestorestate *rows;
 	int64 nrows;          /* number of rows in "rows" */
 	int64 changes;        /* number of changes before folding */
@@ -238,7 +239,10 @@ extern bool delta_is_key(const Delta *delta, int column);
 /* Is the column (from 0) GENERATED ALWAYS AS IDENTITY in the delta's table? */
 extern bool delta_is_always_identity(const Delta *delta, int column);
 
-/* Is there a key, and are all of its columns NOT NULL in the delta's table? */
+/*
+ * Is there a key, and are all of its columns NOT NULL in the delta's table, or
+ * at least in the delta itself?
+ */
 extern bool delta_key_is_not_null(const Delta *delta);
 
 /*
