@@ -251,4 +251,12 @@ view_of_entry_compat(const RangeTblEntry *entry)
 #define local_transaction_compat() (MyProc->vxid.lxid)
 #endif
 
+/* Raises 42501 unless the current user may read what the query, of one level, reads. */
+#if PG_VERSION_NUM < 160000
+#define query_check_privileges_compat(query) ((void) ExecCheckRTPerms((query)->rtable, true))
+#else
+#define query_check_privileges_compat(query) \
+	((void) ExecCheckPermissions((query)->rtable, (query)->rteperminfos, true))
+#endif
+
 #endif /* DEPIPE_COMPAT_H */

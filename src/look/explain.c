@@ -18,7 +18,6 @@
 #include "transform/capture.h"
 #include "transform/choose.h"
 #include "transform/frontier.h"
-#include "transform/keys.h"
 #include "transform/table.h"
 #include "utils/builtins.h"
 #include "utils/snapmgr.h"
@@ -68,7 +67,7 @@ return_offers(ReturnSetInfo *result, Transform *transform)
 					 choice.strategies[i],
 					 &choice.offers[i],
 					 choice.strategies[i] == choice.chosen);
-	keys_end(&context);
+	strategies_end(&context);
 	changes_release(context.changes);
 }
 

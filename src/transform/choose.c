@@ -11,6 +11,7 @@
  */
 #include "transform/choose.h"
 
+#include "transform/aggregate.h"
 #include "transform/full.h"
 #include "transform/full_diff.h"
 #include "transform/keys.h"
@@ -19,6 +20,7 @@
 static const Strategy *const strategies[NSTRATEGIES] = {&strategy_nothing,
 														&strategy_full,
 														&strategy_full_diff,
+														&strategy_aggregate,
 														&strategy_keys};
 
 /* Mode "incremental" takes whatever works on changes, at any cost. */
@@ -110,4 +112,12 @@ strategy_choose(const StrategyContext *context, Choice *choice)
 	for (int i = 0; i < NSTRATEGIES; i++)
 		if (choice->offers[i].possible && choice->chosen != strategies[i])
 			explain_loss(context, choice, strategies[i], &choice->offers[i]);
+}
+
+void
+strategies_end(const StrategyContext *context)
+{
+	for (int i = 0; i < NSTRATEGIES; i++)
+		if (strategies[i]->end != NULL)
+			strategies[i]->end(context);
 }

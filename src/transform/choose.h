@@ -10,7 +10,7 @@
 
 #include "transform/strategy.h"
 
-#define NSTRATEGIES 4
+#define NSTRATEGIES 5
 
 typedef struct Choice
 {
@@ -25,5 +25,8 @@ typedef struct Choice
  * other offers receive the reason why they were not chosen.
  */
 extern void strategy_choose(const StrategyContext *context, Choice *choice);
+
+/* Release what the offers have kept.  After this the chosen strategy makes no delta. */
+extern void strategies_end(const StrategyContext *context);
 
 #endif /* DEPIPE_TRANSFORM_CHOOSE_H */

@@ -27,8 +27,7 @@
 #include "miscadmin.h"
 #include "core/plans.h"
 #include "optimizer/optimizer.h"
-#include "transform/full.h"
-#include "transform/full_diff.h"
+#include "transform/incremental.h"
 #include "transform/keys_analysis.h"
 #include "transform/paths.h"
 #include "transform/restrict.h"
@@ -193,73 +192,16 @@ present_sql(const StrategyContext *context)
 }
 
 static bool
-impossible(StrategyOffer *offer, const char *code, char *detail)
-{
-	offer->possible = false;
-	offer->reason_code = code;
-	offer->detail = detail;
-	offer->cost = 0;
-	return false;
-}
-
-static bool
-has_changes(const StrategyContext *context)
-{
-	ListCell *cell;
-
-	foreach(cell, context->changes)
-		if (((InputChanges *) lfirst(cell))->count > 0)
-			return true;
-	return false;
-}
-
-static bool
 may_follow(const StrategyContext *context, StrategyOffer *offer)
 {
 	KeysWork *work = *context->keys;
-	InputChanges *unknown = changes_first_unknown(context->changes);
 
-	if (context->whole_only != NULL)
-		return impossible(offer, context->whole_only, context->whole_detail);
-	if (context->other_instance)
-		return impossible(offer,
-						  "other_instance",
-						  pstrdup("What the table covers was recorded in another database."));
-	if (context->from == NULL)
-		return impossible(offer, "initial", pstrdup("The table has not been filled yet."));
-	if (context->changes != NIL && unknown == NULL && !has_changes(context))
-		return impossible(offer, "no_change", pstrdup("The inputs have not changed."));
+	if (!incremental_is_allowed(context, offer))
+		return false;
 	work->analysis = keys_analyse(context->shape);
 	if (work->analysis->code != NULL)
-		return impossible(offer, work->analysis->code, work->analysis->detail);
-	if (unknown != NULL)
-		return impossible(offer, unknown->reason_code, unknown->detail);
-	if (context->changes == NIL)
-		return impossible(offer,
-						  "not_captured",
-						  pstrdup("The changes of the inputs are not known."));
-	if (quarantine_has_rows(context->transform->target->id))
-		return impossible(offer,
-						  "in_quarantine",
-						  pstrdup("Rows in quarantine are compared with the whole query."));
-	return true;
-}
-
-static double
-cheapest_other(const StrategyContext *context)
-{
-	const Strategy *const others[] = {&strategy_full_diff, &strategy_full};
-	double cheapest = -1;
-
-	for (int i = 0; i < lengthof(others); i++)
-	{
-		StrategyOffer offer = {0};
-
-		others[i]->offer(context, &offer);
-		if (offer.possible && (cheapest < 0 || offer.cost < cheapest))
-			cheapest = offer.cost;
-	}
-	return cheapest;
+		return incremental_impossible(offer, work->analysis->code, work->analysis->detail);
+	return incremental_knows_changes(context, offer);
 }
 
 /* Plan one of the two halves of the rows: for the values, or (NULL) where one is NULL. */
@@ -291,17 +233,6 @@ plan_rows(KeysWork *work, const StrategyContext *context, const TreeRelation *va
 }
 
 static bool
-more_expensive(StrategyOffer *offer, double cost, double other, const char *what)
-{
-	(void) impossible(
-		offer,
-		"more_expensive",
-		psprintf("%s is estimated to cost %.2f, and another strategy %.2f.", what, cost, other));
-	offer->cost = cost;
-	return false;
-}
-
-static bool
 find_cheaply(const StrategyContext *context, StrategyOffer *offer, double other)
 {
 	KeysWork *work = *context->keys;
@@ -313,7 +244,10 @@ find_cheaply(const StrategyContext *context, StrategyOffer *offer, double other)
 		double cost = work->cost + plan_rows(work, context, &estimated);
 
 		if (cost > other)
-			return more_expensive(offer, cost, other, "Finding and recomputing affected rows");
+			return incremental_too_expensive(offer,
+											 cost,
+											 other,
+											 "Finding and recomputing affected rows");
 	}
 	find_values(work, context);
 	return true;
@@ -330,15 +264,14 @@ keys_offer(const StrategyContext *context, StrategyOffer *offer)
 		return;
 	if (!find_terms(work, context, &obstacle))
 	{
-		(void) impossible(
+		(void) incremental_impossible(
 			offer,
 			"no_path",
 			psprintf("Rows of %s that have changed may concern any row of the result.",
 					 sql_relation(obstacle)));
 		return;
 	}
-	/* mode "incremental": at any cost */
-	other = strcmp(context->transform->mode, "incremental") == 0 ? -1 : cheapest_other(context);
+	other = incremental_cost_to_beat(context);
 	if (!find_cheaply(context, offer, other))
 		return;
 	offer->possible = true;
@@ -397,7 +330,7 @@ keys_make_delta(const StrategyContext *context)
 	return delta;
 }
 
-void
+static void
 keys_end(const StrategyContext *context)
 {
 	KeysWork *work = *context->keys;
@@ -441,7 +374,8 @@ const Strategy strategy_keys = {.name = "keys",
 								.whole = false,
 								.offer = keys_offer,
 								.make_delta = keys_make_delta,
-								.delta_sql = keys_delta_sql};
+								.delta_sql = keys_delta_sql,
+								.end = keys_end};
 
 /* ---- at creation ---- */
 

@@ -13,9 +13,6 @@
 
 extern const Strategy strategy_keys;
 
-/* Free what the offer has found, after the delta was made, or will not be. */
-extern void keys_end(const StrategyContext *context);
-
 /*
  * Raise 0A000, with the construct that is in the way, unless changes of at
  * least one input could be followed.  query: the text that the shape was made

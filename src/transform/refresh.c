@@ -48,7 +48,6 @@
 #include "transform/dag.h"
 #include "transform/frontier.h"
 #include "transform/idle.h"
-#include "transform/keys.h"
 #include "transform/table.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -401,7 +400,7 @@ make_delta(SliceNode *node)
 	node->run->strategy = node->choice.chosen->name;
 	delta = node->choice.chosen->make_delta(&context);
 	Assert(delta != NULL);
-	keys_end(&context);
+	strategies_end(&context);
 	changes_release(context.changes);
 	identity_restore(&identity);
 	PopActiveSnapshot();

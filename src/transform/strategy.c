@@ -139,6 +139,7 @@ strategy_begin(StrategyContext *context, Transform *transform, Shape *shape, Sna
 	context->transform = transform;
 	context->shape = shape;
 	context->keys = palloc0(sizeof(KeysWork *));
+	context->aggregate = palloc0(sizeof(AggregateWork *));
 	context->snapshot = snapshot;
 	context->context = CurrentMemoryContext;
 	context->initial = !transform->populated;

@@ -33,6 +33,9 @@ typedef struct StrategyOffer
 /* What the offer of strategy "keys" finds for its delta. */
 typedef struct KeysWork KeysWork;
 
+/* What the offer of strategy "aggregate" computes for its delta. */
+typedef struct AggregateWork AggregateWork;
+
 typedef struct StrategyContext
 {
 	Transform *transform;
@@ -49,6 +52,7 @@ typedef struct StrategyContext
 	bool replaceable;       /* no foreign key keeps the rows of the target in place */
 	List *changes;          /* of InputChanges, one for each input; NIL: not known */
 	KeysWork **keys;        /* set by the offer of strategy "keys" */
+	AggregateWork **aggregate; /* set by the offer of strategy "aggregate" */
 	Estimate estimate;
 } StrategyContext;
 
@@ -68,6 +72,9 @@ typedef struct Strategy
 
 	/* the SQL that make_delta runs, for explain_transform; may return NULL */
 	char *(*delta_sql)(const StrategyContext *context);
+
+	/* releases what the offer has kept; NULL: it keeps nothing */
+	void (*end)(const StrategyContext *context);
 } Strategy;
 
 /*

@@ -1,0 +1,104 @@
+-- strategy aggregate: counts and sums of groups follow from their old values and the changes
+CREATE EXTENSION IF NOT EXISTS depipe;
+SET client_min_messages = warning;
+CREATE SCHEMA agg;
+SET search_path = agg;
+CREATE TABLE customers (id integer PRIMARY KEY, region text);
+CREATE TABLE orders (id integer PRIMARY KEY, customer integer, day date NOT NULL, amount numeric(10, 2), pieces integer NOT NULL);
+INSERT INTO customers SELECT i, CASE WHEN i % 5 > 0 THEN 'r' || i % 5 END FROM generate_series(1, 1000) i;
+INSERT INTO orders SELECT i, i % 1000 + 1, '2026-01-01'::date + i % 10, CASE WHEN i % 7 > 0 THEN i % 100 + 0.5 END, i % 4
+	FROM generate_series(1, 20000) i;
+ANALYZE customers, orders;
+CREATE FUNCTION check_sales() RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	run record;
+	wrong bigint;
+BEGIN
+	SELECT * INTO run FROM depipe.refresh('agg.sales');
+	SELECT count(*) INTO wrong FROM (
+		(TABLE agg.sales EXCEPT ALL SELECT * FROM agg.query) UNION ALL (SELECT * FROM agg.query EXCEPT ALL TABLE agg.sales)) d;
+	RETURN concat_ws(' ', run.status, run.strategy, run.inserted, run.updated, run.deleted, wrong);
+END $$;
+CREATE VIEW query AS SELECT c.region, o.day, count(*) AS orders, count(o.amount) AS amounts, sum(o.amount) AS amount,
+	avg(o.amount) AS average, sum(o.pieces) AS pieces, sum(o.pieces * o.amount) AS total, count(o.pieces * o.amount) AS totals
+	FROM orders o JOIN customers c ON c.id = o.customer GROUP BY 1, 2;
+SELECT depipe.create_transform('agg.sales', $$SELECT c.region, o.day, count(*) AS orders, count(o.amount) AS amounts, sum(o.amount) AS amount,
+	avg(o.amount) AS average, sum(o.pieces) AS pieces, sum(o.pieces * o.amount) AS total, count(o.pieces * o.amount) AS totals
+	FROM agg.orders o JOIN agg.customers c ON c.id = o.customer GROUP BY 1, 2$$);
+SELECT check_sales();
+SELECT check_sales();
+-- each side, and both in one go
+INSERT INTO orders VALUES (30001, 5, '2026-01-03', 7.25, 2), (30002, 6, '2026-01-03', NULL, 2), (30003, 6, '2027-01-01', 1, 1);
+SELECT check_sales();
+UPDATE customers SET region = 'r9' WHERE id IN (3, 4, 5);
+SELECT check_sales();
+UPDATE orders SET amount = amount + 1, pieces = 3 WHERE id % 500 = 0;
+UPDATE customers SET region = NULL WHERE id IN (3, 7, 8);
+DELETE FROM orders WHERE customer = 8;
+SELECT check_sales();
+-- a group goes, comes again, and has no amount
+DELETE FROM orders WHERE day = '2027-01-01';
+SELECT check_sales();
+INSERT INTO orders VALUES (30003, 6, '2027-01-01', NULL, 1);
+SELECT check_sales();
+UPDATE orders SET amount = 3 WHERE id = 30003;
+SELECT check_sales();
+-- what does not change a group writes nothing
+UPDATE orders SET id = 30004 WHERE id = 30003;
+SELECT check_sales();
+-- NaN cannot be subtracted
+UPDATE orders SET amount = 'NaN' WHERE id = 30001;
+SELECT check_sales();
+UPDATE orders SET amount = 1 WHERE id = 30001;
+SELECT check_sales();
+UPDATE orders SET amount = 2 WHERE id = 30001;
+SELECT check_sales();
+-- direct changes of the target are not added to
+SET depipe.allow_target_dml = on;
+UPDATE sales SET orders = orders + 1 WHERE region = 'r1';
+RESET depipe.allow_target_dml;
+UPDATE orders SET amount = 4 WHERE id = 30001;
+SELECT check_sales();
+SELECT depipe.drop_transform('agg.sales', drop_table => true);
+-- a table that occurs twice; a group that is an expression
+DROP VIEW query;
+CREATE VIEW query AS SELECT a.customer % 3 AS class, count(*) AS pairs, sum(a.pieces - b.pieces) AS pieces
+	FROM orders a JOIN orders b ON b.id = a.id + 1 GROUP BY 1;
+SELECT depipe.create_transform('agg.sales', $$SELECT a.customer % 3 AS class, count(*) AS pairs, sum(a.pieces - b.pieces) AS pieces
+	FROM agg.orders a JOIN agg.orders b ON b.id = a.id + 1 GROUP BY 1$$);
+SELECT check_sales();
+UPDATE orders SET customer = customer + 1, pieces = 5 WHERE id IN (1001, 1002, 1003);
+DELETE FROM orders WHERE id = 1500;
+SELECT check_sales();
+UPDATE orders SET customer = NULL WHERE id IN (1001, 1002);
+SELECT check_sales();
+SELECT depipe.drop_transform('agg.sales', drop_table => true);
+-- what cannot be added to
+CREATE FUNCTION reason(query text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	reason text;
+BEGIN
+	PERFORM depipe.create_transform('agg.sales', query);
+	PERFORM depipe.refresh('agg.sales');
+	UPDATE agg.orders SET amount = amount + 1 WHERE id = 1;
+	SELECT e.reason INTO reason FROM depipe.explain_transform('agg.sales') e WHERE strategy = 'aggregate';
+	PERFORM depipe.drop_transform('agg.sales', drop_table => true);
+	RETURN reason;
+END $$;
+SELECT query, reason(query) FROM unnest(ARRAY[
+	'SELECT customer, count(*) AS n, sum(amount) AS amount FROM agg.orders GROUP BY 1',
+	'SELECT customer, sum(pieces) AS pieces FROM agg.orders GROUP BY 1',
+	'SELECT customer, count(*) AS n, avg(pieces) AS pieces FROM agg.orders GROUP BY 1',
+	'SELECT customer, count(*) AS n, max(pieces) AS pieces FROM agg.orders GROUP BY 1',
+	'SELECT customer, count(*) AS n, sum(pieces::float8) AS pieces FROM agg.orders GROUP BY 1',
+	'SELECT customer, count(*) AS n, sum(pieces::numeric / 3) AS pieces FROM agg.orders GROUP BY 1',
+	'SELECT amount, count(*) AS n FROM agg.orders GROUP BY 1',
+	'SELECT customer, count(*) AS n FROM agg.orders GROUP BY 1 HAVING count(*) > 1',
+	'SELECT customer, count(*) AS n FROM agg.orders GROUP BY customer, day',
+	'SELECT customer, count(*) + 1 AS n FROM agg.orders GROUP BY 1',
+	'SELECT o.customer, count(*) AS n FROM agg.orders o LEFT JOIN agg.customers c ON c.id = o.customer GROUP BY 1',
+	'SELECT customer, count(*) AS n FROM agg.orders WHERE customer IN (SELECT id FROM agg.customers) GROUP BY 1',
+	'SELECT customer, count(*) AS n FROM agg.orders WHERE day < now() GROUP BY 1',
+	'SELECT id, amount FROM agg.orders']) query;
+SET client_min_messages = error;
+DROP SCHEMA agg CASCADE;
