@@ -189,6 +189,16 @@ SELECT verify('t');
 VACUUM FULL t;
 SELECT * FROM refresh();
 SELECT * FROM refresh();
+-- a native subscription that comes and goes between two refreshes
+UPDATE t SET remark = 'z' WHERE id = 36;
+SET client_min_messages = error;
+CREATE SUBSCRIPTION cap_passing CONNECTION 'dbname=none' PUBLICATION none WITH (connect = false);
+ALTER SUBSCRIPTION cap_passing SET (slot_name = NONE);
+DROP SUBSCRIPTION cap_passing;
+SET client_min_messages = warning;
+SELECT * FROM refresh();
+UPDATE t SET remark = 'y' WHERE id = 36;
+SELECT * FROM refresh();
 -- types and domains of its columns are the user's as before
 CREATE TYPE mood AS ENUM ('good', 'bad');
 CREATE TYPE pair AS (a integer, b integer);

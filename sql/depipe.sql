@@ -985,6 +985,17 @@ AS 'MODULE_PATHNAME', 'depipe_capture_changes';
 COMMENT ON FUNCTION depipe.capture_changes() IS
 'trigger on the inputs of transforms: keeps the old and new rows of each statement until all transforms have them';
 
+CREATE FUNCTION depipe.subscription_changed()
+RETURNS event_trigger
+LANGUAGE C
+AS 'MODULE_PATHNAME', 'depipe_subscription_changed';
+COMMENT ON FUNCTION depipe.subscription_changed() IS
+'event trigger: captured changes are incomplete when a native subscription came or went';
+
+CREATE EVENT TRIGGER depipe_subscription_changed ON ddl_command_end
+WHEN TAG IN ('ALTER SUBSCRIPTION', 'CREATE SUBSCRIPTION', 'DROP SUBSCRIPTION')
+EXECUTE FUNCTION depipe.subscription_changed();
+
 CREATE FUNCTION depipe.unexpected_row(there boolean)
 RETURNS boolean
 LANGUAGE C

@@ -110,6 +110,7 @@ INSERT INTO matrix.function VALUES
 	('run_due', NULL, NULL),
 	('session_settings', NULL, NULL),
 	('capture_changes', NULL, NULL),
+	('subscription_changed', NULL, NULL),
 	('captured_changes', NULL, NULL);
 
 -- functions that are not in the table

@@ -176,6 +176,16 @@ capture_renew(int64 capture_id, const CaptureBasis *basis, const char *reason)
 }
 
 void
+captures_renew_all(const char *reason)
+{
+	(void) CATALOG_EXECUTE("UPDATE depipe.capture"
+						   " SET incarnation = pg_catalog.nextval('depipe.capture_id_seq'),"
+						   " since = pg_catalog.clock_timestamp(),"
+						   " since_xid = pg_catalog.pg_current_xact_id(), reason = $1",
+						   ARG_TEXT(reason));
+}
+
+void
 captures_set_used(int32 target_id, List *capture_ids)
 {
 	(void) CATALOG_EXECUTE("DELETE FROM depipe.capture_use"

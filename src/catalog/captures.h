@@ -56,6 +56,9 @@ extern int64 capture_create(Oid relid, const CaptureBasis *basis);
 /* Begin another incarnation.  reason: why the one before ended. */
 extern void capture_renew(int64 capture_id, const CaptureBasis *basis, const char *reason);
 
+/* The same for all captures; what their inputs are like stays recorded. */
+extern void captures_renew_all(const char *reason);
+
 /* Register the use of captures (ids, int64 *) by a transform, and end that of others. */
 extern void captures_set_used(int32 target_id, List *capture_ids);
 

@@ -26,6 +26,7 @@
 #include "access/relation.h"
 #include "access/table.h"
 #include "access/xact.h"
+#include "commands/event_trigger.h"
 #include "catalog/dependency.h"
 #include "catalog/heap.h"
 #include "catalog/objectaddress.h"
@@ -51,6 +52,8 @@
 #include "utils/lsyscache.h"
 #include "utils/snapmgr.h"
 #include "utils/xid8.h"
+
+PG_FUNCTION_INFO_V1(depipe_subscription_changed);
 
 /*
  * How long to look for a moment without writers of an input, and then, how long
@@ -715,4 +718,23 @@ captures_sweep(bool leftovers)
 {
 	/* what could not be removed stays for the next time, and does no harm */
 	(void) guarded_run(sweep_work, &leftovers);
+}
+
+/* ---- subscriptions ---- */
+
+/*
+ * The event trigger.  A native subscription changes tables without firing
+ * triggers of statements.  One that is there is seen by each refresh; one that
+ * came and went between two refreshes is not, so its coming and its going end
+ * all incarnations.
+ */
+Datum
+depipe_subscription_changed(PG_FUNCTION_ARGS)
+{
+	if (!CALLED_AS_EVENT_TRIGGER(fcinfo))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_EVENT_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("function must be called by an event trigger")));
+	captures_renew_all("subscription");
+	PG_RETURN_NULL();
 }
