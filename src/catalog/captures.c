@@ -25,7 +25,6 @@
 #include "commands/extension.h"
 #include "core/identity.h"
 #include "core/sqltext.h"
-#include "executor/spi.h"
 #include "storage/lmgr.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
@@ -38,22 +37,6 @@
 #define ROW_CAPTURE_ID 1
 #define ROW_SEGMENT_1 7
 #define ROW_CURRENT 9
-
-static void
-execute_as_extension(const char *sql)
-{
-	Identity identity;
-	int result;
-
-	identity_become_extension(&identity);
-	if (SPI_connect() != SPI_OK_CONNECT)
-		elog(ERROR, "SPI_connect failed");
-	result = SPI_execute(sql, false, 0);
-	if (result < 0)
-		elog(ERROR, "statement failed: %s", SPI_result_code_string(result));
-	SPI_finish();
-	identity_restore(&identity);
-}
 
 /* ---- captures ---- */
 

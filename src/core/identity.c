@@ -18,6 +18,7 @@
 #include "catalog/pg_extension.h"
 #include "catalog/pg_namespace.h"
 #include "core/settings.h"
+#include "executor/spi.h"
 #include "utils/guc.h"
 #include "utils/syscache.h"
 
@@ -88,6 +89,39 @@ identity_restore(const Identity *saved)
 {
 	AtEOXact_GUC(false, saved->guc_level);
 	SetUserIdAndSecContext(saved->saved_user, saved->saved_context);
+}
+
+static void
+execute(const char *sql)
+{
+	int result;
+
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	result = SPI_execute(sql, false, 0);
+	if (result < 0)
+		elog(ERROR, "statement failed: %s", SPI_result_code_string(result));
+	SPI_finish();
+}
+
+void
+execute_as(Oid user, const char *sql)
+{
+	Identity identity;
+
+	identity_become(user, &identity);
+	execute(sql);
+	identity_restore(&identity);
+}
+
+void
+execute_as_extension(const char *sql)
+{
+	Identity identity;
+
+	identity_become_extension(&identity);
+	execute(sql);
+	identity_restore(&identity);
 }
 
 int

@@ -57,6 +57,13 @@ extern void identity_become_extension(Identity *saved);
 extern void identity_restore(const Identity *saved);
 
 /*
+ * Execute SQL text as a user, or as the extension's owner, in an SPI connection
+ * of its own.  Raises what the statements raise.
+ */
+extern void execute_as(Oid user, const char *sql);
+extern void execute_as_extension(const char *sql);
+
+/*
  * Bracket one statement that can run a user's code, if several statements run
  * between identity_become() and identity_restore().  What that code sets, for
  * example with set_config('search_path', ...), ends with the statement.

@@ -751,7 +751,7 @@ delta_key_has_text(Delta *delta)
 					return false;
 				break;
 			default:
-				if (!equal_is_same_image(att))
+				if (!column_equal_is_same_image(att))
 					return false;
 		}
 	}

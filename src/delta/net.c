@@ -25,7 +25,7 @@ static bool
 all_equalities_are_images(Delta *delta)
 {
 	for (int i = 0; i < delta->columns->natts; i++)
-		if (!equal_is_same_image(TupleDescAttr(delta->columns, i)))
+		if (!column_equal_is_same_image(TupleDescAttr(delta->columns, i)))
 			return false;
 	return true;
 }
@@ -39,12 +39,12 @@ image_columns(Delta *delta)
 
 	/* 18 finds attributes by their number, which must not change afterwards */
 	for (int i = 0; i < delta->columns->natts; i++)
-		if (!equal_is_same_image(TupleDescAttr(delta->columns, i)))
+		if (!column_equal_is_same_image(TupleDescAttr(delta->columns, i)))
 			count++;
 	columns = CreateTemplateTupleDesc(count);
 	count = 0;
 	for (int i = 0; i < delta->columns->natts; i++)
-		if (!equal_is_same_image(TupleDescAttr(delta->columns, i)))
+		if (!column_equal_is_same_image(TupleDescAttr(delta->columns, i)))
 			TupleDescCopyEntry(columns, ++count, delta->columns, i + 1);
 	return columns;
 }
@@ -103,7 +103,7 @@ append_net_by_images(StringInfo sql, Delta *delta, List *terms)
 	append_terms(sql, delta, terms);
 	appendStringInfoString(sql, " WINDOW same AS (PARTITION BY ");
 	for (int i = 0; i < delta->columns->natts; i++)
-		if (equal_is_same_image(TupleDescAttr(delta->columns, i)))
+		if (column_equal_is_same_image(TupleDescAttr(delta->columns, i)))
 			appendStringInfo(sql, "u.%s, ", column_name(delta, i));
 	image_append(sql, image_columns(delta), "u");
 	appendStringInfoString(sql,

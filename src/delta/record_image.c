@@ -51,15 +51,15 @@ hash_append(StringInfo sql, TupleDesc columns, const char *alias)
 
 /* Asks the support function that nbtree asks before it deduplicates keys. */
 bool
-equal_is_same_image(Form_pg_attribute att)
+equal_is_same_image(Oid type, Oid collation)
 {
-	Oid type = getBaseType(att->atttypid);
+	Oid base = getBaseType(type);
 	TypeCacheEntry *entry;
 	Oid function;
 
-	if (type == BPCHAROID)
+	if (base == BPCHAROID || (type_is_collatable(base) && !OidIsValid(collation)))
 		return false;
-	entry = lookup_type_cache(type, TYPECACHE_BTREE_OPFAMILY);
+	entry = lookup_type_cache(base, TYPECACHE_BTREE_OPFAMILY);
 	if (!OidIsValid(entry->btree_opf))
 		return false;
 	function = get_opfamily_proc(entry->btree_opf,
@@ -67,9 +67,8 @@ equal_is_same_image(Form_pg_attribute att)
 								 entry->btree_opintype,
 								 BTEQUALIMAGE_PROC);
 	return OidIsValid(function) &&
-		   DatumGetBool(OidFunctionCall1Coll(function,
-											 att->attcollation,
-											 ObjectIdGetDatum(entry->btree_opintype)));
+		   DatumGetBool(
+			   OidFunctionCall1Coll(function, collation, ObjectIdGetDatum(entry->btree_opintype)));
 }
 
 Oid

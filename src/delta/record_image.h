@@ -22,9 +22,13 @@ extern void hash_append(StringInfo sql, TupleDesc columns, const char *alias);
 extern Oid record_hash_function(void);
 
 /*
- * Are any two equal values of the column the same image?  False for char(n), whose
- * values may differ in trailing blanks.
+ * Are any two equal values of a type, with this collation, the same image?  False
+ * for char(n), whose values may differ in trailing blanks, and where no collation is
+ * known.
  */
-extern bool equal_is_same_image(Form_pg_attribute att);
+extern bool equal_is_same_image(Oid type, Oid collation);
+
+/* The same for a column (Form_pg_attribute). */
+#define column_equal_is_same_image(att) equal_is_same_image((att)->atttypid, (att)->attcollation)
 
 #endif /* DEPIPE_DELTA_RECORD_IMAGE_H */

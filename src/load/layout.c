@@ -16,7 +16,6 @@
 
 #include "core/settings.h"
 #include "core/sqltext.h"
-#include "executor/spi.h"
 #include "load/names.h"
 #include "load/recorded.h"
 #include "load/types.h"

@@ -25,7 +25,6 @@
 #include "core/identity.h"
 #include "core/sqltext.h"
 #include "delta/record_image.h"
-#include "executor/spi.h"
 #include "nodes/primnodes.h"
 #include "optimizer/plancat.h"
 #include "utils/lsyscache.h"
@@ -158,22 +157,6 @@ bag_has_hash(Relation rel, Delta *delta)
 
 /* ---- making and dropping ---- */
 
-static void
-execute_as_owner(const Target *target, const char *sql)
-{
-	Identity identity;
-	int result;
-
-	identity_become(target->owner, &identity);
-	if (SPI_connect() != SPI_OK_CONNECT)
-		elog(ERROR, "SPI_connect failed");
-	result = SPI_execute(sql, false, 0);
-	if (result < 0)
-		elog(ERROR, "statement failed: %s", SPI_result_code_string(result));
-	SPI_finish();
-	identity_restore(&identity);
-}
-
 /* Of any columns: outdated ones are dropped as well. */
 void
 bag_drop_indexes(const Target *target)
@@ -199,7 +182,7 @@ bag_drop_indexes(const Target *target)
 
 		initStringInfo(&sql);
 		appendStringInfo(&sql, "DROP INDEX %s", (char *) lfirst(cell));
-		execute_as_owner(target, sql.data);
+		execute_as(target->owner, sql.data);
 	}
 }
 
@@ -240,13 +223,13 @@ make_work(void *argument)
 	appendStringInfo(&sql, "CREATE INDEX ON %s (", make->target->display);
 	hash_append(&sql, make->delta->columns, NULL);
 	appendStringInfoChar(&sql, ')');
-	execute_as_owner(make->target, sql.data);
+	execute_as(make->target->owner, sql.data);
 	resetStringInfo(&sql);
 	/* DROP EXTENSION takes it along */
 	appendStringInfo(&sql,
 					 "ALTER INDEX %s DEPENDS ON EXTENSION depipe",
 					 made_index(make->target->relid, make->delta));
-	execute_as_owner(make->target, sql.data);
+	execute_as(make->target->owner, sql.data);
 	return true;
 }
 

@@ -61,7 +61,7 @@ append_set(StringInfo sql, Delta *delta)
 		const char *name = sql_identifier(NameStr(att->attname));
 
 		if (delta_is_always_identity(delta, i) ||
-			(delta_is_key(delta, i) && equal_is_same_image(att)))
+			(delta_is_key(delta, i) && column_equal_is_same_image(att)))
 			continue;
 		appendStringInfo(sql, "%s%s = d.%s", separator, name, name);
 		separator = ", ";

@@ -36,7 +36,6 @@
 #include "core/guarded.h"
 #include "core/identity.h"
 #include "core/sqltext.h"
-#include "executor/spi.h"
 #include "parser/parse_func.h"
 #include "storage/lmgr.h"
 #include "storage/proc.h"
@@ -171,20 +170,6 @@ watch_fingerprint(const Target *target)
 /* ---- triggers ---- */
 
 static void
-execute_as_owner(const Target *target, const char *sql)
-{
-	Identity identity;
-
-	identity_become(target->owner, &identity);
-	if (SPI_connect() != SPI_OK_CONNECT)
-		elog(ERROR, "SPI_connect failed");
-	if (SPI_execute(sql, false, 0) < 0)
-		elog(ERROR, "statement failed: %s", SPI_result_code_string(SPI_result));
-	SPI_finish();
-	identity_restore(&identity);
-}
-
-static void
 make_trigger(const Target *target, const char *name, const char *events, const char *each)
 {
 	StringInfoData sql;
@@ -205,7 +190,7 @@ make_trigger(const Target *target, const char *name, const char *events, const c
 					 name,
 					 name,
 					 target->display);
-	execute_as_owner(target, sql.data);
+	execute_as(target->owner, sql.data);
 }
 
 static bool
@@ -242,7 +227,7 @@ drop_trigger(const Target *target, const char *name)
 		return;
 	initStringInfo(&sql);
 	appendStringInfo(&sql, "DROP TRIGGER %s ON %s", name, target->display);
-	execute_as_owner(target, sql.data);
+	execute_as(target->owner, sql.data);
 }
 
 void

@@ -16,6 +16,7 @@
 #include "access/relation.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
+#include "delta/record_image.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/clauses.h"
@@ -86,7 +87,7 @@ column_of_block(const GraphBlock *block, int column, Globalise *walk)
 			if (entry == NULL || !operation_passes(block, column, entry, &why))
 				return fail(walk);
 			if (operation_merges(block->query->setOperations) &&
-				!type_equal_is_image(exprType((Node *) entry->expr),
+				!equal_is_same_image(exprType((Node *) entry->expr),
 									 exprCollation((Node *) entry->expr)))
 				walk->loose = true;
 			return column_of_block(operand, column, walk);
@@ -97,7 +98,7 @@ column_of_block(const GraphBlock *block, int column, Globalise *walk)
 	if (entry == NULL || !block_passes(block, entry, &why))
 		return fail(walk);
 	if (merges(block->query) &&
-		!type_equal_is_image(exprType((Node *) entry->expr), exprCollation((Node *) entry->expr)))
+		!equal_is_same_image(exprType((Node *) entry->expr), exprCollation((Node *) entry->expr)))
 		walk->loose = true;
 	expression = globalise((Node *) entry->expr, &inner);
 	walk->loose |= inner.loose;

@@ -13,7 +13,6 @@
  */
 #include "transform/passes.h"
 
-#include "access/nbtree.h"
 #include "fmgr.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
@@ -28,23 +27,6 @@ Oid
 type_equality(Oid type)
 {
 	return lookup_type_cache(type, TYPECACHE_EQ_OPR)->eq_opr;
-}
-
-bool
-type_equal_is_image(Oid type, Oid collation)
-{
-	TypeCacheEntry *entry = lookup_type_cache(type, TYPECACHE_BTREE_OPFAMILY);
-	Oid function;
-
-	if (!OidIsValid(entry->btree_opf) || (type_is_collatable(type) && !OidIsValid(collation)))
-		return false;
-	function = get_opfamily_proc(entry->btree_opf,
-								 entry->btree_opintype,
-								 entry->btree_opintype,
-								 BTEQUALIMAGE_PROC);
-	return OidIsValid(function) &&
-		   DatumGetBool(
-			   OidFunctionCall1Coll(function, collation, ObjectIdGetDatum(entry->btree_opintype)));
 }
 
 /* Is the column among these clauses, compared by its default equality? */

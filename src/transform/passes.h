@@ -24,9 +24,6 @@ extern bool block_passes(const GraphBlock *block, const TargetEntry *entry, cons
 extern bool operation_passes(const GraphBlock *block, int column, const TargetEntry *operand,
 							 const char **why);
 
-/* Is equality of the type the same as being the same bytes? */
-extern bool type_equal_is_image(Oid type, Oid collation);
-
 /* The operator by which the type is grouped; InvalidOid: none. */
 extern Oid type_equality(Oid type);
 

@@ -23,6 +23,7 @@
 
 #include "access/relation.h"
 #include "catalog/pg_type.h"
+#include "delta/record_image.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/tlist.h"
 #include "parser/parsetree.h"
@@ -272,7 +273,7 @@ add_column(Sums *sums, int number, const TargetEntry *entry)
 		return refuse(sums,
 					  "expression_of_aggregates",
 					  psprintf("Column \"%s\" is no group, count, sum or avg.", entry->resname));
-	if (!type_equal_is_image(exprType((Node *) entry->expr), exprCollation((Node *) entry->expr)))
+	if (!equal_is_same_image(exprType((Node *) entry->expr), exprCollation((Node *) entry->expr)))
 		return refuse(
 			sums,
 			"group_image",

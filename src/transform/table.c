@@ -28,7 +28,6 @@
 #include "core/guarded.h"
 #include "core/identity.h"
 #include "core/sqltext.h"
-#include "executor/spi.h"
 #include "nodes/primnodes.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
@@ -44,22 +43,6 @@
 #define GUARD_TRUNCATE "depipe_refuse_truncate"
 
 PG_FUNCTION_INFO_V1(depipe_refuse_dml);
-
-static void
-execute_as(Oid owner, const char *sql)
-{
-	Identity identity;
-	int result;
-
-	identity_become(owner, &identity);
-	if (SPI_connect() != SPI_OK_CONNECT)
-		elog(ERROR, "SPI_connect failed");
-	result = SPI_execute(sql, false, 0);
-	if (result < 0)
-		elog(ERROR, "statement failed: %s", SPI_result_code_string(result));
-	SPI_finish();
-	identity_restore(&identity);
-}
 
 /* ---- columns ---- */
 
