@@ -14,6 +14,7 @@ use Test::More;
 my $node = DepipeTest::start_node('warehouse', "max_prepared_transactions = 5\n");
 my $last = q{SELECT status, strategy, reason FROM depipe.refresh('mart.copy')};
 my $exact = q{SELECT count(*) FROM ((TABLE raw.t EXCEPT ALL TABLE mart.copy) UNION ALL (TABLE mart.copy EXCEPT ALL TABLE raw.t)) d};
+my $by_changes = qr/^succeeded\|(?:keys|full_diff)\|$/; # as the planner estimates their costs
 my $changes = q{SELECT COALESCE(min(reason), sum(weight)::text, 'none') FROM public.input_changes('mart.copy')};
 
 sub at
@@ -29,7 +30,8 @@ sub refreshed
 	my ($database, $expected, $name) = @_;
 
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
-	is(at($database, $last), $expected, $name);
+	my $done = at($database, $last);
+	ref $expected ? like($done, $expected, $name) : is($done, $expected, $name);
 	is(at($database, $exact), '0', "$name: exact");
 	return;
 }
@@ -50,7 +52,7 @@ refreshed('postgres', 'nothing|nothing|', 'nothing has changed');
 at('postgres', q{UPDATE raw.t SET note = 'restart' WHERE id < 3});
 $node->restart('fast');
 is(at('postgres', $changes), '0', 'changes outlive a clean restart');
-refreshed('postgres', 'succeeded|full_diff|', 'after a clean restart');
+refreshed('postgres', $by_changes, 'after a clean restart');
 
 # ---- a crash, with a writer that had committed and a prepared one ----
 at('postgres', q{UPDATE raw.t SET note = 'crash' WHERE id IN (4, 104)});
@@ -85,7 +87,7 @@ is(at('restored', q{SELECT count(*), count(*) FILTER (WHERE tgenabled = 'A') FRO
 refreshed('restored', 'nothing|nothing|', 'capture goes on there');
 at('restored', q{INSERT INTO raw.t1 VALUES (99, 'captured')});
 is(at('restored', $changes), '1', 'once for each row');
-refreshed('postgres', 'succeeded|full_diff|', 'the original is as before');
+refreshed('postgres', $by_changes, 'the original is as before');
 
 # ---- a copy of the database ----
 at('postgres', q{INSERT INTO raw.t VALUES (504, 'template')});
@@ -93,7 +95,7 @@ at('template1', 'CREATE DATABASE copied TEMPLATE postgres');
 like(at('copied', $last), qr/^succeeded\|full_diff\|other_instance/, 'a copy of the database compares');
 is(at('copied', $exact), '0', 'and is exact');
 at('copied', q{INSERT INTO raw.t VALUES (505, 'copied')});
-like(at('copied', $last), qr/^succeeded\|full_diff/, 'and goes on');
+like(at('copied', $last), $by_changes, 'and goes on');
 is(at('copied', $exact), '0', 'exactly');
 
 # ---- DROP EXTENSION ----
