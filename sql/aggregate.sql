@@ -73,6 +73,13 @@ SELECT check_sales();
 UPDATE orders SET customer = NULL WHERE id IN (1001, 1002);
 SELECT check_sales();
 SELECT depipe.drop_transform('agg.sales', drop_table => true);
+-- no key by which it could be recomputed in parts, but sums
+SELECT depipe.create_transform('agg.sales', 'SELECT extract(year FROM day)::integer AS year, count(*) AS n FROM agg.orders GROUP BY 1',
+	mode => 'incremental');
+SELECT status, strategy FROM depipe.refresh('agg.sales');
+DELETE FROM orders WHERE id BETWEEN 11 AND 20;
+SELECT status, strategy, updated FROM depipe.refresh('agg.sales');
+SELECT depipe.drop_transform('agg.sales', drop_table => true);
 -- what cannot be added to
 CREATE FUNCTION reason(query text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE

@@ -215,6 +215,12 @@ compute(const StrategyContext *context)
 
 /* ---- the offer ---- */
 
+bool
+aggregate_could_serve(Shape *shape, List *key)
+{
+	return idle_query_is_pure(shape) && sums_analyse(shape, key)->code == NULL;
+}
+
 static bool
 may_add(const StrategyContext *context, StrategyOffer *offer, List **changed)
 {

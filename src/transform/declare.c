@@ -25,6 +25,7 @@
 #include "fmgr.h"
 #include "publish/triggers.h"
 #include "quality/state.h"
+#include "transform/aggregate.h"
 #include "transform/binding.h"
 #include "transform/capture.h"
 #include "transform/dag.h"
@@ -172,7 +173,8 @@ check_key(List *key, TupleDesc columns)
 static void
 check_mode(const CreateArguments *arguments, Shape *shape)
 {
-	if (strcmp(arguments->mode, "incremental") == 0)
+	if (strcmp(arguments->mode, "incremental") == 0 &&
+		!aggregate_could_serve(shape, arguments->key))
 		keys_require(shape, arguments->query, arguments->display);
 }
 
