@@ -80,6 +80,22 @@ SELECT status, strategy FROM depipe.refresh('agg.sales');
 DELETE FROM orders WHERE id BETWEEN 11 AND 20;
 SELECT status, strategy, updated FROM depipe.refresh('agg.sales');
 SELECT depipe.drop_transform('agg.sales', drop_table => true);
+-- a group that was set aside, and is no longer kept in quarantine
+CREATE OR REPLACE VIEW query AS SELECT customer % 3 AS class, count(*) AS pairs, sum(pieces) AS pieces FROM orders GROUP BY 1;
+SELECT depipe.create_transform('agg.sales', 'SELECT customer % 3 AS class, count(*) AS pairs, sum(pieces) AS pieces FROM agg.orders GROUP BY 1');
+SELECT check_sales();
+SELECT depipe.add_constraint('agg.sales', depipe.satisfies('class <> 1 OR pairs < 6700'), name => 'few', on_violation => 'quarantine');
+INSERT INTO orders SELECT 40000 + i, 1, '2026-01-01', 1, 1 FROM generate_series(1, 100) i;
+SELECT status, strategy, quarantined FROM depipe.refresh('agg.sales');
+DELETE FROM orders WHERE id > 40000;
+UPDATE depipe.quarantined_row SET quarantined_at = '2000-01-01';
+DELETE FROM depipe.attempt WHERE unit = 'history';
+CALL depipe.run_due('1 minute');
+SELECT count(*) FROM depipe.quarantined_row;
+DELETE FROM orders WHERE id > 40000;
+UPDATE orders SET pieces = pieces + 1 WHERE id = 300;
+SELECT check_sales();
+SELECT depipe.drop_transform('agg.sales', drop_table => true);
 -- what cannot be added to
 CREATE FUNCTION reason(query text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE

@@ -610,6 +610,24 @@ delete_old_history(TimestampTz before)
 						   arguments);
 }
 
+/*
+ * A transform lacks the rows that are deleted, and no changes of its inputs would
+ * bring them back: its next refresh evaluates the query.
+ */
+static void
+delete_old_quarantine(TimestampTz before)
+{
+	(void) CATALOG_EXECUTE("WITH gone AS (DELETE FROM depipe.quarantined_row"
+						   " WHERE quarantine_id IN"
+						   " (SELECT quarantine_id FROM depipe.quarantined_row"
+						   " WHERE quarantined_at OPERATOR(pg_catalog.<) $1"
+						   " ORDER BY quarantine_id LIMIT $2) RETURNING target_id)"
+						   " UPDATE depipe.transform_state SET frontier_captures = '{}'"
+						   " WHERE target_id IN (SELECT target_id FROM gone)",
+						   ARG_TIME(before),
+						   ARG_INT4(DELETE_AT_ONCE));
+}
+
 bool
 history_delete_old(int32 history_seconds, int32 quarantine_seconds)
 {
@@ -627,12 +645,7 @@ history_delete_old(int32 history_seconds, int32 quarantine_seconds)
 	if (history_seconds >= 0)
 		delete_old_history(now - history_seconds * USECS_PER_SEC);
 	if (quarantine_seconds >= 0)
-		(void) CATALOG_EXECUTE("DELETE FROM depipe.quarantined_row WHERE quarantine_id IN"
-							   " (SELECT quarantine_id FROM depipe.quarantined_row"
-							   " WHERE quarantined_at OPERATOR(pg_catalog.<) $1"
-							   " ORDER BY quarantine_id LIMIT $2)",
-							   ARG_TIME(now - quarantine_seconds * USECS_PER_SEC),
-							   ARG_INT4(DELETE_AT_ONCE));
+		delete_old_quarantine(now - quarantine_seconds * USECS_PER_SEC);
 	(void) CATALOG_EXECUTE0("DELETE FROM depipe.attempt a"
 							" WHERE a.unit OPERATOR(pg_catalog.<>) 'history'"
 							" AND NOT EXISTS (SELECT FROM depipe.target t WHERE a.unit"

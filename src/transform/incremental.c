@@ -120,7 +120,9 @@ incremental_same_columns(const StrategyContext *context, TupleDesc columns)
 							  &type,
 							  &typmod,
 							  &collation);
-		if (type != att->atttypid || collation != att->attcollation)
+		/* with a modifier of its own the table may hold rounded values */
+		if (type != att->atttypid || collation != att->attcollation ||
+			(typmod != -1 && typmod != att->atttypmod))
 			return false;
 	}
 	return true;

@@ -32,7 +32,7 @@ extern double incremental_cost_to_beat(const StrategyContext *context);
 extern bool incremental_too_expensive(StrategyOffer *offer, double cost, double other,
 									  const char *what);
 
-/* Has each column of the target the type and the collation of the query's? */
+/* Has each column of the target the type, modifier and collation of the query's? */
 extern bool incremental_same_columns(const StrategyContext *context, TupleDesc columns);
 
 #endif /* DEPIPE_TRANSFORM_INCREMENTAL_H */
