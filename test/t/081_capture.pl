@@ -50,7 +50,8 @@ refreshed('postgres', 'nothing|nothing|', 'nothing has changed');
 
 # ---- a clean restart ----
 at('postgres', q{UPDATE raw.t SET note = 'restart' WHERE id < 3});
-$node->restart('fast');
+$node->stop('fast');
+$node->start;
 is(at('postgres', $changes), '0', 'changes outlive a clean restart');
 refreshed('postgres', $by_changes, 'after a clean restart');
 
