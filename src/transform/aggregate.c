@@ -225,7 +225,6 @@ static bool
 may_add(const StrategyContext *context, StrategyOffer *offer, List **changed)
 {
 	AggregateWork *work = *context->aggregate;
-
 	const Volatility *volatility = &context->shape->volatility;
 
 	if (!incremental_is_allowed(context, offer))
