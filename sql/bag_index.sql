@@ -18,7 +18,7 @@ UPDATE input SET t = 'changed' WHERE id = 20;
 SELECT status, strategy, inserted, deleted FROM depipe.refresh('bags.made');
 SELECT indexdef FROM pg_indexes WHERE schemaname = 'bags' AND tablename = 'made';
 SELECT count(*) FROM depipe.verify('bags.made');
--- ... and others use it: the table is scanned once, to be compared with the query
+-- ... and others use it: the table is not scanned
 ANALYZE made;
 DELETE FROM input WHERE ctid = (SELECT ctid FROM input WHERE id = 0 LIMIT 1);
 UPDATE input SET n = 1.50 WHERE ctid = (SELECT ctid FROM input WHERE id = 0 LIMIT 1);

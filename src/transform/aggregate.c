@@ -16,19 +16,18 @@
  */
 #include "transform/aggregate.h"
 
-#include "core/identity.h"
 #include "core/plans.h"
 #include "delta/difference.h"
-#include "executor/execdesc.h"
 #include "executor/executor.h"
-#include "miscadmin.h"
+#include "executor/spi.h"
 #include "nodes/makefuncs.h"
 #include "optimizer/cost.h"
 #include "optimizer/optimizer.h"
 #include "transform/aggregate_sql.h"
-#include "transform/changes.h"
 #include "transform/idle.h"
 #include "transform/incremental.h"
+#include "transform/signed_delta.h"
+#include "transform/signed_terms.h"
 
 /* Rows of the terms and groups are written to memory, sorted or hashed, and joined. */
 #define TIMES_HANDLED 4
@@ -36,11 +35,7 @@
 struct AggregateWork
 {
 	Sums *sums;
-	List *terms;     /* of Query */
-	List *plans;     /* theirs */
-	List *relations; /* of TreeRelation: the changes that they read */
-	TupleDesc desc;  /* of the rows of the terms: g0.., a0.., w */
-	double rows;     /* estimated rows of the terms */
+	SignedTerms terms; /* of rows g0.., a0.., and the weight */
 	TreeRelation result;
 	TreeRelation present;
 };
@@ -75,59 +70,6 @@ term_outputs(const Sums *sums)
 	return outputs;
 }
 
-/* The occurrences of changed inputs, as a list of SignedJoinChange. */
-static List *
-changed_occurrences(AggregateWork *work, List *changes)
-{
-	List *changed = NIL;
-	ListCell *cell;
-	ListCell *occurrence;
-
-	foreach(cell, changes)
-	{
-		const InputChanges *input = lfirst(cell);
-		TreeRelation *images;
-
-		if (input->count == 0)
-			continue;
-		images = palloc0(sizeof(TreeRelation));
-		images->name = psprintf("_depipe_changes_%d", list_length(work->relations) + 1);
-		images->desc = input->desc;
-		images->rows = input->rows;
-		images->count = input->count;
-		work->relations = lappend(work->relations, images);
-		foreach(occurrence, signed_join_occurrences(&work->sums->join, input->relid))
-		{
-			SignedJoinChange *change = palloc(sizeof(SignedJoinChange));
-
-			change->rtindex = lfirst_int(occurrence);
-			change->images = images;
-			changed = lappend(changed, change);
-		}
-	}
-	return changed;
-}
-
-/* Returns the planner's cost of the terms. */
-static double
-plan_terms(AggregateWork *work, List *changed)
-{
-	double cost = 0;
-	ListCell *cell;
-
-	work->terms = signed_join_terms(&work->sums->join, term_outputs(work->sums), changed);
-	work->desc = ExecCleanTypeFromTL(linitial_node(Query, work->terms)->targetList);
-	foreach(cell, work->terms)
-	{
-		PlannedStmt *plan = tree_plan(lfirst(cell));
-
-		work->plans = lappend(work->plans, plan);
-		cost += plan->planTree->total_cost;
-		work->rows += plan->planTree->plan_rows;
-	}
-	return cost;
-}
-
 /* ---- running ---- */
 
 /* Run a query on ephemeral relations into another one, which is registered. */
@@ -154,33 +96,12 @@ static void
 run_terms(const StrategyContext *context, TreeRelation *terms)
 {
 	AggregateWork *work = *context->aggregate;
-	MemoryContext old = MemoryContextSwitchTo(context->context);
-	ListCell *cell;
 
-	terms->rows = tuplestore_begin_heap(true, false, work_mem);
-	MemoryContextSwitchTo(old);
-	foreach(cell, work->plans)
-		tree_run(lfirst(cell), work->relations, terms->rows);
+	terms->rows = signed_terms_run(&work->terms, context->context);
 	terms->name = AGGREGATE_TERMS;
-	terms->desc = work->desc;
+	terms->desc = work->terms.desc;
 	terms->count = tuplestore_tuple_count(terms->rows);
 	register_tuplestore(AGGREGATE_TERMS, terms->desc, terms->rows, terms->count);
-}
-
-static bool
-finds_contradiction(const AggregateText *text)
-{
-	MemoryContext caller = CurrentMemoryContext;
-	int level = identity_begin_statement();
-	bool found;
-
-	if (read_query(aggregate_contradiction_sql(text), 0, NULL, NULL) != SPI_OK_SELECT)
-		elog(ERROR, "could not look at the totals");
-	found = SPI_processed > 0;
-	SPI_freetuptable(SPI_tuptable);
-	MemoryContextSwitchTo(caller); /* SPI leaves its own context current */
-	identity_end_statement(level);
-	return found;
 }
 
 /* Compute the rows of the result that change, and those that the target has for them. */
@@ -203,7 +124,7 @@ compute(const StrategyContext *context)
 	derive(context, &work->present, AGGREGATE_PRESENT, aggregate_present_sql(&text));
 	derive(context, &totals, AGGREGATE_TOTALS, aggregate_totals_sql(&text));
 	discard(&groups);
-	sound = !finds_contradiction(&text);
+	sound = !query_finds_row(aggregate_contradiction_sql(&text));
 	if (sound)
 		derive(context, &work->result, AGGREGATE_RESULT, aggregate_result_sql(&text));
 	discard(&totals);
@@ -222,43 +143,25 @@ aggregate_could_serve(Shape *shape, List *key)
 }
 
 static bool
-may_add(const StrategyContext *context, StrategyOffer *offer, List **changed)
+may_add(const StrategyContext *context, StrategyOffer *offer)
 {
 	AggregateWork *work = *context->aggregate;
-	const Volatility *volatility = &context->shape->volatility;
 
-	if (!incremental_is_allowed(context, offer))
+	if (!incremental_is_allowed(context, offer) || !incremental_is_pure(context, offer))
 		return false;
-	if (volatility->is_stable)
-		return incremental_impossible(offer,
-									  "stable_function",
-									  psprintf("The query %s, whose result may differ between"
-											   " transactions.",
-											   volatility->stable_part));
-	if (!idle_query_is_pure(context->shape))
-		return incremental_impossible(
-			offer,
-			"user_function",
-			pstrdup("The query calls a function that may be replaced without notice."));
 	work->sums = sums_analyse(context->shape, context->transform->key);
 	if (work->sums->code != NULL)
 		return incremental_impossible(offer, work->sums->code, work->sums->detail);
-	if (!incremental_knows_changes(context, offer))
+	if (!incremental_knows_changes(context, offer) ||
+		!incremental_has_columns(context, offer, context->shape->columns))
 		return false;
-	if (!incremental_same_columns(context, context->shape->columns))
-		return incremental_impossible(
-			offer,
-			"other_type",
-			pstrdup("Columns of the table have other types or collations than the query."));
 	/* the terms do not read the changed tables themselves */
 	query_check_privileges_compat(work->sums->join.query);
-	*changed = changed_occurrences(work, context->changes);
-	if (list_length(*changed) > SIGNED_JOIN_MOST_CHANGED)
-		return incremental_impossible(
-			offer,
-			"many_inputs",
-			psprintf("%d tables of the join have changed.", list_length(*changed)));
-	return true;
+	return signed_terms_add(&work->terms,
+							&work->sums->join,
+							term_outputs(work->sums),
+							context->changes) ||
+		   signed_terms_too_many(&work->terms, offer);
 }
 
 /* Of summing the rows of the terms, and of writing the groups that they are of. */
@@ -266,11 +169,11 @@ static double
 cost_of_groups(const StrategyContext *context, const AggregateWork *work)
 {
 	const Estimate *estimate = &context->estimate;
-	double groups = Min(work->rows, Max(estimate->query_rows, 1));
+	double groups = Min(work->terms.rows, Max(estimate->query_rows, 1));
 	double handling = cpu_tuple_cost + cpu_operator_cost * (list_length(work->sums->groups) +
 															list_length(work->sums->arguments));
 
-	return TIMES_HANDLED * work->rows * handling +
+	return TIMES_HANDLED * work->terms.rows * handling +
 		   Min(groups * random_page_cost, cost_scan(estimate)) +
 		   cost_write(estimate, groups, groups);
 }
@@ -279,30 +182,15 @@ static void
 aggregate_offer(const StrategyContext *context, StrategyOffer *offer)
 {
 	AggregateWork *work = *context->aggregate = palloc0(sizeof(AggregateWork));
-	List *changed = NIL;
-	double other;
 
-	if (!may_add(context, offer, &changed))
+	if (!may_add(context, offer))
 		return;
-	offer->cost = plan_terms(work, changed) + cost_of_groups(context, work);
-	other = incremental_cost_to_beat(context);
-	if (other >= 0 && offer->cost > other)
-	{
-		(void) incremental_too_expensive(offer, offer->cost, other, "Adding the changes");
-		return;
-	}
-	if (!compute(context))
-	{
-		(void) incremental_impossible(
-			offer,
-			"contradiction",
-			pstrdup("What the table holds contradicts the changes, or a sum is not a number."));
-		return;
-	}
 	offer->possible = true;
 	offer->routine = true;
+	offer->cost = work->terms.cost + cost_of_groups(context, work);
 	offer->reason_code = "sums_of_changes";
-	offer->detail = psprintf("The changes are added to %.0f groups.", work->present.count);
+	offer->detail = psprintf("The changes are added to about %.0f groups.",
+							 Min(work->terms.rows, Max(context->estimate.query_rows, 1)));
 }
 
 /* ---- the delta ---- */
@@ -311,8 +199,11 @@ static Delta *
 aggregate_make_delta(const StrategyContext *context)
 {
 	AggregateWork *work = *context->aggregate;
-	Delta *delta = strategy_begin_delta(context);
+	Delta *delta;
 
+	if (!compute(context))
+		return NULL;
+	delta = strategy_begin_delta(context);
 	register_tuplestore(AGGREGATE_RESULT, work->result.desc, work->result.rows, work->result.count);
 	register_tuplestore(AGGREGATE_PRESENT,
 						work->present.desc,
@@ -343,18 +234,8 @@ static char *
 aggregate_delta_sql(const StrategyContext *context)
 {
 	const AggregateWork *work = *context->aggregate;
-	StringInfoData text;
-	ListCell *cell;
 
-	if (work == NULL || work->terms == NIL)
-		return NULL;
-	initStringInfo(&text);
-	foreach(cell, work->terms)
-		appendStringInfo(&text,
-						 "%s%s",
-						 foreach_current_index(cell) > 0 ? "\nUNION ALL\n" : "",
-						 tree_text(lfirst(cell)));
-	return text.data;
+	return work == NULL ? NULL : signed_terms_text(&work->terms);
 }
 
 const Strategy strategy_aggregate = {.name = "aggregate",

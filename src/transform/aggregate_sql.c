@@ -6,7 +6,7 @@
  * They read ephemeral relations, each made by the one before:
  *
  * terms	the signed rows of the change: grouping expressions g0, g1, ...,
- *			arguments a0, a1, ..., and the weight w
+ *			arguments a0, a1, ..., and the weight
  * groups	a row for each group: the key columns, n (rows), and for each argument
  *			c (values) and s (their sum)
  * present	the target's rows of the groups in which something changes
@@ -68,18 +68,20 @@ aggregate_groups_sql(const AggregateText *text)
 	initStringInfo(&sql);
 	appendStringInfoString(&sql, "SELECT ");
 	append_keys(&sql, text, NULL, true);
-	appendStringInfoString(&sql, ", pg_catalog.sum(w)::pg_catalog.int8 AS n");
+	appendStringInfoString(&sql, ", pg_catalog.sum(" SIGNED_JOIN_WEIGHT ")::pg_catalog.int8 AS n");
 	for (int i = 0; i < list_length(sums->arguments); i++)
 	{
 		appendStringInfo(&sql,
-						 ", coalesce(pg_catalog.sum(w) FILTER (WHERE a%d IS DISTINCT FROM NULL), 0)"
+						 ", coalesce(pg_catalog.sum(" SIGNED_JOIN_WEIGHT
+						 ") FILTER (WHERE a%d IS DISTINCT FROM NULL), 0)"
 						 "::pg_catalog.int8 AS c%d",
 						 i,
 						 i);
 		if (is_summed(sums, i))
 			appendStringInfo(&sql,
 							 ", coalesce(pg_catalog.sum(a%d::pg_catalog.numeric"
-							 " OPERATOR(pg_catalog.*) w::pg_catalog.numeric), 0) AS s%d",
+							 " OPERATOR(pg_catalog.*) " SIGNED_JOIN_WEIGHT
+							 "::pg_catalog.numeric), 0) AS s%d",
 							 i,
 							 i);
 	}

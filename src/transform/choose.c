@@ -14,12 +14,16 @@
 #include "transform/aggregate.h"
 #include "transform/full.h"
 #include "transform/full_diff.h"
+#include "transform/incremental.h"
 #include "transform/keys.h"
+#include "transform/linear.h"
 #include "transform/nothing.h"
 
 static const Strategy *const strategies[NSTRATEGIES] = {&strategy_nothing,
 														&strategy_full,
 														&strategy_full_diff,
+														&strategy_linear,
+														&strategy_join,
 														&strategy_aggregate,
 														&strategy_keys};
 
@@ -91,27 +95,74 @@ explain_whole(const StrategyContext *context, Choice *choice)
 	chosen->detail = keys->detail;
 }
 
-void
-strategy_choose(const StrategyContext *context, Choice *choice)
+static void
+choose_among_asked(const StrategyContext *context, Choice *choice)
 {
-	memset(choice, 0, sizeof(Choice));
+	choice->chosen = NULL;
+	choice->offer = NULL;
+	memcpy(choice->offers, choice->asked, sizeof(choice->offers));
 	for (int i = 0; i < NSTRATEGIES; i++)
-	{
-		StrategyOffer *offer = &choice->offers[i];
-
-		choice->strategies[i] = strategies[i];
-		strategies[i]->offer(context, offer);
-		if (offer->possible && beats(context, choice, strategies[i], offer))
+		if (choice->offers[i].possible && beats(context, choice, strategies[i], &choice->offers[i]))
 		{
 			choice->chosen = strategies[i];
-			choice->offer = offer;
+			choice->offer = &choice->offers[i];
 		}
-	}
 	Assert(choice->chosen != NULL);
 	explain_whole(context, choice);
 	for (int i = 0; i < NSTRATEGIES; i++)
 		if (choice->offers[i].possible && choice->chosen != strategies[i])
 			explain_loss(context, choice, strategies[i], &choice->offers[i]);
+}
+
+void
+strategy_choose(const StrategyContext *context, Choice *choice)
+{
+	StrategyContext asking = *context;
+
+	memset(choice, 0, sizeof(Choice));
+	for (int i = 0; i < NSTRATEGIES; i++)
+	{
+		StrategyOffer *offer = &choice->asked[i];
+
+		choice->strategies[i] = strategies[i];
+		strategies[i]->offer(&asking, offer);
+		if (offer->possible && !strategies[i]->whole &&
+			(asking.cheapest < 0 || offer->cost < asking.cheapest))
+			asking.cheapest = offer->cost;
+	}
+	choose_among_asked(context, choice);
+}
+
+/* What was not worth a try beside the strategy that has failed. */
+static void
+ask_again(const StrategyContext *context, Choice *choice)
+{
+	for (int i = 0; i < NSTRATEGIES; i++)
+		if (!choice->asked[i].possible && strcmp(choice->asked[i].reason_code, "not_tried") == 0)
+			strategies[i]->offer(context, &choice->asked[i]);
+}
+
+Delta *
+strategy_make_delta(const StrategyContext *context, Choice *choice)
+{
+	for (;;)
+	{
+		const Strategy *strategy = choice->chosen;
+		StrategyOffer *offer = &choice->asked[choice->offer - choice->offers];
+		Delta *delta = strategy->make_delta(context);
+
+		if (delta != NULL)
+			return delta;
+		Assert(!strategy->whole);
+		if (strategy->explain_failure != NULL)
+			strategy->explain_failure(context, offer);
+		else
+			(void) incremental_impossible(offer,
+										  "contradiction",
+										  pstrdup("What the table holds contradicts the changes."));
+		ask_again(context, choice);
+		choose_among_asked(context, choice);
+	}
 }
 
 void

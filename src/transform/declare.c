@@ -30,6 +30,7 @@
 #include "transform/capture.h"
 #include "transform/dag.h"
 #include "transform/keys.h"
+#include "transform/linear.h"
 #include "transform/refresh.h"
 #include "transform/shape.h"
 #include "transform/table.h"
@@ -173,7 +174,7 @@ check_key(List *key, TupleDesc columns)
 static void
 check_mode(const CreateArguments *arguments, Shape *shape)
 {
-	if (strcmp(arguments->mode, "incremental") == 0 &&
+	if (strcmp(arguments->mode, "incremental") == 0 && !linear_could_serve(shape) &&
 		!aggregate_could_serve(shape, arguments->key))
 		keys_require(shape, arguments->query, arguments->display);
 }

@@ -11,6 +11,7 @@
 #include "transform/changes.h"
 #include "transform/full.h"
 #include "transform/full_diff.h"
+#include "transform/idle.h"
 #include "utils/lsyscache.h"
 
 bool
@@ -59,6 +60,10 @@ incremental_knows_changes(const StrategyContext *context, StrategyOffer *offer)
 {
 	InputChanges *unknown = changes_first_unknown(context->changes);
 
+	if (context->distrusted)
+		return incremental_impossible(offer,
+									  "contradiction",
+									  pstrdup("What the table holds contradicts the changes."));
 	if (unknown != NULL)
 		return incremental_impossible(offer, unknown->reason_code, unknown->detail);
 	if (context->changes == NIL)
@@ -104,7 +109,26 @@ incremental_too_expensive(StrategyOffer *offer, double cost, double other, const
 }
 
 bool
-incremental_same_columns(const StrategyContext *context, TupleDesc columns)
+incremental_is_pure(const StrategyContext *context, StrategyOffer *offer)
+{
+	const Volatility *volatility = &context->shape->volatility;
+
+	if (volatility->is_stable)
+		return incremental_impossible(offer,
+									  "stable_function",
+									  psprintf("The query %s, whose result may differ between"
+											   " transactions.",
+											   volatility->stable_part));
+	if (!idle_query_is_pure(context->shape))
+		return incremental_impossible(
+			offer,
+			"user_function",
+			pstrdup("The query calls a function that may be replaced without notice."));
+	return true;
+}
+
+static bool
+same_columns(const StrategyContext *context, TupleDesc columns)
 {
 	Oid relid = context->transform->target->relid;
 
@@ -126,4 +150,15 @@ incremental_same_columns(const StrategyContext *context, TupleDesc columns)
 			return false;
 	}
 	return true;
+}
+
+bool
+incremental_has_columns(const StrategyContext *context, StrategyOffer *offer, TupleDesc columns)
+{
+	if (same_columns(context, columns))
+		return true;
+	return incremental_impossible(
+		offer,
+		"other_type",
+		pstrdup("Columns of the table have other types or collations than the query."));
 }

@@ -32,7 +32,11 @@ extern double incremental_cost_to_beat(const StrategyContext *context);
 extern bool incremental_too_expensive(StrategyOffer *offer, double cost, double other,
 									  const char *what);
 
+/* Does the result depend on nothing but the rows of the inputs? */
+extern bool incremental_is_pure(const StrategyContext *context, StrategyOffer *offer);
+
 /* Has each column of the target the type, modifier and collation of the query's? */
-extern bool incremental_same_columns(const StrategyContext *context, TupleDesc columns);
+extern bool incremental_has_columns(const StrategyContext *context, StrategyOffer *offer,
+									TupleDesc columns);
 
 #endif /* DEPIPE_TRANSFORM_INCREMENTAL_H */

@@ -31,6 +31,7 @@
 #include "transform/keys_analysis.h"
 #include "transform/paths.h"
 #include "transform/restrict.h"
+#include "transform/signed_delta.h"
 
 #define FOUND "_depipe_found"
 #define AFFECTED "_depipe_keys"
@@ -39,6 +40,9 @@
 
 /* Finding the values may cost at most this share of the cheapest other strategy. */
 #define DISCOVERY_SHARE 0.2
+
+/* Another strategy on changes that costs less than this share of them is cheap enough. */
+#define CHEAP_SHARE 0.2
 
 /* Nothing is known of how many of the recomputed rows differ. */
 #define DIFFERING_SHARE 0.5
@@ -253,6 +257,19 @@ find_cheaply(const StrategyContext *context, StrategyOffer *offer, double other)
 	return true;
 }
 
+/* Finding the values takes time, too: where another strategy costs next to nothing, it is saved. */
+static bool
+is_not_worth_it(const StrategyContext *context, StrategyOffer *offer, double other)
+{
+	if (context->cheapest < 0 || other < 0 || context->cheapest > CHEAP_SHARE * other)
+		return false;
+	(void) incremental_impossible(
+		offer,
+		"not_tried",
+		psprintf("Another strategy on changes is estimated to cost only %.2f.", context->cheapest));
+	return true;
+}
+
 static void
 keys_offer(const StrategyContext *context, StrategyOffer *offer)
 {
@@ -261,6 +278,9 @@ keys_offer(const StrategyContext *context, StrategyOffer *offer)
 	double other;
 
 	if (!may_follow(context, offer))
+		return;
+	other = incremental_cost_to_beat(context);
+	if (is_not_worth_it(context, offer, other))
 		return;
 	if (!find_terms(work, context, &obstacle))
 	{
@@ -271,7 +291,6 @@ keys_offer(const StrategyContext *context, StrategyOffer *offer)
 					 sql_relation(obstacle)));
 		return;
 	}
-	other = incremental_cost_to_beat(context);
 	if (!find_cheaply(context, offer, other))
 		return;
 	offer->possible = true;
@@ -317,17 +336,46 @@ fill_delta(const StrategyContext *context, const KeysWork *work, Delta *delta)
 	tuplestore_end(present);
 }
 
+static bool
+is_of_transform_key(const StrategyContext *context, const char *name)
+{
+	ListCell *cell;
+
+	foreach(cell, context->transform->key)
+		if (strcmp(lfirst(cell), name) == 0)
+			return true;
+	return false;
+}
+
+/*
+ * Rows with the same key of the transform may have different values, of which
+ * not all are recomputed: does the target have a new key already?
+ */
+static bool
+meets_other_rows(const StrategyContext *context, const KeysWork *work, Delta *delta)
+{
+	for (int i = 0; i < work->key->natts; i++)
+		if (!is_of_transform_key(context, NameStr(TupleDescAttr(work->key->desc, i)->attname)))
+			return signed_delta_contradicts(context, delta);
+	return false;
+}
+
 static Delta *
 keys_make_delta(const StrategyContext *context)
 {
 	KeysWork *work = *context->keys;
 	Delta *delta = strategy_begin_delta(context);
 
-	if (work->affected.count > 0)
-		fill_delta(context, work, delta);
-	else
+	if (work->affected.count == 0)
+	{
 		delta_finish(delta);
-	return delta;
+		return delta;
+	}
+	fill_delta(context, work, delta);
+	if (!meets_other_rows(context, work, delta))
+		return delta;
+	delta_destroy(delta);
+	return NULL;
 }
 
 static void

@@ -100,6 +100,7 @@ typedef struct SliceNode
 	PublishStatus outcome;
 	bool whole;               /* the outcome covers the whole target */
 	bool key_too_long;        /* for an entry of the index */
+	bool diverged;            /* the target lacks rows that the delta deletes */
 	StoredFrontier *frontier; /* the frontier of the target after the delta is published */
 	char *seen;               /* the inputs of the delta; NULL: not known */
 } SliceNode;
@@ -396,10 +397,10 @@ make_delta(SliceNode *node)
 	context.changes = changes_read(transform,
 								   prepared_captures(node->slice, transform->target->id),
 								   node->frontier);
+	context.distrusted = node->diverged;
 	strategy_choose(&context, &node->choice);
+	delta = strategy_make_delta(&context, &node->choice);
 	node->run->strategy = node->choice.chosen->name;
-	delta = node->choice.chosen->make_delta(&context);
-	Assert(delta != NULL);
 	strategies_end(&context);
 	changes_release(context.changes);
 	identity_restore(&identity);
@@ -429,6 +430,35 @@ publish_delta(SliceNode *node, Delta *delta)
 		delta_destroy(item.delta);
 }
 
+/* The copies that a bag must lose; -1: not known. */
+static int64
+copies_gone(const SliceNode *node, Delta *delta)
+{
+	TupleTableSlot *slot;
+	int64 copies = 0;
+
+	if (delta->nkeys > 0 || node->choice.chosen->whole)
+		return -1;
+	slot = MakeSingleTupleTableSlot(delta->desc, &TTSOpsMinimalTuple);
+	delta_rewind(delta);
+	while (delta_next(delta, slot))
+	{
+		bool isnull;
+		int64 weight = DatumGetInt64(slot_getattr(slot, DELTA_WEIGHT, &isnull));
+
+		copies -= Min(weight, 0);
+	}
+	ExecDropSingleTupleTableSlot(slot);
+	return copies;
+}
+
+/* As published? Where rows of a bag were not found, its rows are not those of the last refresh. */
+static bool
+has_diverged(const SliceNode *node, int64 gone)
+{
+	return node->outcome == PUBLISH_DONE && gone >= 0 && node->run->deleted != gone;
+}
+
 static bool
 make_and_publish(void *argument)
 {
@@ -438,6 +468,7 @@ make_and_publish(void *argument)
 	instr_time started;
 	instr_time elapsed;
 	Delta *delta;
+	int64 gone;
 
 	transform_lock_state(target->id);
 	table_ensure_guard(target);
@@ -453,6 +484,7 @@ make_and_publish(void *argument)
 	INSTR_TIME_SUBTRACT(elapsed, started);
 	node->run->read_ms = INSTR_TIME_GET_MILLISEC(elapsed);
 	SPI_finish();
+	gone = copies_gone(node, delta);
 	publish_delta(node, delta);
 	node->whole = node->choice.chosen->whole;
 	/* rolled back, and done again with another index */
@@ -461,20 +493,39 @@ make_and_publish(void *argument)
 						 table_key_is_plain(target, node->transform->key);
 	if (node->key_too_long)
 		return false;
+	/* rolled back, and compared with the query */
+	node->diverged = has_diverged(node, gone);
+	if (node->diverged)
+		return false;
 	if (node->outcome == PUBLISH_DONE || node->outcome == PUBLISH_NOTHING)
 		table_make_key(target, node->transform->key);
 	return true;
+}
+
+static void
+begin_again(SliceNode *node)
+{
+	Run *run = node->run;
+
+	run->status = RUN_RUNNING;
+	run->reason = run->error_sqlstate = run->error_message = run->error_hint = NULL;
+	run->rows_in = run->inserted = run->updated = run->deleted = run->quarantined = 0;
+	node->outcome = PUBLISH_BLOCKED;
+}
+
+static bool
+publish_compared(void *argument)
+{
+	begin_again(argument);
+	return make_and_publish(argument);
 }
 
 static bool
 publish_with_hashed_key(void *argument)
 {
 	SliceNode *node = argument;
-	Run *run = node->run;
 
-	run->status = RUN_RUNNING;
-	run->reason = run->error_sqlstate = run->error_message = run->error_hint = NULL;
-	node->outcome = PUBLISH_BLOCKED;
+	begin_again(node);
 	table_hash_key(node->transform->target, node->transform->key);
 	CommandCounterIncrement();
 	return make_and_publish(node);
@@ -577,6 +628,8 @@ refresh_node(Slice *slice, Target *target, Run *run)
 	}
 	failure = lock_failure(slice, target->id);
 	error = failure != NULL ? failure->error : guarded_run(make_and_publish, &node);
+	if (error == NULL && node.diverged)
+		error = guarded_run(publish_compared, &node);
 	if (error == NULL && node.key_too_long)
 		error = guarded_run(publish_with_hashed_key, &node);
 	if (error != NULL)

@@ -8,8 +8,8 @@
  * of changed tables of the join in which the tables of the set are replaced by
  * their images, with the product of the images' weights and the sign (-1)^(size
  * of the set + 1).  The state before the change is never needed.  One changed
- * table makes one join, two make three, three make seven.  A table that occurs
- * twice counts twice.
+ * table makes one join, two make three, three make seven, four make fifteen.  A
+ * table that occurs twice counts twice.
  *
  * Rows of different joins may cancel each other out, so the caller must sum
  * weights before it uses the rows.
@@ -25,6 +25,7 @@
 #include "nodes/nodeFuncs.h"
 #include "parser/parse_relation.h"
 #include "parser/parsetree.h"
+#include "rewrite/rewriteManip.h"
 #include "transform/inline.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
@@ -48,16 +49,87 @@ entry_is_table(const RangeTblEntry *entry)
 		   (entry->relkind == RELKIND_RELATION || entry->relkind == RELKIND_PARTITIONED_TABLE);
 }
 
+/* ---- subqueries that only select and join ---- */
+
+/* A subquery in FROM that was merged into the level above. */
+typedef struct Merged
+{
+	int rtindex;
+	List *targets; /* its columns, over the range table of the level above */
+} Merged;
+
+/* Views are such subqueries.  Order has no meaning here. */
+static bool
+entry_is_simple(const RangeTblEntry *entry)
+{
+	const Query *query = entry->subquery;
+
+	return entry->rtekind == RTE_SUBQUERY && !entry->lateral && !entry->security_barrier &&
+		   query->commandType == CMD_SELECT && query->setOperations == NULL && !query->hasAggs &&
+		   query->groupClause == NIL && query->groupingSets == NIL && query->havingQual == NULL &&
+		   !query->hasWindowFuncs && !query->hasTargetSRFs && !query->hasSubLinks &&
+		   query->distinctClause == NIL && query->limitCount == NULL &&
+		   query->limitOffset == NULL && query->cteList == NIL && query->rowMarks == NIL &&
+		   query->jointree->fromlist != NIL;
+}
+
+static bool collect(Node *node, SignedJoin *join, List **quals, List **merged);
+
+static bool
+merge(int rtindex, SignedJoin *join, List **quals, List **merged)
+{
+	Query *copy = copyObject(rt_fetch(rtindex, join->query->rtable)->subquery);
+	Merged *one = palloc(sizeof(Merged));
+	ListCell *cell;
+
+	OffsetVarNodes((Node *) copy->targetList, list_length(join->query->rtable), 0);
+	OffsetVarNodes((Node *) copy->jointree, list_length(join->query->rtable), 0);
+	foreach(cell, copy->rtable)
+		query_add_entry_compat(join->query, copy, (RangeTblEntry *) lfirst(cell));
+	one->rtindex = rtindex;
+	one->targets = copy->targetList;
+	*merged = lappend(*merged, one);
+	return collect((Node *) copy->jointree, join, quals, merged);
+}
+
+/* Columns of merged subqueries by what they stand for. */
+static Node *
+replace_merged(Node *node, void *context)
+{
+	ListCell *cell;
+
+	if (node == NULL)
+		return NULL;
+	if (IsA(node, Var) && ((Var *) node)->varattno > 0)
+		foreach(cell, (List *) context)
+		{
+			const Merged *one = lfirst(cell);
+
+			if (one->rtindex == ((Var *) node)->varno)
+				return replace_merged(
+					(Node *) get_tle_by_resno(one->targets, ((Var *) node)->varattno)->expr,
+					context);
+		}
+	return expression_tree_mutator(node, replace_merged, context);
+}
+
+/* ---- the join tree ---- */
+
 /* Collect the tables and the conditions of a join tree of inner joins. */
 static bool
-collect(Node *node, SignedJoin *join, List **quals)
+collect(Node *node, SignedJoin *join, List **quals, List **merged)
 {
+	ListCell *cell;
+
 	if (IsA(node, RangeTblRef))
 	{
 		int rtindex = ((RangeTblRef *) node)->rtindex;
+		const RangeTblEntry *entry = rt_fetch(rtindex, join->query->rtable);
 
+		if (entry_is_simple(entry))
+			return merge(rtindex, join, quals, merged);
 		join->relations = lappend_int(join->relations, rtindex);
-		return entry_is_table(rt_fetch(rtindex, join->query->rtable));
+		return entry_is_table(entry);
 	}
 	if (IsA(node, JoinExpr))
 	{
@@ -65,10 +137,16 @@ collect(Node *node, SignedJoin *join, List **quals)
 
 		if (expression->quals != NULL)
 			*quals = lappend(*quals, expression->quals);
-		return expression->jointype == JOIN_INNER && collect(expression->larg, join, quals) &&
-			   collect(expression->rarg, join, quals);
+		return expression->jointype == JOIN_INNER &&
+			   collect(expression->larg, join, quals, merged) &&
+			   collect(expression->rarg, join, quals, merged);
 	}
-	return false;
+	if (((FromExpr *) node)->quals != NULL)
+		*quals = lappend(*quals, ((FromExpr *) node)->quals);
+	foreach(cell, ((FromExpr *) node)->fromlist)
+		if (!collect(lfirst(cell), join, quals, merged))
+			return false;
+	return true;
 }
 
 static bool
@@ -85,7 +163,7 @@ bool
 signed_join_of_query(const Query *query, SignedJoin *join, const char **code, char **detail)
 {
 	List *quals = NIL;
-	ListCell *cell;
+	List *merged = NIL;
 
 	memset(join, 0, sizeof(SignedJoin));
 	if (query->setOperations != NULL)
@@ -100,19 +178,19 @@ signed_join_of_query(const Query *query, SignedJoin *join, const char **code, ch
 					  detail);
 	join->query = inline_with(query);
 	inline_aliases(join->query);
-	if (join->query->jointree->quals != NULL)
-		quals = list_make1(join->query->jointree->quals);
-	foreach(cell, join->query->jointree->fromlist)
-		if (!collect(lfirst(cell), join, &quals))
-			return refuse("not_a_join",
-						  "FROM has outer joins, or something else than tables.",
-						  code,
-						  detail);
+	if (!collect((Node *) join->query->jointree, join, &quals, &merged))
+		return refuse("not_a_join",
+					  "FROM has outer joins, or something else than tables.",
+					  code,
+					  detail);
 	if (join->relations == NIL)
 		return refuse("not_a_join", "The query reads no table.", code, detail);
-	join->quals = (Node *) quals;
+	join->quals = replace_merged((Node *) quals, merged);
+	join->query->targetList = (List *) replace_merged((Node *) join->query->targetList, merged);
+	join->query->havingQual = replace_merged(join->query->havingQual, merged);
 	if (has_unusual_var(join->quals, NULL) ||
-		has_unusual_var((Node *) join->query->targetList, NULL))
+		has_unusual_var((Node *) join->query->targetList, NULL) ||
+		has_unusual_var(join->query->havingQual, NULL))
 		return refuse("whole_row", "The query uses whole rows or system columns.", code, detail);
 	return true;
 }
@@ -262,7 +340,7 @@ make_term(const SignedJoin *join, List *outputs, List *replaced)
 		term->targetList,
 		makeTargetEntry((Expr *) weight_product(weights, list_length(replaced) % 2 == 1 ? 1 : -1),
 						list_length(outputs) + 1,
-						pstrdup("w"),
+						pstrdup(SIGNED_JOIN_WEIGHT),
 						false));
 	return term;
 }

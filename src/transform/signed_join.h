@@ -12,13 +12,16 @@
 #include "nodes/parsenodes.h"
 #include "transform/runtree.h"
 
-/* More changed tables than this need more than seven joins. */
-#define SIGNED_JOIN_MOST_CHANGED 3
+/* More changed tables than this need more than fifteen joins. */
+#define SIGNED_JOIN_MOST_CHANGED 4
+
+/* The name of the column with the weight. */
+#define SIGNED_JOIN_WEIGHT "_depipe_weight"
 
 /* One query level that joins tables with inner joins. */
 typedef struct SignedJoin
 {
-	Query *query;    /* without WITH and without aliases of joins */
+	Query *query;    /* without WITH, aliases of joins, and subqueries that only join */
 	List *relations; /* of int: the range table entries that are joined */
 	Node *quals;     /* the implicit AND of all conditions; NULL: none */
 } SignedJoin;
@@ -38,7 +41,7 @@ extern List *signed_join_occurrences(const SignedJoin *join, Oid relid);
  * The queries whose rows, together, are the change of the join.  changed: of
  * SignedJoinChange, at most SIGNED_JOIN_MOST_CHANGED.  outputs: of TargetEntry,
  * expressions over the join's tables that each query returns, followed by the
- * weight of the row (int2).
+ * weight of the row (int2, SIGNED_JOIN_WEIGHT).
  */
 typedef struct SignedJoinChange
 {

@@ -138,7 +138,9 @@ strategy_begin(StrategyContext *context, Transform *transform, Shape *shape, Sna
 	memset(context, 0, sizeof(StrategyContext));
 	context->transform = transform;
 	context->shape = shape;
+	context->cheapest = -1;
 	context->keys = palloc0(sizeof(KeysWork *));
+	context->linear = palloc0(sizeof(LinearWork *));
 	context->aggregate = palloc0(sizeof(AggregateWork *));
 	context->snapshot = snapshot;
 	context->context = CurrentMemoryContext;

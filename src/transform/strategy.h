@@ -33,7 +33,10 @@ typedef struct StrategyOffer
 /* What the offer of strategy "keys" finds for its delta. */
 typedef struct KeysWork KeysWork;
 
-/* What the offer of strategy "aggregate" computes for its delta. */
+/* What the offers of strategies "linear" and "join" find for their delta. */
+typedef struct LinearWork LinearWork;
+
+/* What the offer of strategy "aggregate" finds for its delta. */
 typedef struct AggregateWork AggregateWork;
 
 typedef struct StrategyContext
@@ -51,7 +54,10 @@ typedef struct StrategyContext
 	char *whole_detail;     /* that reason as a sentence, or NULL */
 	bool replaceable;       /* no foreign key keeps the rows of the target in place */
 	List *changes;          /* of InputChanges, one for each input; NIL: not known */
+	bool distrusted;        /* rows of the target were found to contradict the changes */
+	double cheapest;        /* cost of the cheapest possible offer on changes so far; -1: none */
 	KeysWork **keys;        /* set by the offer of strategy "keys" */
+	LinearWork **linear;    /* set by the offer of strategy "linear", for "join" as well */
 	AggregateWork **aggregate; /* set by the offer of strategy "aggregate" */
 	Estimate estimate;
 } StrategyContext;
@@ -65,10 +71,14 @@ typedef struct Strategy
 	void (*offer)(const StrategyContext *context, StrategyOffer *offer);
 
 	/*
-	 * Returns a finished delta for publish, never NULL. If nothing changed, the
-	 * delta is empty: the gate may nevertheless have to examine the table.
+	 * Returns a finished delta for publish. If nothing changed, the delta is
+	 * empty: the gate may nevertheless have to examine the table.  NULL: it has
+	 * turned out that the strategy cannot serve; never of a whole strategy.
 	 */
 	Delta *(*make_delta)(const StrategyContext *context);
+
+	/* why make_delta returned NULL; NULL: the rows contradict the target's */
+	void (*explain_failure)(const StrategyContext *context, StrategyOffer *offer);
 
 	/* the SQL that make_delta runs, for explain_transform; may return NULL */
 	char *(*delta_sql)(const StrategyContext *context);
