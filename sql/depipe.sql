@@ -1336,6 +1336,14 @@ AS 'MODULE_PATHNAME', 'depipe_conditions';
 COMMENT ON FUNCTION depipe.conditions() IS
 'state of each target that the current user may see, with the reason and the path from the root cause';
 
+CREATE FUNCTION depipe.column_origins(OUT target text, OUT column_name text, OUT input text,
+	OUT input_column text, OUT effect text, OUT use text, OUT through text)
+RETURNS SETOF record
+LANGUAGE C ROWS 1000
+AS 'MODULE_PATHNAME', 'depipe_column_origins';
+COMMENT ON FUNCTION depipe.column_origins() IS
+'columns of targets that the current user may see, and the columns that they come from';
+
 CREATE FUNCTION depipe.copies(OUT target_id integer, OUT pid integer, OUT rows_copied bigint,
 	OUT bytes_copied bigint, OUT rows_estimated bigint)
 RETURNS SETOF record
@@ -1539,6 +1547,13 @@ JOIN depipe.target t USING (target_id)
 WHERE depipe.may_see(t.schema_name, t.table_name, t.owner);
 COMMENT ON VIEW depipe.lineage IS 'tables and the tables that they are made from: one row for each pair';
 GRANT SELECT ON depipe.lineage TO PUBLIC;
+
+CREATE VIEW depipe.column_lineage WITH (security_barrier) AS
+SELECT o.target, o.column_name, o.input, o.input_column, o.effect, o.use, o.through
+FROM depipe.column_origins() o;
+COMMENT ON VIEW depipe.column_lineage IS
+'columns and the columns of inputs that they are made from, and columns that choose the rows';
+GRANT SELECT ON depipe.column_lineage TO PUBLIC;
 
 CREATE VIEW depipe.status WITH (security_barrier) AS
 SELECT c.target COLLATE "C" AS target, c.kind, c.state, c.reason, pg_catalog.date_trunc('second', c.since) AS since,

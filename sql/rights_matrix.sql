@@ -40,6 +40,7 @@ INSERT INTO matrix.function VALUES
 	('foreign_streams', $$depipe.foreign_streams()$$, 'sropm'),
 	('stream_workers', $$depipe.stream_workers()$$, 'sropm'),
 	('conditions', $$depipe.conditions()$$, 'sropm'),
+	('column_origins', $$depipe.column_origins()$$, 'sropm'),
 	('copies', $$depipe.copies()$$, 'sropm'),
 	('definition', $$depipe.definition('*')$$, 'sropm'),
 	('may_see', $$depipe.may_see('matrix', 'made', 'regress_owner')$$, 'sropm'),

@@ -187,6 +187,19 @@ add_layout_column(TupleDesc layout, int *count, const char *name, const char *ty
 	TupleDescInitEntryCollation(layout, *count, get_typcollation(type));
 }
 
+TupleDesc
+layout_of_source(List *names, List *type_names)
+{
+	TupleDesc layout = CreateTemplateTupleDesc(list_length(names));
+	ListCell *name;
+	ListCell *type_name;
+	int count = 0;
+
+	forboth(name, names, type_name, type_names)
+		add_layout_column(layout, &count, lfirst(name), lfirst(type_name));
+	return layout;
+}
+
 /*
  * Analyse the expressions of a load over columns of the source (lists of names
  * and names of types).  The current identity is that of the owner.
@@ -195,14 +208,10 @@ static void
 make_projection(LoadTask *task, List *names, List *type_names)
 {
 	MemoryContext old = MemoryContextSwitchTo(task->set->context);
-	TupleDesc layout = CreateTemplateTupleDesc(list_length(names));
+	TupleDesc layout = layout_of_source(names, type_names);
 	ListCell *name;
-	ListCell *type_name;
-	int count = 0;
 	int level;
 
-	forboth(name, names, type_name, type_names)
-		add_layout_column(layout, &count, lfirst(name), lfirst(type_name));
 	/* not for rows of the source: their texts have the form of the base settings */
 	level = NewGUCNestLevel();
 	settings_enter(task->target->settings);

@@ -528,6 +528,19 @@ find_column(const Projection *projection, const char *name)
 	return column;
 }
 
+List *
+projection_inputs(const Projection *projection, const char *name)
+{
+	const Bitmapset *inputs = name == NULL ? projection->filter_inputs
+										   : find_column(projection, name)->inputs;
+	List *names = NIL;
+	int number = -1;
+
+	while ((number = bms_next_member(inputs, number)) >= 0)
+		names = lappend(names, NameStr(TupleDescAttr(projection->source, number)->attname));
+	return names;
+}
+
 char *
 projection_type(const Projection *projection, const char *name)
 {

@@ -53,6 +53,12 @@ extern List *projection_settled(const Projection *projection);
 /* The columns of the source that it reads. */
 extern TupleDesc projection_source(const Projection *projection);
 
+/*
+ * Names of the columns of the source that a column of the target, or the
+ * filter (name NULL), reads.
+ */
+extern List *projection_inputs(const Projection *projection, const char *name);
+
 /* Names of the columns of the target, and the type of one as SQL text. */
 extern List *projection_names(const Projection *projection);
 extern char *projection_type(const Projection *projection, const char *name);

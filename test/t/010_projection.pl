@@ -55,6 +55,16 @@ sub people_same
 }
 
 people_same('some columns, some rows');
+is_value($warehouse, q{SELECT string_agg(concat_ws(' ', target, column_name, effect, use, input, input_column), E'\n'
+	ORDER BY target, column_name, input_column) FROM depipe.column_lineage},
+	join("\n", map { "raw.european $_" }
+		('big direct identity shop:public.person big', 'email direct identity shop:public.person email',
+		'id direct identity shop:public.person id', 'region direct identity shop:public.person region',
+		'indirect filter shop:public.person region'))
+	. "\n" . join("\n", map { "raw.person $_" }
+		('big direct identity shop:public.person big', 'email direct transformation shop:public.person email',
+		'id direct identity shop:public.person id', 'region direct identity shop:public.person region')),
+	'columns of loads are followed to the source');
 is_value($warehouse, q{SELECT count(*) FROM pg_attribute WHERE attrelid IN ('raw.person'::regclass, 'raw.european'::regclass)
 	AND attname = 'ssn'}, 0, 'a column left out is not in the target');
 is_value($source, q{SELECT attnames FROM pg_publication_tables WHERE tablename = 'person'},

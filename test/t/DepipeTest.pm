@@ -12,6 +12,7 @@ package DepipeTest;
 use strict;
 use warnings;
 use Exporter 'import';
+use File::Basename qw(dirname);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -45,15 +46,27 @@ our @EXPORT = qw(
 	};
 }
 
+# Initialize the node, as a copy of a template where possible: see test/bin/initdb.
+sub make_data_directory
+{
+	my ($node, @options) = @_;
+	my ($real) = grep { -x } map { "$_/initdb" } split /:/, $ENV{PATH};
+
+	local $ENV{DEPIPE_NODE} = $node->name;
+	local $ENV{DEPIPE_INITDB} = $real;
+	local $ENV{DEPIPE_TEMPLATES} = "$ENV{TESTDATADIR}/templates";
+	local $ENV{PATH} = dirname(__FILE__) . "/../bin:$ENV{PATH}";
+	$node->init(allows_streaming => 'logical', extra => \@options);
+	return;
+}
+
 # A node with settings that suit many small tests.
 sub start_node
 {
 	my ($name, $settings, $initdb) = @_;
 	my $node = PostgreSQL::Test::Cluster->new($name);
 
-	$node->init(
-		allows_streaming => 'logical',
-		extra => [ '--no-locale', '--encoding=UTF8', @{ $initdb || [] } ]);
+	make_data_directory($node, '--no-locale', '--encoding=UTF8', @{ $initdb || [] });
 	$node->append_conf(
 		'postgresql.conf', qq{
 max_replication_slots = 40
