@@ -108,6 +108,7 @@ CREATE TABLE depipe.load (
 	new_columns text NOT NULL DEFAULT 'load',
 	on_truncate text NOT NULL DEFAULT 'apply',
 	target_lag interval NOT NULL DEFAULT '1 second',
+	history text NOT NULL DEFAULT 'none',
 	CONSTRAINT load_pkey PRIMARY KEY (target_id),
 	CONSTRAINT load_target_fkey FOREIGN KEY (target_id) REFERENCES depipe.target ON DELETE CASCADE
 );
@@ -874,12 +875,13 @@ CREATE FUNCTION depipe.create_load(
 	on_truncate text DEFAULT 'apply',
 	target_lag interval DEFAULT '1 second',
 	replace boolean DEFAULT false,
-	settings text[] DEFAULT NULL)
+	settings text[] DEFAULT NULL,
+	history text DEFAULT 'none')
 RETURNS text
 LANGUAGE C
 AS 'MODULE_PATHNAME', 'depipe_create_load';
-COMMENT ON FUNCTION depipe.create_load(text, name, text, text, text[], jsonb, text, text, text, text, interval, boolean, text[])
-IS 'declares a load, which keeps a table equal to a table of a source; returns the name of the table. The next run copies the rows';
+COMMENT ON FUNCTION depipe.create_load(text, name, text, text, text[], jsonb, text, text, text, text, interval, boolean, text[], text)
+IS 'declares a load, which keeps a table equal to a table of a source, or a history of it; returns the name of the table. The next run copies the rows';
 
 CREATE FUNCTION depipe.drop_load(target text, drop_table boolean DEFAULT false)
 RETURNS void
@@ -1689,7 +1691,7 @@ SELECT pg_catalog.format('%I.%I', t.schema_name, t.table_name) AS target,
 	CASE WHEN depipe.may_inspect(t.owner) THEN l.row_filter END AS row_filter, l.schema_change,
 	l.new_columns, l.on_truncate, l.target_lag, s.applied_lsn,
 	COALESCE(w.rows_copied, s.rows_copied) AS rows_copied, w.rows_estimated,
-	COALESCE(p.parked, 0) AS parked, t.owner, t.settings
+	COALESCE(p.parked, 0) AS parked, t.owner, t.settings, l.history
 FROM depipe.target t
 JOIN depipe.load l USING (target_id)
 JOIN depipe.load_now x USING (target_id)
@@ -1800,6 +1802,7 @@ AS $$
 				', new_columns => ' || quote_literal(NULLIF(new_columns, 'load')),
 				', on_truncate => ' || quote_literal(NULLIF(on_truncate, 'apply')),
 				', target_lag => ' || quote_literal(NULLIF(target_lag, '1 second')::text),
+				', history => ' || quote_literal(NULLIF(history, 'none')),
 				', settings => ' || quote_literal((CASE
 					WHEN row_filter IS NULL AND jsonb_path_exists(columns, '$.* ? (@ != null)') IS NOT TRUE
 						OR EXISTS (SELECT FROM unnest(settings) s WHERE s LIKE 'search_path=%') THEN settings

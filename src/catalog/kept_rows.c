@@ -106,13 +106,14 @@ catalog_park(int32 target_id, int64 layout_id, int64 offset, XLogRecPtr batch_en
 }
 
 void
-catalog_park_clear_item(int32 target_id, int64 item, XLogRecPtr batch_end)
+catalog_park_clear_item(int32 target_id, int64 item, XLogRecPtr batch_end, TimestampTz time)
 {
-	(void) CATALOG_EXECUTE("INSERT INTO depipe.parked_item (target_id, item, kind, batch_end)"
-						   " VALUES ($1, $2, 'clear', $3)",
+	(void) CATALOG_EXECUTE("INSERT INTO depipe.parked_item (target_id, item, kind, batch_end,"
+						   " commit_time) VALUES ($1, $2, 'clear', $3, $4)",
 						   ARG_INT4(target_id),
 						   ARG_INT8(item),
-						   ARG_LSN(batch_end));
+						   ARG_LSN(batch_end),
+						   ARG_TIME(time));
 }
 
 int64
@@ -171,7 +172,8 @@ catalog_parked_bite_end(int32 target_id, int64 bytes)
 {
 	return position_or_none(CATALOG_EXECUTE(
 		"SELECT s.batch_end FROM (SELECT p.item, p.batch_end,"
-		" pg_catalog.sum(pg_catalog.pg_column_size(p.image))"
+		/* a TRUNCATE has no image */
+		" pg_catalog.sum(COALESCE(pg_catalog.pg_column_size(p.image), 1))"
 		" OVER (ORDER BY p.item ROWS UNBOUNDED PRECEDING) AS bytes"
 		" FROM depipe.parked_item p" TARGET_IS ") s"
 		" WHERE s.bytes OPERATOR(pg_catalog.>=) $2 AND s.batch_end IS NOT NULL"

@@ -23,7 +23,8 @@ extern void catalog_park(int32 target_id, int64 layout_id, int64 offset, XLogRec
 						 TupleDesc desc, Tuplestorestate *rows, uint64 nrows);
 
 /* Park a TRUNCATE as this item. */
-extern void catalog_park_clear_item(int32 target_id, int64 item, XLogRecPtr batch_end);
+extern void catalog_park_clear_item(int32 target_id, int64 item, XLogRecPtr batch_end,
+									TimestampTz time);
 
 /* Number of parked items of the target, and the number of the last one. */
 extern int64 catalog_parked_count(int32 target_id);

@@ -97,7 +97,7 @@ state_from_name(const char *name)
 	" l.mode, l.key_columns, l.columns::text, l.row_filter, l.schema_change, l.new_columns," \
 	" l.on_truncate, l.target_lag::text, s.state, s.reason, s.applied_lsn, s.source_relid,"  \
 	" s.source_columns::text, s.made_table, s.key_columns, s.published_as, s.source_leaves," \
-	" s.settled_texts"                                                                       \
+	" s.settled_texts, l.history"                                                            \
 	" FROM depipe.load l LEFT JOIN depipe.load_state s USING (target_id)"
 
 static Load *
@@ -127,6 +127,7 @@ load_from_row(const CatalogRows *rows, uint64 row)
 	load->published_as = catalog_text(rows, row, 20);
 	load->leaves = catalog_text_list(rows, row, 21);
 	load->settled = catalog_text_list(rows, row, 22);
+	load->history = value_of(history_names, catalog_text(rows, row, 23));
 	return load;
 }
 
@@ -159,16 +160,17 @@ loads_of_server(const char *server_name)
 		ARG_TEXT_ARRAY((load)->key), ARG_JSONB((load)->columns), ARG_TEXT((load)->row_filter),    \
 		ARG_TEXT(schema_change_names[(load)->schema_change]),                                     \
 		ARG_TEXT(new_columns_names[(load)->new_columns]),                                         \
-		ARG_TEXT(on_truncate_names[(load)->on_truncate]), ARG_TEXT((load)->target_lag)
+		ARG_TEXT(on_truncate_names[(load)->on_truncate]), ARG_TEXT((load)->target_lag),           \
+		ARG_TEXT(history_names[(load)->history])
 
 void
 load_insert(const Load *load, Oid server)
 {
 	(void) CATALOG_EXECUTE("INSERT INTO depipe.load (target_id, server_name, source_schema,"
 						   " source_table, mode, key_columns, columns, row_filter, schema_change,"
-						   " new_columns, on_truncate, target_lag)"
+						   " new_columns, on_truncate, target_lag, history)"
 						   " VALUES ($1, $2::name, $3::name, $4::name, $5, $6, $7, $8, $9, $10,"
-						   " $11, $12::interval)",
+						   " $11, $12::interval, $13)",
 						   LOAD_ARGUMENTS(load));
 	(void) CATALOG_EXECUTE("INSERT INTO depipe.load_state (target_id, server_oid) VALUES ($1, $2)",
 						   ARG_INT4(load->target->id),
@@ -181,8 +183,8 @@ load_update(const Load *load, Oid server)
 	(void) CATALOG_EXECUTE("UPDATE depipe.load SET server_name = $2::name,"
 						   " source_schema = $3::name, source_table = $4::name, mode = $5,"
 						   " key_columns = $6, columns = $7, row_filter = $8, schema_change = $9,"
-						   " new_columns = $10, on_truncate = $11, target_lag = $12::interval"
-						   " WHERE target_id OPERATOR(pg_catalog.=) $1",
+						   " new_columns = $10, on_truncate = $11, target_lag = $12::interval,"
+						   " history = $13 WHERE target_id OPERATOR(pg_catalog.=) $1",
 						   LOAD_ARGUMENTS(load));
 	(void) CATALOG_EXECUTE(
 		"INSERT INTO depipe.load_state (target_id, server_oid, state) VALUES ($1, $2, 'detached')"

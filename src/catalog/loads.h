@@ -79,6 +79,7 @@ typedef struct Load
 	NewColumns new_columns;
 	OnTruncate on_truncate;
 	char *target_lag;
+	HistoryMode history;
 	LoadState state;
 	char *reason;
 	XLogRecPtr applied_lsn;

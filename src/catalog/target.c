@@ -22,8 +22,16 @@
 
 #define TARGET_COLUMNS                                                           \
 	"SELECT t.target_id, t.schema_name::text, t.table_name::text, t.kind::text," \
-	" t.owner::oid, s.relid, t.settings"                                         \
-	" FROM depipe.target t LEFT JOIN depipe.target_state s USING (target_id)"
+	" t.owner::oid, s.relid, t.settings, l.history"                              \
+	" FROM depipe.target t LEFT JOIN depipe.target_state s USING (target_id)"    \
+	" LEFT JOIN depipe.load l USING (target_id)"
+
+const char *const history_names[] = {
+	[HISTORY_NONE] = "none",
+	[HISTORY_SOFT_DELETE] = "soft_delete",
+	[HISTORY_SCD2] = "scd2",
+	NULL,
+};
 
 /*
  * depipe's tables are read under a new snapshot each time, even within a long
@@ -90,6 +98,16 @@ check_same_owner(Target *target, Oid bound)
 	}
 }
 
+/* A target without a load has none. */
+static HistoryMode
+history_of_name(const char *name)
+{
+	for (int i = 0; name != NULL && history_names[i] != NULL; i++)
+		if (strcmp(history_names[i], name) == 0)
+			return (HistoryMode) i;
+	return HISTORY_NONE;
+}
+
 static Target *
 target_from_row(const CatalogRows *rows, uint64 row)
 {
@@ -104,6 +122,7 @@ target_from_row(const CatalogRows *rows, uint64 row)
 	target->relid = find_table(target->schema_name, target->table_name);
 	target->bound = catalog_oid(rows, row, 6);
 	target->settings = catalog_text_list(rows, row, 7);
+	target->history = history_of_name(catalog_text(rows, row, 8));
 	check_same_owner(target, target->bound);
 	return target;
 }
@@ -308,10 +327,54 @@ target_why_missing(const Target *target)
 					target->display);
 }
 
+static bool
+has_column(Oid relid, const char *name)
+{
+	return OidIsValid(relid) && get_attnum(relid, name) != InvalidAttrNumber;
+}
+
+char *
+target_current_sql(const Target *target)
+{
+	if (target->history == HISTORY_SOFT_DELETE && has_column(target->relid, HISTORY_DELETED_AT))
+		return pstrdup(HISTORY_DELETED_AT " IS NULL");
+	if (target->history == HISTORY_SCD2 && has_column(target->relid, HISTORY_IS_CURRENT))
+		return pstrdup(HISTORY_IS_CURRENT);
+	return NULL;
+}
+
+char *
+target_all_rows_sql(const Target *target, const char *alias)
+{
+	return alias == NULL ? pstrdup(target->display) : psprintf("%s %s", target->display, alias);
+}
+
 char *
 target_rows_sql(const Target *target, const char *alias)
 {
-	return alias == NULL ? pstrdup(target->display) : psprintf("%s %s", target->display, alias);
+	const char *current = target_current_sql(target);
+
+	if (current == NULL)
+		return target_all_rows_sql(target, alias);
+	return psprintf("(SELECT * FROM %s WHERE %s) %s",
+					target_all_rows_sql(target, NULL),
+					current,
+					alias != NULL ? alias : sql_identifier(target->table_name));
+}
+
+char *
+table_rows_sql(Oid relid, const char *alias)
+{
+	/* no look-up for a table that cannot be a history */
+	if (has_column(relid, HISTORY_DELETED_AT) || has_column(relid, HISTORY_IS_CURRENT))
+	{
+		Target *target = target_find_named(get_namespace_name(get_rel_namespace(relid)),
+										   get_rel_name(relid));
+
+		if (target != NULL && target->relid == relid)
+			return target_rows_sql(target, alias);
+	}
+	return psprintf("%s %s", sql_relation(relid), alias);
 }
 
 Oid

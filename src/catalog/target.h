@@ -17,6 +17,23 @@ typedef enum TargetKind
 	TARGET_TRANSFORM = 'f'
 } TargetKind;
 
+/* What a target keeps of deleted rows and earlier versions. */
+typedef enum HistoryMode
+{
+	HISTORY_NONE,
+	HISTORY_SOFT_DELETE, /* deleted rows stay, with the time of their deletion */
+	HISTORY_SCD2         /* each version of a row is a row */
+} HistoryMode;
+
+/* The words of SQL for these, by value, and NULL at the end. */
+extern const char *const history_names[];
+
+/* The columns that a history adds to its table. */
+#define HISTORY_DELETED_AT "_deleted_at"
+#define HISTORY_VALID_FROM "_valid_from"
+#define HISTORY_VALID_TO "_valid_to"
+#define HISTORY_IS_CURRENT "_is_current"
+
 typedef struct Target
 {
 	int32 id;
@@ -29,6 +46,7 @@ typedef struct Target
 	Oid bound;      /* the table stored in target_state */
 	bool taken;     /* another role created the table, which counts as missing */
 	List *settings; /* of its load or transform (core/settings); NIL: the base */
+	HistoryMode history;
 } Target;
 
 /*
@@ -86,10 +104,26 @@ extern char *target_why_missing(const Target *target);
 extern Oid target_bind(Target *target);
 
 /*
- * The rows of the target's table, as an item of FROM with this alias (NULL:
- * none).  Everything that reads rows of a target reads these.
+ * The current rows of the target's table, as an item of FROM with this alias
+ * (NULL: the name of the table): under a history, neither deleted rows nor
+ * earlier versions.  Everything that reads rows of a target reads these.
  */
 extern char *target_rows_sql(const Target *target, const char *alias);
+
+/*
+ * The same with all rows.  Only what writes a history, or its table as a whole,
+ * needs them.
+ */
+extern char *target_all_rows_sql(const Target *target, const char *alias);
+
+/* The current rows of any table, which need not be a target. */
+extern char *table_rows_sql(Oid relid, const char *alias);
+
+/*
+ * The condition that holds for current rows; NULL if all rows are current, or
+ * the table does not have the columns of the history yet.
+ */
+extern char *target_current_sql(const Target *target);
 
 /* Store or read the source's time through which the table is complete; 0: unknown. */
 extern void target_set_data_as_of(int32 target_id, TimestampTz data_as_of);

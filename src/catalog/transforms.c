@@ -350,9 +350,11 @@ names_select_readers(List *relids)
 List *
 verify_load_key(int32 target_id)
 {
-	CatalogRows *rows = CATALOG_EXECUTE("SELECT key_columns FROM depipe.load"
-										" WHERE target_id OPERATOR(pg_catalog.=) $1",
-										ARG_INT4(target_id));
+	CatalogRows *rows = CATALOG_EXECUTE(
+		"SELECT COALESCE(s.key_columns, l.key_columns)"
+		" FROM depipe.load l LEFT JOIN depipe.load_state s"
+		" USING (target_id) WHERE target_id OPERATOR(pg_catalog.=) $1",
+		ARG_INT4(target_id));
 
 	return rows->count == 0 ? NIL : catalog_text_list(rows, 0, 1);
 }

@@ -119,6 +119,7 @@ typedef struct Delta
 	int64 new_images;     /* number of rows with weight > 0 */
 	XLogRecPtr lsn;       /* source transaction of the next rows, set by the filler */
 	TimestampTz time;     /* its commit time, 0 if local */
+	TimestampTz as_of;    /* of a copy: the source's time of its rows; 0: unknown */
 	DeltaClaim claim;     /* of the next change, also set by the filler */
 	XLogRecPtr batch_end; /* the position of the source that the batch leads to, for the park */
 	bool checked;         /* verify the claims about keys against the table */

@@ -15,6 +15,7 @@
  *
  * A table with rows (a resync) is not emptied: only the differences are
  * written, so that readers and consumers of the target see only the changes.
+ * Under a history these are the differences to its current rows.
  *
  * A copy is never parked: a table whose breaker is open is not copied.
  *
@@ -264,6 +265,7 @@ fill_work(void *argument)
 
 	snapshot_check_storage(copy->snapshot, copy->task);
 	copy->delta->lsn = copy->snapshot->position;
+	copy->delta->as_of = copy->snapshot->time;
 	progress_start(copy->task,
 				   source_table_estimate(copy->snapshot->connection, copy->task->source));
 	if (copy->has_rows || copy->task->projection != NULL)

@@ -164,7 +164,7 @@ parks_wait(TaskSet *set, List *all)
 		if (!comes_behind_park(changed))
 			continue;
 		behind = true;
-		if (set->more || waiting_is_large(changed->task))
+		if (set->more || waiting_comes_first(changed->task))
 			return true;
 	}
 	return behind && others_are_parked(set, all);

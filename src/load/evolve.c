@@ -17,6 +17,7 @@
 #include "core/guarded.h"
 #include "core/sqltext.h"
 #include "load/basis.h"
+#include "load/history.h"
 #include "load/layout.h"
 #include "load/recorded.h"
 #include "load/types.h"
@@ -139,6 +140,14 @@ follow_addition(Connection *control, LoadTask *task, const char *name)
 		pause_for_person(
 			task,
 			psprintf("the default of the new column \"%s\" cannot be read here", name));
+		return false;
+	}
+	if (history_uses_column(task->load, name))
+	{
+		pause_for_person(
+			task,
+			psprintf("the source has a new column \"%s\", which the history of the load uses",
+					 name));
 		return false;
 	}
 	task_become_owner(task, &identity);

@@ -16,6 +16,7 @@
 
 #include "core/settings.h"
 #include "core/sqltext.h"
+#include "load/history.h"
 #include "load/names.h"
 #include "load/recorded.h"
 #include "load/types.h"
@@ -75,14 +76,18 @@ create_table(Connection *control, LoadTask *task)
 						 names_contain(task->key, name) ? " NOT NULL" : "");
 		separator = ", ";
 	}
+	history_append_columns(&sql, task);
 	separator = ", PRIMARY KEY (";
 	foreach(cell, task->key)
 	{
 		appendStringInfo(&sql, "%s%s", separator, sql_identifier(lfirst(cell)));
 		separator = ", ";
 	}
+	history_append_key(&sql, task);
 	appendStringInfoString(&sql, task->key != NIL ? "))" : ")");
 	execute_as_owner(task, sql.data);
+	if (history_index_sql(task) != NULL)
+		execute_as_owner(task, history_index_sql(task));
 }
 
 void
@@ -287,6 +292,7 @@ layout_prepare_target(Connection *control, LoadTask *task)
 	task->projection = NULL;
 	if (projection_wanted(task->load))
 		make_new_projection(control, task);
+	history_check_definition(task);
 	if (!OidIsValid(task->target->relid))
 	{
 		create_table(control, task);
@@ -304,6 +310,8 @@ layout_prepare_target(Connection *control, LoadTask *task)
 				!names_contain(shared, lfirst(cell)))
 				layout_add_column(control, task, lfirst(cell));
 	}
+	if (history_missing_sql(task) != NULL)
+		execute_as_owner(task, history_missing_sql(task));
 	task_restore(&identity);
 	take_shared_columns(task);
 	empty_gone_columns(task);
@@ -384,6 +392,7 @@ layout_take_recorded(LoadTask *task)
 	else
 		task->columns = not_left_out(task->load, recorded_names(task->load));
 	check_columns_here(task);
+	history_check_target(task);
 	take_shared_columns(task);
 	types_check_key(task);
 	MemoryContextSwitchTo(old);

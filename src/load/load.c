@@ -128,6 +128,7 @@ read_definition(FunctionCallInfo fcinfo, Load *load)
 	argument_not_null(fcinfo, 10, "target_lag");
 	load->target_lag = interval_text(PG_GETARG_DATUM(10));
 	argument_not_null(fcinfo, 11, "replace");
+	load->history = argument_choice(fcinfo, 13, "history", history_names);
 	load->target->settings = path_settings_argument(PG_ARGISNULL(12), PG_GETARG_DATUM(12));
 	if (load->schema_change == SCHEMA_CHANGE_EVOLVE || load->schema_change == SCHEMA_CHANGE_IGNORE)
 		ereport(ERROR,
@@ -231,6 +232,7 @@ compare_definitions(const Load *was, const Load *is, List *settings, StringInfo 
 				   "settings",
 				   settings_text(was->target->settings),
 				   settings_text(settings));
+	add_difference(deep, "history", history_names[was->history], history_names[is->history]);
 	add_difference(shallow, "mode", load_mode_names[was->mode], load_mode_names[is->mode]);
 	add_difference(shallow,
 				   "schema_change",
@@ -254,6 +256,26 @@ comparable_settings(const Load *was, List *settings, bool replace)
 	if (replace || path_of_settings(was->target->settings) != NULL)
 		return settings;
 	return path_leave_out(settings);
+}
+
+/*
+ * A load without history has no deleted rows and no versions, so it can begin to
+ * keep deleted rows.  All other changes would have to remove what was kept.
+ */
+static void
+check_history_change(const Load *was, const Load *is)
+{
+	if (was->history == is->history ||
+		(was->history == HISTORY_NONE && is->history == HISTORY_SOFT_DELETE) ||
+		!OidIsValid(is->target->relid))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("history of load %s cannot be changed from \"%s\" to \"%s\"",
+					is->target->display,
+					history_names[was->history],
+					history_names[is->history]),
+			 errhint("Create another load of the same source into a new table.")));
 }
 
 static void
@@ -282,6 +304,7 @@ change_load(Load *was, Load *is, List *settings, Oid server, bool replace)
 						   deep.len > 0 && shallow.len > 0 ? "; " : "",
 						   shallow.data),
 				 errhint("Use replace => true to change it.")));
+	check_history_change(was, is);
 	load_update(is, server);
 	load_set_settled(is, NIL);
 	target_set_settings(is->target, settings);

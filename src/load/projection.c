@@ -823,6 +823,7 @@ projection_apply(const Projection *projection, Target *target, Delta *from, Delt
 
 	project(projection, target, from, into);
 	into->clear = from->clear;
+	into->time = from->time;
 	into->checked = from->checked;
 	into->next_sequence = Max(into->next_sequence, from->next_sequence);
 	if (from->partial != NIL && !project_partial(projection, target, from, into, reason))

@@ -64,6 +64,7 @@ snapshot_open(const Source *source, const Stream *stream, bool keep)
 						"create a slot for a copy");
 	snapshot->position = source_lsn(rows->values[0][1]);
 	snapshot->opened_at = GetCurrentTimestamp();
+	snapshot->time = source_now(snapshot->connection).time;
 	return snapshot;
 }
 

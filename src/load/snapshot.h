@@ -16,6 +16,7 @@ typedef struct SourceSnapshot
 	char *name;          /* of its slot */
 	XLogRecPtr position; /* transactions that committed before it are visible */
 	TimestampTz opened_at;
+	TimestampTz time; /* the same by the source's clock */
 } SourceSnapshot;
 
 /*

@@ -191,8 +191,16 @@ batch_work(void *argument)
 
 	session->progress.advanced = false;
 	take_begin_batch(&session->taking);
-	while ((result = take_read(&session->taking)) == TAKE_LAYOUT)
-		delivered |= follow_layouts(session);
+	while ((result = take_read(&session->taking)) == TAKE_LAYOUT || result == TAKE_VERSION)
+	{
+		if (result == TAKE_LAYOUT)
+			delivered |= follow_layouts(session);
+		else
+		{
+			deliver(&session->set, batch_end(session));
+			delivered = true;
+		}
+	}
 	session->progress.at_stop = result == TAKE_STOP;
 	changed = has_changes(session);
 	if (changed)

@@ -10,6 +10,10 @@
  * A transaction that committed before the position of a table's copy is part of
  * the copy: its changes are skipped.
  *
+ * The rows of a history depend on each transaction of the source, not only on
+ * their sum.  So the changes of a transaction that changes a history are
+ * delivered at its end, and no delta of a history has changes of two.
+ *
  * If a table arrives in another layout than recorded, reading stops in the
  * middle of the transaction.  The caller delivers the changes read so far,
  * changes the target, and continues, all in one transaction of ours, so that no
@@ -38,6 +42,12 @@
  * by half of it if that is less.
  */
 #define SPILL_LATE ((Size) 16 * 1024 * 1024)
+
+/*
+ * Maximum number of transactions of a batch that are delivered by themselves:
+ * each takes subtransactions of ours.
+ */
+#define VERSIONS_MOST 100
 
 /* The maximum time for which a followed stream is read before its batch is published. */
 #define FOLLOW_BATCH (200 * INT64CONST(1000))
@@ -504,6 +514,8 @@ take_begin_batch(TakeState *taking)
 	taking->changes = 0;
 	taking->unchecked = 0;
 	taking->full = false;
+	taking->versions = 0;
+	taking->version = false;
 	taking->described = NULL;
 	taking->decoder.time = 0;
 	taking->begun_at = GetCurrentTimestamp();
@@ -512,7 +524,7 @@ take_begin_batch(TakeState *taking)
 static bool
 is_full(const TakeState *taking)
 {
-	if (taking->changes >= depipe_batch_rows)
+	if (taking->changes >= depipe_batch_rows || taking->versions >= VERSIONS_MOST)
 		return true;
 	if (taking->set->following && GetCurrentTimestamp() - taking->begun_at > FOLLOW_BATCH)
 		return true;
@@ -532,15 +544,33 @@ begins_behind_stop(TakeState *taking)
 	return true;
 }
 
-/* At the end of a transaction: does the batch end with it? */
+static bool
+history_changed(const TaskSet *set)
+{
+	ListCell *cell;
+
+	foreach(cell, set->tasks)
+	{
+		const LoadTask *task = lfirst(cell);
+
+		if (task->delta != NULL && task->load->history != HISTORY_NONE)
+			return true;
+	}
+	return false;
+}
+
+/* At the end of a transaction: does the batch end with it, or are its changes delivered? */
 static bool
 take_commit(TakeState *taking)
 {
 	Transport *transport = taking->transport;
 
+	taking->version = history_changed(taking->set);
+	if (taking->version)
+		taking->versions++;
 	if (transport->reading == READING_STREAM && taking->decoder.end >= transport->stop)
 		transport->finished = true;
-	return transport->finished || is_full(taking);
+	return transport->finished || is_full(taking) || taking->version;
 }
 
 /* One message of pgoutput; returns true when the batch ends with it, or a table was described. */
@@ -620,6 +650,7 @@ take_read(TakeState *taking)
 	MemoryContext old = MemoryContextSwitchTo(taking->set->row);
 	bool done = false;
 
+	taking->version = false;
 	while (!done && !taking->transport->finished)
 	{
 		CHECK_FOR_INTERRUPTS();
@@ -630,5 +661,7 @@ take_read(TakeState *taking)
 	MemoryContextSwitchTo(old);
 	if (taking->described != NULL)
 		return TAKE_LAYOUT;
-	return taking->transport->finished ? TAKE_STOP : TAKE_FULL;
+	if (taking->transport->finished)
+		return TAKE_STOP;
+	return taking->version && !is_full(taking) ? TAKE_VERSION : TAKE_FULL;
 }

@@ -22,6 +22,8 @@ typedef struct TakeState
 	int64 changes;             /* of the batch */
 	int unchecked;             /* number of changes since the last check of memory */
 	bool full;                 /* the batch has used depipe.batch_memory */
+	int versions;              /* transactions of the batch that changed a history */
+	bool version;              /* the last one did */
 	SourceRelation *described; /* its takers are compared with it; NULL: none */
 	int next_taker;            /* of it */
 	bool acting;               /* as the owner of a target */
@@ -37,14 +39,15 @@ extern void take_begin(TakeState *taking, TaskSet *set, Transport *transport);
 
 typedef enum TakeResult
 {
-	TAKE_FULL,  /* the batch is full, or no more changes are available */
-	TAKE_STOP,  /* the stop is reached */
-	TAKE_LAYOUT /* a table was described: see take_next_layout(), then continue reading */
+	TAKE_FULL,   /* the batch is full, or no more changes are available */
+	TAKE_STOP,   /* the stop is reached */
+	TAKE_LAYOUT, /* a table was described: see take_next_layout(), then continue reading */
+	TAKE_VERSION /* a transaction changed a history: deliver the changes, then continue reading */
 } TakeResult;
 
 /*
  * Read whole source transactions into the deltas of the tasks.  After a batch
- * has begun, this is repeated until the result is not TAKE_LAYOUT.
+ * has begun, this is repeated until the result is TAKE_FULL or TAKE_STOP.
  */
 extern void take_begin_batch(TakeState *taking);
 extern TakeResult take_read(TakeState *taking);

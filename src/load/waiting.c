@@ -14,6 +14,9 @@
  * The last bite includes the rows that wait for another try.  Until then the
  * table counts as parked, and its new changes are parked after the rest.
  *
+ * For a history a bite is one batch of the park, that is, one transaction of the
+ * source: its versions do not depend on how long they were parked.
+ *
  * The items of a bite stay in the park until it is published, and its
  * transaction deletes them; nothing else records how far the park has been
  * published.  A bite may contain a bad row that a later change in the park
@@ -88,6 +91,13 @@ waiting_fold(LoadTask *task, uint32 marks, Delta *delta)
 	return all;
 }
 
+/* Does it matter how the changes of the table are folded? */
+static bool
+is_history(const LoadTask *task)
+{
+	return task->load->history != HISTORY_NONE;
+}
+
 /* Bytes of parked images in a bite if this number of tables share the memory. */
 static int64
 bite_bytes(int ntables)
@@ -96,9 +106,9 @@ bite_bytes(int ntables)
 }
 
 bool
-waiting_is_large(LoadTask *task)
+waiting_comes_first(LoadTask *task)
 {
-	return park_bite_end(task->target, bite_bytes(1)) != InvalidXLogRecPtr;
+	return is_history(task) || park_bite_end(task->target, bite_bytes(1)) != InvalidXLogRecPtr;
 }
 
 /* ---- tables for which something waits ---- */
@@ -210,7 +220,8 @@ next_bite_end(List *tables)
 
 		if (!is_parked(waiting))
 			continue;
-		own = park_bite_end(waiting->task->target, bite_bytes(nparked));
+		own = park_bite_end(waiting->task->target,
+							is_history(waiting->task) ? 1 : bite_bytes(nparked));
 		if (own != InvalidXLogRecPtr && (end == InvalidXLogRecPtr || own < end))
 			end = own;
 	}

@@ -17,8 +17,8 @@
  */
 extern Delta *waiting_fold(LoadTask *task, uint32 marks, Delta *delta);
 
-/* Is more parked for the table than can be published at once? */
-extern bool waiting_is_large(LoadTask *task);
+/* Is more parked for the table than can be published at once with new changes? */
+extern bool waiting_comes_first(LoadTask *task);
 
 /* Publish deliveries (of Delivery), and the rows that can be tried again because of them. */
 extern void waiting_publish_with(TaskSet *set, List *deliveries);

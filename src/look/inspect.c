@@ -200,7 +200,7 @@ find_violations(Search *search, const ConstraintRow *row, const char *condition,
 		identity_pin_output(); /* images are texts */
 	result = read_query(psprintf("SELECT %s, pg_catalog.to_jsonb(" CHECK_ROW ") FROM %s"
 								 " WHERE %s LIMIT " INT64_FORMAT,
-								 held_key_text(target->relid),
+								 held_key_text(target),
 								 from,
 								 condition,
 								 search->left),

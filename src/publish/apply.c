@@ -19,6 +19,9 @@
  * foreign keys, publish requests that they be late: checked after all tables
  * are written.
  *
+ * A target with a history is written by history.c instead: its rows are not
+ * deleted.
+ *
  * The planner knows only the number of rows of a delta.  If an index of the
  * target has the key, the delta is sorted by it and joined through that index.
  * Each page of the target and of the index is then visited once, and the work
@@ -38,6 +41,7 @@
 #include "core/sqltext.h"
 #include "executor/spi.h"
 #include "publish/bag.h"
+#include "publish/history.h"
 #include "publish/late.h"
 #include "publish/statements.h"
 #include "publish/triggers.h"
@@ -92,7 +96,11 @@ apply_check_keys(Target *target, Delta *delta, Snapshot snapshot)
 	if (!delta->checked || delta->nkeys == 0 || delta->nrows == 0)
 		return;
 	delta_register(delta);
-	execute_uncounted(&table, check_sql(target, delta), SKIP_NONE, snapshot);
+	execute_uncounted(&table,
+					  target->history == HISTORY_NONE ? check_sql(target, delta)
+													  : history_check_sql(target, delta),
+					  SKIP_NONE,
+					  snapshot);
 	delta_unregister(delta);
 }
 
@@ -137,7 +145,9 @@ refuse_changed_identities(ApplyTable *table, Snapshot snapshot)
 static bool
 must_save(const ApplyTable *table)
 {
-	if (table->delta->nkeys == 0 && !table->delta->clear)
+	/* rows of a history stay, and so do the rows that refer to them */
+	if (table->target->history != HISTORY_NONE ||
+		(table->delta->nkeys == 0 && !table->delta->clear))
 		return false;
 	return (table->late && table->pointed_at) ||
 		   (table->mode == APPLY_REPLACE && (table->pointed_at || !table->all_columns));
@@ -153,6 +163,11 @@ clear_table(ApplyTable *table, Snapshot snapshot)
 		late_save(table);
 	if (!table->delta->clear)
 		return;
+	if (table->target->history != HISTORY_NONE)
+	{
+		history_clear(table, snapshot);
+		return;
+	}
 	initStringInfo(&sql);
 	/* not TRUNCATE: readers with an older snapshot continue to see the last version */
 	appendStringInfo(&sql, "DELETE FROM %s", table->target->display);
@@ -164,7 +179,13 @@ write_new_images(ApplyTable *table, Snapshot snapshot)
 {
 	Delta *delta = table->delta;
 
-	if (delta->nkeys == 0)
+	if (table->target->history != HISTORY_NONE)
+	{
+		if (table->target->history == HISTORY_SOFT_DELETE)
+			refuse_changed_identities(table, snapshot);
+		history_write(table, snapshot);
+	}
+	else if (delta->nkeys == 0)
 	{
 		if (delta->nrows > delta->new_images)
 			execute_counted(table, delete_copies_sql(table), snapshot);
@@ -197,8 +218,8 @@ write_deletions(ApplyTable *table, Snapshot snapshot)
 {
 	Delta *delta = table->delta;
 
-	if (delta->nkeys > 0 && table->referenced && table->mode == APPLY_MERGE && !delta->clear &&
-		delta->nrows > delta->new_images)
+	if (delta->nkeys > 0 && table->referenced && table->target->history == HISTORY_NONE &&
+		table->mode == APPLY_MERGE && !delta->clear && delta->nrows > delta->new_images)
 		execute_counted(table, delete_sql(table->target, delta, false), snapshot);
 }
 

@@ -96,6 +96,7 @@ collect_begin(ApplyTable *table)
 		changes_forget(collection->changes);
 	else
 		collect_old_images(collection);
+	collection->written_before = table->written;
 	collection->before = execute_written_so_far(table->target->relid);
 	return collection;
 }
@@ -123,6 +124,11 @@ accounts_for_all(const Collection *collection)
 	int64 inserted = now.inserted - collection->before.inserted;
 	int64 updated = now.updated - collection->before.updated;
 	int64 deleted = now.deleted - collection->before.deleted;
+
+	/* the current rows are not all the rows that were written */
+	if (collection->table->target->history != HISTORY_NONE)
+		return inserted + updated + deleted ==
+			   collection->table->written - collection->written_before;
 
 	return inserted + updated == changes->copies_new &&
 		   (changes->cleared ? updated == 0 : deleted + updated == changes->copies_gone);

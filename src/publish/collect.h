@@ -17,6 +17,7 @@ typedef struct Collection
 	Changes *changes;
 	bool from_delta; /* the table stores the images of the delta unchanged */
 	Written before;
+	int64 written_before; /* of table->written */
 } Collection;
 
 /*

@@ -110,6 +110,7 @@ execute_uncounted(ApplyTable *table, const char *sql, int skip, Snapshot snapsho
 	depipe_is_writing = true;
 	depipe_writing_to = table->target->relid;
 	execute_statement(table, sql, snapshot);
+	table->written += SPI_processed;
 	depipe_is_writing = false;
 	depipe_writing_to = InvalidOid;
 	triggers_end();

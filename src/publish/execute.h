@@ -38,6 +38,7 @@ typedef struct ApplyTable
 	bool has_children;    /* has partitions or other children */
 	bool bag_by_hash;     /* of a bag: deleted rows are found by the hash of the row */
 	int bag_column;       /* of a bag: number of a column that leads an index, or 0 */
+	int64 written;        /* rows that statements of publish wrote: counted for histories */
 	List *key_order;      /* numbers of the key columns in the order of an index on them, or NIL */
 } ApplyTable;
 

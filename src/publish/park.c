@@ -149,7 +149,7 @@ park_append(Target *target, Delta *delta)
 			return "a value cannot be recovered";
 		}
 	if (delta->clear)
-		catalog_park_clear_item(target->id, ++last, delta->batch_end);
+		catalog_park_clear_item(target->id, ++last, delta->batch_end, delta->time);
 	rows = parked_rows(delta, desc, &nrows);
 	if (nrows > 0)
 		catalog_park(target->id,
@@ -390,6 +390,7 @@ replay_item(ParkedRows *parked, uint64 row)
 	if (strcmp(catalog_text(rows, row, PARKED_KIND), "clear") == 0)
 	{
 		delta_clear(parked->into);
+		parked->into->time = catalog_time(rows, row, PARKED_TIME);
 		return;
 	}
 	batch = catalog_int8(rows, row, PARKED_BATCH);
@@ -560,7 +561,10 @@ delta_fold_onto(Delta *from, Delta *into)
 	uint64 count = 0;
 
 	if (from->clear)
+	{
 		delta_clear(into);
+		into->time = from->time;
+	}
 	bases = partial_bases(from, into);
 	reader = delta_read(from);
 	while (delta_read_next(reader))

@@ -718,7 +718,8 @@ try_otherwise(ApplyTable *table, int sqlerrcode)
 		case ERRCODE_UNIQUE_VIOLATION:
 		case ERRCODE_EXCLUSION_VIOLATION:
 		case ERRCODE_GENERATED_ALWAYS:
-			if (table->mode == APPLY_REPLACE || table->delta->nkeys == 0 || table->delta->clear)
+			if (table->mode == APPLY_REPLACE || table->delta->nkeys == 0 || table->delta->clear ||
+				table->target->history != HISTORY_NONE)
 				return false;
 			table->mode = APPLY_REPLACE;
 			return true;

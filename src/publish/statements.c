@@ -15,8 +15,8 @@
 #include "publish/late.h"
 
 /* Join condition of target t and delta d; also hashable if keys may be null. */
-static void
-append_key_match(StringInfo sql, Delta *delta)
+void
+statement_append_key_match(StringInfo sql, Delta *delta)
 {
 	bool not_null = delta_key_is_not_null(delta);
 
@@ -49,10 +49,9 @@ append_insert(StringInfo sql, Delta *delta)
 	appendStringInfoString(sql, ") OVERRIDING SYSTEM VALUE ");
 }
 
-static void
-append_set(StringInfo sql, Delta *delta)
+bool
+statement_append_assignments(StringInfo sql, Delta *delta, const char *separator)
 {
-	const char *separator = " WHEN MATCHED THEN UPDATE SET ";
 	bool any = false;
 
 	for (int i = 0; i < delta->columns->natts; i++)
@@ -67,12 +66,18 @@ append_set(StringInfo sql, Delta *delta)
 		separator = ", ";
 		any = true;
 	}
-	if (!any)
-		appendStringInfoString(sql, " WHEN MATCHED THEN DO NOTHING");
+	return any;
 }
 
 static void
-append_order(StringInfo sql, Delta *delta, List *key_order)
+append_set(StringInfo sql, Delta *delta)
+{
+	if (!statement_append_assignments(sql, delta, " WHEN MATCHED THEN UPDATE SET "))
+		appendStringInfoString(sql, " WHEN MATCHED THEN DO NOTHING");
+}
+
+void
+statement_append_order(StringInfo sql, const Delta *delta, const List *key_order)
 {
 	const char *separator = " ORDER BY ";
 	ListCell *cell;
@@ -133,9 +138,9 @@ merge_sql(ApplyTable *table, bool with_deletions)
 					 delta->name,
 					 with_deletions ? "NOT d._depipe_replaced"
 									: "d._depipe_weight OPERATOR(pg_catalog.>) 0");
-	append_order(&sql, delta, table->key_order);
+	statement_append_order(&sql, delta, table->key_order);
 	appendStringInfoString(&sql, ") d ON ");
-	append_key_match(&sql, delta);
+	statement_append_key_match(&sql, delta);
 	append_check_matched(&sql, delta);
 	if (with_deletions)
 		appendStringInfoString(&sql,
@@ -163,7 +168,7 @@ check_sql(Target *target, Delta *delta)
 	appendStringInfo(&sql, "MERGE INTO %s t USING (SELECT d._depipe_before, ", target->display);
 	sql_append_columns(&sql, delta->columns, "d");
 	appendStringInfo(&sql, " FROM %s d WHERE NOT d._depipe_replaced) d ON ", delta->name);
-	append_key_match(&sql, delta);
+	statement_append_key_match(&sql, delta);
 	append_check_matched(&sql, delta);
 	append_check_not_matched(&sql, delta);
 	return sql.data;
@@ -182,7 +187,7 @@ delete_sql(Target *target, Delta *delta, bool all_keys)
 					 " FROM %s d WHERE NOT d._depipe_replaced%s) d ON ",
 					 delta->name,
 					 all_keys ? "" : " AND d._depipe_weight OPERATOR(pg_catalog.<) 0");
-	append_key_match(&sql, delta);
+	statement_append_key_match(&sql, delta);
 	append_check_matched(&sql, delta);
 	appendStringInfoString(&sql, " WHEN MATCHED THEN DELETE");
 	append_check_not_matched(&sql, delta);
@@ -337,9 +342,10 @@ changed_values_sql(const ApplyTable *table, int column)
 	initStringInfo(&sql);
 	appendStringInfo(&sql,
 					 "SELECT FROM %s JOIN %s d ON ",
-					 target_rows_sql(table->target, "t"),
+					 /* a row that is not current can be revived */
+					 target_all_rows_sql(table->target, "t"),
 					 delta->name);
-	append_key_match(&sql, delta);
+	statement_append_key_match(&sql, delta);
 	appendStringInfo(&sql,
 					 " WHERE d._depipe_weight OPERATOR(pg_catalog.>) 0"
 					 " AND t.%s IS DISTINCT FROM d.%s LIMIT 1",
@@ -378,8 +384,8 @@ images_sql(const ApplyTable *table, TupleDesc changes, int weight, bool new_only
 					 delta->name,
 					 new_only ? "d._depipe_weight OPERATOR(pg_catalog.>) 0"
 							  : "NOT d._depipe_replaced");
-	append_order(&sql, delta, table->key_order);
+	statement_append_order(&sql, delta, table->key_order);
 	appendStringInfo(&sql, ") d JOIN %s ON ", target_rows_sql(table->target, "t"));
-	append_key_match(&sql, delta);
+	statement_append_key_match(&sql, delta);
 	return sql.data;
 }

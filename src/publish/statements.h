@@ -31,6 +31,18 @@ extern char *delete_copies_sql(const ApplyTable *table);
  */
 extern char *images_sql(const ApplyTable *table, TupleDesc changes, int weight, bool new_only);
 
+/* Join condition of target t and delta d; also hashable if keys may be null. */
+extern void statement_append_key_match(StringInfo sql, Delta *delta);
+
+/*
+ * "name = d.name, ..." for the columns that an update of a row sets, after the
+ * separator.  Returns false if there are none.
+ */
+extern bool statement_append_assignments(StringInfo sql, Delta *delta, const char *separator);
+
+/* ORDER BY of delta d, by these numbers of columns; nothing for NIL. */
+extern void statement_append_order(StringInfo sql, const Delta *delta, const List *key_order);
+
 /* Returns a row if a new image changes this column (from 0) of an existing row. */
 extern char *changed_values_sql(const ApplyTable *table, int column);
 

@@ -167,6 +167,26 @@ take_policies(DataConstraint *constraint)
 	constraint->error_passes = strcmp(row->on_error, "pass") == 0;
 }
 
+/* The referenced table may have become a history: then only its current rows count. */
+static void
+refer_to_current_rows(DataConstraint *constraint)
+{
+	const char *rows = table_rows_sql(constraint->reference, "r");
+	char *all = psprintf("%s r", sql_relation(constraint->reference));
+	char *before = psprintf("EXISTS (SELECT FROM %s WHERE ", all);
+	char *expression = constraint->row->expression;
+	char *found;
+
+	if (strcmp(rows, all) == 0 || expression == NULL ||
+		(found = strstr(expression, before)) == NULL)
+		return;
+	constraint->row->expression = psprintf("%.*sEXISTS (SELECT FROM %s WHERE %s",
+										   (int) (found - expression),
+										   expression,
+										   rows,
+										   found + strlen(before));
+}
+
 DataConstraint *
 constraint_from(Target *target, ConstraintRow *row)
 {
@@ -186,6 +206,8 @@ constraint_from(Target *target, ConstraintRow *row)
 
 		constraint->reference = OidIsValid(schema) ? get_relname_relid(row->reference_table, schema)
 												   : InvalidOid;
+		if (OidIsValid(constraint->reference))
+			refer_to_current_rows(constraint);
 	}
 	return constraint;
 }

@@ -58,12 +58,25 @@ unique_attributes(Oid relid, AttrNumber *attnums)
 	return count;
 }
 
+int
+held_key_attributes(const Target *target, AttrNumber **attnums)
+{
+	int count = delta_key_attributes(target->relid, NIL, attnums);
+
+	/* among the current versions the rest of the key is unique */
+	if (target->history == HISTORY_SCD2 && count > 1 &&
+		(*attnums)[count - 1] == get_attnum(target->relid, HISTORY_VALID_FROM))
+		count--;
+	return count;
+}
+
 /* "a, b" of the table's key as one text; NULL if it has none. */
 char *
-held_key_text(Oid relid)
+held_key_text(const Target *target)
 {
+	Oid relid = target->relid;
 	AttrNumber *attnums;
-	int count = delta_key_attributes(relid, NIL, &attnums);
+	int count = held_key_attributes(target, &attnums);
 	StringInfoData buf;
 
 	if (count == 0)
@@ -144,7 +157,7 @@ delta_rows_text(const Target *target, const Delta *delta)
 	return psprintf("SELECT %s, pg_catalog.to_jsonb((SELECT _depipe FROM (SELECT %s) _depipe))"
 					" FROM %s " CHECK_ROW " WHERE " CHECK_ROW
 					"._depipe_weight OPERATOR(pg_catalog.>) 0",
-					held_key_text(target->relid),
+					held_key_text(target),
 					columns.data,
 					sql_identifier(delta->name));
 }
@@ -288,7 +301,7 @@ held_find(Target *target, Delta *delta, const Measured *measured, bool whole_tab
 					 measured,
 					 psprintf("SELECT %s, pg_catalog.to_jsonb(" CHECK_ROW ") FROM %s"
 							  " WHERE %s LIMIT %d",
-							  held_key_text(target->relid),
+							  held_key_text(target),
 							  target_rows_sql(target, CHECK_ROW),
 							  condition,
 							  MAX_HELD_ROWS));

@@ -26,7 +26,13 @@ extern List *held_find(Target *target, Delta *delta, const Measured *measured, b
 extern List *held_find_errors(Target *target, Delta *delta, const Measured *measured,
 							  bool *complete);
 
-/* "a, b" of the table's key, as one text expression on the alias CHECK_ROW. */
-extern char *held_key_text(Oid relid);
+/*
+ * The columns that identify a current row of the table: those of its key,
+ * without the time of a version.  Like delta_key_attributes().
+ */
+extern int held_key_attributes(const Target *target, AttrNumber **attnums);
+
+/* "a, b" of these columns, as one text expression on the alias CHECK_ROW. */
+extern char *held_key_text(const Target *target);
 
 #endif /* DEPIPE_QUALITY_HELD_H */

@@ -35,6 +35,7 @@
 #include "executor/spi.h"
 #include "portability/instr_time.h"
 #include "quality/compile.h"
+#include "quality/held.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/timestamp.h"
@@ -72,11 +73,11 @@ typedef struct Look
 
 /* "ARRAY[t.a::text]::text", and the match of t with the key k. Returns false if there is no key. */
 static bool
-key_texts(Oid relid, StringInfo list, StringInfo match)
+key_texts(const Target *target, StringInfo list, StringInfo match)
 {
 	AttrNumber *attnums;
-	int count = delta_key_attributes(relid, NIL, &attnums);
-	Relation rel = table_open(relid, AccessShareLock);
+	int count = held_key_attributes(target, &attnums);
+	Relation rel = table_open(target->relid, AccessShareLock);
 
 	for (int i = 0; i < count; i++)
 	{
@@ -144,7 +145,7 @@ look_at_rows(Look *look)
 		return;
 	initStringInfo(&list);
 	initStringInfo(&match);
-	if (!key_texts(look->target->relid, &list, &match) && look->known != NULL)
+	if (!key_texts(look->target, &list, &match) && look->known != NULL)
 		return;
 	if (look->known != NULL)
 	{

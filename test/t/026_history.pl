@@ -1,0 +1,290 @@
+# Targets that keep deleted rows (soft_delete) or every version (scd2), compared with what a trigger
+# at the source wrote down: each transaction of the source makes at most one version of a row, however
+# its changes were batched, parked, held or interrupted by crashes.
+#
+# DEPIPE_SEED repeats the choices of a run. DEPIPE_ROUNDS sets their number.
+
+use strict;
+use warnings;
+use FindBin;
+use lib $FindBin::Bin;
+use DepipeTest;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(usleep);
+
+my $rounds = $ENV{DEPIPE_ROUNDS} || how_many(10, 60);
+my $seed = $ENV{DEPIPE_SEED} || int(rand(1_000_000));
+srand($seed);
+diag("seed $seed");
+
+my ($source, $warehouse) = source_and_warehouse(source => "track_commit_timestamp = on\n");
+
+sub at_source
+{
+	return $source->safe_psql('postgres', join(';', @_));
+}
+
+sub at_warehouse
+{
+	return $warehouse->safe_psql('postgres', join(';', @_));
+}
+
+sub create
+{
+	my ($name, $history, @more) = @_;
+
+	return at_warehouse("SELECT depipe.create_load('raw.$name', server => 'shop', source => 'public.$name',"
+		  . join(', ', " history => '$history'", @more) . ')');
+}
+
+# The error of a run of this load.
+sub run_error
+{
+	my ($target) = @_;
+
+	$warehouse->psql('postgres', "CALL depipe.run('$target')");
+	return at_warehouse("SELECT error_sqlstate || ' ' || error_message FROM depipe.runs"
+		  . " WHERE target = '$target' ORDER BY run_id DESC LIMIT 1");
+}
+
+# ---- the record at the source
+
+at_source(
+	q{CREATE TABLE audit (seq bigint GENERATED ALWAYS AS IDENTITY, name text, xid xid, k int, row text)},
+	q{CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN
+		IF TG_OP IN ('UPDATE', 'DELETE') THEN
+			INSERT INTO audit (name, xid, k) VALUES (TG_RELNAME, pg_current_xact_id()::xid, OLD.k);
+		END IF;
+		IF TG_OP IN ('UPDATE', 'INSERT') THEN
+			INSERT INTO audit (name, xid, k, row) VALUES (TG_RELNAME, pg_current_xact_id()::xid, NEW.k, (NEW.k, NEW.v, md5(NEW.note))::text);
+		END IF;
+		RETURN NULL; END$$},
+	q{CREATE FUNCTION note_truncate() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN
+		EXECUTE format('INSERT INTO audit (name, xid, k) SELECT %L, pg_current_xact_id()::xid, k FROM %I', TG_RELNAME, TG_RELNAME);
+		RETURN NULL; END$$});
+
+sub make_audited
+{
+	my ($name) = @_;
+
+	at_source("CREATE TABLE $name (k int PRIMARY KEY, v int, note text)",
+		"ALTER TABLE $name ALTER note SET STORAGE EXTERNAL",
+		"CREATE TRIGGER note AFTER INSERT OR UPDATE OR DELETE ON $name FOR EACH ROW EXECUTE FUNCTION note()",
+		"CREATE TRIGGER note_truncate BEFORE TRUNCATE ON $name EXECUTE FUNCTION note_truncate()",
+		"INSERT INTO $name SELECT n, n, repeat(md5(n::text), 80) FROM generate_series(1, 12) n");
+	return;
+}
+
+# Per key, the changes of what transactions left behind; "row" is NULL where the key had no row. What
+# is older than the copy is one state.
+sub states
+{
+	my ($name, $copied) = @_;
+
+	return qq{WITH s AS (SELECT DISTINCT ON (k, xid::text) k, row, seq,
+			pg_xact_commit_timestamp(xid) AS at FROM audit WHERE name = '$name' ORDER BY k, xid::text, seq DESC),
+		o AS (SELECT k, row, seq, CASE WHEN at <= '$copied' THEN NULL ELSE at END AS at FROM s),
+		n AS (SELECT *, row_number() OVER (PARTITION BY k ORDER BY at NULLS FIRST, seq) AS n,
+			lead(at) OVER (PARTITION BY k ORDER BY at NULLS FIRST, seq) AS next,
+			count(*) OVER (PARTITION BY k) AS c FROM o),
+		f AS (SELECT k, row, at, seq FROM n WHERE NOT (at IS NULL AND next IS NULL AND n < c)),
+		x AS (SELECT *, lag(row) OVER p AS before FROM f WINDOW p AS (PARTITION BY k ORDER BY at NULLS FIRST, seq)),
+		y AS (SELECT k, row, at, seq FROM x WHERE row IS DISTINCT FROM before),
+		z AS (SELECT *, lead(at) OVER p AS until, lead(k) OVER p IS NULL AS last FROM y WINDOW p AS (PARTITION BY k ORDER BY at NULLS FIRST, seq)) };
+}
+
+sub versions_like_source
+{
+	my ($name, $copied, $what) = @_;
+
+	return is_same($source, $warehouse, $name, $what,
+		source => states($name, $copied)
+		  . q{SELECT row, at, until, last FROM z WHERE row IS NOT NULL},
+		target => qq{SELECT (k, v, md5(note))::text, CASE WHEN _valid_from > '$copied' THEN _valid_from END,
+			_valid_to, _is_current FROM raw.$name});
+}
+
+sub deleted_like_source
+{
+	my ($name, $copied, $what) = @_;
+
+	return is_same($source, $warehouse, $name, $what,
+		source => states($name, $copied)
+		  . q{SELECT DISTINCT ON (k) row, until FROM z WHERE row IS NOT NULL ORDER BY k, seq DESC},
+		target => "SELECT (k, v, md5(note))::text, _deleted_at FROM raw.$name");
+}
+
+# One statement of a random transaction.
+sub random_statement
+{
+	my ($name) = @_;
+	my ($k, $l) = map { 1 + int rand 25 } 1 .. 2;
+	my $v = int rand 3;
+	my $note = rand() < 0.3 ? "repeat(md5(random()::text), 80)" : "'short'";
+	my @choices = (
+		("INSERT INTO $name VALUES ($k, $v, $note) ON CONFLICT DO NOTHING") x 4,
+		("UPDATE $name SET v = $v WHERE k = $k") x 5,
+		"UPDATE $name SET v = v WHERE k = $k",
+		"UPDATE $name SET note = $note WHERE k = $k",
+		("DELETE FROM $name WHERE k = $k") x 3,
+		"DELETE FROM $name WHERE k = $k; INSERT INTO $name VALUES ($k, $v, $note)",
+		"UPDATE $name SET k = $l WHERE k = $k AND NOT EXISTS (SELECT FROM $name WHERE k = $l)");
+
+	push @choices, "TRUNCATE $name" if rand() < 0.15;
+	return $choices[ rand @choices ];
+}
+
+sub random_transactions
+{
+	my ($count, @names) = @_;
+	my @statements;
+
+	for (1 .. $count)
+	{
+		push @statements, 'BEGIN';
+		push @statements, map { random_statement($names[ rand @names ]) } 1 .. 1 + rand 4;
+		push @statements, rand() < 0.1 ? 'ROLLBACK' : 'COMMIT';
+	}
+	return at_source(@statements);
+}
+
+# ---- soft_delete, step by step
+
+make_audited('soft');
+create('soft', 'soft_delete');
+at_warehouse(q{CALL depipe.run('raw.soft')});
+my $copied_soft = at_source('SELECT clock_timestamp()');
+is_value($warehouse, q{SELECT count(*), count(_deleted_at) FROM raw.soft}, '12|0', 'copied, with a column');
+at_source('UPDATE soft SET v = 100 WHERE k = 1', 'DELETE FROM soft WHERE k IN (1, 2)');
+at_source(q{INSERT INTO soft VALUES (50, 5, 'brief')});
+at_source('DELETE FROM soft WHERE k = 50');
+at_source('BEGIN', q{INSERT INTO soft VALUES (51, 5, 'never seen')}, 'DELETE FROM soft WHERE k = 51', 'COMMIT');
+at_warehouse(q{CALL depipe.run('raw.soft')});
+is_value($warehouse, q{SELECT string_agg(k || ':' || v, ' ' ORDER BY k) FROM raw.soft WHERE _deleted_at IS NOT NULL},
+	'1:100 2:2 50:5', 'deleted rows keep their last values, also of rows that lived within a batch');
+deleted_like_source('soft', $copied_soft, 'deletions');
+is_value($warehouse, q{SELECT deleted FROM depipe.runs WHERE target = 'raw.soft' ORDER BY run_id DESC LIMIT 1}, 3, 'they are counted');
+at_source(q{INSERT INTO soft VALUES (2, 22, 'again')});
+at_warehouse(q{CALL depipe.run('raw.soft')});
+is_value($warehouse, q{SELECT v, _deleted_at IS NULL FROM raw.soft WHERE k = 2}, '22|t', 'an insertion revives the row');
+
+# ---- checks see current rows only
+
+at_source(q{UPDATE soft SET v = 1 WHERE k IN (3, 4)}, 'CREATE TABLE child (id int PRIMARY KEY, k int)');
+at_warehouse(q{SELECT depipe.add_constraint('raw.soft', depipe.not_null('note'))},
+	q{SELECT depipe.add_constraint('raw.soft', depipe.row_count(11, 11))},
+	q{SELECT depipe.create_load('raw.child', server => 'shop', source => 'public.child')}, q{CALL depipe.run('raw.*')},
+	q{SELECT depipe.add_constraint('raw.child', depipe.relationships('k', 'raw.soft', 'k'), on_violation => 'warn')});
+is_value($warehouse, q{SELECT string_agg(outcome || ' ' || evaluated, ', ') FROM depipe.check_table('raw.soft')},
+	'pass 11, pass 11', 'only current rows are evaluated');
+at_source('INSERT INTO child VALUES (1, 5), (2, 1)');
+at_warehouse(q{CALL depipe.run('raw.*')});
+is_value($warehouse, q{SELECT outcome FROM depipe.check_table('raw.child')}, 'warn', 'a deleted row is no parent');
+is_value($warehouse, q{SELECT count(*) FROM depipe.verify('raw.soft')}, 0, 'verify compares current rows');
+
+# ---- a new copy ends what is gone, and deletes nothing
+
+at_warehouse(q{SELECT depipe.drop_constraint(target, name) FROM depipe.constraints}, q{SELECT depipe.detach_source('shop')}, q{SELECT depipe.adopt('shop')});
+at_source('DELETE FROM soft WHERE k = 6', 'UPDATE soft SET v = 77 WHERE k = 7');
+at_warehouse(q{CALL depipe.run('raw.*')});
+is_value($warehouse, q{SELECT string_agg(k || ':' || v, ' ' ORDER BY k) FROM raw.soft WHERE _deleted_at IS NOT NULL},
+	'1:100 6:6 50:5', 'the copy found a deletion');
+is_same($source, $warehouse, 'soft', 'current rows after the copy', source => 'SELECT * FROM soft',
+	target => 'SELECT k, v, note FROM raw.soft WHERE _deleted_at IS NULL');
+
+# ---- definitions
+
+at_source(q{CREATE TABLE nokey (a int)}, 'ALTER TABLE nokey REPLICA IDENTITY FULL',
+	'CREATE TABLE taken (k int PRIMARY KEY, _deleted_at int)', 'CREATE TABLE plain (k int PRIMARY KEY, v int)',
+	'INSERT INTO plain VALUES (1, 1), (2, 2)');
+create('nokey', 'soft_delete');
+like(run_error('raw.nokey'), qr/^42P16 load raw.nokey has no key/, 'a history needs a key');
+create('taken', 'soft_delete');
+like(run_error('raw.taken'), qr/^42701 column "_deleted_at" of load raw.taken has the name/, 'names do not collide');
+at_warehouse(q{SELECT depipe.drop_load('raw.nokey')}, q{SELECT depipe.drop_load('raw.taken')});
+create('taken', 'soft_delete', q{columns => '{"_deleted_at": null, "gone": "_deleted_at"}'});
+at_warehouse(q{CALL depipe.run('raw.taken')});
+is_value($warehouse, q{SELECT string_agg(attname, ' ' ORDER BY attnum) FROM pg_attribute WHERE attrelid = 'raw.taken'::regclass AND attnum > 0},
+	'k gone _deleted_at', 'the column can have another name here');
+create('plain', 'none');
+at_warehouse(q{CALL depipe.run('raw.plain')});
+create('plain', 'soft_delete', 'replace => true');
+is_value($warehouse, q{SELECT count(*) FROM raw.plain}, 2, 'a load can begin to keep deleted rows');
+at_warehouse(q{CALL depipe.run('raw.plain')});
+is_value($warehouse, q{SELECT count(*) FROM depipe.verify('raw.plain')}, 0, 'the next run adds the column');
+at_source('DELETE FROM plain WHERE k = 1');
+at_warehouse(q{CALL depipe.run('raw.plain')});
+is_value($warehouse, q{SELECT k, _deleted_at IS NOT NULL FROM raw.plain ORDER BY k}, "1|t\n2|f", 'and keeps them');
+fails_like($warehouse, q{SELECT depipe.create_load('raw.plain', server => 'shop', source => 'public.plain', replace => true)},
+	'0A000', qr/history of load raw.plain cannot be changed from "soft_delete" to "none"/, 'it cannot forget them');
+like(at_warehouse(q{SELECT depipe.definition('raw.plain')}), qr/history => 'soft_delete'/, 'definition() has the history');
+at_source('ALTER TABLE plain ADD COLUMN _deleted_at int', 'INSERT INTO plain VALUES (3, 3, 3)');
+$warehouse->psql('postgres', q{CALL depipe.run('raw.plain')});
+is_value($warehouse, q{SELECT state, reason FROM depipe.loads WHERE target = 'raw.plain'},
+	'paused|the source has a new column "_deleted_at", which the history of the load uses', 'nor can the source take the name');
+at_warehouse(q{SELECT depipe.drop_load('raw.plain')});
+
+# ---- scd2, step by step
+
+make_audited('versions');
+create('versions', 'scd2');
+at_warehouse(q{CALL depipe.run('raw.versions')});
+my $copied = at_source('SELECT clock_timestamp()');
+at_source('UPDATE versions SET v = 10 WHERE k = 1');
+at_source('UPDATE versions SET v = 11 WHERE k = 1');
+at_source('BEGIN', 'UPDATE versions SET v = 12 WHERE k = 1', 'UPDATE versions SET v = 13 WHERE k = 1', 'COMMIT');
+at_source('UPDATE versions SET v = v WHERE k = 2', 'DELETE FROM versions WHERE k = 3');
+at_source(q{INSERT INTO versions VALUES (3, 3, 'back')});
+at_warehouse(q{CALL depipe.run('raw.versions')});
+is_value($warehouse, q{SELECT k, string_agg(v::text || CASE WHEN _is_current THEN '' ELSE '-' END, ' ' ORDER BY _valid_from) FROM raw.versions WHERE k < 4 GROUP BY k ORDER BY k},
+	"1|1- 10- 11- 13\n2|2\n3|3- 3", 'one version for each transaction');
+versions_like_source('versions', $copied, 'versions');
+is_value($warehouse, q{SELECT count(*) FROM depipe.verify('raw.versions')}, 0, 'verify compares current versions');
+is_value($warehouse, q{SELECT string_agg(attname, ',' ORDER BY n) FROM pg_index, unnest(indkey) WITH ORDINALITY u(a, n) JOIN pg_attribute ON attnum = a WHERE indrelid = 'raw.versions'::regclass AND attrelid = indrelid AND indisprimary}, 'k,_valid_from', 'its key');
+fails_like($warehouse, q{INSERT INTO raw.versions VALUES (1, 1, '', now(), NULL, true)}, '23505', qr/duplicate key/, 'one current version for each key');
+
+# ---- at random
+
+sub overlaps
+{
+	return is_value($warehouse, q{SELECT count(*) FROM (SELECT _valid_from, _valid_to, _is_current, lead(_valid_from) OVER (PARTITION BY k ORDER BY _valid_from) AS next FROM raw.versions) v
+		WHERE _valid_to <= _valid_from OR _valid_to > next OR _is_current <> (_valid_to IS NULL) OR _is_current AND next IS NOT NULL}, 0, $_[0]);
+}
+
+make_audited('many');
+create('many', 'soft_delete');
+at_warehouse(q{CALL depipe.run('raw.*')});
+my $copied_many = at_source('SELECT clock_timestamp()');
+
+for my $round (1 .. $rounds)
+{
+	my $kind = int rand 4;
+
+	random_transactions(20, 'versions', 'many');
+	if ($kind == 0)
+	{
+		at_warehouse(q{SELECT depipe.pause('for a while', 'raw.*')});
+		$warehouse->psql('postgres', q{CALL depipe.run('raw.*')});
+		random_transactions(10, 'versions', 'many');
+		$warehouse->psql('postgres', q{CALL depipe.run('raw.*')}) if rand() < 0.5;
+		random_transactions(5, 'versions', 'many') if rand() < 0.5;
+		at_warehouse(q{SELECT depipe.resume('raw.*')});
+	}
+	elsif ($kind == 1)
+	{
+		my $run = $warehouse->background_psql('postgres', on_error_stop => 0);
+
+		$run->query_until(qr/begun/, "\\echo begun\nCALL depipe.run('raw.*');\n");
+		usleep(rand 100_000);
+		crash_restart($warehouse);
+		eval { $run->quit };
+	}
+	$kind == 2 ? refresh($warehouse, 'raw.*') : at_warehouse(q{CALL depipe.run('raw.*')});
+	my $same = versions_like_source('versions', $copied, "round $round")
+	  & deleted_like_source('many', $copied_many, "round $round");
+	last if !$same;
+}
+overlaps('versions do not overlap');
+
+done_testing();
