@@ -154,7 +154,7 @@ DECLARE
 BEGIN
 	PERFORM depipe.create_transform('agg.sales', query);
 	PERFORM depipe.refresh('agg.sales');
-	UPDATE agg.orders SET amount = amount + 1 WHERE id = 1;
+	UPDATE agg.orders SET amount = amount + 1, customer = customer + 1 WHERE id = 1;
 	SELECT e.reason INTO reason FROM depipe.explain_transform('agg.sales') e WHERE strategy = 'aggregate';
 	PERFORM depipe.drop_transform('agg.sales', drop_table => true);
 	RETURN reason;

@@ -204,7 +204,7 @@ CREATE TYPE mood AS ENUM ('good', 'bad');
 CREATE TYPE pair AS (a integer, b integer);
 CREATE DOMAIN small AS integer;
 CREATE TABLE typed (m mood, p pair, s small);
-SELECT depipe.create_transform('cap.typed_copy', 'SELECT s FROM cap.typed', key => '{}');
+SELECT depipe.create_transform('cap.typed_copy', 'SELECT s FROM cap.typed WHERE typed IS NOT NULL', key => '{}');
 INSERT INTO typed VALUES ('good', '(1,2)', 99);
 SELECT image FROM input_changes('cap.typed_copy');
 UPDATE typed SET s = 1;

@@ -369,7 +369,9 @@ CREATE TABLE depipe.transform_state (
 -- Inputs whose changes are captured.  The changes are in the tables segment_1 and segment_2, which
 -- are members of the extension; writers write to the current one.  columns, members, files and
 -- triggers describe the input as of when this incarnation of the capture began: as soon as they
--- differ, changes may be missing.  reason: why the incarnation before ended.
+-- differ, changes may be missing.  reason: why the incarnation before ended.  reads: the columns that
+-- are captured, NULL: all; what differs in others only is no change.  Within an incarnation columns are
+-- added, unless some have been taken away (shrunk).
 CREATE SEQUENCE depipe.capture_id_seq;
 CREATE TABLE depipe.capture (
 	capture_id bigint NOT NULL DEFAULT pg_catalog.nextval('depipe.capture_id_seq'),
@@ -385,6 +387,8 @@ CREATE TABLE depipe.capture (
 	members text NOT NULL,
 	files text NOT NULL,
 	triggers text NOT NULL,
+	reads text[],
+	shrunk boolean NOT NULL DEFAULT false,
 	CONSTRAINT capture_pkey PRIMARY KEY (capture_id),
 	CONSTRAINT capture_relid_key UNIQUE (relid)
 );
@@ -398,10 +402,11 @@ CREATE TABLE depipe.capture_member (
 	CONSTRAINT capture_member_capture_fkey FOREIGN KEY (capture_id) REFERENCES depipe.capture ON DELETE CASCADE
 );
 
--- The transforms for which an input is captured.
+-- The transforms for which an input is captured, with the columns that they read (NULL: all).
 CREATE TABLE depipe.capture_use (
 	capture_id bigint NOT NULL,
 	target_id integer NOT NULL,
+	reads text[],
 	CONSTRAINT capture_use_pkey PRIMARY KEY (capture_id, target_id),
 	CONSTRAINT capture_use_capture_fkey FOREIGN KEY (capture_id) REFERENCES depipe.capture ON DELETE CASCADE,
 	CONSTRAINT capture_use_target_fkey FOREIGN KEY (target_id) REFERENCES depipe.transform ON DELETE CASCADE
@@ -1519,6 +1524,9 @@ SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) COLLATE "C" AS input, x.
 		WHERE u.capture_id OPERATOR(pg_catalog.=) x.capture_id
 			AND depipe.may_see(t.schema_name, t.table_name, t.owner)
 		ORDER BY t.schema_name, t.table_name) AS transforms,
+	coalesce(x.reads, ARRAY(SELECT a.attname::text FROM pg_catalog.pg_attribute a
+		WHERE a.attrelid OPERATOR(pg_catalog.=) x.relid AND a.attnum OPERATOR(pg_catalog.>) 0
+			AND NOT a.attisdropped ORDER BY a.attnum)) AS columns,
 	k.changes, k.bytes
 FROM depipe.capture x
 JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) x.relid

@@ -223,7 +223,9 @@ view_of_entry_compat(const RangeTblEntry *entry)
  */
 #if PG_VERSION_NUM < 180000
 #define query_flatten_groups_compat(query) ((void) (query))
+#define group_expressions_compat(entry) NIL
 #else
+#define group_expressions_compat(entry) ((entry)->rtekind == RTE_GROUP ? (entry)->groupexprs : NIL)
 #define query_flatten_groups_compat(query)                                                    \
 	do                                                                                        \
 	{                                                                                         \

@@ -37,15 +37,28 @@
 #define ROW_CAPTURE_ID 1
 #define ROW_SEGMENT_1 7
 #define ROW_CURRENT 9
+#define ROW_READS 14
 
 /* ---- captures ---- */
 
-#define CAPTURE_ROW(used)                                                          \
-	"SELECT c.capture_id, c.relid, c.incarnation, c.reason, c.segment_1,"          \
-	" c.segment_2, c.current::integer, c.columns, c.members, c.files, c.triggers," \
-	" ARRAY(SELECT m.relid FROM depipe.capture_member m"                           \
-	" WHERE m.capture_id OPERATOR(pg_catalog.=)"                                   \
-	" c.capture_id), " used ", c.since_xid FROM depipe.capture c"
+/* Has it columns that no registered use reads? */
+#define HAS_EXCESS                                                           \
+	"CASE WHEN c.reads IS NULL THEN NOT EXISTS (SELECT"                      \
+	" FROM depipe.capture_use w WHERE w.reads IS NULL"                       \
+	" AND w.capture_id OPERATOR(pg_catalog.=) c.capture_id)"                 \
+	" ELSE EXISTS (SELECT FROM pg_catalog.unnest(c.reads) r (name)"          \
+	" WHERE NOT EXISTS (SELECT FROM depipe.capture_use w"                    \
+	" WHERE w.capture_id OPERATOR(pg_catalog.=) c.capture_id"                \
+	" AND (w.reads IS NULL OR r.name OPERATOR(pg_catalog.=) ANY (w.reads)))" \
+	") END"
+
+#define CAPTURE_ROW(used, reads)                                                                 \
+	"SELECT c.capture_id, c.relid, c.incarnation, c.reason, c.segment_1,"                        \
+	" c.segment_2, c.current::integer, c.columns, c.members, c.files, c.triggers,"               \
+	" ARRAY(SELECT m.relid FROM depipe.capture_member m"                                         \
+	" WHERE m.capture_id OPERATOR(pg_catalog.=)"                                                 \
+	" c.capture_id), " used ", c.since_xid, c.reads IS NULL, c.reads, " reads " IS NULL, " reads \
+	", c.shrunk, " HAS_EXCESS " FROM depipe.capture c"
 
 #define USED_BY_OR_OF                                      \
 	" LEFT JOIN depipe.capture_use u"                      \
@@ -57,13 +70,13 @@
 CatalogRows *
 captures_select_all(void)
 {
-	return CATALOG_EXECUTE0(CAPTURE_ROW("false"));
+	return CATALOG_EXECUTE0(CAPTURE_ROW("false", "NULL::text[]"));
 }
 
 CatalogRows *
 captures_select(List *relids, int32 target_id)
 {
-	return CATALOG_EXECUTE(CAPTURE_ROW("u.target_id IS NOT NULL") USED_BY_OR_OF,
+	return CATALOG_EXECUTE(CAPTURE_ROW("u.target_id IS NOT NULL", "u.reads") USED_BY_OR_OF,
 						   ARG_OID_ARRAY(relids),
 						   ARG_INT4(target_id));
 }
@@ -116,8 +129,18 @@ store_members(int64 capture_id, List *relids)
 						   ARG_OID_ARRAY(relids));
 }
 
+static CatalogArg
+reads_arg(const ReadColumns *reads)
+{
+	if (reads->all)
+		return ARG_NULL(TEXTARRAYOID);
+	if (reads->names == NIL)
+		return ARG_DATUM(TEXTARRAYOID, PointerGetDatum(construct_empty_array(TEXTOID)));
+	return ARG_TEXT_ARRAY(reads->names);
+}
+
 int64
-capture_create(Oid relid, const CaptureBasis *basis)
+capture_create(Oid relid, const CaptureBasis *basis, const ReadColumns *reads)
 {
 	int64 id = catalog_int8(CATALOG_EXECUTE0("SELECT pg_catalog.nextval('depipe.capture_id_seq')"),
 							0,
@@ -126,8 +149,8 @@ capture_create(Oid relid, const CaptureBasis *basis)
 	Oid second = make_table(id, 2);
 
 	(void) CATALOG_EXECUTE("INSERT INTO depipe.capture (capture_id, relid, segment_1, segment_2,"
-						   " columns, members, files, triggers)"
-						   " VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+						   " columns, members, files, triggers, reads)"
+						   " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
 						   ARG_INT8(id),
 						   ARG_OID(relid),
 						   ARG_OID(first),
@@ -135,27 +158,53 @@ capture_create(Oid relid, const CaptureBasis *basis)
 						   ARG_TEXT(basis->columns),
 						   ARG_TEXT(basis->members),
 						   ARG_TEXT(basis->files),
-						   ARG_TEXT(basis->triggers));
+						   ARG_TEXT(basis->triggers),
+						   reads_arg(reads));
 	store_members(id, basis->relids);
 	return id;
 }
 
 void
-capture_renew(int64 capture_id, const CaptureBasis *basis, const char *reason)
+capture_renew(int64 capture_id, const CaptureBasis *basis, const ReadColumns *reads,
+			  const char *reason)
 {
 	(void) CATALOG_EXECUTE(
 		"UPDATE depipe.capture"
 		" SET incarnation = pg_catalog.nextval('depipe.capture_id_seq'),"
 		" since = pg_catalog.clock_timestamp(), since_xid = pg_catalog.pg_current_xact_id(),"
 		" reason = $2, columns = $3, members = $4,"
-		" files = $5, triggers = $6 WHERE capture_id OPERATOR(pg_catalog.=) $1",
+		" files = $5, triggers = $6, reads = $7, shrunk = false"
+		" WHERE capture_id OPERATOR(pg_catalog.=) $1",
 		ARG_INT8(capture_id),
 		ARG_TEXT(reason),
 		ARG_TEXT(basis->columns),
 		ARG_TEXT(basis->members),
 		ARG_TEXT(basis->files),
-		ARG_TEXT(basis->triggers));
+		ARG_TEXT(basis->triggers),
+		reads_arg(reads));
 	store_members(capture_id, basis->relids);
+}
+
+void
+capture_widen(int64 capture_id, const ReadColumns *reads)
+{
+	(void) CATALOG_EXECUTE("UPDATE depipe.capture SET reads = $2"
+						   " WHERE capture_id OPERATOR(pg_catalog.=) $1",
+						   ARG_INT8(capture_id),
+						   reads_arg(reads));
+}
+
+void
+capture_shrink(int64 capture_id)
+{
+	(void) CATALOG_EXECUTE("UPDATE depipe.capture c SET shrunk = true, reads = CASE WHEN NOT EXISTS"
+						   " (SELECT FROM depipe.capture_use u WHERE u.reads IS NULL"
+						   " AND u.capture_id OPERATOR(pg_catalog.=) c.capture_id)"
+						   " THEN ARRAY(SELECT DISTINCT r.name FROM depipe.capture_use u,"
+						   " pg_catalog.unnest(u.reads) r (name)"
+						   " WHERE u.capture_id OPERATOR(pg_catalog.=) c.capture_id ORDER BY 1)"
+						   " END WHERE c.capture_id OPERATOR(pg_catalog.=) $1 AND " HAS_EXCESS,
+						   ARG_INT8(capture_id));
 }
 
 void
@@ -176,11 +225,18 @@ captures_set_used(int32 target_id, List *capture_ids)
 						   " AND capture_id OPERATOR(pg_catalog.<>) ALL ($2)",
 						   ARG_INT4(target_id),
 						   ARG_INT8_ARRAY(capture_ids));
-	(void) CATALOG_EXECUTE("INSERT INTO depipe.capture_use (capture_id, target_id)"
-						   " SELECT c.capture_id, $1 FROM pg_catalog.unnest($2) c (capture_id)"
-						   " ON CONFLICT DO NOTHING",
+}
+
+void
+capture_set_use(int64 capture_id, int32 target_id, const ReadColumns *reads)
+{
+	(void) CATALOG_EXECUTE("INSERT INTO depipe.capture_use AS u (capture_id, target_id, reads)"
+						   " VALUES ($1, $2, $3) ON CONFLICT (capture_id, target_id)"
+						   " DO UPDATE SET reads = EXCLUDED.reads"
+						   " WHERE u.reads IS DISTINCT FROM EXCLUDED.reads",
+						   ARG_INT8(capture_id),
 						   ARG_INT4(target_id),
-						   ARG_INT8_ARRAY(capture_ids));
+						   reads_arg(reads));
 }
 
 bool
@@ -294,18 +350,17 @@ capture_select_frontiers(int64 incarnation)
 /* ---- without a statement ---- */
 
 /*
- * The row of the table whose key column has this value, in CurrentMemoryContext;
- * NULL: none.
+ * The row of the table whose key column has this value, and the layout of its
+ * columns, in CurrentMemoryContext; NULL: none.
  */
-static Datum *
-find_row(const char *table_name, const char *index_name, Oid function, Datum key)
+static HeapTuple
+find_row(const char *table_name, const char *index_name, Oid function, Datum key, TupleDesc *desc)
 {
 	Oid schema = get_namespace_oid(DEPIPE_SCHEMA, true);
 	Oid table = OidIsValid(schema) ? get_relname_relid(table_name, schema) : InvalidOid;
 	Oid index = OidIsValid(schema) ? get_relname_relid(index_name, schema) : InvalidOid;
 	Relation rel = OidIsValid(table) && OidIsValid(index) ? try_table_open(table, AccessShareLock)
 														  : NULL;
-	Datum *values = NULL;
 	ScanKeyData scankey;
 	SysScanDesc scan;
 	HeapTuple tuple;
@@ -316,34 +371,72 @@ find_row(const char *table_name, const char *index_name, Oid function, Datum key
 	scan = systable_beginscan(rel, index, true, NULL, 1, &scankey);
 	tuple = systable_getnext(scan);
 	if (HeapTupleIsValid(tuple))
-	{
-		int natts = RelationGetDescr(rel)->natts;
-		bool *nulls = palloc(sizeof(bool) * natts);
-
-		values = palloc(sizeof(Datum) * natts);
-		/* only values by themselves are looked at: none points into the buffer */
-		heap_deform_tuple(tuple, RelationGetDescr(rel), values, nulls);
-	}
+		tuple = heap_copytuple(tuple);
+	*desc = CreateTupleDescCopy(RelationGetDescr(rel));
 	systable_endscan(scan);
 	table_close(rel, AccessShareLock);
-	return values;
+	return tuple;
+}
+
+static HeapTuple
+find_capture(int64 capture_id, TupleDesc *desc)
+{
+	return find_row("capture", "capture_pkey", F_INT8EQ, Int64GetDatum(capture_id), desc);
+}
+
+static void
+take_reads(HeapTuple capture, TupleDesc desc, ReadColumns *reads)
+{
+	Datum names = heap_getattr(capture, ROW_READS, desc, &reads->all);
+	Datum *elements;
+	int count;
+
+	reads->names = NIL;
+	if (reads->all)
+		return;
+	deconstruct_array(DatumGetArrayTypeP(names),
+					  TEXTOID,
+					  -1,
+					  false,
+					  TYPALIGN_INT,
+					  &elements,
+					  NULL,
+					  &count);
+	for (int i = 0; i < count; i++)
+		reads->names = lappend(reads->names, TextDatumGetCString(elements[i]));
 }
 
 bool
-capture_of_member(Oid relid, Oid segments[2])
+capture_reads_now(int64 capture_id, ReadColumns *reads)
 {
-	Datum *member =
-		find_row("capture_member", "capture_member_pkey", F_OIDEQ, ObjectIdGetDatum(relid));
-	Datum *capture =
-		member == NULL ? NULL
-					   : find_row("capture", "capture_pkey", F_INT8EQ, member[MEMBER_CAPTURE - 1]);
+	TupleDesc desc;
+	HeapTuple capture = find_capture(capture_id, &desc);
+
+	if (capture != NULL)
+		take_reads(capture, desc, reads);
+	return capture != NULL;
+}
+
+bool
+capture_of_member(Oid relid, Oid segments[2], ReadColumns *reads)
+{
+	bool isnull;
+	TupleDesc desc;
+	HeapTuple member =
+		find_row("capture_member", "capture_member_pkey", F_OIDEQ, ObjectIdGetDatum(relid), &desc);
+	HeapTuple capture = member == NULL
+							? NULL
+							: find_capture(DatumGetInt64(
+											   heap_getattr(member, MEMBER_CAPTURE, desc, &isnull)),
+										   &desc);
 	int first;
 
 	if (capture == NULL)
 		return false;
-	first = DatumGetInt16(capture[ROW_CURRENT - 1]) - 1;
-	segments[0] = DatumGetObjectId(capture[ROW_SEGMENT_1 - 1 + first]);
-	segments[1] = DatumGetObjectId(capture[ROW_SEGMENT_1 - 1 + 1 - first]);
+	first = DatumGetInt16(heap_getattr(capture, ROW_CURRENT, desc, &isnull)) - 1;
+	segments[0] = DatumGetObjectId(heap_getattr(capture, ROW_SEGMENT_1 + first, desc, &isnull));
+	segments[1] = DatumGetObjectId(heap_getattr(capture, ROW_SEGMENT_1 + 1 - first, desc, &isnull));
+	take_reads(capture, desc, reads);
 	return true;
 }
 

@@ -27,6 +27,19 @@
 #define CAPTURE_RELIDS 12  /* of the members */
 #define CAPTURE_IS_USED 13 /* by the target of captures_select() */
 #define CAPTURE_SINCE_XID 14
+#define CAPTURE_READS_ALL 15
+#define CAPTURE_READS 16
+#define CAPTURE_USE_READS_ALL 17
+#define CAPTURE_USE_READS 18
+#define CAPTURE_HAS_SHRUNK 19
+#define CAPTURE_HAS_EXCESS 20
+
+/* Columns of an input. */
+typedef struct ReadColumns
+{
+	bool all;
+	List *names; /* unless all */
+} ReadColumns;
 
 /*
  * The captures of these relations, and those whose use this transform has
@@ -50,17 +63,33 @@ extern CatalogRows *captures_select_all(void);
 /* Keep others from making or renewing the capture of a relation until the commit. */
 extern void capture_lock(Oid relid);
 
-/* Make a capture with its change tables.  Returns its id. */
-extern int64 capture_create(Oid relid, const CaptureBasis *basis);
+/* Make a capture of these columns with its change tables.  Returns its id. */
+extern int64 capture_create(Oid relid, const CaptureBasis *basis, const ReadColumns *reads);
 
 /* Begin another incarnation.  reason: why the one before ended. */
-extern void capture_renew(int64 capture_id, const CaptureBasis *basis, const char *reason);
+extern void capture_renew(int64 capture_id, const CaptureBasis *basis, const ReadColumns *reads,
+						  const char *reason);
+
+/* Capture more columns from now on. */
+extern void capture_widen(int64 capture_id, const ReadColumns *reads);
+
+/*
+ * Capture only the columns that registered uses of it read.  From then on it is
+ * not widened, but renewed.
+ */
+extern void capture_shrink(int64 capture_id);
+
+/* The columns that are captured now, as capture_of_member() reads.  False: it is gone. */
+extern bool capture_reads_now(int64 capture_id, ReadColumns *reads);
 
 /* The same for all captures; what their inputs are like stays recorded. */
 extern void captures_renew_all(const char *reason);
 
-/* Register the use of captures (ids, int64 *) by a transform, and end that of others. */
+/* End the use of all captures but these (ids, int64 *) by a transform. */
 extern void captures_set_used(int32 target_id, List *capture_ids);
+
+/* Register the use of a capture by a transform that reads these columns. */
+extern void capture_set_use(int64 capture_id, int32 target_id, const ReadColumns *reads);
 
 /* Does another capture have one of these tables as a member? */
 extern bool capture_has_members(Oid relid, List *members);
@@ -96,10 +125,11 @@ extern CatalogRows *capture_select_frontiers(int64 incarnation);
 
 /*
  * The change tables of the capture that has this member, the current one
- * first.  Read as a system catalog is, whatever the transaction's snapshot and
- * whoever the user.  Returns false when there is none.
+ * first, and the columns that it captures (palloc'd).  Read as a system catalog
+ * is, whatever the transaction's snapshot and whoever the user.  Returns false
+ * when there is none.
  */
-extern bool capture_of_member(Oid relid, Oid segments[2]);
+extern bool capture_of_member(Oid relid, Oid segments[2], ReadColumns *reads);
 
 /* A trigger function of depipe's; InvalidOid: this version of the extension has none. */
 extern Oid trigger_function(const char *name);

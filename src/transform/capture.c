@@ -15,9 +15,16 @@
  * the change table does not have.  A transform counts on an incarnation only
  * when its own refresh has found it before its snapshot.
  *
+ * Only columns that some transform reads are captured: what differs in others is
+ * no change.  A transform that reads more adds its columns under that same lock.
+ * Within an incarnation the columns only grow, so that a transform whose frontier
+ * counts on it has missed nothing.  Once some were taken away (capture_prune.c),
+ * no column is added: another incarnation begins.
+ *
  * Whoever uses a capture holds an ACCESS SHARE lock on both change tables from
  * before its snapshot until the end of its transaction: what the snapshot does
- * not see is not pruned before the frontier is committed.
+ * not see is not pruned, and no column is taken away, before the frontier is
+ * committed.
  *
  *-------------------------------------------------------------------------
  */
@@ -47,6 +54,7 @@
 #include "transform/binding.h"
 #include "transform/change_table.h"
 #include "transform/frontier.h"
+#include "transform/reads.h"
 #include "utils/acl.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
@@ -143,7 +151,12 @@ base_relations(const Transform *transform, Shape *shape)
 		check_occurrence(capture, occurrence);
 	}
 	foreach(cell, captures)
-		check_privilege(lfirst(cell), transform->target->owner);
+	{
+		Capture *capture = lfirst(cell);
+
+		check_privilege(capture, transform->target->owner);
+		capture->reads = reads_of_query(shape_blocks(shape), capture->relid);
+	}
 	return captures;
 }
 
@@ -197,6 +210,12 @@ take_row(Capture *capture, const CatalogRows *rows, uint64 row)
 	capture->segments[1] = catalog_oid(rows, row, CAPTURE_SEGMENT_2);
 	capture->current = catalog_int4(rows, row, CAPTURE_CURRENT);
 	capture->used = catalog_bool(rows, row, CAPTURE_IS_USED);
+	capture->captured.all = catalog_bool(rows, row, CAPTURE_READS_ALL);
+	capture->captured.names = catalog_text_list(rows, row, CAPTURE_READS);
+	capture->registered.all = catalog_bool(rows, row, CAPTURE_USE_READS_ALL);
+	capture->registered.names = catalog_text_list(rows, row, CAPTURE_USE_READS);
+	capture->shrunk = catalog_bool(rows, row, CAPTURE_HAS_SHRUNK);
+	capture->excess = catalog_bool(rows, row, CAPTURE_HAS_EXCESS);
 	capture->basis.columns = catalog_text(rows, row, CAPTURE_COLUMNS);
 	capture->basis.members = catalog_text(rows, row, CAPTURE_MEMBERS);
 	capture->basis.files = catalog_text(rows, row, CAPTURE_FILES);
@@ -380,13 +399,15 @@ typedef struct Preparing
 	Capture *capture; /* the one that is looked at */
 } Preparing;
 
-/* The tables of which triggers must be made, in the order in which they are locked. */
+/* The tables whose writers go on otherwise, in the order in which they are locked. */
 static List *
-without_triggers(const Capture *capture, const CaptureLook *look)
+to_be_changed(const Capture *capture, const CaptureLook *look)
 {
 	List *relids = NIL;
 	ListCell *cell;
 
+	if (capture->id != 0 && !reads_contain(&capture->captured, &capture->reads))
+		return look->basis.relids;
 	foreach(cell, look->basis.relids)
 		if (capture->id == 0 || list_member_oid(look->incomplete, lfirst_oid(cell)) ||
 			!list_member_oid(capture->basis.relids, lfirst_oid(cell)))
@@ -455,8 +476,10 @@ why_not_valid(Capture *capture, CaptureLook *look)
 	if (capture->id == 0)
 		return "not_captured";
 	reason = capture_difference(&capture->basis, &look->basis, &detail);
+	if (reason == NULL && !is_whole(capture))
+		return "changes_lost";
 	if (reason == NULL)
-		return is_whole(capture) ? NULL : "changes_lost";
+		return reads_contain(&capture->captured, &capture->reads) ? NULL : "more_columns";
 	return strcmp(reason, "input_rewritten") == 0 && was_truncated(capture) ? "truncated" : reason;
 }
 
@@ -465,18 +488,23 @@ static void
 make_capture(Preparing *preparing, List *lacking, const char *reason)
 {
 	Capture *capture = preparing->capture;
+	bool more = capture->id != 0 && strcmp(reason, "more_columns") == 0;
+	ReadColumns kept = reads_existing(&capture->captured, capture->relid);
+	ReadColumns reads = reads_union(&kept, &capture->reads);
 	CaptureLook look;
 	ListCell *cell;
 
 	if (capture->id != 0 && strcmp(reason, "changes_lost") == 0)
 		empty_segments(capture);
-	foreach(cell, lacking)
+	foreach(cell, more ? NIL : lacking)
 		make_triggers(lfirst_oid(cell));
 	capture_look(capture->relid, &look);
-	if (capture->id != 0)
-		capture_renew(capture->id, &look.basis, reason);
+	if (capture->id == 0)
+		(void) capture_create(capture->relid, &look.basis, &capture->reads);
+	else if (more && !capture->shrunk)
+		capture_widen(capture->id, &reads);
 	else
-		(void) capture_create(capture->relid, &look.basis);
+		capture_renew(capture->id, &look.basis, &reads, reason);
 	CommandCounterIncrement();
 	foreach(cell, look.basis.relids)
 		CacheInvalidateRelcacheByRelid(lfirst_oid(cell));
@@ -509,7 +537,7 @@ make_valid(Preparing *preparing)
 	read_capture(capture, preparing->transform->target->id);
 	identity_become_extension(&identity);
 	capture_look(capture->relid, &look);
-	lacking = without_triggers(capture, &look);
+	lacking = to_be_changed(capture, &look);
 	foreach(cell, lacking)
 		lock_out_writers(lfirst_oid(cell));
 	reason = why_not_valid(capture, &look);
@@ -527,7 +555,7 @@ must_be_late(const Preparing *preparing, const CaptureLook *look)
 	uint64 pages = 0;
 	ListCell *cell;
 
-	if (preparing->late || without_triggers(preparing->capture, look) == NIL)
+	if (preparing->late || to_be_changed(preparing->capture, look) == NIL)
 		return false;
 	foreach(cell, look->basis.relids)
 	{
@@ -566,6 +594,9 @@ prepare_work(void *argument)
 	/* until the frontier is committed */
 	LockRelationOid(capture->segments[0], AccessShareLock);
 	LockRelationOid(capture->segments[1], AccessShareLock);
+	/* until then, others may have taken columns away */
+	if (!capture_reads_now(capture->id, &capture->captured))
+		not_captured(capture, "not_captured", NULL);
 	return true;
 }
 
@@ -626,8 +657,22 @@ register_work(void *argument)
 			ids = lappend(ids, &capture->id);
 	}
 	captures_set_used(preparing->transform->target->id, ids);
+	foreach(cell, preparing->captures)
+	{
+		const Capture *capture = lfirst(cell);
+
+		if (capture->reason_code == NULL)
+			capture_set_use(capture->id, preparing->transform->target->id, &capture->reads);
+	}
 	captures_sweep(false);
 	return true;
+}
+
+static bool
+is_registered(const Capture *capture)
+{
+	return capture->used && reads_contain(&capture->registered, &capture->reads) &&
+		   reads_contain(&capture->reads, &capture->registered);
 }
 
 List *
@@ -646,7 +691,7 @@ captures_prepare(Transform *transform, bool late)
 		Capture *capture = lfirst(cell);
 
 		prepare(&preparing, capture);
-		changed |= capture->reason_code == NULL && !capture->used;
+		changed |= capture->reason_code == NULL && !is_registered(capture);
 	}
 	if (changed && !IsolationUsesXactSnapshot() && guarded_run(register_work, &preparing) != NULL)
 		foreach(cell, preparing.captures)

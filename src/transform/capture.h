@@ -25,9 +25,14 @@ typedef struct Capture
 	FullTransactionId since; /* the transaction in which it began */
 	char *renewed; /* reason code: why the incarnation before ended; NULL: it is the first */
 	Oid segments[2];
-	int current; /* 1 or 2 */
-	bool late;   /* it is made when the refresh has been made */
-	bool used;   /* by the transform, as registered */
+	int current;            /* 1 or 2 */
+	bool late;              /* it is made when the refresh has been made */
+	bool used;              /* by the transform, as registered */
+	ReadColumns reads;      /* of the transform */
+	ReadColumns registered; /* the same as registered */
+	ReadColumns captured;
+	bool shrunk; /* columns were taken away */
+	bool excess; /* no registered use reads all of them */
 	CaptureBasis basis;
 } Capture;
 

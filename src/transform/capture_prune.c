@@ -13,6 +13,9 @@
  * snapshot already.  What is found under the lock is therefore all that there
  * is.  The lock is not waited for.
  *
+ * Under such locks on both, the capture also gives up columns that no transform
+ * reads any more: no refresh counts on them at that moment.
+ *
  *-------------------------------------------------------------------------
  */
 #include "transform/capture_prune.h"
@@ -116,22 +119,45 @@ empty_work(void *argument)
 	return true;
 }
 
+static void
+invalidate_members(const Capture *capture)
+{
+	ListCell *cell;
+
+	foreach(cell, capture->basis.relids)
+		if (get_rel_name(lfirst_oid(cell)) != NULL)
+			CacheInvalidateRelcacheByRelid(lfirst_oid(cell));
+}
+
 static bool
 rotate_work(void *argument)
 {
 	const Capture *capture = argument;
-	ListCell *cell;
 
 	capture_set_current(capture->id, 3 - capture->current);
-	foreach(cell, capture->basis.relids)
-		if (get_rel_name(lfirst_oid(cell)) != NULL)
-			CacheInvalidateRelcacheByRelid(lfirst_oid(cell));
+	invalidate_members(capture);
+	return true;
+}
+
+/* Writers that go on with more columns do no harm. */
+static bool
+shrink_work(void *argument)
+{
+	const Capture *capture = argument;
+
+	for (int i = 0; i < 2; i++)
+		if (!ConditionalLockRelationOid(capture->segments[i], AccessExclusiveLock))
+			return false;
+	capture_shrink(capture->id);
+	invalidate_members(capture);
 	return true;
 }
 
 static void
 prune(Capture *capture)
 {
+	if (capture->excess)
+		(void) guarded_run(shrink_work, capture);
 	/* one page has the sentinel */
 	if (pages_of(capture->segments[2 - capture->current]) > 1)
 		(void) guarded_run(empty_work, capture);

@@ -12,7 +12,11 @@
  * captures; one that is none, such as a restored table, is left alone.  What
  * was found is kept per session until the server tells of a change of that
  * table.  A stale answer does no harm: readers look at both change tables of a
- * capture, and none of them is emptied or dropped while a writer has its lock.
+ * capture, and none of them is emptied or dropped while a writer has its lock;
+ * columns are added while no writer has the lock of the table.
+ *
+ * A row of which only columns have changed that no transform reads has not
+ * changed.
  *
  * No lock is taken on any other table of the user's, so that no writer can get
  * into a deadlock that he would not have had.
@@ -31,6 +35,7 @@
 #include "storage/lmgr.h"
 #include "transform/change_table.h"
 #include "transform/frontier.h"
+#include "transform/reads.h"
 #include "utils/hsearch.h"
 #include "utils/inval.h"
 #include "utils/memutils.h"
@@ -52,6 +57,7 @@ typedef struct Member
 	Oid segments[2];        /* the current one first; InvalidOid: no capture has it */
 	BlockNumber last_block; /* that this session has written to */
 	int image_bytes;        /* as written there, for one image */
+	bool *reads;            /* by attribute number: captured columns; NULL: all */
 } Member;
 
 /* One firing of the trigger. */
@@ -101,11 +107,24 @@ init_members(void)
 	CacheRegisterRelcacheCallback(forget_member, (Datum) 0);
 }
 
-static Member *
-find_member(Oid relid)
+/* In CacheMemoryContext. */
+static bool *
+keep_reads(const ReadColumns *columns, TupleDesc desc)
 {
+	MemoryContext old = MemoryContextSwitchTo(CacheMemoryContext);
+	bool *reads = reads_by_number(columns, desc);
+
+	MemoryContextSwitchTo(old);
+	return reads;
+}
+
+static Member *
+find_member(Relation rel)
+{
+	Oid relid = RelationGetRelid(rel);
 	Member *member;
 	Oid segments[2];
+	ReadColumns columns;
 	uint64 before;
 	bool captured;
 	bool found;
@@ -115,15 +134,20 @@ find_member(Oid relid)
 	member = hash_search(members, &relid, HASH_ENTER, &found);
 	if (found && member->valid)
 		return member;
+	if (found && member->reads != NULL)
+		pfree(member->reads);
+	member->reads = NULL;
 	member->valid = false;
 	do
 	{
 		before = invalidations;
-		captured = capture_of_member(relid, segments);
+		captured = capture_of_member(relid, segments, &columns);
 	} while (before != invalidations);
 	member->segments[0] = captured ? segments[0] : InvalidOid;
 	member->segments[1] = captured ? segments[1] : InvalidOid;
 	member->last_block = 0;
+	if (captured)
+		member->reads = keep_reads(&columns, RelationGetDescr(rel));
 	member->valid = true;
 	return member;
 }
@@ -141,11 +165,11 @@ lock_segment(const Member *member)
 
 /* NULL: the table is not captured. */
 static Relation
-open_segment(Oid relid, Member **found)
+open_segment(Relation rel, Member **found)
 {
 	for (;;)
 	{
-		Member *member = find_member(relid);
+		Member *member = find_member(rel);
 		Relation segment;
 		Oid oid;
 
@@ -250,8 +274,13 @@ read_image(Firing *firing, Transition *transition)
 	if (!tuplestore_gettupleslot(transition->rows, true, false, transition->slot))
 		return true;
 	old = MemoryContextSwitchTo(firing->scratch);
-	kept = change_image_append(&transition->image, transition->slot, transition->weight);
+	kept = change_image_append(&transition->image,
+							   transition->slot,
+							   transition->weight,
+							   firing->member->reads);
 	MemoryContextSwitchTo(old);
+	if (firing->scratch != old)
+		MemoryContextReset(firing->scratch);
 	return kept;
 }
 
@@ -317,7 +346,7 @@ capture(TriggerData *trigger, int64 nrows)
 {
 	Firing firing = {0};
 
-	firing.segment = open_segment(RelationGetRelid(trigger->tg_relation), &firing.member);
+	firing.segment = open_segment(trigger->tg_relation, &firing.member);
 	if (firing.segment == NULL)
 		return;
 	firing.row.xid = GetTopFullTransactionId();

@@ -70,10 +70,11 @@ append_tuple(StringInfo images, const MinimalTupleData *tuple, int16 weight)
 
 /* Values in TOAST tables are fetched: there they may be gone when the image is read. */
 static bool
-append_values(StringInfo images, TupleTableSlot *slot, int16 weight)
+append_values(StringInfo images, TupleTableSlot *slot, int16 weight, const bool *reads)
 {
 	TupleDesc desc = slot->tts_tupleDescriptor;
 	Datum *values = palloc(sizeof(Datum) * desc->natts);
+	bool *nulls = palloc(sizeof(bool) * desc->natts);
 	Size length = 0;
 	MinimalTuple tuple;
 
@@ -83,7 +84,8 @@ append_values(StringInfo images, TupleTableSlot *slot, int16 weight)
 		Form_pg_attribute att = TupleDescAttr(desc, i);
 
 		values[i] = slot->tts_values[i];
-		if (slot->tts_isnull[i] || att->attisdropped || att->attlen != -1)
+		nulls[i] = slot->tts_isnull[i] || att->attisdropped || (reads != NULL && !reads[i]);
+		if (nulls[i] || att->attlen != -1)
 			continue;
 		length += toast_datum_size(values[i]);
 		if (length > LONGEST_IMAGE)
@@ -92,21 +94,23 @@ append_values(StringInfo images, TupleTableSlot *slot, int16 weight)
 			values[i] = PointerGetDatum(
 				detoast_external_attr((struct varlena *) DatumGetPointer(values[i])));
 	}
-	tuple = heap_form_minimal_tuple_compat(desc, values, slot->tts_isnull);
+	tuple = heap_form_minimal_tuple_compat(desc, values, nulls);
 	append_tuple(images, tuple, weight);
 	return true;
 }
 
 bool
-change_image_append(StringInfo images, TupleTableSlot *slot, int16 weight)
+change_image_append(StringInfo images, TupleTableSlot *slot, int16 weight, const bool *reads)
 {
 	bool should_free;
-	MinimalTuple tuple = ExecFetchSlotMinimalTuple(slot, &should_free);
-	bool complete = (tuple->t_infomask2 & HEAP_NATTS_MASK) == slot->tts_tupleDescriptor->natts &&
-					(tuple->t_infomask & HEAP_HASEXTERNAL) == 0;
+	MinimalTuple tuple;
 
-	if (!complete)
-		return append_values(images, slot, weight);
+	if (reads != NULL)
+		return append_values(images, slot, weight, reads);
+	tuple = ExecFetchSlotMinimalTuple(slot, &should_free);
+	if ((tuple->t_infomask2 & HEAP_NATTS_MASK) != slot->tts_tupleDescriptor->natts ||
+		(tuple->t_infomask & HEAP_HASEXTERNAL) != 0)
+		return append_values(images, slot, weight, NULL);
 	if (tuple->t_len > LONGEST_IMAGE)
 		return false;
 	append_tuple(images, tuple, weight);
@@ -114,10 +118,23 @@ change_image_append(StringInfo images, TupleTableSlot *slot, int16 weight)
 }
 
 bool
-change_image_next(const struct varlena *images, Size *offset, ChangeImage *image)
+change_image_is_within(const ChangeImage *image, const bool *reads)
 {
-	const char *data = VARDATA_ANY(images);
-	Size size = VARSIZE_ANY_EXHDR(images);
+	const bits8 *bits = (const bits8 *) image->data + sizeof(ImageHeader) - sizeof(int32);
+	ImageHeader header;
+
+	memcpy((char *) &header + sizeof(int32), image->data, sizeof(header) - sizeof(int32));
+	if ((header.infomask & HEAP_HASNULL) == 0)
+		return false;
+	for (int i = 0; i < header.natts; i++)
+		if (!reads[i] && !att_isnull(i, bits))
+			return false;
+	return true;
+}
+
+bool
+change_image_next(const char *data, Size size, Size *offset, ChangeImage *image)
+{
 	ImageHeader header;
 	Size length;
 

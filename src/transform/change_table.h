@@ -47,16 +47,21 @@ typedef struct ChangeRow
 /*
  * Append the image of the row in the slot, complete and without references to
  * TOAST tables, in CurrentMemoryContext where something must be allocated.
- * Returns false, without appending anything, when the row is too long to be
- * kept.
+ * reads: the columns that are kept, by attribute number from 1; the others
+ * become NULL; NULL: all are kept.  Returns false, without appending anything,
+ * when the row is too long to be kept.
  */
-extern bool change_image_append(StringInfo images, TupleTableSlot *slot, int16 weight);
+extern bool change_image_append(StringInfo images, TupleTableSlot *slot, int16 weight,
+								const bool *reads);
+
+/* Are all other columns of the image NULL? */
+extern bool change_image_is_within(const ChangeImage *image, const bool *reads);
 
 /*
- * Take the next image; *offset begins at 0.  Returns false at the end.  Raises
- * XX001 when the bytes are no images.
+ * Take the next image of these bytes; *offset begins at 0.  Returns false at the
+ * end.  Raises XX001 when the bytes are no images.
  */
-extern bool change_image_next(const struct varlena *images, Size *offset, ChangeImage *image);
+extern bool change_image_next(const char *data, Size size, Size *offset, ChangeImage *image);
 
 /* The row of an image, palloc'd. */
 extern MinimalTuple change_image_tuple(const ChangeImage *image);

@@ -9,8 +9,9 @@
  * Whatever else is found becomes the reason why the changes are not known.
  *
  * Rows of the change tables that the snapshot sees and the frontier does not
- * cover are the changes.  Images that cancel each other out are left out as far
- * as they are found within a limit of memory: what remains is still right.
+ * cover are the changes.  Columns that the query does not read are NULL in them.
+ * Images that cancel each other out are left out as far as they are found within
+ * a limit of memory: what remains is still right.
  *
  *-------------------------------------------------------------------------
  */
@@ -27,6 +28,7 @@
 #include "transform/capture.h"
 #include "transform/change_table.h"
 #include "transform/frontier.h"
+#include "transform/reads.h"
 #include "utils/hsearch.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -42,6 +44,7 @@ typedef struct MemberLayout
 	Oid relid;
 	TupleTableSlot *slot;
 	AttrNumber *from; /* for each column of the result, by position: that of the member */
+	bool *reads;      /* by attribute number: columns that the query reads; NULL: all */
 } MemberLayout;
 
 /* Equal images of one member, with the sum of their weights. */
@@ -111,6 +114,7 @@ static const char *const events[] = {"capture_waits",
 									 "input_in_use",
 									 "input_rewritten",
 									 "many_changes",
+									 "more_columns",
 									 "overflow",
 									 "partitions_changed",
 									 "query_changed",
@@ -199,6 +203,7 @@ find_layout(Reading *reading, Oid relid)
 	layout->from = palloc(sizeof(AttrNumber) * desc->natts);
 	layout->slot = MakeSingleTupleTableSlot(CreateTupleDescCopy(RelationGetDescr(rel)),
 											&TTSOpsMinimalTuple);
+	layout->reads = reads_by_number(&reading->capture->reads, RelationGetDescr(rel));
 	for (int i = 0; i < desc->natts - 1; i++)
 	{
 		layout->from[i] = column_of(RelationGetDescr(rel), TupleDescAttr(desc, i));
@@ -298,12 +303,33 @@ put_net(Reading *reading)
 	begin_net(reading);
 }
 
+/* Without the columns that only other transforms read. */
 static void
-add_image(Reading *reading, Oid relid, const ChangeImage *image)
+narrow_image(const MemberLayout *layout, ChangeImage *image)
 {
-	NetKey key = {relid, image->length, image->data};
+	int16 weight = image->weight;
+	StringInfoData narrowed;
+	Size offset = 0;
+
+	if (layout->reads == NULL || change_image_is_within(image, layout->reads))
+		return;
+	initStringInfo(&narrowed);
+	ExecStoreMinimalTuple(change_image_tuple(image), layout->slot, false);
+	(void) change_image_append(&narrowed, layout->slot, weight, layout->reads);
+	ExecClearTuple(layout->slot);
+	(void) change_image_next(narrowed.data, narrowed.len, &offset, image);
+}
+
+static void
+add_image(Reading *reading, const MemberLayout *layout, ChangeImage *image)
+{
+	NetKey key;
 	bool found;
-	NetEntry *entry = hash_search(reading->net, &key, HASH_ENTER, &found);
+	NetEntry *entry;
+
+	narrow_image(layout, image);
+	key = (NetKey){layout->relid, image->length, image->data};
+	entry = hash_search(reading->net, &key, HASH_ENTER, &found);
 
 	if (!found)
 	{
@@ -326,6 +352,7 @@ static bool
 take_row(Reading *reading, TupleTableSlot *slot)
 {
 	ChangeImage image;
+	MemberLayout *layout;
 	Size offset = 0;
 	ChangeRow row;
 
@@ -341,10 +368,12 @@ take_row(Reading *reading, TupleTableSlot *slot)
 					   "It has got more changes than depipe.max_changes.");
 	if (reading->nimages > reading->most_images)
 		return unknown(reading->changes, "many_changes", "It has got more changes than rows.");
-	if (find_layout(reading, row.relid) == NULL)
+	layout = find_layout(reading, row.relid);
+	if (layout == NULL)
 		return unknown(reading->changes, "input_altered", "Its columns were altered.");
-	while (change_image_next(row.images, &offset, &image))
-		add_image(reading, row.relid, &image);
+	while (
+		change_image_next(VARDATA_ANY(row.images), VARSIZE_ANY_EXHDR(row.images), &offset, &image))
+		add_image(reading, layout, &image);
 	return true;
 }
 
@@ -456,6 +485,10 @@ has_all(const Capture *capture, InputChanges *changes)
 	reason = capture_difference(&capture->basis, &look.basis, &detail);
 	if (reason != NULL)
 		return unknown(changes, reason, detail);
+	if (!reads_contain(&capture->captured, &capture->reads))
+		return unknown(changes,
+					   "more_columns",
+					   "The query reads columns that have not been captured.");
 	if (!change_table_is_whole(capture->segments[0], GetActiveSnapshot()) ||
 		!change_table_is_whole(capture->segments[1], GetActiveSnapshot()))
 		return unknown(changes, "changes_lost", "What was captured was lost in a crash.");

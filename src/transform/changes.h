@@ -21,7 +21,7 @@
  * The changes of one input: a base relation of the rewritten query that is a
  * table, or the root of its partitions or children.  They are read under S1.
  * Images that cancel each other out may be present or absent; their order has
- * no meaning.
+ * no meaning.  Columns that the query does not read are NULL.
  */
 typedef struct InputChanges
 {
