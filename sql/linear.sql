@@ -117,7 +117,7 @@ DECLARE
 BEGIN
 	PERFORM depipe.create_transform('lin.other', query, key => '{}');
 	PERFORM depipe.refresh('lin.other');
-	UPDATE lin.orders SET amount = amount + 1 WHERE id = 1;
+	UPDATE lin.orders SET id = - id, amount = amount + 1, customer = customer + 1 WHERE abs(id) = 1;
 	SELECT string_agg(strategy || ' ' || reason, ', ' ORDER BY strategy) INTO reasons FROM depipe.explain_transform('lin.other')
 		WHERE strategy IN ('linear', 'join');
 	PERFORM depipe.drop_transform('lin.other', drop_table => true);
