@@ -342,6 +342,7 @@ CREATE TABLE depipe.load_state (
 -- frontier_captures has the incarnations of the captures that had all changes of their inputs then;
 -- frontier_query and frontier_table are hashes of the query, and of the table and its guard: as soon
 -- as one differs, the changes of the inputs do not tell what is missing.
+-- frontier_time is now() as the query was evaluated with it.
 CREATE TABLE depipe.transform_state (
 	target_id integer NOT NULL,
 	populated boolean NOT NULL DEFAULT false,
@@ -362,6 +363,7 @@ CREATE TABLE depipe.transform_state (
 	frontier_captures bigint[],
 	frontier_query bigint,
 	frontier_table bigint,
+	frontier_time timestamptz,
 	CONSTRAINT transform_state_pkey PRIMARY KEY (target_id),
 	CONSTRAINT transform_state_target_fkey FOREIGN KEY (target_id) REFERENCES depipe.target ON DELETE CASCADE
 );

@@ -79,6 +79,8 @@ SELECT culprit('SELECT id, current_date AS today FROM c');
 SELECT culprit('SELECT id FROM c WHERE "Odd"(id) = 1');
 SELECT culprit('WITH w AS (SELECT timestamptz ''2026-01-01 00:00Z'' AS at FROM c) SELECT at::date FROM w');
 SELECT culprit('SELECT timestamptz ''2026-01-01 00:00Z'' - (id * interval ''1 day'') AS at FROM c');
+SELECT culprit('SELECT ''c''::text::regclass AS r FROM c');
+SELECT culprit('SELECT ''a''::text || id AS t FROM c');
 SELECT culprit('SELECT (timestamptz ''2026-01-01 00:00Z'')::text AS at FROM c');
 SELECT culprit('SELECT id FROM c');
 \pset tuples_only off

@@ -22,7 +22,7 @@ transform_select(int32 target_id)
 		" pg_catalog.current_setting('server_version_num')::integer THEN s.query_tree END,"
 		" s.input_relids, s.rebuild, s.frontier_system, s.frontier_database,"
 		" s.frontier_snapshot::text, s.frontier_xid::text, s.frontier_sequence,"
-		" s.frontier_captures, s.frontier_query, s.frontier_table"
+		" s.frontier_captures, s.frontier_query, s.frontier_table, s.frontier_time"
 		" FROM depipe.transform f LEFT JOIN depipe.transform_state s USING (target_id)"
 		" WHERE f.target_id OPERATOR(pg_catalog.=) $1",
 		ARG_INT4(target_id));
@@ -229,6 +229,7 @@ transform_frontier(const CatalogRows *rows, uint64 row)
 	frontier->incarnations = catalog_int8_list(rows, row, TRANSFORM_CAPTURES);
 	frontier->query_hash = catalog_int8(rows, row, TRANSFORM_QUERY_HASH);
 	frontier->table_hash = catalog_int8(rows, row, TRANSFORM_TABLE_HASH);
+	frontier->taken_at = catalog_time(rows, row, TRANSFORM_TAKEN_AT);
 	return frontier;
 }
 
@@ -239,7 +240,7 @@ transform_set_covered(int32 target_id, const StoredFrontier *frontier, const cha
 						   " SET frontier_system = $2, frontier_database = $3,"
 						   " frontier_snapshot = $4::pg_snapshot, frontier_xid = $5,"
 						   " frontier_sequence = $6, inputs_seen = $7, frontier_captures = $8,"
-						   " frontier_query = $9, frontier_table = $10"
+						   " frontier_query = $9, frontier_table = $10, frontier_time = $11"
 						   " WHERE target_id OPERATOR(pg_catalog.=) $1",
 						   ARG_INT4(target_id),
 						   ARG_TEXT(frontier->system_identifier),
@@ -250,7 +251,8 @@ transform_set_covered(int32 target_id, const StoredFrontier *frontier, const cha
 						   ARG_TEXT(seen),
 						   ARG_INT8_ARRAY(frontier->incarnations),
 						   ARG_INT8(frontier->query_hash),
-						   ARG_INT8(frontier->table_hash));
+						   ARG_INT8(frontier->table_hash),
+						   ARG_DATUM(TIMESTAMPTZOID, TimestampTzGetDatum(frontier->taken_at)));
 }
 
 void

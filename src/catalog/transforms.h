@@ -38,6 +38,7 @@
 #define TRANSFORM_CAPTURES 19
 #define TRANSFORM_QUERY_HASH 20
 #define TRANSFORM_TABLE_HASH 21
+#define TRANSFORM_TAKEN_AT 22
 
 /* The definition and state of one transform, as one row or none. */
 extern CatalogRows *transform_select(int32 target_id);
@@ -137,6 +138,7 @@ typedef struct StoredFrontier
 	List *incarnations;        /* of int64 *: captures that had all changes of their inputs then */
 	int64 query_hash;          /* of the query that was evaluated */
 	int64 table_hash;          /* of the table and what guards it */
+	TimestampTz taken_at;      /* now() in the query that was evaluated; 0: not known */
 } StoredFrontier;
 
 /* NULL when transform_select()'s row has none. */

@@ -34,6 +34,9 @@
 #include "quality/expression.h"
 #include "delta/difference.h"
 #include "transform/binding.h"
+#include "transform/clock.h"
+#include "transform/frontier.h"
+#include "transform/runtree.h"
 #include "transform/table.h"
 #include "utils/fmgroids.h"
 #include "utils/jsonb.h"
@@ -113,6 +116,29 @@ push_snapshot(Verification *verification)
 	UpdateActiveSnapshotCommandId();
 }
 
+/* A query that reads the clock is evaluated as of the time of the last refresh. */
+static void
+evaluate_query(Verification *verification, const Transform *transform, Shape *shape)
+{
+	const StoredFrontier *frontier = transform->frontier;
+	Query *query;
+
+	if (!shape->volatility.reads_clock || frontier == NULL || frontier->taken_at == 0 ||
+		!frontier_is_local(frontier))
+	{
+		verification->expected = query_to_tuplestore(transform->query_sql,
+													 &verification->desc,
+													 &verification->nexpected,
+													 CurrentMemoryContext);
+		return;
+	}
+	query = castNode(Query, clock_at((Node *) shape_blocks(shape)->query, frontier->taken_at));
+	verification->desc = shape->columns;
+	verification->expected = tuplestore_begin_heap(true, false, work_mem);
+	tree_run(tree_plan(query), NIL, verification->expected);
+	verification->nexpected = tuplestore_tuple_count(verification->expected);
+}
+
 static void
 expect_query(Verification *verification)
 {
@@ -131,10 +157,7 @@ expect_query(Verification *verification)
 	push_snapshot(verification);
 	foreach(cell, shape->inputs)
 		covered_check(((ShapeInput *) lfirst(cell))->relid, GetActiveSnapshot());
-	verification->expected = query_to_tuplestore(transform->query_sql,
-												 &verification->desc,
-												 &verification->nexpected,
-												 CurrentMemoryContext);
+	evaluate_query(verification, transform, shape);
 	PopActiveSnapshot();
 }
 

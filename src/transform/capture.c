@@ -30,6 +30,8 @@
  */
 #include "transform/capture.h"
 
+#include "transform/clock.h"
+
 #include "access/relation.h"
 #include "access/table.h"
 #include "access/xact.h"
@@ -187,7 +189,7 @@ why_useless(const Transform *transform, Shape *shape, char **detail)
 		return "mode_full";
 	if (shape->volatility.is_volatile)
 		return "volatile_function";
-	if (shape->volatility.is_stable)
+	if (shape->volatility.is_stable && !clock_moves_rows(shape))
 		return "stable_function";
 	if (reads_system_column((Node *) shape_blocks(shape)->query, detail))
 		return "system_column";

@@ -16,6 +16,9 @@
  * transaction belong to the next delta.  That also holds in REPEATABLE READ,
  * where several refreshes have the same snapshot.
  *
+ * The clock of a query, now(), is the start of the transaction: the frontier has
+ * it, so that the rows that time passes over until the next refresh are known.
+ *
  * Transaction ids and snapshots have no meaning in another database: a frontier
  * names the system and the database in which it was taken.  A physical copy of
  * both counts as the same database, because it has the same rows.
@@ -29,6 +32,7 @@
 #include "access/xlog.h"
 #include "catalog/pg_type.h"
 #include "common/hashfn.h"
+#include "core/settings.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
@@ -70,6 +74,7 @@ frontier_take(void)
 {
 	StoredFrontier *frontier = palloc0(sizeof(StoredFrontier));
 
+	frontier->taken_at = GetCurrentTransactionStartTimestamp();
 	frontier->own_xid = GetTopFullTransactionId();
 	frontier->own_sequence = frontier_last_sequence();
 	frontier->snapshot = OidOutputFunctionCall(F_PG_SNAPSHOT_OUT,
@@ -115,6 +120,7 @@ frontier_describe(StoredFrontier *frontier, const Transform *transform, Shape *s
 	initStringInfo(&text);
 	appendStringInfoString(&text, nodeToString(query));
 	(void) append_functions((Node *) query, &text);
+	appendStringInfoString(&text, settings_text(transform->target->settings));
 	frontier->query_hash = (int64) hash_bytes_extended((unsigned char *) text.data, text.len, 0);
 	frontier->table_hash = capture_guard_hash(transform->target->relid,
 											  trigger_function("refuse_dml"));

@@ -23,6 +23,7 @@
 #include "optimizer/optimizer.h"
 #include "parser/parsetree.h"
 #include "transform/passes.h"
+#include "transform/volatility.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/typcache.h"
@@ -139,6 +140,9 @@ globalise(Node *node, void *context)
 
 	if (node == NULL || walk->failed)
 		return NULL;
+	/* conditions must hold at the time of the last refresh, too */
+	if (volatility_is_clock(node))
+		return fail(walk);
 	switch (nodeTag(node))
 	{
 		case T_Var:
@@ -338,6 +342,15 @@ graph_quals(const Graph *graph, List *choices)
 		add_parts(graph, qual, qual->expression, choices, &globals);
 	}
 	return globals;
+}
+
+Node *
+global_expression(const GraphBlock *block, Node *expression, List *choices)
+{
+	Globalise walk = {.block = block, .choices = choices};
+	Node *global = globalise(expression, &walk);
+
+	return walk.failed || walk.loose ? NULL : global;
 }
 
 bool

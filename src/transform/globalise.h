@@ -28,6 +28,12 @@ typedef struct GlobalQual
 extern List *graph_quals(const Graph *graph, List *choices);
 
 /*
+ * An expression of a block in terms of nodes, under a choice; NULL: it is made
+ * of more than values of columns, or of values that stand for others.
+ */
+extern Node *global_expression(const GraphBlock *block, Node *expression, List *choices);
+
+/*
  * Does the condition equate two columns as values of the key are compared?
  * key: a column of its type and collation.  Sets *one and *other.
  */

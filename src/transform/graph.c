@@ -209,6 +209,7 @@ add_block(Graph *graph, GraphBlock *parent, Query *query, Bitmapset *sides)
 	SublinkWalk walk = {.graph = graph, .block = block, .sides = sides};
 	ListCell *cell;
 
+	graph->blocks = lappend(graph->blocks, block);
 	block->query = query;
 	block->parent = parent;
 	block->sides = sides;

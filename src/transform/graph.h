@@ -63,6 +63,7 @@ typedef struct GraphQual
 typedef struct Graph
 {
 	GraphBlock *root;
+	List *blocks; /* of GraphBlock: all */
 	List *nodes;  /* of GraphNode, in the order of their numbers */
 	List *quals;  /* of GraphQual */
 	List *hidden; /* OIDs of relations that no condition can reach */

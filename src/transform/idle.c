@@ -52,19 +52,25 @@ view_is_pure(Oid relid)
 }
 
 bool
-idle_query_is_pure(const Shape *shape)
+idle_calls_users_functions(const Shape *shape)
 {
 	ListCell *cell;
 
-	if (shape->volatility.is_volatile || shape->volatility.is_stable ||
-		calls_users_function((Node *) shape->query, NULL))
-		return false;
+	if (calls_users_function((Node *) shape->query, NULL))
+		return true;
 	foreach(cell, shape->inputs)
 	{
 		Oid relid = ((ShapeInput *) lfirst(cell))->relid;
 
 		if (get_rel_relkind(relid) == RELKIND_VIEW && !view_is_pure(relid))
-			return false;
+			return true;
 	}
-	return true;
+	return false;
+}
+
+bool
+idle_query_is_pure(const Shape *shape)
+{
+	return !shape->volatility.is_volatile && !shape->volatility.is_stable &&
+		   !idle_calls_users_functions(shape);
 }

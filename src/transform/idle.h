@@ -16,4 +16,7 @@
  */
 extern bool idle_query_is_pure(const Shape *shape);
 
+/* Does the query, or a view that it reads, call a function that can be replaced unnoticed? */
+extern bool idle_calls_users_functions(const Shape *shape);
+
 #endif /* DEPIPE_TRANSFORM_IDLE_H */

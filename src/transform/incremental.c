@@ -50,7 +50,7 @@ incremental_is_allowed(const StrategyContext *context, StrategyOffer *offer)
 									  "initial",
 									  pstrdup("The table has not been filled yet."));
 	if (context->changes != NIL && changes_first_unknown(context->changes) == NULL &&
-		!has_changes(context))
+		!context->shape->volatility.is_stable && !has_changes(context))
 		return incremental_impossible(offer, "no_change", pstrdup("The inputs have not changed."));
 	return true;
 }

@@ -17,6 +17,7 @@
  */
 #include "transform/keys.h"
 
+#include "access/xact.h"
 #include "catalog/constraints.h"
 #include "core/sqltext.h"
 #include "delta/difference.h"
@@ -52,6 +53,7 @@ struct KeysWork
 {
 	const KeysAnalysis *analysis;
 	const ResultKey *key;
+	List *ranges;          /* of ClockRange: rows that time has passed over */
 	List *terms;           /* of PathTerm */
 	List *queries;         /* theirs */
 	List *plans;           /* theirs */
@@ -97,7 +99,12 @@ find_terms(KeysWork *work, const StrategyContext *context, Oid *obstacle)
 	foreach(cell, work->analysis->keys)
 	{
 		work->key = lfirst(cell);
-		if (path_terms(work->analysis->graph, work->key, relids, &work->terms, obstacle))
+		if (path_terms(work->analysis->graph,
+					   work->key,
+					   relids,
+					   work->ranges,
+					   &work->terms,
+					   obstacle))
 			return true;
 	}
 	return false;
@@ -114,9 +121,11 @@ plan_terms(KeysWork *work, const StrategyContext *context, double *values)
 	foreach(cell, work->terms)
 	{
 		const PathTerm *term = lfirst(cell);
-		TreeRelation *changes = changes_relation(
-			work,
-			changes_of(context->changes, term->changed->entry->relid));
+		TreeRelation *changes = term->range != NULL
+									? NULL
+									: changes_relation(work,
+													   changes_of(context->changes,
+																  term->changed->entry->relid));
 		Query *query = path_query(work->analysis->graph, work->key, term, changes);
 		PlannedStmt *plan = tree_plan(query);
 
@@ -195,6 +204,28 @@ present_sql(const StrategyContext *context)
 	return sql.data;
 }
 
+/* The rows that time has passed over since the last refresh. */
+static bool
+find_ranges(const StrategyContext *context, StrategyOffer *offer)
+{
+	KeysWork *work = *context->keys;
+
+	if (work->analysis->tests == NIL)
+		return true;
+	if (context->from->taken_at == 0)
+		return incremental_impossible(offer,
+									  "clock_unknown",
+									  pstrdup("The time of the last refresh is not known."));
+	if (!clock_ranges(work->analysis->tests,
+					  context->from->taken_at,
+					  GetCurrentTransactionStartTimestamp(),
+					  &work->ranges))
+		return incremental_impossible(offer,
+									  "clock_unknown",
+									  pstrdup("A time that columns are compared with is NULL."));
+	return true;
+}
+
 static bool
 may_follow(const StrategyContext *context, StrategyOffer *offer)
 {
@@ -205,7 +236,7 @@ may_follow(const StrategyContext *context, StrategyOffer *offer)
 	work->analysis = keys_analyse(context->shape);
 	if (work->analysis->code != NULL)
 		return incremental_impossible(offer, work->analysis->code, work->analysis->detail);
-	return incremental_knows_changes(context, offer);
+	return incremental_knows_changes(context, offer) && find_ranges(context, offer);
 }
 
 /* Plan one of the two halves of the rows: for the values, or (NULL) where one is NULL. */
@@ -276,6 +307,7 @@ keys_offer(const StrategyContext *context, StrategyOffer *offer)
 	KeysWork *work = *context->keys = palloc0(sizeof(KeysWork));
 	Oid obstacle = InvalidOid;
 	double other;
+	ListCell *cell;
 
 	if (!may_follow(context, offer))
 		return;
@@ -300,6 +332,13 @@ keys_offer(const StrategyContext *context, StrategyOffer *offer)
 	offer->detail = psprintf("Rows of %.0f values of %s are recomputed.",
 							 work->affected.count,
 							 partition_key_text(work->key));
+	foreach(cell, work->analysis->tests)
+	{
+		char *advice = clock_advice(lfirst(cell));
+
+		if (advice != NULL)
+			offer->detail = psprintf("%s %s", offer->detail, advice);
+	}
 }
 
 /* ---- the delta ---- */
@@ -440,7 +479,12 @@ nothing_follows(const KeysAnalysis *analysis)
 			List *terms;
 			Oid relid = ((GraphNode *) lfirst(other))->entry->relid;
 
-			if (path_terms(analysis->graph, lfirst(cell), list_make1_oid(relid), &terms, &obstacle))
+			if (path_terms(analysis->graph,
+						   lfirst(cell),
+						   list_make1_oid(relid),
+						   clock_any_ranges(analysis->tests),
+						   &terms,
+						   &obstacle))
 				return NULL;
 		}
 	return psprintf("Rows of %s that have changed may concern any row of the result.",

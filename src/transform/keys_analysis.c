@@ -104,13 +104,13 @@ depends_on_more(KeysAnalysis *analysis, Shape *shape)
 					  psprintf("The query %s, whose result may differ at each evaluation.",
 							   volatility->volatile_part),
 					  -1);
-	if (volatility->is_stable)
+	if (volatility->is_stable && volatility->beyond_clock)
 		return refuse(analysis,
 					  "stable_function",
 					  psprintf("The query %s, whose result may differ between transactions.",
 							   volatility->stable_part),
 					  -1);
-	if (!idle_query_is_pure(shape))
+	if (idle_calls_users_functions(shape))
 		return refuse(analysis,
 					  "user_function",
 					  pstrdup("The query calls a function that can be replaced unnoticed."),
@@ -123,6 +123,13 @@ depends_on_more(KeysAnalysis *analysis, Shape *shape)
 			psprintf("Row security of %s applies to the owner.", sql_relation(secured->relid)),
 			-1);
 	return false;
+}
+
+static char *
+clock_detail(const Shape *shape)
+{
+	return psprintf("The query %s other than in comparisons with a column of one table.",
+					shape->volatility.stable_part);
 }
 
 KeysAnalysis *
@@ -139,6 +146,11 @@ keys_analyse(Shape *shape)
 	analysis->graph = graph_of_query(analysis->query);
 	if (reads_virtual_columns(analysis))
 		return analysis;
+	if (!clock_tests(analysis->graph, &analysis->tests))
+	{
+		(void) refuse(analysis, "stable_function", clock_detail(shape), -1);
+		return analysis;
+	}
 	analysis->keys =
 		partition_keys(analysis->graph, &analysis->code, &analysis->detail, &analysis->location);
 	if (analysis->keys != NIL)
@@ -178,7 +190,7 @@ append_terms(StringInfo text, const KeysAnalysis *analysis, const ResultKey *key
 	ListCell *cell;
 
 	appendStringInfo(text, "\nchanges of %s:", sql_relation(relid));
-	if (!path_terms(analysis->graph, key, list_make1_oid(relid), &terms, &obstacle))
+	if (!path_terms(analysis->graph, key, list_make1_oid(relid), NIL, &terms, &obstacle))
 	{
 		appendStringInfoString(text, " any value");
 		return;

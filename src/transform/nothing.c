@@ -10,6 +10,7 @@
  */
 #include "transform/nothing.h"
 
+#include "access/xact.h"
 #include "delta/fill.h"
 
 /*
@@ -40,6 +41,12 @@ why_not(const StrategyContext *context, char **detail)
 	{
 		*detail = unknown->detail;
 		return unknown->reason_code;
+	}
+	if (context->shape->volatility.is_stable &&
+		context->from->taken_at != GetCurrentTransactionStartTimestamp())
+	{
+		*detail = "The query depends on the time, which has moved since.";
+		return "clock_moved";
 	}
 	if (target_has_trouble(context->transform->target->id))
 		return "has_trouble";

@@ -20,6 +20,10 @@
  * - a condition must hold whenever rows meet: in the side of an outer join
  *   only once a row of that side is there, in a sublink only for its rows.
  *
+ * Rows for which the time has changed the answer of a test (clock.c) are changed
+ * rows as well, which the tables hold now.  No condition that reads the clock is
+ * on a path.
+ *
  * Where a condition equates the key with a column nearer to the changed
  * relation, the path is cut there.
  *
@@ -273,7 +277,7 @@ owner_column(const ResultKey *key, const KeyOwner *owner, int i)
 }
 
 static PathTerm *
-make_term(const Tree *tree, const ResultKey *key, int number)
+make_term(const Tree *tree, const ResultKey *key, int number, const ClockRange *range)
 {
 	PathTerm *term = palloc0(sizeof(PathTerm));
 	List *path = tree->paths[number];
@@ -283,6 +287,7 @@ make_term(const Tree *tree, const ResultKey *key, int number)
 	ListCell *cell;
 
 	term->changed = graph_node(tree->graph, number);
+	term->range = range;
 	foreach(cell, tree->quals)
 		if (bms_is_subset(((GlobalQual *) lfirst(cell))->nodes, nodes) &&
 			must_hold(tree->graph, lfirst(cell), nodes))
@@ -311,8 +316,9 @@ same_term(const PathTerm *one, const PathTerm *other)
 	ListCell *cell;
 	ListCell *second;
 
-	if (one->changed != other->changed || !equal(one->nodes, other->nodes) ||
-		!equal(one->keys, other->keys) || list_length(one->quals) != list_length(other->quals))
+	if (one->changed != other->changed || one->range != other->range ||
+		!equal(one->nodes, other->nodes) || !equal(one->keys, other->keys) ||
+		list_length(one->quals) != list_length(other->quals))
 		return false;
 	forboth(cell, one->quals, second, other->quals)
 		if (!equal(((GlobalQual *) lfirst(cell))->expression,
@@ -322,19 +328,48 @@ same_term(const PathTerm *one, const PathTerm *other)
 }
 
 static void
-add_term(List **terms, Tree *tree, const ResultKey *key, int number)
+add_term(List **terms, PathTerm *term)
 {
-	PathTerm *term;
+	ListCell *cell;
+
+	foreach(cell, *terms)
+		if (same_term(lfirst(cell), term))
+			return;
+	*terms = lappend(*terms, term);
+}
+
+/* What has changed since the last refresh. */
+typedef struct Changed
+{
+	List *relids;
+	List *ranges; /* of ClockRange */
+} Changed;
+
+static bool
+has_changed(const Changed *changed, const GraphNode *node)
+{
+	ListCell *cell;
+
+	foreach(cell, changed->ranges)
+		if (((ClockRange *) lfirst(cell))->test->node == node)
+			return true;
+	return list_member_oid(changed->relids, node->entry->relid);
+}
+
+static void
+add_terms(List **terms, Tree *tree, const ResultKey *key, int number, const Changed *changed)
+{
+	const GraphNode *node = graph_node(tree->graph, number);
 	ListCell *cell;
 
 	if (bms_is_member(number, tree->done))
 		return;
 	tree->done = bms_add_member(tree->done, number);
-	term = make_term(tree, key, number);
-	foreach(cell, *terms)
-		if (same_term(lfirst(cell), term))
-			return;
-	*terms = lappend(*terms, term);
+	if (list_member_oid(changed->relids, node->entry->relid))
+		add_term(terms, make_term(tree, key, number, NULL));
+	foreach(cell, changed->ranges)
+		if (((ClockRange *) lfirst(cell))->test->node == node)
+			add_term(terms, make_term(tree, key, number, lfirst(cell)));
 }
 
 /* An operand of one set operation is chosen, and another one, too. */
@@ -370,8 +405,8 @@ tree_for(List **trees, const Graph *graph, const KeyOwner *owner, List *choices)
 }
 
 static bool
-add_terms_of_node(const Graph *graph, const ResultKey *key, const GraphNode *node, List *relids,
-				  List **trees, List **terms)
+add_terms_of_node(const Graph *graph, const ResultKey *key, const GraphNode *node,
+				  const Changed *changed, List **trees, List **terms)
 {
 	ListCell *cell;
 	ListCell *step;
@@ -390,15 +425,16 @@ add_terms_of_node(const Graph *graph, const ResultKey *key, const GraphNode *nod
 			return false;
 		/* those on the way under the same choices, too */
 		foreach(step, tree->paths[node->number])
-			if (list_member_oid(relids, graph_node(graph, lfirst_int(step))->entry->relid))
-				add_term(terms, tree, key, lfirst_int(step));
+			add_terms(terms, tree, key, lfirst_int(step), changed);
 	}
 	return true;
 }
 
 bool
-path_terms(const Graph *graph, const ResultKey *key, List *relids, List **terms, Oid *obstacle)
+path_terms(const Graph *graph, const ResultKey *key, List *relids, List *ranges, List **terms,
+		   Oid *obstacle)
 {
+	Changed changed = {.relids = relids, .ranges = ranges};
 	List *trees = NIL;
 	ListCell *cell;
 
@@ -413,8 +449,8 @@ path_terms(const Graph *graph, const ResultKey *key, List *relids, List **terms,
 	{
 		GraphNode *node = lfirst(cell);
 
-		if (!list_member_oid(relids, node->entry->relid) ||
-			add_terms_of_node(graph, key, node, relids, &trees, terms))
+		if (!has_changed(&changed, node) ||
+			add_terms_of_node(graph, key, node, &changed, &trees, terms))
 			continue;
 		*obstacle = node->entry->relid;
 		return false;
@@ -427,7 +463,7 @@ path_terms(const Graph *graph, const ResultKey *key, List *relids, List **terms,
 typedef struct Localise
 {
 	const PathTerm *term;
-	AttrNumber *positions; /* of the changed relation's columns in its images */
+	AttrNumber *positions; /* of the changed relation's columns in its images; NULL: no images */
 } Localise;
 
 static Node *
@@ -442,7 +478,7 @@ localise(Node *node, void *context)
 	if (!IsA(node, Var))
 		return expression_tree_mutator(node, localise, walk);
 	var = copyObject(var);
-	if (var->varno == walk->term->changed->number)
+	if (walk->positions != NULL && var->varno == walk->term->changed->number)
 		var->varattno = walk->positions[var->varattno - 1];
 	foreach(cell, walk->term->nodes)
 		if (lfirst_int(cell) == ((Var *) node)->varno)
@@ -482,7 +518,7 @@ add_nodes(Query *query, const Graph *graph, const PathTerm *term, const TreeRela
 		const GraphNode *node = graph_node(graph, lfirst_int(cell));
 		RangeTblRef *reference = makeNode(RangeTblRef);
 
-		if (node == term->changed)
+		if (node == term->changed && changes != NULL)
 			query->rtable = lappend(query->rtable,
 									tree_entry(changes, node->entry->eref->aliasname));
 		else
@@ -522,15 +558,19 @@ path_query(const Graph *graph, const ResultKey *key, const PathTerm *term,
 		   const TreeRelation *changes)
 {
 	Query *query = makeNode(Query);
-	Localise walk = {.term = term, .positions = image_positions(term->changed->entry->relid)};
+	Localise walk = {.term = term};
 	List *quals = NIL;
 	ListCell *cell;
 
+	if (changes != NULL)
+		walk.positions = image_positions(term->changed->entry->relid);
 	query->commandType = CMD_SELECT;
 	query->canSetTag = true;
 	add_nodes(query, graph, term, changes);
 	foreach(cell, term->quals)
 		quals = lappend(quals, localise(((GlobalQual *) lfirst(cell))->expression, &walk));
+	foreach(cell, term->range == NULL ? NIL : term->range->quals)
+		quals = lappend(quals, localise(lfirst(cell), &walk));
 	query->jointree->quals = quals == NIL ? NULL : (Node *) make_ands_explicit(quals);
 	foreach(cell, term->keys)
 	{
@@ -543,7 +583,7 @@ path_query(const Graph *graph, const ResultKey *key, const PathTerm *term,
 							pstrdup(NameStr(TupleDescAttr(key->desc, i)->attname)),
 							false));
 	}
-	if (list_length(term->nodes) > 1)
+	if (list_length(term->nodes) > 1 || term->range != NULL)
 		add_distinct(query);
 	return query;
 }

@@ -8,6 +8,7 @@
 #ifndef DEPIPE_TRANSFORM_PATHS_H
 #define DEPIPE_TRANSFORM_PATHS_H
 
+#include "transform/clock.h"
 #include "transform/partition.h"
 #include "transform/runtree.h"
 
@@ -18,22 +19,24 @@
 typedef struct PathTerm
 {
 	const GraphNode *changed;
-	List *nodes; /* numbers of the nodes that are joined */
-	List *quals; /* of GlobalQual: all that are about these nodes only */
-	List *keys;  /* of Var: the columns of the key, in terms of nodes */
+	const ClockRange *range; /* rows that time has passed over; NULL: changed rows */
+	List *nodes;             /* numbers of the nodes that are joined */
+	List *quals;             /* of GlobalQual: all that are about these nodes only */
+	List *keys;              /* of Var: the columns of the key, in terms of nodes */
 } PathTerm;
 
 /*
  * Terms that together find every value of the key that changes of these
- * relations (OIDs) concern, and maybe more.  Returns false when changes of a
- * relation may concern any value; then *obstacle is that relation.
+ * relations (OIDs), or rows in these ranges (of ClockRange), concern, and maybe
+ * more.  Returns false when changes of a relation may concern any value; then
+ * *obstacle is that relation.
  */
-extern bool path_terms(const Graph *graph, const ResultKey *key, List *relids, List **terms,
-					   Oid *obstacle);
+extern bool path_terms(const Graph *graph, const ResultKey *key, List *relids, List *ranges,
+					   List **terms, Oid *obstacle);
 
 /*
  * The query of a term: changes are the images of the changed relation, whose
- * columns have their names.
+ * columns have their names; NULL if the term has a range.
  */
 extern Query *path_query(const Graph *graph, const ResultKey *key, const PathTerm *term,
 						 const TreeRelation *changes);

@@ -103,6 +103,7 @@ typedef struct SliceNode
 	bool diverged;            /* the target lacks rows that the delta deletes */
 	StoredFrontier *frontier; /* the frontier of the target after the delta is published */
 	char *seen;               /* the inputs of the delta; NULL: not known */
+	bool reads_clock;         /* the query was evaluated as of the start of the transaction */
 } SliceNode;
 
 /* ---- before the snapshot ---- */
@@ -390,6 +391,7 @@ make_delta(SliceNode *node)
 	node->seen = transform_inputs_seen(transform->target->id);
 	identity_become_with(transform->target->owner, transform->target->settings, &identity);
 	shape = transform_analyse(transform);
+	node->reads_clock = shape->volatility.reads_clock;
 	check_covered(transform, shape);
 	table_check_columns(transform, shape);
 	frontier_describe(node->frontier, transform, shape);
@@ -567,6 +569,15 @@ inputs_as_of(const Slice *slice, const Transform *transform)
 	return oldest;
 }
 
+/* A query that reads the clock is as old as its transaction. */
+static TimestampTz
+data_as_of(const SliceNode *node)
+{
+	TimestampTz oldest = inputs_as_of(node->slice, node->transform);
+
+	return node->reads_clock ? Min(oldest, node->frontier->taken_at) : oldest;
+}
+
 static void
 record_published(SliceNode *node)
 {
@@ -579,7 +590,7 @@ record_published(SliceNode *node)
 	/* the delta was complete: rows set aside by earlier runs are known again */
 	if (node->whole)
 		transform_forget_quarantine(id, node->run->id);
-	target_set_data_as_of(id, inputs_as_of(node->slice, node->transform));
+	target_set_data_as_of(id, data_as_of(node));
 	transform_set_state(id, "ok", NULL, true);
 	transform_set_covered(id, node->frontier, node->seen);
 	dag_set_cause(node->slice->dag, id, NULL);

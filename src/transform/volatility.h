@@ -15,8 +15,10 @@ typedef struct Volatility
 {
 	bool is_volatile;    /* two evaluations may differ */
 	bool is_stable;      /* the result may differ between transactions with the same inputs */
+	bool reads_clock;    /* now() and the like: so it is stable */
+	bool beyond_clock;   /* something else makes it stable as well */
 	char *volatile_part; /* the first such part: "calls random()"; NULL unless is_volatile */
-	char *stable_part;   /* likewise; NULL unless is_stable */
+	char *stable_part;   /* likewise; NULL unless is_stable; the clock if nothing else is */
 } Volatility;
 
 /*
@@ -24,6 +26,12 @@ typedef struct Volatility
  * or InvalidOid.  Texts are allocated in the current memory context.
  */
 extern void volatility_add(Volatility *volatility, Query *query, Oid view);
+
+/* Is the expression the start of the transaction: now(), CURRENT_DATE and the like? */
+extern bool volatility_is_clock(const Node *node);
+
+/* May the result of the expression differ, other than with the settings of the definition? */
+extern bool volatility_is_unsettled(Node *node);
 
 /* Add one part, such as "uses TABLESAMPLE without REPEATABLE". */
 extern void volatility_add_part(Volatility *volatility, const char *part, Oid view);
