@@ -718,18 +718,17 @@ bool
 delta_key_is_not_null(const Delta *delta)
 {
 	bool result = delta->nkeys > 0;
+	Relation rel;
 
 	if (delta->filled_keys)
 		return result;
+	rel = try_relation_open(delta->relid, NoLock);
+	if (rel == NULL)
+		return false;
 	for (int i = 0; i < delta->nkeys; i++)
-	{
-		HeapTuple tuple = SearchSysCacheAttNum(delta->relid, delta->attnums[delta->keys[i] - 1]);
-
-		if (!HeapTupleIsValid(tuple))
-			return false;
-		result = result && ((Form_pg_attribute) GETSTRUCT(tuple))->attnotnull;
-		ReleaseSysCache(tuple);
-	}
+		result = result && attribute_is_not_null_compat(RelationGetDescr(rel),
+														delta->attnums[delta->keys[i] - 1]);
+	relation_close(rel, NoLock);
 	return result;
 }
 

@@ -7,8 +7,9 @@
  *
  * terms	the signed rows of the change: grouping expressions g0, g1, ...,
  *			arguments a0, a1, ..., and the weight
- * groups	a row for each group: the key columns, n (rows), and for each argument
- *			c (values) and s (their sum)
+ * groups	a row for each group: the key columns, _depipe_n (rows), and for each
+ *			argument _depipe_c (values) and _depipe_s (their sum); key columns can
+ *			have any other name
  * present	the target's rows of the groups in which something changes
  * totals	groups and present together: the numbers after the change
  * result	the rows that the target must hold of these groups
@@ -68,20 +69,22 @@ aggregate_groups_sql(const AggregateText *text)
 	initStringInfo(&sql);
 	appendStringInfoString(&sql, "SELECT ");
 	append_keys(&sql, text, NULL, true);
-	appendStringInfoString(&sql, ", pg_catalog.sum(" SIGNED_JOIN_WEIGHT ")::pg_catalog.int8 AS n");
+	appendStringInfoString(&sql,
+						   ", pg_catalog.sum(" SIGNED_JOIN_WEIGHT
+						   ")::pg_catalog.int8 AS _depipe_n");
 	for (int i = 0; i < list_length(sums->arguments); i++)
 	{
 		appendStringInfo(&sql,
 						 ", coalesce(pg_catalog.sum(" SIGNED_JOIN_WEIGHT
 						 ") FILTER (WHERE a%d IS DISTINCT FROM NULL), 0)"
-						 "::pg_catalog.int8 AS c%d",
+						 "::pg_catalog.int8 AS _depipe_c%d",
 						 i,
 						 i);
 		if (is_summed(sums, i))
 			appendStringInfo(&sql,
 							 ", coalesce(pg_catalog.sum(a%d::pg_catalog.numeric"
 							 " OPERATOR(pg_catalog.*) " SIGNED_JOIN_WEIGHT
-							 "::pg_catalog.numeric), 0) AS s%d",
+							 "::pg_catalog.numeric), 0) AS _depipe_s%d",
 							 i,
 							 i);
 	}
@@ -95,12 +98,12 @@ aggregate_groups_sql(const AggregateText *text)
 static void
 append_unchanged(StringInfo sql, const Sums *sums)
 {
-	appendStringInfoString(sql, "n OPERATOR(pg_catalog.=) 0");
+	appendStringInfoString(sql, "_depipe_n OPERATOR(pg_catalog.=) 0");
 	for (int i = 0; i < list_length(sums->arguments); i++)
 	{
-		appendStringInfo(sql, " AND c%d OPERATOR(pg_catalog.=) 0", i);
+		appendStringInfo(sql, " AND _depipe_c%d OPERATOR(pg_catalog.=) 0", i);
 		if (is_summed(sums, i))
-			appendStringInfo(sql, " AND s%d OPERATOR(pg_catalog.=) 0", i);
+			appendStringInfo(sql, " AND _depipe_s%d OPERATOR(pg_catalog.=) 0", i);
 	}
 }
 
@@ -197,16 +200,16 @@ aggregate_totals_sql(const AggregateText *text)
 	initStringInfo(&numbers);
 	appendStringInfoString(&sql, "SELECT ");
 	append_keys(&sql, text, "", false);
-	appendStringInfoString(&sql, ", pg_catalog.sum(n) AS n");
-	appendStringInfoString(&numbers, ", n");
+	appendStringInfoString(&sql, ", pg_catalog.sum(_depipe_n) AS _depipe_n");
+	appendStringInfoString(&numbers, ", _depipe_n");
 	for (int i = 0; i < list_length(sums->arguments); i++)
 	{
-		appendStringInfo(&sql, ", pg_catalog.sum(c%d) AS c%d", i, i);
-		appendStringInfo(&numbers, ", c%d", i);
+		appendStringInfo(&sql, ", pg_catalog.sum(_depipe_c%d) AS _depipe_c%d", i, i);
+		appendStringInfo(&numbers, ", _depipe_c%d", i);
 		if (!is_summed(sums, i))
 			continue;
-		appendStringInfo(&sql, ", pg_catalog.sum(s%d) AS s%d", i, i);
-		appendStringInfo(&numbers, ", s%d", i);
+		appendStringInfo(&sql, ", pg_catalog.sum(_depipe_s%d) AS _depipe_s%d", i, i);
+		appendStringInfo(&numbers, ", _depipe_s%d", i);
 	}
 	appendStringInfoString(&sql, " FROM (SELECT ");
 	append_keys(&sql, text, "", false);
@@ -229,19 +232,23 @@ aggregate_contradiction_sql(const AggregateText *text)
 
 	initStringInfo(&sql);
 	appendStringInfoString(&sql,
-						   "SELECT FROM " AGGREGATE_TOTALS " WHERE n OPERATOR(pg_catalog.<) 0");
+						   "SELECT FROM " AGGREGATE_TOTALS
+						   " WHERE _depipe_n OPERATOR(pg_catalog.<) 0");
 	for (int i = 0; i < list_length(sums->arguments); i++)
 	{
-		appendStringInfo(&sql,
-						 " OR c%d OPERATOR(pg_catalog.<) 0 OR c%d OPERATOR(pg_catalog.>) n"
-						 " OR (n OPERATOR(pg_catalog.=) 0 AND c%d OPERATOR(pg_catalog.<>) 0)",
-						 i,
-						 i,
-						 i);
+		appendStringInfo(
+			&sql,
+			" OR _depipe_c%d OPERATOR(pg_catalog.<) 0"
+			" OR _depipe_c%d OPERATOR(pg_catalog.>) _depipe_n"
+			" OR (_depipe_n OPERATOR(pg_catalog.=) 0 AND _depipe_c%d OPERATOR(pg_catalog.<>) 0)",
+			i,
+			i,
+			i);
 		if (is_summed(sums, i))
 			appendStringInfo(&sql,
-							 " OR s%d OPERATOR(pg_catalog.=) 'NaN'::pg_catalog.numeric"
-							 " OR (c%d OPERATOR(pg_catalog.=) 0 AND s%d OPERATOR(pg_catalog.<>) 0)",
+							 " OR _depipe_s%d OPERATOR(pg_catalog.=) 'NaN'::pg_catalog.numeric"
+							 " OR (_depipe_c%d OPERATOR(pg_catalog.=) 0"
+							 " AND _depipe_s%d OPERATOR(pg_catalog.<>) 0)",
 							 i,
 							 i,
 							 i);
@@ -256,19 +263,19 @@ append_value(StringInfo sql, const SumColumn *column)
 	int i = column->number;
 
 	if (column->kind == SUM_COUNT && i < 0)
-		appendStringInfoString(sql, "n::pg_catalog.int8");
+		appendStringInfoString(sql, "_depipe_n::pg_catalog.int8");
 	else if (column->kind == SUM_COUNT)
-		appendStringInfo(sql, "c%d::pg_catalog.int8", i);
+		appendStringInfo(sql, "_depipe_c%d::pg_catalog.int8", i);
 	else if (column->kind == SUM_SUM)
 		appendStringInfo(sql,
-						 "CASE WHEN c%d OPERATOR(pg_catalog.>) 0 THEN s%d::%s END",
+						 "CASE WHEN _depipe_c%d OPERATOR(pg_catalog.>) 0 THEN _depipe_s%d::%s END",
 						 i,
 						 i,
 						 sql_type(column->type, -1));
 	else
 		appendStringInfo(sql,
-						 "CASE WHEN c%d OPERATOR(pg_catalog.>) 0"
-						 " THEN s%d OPERATOR(pg_catalog./) c%d END",
+						 "CASE WHEN _depipe_c%d OPERATOR(pg_catalog.>) 0"
+						 " THEN _depipe_s%d OPERATOR(pg_catalog./) _depipe_c%d END",
 						 i,
 						 i,
 						 i);
@@ -295,6 +302,7 @@ aggregate_result_sql(const AggregateText *text)
 		}
 		appendStringInfoString(&sql, name);
 	}
-	appendStringInfoString(&sql, " FROM " AGGREGATE_TOTALS " WHERE n OPERATOR(pg_catalog.>) 0");
+	appendStringInfoString(&sql,
+						   " FROM " AGGREGATE_TOTALS " WHERE _depipe_n OPERATOR(pg_catalog.>) 0");
 	return sql.data;
 }

@@ -13,9 +13,6 @@
  */
 #include "transform/globalise.h"
 
-#include "access/relation.h"
-#include "catalog/pg_class.h"
-#include "catalog/pg_inherits.h"
 #include "delta/record_image.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
@@ -25,7 +22,6 @@
 #include "transform/passes.h"
 #include "transform/volatility.h"
 #include "utils/lsyscache.h"
-#include "utils/rel.h"
 #include "utils/typcache.h"
 
 typedef struct Globalise
@@ -196,22 +192,6 @@ compares_columns(const Node *expression)
 	return true;
 }
 
-static bool
-is_not_null(const GraphNode *node, AttrNumber attnum)
-{
-	Relation rel;
-	bool not_null;
-
-	/* inheritance children need not have the constraint */
-	if (node->entry->relkind == RELKIND_RELATION && node->entry->inh &&
-		has_subclass(node->entry->relid))
-		return false;
-	rel = relation_open(node->entry->relid, NoLock);
-	not_null = attribute_is_not_null_compat(RelationGetDescr(rel), attnum);
-	relation_close(rel, NoLock);
-	return not_null;
-}
-
 /* Can it be NULL?  Not a comparison of columns that are never NULL. */
 static bool
 may_be_null(const Graph *graph, const GraphQual *qual, const Node *expression)
@@ -229,7 +209,8 @@ may_be_null(const Graph *graph, const GraphQual *qual, const Node *expression)
 		if (!IsA(var, Var))
 			return true;
 		node = graph_node(graph, var->varno);
-		if (!bms_is_subset(node->sides, qual->sides) || !is_not_null(node, var->varattno))
+		if (!bms_is_subset(node->sides, qual->sides) ||
+			!column_is_never_null(node->entry, var->varattno))
 			return true;
 	}
 	return false;

@@ -13,11 +13,15 @@
  */
 #include "transform/passes.h"
 
+#include "access/relation.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_inherits.h"
 #include "fmgr.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
 #include "parser/parse_agg.h"
 #include "utils/lsyscache.h"
+#include "utils/rel.h"
 #include "utils/typcache.h"
 
 /* As many as the server allows. */
@@ -27,6 +31,21 @@ Oid
 type_equality(Oid type)
 {
 	return lookup_type_cache(type, TYPECACHE_EQ_OPR)->eq_opr;
+}
+
+bool
+column_is_never_null(const RangeTblEntry *entry, AttrNumber attnum)
+{
+	Relation rel;
+	bool not_null;
+
+	/* inheritance children need not have the constraint */
+	if (entry->relkind == RELKIND_RELATION && entry->inh && has_subclass(entry->relid))
+		return false;
+	rel = relation_open(entry->relid, NoLock);
+	not_null = attribute_is_not_null_compat(RelationGetDescr(rel), attnum);
+	relation_close(rel, NoLock);
+	return not_null;
 }
 
 /* Is the column among these clauses, compared by its default equality? */

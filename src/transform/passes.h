@@ -27,4 +27,7 @@ extern bool operation_passes(const GraphBlock *block, int column, const TargetEn
 /* The operator by which the type is grouped; InvalidOid: none. */
 extern Oid type_equality(Oid type);
 
+/* Is a column of the table, and of what it is read with, never NULL? */
+extern bool column_is_never_null(const RangeTblEntry *entry, AttrNumber attnum);
+
 #endif /* DEPIPE_TRANSFORM_PASSES_H */

@@ -21,7 +21,6 @@
  */
 #include "transform/sums.h"
 
-#include "access/relation.h"
 #include "catalog/pg_type.h"
 #include "delta/record_image.h"
 #include "nodes/nodeFuncs.h"
@@ -32,7 +31,6 @@
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/numeric.h"
-#include "utils/rel.h"
 
 /* ---- arguments ---- */
 
@@ -97,17 +95,6 @@ called_function(const Node *node, List **arguments)
 }
 
 static bool
-column_is_not_null(const Sums *sums, const Var *var)
-{
-	RangeTblEntry *entry = rt_fetch(var->varno, sums->join.query->rtable);
-	Relation rel = relation_open(entry->relid, NoLock);
-	bool not_null = attribute_is_not_null_compat(RelationGetDescr(rel), var->varattno);
-
-	relation_close(rel, NoLock);
-	return not_null;
-}
-
-static bool
 never_null(const Sums *sums, const Node *node)
 {
 	List *arguments = NIL;
@@ -115,7 +102,8 @@ never_null(const Sums *sums, const Node *node)
 	ListCell *cell;
 
 	if (IsA(node, Var))
-		return column_is_not_null(sums, (const Var *) node);
+		return column_is_never_null(rt_fetch(((const Var *) node)->varno, sums->join.query->rtable),
+									((const Var *) node)->varattno);
 	if (IsA(node, Const))
 		return !((const Const *) node)->constisnull;
 	function = called_function(node, &arguments);
@@ -140,6 +128,15 @@ modifier_scale(int32 typmod)
 	return Max(scale, 0);
 }
 
+/* Of NaN and the infinities, which have no decimal places: -1. */
+static int
+constant_scale(Numeric value)
+{
+	if (numeric_is_nan(value) || numeric_is_inf(value))
+		return -1;
+	return DatumGetInt32(DirectFunctionCall1(numeric_scale, NumericGetDatum(value)));
+}
+
 /* How many decimal places all values of the expression have; -1: they differ, or it is unknown. */
 static int
 fixed_scale(const Node *node)
@@ -155,10 +152,7 @@ fixed_scale(const Node *node)
 	if (type != NUMERICOID)
 		return -1;
 	if (IsA(node, Const) && !((const Const *) node)->constisnull)
-		return numeric_is_nan(DatumGetNumeric(((const Const *) node)->constvalue))
-				   ? -1
-				   : DatumGetInt32(
-						 DirectFunctionCall1(numeric_scale, ((const Const *) node)->constvalue));
+		return constant_scale(DatumGetNumeric(((const Const *) node)->constvalue));
 	if (exprTypmod(node) >= (int32) VARHDRSZ)
 		return modifier_scale(exprTypmod(node));
 	function = called_function(node, &arguments);

@@ -330,7 +330,8 @@ index_serves(Relation index, Relation rel, List *key)
 		bool found = false;
 		ListCell *cell;
 
-		if (!form->indnullsnotdistinct && !att->attnotnull)
+		if (!form->indnullsnotdistinct &&
+			!attribute_is_not_null_compat(RelationGetDescr(rel), att->attnum))
 			return false;
 		foreach(cell, key)
 			found |= strcmp(NameStr(att->attname), lfirst(cell)) == 0;
