@@ -60,3 +60,46 @@ INSERT INTO child VALUES (1, NULL), (5, NULL);
 SELECT * FROM refreshed('null*');
 DELETE FROM parent WHERE x = 1;
 SELECT * FROM refreshed('null*');
+
+\echo MERGE moves rows between partitions; triggers of users fire for the actions that it has
+CREATE TABLE p (id integer, k integer, v integer) PARTITION BY LIST (k);
+CREATE TABLE p1 PARTITION OF p FOR VALUES IN (1);
+CREATE TABLE p2 (v integer, gone integer, k integer, id integer);
+ALTER TABLE p2 DROP COLUMN gone;
+ALTER TABLE p ATTACH PARTITION p2 FOR VALUES IN (2);
+CREATE TABLE p3 PARTITION OF p FOR VALUES IN (3, 4, 5) PARTITION BY LIST (k);
+CREATE TABLE p34 PARTITION OF p3 FOR VALUES IN (3, 4);
+CREATE TABLE p5 PARTITION OF p3 FOR VALUES IN (5);
+INSERT INTO p SELECT i, i % 5 + 1, i FROM generate_series(1, 10) i;
+CREATE FUNCTION fired() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE WARNING '% fired', TG_OP; RETURN NULL; END $$;
+CREATE TRIGGER fired AFTER INSERT OR UPDATE OR DELETE ON p FOR EACH STATEMENT EXECUTE FUNCTION fired();
+SELECT make('moved_1', 'SELECT id, k, v FROM exact.p');
+SELECT make('moved_2', 'SELECT k, count(*) AS n, sum(v) AS s, count(v) AS c FROM exact.p GROUP BY k');
+MERGE INTO p USING (VALUES (1), (2)) s (id) ON p.id = s.id WHEN MATCHED THEN UPDATE SET k = 1;
+SELECT * FROM refreshed('moved*');
+MERGE INTO p USING (VALUES (3), (77)) s (id) ON p.id = s.id WHEN MATCHED THEN UPDATE SET k = 1, v = 0 WHEN NOT MATCHED THEN INSERT VALUES (s.id, 5, 77);
+SELECT * FROM refreshed('moved*');
+MERGE INTO p USING (VALUES (3), (4)) s (id) ON p.id = s.id WHEN MATCHED AND v = 0 THEN UPDATE SET k = 2 WHEN MATCHED THEN DELETE;
+SELECT * FROM refreshed('moved*');
+MERGE INTO p USING (VALUES (5), (6), (78)) s (id) ON p.id = s.id WHEN MATCHED AND v = 5 THEN UPDATE SET k = 5 WHEN MATCHED THEN DELETE WHEN NOT MATCHED THEN INSERT VALUES (s.id, 5, 78);
+SELECT * FROM refreshed('moved*');
+MERGE INTO p3 USING (VALUES (7), (8), (9)) s (id) ON p3.id = s.id WHEN MATCHED THEN UPDATE SET k = 8 - k;
+SELECT * FROM refreshed('moved*');
+CREATE FUNCTION move() RETURNS void LANGUAGE sql AS 'MERGE INTO exact.p USING (VALUES (9)) s (id) ON p.id = s.id WHEN MATCHED THEN UPDATE SET k = 1';
+SELECT move();
+SELECT * FROM refreshed('moved*');
+DO $$ BEGIN
+	EXECUTE CASE WHEN current_setting('server_version_num')::integer >= 170000
+		THEN 'WITH m AS (MERGE INTO exact.p USING (VALUES (9)) s (id) ON p.id = s.id WHEN MATCHED THEN UPDATE SET k = 5 RETURNING p.id) TABLE m'
+		ELSE 'MERGE INTO exact.p USING (VALUES (9)) s (id) ON p.id = s.id WHEN MATCHED THEN UPDATE SET k = 5' END;
+END $$;
+SELECT * FROM refreshed('moved*');
+\c
+SET client_min_messages = warning;
+SET search_path = exact;
+\echo in a session that has not loaded the library yet
+MERGE INTO p USING (VALUES (9)) s (id) ON p.id = s.id WHEN MATCHED THEN UPDATE SET k = 2;
+SELECT * FROM refreshed('moved*');
+
+SELECT count(depipe.drop_transform(target, true)) FROM depipe.transforms WHERE target LIKE 'exact.%';
+DROP SCHEMA exact CASCADE;

@@ -8,7 +8,8 @@
  * OWNED also reassigns definitions.
  *
  * ExecutorStart, ExecutorFinish: decide which triggers fire for rows that
- * depipe writes (publish/triggers.c).
+ * depipe writes (publish/triggers.c), and let the triggers of captures see the
+ * rows that a MERGE has moved (transform/capture_moves.c).
  *
  * shmem_request, shmem_startup: set up the state that the workers share
  * (core/shmem.c).
@@ -27,6 +28,7 @@
 #include "publish/triggers.h"
 #include "storage/ipc.h"
 #include "tcop/utility.h"
+#include "transform/capture_moves.h"
 #include "transform/names.h"
 
 static bool has_workers = false;
@@ -143,6 +145,7 @@ static void
 executor_finish(QueryDesc *query)
 {
 	triggers_statement_ends(query);
+	capture_statement_ends(query);
 	if (previous_finish != NULL)
 		previous_finish(query);
 	else

@@ -329,7 +329,7 @@ transition_table(const char *name, bool is_new)
 
 /* It replaces one of this name: restored from a dump, or left behind. */
 static void
-make_trigger(Oid relid, const char *name, int16 event, bool with_old, bool with_new)
+make_trigger(Oid relid, const char *name, int16 timing, int16 event, bool with_old, bool with_new)
 {
 	CreateTrigStmt *statement = makeNode(CreateTrigStmt);
 	ObjectAddress trigger;
@@ -337,7 +337,7 @@ make_trigger(Oid relid, const char *name, int16 event, bool with_old, bool with_
 
 	statement->replace = true;
 	statement->trigname = pstrdup(name);
-	statement->timing = TRIGGER_TYPE_AFTER;
+	statement->timing = timing;
 	statement->events = event;
 	if (with_old)
 		statement->transitionRels = lappend(statement->transitionRels,
@@ -365,10 +365,20 @@ make_trigger(Oid relid, const char *name, int16 event, bool with_old, bool with_
 static void
 make_triggers(Oid relid)
 {
-	make_trigger(relid, "depipe_capture_insert", TRIGGER_TYPE_INSERT, false, true);
-	make_trigger(relid, "depipe_capture_update", TRIGGER_TYPE_UPDATE, true, true);
-	make_trigger(relid, "depipe_capture_delete", TRIGGER_TYPE_DELETE, true, false);
-	make_trigger(relid, "depipe_capture_truncate", TRIGGER_TYPE_TRUNCATE, false, false);
+	const int16 after = TRIGGER_TYPE_AFTER;
+
+	make_trigger(relid, "depipe_capture_insert", after, TRIGGER_TYPE_INSERT, false, true);
+	make_trigger(relid, "depipe_capture_update", after, TRIGGER_TYPE_UPDATE, true, true);
+	make_trigger(relid, "depipe_capture_delete", after, TRIGGER_TYPE_DELETE, true, false);
+	make_trigger(relid, "depipe_capture_truncate", after, TRIGGER_TYPE_TRUNCATE, false, false);
+	/* see capture_moves.c */
+	if (get_rel_relkind(relid) == RELKIND_PARTITIONED_TABLE)
+		make_trigger(relid,
+					 "depipe_capture_begin",
+					 TRIGGER_TYPE_BEFORE,
+					 TRIGGER_TYPE_UPDATE,
+					 false,
+					 false);
 	CommandCounterIncrement();
 }
 

@@ -37,11 +37,12 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
-/* One of each kind makes the triggers of a member complete. */
+/* One of each kind makes the triggers of a member complete; the last, of a partitioned one. */
 static const int16 event_types[] = {TRIGGER_TYPE_INSERT,
 									TRIGGER_TYPE_UPDATE,
 									TRIGGER_TYPE_DELETE,
-									TRIGGER_TYPE_TRUNCATE};
+									TRIGGER_TYPE_TRUNCATE,
+									TRIGGER_TYPE_BEFORE | TRIGGER_TYPE_UPDATE};
 
 #define ALL_EVENTS \
 	(TRIGGER_TYPE_INSERT | TRIGGER_TYPE_UPDATE | TRIGGER_TYPE_DELETE | TRIGGER_TYPE_TRUNCATE)
@@ -156,6 +157,13 @@ add_triggers(StringInfo text, Oid relid, Oid function)
 	return events;
 }
 
+static int
+wanted_events(Relation rel)
+{
+	return rel->rd_rel->relkind == RELKIND_PARTITIONED_TABLE ? ALL_EVENTS | TRIGGER_TYPE_BEFORE
+															 : ALL_EVENTS;
+}
+
 static bool
 is_subscribed(Oid relid)
 {
@@ -226,7 +234,7 @@ capture_look(Oid relid, CaptureLook *look)
 		add_columns(&texts[0], rel);
 		add_member(look, &texts[1], rel);
 		appendStringInfo(&texts[2], "%u:%u ", lfirst_oid(cell), rel->rd_rel->relfilenode);
-		if (add_triggers(&texts[3], lfirst_oid(cell), function) != ALL_EVENTS)
+		if (add_triggers(&texts[3], lfirst_oid(cell), function) != wanted_events(rel))
 			look->incomplete = lappend_oid(look->incomplete, lfirst_oid(cell));
 		relation_close(rel, NoLock);
 	}

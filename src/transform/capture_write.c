@@ -366,19 +366,20 @@ capture(TriggerData *trigger, int64 nrows)
 	table_close(firing.segment, NoLock); /* its rows are there until the commit */
 }
 
-/* capture_changes(): trigger at the end of each statement. */
+/* capture_changes(): trigger at the end of each statement, and before an UPDATE of partitions. */
 Datum
 depipe_capture_changes(PG_FUNCTION_ARGS)
 {
 	TriggerData *trigger = (TriggerData *) fcinfo->context;
 	int64 nrows = 0;
 
-	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_AFTER(trigger->tg_event) ||
-		!TRIGGER_FIRED_FOR_STATEMENT(trigger->tg_event))
+	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_FOR_STATEMENT(trigger->tg_event))
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("function \"%s\" was not called at the end of a statement",
-						"capture_changes")));
+				 errmsg("function \"%s\" was not called for a statement", "capture_changes")));
+	/* the library is loaded now: see capture_moves.c */
+	if (TRIGGER_FIRED_BEFORE(trigger->tg_event))
+		return PointerGetDatum(NULL);
 	if (trigger->tg_oldtable != NULL)
 		nrows += tuplestore_tuple_count(trigger->tg_oldtable);
 	if (trigger->tg_newtable != NULL)
