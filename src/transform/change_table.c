@@ -207,6 +207,13 @@ change_row_position(TupleTableSlot *slot, FullTransactionId *xid, int64 *sequenc
 	return DatumGetChar(slot->tts_values[COLUMN_KIND]) != CHANGE_SENTINEL;
 }
 
+int64
+change_row_images(TupleTableSlot *slot)
+{
+	slot_getallattrs(slot);
+	return DatumGetInt32(slot->tts_values[COLUMN_NIMAGES]);
+}
+
 void
 change_row_read(TupleTableSlot *slot, ChangeRow *row)
 {

@@ -84,6 +84,9 @@ extern int64 change_table_count(Oid table, Snapshot snapshot);
 /* Who wrote a row of the table, and when in its transaction.  Returns false for the sentinel. */
 extern bool change_row_position(TupleTableSlot *slot, FullTransactionId *xid, int64 *sequence);
 
+/* The number of images in a row of the table. */
+extern int64 change_row_images(TupleTableSlot *slot);
+
 /* Take the columns of a row of the table out of a slot. */
 extern void change_row_read(TupleTableSlot *slot, ChangeRow *row);
 

@@ -35,8 +35,13 @@
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
-/* An input that has got more changes than rows is not worth the reading; small ones are. */
+/*
+ * If a quarter of the rows of an input was updated, which makes two images for
+ * each, evaluating the query costs less than reading them.  Those of small
+ * inputs are always read.
+ */
 #define ALWAYS_READ 10000
+#define MOST_IMAGES_PER_ROW 0.5
 
 /* How the images of one member become rows of the input. */
 typedef struct MemberLayout
@@ -71,8 +76,6 @@ typedef struct Reading
 	MemoryContext netting; /* of the table and of its images */
 	HTAB *net;
 	Size net_bytes;
-	int64 nimages;
-	int64 most_images;
 } Reading;
 
 /* ---- lists ---- */
@@ -347,6 +350,14 @@ add_image(Reading *reading, const MemberLayout *layout, ChangeImage *image)
 
 /* ---- reading ---- */
 
+static bool
+overflow(Reading *reading)
+{
+	return unknown(reading->changes,
+				   "overflow",
+				   "It has got more changes than depipe.max_changes.");
+}
+
 /* Returns false when the row says that the changes are not known. */
 static bool
 take_row(Reading *reading, TupleTableSlot *slot)
@@ -361,13 +372,8 @@ take_row(Reading *reading, TupleTableSlot *slot)
 		return true;
 	if (row.kind == CHANGE_TRUNCATE)
 		return unknown(reading->changes, "truncated", "It was truncated.");
-	reading->nimages += row.nimages;
-	if (row.kind == CHANGE_OVERFLOW || reading->nimages > depipe_max_changes)
-		return unknown(reading->changes,
-					   "overflow",
-					   "It has got more changes than depipe.max_changes.");
-	if (reading->nimages > reading->most_images)
-		return unknown(reading->changes, "many_changes", "It has got more changes than rows.");
+	if (row.kind == CHANGE_OVERFLOW)
+		return overflow(reading);
 	layout = find_layout(reading, row.relid);
 	if (layout == NULL)
 		return unknown(reading->changes, "input_altered", "Its columns were altered.");
@@ -404,6 +410,25 @@ read_segment(Reading *reading, Oid segment)
 	return known;
 }
 
+/* Count the images of a segment that the frontier does not cover, without reading them. */
+static void
+count_images(Reading *reading, Oid segment)
+{
+	Relation rel = table_open(segment, AccessShareLock);
+	TupleTableSlot *slot = table_slot_create(rel, NULL);
+	TableScanDesc scan = table_beginscan(rel, GetActiveSnapshot(), 0, NULL);
+	FullTransactionId xid;
+	int64 sequence;
+
+	while (table_scan_getnextslot(scan, ForwardScanDirection, slot))
+		if (change_row_position(slot, &xid, &sequence) &&
+			!frontier_covers(&reading->covered, xid, sequence))
+			reading->changes->images += change_row_images(slot);
+	table_endscan(scan);
+	ExecDropSingleTupleTableSlot(slot);
+	table_close(rel, NoLock);
+}
+
 static int64
 most_images(const Capture *capture)
 {
@@ -419,7 +444,22 @@ most_images(const Capture *capture)
 		rows += Max(rel->rd_rel->reltuples, 0);
 		relation_close(rel, NoLock);
 	}
-	return ALWAYS_READ + (int64) rows;
+	return ALWAYS_READ + (int64) (rows * MOST_IMAGES_PER_ROW);
+}
+
+/* Are the changes few enough to be read? */
+static bool
+are_few(Reading *reading)
+{
+	InputChanges *changes = reading->changes;
+
+	count_images(reading, reading->capture->segments[0]);
+	count_images(reading, reading->capture->segments[1]);
+	if (changes->images > depipe_max_changes)
+		return overflow(reading);
+	if (changes->images > most_images(reading->capture))
+		return unknown(changes, "many_changes", "A large part of its rows has changed.");
+	return true;
 }
 
 static void
@@ -429,7 +469,8 @@ read_changes(Reading *reading, const StoredFrontier *from)
 	ListCell *cell;
 
 	frontier_begin_test(&reading->covered, from);
-	reading->most_images = most_images(reading->capture);
+	if (!are_few(reading))
+		return;
 	reading->netting = AllocSetContextCreate(CurrentMemoryContext,
 											 "depipe net changes",
 											 ALLOCSET_DEFAULT_SIZES);

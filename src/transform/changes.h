@@ -31,6 +31,7 @@ typedef struct InputChanges
 	Tuplestorestate *rows;   /* known changes: signed images */
 	TupleDesc desc; /* the input's columns without dropped ones, then CHANGES_WEIGHT (int2) */
 	int64 count;    /* rows in it */
+	int64 images;   /* captured, before they are netted; also if they are too many to be read */
 } InputChanges;
 
 /*

@@ -15,8 +15,20 @@
 #include "core/sqltext.h"
 #include "delta/fill.h"
 
-/* Unchanged rows are also new to the indexes, and to all readers that follow the table. */
-#define TIMES_FELT 2
+/* A table with fewer rows is compared, so that what has changed in it can be seen. */
+#define SMALL_TABLE 1000
+
+/*
+ * Unchanged rows become new to the indexes, and to all readers that follow the
+ * table: each is charged twice.
+ */
+static double
+times_felt(const StrategyContext *context)
+{
+	if (context->estimate.query_rows < SMALL_TABLE)
+		return 2;
+	return 2 - strategy_differing_share(context);
+}
 
 static void
 full_offer(const StrategyContext *context, StrategyOffer *offer)
@@ -28,9 +40,9 @@ full_offer(const StrategyContext *context, StrategyOffer *offer)
 	if (context->empty)
 		offer->cost += cost_write(estimate, 0, estimate->query_rows);
 	else
-		offer->cost += cost_scan(estimate) + TIMES_FELT * cost_write(estimate,
-																	 estimate->target_rows,
-																	 estimate->query_rows);
+		offer->cost += cost_scan(estimate) + times_felt(context) * cost_write(estimate,
+																			  estimate->target_rows,
+																			  estimate->query_rows);
 	if (!offer->possible)
 	{
 		offer->reason_code = "referenced";

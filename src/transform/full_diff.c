@@ -17,12 +17,6 @@
 
 #define WHOLE_QUERY "the query is evaluated, and only the differences are written."
 
-/*
- * The number of differences is not known: assume the same share as the planner
- * assumes for a condition.
- */
-#define DIFFERING_SHARE 0.1
-
 /* Set the reason why no strategy can work on the changes of the inputs. */
 static void
 explain_not_incremental(const StrategyContext *context, StrategyOffer *offer)
@@ -81,7 +75,7 @@ static void
 full_diff_offer(const StrategyContext *context, StrategyOffer *offer)
 {
 	const Estimate *estimate = &context->estimate;
-	double share = context->empty ? 1 : DIFFERING_SHARE;
+	double share = context->empty ? 1 : strategy_differing_share(context);
 
 	offer->cost = estimate->query_cost +
 				  cost_compare(estimate, estimate->query_rows, comparisons(context)) +

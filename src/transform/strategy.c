@@ -10,6 +10,8 @@
  */
 #include "transform/strategy.h"
 
+#include <math.h>
+
 #include "core/identity.h"
 #include "core/sqltext.h"
 #include "delta/difference.h"
@@ -79,6 +81,24 @@ strategy_target_is_empty(const StrategyContext *context)
 }
 
 /* ---- what offers are made of ---- */
+
+/* If it is not known how much has changed. */
+#define DIFFERING_SHARE 0.1
+
+/*
+ * Each changed row of an input is expected to change one row of the result,
+ * any of them.  An update has two images.
+ */
+double
+strategy_differing_share(const StrategyContext *context)
+{
+	double images = 0;
+	ListCell *cell;
+
+	foreach(cell, context->changes)
+		images += ((InputChanges *) lfirst(cell))->images;
+	return Max(DIFFERING_SHARE, 1 - exp(-images / 2 / Max(context->estimate.query_rows, 1)));
+}
 
 /* Raises an error if a replacement of all rows is the only way. */
 static void

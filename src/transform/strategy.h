@@ -95,6 +95,12 @@ typedef struct Strategy
 extern void strategy_begin(StrategyContext *context, Transform *transform, Shape *shape,
 						   Snapshot snapshot, StoredFrontier *to);
 
+/*
+ * The estimated share of the rows of the result that differ from the target:
+ * 0.1, as the planner assumes for a condition, or more if more has changed.
+ */
+extern double strategy_differing_share(const StrategyContext *context);
+
 /* A delta for the target with the columns of the query. */
 extern Delta *strategy_begin_delta(const StrategyContext *context);
 
