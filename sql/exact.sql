@@ -101,5 +101,58 @@ SET search_path = exact;
 MERGE INTO p USING (VALUES (9)) s (id) ON p.id = s.id WHEN MATCHED THEN UPDATE SET k = 2;
 SELECT * FROM refreshed('moved*');
 
+\echo inputs whose changes can never be captured are refused
+CREATE ROLE regress_dp_reader_only LOGIN;
+GRANT USAGE, CREATE ON SCHEMA exact TO regress_dp_reader_only;
+CREATE MATERIALIZED VIEW mat AS SELECT id, k FROM t;
+CREATE EXTENSION IF NOT EXISTS file_fdw;
+CREATE SERVER nowhere FOREIGN DATA WRAPPER file_fdw;
+CREATE FOREIGN TABLE far (id integer, k integer) SERVER nowhere OPTIONS (filename '/dev/null');
+CREATE VIEW over_far AS SELECT f.id, t.k FROM far f JOIN t USING (id);
+CREATE TABLE secured (id integer PRIMARY KEY, k integer);
+ALTER TABLE secured ENABLE ROW LEVEL SECURITY;
+CREATE POLICY p ON secured USING (k > 0);
+GRANT SELECT ON t, secured TO regress_dp_reader_only;
+CREATE FUNCTION refused(query text, mode text DEFAULT 'incremental') RETURNS SETOF text LANGUAGE plpgsql AS $$
+DECLARE
+	detail text;
+	hint text;
+BEGIN
+	PERFORM depipe.create_transform('exact.refused', query, mode => mode, populate => false);
+	PERFORM depipe.drop_transform('exact.refused', true);
+	RETURN NEXT 'made';
+EXCEPTION WHEN OTHERS THEN
+	GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
+	RETURN NEXT SQLERRM;
+	RETURN NEXT detail;
+	RETURN NEXT hint;
+END $$;
+SELECT refused('SELECT id, k FROM exact.mat');
+SELECT refused('SELECT id, k FROM exact.mat', 'auto');
+SELECT refused('SELECT f.id, t.k FROM exact.t LEFT JOIN exact.far f USING (id)');
+SELECT refused('SELECT id, k FROM exact.over_far');
+SELECT refused('SELECT oid, relname FROM pg_class');
+SELECT refused('SELECT id, k FROM exact.p1');
+SELECT refused('SELECT id, k FROM ONLY exact.t');
+SELECT refused('SELECT g, x FROM ONLY exact.parent');
+SELECT refused('SELECT id, k FROM exact.t TABLESAMPLE system (10) REPEATABLE (1)');
+SELECT refused('SELECT id, k FROM exact.secured');
+SET ROLE regress_dp_reader_only;
+SELECT refused('SELECT id, k FROM exact.t');
+SELECT refused('SELECT id, k FROM exact.secured');
+SELECT refused('SELECT id, k FROM exact.t', 'auto');
+RESET ROLE;
+GRANT TRIGGER ON t, secured TO regress_dp_reader_only;
+SET ROLE regress_dp_reader_only;
+SELECT refused('SELECT id, k FROM exact.t');
+SELECT refused('SELECT id, k FROM exact.secured');
+RESET ROLE;
+\echo nor does a change of the mode accept them
+SELECT depipe.create_transform('exact.of_mat', 'SELECT id, k FROM exact.mat', key => '{id}');
+SELECT depipe.alter_transform('exact.of_mat', mode => 'incremental');
+SELECT mode FROM depipe.transforms WHERE target = 'exact.of_mat';
+
 SELECT count(depipe.drop_transform(target, true)) FROM depipe.transforms WHERE target LIKE 'exact.%';
 DROP SCHEMA exact CASCADE;
+DROP OWNED BY regress_dp_reader_only;
+DROP ROLE regress_dp_reader_only;

@@ -28,6 +28,7 @@
 #include "transform/aggregate.h"
 #include "transform/binding.h"
 #include "transform/capture.h"
+#include "transform/capture_require.h"
 #include "transform/dag.h"
 #include "transform/keys.h"
 #include "transform/linear.h"
@@ -197,6 +198,19 @@ check_runs_as(Oid owner, List *settings, const char *query_sql)
 	if (SPI_execute(sql.data, true, 0) != SPI_OK_SELECT)
 		elog(ERROR, "could not run the query of the transform");
 	SPI_finish();
+	identity_restore(&identity);
+}
+
+/* As the owner: row security depends on who reads. */
+static void
+check_inputs(const CreateArguments *arguments, Oid owner)
+{
+	Identity identity;
+
+	if (strcmp(arguments->mode, "incremental") != 0)
+		return;
+	identity_become_with(owner, arguments->settings, &identity);
+	captures_require(shape_analyse(arguments->query_sql), owner, arguments->display);
 	identity_restore(&identity);
 }
 
@@ -498,6 +512,7 @@ declare(const CreateArguments *arguments, Target *target)
 	Oid relid = provide_table(arguments, arguments->shape, target, &made);
 
 	check_runs_as(identity_table_owner(relid), arguments->settings, arguments->query_sql);
+	check_inputs(arguments, identity_table_owner(relid));
 	if (replacing)
 		drop_other_key(target, arguments->key);
 	target = provide_target(arguments, target, relid);
