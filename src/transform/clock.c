@@ -202,70 +202,27 @@ is_null_without_row(const TestWalk *walk, const GraphNode *node, Node *expressio
 		   !contain_nonstrict_functions(expression);
 }
 
-static bool
-has_test_within(const List *tests, const GraphBlock *block)
-{
-	ListCell *cell;
-
-	foreach(cell, tests)
-		if (block_is_within(((ClockTest *) lfirst(cell))->node->block, block))
-			return true;
-	return false;
-}
-
-/* Is there a test for each operand of the set operations that a column may come from? */
-static bool
-has_all_operands(const TestWalk *walk, Node *expression, const List *tests)
-{
-	List *vars = pull_vars_of_level(expression, 0);
-	ListCell *cell;
-	ListCell *other;
-
-	foreach(cell, vars)
-	{
-		const GraphBlock *inner = walk->block->blocks[((Var *) lfirst(cell))->varno];
-
-		if (inner == NULL)
-			continue;
-		foreach(other, walk->graph->blocks)
-		{
-			const GraphBlock *block = lfirst(other);
-
-			if (block->parent != NULL && block_is_operation(block->parent) &&
-				block_is_within(block, inner) && !has_test_within(tests, block))
-				return false;
-		}
-	}
-	return true;
-}
-
 /* One test for each relation that the expression reads under some choice of operands. */
 static bool
 add_occurrences(TestWalk *walk, const ClockTest *common, Node *expression)
 {
-	List *tests = NIL;
+	List *occurrences;
 	ListCell *cell;
 
-	foreach(cell, walk->graph->nodes)
-	{
-		const GraphNode *node = lfirst(cell);
-		Node *global = global_expression(walk->block, expression, block_choices(node->block));
-		Bitmapset *nodes = global == NULL ? NULL : pull_varnos(NULL, global);
-		ClockTest *test;
-
-		if (bms_membership(nodes) != BMS_SINGLETON || !bms_is_member(node->number, nodes))
-			continue;
-		if (!is_null_without_row(walk, node, global))
-			return false;
-		test = palloc(sizeof(ClockTest));
-		*test = *common;
-		test->node = node;
-		test->expression = global;
-		tests = lappend(tests, test);
-	}
-	if (tests == NIL || !has_all_operands(walk, expression, tests))
+	if (!global_occurrences(walk->graph, walk->block, expression, NIL, &occurrences))
 		return false;
-	walk->tests = list_concat(walk->tests, tests);
+	foreach(cell, occurrences)
+	{
+		const Occurring *occurring = lfirst(cell);
+		ClockTest *test = palloc(sizeof(ClockTest));
+
+		if (!is_null_without_row(walk, occurring->node, occurring->expression))
+			return false;
+		*test = *common;
+		test->node = occurring->node;
+		test->expression = occurring->expression;
+		walk->tests = lappend(walk->tests, test);
+	}
 	return true;
 }
 

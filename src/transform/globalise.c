@@ -29,6 +29,7 @@ typedef struct Globalise
 	const GraphBlock *block; /* whose columns are meant */
 	const GraphBlock *rows;  /* of the sublink that parameters stand for */
 	List *choices;
+	List *merges;
 	bool failed;
 	bool loose; /* a value stands for others that are equal, but not the same */
 } Globalise;
@@ -66,7 +67,7 @@ fail(Globalise *walk)
 static Node *
 column_of_block(const GraphBlock *block, int column, Globalise *walk)
 {
-	Globalise inner = {.block = block, .choices = walk->choices};
+	Globalise inner = {.block = block, .choices = walk->choices, .merges = walk->merges};
 	TargetEntry *entry;
 	Node *expression;
 	const char *why;
@@ -129,16 +130,54 @@ globalise_var(const Var *var, Globalise *walk)
 	return (Node *) global;
 }
 
+static bool
+same_var(const Node *node, const Node *other)
+{
+	const Var *one = (const Var *) node;
+	const Var *two = (const Var *) other;
+
+	return IsA(node, Var) && one->varno == two->varno && one->varattno == two->varattno &&
+		   one->varlevelsup == 0;
+}
+
+/* The column of the real side, for the merged column of a FULL JOIN; NULL: it is none. */
+static Node *
+merged_column(const Node *node, Globalise *walk)
+{
+	const CoalesceExpr *coalesce = (const CoalesceExpr *) node;
+	ListCell *cell;
+
+	if (!IsA(node, CoalesceExpr) || list_length(coalesce->args) != 2)
+		return NULL;
+	foreach(cell, walk->merges)
+	{
+		const Merge *merge = lfirst(cell);
+		const List *columns = ((const CoalesceExpr *) merge->expression)->args;
+
+		if (merge->block != walk->block || !same_var(linitial(coalesce->args), linitial(columns)) ||
+			!same_var(lsecond(coalesce->args), lsecond(columns)))
+			continue;
+		/* the columns of both sides are equal, and maybe not the same */
+		walk->loose |= !equal_is_same_image(exprType(node), exprCollation(node));
+		return copyObject(merge->column);
+	}
+	return NULL;
+}
+
 static Node *
 globalise(Node *node, void *context)
 {
 	Globalise *walk = context;
+	Node *merged;
 
 	if (node == NULL || walk->failed)
 		return NULL;
 	/* conditions must hold at the time of the last refresh, too */
 	if (volatility_is_clock(node))
 		return fail(walk);
+	merged = merged_column(node, walk);
+	if (merged != NULL)
+		return merged;
 	switch (nodeTag(node))
 	{
 		case T_Var:
@@ -264,7 +303,7 @@ add_global(const Graph *graph, const GraphQual *qual, Node *expression, List **g
 
 /* Are values that stand for equal ones only compared, by an operator that treats them alike? */
 static bool
-cannot_tell(const GraphQual *qual, const Node *part, List *choices)
+cannot_tell(const GraphQual *qual, const Node *part, List *choices, List *merges)
 {
 	const OpExpr *op = (const OpExpr *) part;
 	ListCell *cell;
@@ -275,7 +314,7 @@ cannot_tell(const GraphQual *qual, const Node *part, List *choices)
 	{
 		Node *argument = without_relabels(lfirst(cell));
 		Oid family = lookup_type_cache(exprType(argument), TYPECACHE_BTREE_OPFAMILY)->btree_opf;
-		Globalise walk = {.block = qual->block, .choices = choices};
+		Globalise walk = {.block = qual->block, .choices = choices, .merges = merges};
 
 		if (qual->unit != qual->block)
 			walk.rows = qual->unit;
@@ -289,29 +328,30 @@ cannot_tell(const GraphQual *qual, const Node *part, List *choices)
 
 /* The parts of a comparison of rows, of which all must hold. */
 static void
-add_parts(const Graph *graph, const GraphQual *qual, Node *part, List *choices, List **globals)
+add_parts(const Graph *graph, const GraphQual *qual, Node *part, List *choices, List *merges,
+		  List **globals)
 {
-	Globalise walk = {.block = qual->block, .choices = choices};
+	Globalise walk = {.block = qual->block, .choices = choices, .merges = merges};
 	Node *expression;
 	ListCell *cell;
 
 	if (qual->test == QUAL_TRUE && is_andclause(part))
 	{
 		foreach(cell, ((BoolExpr *) part)->args)
-			add_parts(graph, qual, lfirst(cell), choices, globals);
+			add_parts(graph, qual, lfirst(cell), choices, merges, globals);
 		return;
 	}
 	if (qual->unit != qual->block)
 		walk.rows = qual->unit;
 	expression = globalise(part, &walk);
-	if (walk.failed || (walk.loose && !cannot_tell(qual, part, choices)) ||
+	if (walk.failed || (walk.loose && !cannot_tell(qual, part, choices, merges)) ||
 		expression_returns_set(expression))
 		return;
 	add_global(graph, qual, expression, globals);
 }
 
 List *
-graph_quals(const Graph *graph, List *choices)
+graph_quals(const Graph *graph, List *choices, List *merges)
 {
 	List *globals = NIL;
 	ListCell *cell;
@@ -320,31 +360,111 @@ graph_quals(const Graph *graph, List *choices)
 	{
 		const GraphQual *qual = lfirst(cell);
 
-		add_parts(graph, qual, qual->expression, choices, &globals);
+		add_parts(graph, qual, qual->expression, choices, merges, &globals);
 	}
 	return globals;
 }
 
-Node *
-global_expression(const GraphBlock *block, Node *expression, List *choices)
-{
-	Globalise walk = {.block = block, .choices = choices};
-	Node *global = globalise(expression, &walk);
+/* ---- expressions of one relation ---- */
 
-	return walk.failed || walk.loose ? NULL : global;
+bool
+global_equal(const Node *one, const Node *other)
+{
+	const Var *var = (const Var *) one;
+	const Var *column = (const Var *) other;
+
+	/* a modifier of the type does not matter */
+	if (IsA(one, Var) && IsA(other, Var))
+		return var->varno == column->varno && var->varattno == column->varattno;
+	return equal(one, other);
+}
+
+int
+global_node(const Node *expression)
+{
+	int number;
+
+	return bms_get_singleton_member(pull_varnos(NULL, unconstify(Node *, expression)), &number)
+			   ? number
+			   : 0;
+}
+
+static bool
+has_node_within(const List *occurrences, const GraphBlock *block)
+{
+	ListCell *cell;
+
+	foreach(cell, occurrences)
+		if (block_is_within(((Occurring *) lfirst(cell))->node->block, block))
+			return true;
+	return false;
+}
+
+/* Is there an occurrence for each operand of the set operations that a column may come from? */
+static bool
+has_all_operands(const Graph *graph, const GraphBlock *block, Node *expression,
+				 const List *occurrences)
+{
+	List *vars = pull_vars_of_level(expression, 0);
+	ListCell *cell;
+	ListCell *other;
+
+	foreach(cell, vars)
+	{
+		const GraphBlock *inner = block->blocks[((Var *) lfirst(cell))->varno];
+
+		if (inner == NULL)
+			continue;
+		foreach(other, graph->blocks)
+		{
+			const GraphBlock *operand = lfirst(other);
+
+			if (operand->parent != NULL && block_is_operation(operand->parent) &&
+				block_is_within(operand, inner) && !has_node_within(occurrences, operand))
+				return false;
+		}
+	}
+	return true;
 }
 
 bool
-qual_equates(const GlobalQual *global, const Var *key, Var **one, Var **other)
+global_occurrences(const Graph *graph, const GraphBlock *block, Node *expression, List *choices,
+				   List **occurrences)
+{
+	ListCell *cell;
+
+	*occurrences = NIL;
+	foreach(cell, graph->nodes)
+	{
+		GraphNode *node = lfirst(cell);
+		Globalise walk = {.block = block};
+		Occurring *occurring;
+		Node *global;
+
+		walk.choices = list_concat_unique_ptr(list_copy(choices), block_choices(node->block));
+		global = globalise(expression, &walk);
+		if (walk.failed || walk.loose || global_node(global) != node->number)
+			continue;
+		occurring = palloc(sizeof(Occurring));
+		occurring->node = node;
+		occurring->expression = global;
+		occurring->choices = walk.choices;
+		*occurrences = lappend(*occurrences, occurring);
+	}
+	return *occurrences != NIL && has_all_operands(graph, block, expression, *occurrences);
+}
+
+bool
+qual_equates(const GlobalQual *global, const Node *key, Node **one, Node **other)
 {
 	OpExpr *op = (OpExpr *) global->expression;
+	Oid type = exprType(key);
 
-	if (!IsA(op, OpExpr) || list_length(op->args) != 2 || op->opno != type_equality(key->vartype))
+	if (!IsA(op, OpExpr) || list_length(op->args) != 2 || op->opno != type_equality(type))
 		return false;
-	*one = (Var *) without_relabels(linitial(op->args));
-	*other = (Var *) without_relabels(lsecond(op->args));
-	return IsA(*one, Var) && IsA(*other, Var) && (*one)->vartype == key->vartype &&
-		   (*other)->vartype == key->vartype &&
-		   (op->inputcollid == key->varcollid || !OidIsValid(op->inputcollid) ||
+	*one = without_relabels(linitial(op->args));
+	*other = without_relabels(lsecond(op->args));
+	return exprType(*one) == type && exprType(*other) == type &&
+		   (op->inputcollid == exprCollation(key) || !OidIsValid(op->inputcollid) ||
 			get_collation_isdeterministic(op->inputcollid));
 }

@@ -3,14 +3,15 @@
  * partition.c
  *		By which columns may the result of a query be recomputed in parts?
  *
- * A column of the result is followed down to a column of one base relation,
- * the owner.  At every level it must be a plain column that keeps the rows
- * apart (passes.c), of an entry of FROM that no outer join replaces by NULLs.
- * Columns with the same owner make a key together: the finer, the fewer rows
- * are recomputed.  When a unique index of the owner has some of them, these
- * are enough.
+ * A column of the result is followed down to an expression of columns of one
+ * base relation, the owner (trace.c).  Columns with the same owner make a key
+ * together: the finer, the fewer rows are recomputed.  When a unique index of
+ * the owner has some of them, these are enough.  An expression is added to
+ * columns only where rows are grouped by it: elsewhere it makes the key longer,
+ * and hardly finer.
  *
- * In a set operation the column is followed in every operand.
+ * A key has several owners in a set operation, one for each operand, and where
+ * a FULL JOIN merges columns of two.
  *
  *-------------------------------------------------------------------------
  */
@@ -18,121 +19,15 @@
 
 #include "access/genam.h"
 #include "access/relation.h"
-#include "catalog/pg_attribute.h"
-#include "catalog/pg_class.h"
 #include "catalog/pg_statistic.h"
 #include "core/sqltext.h"
 #include "nodes/nodeFuncs.h"
 #include "parser/parsetree.h"
-#include "transform/passes.h"
-#include "transform/shape.h"
+#include "rewrite/rewriteManip.h"
+#include "transform/trace.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
-
-/* Where a column of the result comes from, in one operand. */
-typedef struct Source
-{
-	const GraphNode *node;
-	AttrNumber column;
-	List *choices;
-} Source;
-
-typedef struct Trace
-{
-	const Graph *graph;
-	const char *why; /* a fragment that follows "because" */
-	int location;
-} Trace;
-
-static bool trace(const GraphBlock *block, int column, List *choices, Trace *walk, List **sources);
-
-/* ---- following a column ---- */
-
-static bool
-refuse(Trace *walk, const char *why, const TargetEntry *entry)
-{
-	walk->why = why;
-	walk->location = entry == NULL ? -1 : exprLocation((Node *) entry->expr);
-	return false;
-}
-
-static bool
-trace_operation(const GraphBlock *block, int column, List *choices, Trace *walk, List **sources)
-{
-	ListCell *cell;
-
-	foreach(cell, block_operands(block))
-	{
-		GraphBlock *operand = block->blocks[lfirst_int(cell)];
-		TargetEntry *entry = get_tle_by_resno(operand->query->targetList, column);
-		const char *why;
-
-		if (!operation_passes(block, column, entry, &why))
-			return refuse(walk, why, entry);
-		if (!trace(operand, column, lappend(list_copy(choices), operand), walk, sources))
-			return false;
-	}
-	return true;
-}
-
-static bool
-is_virtual(Oid relid, AttrNumber column)
-{
-	Relation rel = relation_open(relid, NoLock);
-	char generated = TupleDescAttr(RelationGetDescr(rel), column - 1)->attgenerated;
-
-	relation_close(rel, NoLock);
-	return generated != '\0' && generated != ATTRIBUTE_GENERATED_STORED;
-}
-
-static bool
-trace_relation(const GraphNode *node, const Var *var, List *choices, List **sources)
-{
-	Source *source = palloc(sizeof(Source));
-
-	source->node = node;
-	source->column = var->varattno;
-	source->choices = choices;
-	*sources = lappend(*sources, source);
-	return true;
-}
-
-static bool
-trace(const GraphBlock *block, int column, List *choices, Trace *walk, List **sources)
-{
-	TargetEntry *entry;
-	const Var *var;
-	const GraphBlock *inner;
-	const GraphNode *node;
-	const char *why;
-
-	if (block_is_operation(block))
-		return trace_operation(block, column, choices, walk, sources);
-	entry = get_tle_by_resno(block->query->targetList, column);
-	var = (Var *) entry->expr;
-	if (block_mixes_all(block, &why))
-		return refuse(walk, why, entry);
-	if (!IsA(var, Var) || var->varlevelsup > 0 || var->varattno <= 0)
-		return refuse(walk, "it is not a plain column", entry);
-	if (!block_passes(block, entry, &why))
-		return refuse(walk, why, entry);
-	inner = block->blocks[var->varno];
-	if (inner != NULL)
-		return bms_equal(inner->sides, block->sides)
-				   ? trace(inner, var->varattno, choices, walk, sources)
-				   : refuse(walk, "an outer join can put NULL in its place", entry);
-	if (block->nodes[var->varno] == 0)
-		return refuse(walk, "it is not a column of a table", entry);
-	node = graph_node(walk->graph, block->nodes[var->varno]);
-	if (!bms_equal(node->sides, block->sides))
-		return refuse(walk, "an outer join can put NULL in its place", entry);
-	if (!shape_type_makes_key(var->vartype))
-		return refuse(walk, "values of its type cannot be sorted and hashed", entry);
-	if (is_virtual(node->entry->relid, var->varattno))
-		return refuse(walk, "it is generated when it is read", entry);
-	return trace_relation(node, var, choices, sources);
-}
 
 /* ---- keys ---- */
 
@@ -145,7 +40,7 @@ has_owners(const ResultKey *key, List *sources)
 	if (list_length(key->owners) != list_length(sources))
 		return false;
 	forboth(cell, key->owners, other, sources)
-		if (((KeyOwner *) lfirst(cell))->node != ((Source *) lfirst(other))->node)
+		if (((KeyOwner *) lfirst(cell))->node != ((ColumnSource *) lfirst(other))->node)
 			return false;
 	return true;
 }
@@ -160,12 +55,12 @@ new_key(const Query *query, List *sources)
 	key->columns = palloc0(sizeof(AttrNumber) * most);
 	foreach(cell, sources)
 	{
-		Source *source = lfirst(cell);
+		ColumnSource *source = lfirst(cell);
 		KeyOwner *owner = palloc0(sizeof(KeyOwner));
 
 		owner->node = source->node;
 		owner->choices = source->choices;
-		owner->columns = palloc0(sizeof(AttrNumber) * most);
+		owner->columns = palloc0(sizeof(Node *) * most);
 		key->owners = lappend(key->owners, owner);
 	}
 	return key;
@@ -179,25 +74,51 @@ add_column(ResultKey *key, AttrNumber column, List *sources)
 
 	key->columns[key->natts] = column;
 	forboth(cell, key->owners, other, sources)
-		((KeyOwner *) lfirst(cell))->columns[key->natts] = ((Source *) lfirst(other))->column;
+	{
+		KeyOwner *owner = lfirst(cell);
+		ColumnSource *source = lfirst(other);
+
+		owner->columns[key->natts] = source->expression;
+		owner->merges = list_concat(owner->merges, source->merges);
+	}
 	key->natts++;
 }
 
-static void
-add_to_keys(List **keys, const Query *query, AttrNumber column, List *sources)
+static ResultKey *
+key_of_owners(List *keys, List *sources)
 {
-	ResultKey *key = NULL;
 	ListCell *cell;
 
-	foreach(cell, *keys)
+	foreach(cell, keys)
 		if (has_owners(lfirst(cell), sources))
-			key = lfirst(cell);
+			return lfirst(cell);
+	return NULL;
+}
+
+static bool
+is_plain(List *sources)
+{
+	ListCell *cell;
+
+	foreach(cell, sources)
+		if (!IsA(((ColumnSource *) lfirst(cell))->expression, Var))
+			return false;
+	return true;
+}
+
+static void
+add_to_keys(List **keys, const Query *query, AttrNumber column, const ColumnTrace *trace)
+{
+	ResultKey *key = key_of_owners(*keys, trace->sources);
+
 	if (key == NULL)
 	{
-		key = new_key(query, sources);
+		key = new_key(query, trace->sources);
 		*keys = lappend(*keys, key);
 	}
-	add_column(key, column, sources);
+	else if (!is_plain(trace->sources) && !trace->grouped)
+		return;
+	add_column(key, column, trace->sources);
 }
 
 /* ---- what is known of the owner ---- */
@@ -206,9 +127,27 @@ static int
 position_in_key(const KeyOwner *owner, int natts, AttrNumber column)
 {
 	for (int i = 0; i < natts; i++)
-		if (owner->columns[i] == column)
+		if (IsA(owner->columns[i], Var) && ((Var *) owner->columns[i])->varattno == column)
 			return i;
 	return -1;
+}
+
+/* Does the index begin with a column of the key? */
+static bool
+begins_with_key(Relation index, const ResultKey *key, const KeyOwner *owner)
+{
+	AttrNumber first = index->rd_index->indkey.values[0];
+	Node *expression;
+
+	if (first != 0)
+		return position_in_key(owner, key->natts, first) >= 0;
+	/* in an index the relation is that of the first entry */
+	expression = copyObject(linitial(RelationGetIndexExpressions(index)));
+	ChangeVarNodes(expression, 1, owner->node->number, 0);
+	for (int i = 0; i < key->natts; i++)
+		if (equal(owner->columns[i], expression))
+			return true;
+	return false;
 }
 
 /* Keep only these columns (of the key, from 0). */
@@ -264,8 +203,7 @@ look_at_indexes(ResultKey *key, const KeyOwner *owner)
 
 		if (form->indisvalid && RelationGetIndexPredicate(index) == NIL)
 		{
-			if (position_in_key(owner, key->natts, form->indkey.values[0]) >= 0)
-				key->has_index = true;
+			key->has_index |= begins_with_key(index, key, owner);
 			if (form->indisunique && form->indimmediate)
 				covered = covered_by(index, key, owner);
 		}
@@ -283,8 +221,10 @@ look_at_indexes(ResultKey *key, const KeyOwner *owner)
 
 /* Estimated number of values in the column of the relation. */
 static double
-distinct_values(Oid relid, AttrNumber column, double rows)
+distinct_values(Oid relid, const Node *expression, double rows)
 {
+	AttrNumber column = IsA(expression, Var) ? ((const Var *) expression)->varattno
+											 : InvalidAttrNumber;
 	HeapTuple tuple = SearchSysCache3(STATRELATTINH,
 									  ObjectIdGetDatum(relid),
 									  Int16GetDatum(column),
@@ -354,35 +294,52 @@ compare_keys(const ListCell *a, const ListCell *b)
 }
 
 static void
-explain_none(const Trace *walk, const char *column, const char **code, char **detail, int *location)
+explain_none(const ColumnTrace *trace, const char *column, const char **code, char **detail,
+			 int *location)
 {
 	*code = "no_partition_key";
 	*detail = psprintf("No column of the result divides the query: \"%s\" does not, because %s.",
 					   column,
-					   walk->why);
-	*location = walk->location;
+					   trace->why);
+	*location = trace->location;
+}
+
+/* Plain columns come first. */
+static void
+add_columns(List **keys, const Query *query, const ColumnTrace *traces, bool plain)
+{
+	ListCell *cell;
+
+	foreach(cell, query->targetList)
+	{
+		const ColumnTrace *trace = &traces[foreach_current_index(cell)];
+
+		if (trace->sources != NIL && is_plain(trace->sources) == plain)
+			add_to_keys(keys, query, ((TargetEntry *) lfirst(cell))->resno, trace);
+	}
 }
 
 List *
 partition_keys(const Graph *graph, const char **code, char **detail, int *location)
 {
 	const Query *query = graph->root->query;
+	ColumnTrace *traces = palloc0(sizeof(ColumnTrace) * (list_length(query->targetList) + 1));
 	List *keys = NIL;
 	ListCell *cell;
 
 	foreach(cell, query->targetList)
 	{
 		TargetEntry *entry = lfirst(cell);
-		Trace walk = {.graph = graph, .location = -1};
-		List *sources = NIL;
+		ColumnTrace *trace = &traces[foreach_current_index(cell)];
 
-		if (entry->resjunk)
+		if (entry->resjunk || trace_column(graph, entry->resno, trace))
 			continue;
-		if (trace(graph->root, entry->resno, NIL, &walk, &sources))
-			add_to_keys(&keys, query, entry->resno, sources);
-		else if (*code == NULL)
-			explain_none(&walk, entry->resname, code, detail, location);
+		trace->sources = NIL;
+		if (*code == NULL)
+			explain_none(trace, entry->resname, code, detail, location);
 	}
+	add_columns(&keys, query, traces, true);
+	add_columns(&keys, query, traces, false);
 	foreach(cell, keys)
 	{
 		look_at_owners(lfirst(cell));

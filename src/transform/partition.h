@@ -11,14 +11,15 @@
 #include "transform/graph.h"
 
 /*
- * The relation whose columns a key consists of, under the choice of an operand
- * of each set operation on the way.
+ * The relation that a key comes from, under the choice of an operand of each
+ * set operation on the way.
  */
 typedef struct KeyOwner
 {
 	const GraphNode *node;
-	List *choices;       /* of GraphBlock */
-	AttrNumber *columns; /* the key's, in the relation */
+	List *choices;  /* of GraphBlock */
+	List *merges;   /* of Merge: the relation is a side of these FULL JOINs */
+	Node **columns; /* the key's: expressions of columns of the relation; varno is the node's */
 } KeyOwner;
 
 /*
@@ -30,7 +31,7 @@ typedef struct ResultKey
 	int natts;
 	AttrNumber *columns; /* of the result, from 1 */
 	TupleDesc desc;      /* their names, types and collations */
-	List *owners;        /* of KeyOwner: one for each operand of a set operation */
+	List *owners;        /* of KeyOwner: one for each operand, and side of a FULL JOIN */
 	bool is_unique;      /* they identify a row of the owner */
 	bool has_index;      /* of the owner, that begins with one of them */
 	double distinct;     /* estimated number of values */

@@ -16,10 +16,14 @@
 #include "access/relation.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
+#include "delta/record_image.h"
 #include "fmgr.h"
 #include "nodes/nodeFuncs.h"
+#include "optimizer/clauses.h"
 #include "optimizer/optimizer.h"
+#include "optimizer/tlist.h"
 #include "parser/parse_agg.h"
+#include "rewrite/rewriteManip.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/typcache.h"
@@ -67,6 +71,46 @@ is_among(const TargetEntry *entry, List *clauses)
 }
 
 static bool
+is_clause(const Var *var, List *clauses, const Query *query)
+{
+	ListCell *cell;
+
+	foreach(cell, clauses)
+	{
+		TargetEntry *entry = get_sortgroupclause_tle(lfirst(cell), query->targetList);
+
+		if (equal(entry->expr, var) && is_among(entry, clauses))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Is the column an expression of columns among these clauses?  Where equal
+ * values are the same, rows that the clauses put together have one value of it.
+ */
+static bool
+is_made_of(const TargetEntry *entry, List *clauses, const Query *query)
+{
+	Node *expression = (Node *) entry->expr;
+	List *vars;
+	ListCell *cell;
+
+	if (contain_aggs_of_level(expression, 0) || contain_windowfuncs(expression) ||
+		checkExprHasSubLink(expression))
+		return false;
+	vars = pull_vars_of_level(expression, 0);
+	foreach(cell, vars)
+	{
+		const Var *var = lfirst(cell);
+
+		if (!equal_is_same_image(var->vartype, var->varcollid) || !is_clause(var, clauses, query))
+			return false;
+	}
+	return vars != NIL;
+}
+
+static bool
 is_in_all_sets(const TargetEntry *entry, const Query *query)
 {
 	ListCell *cell;
@@ -105,7 +149,8 @@ why_grouping_mixes(const Query *query, const TargetEntry *entry)
 	if (query->groupClause == NIL && query->groupingSets == NIL)
 		return NULL;
 	if (!is_among(entry, query->groupClause) &&
-		(query->groupingSets != NIL || !depends_on_group(entry)))
+		(query->groupingSets != NIL ||
+		 (!depends_on_group(entry) && !is_made_of(entry, query->groupClause, query))))
 		return "GROUP BY puts rows with different values of it together";
 	if (query->groupingSets != NIL && !is_in_all_sets(entry, query))
 		return "it is not in all grouping sets";
@@ -124,7 +169,8 @@ block_passes(const GraphBlock *block, const TargetEntry *entry, const char **why
 	if (*why == NULL && query->distinctClause != NIL && !is_among(entry, query->distinctClause))
 		*why = "DISTINCT ON puts rows with different values of it together";
 	foreach(cell, query->windowClause)
-		if (*why == NULL && !is_among(entry, ((WindowClause *) lfirst(cell))->partitionClause))
+		if (*why == NULL && !is_among(entry, ((WindowClause *) lfirst(cell))->partitionClause) &&
+			!is_made_of(entry, ((WindowClause *) lfirst(cell))->partitionClause, query))
 			*why = "a window puts rows with different values of it together";
 	return *why == NULL;
 }

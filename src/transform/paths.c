@@ -197,7 +197,7 @@ make_tree(const Graph *graph, const KeyOwner *owner, List *choices)
 	tree->graph = graph;
 	tree->owner = owner;
 	tree->choices = choices;
-	tree->quals = graph_quals(graph, choices);
+	tree->quals = graph_quals(graph, choices, owner->merges);
 	tree->paths = palloc0(sizeof(List *) * (list_length(graph->nodes) + 1));
 	tree->paths[owner->node->number] = list_make1_int(owner->node->number);
 	while (grow(tree, true) || grow(tree, false))
@@ -208,23 +208,19 @@ make_tree(const Graph *graph, const KeyOwner *owner, List *choices)
 /* ---- where the key can be read ---- */
 
 static bool
-is_listed(List *columns, const Var *var)
+is_listed(List *columns, const Node *expression)
 {
 	ListCell *cell;
 
 	foreach(cell, columns)
-	{
-		const Var *column = lfirst(cell);
-
-		if (column->varno == var->varno && column->varattno == var->varattno)
+		if (global_equal(lfirst(cell), expression))
 			return true;
-	}
 	return false;
 }
 
-/* All columns that equal the key's, as Vars. */
+/* All expressions that equal the key's column. */
 static List *
-equal_columns(Var *key, List *quals)
+equal_columns(Node *key, List *quals)
 {
 	List *columns = list_make1(key);
 	bool grown = true;
@@ -235,8 +231,8 @@ equal_columns(Var *key, List *quals)
 		grown = false;
 		foreach(cell, quals)
 		{
-			Var *one;
-			Var *other;
+			Node *one;
+			Node *other;
 
 			if (!qual_equates(lfirst(cell), key, &one, &other) ||
 				is_listed(columns, one) == is_listed(columns, other))
@@ -248,32 +244,24 @@ equal_columns(Var *key, List *quals)
 	return columns;
 }
 
-/* The column among these that is nearest to the end of the path; *position: where. */
-static Var *
+/* The expression among these that is nearest to the end of the path; *position: where. */
+static Node *
 nearest(List *columns, List *path, int *position)
 {
-	Var *best = NULL;
+	Node *best = NULL;
 	ListCell *cell;
 	ListCell *step;
 
 	*position = -1;
 	foreach(cell, columns)
 		foreach(step, path)
-			if (((Var *) lfirst(cell))->varno == lfirst_int(step) &&
+			if (global_node(lfirst(cell)) == lfirst_int(step) &&
 				foreach_current_index(step) > *position)
 			{
 				best = lfirst(cell);
 				*position = foreach_current_index(step);
 			}
 	return best;
-}
-
-static Var *
-owner_column(const ResultKey *key, const KeyOwner *owner, int i)
-{
-	Form_pg_attribute att = TupleDescAttr(key->desc, i);
-
-	return makeVar(owner->node->number, owner->columns[i], att->atttypid, -1, att->attcollation, 0);
 }
 
 static PathTerm *
@@ -294,7 +282,7 @@ make_term(const Tree *tree, const ResultKey *key, int number, const ClockRange *
 			quals = lappend(quals, lfirst(cell));
 	for (int i = 0; i < key->natts; i++)
 	{
-		List *columns = equal_columns(owner_column(key, tree->owner, i), quals);
+		List *columns = equal_columns(tree->owner->columns[i], quals);
 		int position;
 
 		term->keys = lappend(term->keys, nearest(columns, path, &position));

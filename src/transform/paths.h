@@ -22,7 +22,7 @@ typedef struct PathTerm
 	const ClockRange *range; /* rows that time has passed over; NULL: changed rows */
 	List *nodes;             /* numbers of the nodes that are joined */
 	List *quals;             /* of GlobalQual: all that are about these nodes only */
-	List *keys;              /* of Var: the columns of the key, in terms of nodes */
+	List *keys;              /* the columns of the key: expressions in terms of nodes */
 } PathTerm;
 
 /*

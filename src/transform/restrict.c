@@ -8,6 +8,9 @@
  * join serves, for each value is there once: the planner estimates it better
  * than IN.
  *
+ * A relation that is a side of a FULL JOIN becomes a subquery first: above the
+ * join the condition would come too late.
+ *
  * The planner does not look into a subquery that groups.  Where its rows meet
  * the owner's by the key, the condition is put into the subquery as well.
  *
@@ -15,6 +18,7 @@
  */
 #include "transform/restrict.h"
 
+#include "access/relation.h"
 #include "catalog/pg_type.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
@@ -25,6 +29,7 @@
 #include "transform/globalise.h"
 #include "transform/passes.h"
 #include "utils/lsyscache.h"
+#include "utils/rel.h"
 
 #define VALUES_ALIAS "_depipe_affected"
 
@@ -43,15 +48,35 @@ find_level(Query *query, const GraphBlock *block)
 	return rt_fetch(rtindex, parent->rtable)->subquery;
 }
 
-static Var *
-owner_var(const KeyOwner *owner, int i)
+typedef struct Placing
 {
-	Oid type;
-	int32 typmod;
-	Oid collation;
+	int number;
+	Index rtindex;
+} Placing;
 
-	get_atttypetypmodcoll(owner->node->entry->relid, owner->columns[i], &type, &typmod, &collation);
-	return makeVar(owner->node->rtindex, owner->columns[i], type, typmod, collation, 0);
+static Node *
+place(Node *node, void *context)
+{
+	const Placing *placing = context;
+	Var *var;
+
+	if (node == NULL)
+		return NULL;
+	if (!IsA(node, Var))
+		return expression_tree_mutator(node, place, context);
+	Assert(((Var *) node)->varno == placing->number);
+	var = copyObject((Var *) node);
+	return (Node *)
+		makeVar(placing->rtindex, var->varattno, var->vartype, var->vartypmod, var->varcollid, 0);
+}
+
+/* A column of the key, where the owner has this place in the range table. */
+static Node *
+owner_column(const KeyOwner *owner, int i, Index rtindex)
+{
+	Placing placing = {.number = owner->node->number, .rtindex = rtindex};
+
+	return place(owner->columns[i], &placing);
 }
 
 static Expr *
@@ -64,9 +89,9 @@ as_input(Node *value, Oid input)
 }
 
 static Expr *
-make_equality(Var *column, Var *value, Oid collation)
+make_equality(Node *column, Var *value, Oid collation)
 {
-	Oid operator= type_equality(column->vartype);
+	Oid operator= type_equality(exprType(column));
 	Oid left;
 	Oid right;
 	OpExpr *equality;
@@ -75,7 +100,7 @@ make_equality(Var *column, Var *value, Oid collation)
 	equality = (OpExpr *) make_opclause(operator,
 										BOOLOID,
 										false,
-										as_input((Node *) column, left),
+										as_input(column, left),
 										as_input((Node *) value, right),
 										InvalidOid,
 										collation);
@@ -85,35 +110,34 @@ make_equality(Var *column, Var *value, Oid collation)
 
 /* ---- subqueries that group ---- */
 
-/* The column of a node, inside of a block, that rows must have equal to the owner's. */
-static AttrNumber
-equal_column(const Var *column, List *quals, const GraphNode *node, const GraphBlock *block)
+/* The expression of a node, inside of a block, that rows must have equal to the owner's. */
+static Node *
+equal_column(const Node *column, List *quals, const GraphNode *node, const GraphBlock *block)
 {
 	ListCell *cell;
 
 	foreach(cell, quals)
 	{
 		const GlobalQual *global = lfirst(cell);
-		Var *one;
-		Var *other;
+		Node *one;
+		Node *other;
 
 		if (!qual_equates(global, column, &one, &other) ||
 			block_is_within(global->qual->unit, block) ||
 			!block_is_within(block, global->qual->unit) ||
 			!bms_is_subset(global->qual->sides, node->sides))
 			continue;
-		if (other->varno == column->varno && other->varattno == column->varattno)
+		if (global_equal(other, column))
 		{
-			Var *swap = one;
+			Node *swap = one;
 
 			one = other;
 			other = swap;
 		}
-		if (one->varno == column->varno && one->varattno == column->varattno &&
-			other->varno == node->number)
-			return other->varattno;
+		if (global_equal(one, column) && global_node(other) == node->number)
+			return other;
 	}
-	return InvalidAttrNumber;
+	return NULL;
 }
 
 /* The node as an owner of the same key, if all columns of the key are found in it. */
@@ -124,19 +148,11 @@ as_owner(const ResultKey *key, const KeyOwner *owner, List *quals, const GraphNo
 	KeyOwner *other = palloc0(sizeof(KeyOwner));
 
 	other->node = node;
-	other->columns = palloc0(sizeof(AttrNumber) * key->natts);
+	other->columns = palloc0(sizeof(Node *) * key->natts);
 	for (int i = 0; i < key->natts; i++)
 	{
-		Form_pg_attribute att = TupleDescAttr(key->desc, i);
-		Var *column = makeVar(owner->node->number,
-							  owner->columns[i],
-							  att->atttypid,
-							  -1,
-							  att->attcollation,
-							  0);
-
-		other->columns[i] = equal_column(column, quals, node, block);
-		if (other->columns[i] == InvalidAttrNumber)
+		other->columns[i] = equal_column(owner->columns[i], quals, node, block);
+		if (other->columns[i] == NULL)
 			return NULL;
 	}
 	return other;
@@ -175,7 +191,7 @@ fence_around(const GraphNode *node, const KeyOwner *owner)
 static List *
 other_owners(const Graph *graph, const ResultKey *key, const KeyOwner *owner)
 {
-	List *quals = graph_quals(graph, owner->choices);
+	List *quals = graph_quals(graph, owner->choices, owner->merges);
 	List *owners = NIL;
 	ListCell *cell;
 
@@ -191,11 +207,62 @@ other_owners(const Graph *graph, const ResultKey *key, const KeyOwner *owner)
 	return owners;
 }
 
+/* ---- sides of a FULL JOIN ---- */
+
+/* All columns of the relation, at their positions. */
+static List *
+all_columns(const RangeTblEntry *entry)
+{
+	Relation rel = relation_open(entry->relid, NoLock);
+	TupleDesc desc = RelationGetDescr(rel);
+	List *columns = NIL;
+
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+		Expr *expression =
+			att->attisdropped
+				? (Expr *) makeNullConst(INT4OID, -1, InvalidOid)
+				: (Expr *) makeVar(1, i + 1, att->atttypid, att->atttypmod, att->attcollation, 0);
+
+		columns = lappend(
+			columns,
+			makeTargetEntry(expression, i + 1, pstrdup(NameStr(att->attname)), false));
+	}
+	relation_close(rel, NoLock);
+	return columns;
+}
+
+/* Make a subquery of the relation at this place; returns it. */
+static Query *
+wrap(Query *level, Index rtindex)
+{
+	RangeTblEntry *entry = rt_fetch(rtindex, level->rtable);
+	RangeTblEntry *subquery = makeNode(RangeTblEntry);
+	RangeTblRef *reference = makeNode(RangeTblRef);
+	Query *query = makeNode(Query);
+
+	query->commandType = CMD_SELECT;
+	query->canSetTag = true;
+	query_add_entry_compat(query, level, entry);
+	query->targetList = all_columns(entry);
+	reference->rtindex = 1;
+	query->jointree = makeFromExpr(list_make1(reference), NULL);
+	subquery->rtekind = RTE_SUBQUERY;
+	subquery->subquery = query;
+	subquery->alias = entry->alias;
+	subquery->eref = entry->eref;
+	subquery->inFromCl = true;
+	lfirst(list_nth_cell(level->rtable, rtindex - 1)) = subquery;
+	return query;
+}
+
 /* ---- the condition ---- */
 
 /* Join the values to the owner. */
 static List *
-join_values(Query *level, const ResultKey *key, const KeyOwner *owner, const TreeRelation *values)
+join_values(Query *level, const ResultKey *key, const KeyOwner *owner, Index rtindex,
+			const TreeRelation *values)
 {
 	RangeTblRef *reference = makeNode(RangeTblRef);
 	List *conditions = NIL;
@@ -205,8 +272,9 @@ join_values(Query *level, const ResultKey *key, const KeyOwner *owner, const Tre
 	level->jointree->fromlist = lappend(level->jointree->fromlist, reference);
 	for (int i = 0; i < key->natts; i++)
 	{
-		Var *column = owner_var(owner, i);
-		Var *value = makeVar(reference->rtindex, i + 1, column->vartype, -1, column->varcollid, 0);
+		Node *column = owner_column(owner, i, rtindex);
+		Var *value =
+			makeVar(reference->rtindex, i + 1, exprType(column), -1, exprCollation(column), 0);
 
 		conditions = lappend(
 			conditions,
@@ -216,7 +284,7 @@ join_values(Query *level, const ResultKey *key, const KeyOwner *owner, const Tre
 }
 
 static List *
-any_is_null(const ResultKey *key, const KeyOwner *owner)
+any_is_null(const ResultKey *key, const KeyOwner *owner, Index rtindex)
 {
 	List *tests = NIL;
 
@@ -224,7 +292,7 @@ any_is_null(const ResultKey *key, const KeyOwner *owner)
 	{
 		NullTest *test = makeNode(NullTest);
 
-		test->arg = (Expr *) owner_var(owner, i);
+		test->arg = (Expr *) owner_column(owner, i, rtindex);
 		test->nulltesttype = IS_NULL;
 		test->location = -1;
 		tests = lappend(tests, test);
@@ -236,9 +304,16 @@ static void
 restrict_level(Query *level, const ResultKey *key, const KeyOwner *owner,
 			   const TreeRelation *values)
 {
-	List *conditions = values != NULL ? join_values(level, key, owner, values)
-									  : any_is_null(key, owner);
+	Index rtindex = owner->node->rtindex;
+	List *conditions;
 
+	if (owner->merges != NIL && !bms_equal(owner->node->sides, owner->node->block->sides))
+	{
+		level = wrap(level, rtindex);
+		rtindex = 1;
+	}
+	conditions = values != NULL ? join_values(level, key, owner, rtindex, values)
+								: any_is_null(key, owner, rtindex);
 	level->jointree->quals = make_and_qual(level->jointree->quals,
 										   (Node *) make_ands_explicit(conditions));
 }
@@ -269,6 +344,18 @@ restrict_query(const Query *query, const Graph *graph, const ResultKey *key,
 	return copy;
 }
 
+static Node *
+table_column(Oid relid, const char *name)
+{
+	AttrNumber column = get_attnum(relid, name);
+	Oid type;
+	int32 typmod;
+	Oid collation;
+
+	get_atttypetypmodcoll(relid, column, &type, &typmod, &collation);
+	return (Node *) makeVar(0, column, type, typmod, collation, 0);
+}
+
 Query *
 restrict_table(const char *sql, const ResultKey *key, const TreeRelation *values)
 {
@@ -279,10 +366,10 @@ restrict_table(const char *sql, const ResultKey *key, const TreeRelation *values
 
 	query = linitial(QueryRewrite(query));
 	node.entry = linitial(query->rtable);
-	owner.columns = palloc(sizeof(AttrNumber) * key->natts);
+	owner.columns = palloc(sizeof(Node *) * key->natts);
 	for (int i = 0; i < key->natts; i++)
-		owner.columns[i] = get_attnum(node.entry->relid,
-									  NameStr(TupleDescAttr(key->desc, i)->attname));
+		owner.columns[i] = table_column(node.entry->relid,
+										NameStr(TupleDescAttr(key->desc, i)->attname));
 	restrict_level(query, key, &owner, values);
 	return query;
 }
