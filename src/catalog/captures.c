@@ -89,6 +89,26 @@ capture_lock(Oid relid)
 	LockDatabaseObject(table, relid, 0, ShareUpdateExclusiveLock);
 }
 
+bool
+table_is_held_long(Oid relid, int milliseconds)
+{
+	return CATALOG_EXECUTE("SELECT FROM pg_catalog.pg_locks l"
+						   " LEFT JOIN pg_catalog.pg_stat_activity a USING (pid)"
+						   " WHERE l.locktype OPERATOR(pg_catalog.=) 'relation' AND l.granted"
+						   " AND l.relation OPERATOR(pg_catalog.=) $1"
+						   " AND l.database OPERATOR(pg_catalog.=) (SELECT d.oid"
+						   " FROM pg_catalog.pg_database d WHERE d.datname"
+						   " OPERATOR(pg_catalog.=) pg_catalog.current_database())"
+						   " AND l.mode NOT IN ('AccessShareLock', 'RowShareLock')"
+						   " AND l.pid IS DISTINCT FROM pg_catalog.pg_backend_pid()"
+						   " AND (l.pid IS NULL OR a.xact_start OPERATOR(pg_catalog.<)"
+						   " (pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-)"
+						   " pg_catalog.make_interval(secs => $2 / 1000.0))) LIMIT 1",
+						   ARG_OID(relid),
+						   ARG_INT4(milliseconds))
+			   ->count > 0;
+}
+
 /* The columns are numbered in transform/change_table.c. */
 static Oid
 make_table(int64 capture_id, int number)

@@ -63,6 +63,12 @@ extern CatalogRows *captures_select_all(void);
 /* Keep others from making or renewing the capture of a relation until the commit. */
 extern void capture_lock(Oid relid);
 
+/*
+ * Does a transaction that has been open for at least this time hold a lock on
+ * the table that excludes ShareRowExclusiveLock?  One that is prepared, too.
+ */
+extern bool table_is_held_long(Oid relid, int milliseconds);
+
 /* Make a capture of these columns with its change tables.  Returns its id. */
 extern int64 capture_create(Oid relid, const CaptureBasis *basis, const ReadColumns *reads);
 

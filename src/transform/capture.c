@@ -43,7 +43,6 @@
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_trigger.h"
 #include "commands/extension.h"
-#include "commands/tablecmds.h"
 #include "commands/trigger.h"
 #include "core/guarded.h"
 #include "core/identity.h"
@@ -52,8 +51,8 @@
 #include "nodes/nodeFuncs.h"
 #include "storage/bufmgr.h"
 #include "storage/lmgr.h"
-#include "storage/proc.h"
 #include "transform/binding.h"
+#include "transform/capture_wait.h"
 #include "transform/change_table.h"
 #include "transform/frontier.h"
 #include "transform/reads.h"
@@ -64,15 +63,6 @@
 #include "utils/xid8.h"
 
 PG_FUNCTION_INFO_V1(depipe_subscription_changed);
-
-/*
- * How long to look for a moment without writers of an input, and then, how long
- * to keep new ones out while waiting for those that are there.  Less than
- * deadlock_timeout, so that nobody else's transaction ends for it.
- */
-#define LONGEST_LOOK_MS 500
-#define LONGEST_WAIT_MS 100
-#define LOOK_EVERY_MS 10
 
 /* An input of more pages is captured from the end of its refresh on. */
 #define LARGE_PAGES (1024 * (1024 * 1024 / BLCKSZ))
@@ -382,27 +372,6 @@ make_triggers(Oid relid)
 	CommandCounterIncrement();
 }
 
-/*
- * Keep writers of a table that gets triggers out until the commit.  A statement
- * on the table that is under way would be half seen.
- */
-static void
-lock_out_writers(Oid relid)
-{
-	Relation rel;
-
-	for (int waited = 0; waited < LONGEST_LOOK_MS; waited += LOOK_EVERY_MS)
-	{
-		if (ConditionalLockRelationOid(relid, ShareRowExclusiveLock))
-			break;
-		CHECK_FOR_INTERRUPTS();
-		pg_usleep(LOOK_EVERY_MS * 1000L);
-	}
-	rel = table_open(relid, ShareRowExclusiveLock);
-	CheckTableNotInUse(rel, "CREATE TRIGGER");
-	table_close(rel, NoLock);
-}
-
 typedef struct Preparing
 {
 	Transform *transform;
@@ -551,7 +520,7 @@ make_valid(Preparing *preparing)
 	capture_look(capture->relid, &look);
 	lacking = to_be_changed(capture, &look);
 	foreach(cell, lacking)
-		lock_out_writers(lfirst_oid(cell));
+		capture_lock_out_writers(lfirst_oid(cell));
 	reason = why_not_valid(capture, &look);
 	if (reason != NULL && capture_has_members(capture->relid, look.basis.relids))
 		not_captured(capture, "shared_member", "A table of it belongs to another input, too.");
@@ -621,10 +590,9 @@ prepare(Preparing *preparing, Capture *capture)
 	if (capture->reason_code != NULL)
 		return;
 	preparing->capture = capture;
-	error = guarded_run_waiting(prepare_work,
-								preparing,
-								LockTimeout > 0 ? Min(LockTimeout, LONGEST_WAIT_MS)
-												: LONGEST_WAIT_MS);
+	error = guarded_run_waiting(prepare_work, preparing, capture_longest_wait(capture->relid));
+	capture_note_wait(capture->relid,
+					  error != NULL && error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE);
 	if (error == NULL)
 		return;
 	if (error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE)

@@ -69,6 +69,21 @@ refreshed('postgres', 'nothing|nothing|', 'and capture goes on');
 at('postgres', q{DELETE FROM raw.t WHERE id = 501});
 is(at('postgres', $changes), '-1', 'changes are captured again');
 
+# ---- writers that do not end are not waited for ----
+at('postgres', 'CREATE TABLE raw.held (id integer)', 'BEGIN', 'INSERT INTO raw.held VALUES (1)', q{PREPARE TRANSACTION 'held'});
+my $held = q{SELECT status || '|' || coalesce(reason, '') FROM depipe.refresh('raw.held_copy');};
+my ($out, $messages);
+$node->psql('postgres', "SELECT depipe.create_transform('raw.held_copy', 'SELECT id FROM raw.held', key => '{}');
+	SET client_min_messages = debug1; $held $held", stdout => \$out, stderr => \$messages);
+like($out, qr/^nothing\|capture_waits\nnothing\|capture_waits$/m, 'a refresh goes on beside it');
+like($messages, qr/writers of held are not waited for: that was in vain before/, 'and does not wait again in this session');
+$node->psql('postgres', "SET client_min_messages = debug1; $held", stdout => \$out, stderr => \$messages);
+like($messages, qr/writers of held are not waited for: a transaction has been open for long/, 'nor in another one');
+at('postgres', q{COMMIT PREPARED 'held'});
+like(at('postgres', $held), qr/^succeeded/, 'then its changes are there');
+is(at('postgres', $held), 'nothing|', 'and captured');
+at('postgres', q{SELECT depipe.drop_transform('raw.held_copy', drop_table => true)}, 'DROP TABLE raw.held');
+
 # ---- dump and restore ----
 at('postgres', q{INSERT INTO raw.t VALUES (502, 'dumped')});
 my $dump = $node->backup_dir . '/dump.sql';
