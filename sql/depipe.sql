@@ -341,7 +341,8 @@ CREATE TABLE depipe.load_state (
 -- frontier_sequence.  It has no meaning outside this system and database.
 -- frontier_captures has the incarnations of the captures that had all changes of their inputs then;
 -- frontier_query and frontier_table are hashes of the query, and of the table and its guard: as soon
--- as one differs, the changes of the inputs do not tell what is missing.
+-- as one differs, the changes of the inputs do not tell what is missing.  frontier_hidden tells which
+-- numbers group_state has as of this frontier; 0: none.
 -- frontier_time is now() as the query was evaluated with it.
 CREATE TABLE depipe.transform_state (
 	target_id integer NOT NULL,
@@ -364,9 +365,20 @@ CREATE TABLE depipe.transform_state (
 	frontier_query bigint,
 	frontier_table bigint,
 	frontier_time timestamptz,
+	frontier_hidden bigint NOT NULL DEFAULT 0,
 	CONSTRAINT transform_state_pkey PRIMARY KEY (target_id),
 	CONSTRAINT transform_state_target_fkey FOREIGN KEY (target_id) REFERENCES depipe.target ON DELETE CASCADE
 );
+
+-- Numbers of the groups of a transform that its table does not have.  key is the image of a group,
+-- numbers are the bytes of a row.  The row with an empty key tells that they are there.
+CREATE UNLOGGED TABLE depipe.group_state (
+	target_id integer NOT NULL,
+	hash bigint NOT NULL,
+	key bytea NOT NULL,
+	numbers bytea NOT NULL
+);
+CREATE INDEX group_state_hash ON depipe.group_state (target_id, hash);
 
 -- Inputs whose changes are captured.  The changes are in the tables segment_1 and segment_2, which
 -- are members of the extension; writers write to the current one.  columns, members, files and

@@ -16,10 +16,10 @@ BEGIN
 	INSERT INTO wide.defined VALUES (name, query);
 	PERFORM depipe.create_transform('wide.' || name, query, mode => 'incremental', key => '{}');
 END $$;
-CALL make('by_day', 'SELECT date_trunc(''day'', at) AS day, count(*) AS n, max(name) AS name FROM wide.e GROUP BY 1');
-CALL make('by_k_day', 'SELECT k, at::date AS day, min(n) AS n FROM wide.e GROUP BY k, at::date');
+CALL make('by_day', 'SELECT date_trunc(''day'', at) AS day, count(DISTINCT n) AS n, max(name) AS name FROM wide.e GROUP BY 1');
+CALL make('by_k_day', 'SELECT k, at::date AS day, min(DISTINCT n) AS n FROM wide.e GROUP BY k, at::date');
 CALL make('by_lower', 'SELECT lower(e.name) AS name, count(*) AS n, min(f.n) AS least FROM wide.e LEFT JOIN wide.f ON lower(f.name) = lower(e.name) GROUP BY lower(e.name)');
-CALL make('by_bin', 'SELECT date_bin(''6 hours'', at, ''2020-01-01'') AS bin, max(n) AS n FROM wide.e GROUP BY 1');
+CALL make('by_bin', 'SELECT date_bin(''6 hours'', at, ''2020-01-01'') AS bin, max(DISTINCT n) AS n FROM wide.e GROUP BY 1');
 CALL make('by_year', 'SELECT y, max(n) AS n FROM (SELECT extract(year FROM at) AS y, n FROM wide.e WHERE k > 1) s GROUP BY y');
 CALL make('by_sum', 'SELECT a + b AS c, count(*) AS n, max(b) AS b FROM (SELECT DISTINCT k AS a, n AS b FROM wide.e) s GROUP BY a + b');
 CALL make('union_day', 'SELECT day, count(*) AS n, max(n) AS most FROM (SELECT at::date AS day, n FROM wide.e UNION ALL SELECT at::date, n FROM wide.f) u GROUP BY day');
@@ -27,9 +27,9 @@ CALL make('union_on', 'SELECT u.at::date AS day, max(u.n) AS most FROM (SELECT a
 CALL make('windowed', 'SELECT id, at, at - lag(at) OVER (PARTITION BY k % 3, date_trunc(''day'', at) ORDER BY at, id) AS gap, k % 3 AS k3, date_trunc(''day'', at) AS day FROM wide.e');
 CALL make('different', 'SELECT DISTINCT upper(name) AS name, k / 2 AS half FROM wide.f');
 CALL make('different_on', 'SELECT DISTINCT ON (k % 4) k % 4 AS k4, id, name FROM wide.e ORDER BY k % 4, n, id');
-CALL make('labelled', 'SELECT days.label, date_trunc(''day'', e.at) AS day, max(e.n) AS n FROM wide.e JOIN wide.days ON days.day = date_trunc(''day'', e.at) GROUP BY days.label, date_trunc(''day'', e.at)');
+CALL make('labelled', 'SELECT days.label, date_trunc(''day'', e.at) AS day, max(DISTINCT e.n) AS n FROM wide.e JOIN wide.days ON days.day = date_trunc(''day'', e.at) GROUP BY days.label, date_trunc(''day'', e.at)');
 CALL make('exists_day', 'SELECT date_trunc(''day'', at) AS day, max(n) AS n FROM wide.e WHERE EXISTS (SELECT FROM wide.f WHERE date_trunc(''day'', f.at) = date_trunc(''day'', e.at) AND f.n > 3) GROUP BY 1');
-CALL make('constants', 'SELECT ''EUR'' AS currency, 1 AS one, k, max(n) AS n FROM wide.e GROUP BY k, ''x''::text');
+CALL make('constants', 'SELECT ''EUR'' AS currency, 1 AS one, k, max(DISTINCT n) AS n FROM wide.e GROUP BY k, ''x''::text');
 CALL make('sets', 'SELECT k, name, at::date AS day, max(n) AS n, grouping(name) AS g FROM wide.e GROUP BY k, GROUPING SETS ((name), (at::date), ())');
 CALL make('full_joined', 'SELECT k, a.n AS an, b.n AS bn, a.name FROM wide.e a FULL JOIN wide.f b USING (k)');
 CALL make('full_on', 'SELECT coalesce(a.k, b.k) AS k, count(a.id) AS an, count(b.id) AS bn, max(b.name) AS name FROM wide.e a FULL JOIN wide.f b ON a.k = b.k AND a.n = b.n GROUP BY coalesce(a.k, b.k)');
@@ -37,7 +37,7 @@ CALL make('full_of_groups', 'SELECT k, coalesce(a.n, 0) AS an, coalesce(b.n, 0) 
 CALL make('full_and_more', 'SELECT j.k, count(*) AS n, max(c.n) AS cn FROM (SELECT k FROM wide.e a FULL JOIN wide.f b USING (k)) j LEFT JOIN wide.f c ON c.n = j.k AND c.id > 2 GROUP BY j.k');
 CALL make('full_two', 'SELECT k, n, a.id AS aid, b.id AS bid FROM wide.e a FULL JOIN (SELECT * FROM wide.f WHERE id > 1) b USING (k, n) WHERE k > 0 OR n IS NULL');
 CALL make('full_of_joins', 'SELECT k, max(a.name) AS name, count(b.id) AS n FROM (wide.e a JOIN wide.days ON days.day = date_trunc(''day'', a.at)) FULL JOIN wide.f b USING (k) GROUP BY k');
-CALL make('made_of', 'SELECT k % 3 AS k3, count(*) AS n, max(n) AS most FROM wide.e GROUP BY k');
+CALL make('made_of', 'SELECT k % 3 AS k3, count(DISTINCT n) AS n, max(n) AS most FROM wide.e GROUP BY k');
 CALL make('made_of_both', 'SELECT k % 3 AS k3, n, rank() OVER (PARTITION BY k ORDER BY n) AS r, rank() OVER (PARTITION BY k % 3 ORDER BY n) AS r3 FROM wide.e');
 CALL make('lateral_few', 'SELECT e.k, e.id, x.id AS fid FROM wide.e CROSS JOIN LATERAL (SELECT f.id FROM wide.f WHERE f.k = e.k ORDER BY f.n, f.id LIMIT 2 OFFSET 1) x');
 CALL make('recursive_part', 'WITH RECURSIVE w AS (SELECT id FROM wide.tree WHERE parent = 0 UNION ALL SELECT tree.id FROM wide.tree JOIN w ON w.id = tree.parent) SELECT e.k, max(e.n) AS n, count(*) AS c FROM wide.e JOIN w ON w.id = e.k GROUP BY e.k');

@@ -15,6 +15,7 @@
 #include "hooks.h"
 #include "publish/kept.h"
 #include "miscadmin.h"
+#include "transform/hidden.h"
 #include "worker/launcher.h"
 
 PG_MODULE_MAGIC;
@@ -30,6 +31,7 @@ _PG_init(void)
 	guc_init();
 	hooks_init(workers);
 	companion_register(&kept_companion);
+	companion_register(&hidden_companion);
 	if (workers)
 		launcher_init();
 }

@@ -7,6 +7,7 @@
  */
 #include "catalog/transforms.h"
 
+#include "catalog/group_state.h"
 #include "miscadmin.h"
 #include "utils/xid8.h"
 
@@ -22,7 +23,8 @@ transform_select(int32 target_id)
 		" pg_catalog.current_setting('server_version_num')::integer THEN s.query_tree END,"
 		" s.input_relids, s.rebuild, s.frontier_system, s.frontier_database,"
 		" s.frontier_snapshot::text, s.frontier_xid::text, s.frontier_sequence,"
-		" s.frontier_captures, s.frontier_query, s.frontier_table, s.frontier_time"
+		" s.frontier_captures, s.frontier_query, s.frontier_table, s.frontier_time,"
+		" s.frontier_hidden"
 		" FROM depipe.transform f LEFT JOIN depipe.transform_state s USING (target_id)"
 		" WHERE f.target_id OPERATOR(pg_catalog.=) $1",
 		ARG_INT4(target_id));
@@ -77,6 +79,7 @@ transform_set_rebuild(int32 target_id)
 void
 transform_delete(int32 target_id)
 {
+	group_state_delete(target_id);
 	(void) CATALOG_EXECUTE("DELETE FROM depipe.transform WHERE target_id OPERATOR(pg_catalog.=) $1",
 						   ARG_INT4(target_id));
 	(void) CATALOG_EXECUTE("DELETE FROM depipe.transform_state"
@@ -230,6 +233,7 @@ transform_frontier(const CatalogRows *rows, uint64 row)
 	frontier->query_hash = catalog_int8(rows, row, TRANSFORM_QUERY_HASH);
 	frontier->table_hash = catalog_int8(rows, row, TRANSFORM_TABLE_HASH);
 	frontier->taken_at = catalog_time(rows, row, TRANSFORM_TAKEN_AT);
+	frontier->hidden = catalog_int8(rows, row, TRANSFORM_HIDDEN);
 	return frontier;
 }
 
@@ -240,7 +244,8 @@ transform_set_covered(int32 target_id, const StoredFrontier *frontier, const cha
 						   " SET frontier_system = $2, frontier_database = $3,"
 						   " frontier_snapshot = $4::pg_snapshot, frontier_xid = $5,"
 						   " frontier_sequence = $6, inputs_seen = $7, frontier_captures = $8,"
-						   " frontier_query = $9, frontier_table = $10, frontier_time = $11"
+						   " frontier_query = $9, frontier_table = $10, frontier_time = $11,"
+						   " frontier_hidden = $12"
 						   " WHERE target_id OPERATOR(pg_catalog.=) $1",
 						   ARG_INT4(target_id),
 						   ARG_TEXT(frontier->system_identifier),
@@ -252,7 +257,8 @@ transform_set_covered(int32 target_id, const StoredFrontier *frontier, const cha
 						   ARG_INT8_ARRAY(frontier->incarnations),
 						   ARG_INT8(frontier->query_hash),
 						   ARG_INT8(frontier->table_hash),
-						   ARG_DATUM(TIMESTAMPTZOID, TimestampTzGetDatum(frontier->taken_at)));
+						   ARG_DATUM(TIMESTAMPTZOID, TimestampTzGetDatum(frontier->taken_at)),
+						   ARG_INT8(frontier->hidden));
 }
 
 void

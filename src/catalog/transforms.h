@@ -39,6 +39,7 @@
 #define TRANSFORM_QUERY_HASH 20
 #define TRANSFORM_TABLE_HASH 21
 #define TRANSFORM_TAKEN_AT 22
+#define TRANSFORM_HIDDEN 23
 
 /* The definition and state of one transform, as one row or none. */
 extern CatalogRows *transform_select(int32 target_id);
@@ -139,6 +140,7 @@ typedef struct StoredFrontier
 	int64 query_hash;          /* of the query that was evaluated */
 	int64 table_hash;          /* of the table and what guards it */
 	TimestampTz taken_at;      /* now() in the query that was evaluated; 0: not known */
+	int64 hidden;              /* of the layout of the numbers kept of groups; 0: none are */
 } StoredFrontier;
 
 /* NULL when transform_select()'s row has none. */

@@ -49,6 +49,7 @@
 typedef struct Companion
 {
 	const char *name;
+	bool blind; /* apply does not look at the changes, which may be NULL */
 
 	/* Does the item have this companion? An error raised is an error of the item. */
 	bool (*wants_changes)(PublishItem *item);

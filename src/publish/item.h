@@ -35,10 +35,11 @@ typedef struct PublishItem
 	Admission admission;
 	bool park;        /* an unpublished delta is parked (loads), otherwise dropped (transforms) */
 	bool always_gate; /* evaluate table checks even if the delta is empty */
-	int lock_timeout_ms;  /* maximum wait for a lock, then PUBLISH_ERROR; 0: no limit */
-	uint32 marks;         /* of the target (catalog/marks.h) */
-	bool marks_are_known; /* read under the lock of publish_lock_free */
-	struct Gate *gate;    /* set by publish: of the target's constraints; NULL: none */
+	int lock_timeout_ms;        /* maximum wait for a lock, then PUBLISH_ERROR; 0: no limit */
+	uint32 marks;               /* of the target (catalog/marks.h) */
+	bool marks_are_known;       /* read under the lock of publish_lock_free */
+	struct HiddenState *hidden; /* what changes in the numbers of groups; NULL: nothing */
+	struct Gate *gate;          /* set by publish: of the target's constraints; NULL: none */
 	/* results */
 	PublishStatus status;
 	char *reason;

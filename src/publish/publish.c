@@ -446,6 +446,17 @@ handle_reports(Pass *pass)
 
 /* ---- companions ---- */
 
+static bool
+wants_collection(const ItemState *state)
+{
+	ListCell *cell;
+
+	foreach(cell, state->companions)
+		if (!((const Companion *) lfirst(cell))->blind)
+			return true;
+	return false;
+}
+
 static void
 begin_collecting(Pass *pass)
 {
@@ -455,7 +466,7 @@ begin_collecting(Pass *pass)
 	{
 		ItemState *state = lfirst(cell);
 
-		if (state->companions == NIL)
+		if (!wants_collection(state))
 			continue;
 		/* an error has ended an earlier pass */
 		if (state->changes != NULL)
@@ -476,7 +487,7 @@ end_collecting(Pass *pass)
 	{
 		ItemState *state = lfirst(cell);
 
-		if (state->companions == NIL)
+		if (!wants_collection(state))
 			continue;
 		pass->current = &state->table;
 		state->changes = collect_end(state->collection);
@@ -998,7 +1009,7 @@ admit_item(ItemState *state)
 	if (item->admission == ADMIT_NOT)
 		decide(state, PUBLISH_BLOCKED, item->reason);
 	else if (item->delta->nrows == 0 && item->delta->partial == NIL && !item->delta->clear &&
-			 !item->always_gate)
+			 !item->always_gate && item->hidden == NULL)
 		decide(state, PUBLISH_NOTHING, NULL);
 	else
 		lock_item(state);

@@ -1,16 +1,23 @@
 /*-------------------------------------------------------------------------
  *
  * aggregate.c
- *		Strategy "aggregate": counts and sums of groups from their old values and
- *		the changes of the inputs.
+ *		Strategy "aggregate": counts, sums and extremes of groups from their old
+ *		values and the changes of the inputs.
  *
  * The signed rows of the change (signed_join.c) are summed by group, and added
- * to what the target holds for these groups.  So a group costs the same however
- * many rows it has.  sums.c says for which queries this is exact.
+ * to the numbers of these groups.  So a group costs the same however many rows
+ * it has.  sums.c says for which queries this is exact.  Only groups whose
+ * greatest or least value may have gone are computed from all their rows.
  *
- * Invariant: the target holds what the query returned at the frontier.  Rows in
- * quarantine and direct changes of the target contradict it, so they rule the
- * strategy out; and so does any group whose count would become negative.
+ * The old numbers are those of the target, if it has all that are needed.  Then
+ * the new rows are compared with the target's.  Otherwise depipe keeps them
+ * (hidden.c).  The rows before and after the change follow from the old and the
+ * new numbers, as signed rows (signed_delta.c).
+ *
+ * Invariant: the old numbers are those of the query at the frontier of the
+ * target.  They are kept as of a frontier, and believed at this one only.  Rows
+ * in quarantine and direct changes of the target rule the strategy out; and so
+ * does any group whose count would become negative.
  *
  *-------------------------------------------------------------------------
  */
@@ -20,57 +27,20 @@
 #include "delta/difference.h"
 #include "executor/executor.h"
 #include "executor/spi.h"
-#include "nodes/makefuncs.h"
-#include "optimizer/cost.h"
-#include "optimizer/optimizer.h"
+#include "miscadmin.h"
+#include "transform/aggregate_offer.h"
 #include "transform/aggregate_sql.h"
-#include "transform/idle.h"
+#include "transform/aggregate_tree.h"
 #include "transform/incremental.h"
 #include "transform/signed_delta.h"
-#include "transform/signed_terms.h"
 
-/* Rows of the terms and groups are written to memory, sorted or hashed, and joined. */
-#define TIMES_HANDLED 4
+/* ---- ephemeral relations ---- */
 
-struct AggregateWork
+static void
+register_relation(const TreeRelation *relation)
 {
-	Sums *sums;
-	SignedTerms terms; /* of rows g0.., a0.., and the weight */
-	TreeRelation result;
-	TreeRelation present;
-};
-
-/* ---- the terms ---- */
-
-static char *
-term_column(const char *kind, int number)
-{
-	return psprintf("%s%d", kind, number);
+	register_tuplestore(relation->name, relation->desc, relation->rows, relation->count);
 }
-
-/* Grouping expressions g0, g1, ..., and arguments a0, a1, ... */
-static List *
-term_outputs(const Sums *sums)
-{
-	List *outputs = NIL;
-	ListCell *cell;
-
-	foreach(cell, sums->groups)
-		outputs = lappend(outputs,
-						  makeTargetEntry(lfirst(cell),
-										  list_length(outputs) + 1,
-										  term_column("g", foreach_current_index(cell)),
-										  false));
-	foreach(cell, sums->arguments)
-		outputs = lappend(outputs,
-						  makeTargetEntry(((SumArgument *) lfirst(cell))->expression,
-										  list_length(outputs) + 1,
-										  term_column("a", foreach_current_index(cell)),
-										  false));
-	return outputs;
-}
-
-/* ---- running ---- */
 
 /* Run a query on ephemeral relations into another one, which is registered. */
 static void
@@ -87,148 +57,255 @@ derive(const StrategyContext *context, TreeRelation *relation, const char *name,
 static void
 discard(TreeRelation *relation)
 {
+	if (relation->rows == NULL)
+		return;
 	(void) SPI_unregister_relation(relation->name);
 	tuplestore_end(relation->rows);
 	relation->rows = NULL;
 }
 
-static void
-run_terms(const StrategyContext *context, TreeRelation *terms)
+/* The relations of one computation. */
+typedef struct Computation
 {
-	AggregateWork *work = *context->aggregate;
-
-	terms->rows = signed_terms_run(&work->terms, context->context);
-	terms->name = AGGREGATE_TERMS;
-	terms->desc = work->terms.desc;
-	terms->count = tuplestore_tuple_count(terms->rows);
-	register_tuplestore(AGGREGATE_TERMS, terms->desc, terms->rows, terms->count);
-}
-
-/* Compute the rows of the result that change, and those that the target has for them. */
-static bool
-compute(const StrategyContext *context)
-{
-	AggregateWork *work = *context->aggregate;
-	AggregateText text = {.sums = work->sums,
-						  .target = context->transform->target,
-						  .columns = context->shape->columns,
-						  .delta = strategy_begin_delta(context)};
-	TreeRelation terms;
 	TreeRelation groups;
+	TreeRelation present;
+	TreeRelation old;
 	TreeRelation totals;
-	bool sound;
+	TreeRelation dirty;
+	TreeRelation fresh;
+	TreeRelation values;
+} Computation;
 
-	run_terms(context, &terms);
-	derive(context, &groups, AGGREGATE_GROUPS, aggregate_groups_sql(&text));
-	discard(&terms);
-	derive(context, &work->present, AGGREGATE_PRESENT, aggregate_present_sql(&text));
-	derive(context, &totals, AGGREGATE_TOTALS, aggregate_totals_sql(&text));
-	discard(&groups);
-	sound = !query_finds_row(aggregate_contradiction_sql(&text));
-	if (sound)
-		derive(context, &work->result, AGGREGATE_RESULT, aggregate_result_sql(&text));
-	discard(&totals);
-	(void) SPI_unregister_relation(AGGREGATE_PRESENT);
-	if (sound)
-		(void) SPI_unregister_relation(AGGREGATE_RESULT);
-	return sound;
+static void
+discard_all(Computation *computation)
+{
+	discard(&computation->values);
+	discard(&computation->fresh);
+	discard(&computation->dirty);
+	discard(&computation->totals);
+	discard(&computation->old);
+	discard(&computation->present);
+	discard(&computation->groups);
 }
 
-/* ---- the offer ---- */
-
-bool
-aggregate_could_serve(Shape *shape, List *key)
+static AggregateText
+text_for(const StrategyContext *context, const Sums *sums)
 {
-	return idle_query_is_pure(shape) && sums_analyse(shape, key)->code == NULL;
+	return (AggregateText){.sums = sums,
+						   .target = context->transform->target,
+						   .columns = context->shape->columns,
+						   .delta = strategy_begin_delta(context)};
+}
+
+/* ---- groups ---- */
+
+static void
+groups_of_rows(const StrategyContext *context, const AggregateText *text, Tuplestorestate *rows,
+			   TupleDesc desc, bool all, const char *name, TreeRelation *groups)
+{
+	TreeRelation terms = {.name = AGGREGATE_TERMS,
+						  .desc = desc,
+						  .rows = rows,
+						  .count = tuplestore_tuple_count(rows)};
+
+	register_relation(&terms);
+	derive(context, groups, name, aggregate_groups_sql(text, all));
+	discard(&terms);
+}
+
+/* Groups from all rows of the query, or of the dirty groups. */
+static void
+groups_of_query(const StrategyContext *context, const AggregateText *text,
+				const TreeRelation *dirty, const char *name, TreeRelation *groups)
+{
+	MemoryContext old = MemoryContextSwitchTo(context->context);
+	Tuplestorestate *rows = tuplestore_begin_heap(true, false, work_mem);
+	TupleDesc desc = NULL;
+	ListCell *cell;
+
+	MemoryContextSwitchTo(old);
+	foreach(cell, aggregate_rows(text->sums, dirty))
+	{
+		Query *query = lfirst(cell);
+
+		desc = ExecCleanTypeFromTL(query->targetList);
+		tree_run(tree_plan(query), dirty == NULL ? NIL : list_make1((void *) dirty), rows);
+	}
+	groups_of_rows(context, text, rows, desc, true, name, groups);
+}
+
+/* ---- the computation ---- */
+
+static bool
+read_old(const StrategyContext *context, const AggregateText *text, Computation *computation)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	bool there;
+
+	if (text->sums->self_contained)
+	{
+		derive(context, &computation->present, AGGREGATE_PRESENT, aggregate_present_sql(text));
+		return true;
+	}
+	MemoryContextSwitchTo(context->context);
+	computation->old.name = AGGREGATE_OLD;
+	there = hidden_read(text->target->id,
+						&computation->groups,
+						aggregate_old_desc(text->sums),
+						&computation->old);
+	MemoryContextSwitchTo(caller);
+	if (there)
+		register_relation(&computation->old);
+	return there;
 }
 
 static bool
-may_add(const StrategyContext *context, StrategyOffer *offer)
+has_dirty_groups(void)
+{
+	return query_finds_row("SELECT FROM " AGGREGATE_TOTALS " WHERE dirty LIMIT 1");
+}
+
+/* Up to the values of the groups; false: what was kept contradicts the changes. */
+static bool
+compute(const StrategyContext *context, AggregateText *text, Computation *computation)
 {
 	AggregateWork *work = *context->aggregate;
 
-	if (!incremental_is_allowed(context, offer) || !incremental_is_pure(context, offer))
+	groups_of_rows(context,
+				   text,
+				   signed_terms_run(&work->terms, context->context),
+				   work->terms.desc,
+				   false,
+				   AGGREGATE_GROUPS,
+				   &computation->groups);
+	if (!read_old(context, text, computation))
 		return false;
-	work->sums = sums_analyse(context->shape, context->transform->key);
-	if (work->sums->code != NULL)
-		return incremental_impossible(offer, work->sums->code, work->sums->detail);
-	if (!incremental_knows_changes(context, offer) ||
-		!incremental_has_columns(context, offer, context->shape->columns))
+	derive(context, &computation->totals, AGGREGATE_TOTALS, aggregate_totals_sql(text));
+	if (query_finds_row(aggregate_contradiction_sql(text)))
 		return false;
-	/* the terms do not read the changed tables themselves */
-	query_check_privileges_compat(work->sums->join.query);
-	return signed_terms_add(&work->terms,
-							&work->sums->join,
-							term_outputs(work->sums),
-							context->changes) ||
-		   signed_terms_too_many(&work->terms, offer);
+	text->fresh = sums_have_extremes(text->sums) && has_dirty_groups();
+	if (text->fresh)
+	{
+		derive(context, &computation->dirty, AGGREGATE_DIRTY, aggregate_dirty_sql(text));
+		groups_of_query(context, text, &computation->dirty, AGGREGATE_FRESH, &computation->fresh);
+	}
+	derive(context, &computation->values, AGGREGATE_VALUES, aggregate_values_sql(text));
+	return true;
 }
 
-/* Of summing the rows of the terms, and of writing the groups that they are of. */
-static double
-cost_of_groups(const StrategyContext *context, const AggregateWork *work)
+/* The rows of the result for the values of groups, with the weight. */
+static Tuplestorestate *
+result_rows(const StrategyContext *context, const AggregateText *text, const TreeRelation *values)
 {
-	const Estimate *estimate = &context->estimate;
-	double groups = Min(work->terms.rows, Max(estimate->query_rows, 1));
-	double handling = cpu_tuple_cost + cpu_operator_cost * (list_length(work->sums->groups) +
-															list_length(work->sums->arguments));
+	MemoryContext old = MemoryContextSwitchTo(context->context);
+	Tuplestorestate *rows = tuplestore_begin_heap(true, false, work_mem);
 
-	return TIMES_HANDLED * work->terms.rows * handling +
-		   Min(groups * random_page_cost, cost_scan(estimate)) +
-		   cost_write(estimate, groups, groups);
+	MemoryContextSwitchTo(old);
+	tree_run(tree_plan(aggregate_result(text->sums, values)), list_make1((void *) values), rows);
+	return rows;
 }
 
-static void
-aggregate_offer(const StrategyContext *context, StrategyOffer *offer)
+/* Self-contained: the new rows, compared with those that the target has. */
+static Delta *
+compared(const StrategyContext *context, const AggregateText *text, Computation *computation)
 {
-	AggregateWork *work = *context->aggregate = palloc0(sizeof(AggregateWork));
+	Delta *delta = strategy_begin_delta(context);
+	TreeRelation result = {.name = AGGREGATE_RESULT,
+						   .desc = signed_desc(context->shape->columns),
+						   .rows = result_rows(context, text, &computation->values)};
 
-	if (!may_add(context, offer))
-		return;
-	offer->possible = true;
-	offer->routine = true;
-	offer->cost = work->terms.cost + cost_of_groups(context, work);
-	offer->reason_code = "sums_of_changes";
-	offer->detail = psprintf("The changes are added to about %.0f groups.",
-							 Min(work->terms.rows, Max(context->estimate.query_rows, 1)));
+	result.count = tuplestore_tuple_count(result.rows);
+	register_relation(&result);
+	delta_fill_from_difference(delta, AGGREGATE_RESULT, AGGREGATE_PRESENT);
+	delta->changes = result.count;
+	discard(&result);
+	return delta;
 }
 
-/* ---- the delta ---- */
+static HiddenState *
+state_of(const StrategyContext *context, const AggregateText *text, bool whole)
+{
+	TreeRelation rows;
+	MemoryContext caller;
+	HiddenState *state;
+
+	derive(context, &rows, AGGREGATE_RESULT, aggregate_kept_sql(text, whole));
+	caller = MemoryContextSwitchTo(context->context);
+	state = hidden_state(&rows, whole);
+	MemoryContextSwitchTo(caller);
+	discard(&rows);
+	return state;
+}
 
 static Delta *
 aggregate_make_delta(const StrategyContext *context)
 {
 	AggregateWork *work = *context->aggregate;
-	Delta *delta;
+	AggregateText text = text_for(context, work->sums);
+	Computation computation = {0};
+	Delta *delta = NULL;
 
-	if (!compute(context))
-		return NULL;
-	delta = strategy_begin_delta(context);
-	register_tuplestore(AGGREGATE_RESULT, work->result.desc, work->result.rows, work->result.count);
-	register_tuplestore(AGGREGATE_PRESENT,
-						work->present.desc,
-						work->present.rows,
-						work->present.count);
-	delta_fill_from_difference(delta, AGGREGATE_RESULT, AGGREGATE_PRESENT);
-	delta->changes = work->result.count;
-	(void) SPI_unregister_relation(AGGREGATE_RESULT);
-	(void) SPI_unregister_relation(AGGREGATE_PRESENT);
+	if (!compute(context, &text, &computation))
+		delta = NULL;
+	else if (text.sums->self_contained)
+		delta = compared(context, &text, &computation);
+	else
+	{
+		delta = signed_delta(context,
+							 signed_desc(context->shape->columns),
+							 result_rows(context, &text, &computation.values));
+		if (delta != NULL)
+			work->state = state_of(context, &text, false);
+	}
+	discard_all(&computation);
 	return delta;
 }
 
-static void
-aggregate_end(const StrategyContext *context)
+/* ---- the numbers that are kept ---- */
+
+/* All of them, from the query. */
+static HiddenState *
+build(const StrategyContext *context)
+{
+	AggregateText text = text_for(context, (*context->aggregate)->sums);
+	TreeRelation groups;
+	HiddenState *state;
+
+	groups_of_query(context, &text, NULL, AGGREGATE_GROUPS, &groups);
+	state = state_of(context, &text, true);
+	discard(&groups);
+	return state;
+}
+
+HiddenState *
+aggregate_hidden(const StrategyContext *context, const Strategy *chosen, double cost)
 {
 	AggregateWork *work = *context->aggregate;
 
-	*context->aggregate = NULL;
-	if (work == NULL)
-		return;
-	if (work->present.rows != NULL)
-		tuplestore_end(work->present.rows);
-	if (work->result.rows != NULL)
-		tuplestore_end(work->result.rows);
+	context->to->hidden = 0;
+	if (strcmp(chosen->name, "nothing") == 0)
+	{
+		context->to->hidden = context->from == NULL ? 0 : context->from->hidden;
+		return NULL;
+	}
+	if (work == NULL || work->sums == NULL || work->sums->code != NULL ||
+		work->sums->self_contained)
+		return NULL;
+	if (chosen == &strategy_aggregate)
+	{
+		context->to->hidden = work->layout;
+		if (work->state->count > 0)
+			return work->state;
+		hidden_release(work->state);
+		return NULL;
+	}
+	if (!aggregate_pays(context, chosen, cost))
+		return NULL;
+	context->to->hidden = work->layout;
+	return build(context);
 }
+
+/* ---- for people ---- */
 
 static char *
 aggregate_delta_sql(const StrategyContext *context)
@@ -242,5 +319,4 @@ const Strategy strategy_aggregate = {.name = "aggregate",
 									 .whole = false,
 									 .offer = aggregate_offer,
 									 .make_delta = aggregate_make_delta,
-									 .delta_sql = aggregate_delta_sql,
-									 .end = aggregate_end};
+									 .delta_sql = aggregate_delta_sql};

@@ -1,22 +1,25 @@
 /*-------------------------------------------------------------------------
  *
  * aggregate.h
- *		Strategy "aggregate": counts and sums of groups from their old values and
- *		the changes of the inputs.
+ *		Strategy "aggregate": counts, sums and extremes of groups from their old
+ *		values and the changes of the inputs.
  *
  *-------------------------------------------------------------------------
  */
 #ifndef DEPIPE_TRANSFORM_AGGREGATE_H
 #define DEPIPE_TRANSFORM_AGGREGATE_H
 
+#include "transform/hidden.h"
 #include "transform/strategy.h"
 
 extern const Strategy strategy_aggregate;
 
 /*
- * Could the strategy ever serve a transform with this query and key (names of
- * columns)?  As the user who will run it.
+ * What must become of the numbers that are kept of groups, when the delta of
+ * the chosen strategy, of this cost, is published.  NULL: nothing.  Sets hidden of the new
+ * frontier.  After strategy_make_delta(), in the context of the strategies.
  */
-extern bool aggregate_could_serve(Shape *shape, List *key);
+extern HiddenState *aggregate_hidden(const StrategyContext *context, const Strategy *chosen,
+									 double cost);
 
 #endif /* DEPIPE_TRANSFORM_AGGREGATE_H */

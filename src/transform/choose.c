@@ -40,7 +40,8 @@ beats(const StrategyContext *context, const Choice *choice, const Strategy *stra
 {
 	if (choice->chosen == NULL || prefers(context, strategy, choice->chosen))
 		return true;
-	return !prefers(context, choice->chosen, strategy) && offer->cost < choice->offer->cost;
+	return !prefers(context, choice->chosen, strategy) &&
+		   offer->cost - offer->worth < choice->offer->cost - choice->offer->worth;
 }
 
 static void

@@ -25,7 +25,7 @@
 #include "fmgr.h"
 #include "publish/triggers.h"
 #include "quality/state.h"
-#include "transform/aggregate.h"
+#include "transform/aggregate_offer.h"
 #include "transform/binding.h"
 #include "transform/capture.h"
 #include "transform/capture_require.h"

@@ -221,18 +221,6 @@ join_offer(const StrategyContext *context, StrategyOffer *offer)
 
 /* ---- the delta ---- */
 
-/* The columns of the query, and the weight. */
-static TupleDesc
-signed_desc(TupleDesc columns)
-{
-	TupleDesc desc = CreateTemplateTupleDesc(columns->natts + 1);
-
-	for (int i = 1; i <= columns->natts; i++)
-		TupleDescCopyEntry(desc, i, columns, i);
-	TupleDescInitEntry(desc, columns->natts + 1, SIGNED_JOIN_WEIGHT, INT2OID, -1, 0);
-	return desc;
-}
-
 static Delta *
 make_rows(const StrategyContext *context)
 {

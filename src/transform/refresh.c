@@ -41,6 +41,7 @@
 #include "quality/time_checks.h"
 #include "storage/lmgr.h"
 #include "storage/proc.h"
+#include "transform/aggregate.h"
 #include "transform/binding.h"
 #include "transform/capture.h"
 #include "transform/capture_prune.h"
@@ -101,6 +102,7 @@ typedef struct SliceNode
 	bool whole;               /* the outcome covers the whole target */
 	bool key_too_long;        /* for an entry of the index */
 	bool diverged;            /* the target lacks rows that the delta deletes */
+	HiddenState *hidden;      /* what changes in the numbers of groups; NULL: nothing */
 	StoredFrontier *frontier; /* the frontier of the target after the delta is published */
 	char *seen;               /* the inputs of the delta; NULL: not known */
 	bool reads_clock;         /* the query was evaluated as of the start of the transaction */
@@ -403,6 +405,7 @@ make_delta(SliceNode *node)
 	strategy_choose(&context, &node->choice);
 	delta = strategy_make_delta(&context, &node->choice);
 	node->run->strategy = node->choice.chosen->name;
+	node->hidden = aggregate_hidden(&context, node->choice.chosen, node->choice.offer->cost);
 	strategies_end(&context);
 	changes_release(context.changes);
 	identity_restore(&identity);
@@ -420,12 +423,15 @@ publish_delta(SliceNode *node, Delta *delta)
 						.run = node->run,
 						.admission = node->admission,
 						.park = false,
+						.hidden = node->hidden,
 						.always_gate = node->admission == ADMIT_PROBE ||
 									   strcmp(node->transform->state, "rejected") == 0 ||
 									   target_has_trouble(node->transform->target->id)};
 
 	(void) publish(list_make1(&item), node->slice->snapshot);
 	node->outcome = item.status;
+	hidden_release(node->hidden);
+	node->hidden = NULL;
 	if (node->run->reason == NULL && item.reason != NULL)
 		node->run->reason = item.reason;
 	if (item.delta != NULL)

@@ -164,6 +164,18 @@ signed_delta_contradicts(const StrategyContext *context, Delta *delta)
 
 /* ---- the delta ---- */
 
+/* The columns of the query, and the weight. */
+TupleDesc
+signed_desc(TupleDesc columns)
+{
+	TupleDesc desc = CreateTemplateTupleDesc(columns->natts + 1);
+
+	for (int i = 1; i <= columns->natts; i++)
+		TupleDescCopyEntry(desc, i, columns, i);
+	TupleDescInitEntry(desc, columns->natts + 1, SIGNED_JOIN_WEIGHT, INT2OID, -1, 0);
+	return desc;
+}
+
 Delta *
 signed_delta(const StrategyContext *context, TupleDesc desc, Tuplestorestate *rows)
 {

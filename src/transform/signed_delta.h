@@ -10,6 +10,9 @@
 
 #include "transform/strategy.h"
 
+/* The columns of a query, and the weight of a row (SIGNED_JOIN_WEIGHT). */
+extern TupleDesc signed_desc(TupleDesc columns);
+
 /*
  * The delta of signed rows: a tuplestore with the columns of the query by their
  * names, and the weight (SIGNED_JOIN_WEIGHT).  It is released.  Returns NULL if

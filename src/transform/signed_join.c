@@ -310,6 +310,13 @@ add_relation(Query *term, const Query *from, int rtindex, const TreeRelation *im
 			makeVar(reference->rtindex, images->desc->natts, INT2OID, -1, InvalidOid, 0));
 }
 
+/* All rows count once, although no table is replaced. */
+static int16
+sign_of(int nreplaced)
+{
+	return nreplaced == 0 || nreplaced % 2 == 1 ? 1 : -1;
+}
+
 /* replaced: the SignedJoinChanges whose tables are replaced by their images. */
 static Query *
 make_term(const SignedJoin *join, List *outputs, List *replaced)
@@ -338,7 +345,7 @@ make_term(const SignedJoin *join, List *outputs, List *replaced)
 	term->targetList = (List *) map_vars((Node *) outputs, &map);
 	term->targetList = lappend(
 		term->targetList,
-		makeTargetEntry((Expr *) weight_product(weights, list_length(replaced) % 2 == 1 ? 1 : -1),
+		makeTargetEntry((Expr *) weight_product(weights, sign_of(list_length(replaced))),
 						list_length(outputs) + 1,
 						pstrdup(SIGNED_JOIN_WEIGHT),
 						false));
@@ -363,4 +370,10 @@ signed_join_terms(const SignedJoin *join, List *outputs, List *changed)
 		terms = lappend(terms, make_term(join, outputs, replaced));
 	}
 	return terms;
+}
+
+Query *
+signed_join_rows(const SignedJoin *join, List *outputs)
+{
+	return make_term(join, outputs, NIL);
 }

@@ -49,6 +49,9 @@ typedef struct SignedJoinChange
 	const TreeRelation *images; /* its columns without dropped ones, then the weight (int2) */
 } SignedJoinChange;
 
+/* The query whose rows are all rows of the join, with the weight 1. */
+extern Query *signed_join_rows(const SignedJoin *join, List *outputs);
+
 extern List *signed_join_terms(const SignedJoin *join, List *outputs, List *changed);
 
 #endif /* DEPIPE_TRANSFORM_SIGNED_JOIN_H */

@@ -25,6 +25,7 @@ typedef struct StrategyOffer
 {
 	bool possible;
 	double cost;             /* planner units; compared between strategies */
+	double worth;            /* the cost of what is lost when another strategy is chosen */
 	const char *reason_code; /* short constant, e.g. 'volatile_function' */
 	char *detail;            /* a sentence for explain_transform, or NULL */
 	bool routine;            /* the reason is not recorded with the run */

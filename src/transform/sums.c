@@ -1,29 +1,38 @@
 /*-------------------------------------------------------------------------
  *
  * sums.c
- *		Groups whose aggregates follow from their old values and the changes.
+ *		Groups whose aggregates follow from numbers of them and the changes.
  *
  * A count or a sum of a group after a change is the one before it plus that of
- * the signed rows of the change.  This holds exactly when
+ * the signed rows of the change.  A greatest value is the greater one of the old
+ * one and those that come, unless the old one goes: then it is not known.  This
+ * holds exactly when
  *
- * -	the query groups a join of tables (signed_join.c) by all columns of the
- *		target's key, and returns nothing but them, count, sum and avg;
+ * -	the query groups a join of tables (signed_join.c), and its aggregates are
+ *		count, sum, avg, max and min;
  * -	the arguments of sum and avg are integers, or numerics with a fixed
  *		number of decimal places: addition of floating-point numbers depends on
  *		the order, and the places of a sum of numerics depend on its terms;
- * -	equal values of a grouping expression have the same image: else the change
- *		may decide which image stands for the group;
- * -	the result has the number of rows of each group: a group without rows is
- *		gone; and for each sum the number of values that are not NULL, where they
- *		can be: a sum of no value is NULL.
+ * -	equal values of a grouping expression, or of the argument of max and min,
+ *		have the same image: else the change may decide which one it is.
+ *
+ * The numbers are, of each group, how many rows it has: without one, it is gone;
+ * and of each argument how many values are not NULL, for a sum of no value is
+ * NULL, their sum, the greatest and the least one.  If the target has all numbers
+ * that are needed, it is self-contained.  Otherwise depipe keeps them
+ * (group_state.c).
  *
  *-------------------------------------------------------------------------
  */
 #include "transform/sums.h"
 
+#include "access/transam.h"
+#include "catalog/pg_aggregate.h"
 #include "catalog/pg_type.h"
 #include "delta/record_image.h"
+#include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
+#include "optimizer/optimizer.h"
 #include "optimizer/tlist.h"
 #include "parser/parsetree.h"
 #include "transform/passes.h"
@@ -183,11 +192,30 @@ argument_number(Sums *sums, Expr *expression)
 	argument->expression = expression;
 	argument->never_null = never_null(sums, (Node *) expression);
 	argument->count_column = argument->sum_column = -1;
+	argument->extreme_columns[0] = argument->extreme_columns[1] = -1;
 	sums->arguments = lappend(sums->arguments, argument);
 	return list_length(sums->arguments) - 1;
 }
 
-/* ---- columns ---- */
+/* "CASE WHEN filter THEN argument END" */
+static Expr *
+filtered(Expr *filter, Expr *argument)
+{
+	CaseExpr *expression = makeNode(CaseExpr);
+	CaseWhen *when = makeNode(CaseWhen);
+
+	when->expr = filter;
+	when->result = argument;
+	expression->casetype = exprType((Node *) argument);
+	expression->casecollid = exprCollation((Node *) argument);
+	expression->args = list_make1(when);
+	expression->defresult = (Expr *) makeNullConst(expression->casetype,
+												   -1,
+												   expression->casecollid);
+	return (Expr *) expression;
+}
+
+/* ---- aggregates ---- */
 
 static bool
 refuse(Sums *sums, const char *code, char *detail)
@@ -200,6 +228,8 @@ refuse(Sums *sums, const char *code, char *detail)
 static SumKind
 kind_of_aggregate(Oid function)
 {
+	const char *name;
+
 	switch (function)
 	{
 		case F_COUNT_:
@@ -216,134 +246,272 @@ kind_of_aggregate(Oid function)
 		case F_AVG_NUMERIC:
 			return SUM_AVG;
 		default:
-			return SUM_GROUP; /* no such aggregate */
+			if (function >= FirstNormalObjectId)
+				return SUM_NONE;
+			name = get_func_name(function);
+			return strcmp(name, "max") == 0   ? SUM_MAX
+				   : strcmp(name, "min") == 0 ? SUM_MIN
+											  : SUM_NONE;
 	}
 }
 
+/* Can the aggregate be computed exactly from the values of this argument? */
 static bool
-add_aggregate(Sums *sums, int number, const Aggref *aggregate)
+check_argument(Sums *sums, const Aggref *aggregate, SumKind kind, Node *argument)
 {
-	SumColumn *column = &sums->columns[number];
-	Expr *expression;
-	SumArgument *argument;
-
-	column->kind = kind_of_aggregate(aggregate->aggfnoid);
-	column->type = aggregate->aggtype;
-	column->number = -1;
-	if (column->kind == SUM_GROUP || aggregate->aggdistinct != NIL ||
-		aggregate->aggfilter != NULL || aggregate->aggorder != NIL || aggregate->agglevelsup > 0)
-		return refuse(sums,
-					  "aggregate",
-					  psprintf("%s cannot be computed from its old value and the changes.",
-							   get_func_name(aggregate->aggfnoid)));
-	if (aggregate->args == NIL)
-	{
-		sums->rows_column = number;
-		return true;
-	}
-	expression = linitial_node(TargetEntry, aggregate->args)->expr;
-	if (column->kind != SUM_COUNT && fixed_scale((Node *) expression) < 0)
+	if ((kind == SUM_SUM || kind == SUM_AVG) && fixed_scale(argument) < 0)
 		return refuse(sums,
 					  "inexact_sum",
 					  psprintf("The decimal places of the argument of %s vary.",
 							   get_func_name(aggregate->aggfnoid)));
-	column->number = argument_number(sums, expression);
-	argument = list_nth(sums->arguments, column->number);
-	if (column->kind == SUM_COUNT)
+	if ((kind == SUM_MAX || kind == SUM_MIN) &&
+		(exprType(argument) >= FirstNormalObjectId || exprType(argument) != aggregate->aggtype ||
+		 (fixed_scale(argument) < 0 &&
+		  !equal_is_same_image(exprType(argument), exprCollation(argument)))))
+		return refuse(sums,
+					  "inexact_extreme",
+					  psprintf("Equal values of the argument of %s may look different.",
+							   get_func_name(aggregate->aggfnoid)));
+	return true;
+}
+
+static void
+use_argument(SumArgument *argument, SumKind kind)
+{
+	argument->counted |= kind == SUM_COUNT || kind == SUM_SUM || kind == SUM_AVG;
+	argument->summed |= kind == SUM_SUM || kind == SUM_AVG;
+	argument->extremes[0] |= kind == SUM_MAX;
+	argument->extremes[1] |= kind == SUM_MIN;
+}
+
+static bool
+add_aggregate(Sums *sums, const Aggref *aggregate)
+{
+	SumAggregate *sum = palloc0(sizeof(SumAggregate));
+	Expr *argument = NULL;
+	ListCell *cell;
+
+	foreach(cell, sums->aggregates)
+		if (equal(((SumAggregate *) lfirst(cell))->aggregate, aggregate))
+			return true;
+	sum->aggregate = aggregate;
+	sum->kind = kind_of_aggregate(aggregate->aggfnoid);
+	sum->argument = -1;
+	sums->aggregates = lappend(sums->aggregates, sum);
+	if (sum->kind == SUM_NONE || aggregate->aggdistinct != NIL || aggregate->aggorder != NIL ||
+		aggregate->agglevelsup > 0)
+		return refuse(sums,
+					  "aggregate",
+					  psprintf("%s cannot be computed from its old value and the changes.",
+							   get_func_name(aggregate->aggfnoid)));
+	if (aggregate->args != NIL)
+	{
+		argument = linitial_node(TargetEntry, aggregate->args)->expr;
+		if (!check_argument(sums, aggregate, sum->kind, (Node *) argument))
+			return false;
+	}
+	else if (aggregate->aggfilter != NULL)
+		argument = (Expr *) makeBoolConst(true, false);
+	if (argument == NULL)
+		return true;
+	if (aggregate->aggfilter != NULL)
+		argument = filtered(aggregate->aggfilter, argument);
+	sum->argument = argument_number(sums, argument);
+	use_argument(list_nth(sums->arguments, sum->argument), sum->kind);
+	return true;
+}
+
+/* ---- groups ---- */
+
+int
+sums_group_of(const Sums *sums, const Node *node)
+{
+	ListCell *cell;
+
+	foreach(cell, sums->groups)
+		if (equal(lfirst(cell), node))
+			return foreach_current_index(cell);
+	return -1;
+}
+
+static bool
+add_group(Sums *sums, Node *expression)
+{
+	if (sums_group_of(sums, expression) >= 0)
+		return true;
+	if (!equal_is_same_image(exprType(expression), exprCollation(expression)))
+		return refuse(sums,
+					  "group_image",
+					  pstrdup("Equal values of a grouping expression may look different."));
+	sums->groups = lappend(sums->groups, expression);
+	return true;
+}
+
+static bool
+add_groups(Sums *sums)
+{
+	const Query *query = sums->join.query;
+	ListCell *cell;
+
+	foreach(cell, query->groupClause)
+		if (!add_group(sums, get_sortgroupclause_expr(lfirst(cell), query->targetList)))
+			return false;
+	return true;
+}
+
+/* ---- expressions of groups and aggregates ---- */
+
+/* Returns true to stop: then the query is refused. */
+static bool
+take_apart(Node *node, void *context)
+{
+	Sums *sums = context;
+
+	if (node == NULL || sums_group_of(sums, node) >= 0)
+		return false;
+	if (IsA(node, Aggref))
+		return !add_aggregate(sums, (Aggref *) node);
+	/* it depends on the groups: rows of one group agree in it, so it may be one of them */
+	if (IsA(node, Var))
+		return !add_group(sums, node);
+	if (IsA(node, GroupingFunc))
+		return !refuse(sums, "not_grouped", pstrdup("The query has GROUPING."));
+	return expression_tree_walker(node, take_apart, sums);
+}
+
+static bool
+add_outputs(Sums *sums)
+{
+	ListCell *cell;
+
+	foreach(cell, sums->join.query->targetList)
+	{
+		TargetEntry *entry = lfirst(cell);
+
+		if (entry->resjunk)
+			continue;
+		sums->outputs = lappend(sums->outputs, entry);
+		if (take_apart((Node *) entry->expr, sums))
+			return false;
+	}
+	sums->having = sums->join.query->havingQual;
+	return !take_apart(sums->having, sums);
+}
+
+/* ---- does the target have all numbers? ---- */
+
+static const SumAggregate *
+aggregate_of(const Sums *sums, const Node *node)
+{
+	ListCell *cell;
+
+	foreach(cell, sums->aggregates)
+		if (equal(((SumAggregate *) lfirst(cell))->aggregate, node))
+			return lfirst(cell);
+	return NULL;
+}
+
+/* Note which number a column of the result has; false: none. */
+static bool
+note_column(Sums *sums, int number, const Node *node)
+{
+	const SumAggregate *sum = aggregate_of(sums, node);
+	SumArgument *argument;
+
+	if (sum == NULL)
+		return false;
+	if (sum->argument < 0)
+	{
+		sums->rows_column = number;
+		return true;
+	}
+	argument = list_nth(sums->arguments, sum->argument);
+	if (sum->kind == SUM_COUNT)
 		argument->count_column = number;
-	if (column->kind == SUM_SUM)
+	if (sum->kind == SUM_SUM)
 		argument->sum_column = number;
-	if (column->kind == SUM_COUNT && argument->never_null && sums->rows_column < 0)
+	if (sum->kind == SUM_MAX)
+		argument->extreme_columns[0] = number;
+	if (sum->kind == SUM_MIN)
+		argument->extreme_columns[1] = number;
+	if (sum->kind == SUM_COUNT && argument->never_null && sums->rows_column < 0)
 		sums->rows_column = number;
 	return true;
 }
 
 static bool
-add_column(Sums *sums, int number, const TargetEntry *entry)
+has_numbers(const SumArgument *argument)
 {
-	if (IsA(entry->expr, Aggref))
-		return add_aggregate(sums, number, (Aggref *) entry->expr);
-	if (entry->ressortgroupref == 0)
-		return refuse(sums,
-					  "expression_of_aggregates",
-					  psprintf("Column \"%s\" is no group, count, sum or avg.", entry->resname));
-	if (!equal_is_same_image(exprType((Node *) entry->expr), exprCollation((Node *) entry->expr)))
-		return refuse(
-			sums,
-			"group_image",
-			psprintf("Equal values of column \"%s\" may look different.", entry->resname));
-	sums->columns[number].kind = SUM_GROUP;
-	sums->columns[number].number = list_length(sums->groups);
-	sums->groups = lappend(sums->groups, entry->expr);
-	return true;
+	return (!sums_keeps_count(argument) || argument->count_column >= 0) &&
+		   (!argument->summed || argument->sum_column >= 0) &&
+		   (!argument->extremes[0] || argument->extreme_columns[0] >= 0) &&
+		   (!argument->extremes[1] || argument->extreme_columns[1] >= 0);
 }
 
 static bool
-add_columns(Sums *sums, const Shape *shape)
+is_key_column(List *key, const char *name)
 {
-	List *entries = sums->join.query->targetList;
-	int number = 0;
 	ListCell *cell;
 
-	sums->columns = palloc0(sizeof(SumColumn) * shape->columns->natts);
-	sums->rows_column = -1;
-	foreach(cell, entries)
-	{
-		TargetEntry *entry = lfirst(cell);
+	foreach(cell, key)
+		if (strcmp(lfirst(cell), name) == 0)
+			return true;
+	return false;
+}
 
-		if (entry->resjunk)
-			return refuse(sums, "hidden_group", "The query groups by what it does not return.");
-		if (!add_column(sums, number++, entry))
+/* The key must be the groups, and nothing else; every other column one number. */
+static bool
+is_self_contained(Sums *sums, const Shape *shape, List *key)
+{
+	int ngroups = 0;
+	ListCell *cell;
+
+	sums->group_columns = palloc(sizeof(int) * Max(list_length(sums->groups), 1));
+	sums->rows_column = -1;
+	if (!sums->grouped || sums->having != NULL)
+		return false;
+	foreach(cell, sums->outputs)
+	{
+		const Node *node = (Node *) ((TargetEntry *) lfirst(cell))->expr;
+		int number = foreach_current_index(cell);
+		int group = sums_group_of(sums, node);
+
+		if ((group >= 0) !=
+			is_key_column(key, NameStr(TupleDescAttr(shape->columns, number)->attname)))
+			return false;
+		if (group >= 0)
+		{
+			sums->group_columns[group] = number;
+			ngroups++;
+		}
+		else if (!note_column(sums, number, node))
 			return false;
 	}
-	return true;
+	foreach(cell, sums->arguments)
+		if (!has_numbers(lfirst(cell)))
+			return false;
+	return ngroups == list_length(sums->groups) && sums->rows_column >= 0;
 }
 
-/* The numbers that old values are made of must be part of the result. */
-static bool
-check_counts(Sums *sums, const Shape *shape)
+bool
+sums_keeps_count(const SumArgument *argument)
 {
-	if (sums->rows_column < 0)
-		return refuse(sums, "no_count", "The query does not return count(*).");
-	for (int i = 0; i < shape->columns->natts; i++)
-	{
-		const SumColumn *column = &sums->columns[i];
-		const SumArgument *argument;
-
-		if (column->kind == SUM_GROUP || column->number < 0)
-			continue;
-		argument = list_nth(sums->arguments, column->number);
-		if (!argument->never_null && argument->count_column < 0)
-			return refuse(
-				sums,
-				"no_count",
-				psprintf("The argument of column \"%s\" may be NULL, and the query does not"
-						 " return its count.",
-						 NameStr(TupleDescAttr(shape->columns, i)->attname)));
-		if (column->kind == SUM_AVG && argument->sum_column < 0)
-			return refuse(sums,
-						  "no_sum",
-						  psprintf("The query does not return the sum for column \"%s\".",
-								   NameStr(TupleDescAttr(shape->columns, i)->attname)));
-	}
-	return true;
+	return argument->counted && !argument->never_null;
 }
 
-/* The key of the target must be the groups, and nothing else. */
-static bool
-check_key(Sums *sums, const Shape *shape, List *key)
+bool
+sums_have_extremes(const Sums *sums)
 {
-	for (int i = 0; i < shape->columns->natts; i++)
-	{
-		ListCell *cell;
-		bool in_key = false;
+	ListCell *cell;
 
-		foreach(cell, key)
-			in_key |= strcmp(lfirst(cell), NameStr(TupleDescAttr(shape->columns, i)->attname)) == 0;
-		if (in_key != (sums->columns[i].kind == SUM_GROUP))
-			return refuse(sums, "other_key", "The key of the transform is not that of the groups.");
+	foreach(cell, sums->arguments)
+	{
+		const SumArgument *argument = lfirst(cell);
+
+		if (argument->extremes[0] || argument->extremes[1])
+			return true;
 	}
-	return true;
+	return false;
 }
 
 Sums *
@@ -352,14 +520,15 @@ sums_analyse(Shape *shape, List *key)
 	Sums *sums = palloc0(sizeof(Sums));
 	const Query *query = shape_blocks(shape)->query;
 
-	if (!query->hasAggs || query->groupClause == NIL || query->groupingSets != NIL ||
-		query->havingQual != NULL)
+	if ((!query->hasAggs && query->groupClause == NIL && query->havingQual == NULL) ||
+		query->groupingSets != NIL)
 	{
-		(void) refuse(sums, "not_grouped", "The query does not group rows, or has HAVING.");
+		(void) refuse(sums, "not_grouped", pstrdup("The query does not group rows, or in sets."));
 		return sums;
 	}
-	if (signed_join_of_query(query, &sums->join, &sums->code, &sums->detail) &&
-		add_columns(sums, shape) && check_counts(sums, shape))
-		(void) check_key(sums, shape, key);
+	sums->grouped = query->groupClause != NIL;
+	if (signed_join_of_query(query, &sums->join, &sums->code, &sums->detail) && add_groups(sums) &&
+		add_outputs(sums))
+		sums->self_contained = is_self_contained(sums, shape, key);
 	return sums;
 }

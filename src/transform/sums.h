@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * sums.h
- *		Groups whose aggregates follow from their old values and the changes.
+ *		Groups whose aggregates follow from numbers of them and the changes.
  *
  *-------------------------------------------------------------------------
  */
@@ -13,38 +13,51 @@
 
 typedef enum SumKind
 {
-	SUM_GROUP, /* a grouping expression */
+	SUM_NONE, /* another aggregate */
 	SUM_COUNT,
 	SUM_SUM,
-	SUM_AVG
+	SUM_AVG,
+	SUM_MAX,
+	SUM_MIN
 } SumKind;
 
-/* The argument of some aggregates. */
+/*
+ * The argument of some aggregates.  Columns of the result, from 0, have its
+ * numbers; -1: none has.
+ */
 typedef struct SumArgument
 {
-	Expr *expression;
+	Expr *expression; /* with FILTER as a condition: NULL where it does not hold */
 	bool never_null;
-	int count_column; /* of the result (from 0): how many values are not NULL; -1: unknown */
-	int sum_column;   /* of the result: their sum; -1: it is not part of the result */
+	bool counted;     /* how many values are not NULL? */
+	bool summed;      /* their sum? */
+	bool extremes[2]; /* the greatest one, the least one? */
+	int count_column;
+	int sum_column;
+	int extreme_columns[2];
 } SumArgument;
 
-/* One column of the result. */
-typedef struct SumColumn
+typedef struct SumAggregate
 {
+	const Aggref *aggregate; /* as it stands in the outputs and in HAVING */
 	SumKind kind;
-	int number; /* of the grouping expression or of the argument; -1: count(*) */
-	Oid type;
-} SumColumn;
+	int argument; /* its number; -1: count(*) */
+} SumAggregate;
 
 typedef struct Sums
 {
 	const char *code; /* why the query cannot be maintained so; NULL: it can */
 	char *detail;     /* the same as a sentence */
 	SignedJoin join;
-	List *groups;       /* of Expr, one for each key column of the target, in its order */
-	List *arguments;    /* of SumArgument */
-	SumColumn *columns; /* one for each column of the result */
-	int rows_column;    /* of the result (from 0): how many rows the group has */
+	bool grouped;        /* by GROUP BY: a group without rows is gone */
+	List *groups;        /* of Expr */
+	List *arguments;     /* of SumArgument */
+	List *aggregates;    /* of SumAggregate, each once */
+	List *outputs;       /* of TargetEntry: the columns of the result */
+	Node *having;        /* over groups and aggregates; NULL: none */
+	bool self_contained; /* the target has all numbers that are needed */
+	int rows_column;     /* self-contained: of the result (from 0), how many rows the group has */
+	int *group_columns;  /* self-contained: of the result (from 0), of each group */
 } Sums;
 
 /*
@@ -52,5 +65,14 @@ typedef struct Sums
  * current user.  In the current memory context.
  */
 extern Sums *sums_analyse(Shape *shape, List *key);
+
+/* The number (from 0) of the group that an expression is; -1: none. */
+extern int sums_group_of(const Sums *sums, const Node *node);
+
+/* Does it have max or min? */
+extern bool sums_have_extremes(const Sums *sums);
+
+/* Is the number of values kept?  Without NULLs it is that of the rows. */
+extern bool sums_keeps_count(const SumArgument *argument);
 
 #endif /* DEPIPE_TRANSFORM_SUMS_H */
