@@ -244,22 +244,87 @@ is_value($warehouse, q{SELECT count(*) FROM depipe.verify('raw.versions')}, 0, '
 is_value($warehouse, q{SELECT string_agg(attname, ',' ORDER BY n) FROM pg_index, unnest(indkey) WITH ORDINALITY u(a, n) JOIN pg_attribute ON attnum = a WHERE indrelid = 'raw.versions'::regclass AND attrelid = indrelid AND indisprimary}, 'k,_valid_from', 'its key');
 fails_like($warehouse, q{INSERT INTO raw.versions VALUES (1, 1, '', now(), NULL, true)}, '23505', qr/duplicate key/, 'one current version for each key');
 
-# ---- at random
+# ---- versions that are held
+
+# The versions of a key, in order; the current one is last, unless it has ended.
+sub history_of
+{
+	my ($name, $k) = @_;
+
+	return at_warehouse(qq{SELECT string_agg(v::text || CASE WHEN _is_current THEN '' ELSE '-' END, ' ' ORDER BY _valid_from) FROM raw.$name WHERE k = $k});
+}
 
 sub overlaps
 {
-	return is_value($warehouse, q{SELECT count(*) FROM (SELECT _valid_from, _valid_to, _is_current, lead(_valid_from) OVER (PARTITION BY k ORDER BY _valid_from) AS next FROM raw.versions) v
-		WHERE _valid_to <= _valid_from OR _valid_to > next OR _is_current <> (_valid_to IS NULL) OR _is_current AND next IS NOT NULL}, 0, $_[0]);
+	my ($name, $what) = @_;
+
+	return is_value($warehouse, qq{SELECT count(*) FROM (SELECT _valid_from, _valid_to, _is_current, lead(_valid_from) OVER (PARTITION BY k ORDER BY _valid_from) AS next FROM raw.$name) v
+		WHERE _valid_to <= _valid_from OR _valid_to > next OR _is_current <> (_valid_to IS NULL) OR _is_current AND next IS NOT NULL}, 0, "$what: versions do not overlap");
 }
+
+make_audited('judged');
+create('judged', 'scd2');
+at_warehouse(q{CALL depipe.run('raw.judged')});
+my $copied_judged = at_source('SELECT clock_timestamp()');
+at_warehouse(q{SELECT depipe.add_constraint('raw.judged', depipe.satisfies('v >= 0'), on_violation => 'quarantine', name => 'judge')});
+at_source('UPDATE judged SET v = -1 WHERE k = 1', 'UPDATE judged SET v = 20 WHERE k = 2');
+at_source('UPDATE judged SET v = -3 WHERE k = 3', 'UPDATE judged SET v = 21 WHERE k = 2');
+at_warehouse(q{CALL depipe.run('raw.judged')});
+is(history_of('judged', 1), '1', 'a version in quarantine is not in the history');
+is(history_of('judged', 2), '2- 20- 21', 'others are');
+at_source('UPDATE judged SET v = 11 WHERE k = 1', 'DELETE FROM judged WHERE k = 4', 'UPDATE judged SET k = 103, v = -4 WHERE k = 5');
+at_warehouse(q{CALL depipe.run('raw.judged')});
+is(history_of('judged', 1), '1- 11', 'a later version is');
+is(history_of('judged', 5), '5', 'a key change in quarantine leaves the row of the old key');
+at_warehouse(q{SELECT depipe.drop_constraint('raw.judged', 'judge')});
+at_warehouse(q{CALL depipe.run('raw.judged')});
+is(history_of('judged', 3), '3- -3', 'a released version is');
+is_value($warehouse, q{SELECT count(*) FROM depipe.verify('raw.judged')}, 0, 'the current versions are those of the source');
+is_same($source, $warehouse, 'judged', 'what was released has its own time',
+	source => states('judged', $copied_judged) . q{SELECT row, at, until, last FROM z WHERE row IS NOT NULL AND k NOT IN (1)},
+	target => qq{SELECT (k, v, md5(note))::text, CASE WHEN _valid_from > '$copied_judged' THEN _valid_from END, _valid_to, _is_current
+		FROM raw.judged WHERE k NOT IN (1)});
+
+at_warehouse(q{SELECT depipe.add_constraint('raw.judged', depipe.satisfies('v >= -10'), on_violation => 'break')});
+at_source('UPDATE judged SET v = 60 WHERE k = 6');
+at_source('UPDATE judged SET v = -66 WHERE k = 6');
+at_source('UPDATE judged SET v = 70 WHERE k = 7');
+$warehouse->psql('postgres', q{CALL depipe.run('raw.judged')});
+is(history_of('judged', 6), '6- 60', 'the breaker lets in what comes before the bad version');
+at_source('UPDATE judged SET v = 61 WHERE k = 6');
+at_source('UPDATE judged SET v = 71 WHERE k = 7');
+$warehouse->psql('postgres', q{CALL depipe.run('raw.judged')});
+at_warehouse(q{SELECT depipe.reset('raw.judged', 'corrected at the source')}, q{CALL depipe.run('raw.judged')});
+is(history_of('judged', 6) . ', ' . history_of('judged', 7), '6- 60- 61, 7- 71', 'what was parked behind it makes one version');
+
+# ---- clocks
+
+at_warehouse(q{UPDATE raw.judged SET _valid_from = '2100-01-01 00:00:00+00' WHERE k = 8 AND _is_current});
+at_source('UPDATE judged SET v = 80 WHERE k = 8');
+at_source('UPDATE judged SET v = 81 WHERE k = 8');
+at_source('DELETE FROM judged WHERE k = 8');
+at_source(q{INSERT INTO judged VALUES (8, 82, 'later')});
+at_warehouse(q{CALL depipe.run('raw.judged')});
+is_value($warehouse, q{SELECT string_agg(v || ' ' || extract(microseconds FROM _valid_from AT TIME ZONE 'UTC')::int || '-' || COALESCE(extract(microseconds FROM _valid_to AT TIME ZONE 'UTC')::int::text, ''), ', ' ORDER BY _valid_from) FROM raw.judged WHERE k = 8},
+	'8 0-1, 80 1-2, 81 2-3, 82 3-', 'versions follow each other although the clock went backwards');
+overlaps('judged', 'held');
+
+# ---- at random, with constraints whose state is kept, and transforms
 
 make_audited('many');
 create('many', 'soft_delete');
 at_warehouse(q{CALL depipe.run('raw.*')});
 my $copied_many = at_source('SELECT clock_timestamp()');
 
+at_warehouse('CREATE SCHEMA mart', map { ("SELECT depipe.add_constraint('raw.$_', depipe.row_count(0, 1000))",
+	"SELECT depipe.add_constraint('raw.$_', depipe.satisfies('sum(v) < 100000'))",
+	"SELECT depipe.add_constraint('raw.$_', depipe.unique('k'))") } qw(many versions));
+at_warehouse(q{SELECT depipe.create_transform('mart.live', 'SELECT k, v FROM raw.versions WHERE _is_current')},
+	q{SELECT depipe.create_transform('mart.counted', 'SELECT k, count(*) AS n, count(_deleted_at) AS gone FROM raw.many GROUP BY k')});
+
 for my $round (1 .. $rounds)
 {
-	my $kind = int rand 4;
+	my $kind = $round < 5 ? $round : int rand 6;
 
 	random_transactions(20, 'versions', 'many');
 	if ($kind == 0)
@@ -280,11 +345,26 @@ for my $round (1 .. $rounds)
 		crash_restart($warehouse);
 		eval { $run->quit };
 	}
+	elsif ($kind == 3)
+	{
+		# a copy of what is equal changes nothing
+		at_warehouse(q{CALL depipe.run('raw.*')}, q{SELECT depipe.resync('raw.versions')}, q{SELECT depipe.resync('raw.many')});
+	}
+	at_source("ALTER TABLE versions ADD COLUMN extra int DEFAULT $round") if $round == 4;
 	$kind == 2 ? refresh($warehouse, 'raw.*') : at_warehouse(q{CALL depipe.run('raw.*')});
+	refresh($warehouse, 'mart.*');
 	my $same = versions_like_source('versions', $copied, "round $round")
 	  & deleted_like_source('many', $copied_many, "round $round");
+	is_value($warehouse, q{SELECT string_agg(d, ', ') FROM (SELECT detail::text AS d FROM depipe.check_table('raw.versions') WHERE detail ? 'kept_state' OR outcome <> 'pass'
+		UNION ALL SELECT detail::text FROM depipe.check_table('raw.many') WHERE detail ? 'kept_state' OR outcome <> 'pass') x}, '', "round $round: kept state");
+	is_value($warehouse, q{SELECT count(*) FROM (SELECT FROM depipe.verify('mart.live') UNION ALL SELECT FROM depipe.verify('mart.counted')) x}, 0, "round $round: transforms");
 	last if !$same;
 }
-overlaps('versions do not overlap');
+overlaps('versions', 'random');
+is_value($warehouse, q{SELECT count(DISTINCT target_id) FROM depipe.kept_state}, 2, 'state is kept');
+at_source('INSERT INTO versions VALUES (100, 1, $$last$$, 5)');
+at_warehouse(q{CALL depipe.run('raw.*')});
+is_same($source, $warehouse, 'versions', 'with the added column', source => 'SELECT * FROM versions',
+	target => 'SELECT k, v, note, extra FROM raw.versions WHERE _is_current');
 
 done_testing();
