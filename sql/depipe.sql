@@ -1073,13 +1073,13 @@ COMMENT ON FUNCTION depipe.explain_transform(text) IS
 'strategies for the next refresh of a transform: which are possible, which one is chosen, and why';
 
 CREATE FUNCTION depipe.verify(target text, depth text DEFAULT 'rows', condition text DEFAULT NULL,
-	max_rows integer DEFAULT 100,
+	max_rows integer DEFAULT 100, repair boolean DEFAULT false,
 	OUT difference text, OUT key text, OUT expected jsonb, OUT actual jsonb, OUT explained_by text)
 RETURNS SETOF record
 LANGUAGE C ROWS 10
 AS 'MODULE_PATHNAME', 'depipe_verify';
-COMMENT ON FUNCTION depipe.verify(text, text, text, integer) IS
-'compares a target with its query or its source under one snapshot, and returns the differences; no row means equal';
+COMMENT ON FUNCTION depipe.verify(text, text, text, integer, boolean) IS
+'compares a target with its query or its source under one snapshot, returns the differences, and may repair them; no row means equal';
 
 -- Records that names may have changed; the commit decides the effect on definitions.
 CREATE FUNCTION depipe.names_changed()

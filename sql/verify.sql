@@ -49,6 +49,32 @@ SELECT target, status, inserted, updated, deleted FROM depipe.refresh('mart.*');
 SELECT count(*) FROM depipe.verify('mart.item');
 SELECT count(*) FROM depipe.verify('mart.bag');
 
+-- totals, and a repair: what an inner function returned is not captured
+SELECT * FROM depipe.verify('mart.item', 'checksums');
+CREATE FUNCTION raw.label(text) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN raw.inner_label($1); END $$;
+CREATE FUNCTION raw.inner_label(text) RETURNS text LANGUAGE sql IMMUTABLE AS $$ SELECT 'old ' || $1 $$;
+SELECT depipe.create_transform('mart.labelled', 'SELECT id, raw.label(kind) AS label FROM raw.item');
+SELECT depipe.add_constraint('mart.labelled', depipe.satisfies($$label <> 'new bad'$$));
+SELECT count(*) FROM depipe.verify('mart.labelled');
+CREATE OR REPLACE FUNCTION raw.inner_label(text) RETURNS text LANGUAGE sql IMMUTABLE AS $$ SELECT 'new ' || $1 $$;
+SELECT difference, expected ->> 'rows' AS rows, actual ->> 'rows' AS actual, expected = actual AS same FROM depipe.verify('mart.labelled', 'checksums');
+SELECT count(*) FROM depipe.verify('mart.labelled', 'counts');
+SELECT count(*) FROM depipe.verify('mart.labelled', max_rows => 2, repair => true);
+SELECT count(*) FROM depipe.verify('mart.labelled');
+SELECT count(*) FROM depipe.verify('mart.labelled', 'checksums');
+SELECT status, updated FROM depipe.runs WHERE target = 'mart.labelled' AND started_by = 'verify';
+-- nothing to repair: no run
+SELECT count(*) FROM depipe.verify('mart.labelled', repair => true);
+SELECT count(*) FROM depipe.runs WHERE target = 'mart.labelled' AND started_by = 'verify';
+-- a repair passes the gate, here without any returned row
+CREATE OR REPLACE FUNCTION raw.inner_label(text) RETURNS text LANGUAGE sql IMMUTABLE AS $$ SELECT 'new bad' $$;
+SELECT count(*) FROM depipe.verify('mart.labelled', max_rows => 0, repair => true);
+SELECT status FROM depipe.runs WHERE target = 'mart.labelled' AND started_by = 'verify' ORDER BY run_id DESC LIMIT 1;
+SELECT count(*), count(*) FILTER (WHERE explained_by = 'held') AS held FROM depipe.verify('mart.labelled', repair => true);
+SELECT count(*) FROM depipe.runs WHERE target = 'mart.labelled' AND started_by = 'verify';
+SELECT depipe.drop_transform('mart.labelled', drop_table => true);
+DROP FUNCTION raw.label, raw.inner_label;
+
 SELECT depipe.create_transform('mart.volatile', 'SELECT random() AS r');
 
 -- what is refused

@@ -262,6 +262,14 @@ transform_set_covered(int32 target_id, const StoredFrontier *frontier, const cha
 }
 
 void
+transform_forget_captures(int32 target_id)
+{
+	(void) CATALOG_EXECUTE("UPDATE depipe.transform_state SET frontier_captures = '{}'"
+						   " WHERE target_id OPERATOR(pg_catalog.=) $1",
+						   ARG_INT4(target_id));
+}
+
+void
 transform_forget_quarantine(int32 target_id, int64 run_id)
 {
 	(void) CATALOG_EXECUTE("DELETE FROM depipe.quarantined_row"

@@ -153,6 +153,12 @@ extern StoredFrontier *transform_frontier(const CatalogRows *rows, uint64 row);
 extern void transform_set_covered(int32 target_id, const StoredFrontier *frontier,
 								  const char *seen);
 
+/*
+ * Let the next refresh count on no captured change, so that it evaluates the
+ * query as a whole.
+ */
+extern void transform_forget_captures(int32 target_id);
+
 /* Delete rows that other runs have quarantined.  run_id 0: delete those of all runs. */
 extern void transform_forget_quarantine(int32 target_id, int64 run_id);
 

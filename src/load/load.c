@@ -549,10 +549,9 @@ depipe_resume_checked(PG_FUNCTION_ARGS)
 	PG_RETURN_INT32(resumed);
 }
 
-static Datum
-depipe_resync_checked(PG_FUNCTION_ARGS)
+void
+load_request_resync(Load *load)
 {
-	Load *load = find_load(argument_text(fcinfo, 0, "target"));
 	Oid server = InvalidOid;
 
 	identity_check_operate(load->target->owner, load->target->display);
@@ -562,5 +561,11 @@ depipe_resync_checked(PG_FUNCTION_ARGS)
 	load_update(load, server);
 	load_set_state(load, LOAD_NEW, "a resync was requested", NULL);
 	attempt_end(unit_of_target(load->target->id));
+}
+
+static Datum
+depipe_resync_checked(PG_FUNCTION_ARGS)
+{
+	load_request_resync(find_load(argument_text(fcinfo, 0, "target")));
 	PG_RETURN_VOID();
 }

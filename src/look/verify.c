@@ -27,7 +27,9 @@
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "funcapi.h"
+#include "load/load.h"
 #include "load/modes.h"
+#include "catalog/runs.h"
 #include "miscadmin.h"
 #include "quality/breaker.h"
 #include "storage/lmgr.h"
@@ -36,6 +38,7 @@
 #include "transform/binding.h"
 #include "transform/clock.h"
 #include "transform/frontier.h"
+#include "transform/refresh.h"
 #include "transform/runtree.h"
 #include "transform/table.h"
 #include "utils/fmgroids.h"
@@ -49,10 +52,18 @@ CHECKED_FUNCTION(depipe_verify);
 
 #define EXPECTED "_depipe_expected"
 
+typedef enum Depth
+{
+	DEPTH_COUNTS,
+	DEPTH_CHECKSUMS,
+	DEPTH_ROWS
+} Depth;
+
 typedef struct Verification
 {
 	Target *target;
-	bool rows; /* compare rows, or else counts */
+	Depth depth;
+	bool repair;
 	char *condition;
 	int max_rows;
 	List *key;
@@ -62,6 +73,7 @@ typedef struct Verification
 	Snapshot snapshot; /* NULL until the expected rows of a load are read */
 	ReturnSetInfo *result;
 	int returned;
+	bool wrong; /* a difference was found that no pending change explains */
 } Verification;
 
 /* ---- arguments ---- */
@@ -69,11 +81,13 @@ typedef struct Verification
 static void
 read_arguments(FunctionCallInfo fcinfo, Verification *verification)
 {
-	static const char *const depths[] = {"counts", "rows", NULL};
+	static const char *const depths[] = {"counts", "checksums", "rows", NULL};
 
 	verification->target = target_find(argument_text(fcinfo, 0, "target"), false);
-	verification->rows = argument_choice(fcinfo, 1, "depth", depths) == 1;
+	verification->depth = (Depth) argument_choice(fcinfo, 1, "depth", depths);
 	argument_not_null(fcinfo, 3, "max_rows");
+	argument_not_null(fcinfo, 4, "repair");
+	verification->repair = PG_GETARG_BOOL(4);
 	if (!PG_ARGISNULL(2))
 	{
 		verification->condition = text_to_cstring(PG_GETARG_TEXT_PP(2));
@@ -207,6 +221,9 @@ return_row(Verification *verification, const char *difference, const char *key, 
 	Datum values[5] = {0};
 	bool nulls[5] = {false, key == NULL, expected == NULL, actual == NULL, explained_by == NULL};
 
+	verification->wrong |= explained_by == NULL;
+	if (verification->returned == verification->max_rows)
+		return;
 	values[0] = CStringGetTextDatum(difference);
 	if (key != NULL)
 		values[1] = CStringGetTextDatum(key);
@@ -275,6 +292,14 @@ explain_row(Verification *verification, DifferenceReport *report, DeltaReader *r
 	return explanation != NULL ? explanation : report->held;
 }
 
+/* Are more differences wanted: as results, or to decide about a repair? */
+static bool
+wants_more(const Verification *verification)
+{
+	return verification->returned < verification->max_rows ||
+		   (verification->repair && !verification->wrong);
+}
+
 /* Return the differences.  The old and the new image of a key are adjacent. */
 static void
 return_differences(Verification *verification, DifferenceReport *report)
@@ -282,7 +307,7 @@ return_differences(Verification *verification, DifferenceReport *report)
 	DeltaReader *reader = delta_read(report->delta);
 	Jsonb *actual = NULL;
 
-	while (verification->returned < verification->max_rows && delta_read_next(reader))
+	while (wants_more(verification) && delta_read_next(reader))
 	{
 		Jsonb *row = parse_jsonb(row_json(report->row_desc, reader->values, reader->nulls));
 		char *key;
@@ -296,7 +321,7 @@ return_differences(Verification *verification, DifferenceReport *report)
 		}
 		key = key_json(report, reader);
 		explanation = explain_row(verification, report, reader);
-		for (; copies > 0 && verification->returned < verification->max_rows; copies--)
+		for (; copies > 0 && wants_more(verification); copies--)
 		{
 			CHECK_FOR_INTERRUPTS();
 			if (reader->weight < 0)
@@ -377,8 +402,18 @@ compare_rows(Verification *verification)
 	delta_destroy(delta);
 }
 
-static int64
-count_rows(const char *relation, const char *condition)
+/* ---- totals ---- */
+
+/* Of one side: its number of rows, and the sum of the hashes of their images. */
+typedef struct Totals
+{
+	int64 rows;
+	char *checksum; /* NULL: only rows are counted */
+} Totals;
+
+static void
+read_totals(const Verification *verification, const char *relation, TupleDesc columns,
+			Totals *totals)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	StringInfoData sql;
@@ -386,46 +421,115 @@ count_rows(const char *relation, const char *condition)
 	bool isnull;
 
 	initStringInfo(&sql);
-	appendStringInfo(&sql, "SELECT pg_catalog.count(*) FROM %s", relation);
-	if (condition != NULL)
-		appendStringInfo(&sql, " WHERE (%s\n)", condition);
+	appendStringInfoString(&sql, "SELECT pg_catalog.count(*)");
+	if (verification->depth == DEPTH_CHECKSUMS)
+	{
+		appendStringInfoString(&sql, ", pg_catalog.sum(depipe.row_hash(ROW(");
+		sql_append_columns(&sql, columns, "r");
+		appendStringInfoString(&sql, ")))");
+	}
+	appendStringInfo(&sql, " FROM %s", relation);
+	if (verification->condition != NULL)
+		appendStringInfo(&sql, " WHERE (%s\n)", verification->condition);
 	if (SPI_execute(sql.data, true, 0) != SPI_OK_SELECT)
-		elog(ERROR, "could not count the rows of %s", relation);
+		elog(ERROR, "could not read the totals of %s", relation);
 	MemoryContextSwitchTo(caller); /* SPI leaves its own context current */
 	identity_end_statement(level);
-	return DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+	totals->rows = DatumGetInt64(
+		SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+	if (verification->depth == DEPTH_CHECKSUMS)
+		totals->checksum = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2);
+}
+
+static Jsonb *
+totals_json(const Totals *totals)
+{
+	if (totals->checksum == NULL)
+		return parse_jsonb(psprintf("{\"rows\": " INT64_FORMAT "}", totals->rows));
+	return parse_jsonb(
+		psprintf("{\"rows\": " INT64_FORMAT ", \"checksum\": %s}", totals->rows, totals->checksum));
 }
 
 static void
-compare_counts(Verification *verification)
+compare_totals(Verification *verification)
 {
-	int64 expected = count_rows(EXPECTED, verification->condition);
-	int64 actual = count_rows(target_rows_sql(verification->target, NULL), verification->condition);
+	Target *target = verification->target;
+	TupleDesc columns =
+		delta_create(target->relid, column_names(verification->desc), NIL, CurrentMemoryContext)
+			->columns;
+	Totals expected = {0};
+	Totals actual = {0};
 	char *reason = NULL;
 	const char *explanation = NULL;
 
-	if (expected == actual || verification->max_rows == 0)
+	read_totals(verification, EXPECTED " r", columns, &expected);
+	read_totals(verification, target_rows_sql(target, "r"), columns, &actual);
+	if (expected.rows == actual.rows && (expected.checksum == NULL) == (actual.checksum == NULL) &&
+		(expected.checksum == NULL || strcmp(expected.checksum, actual.checksum) == 0))
 		return;
 	/*
 	 * a quarantined update leaves the earlier version of its row in the table,
 	 * so not every quarantined row is missing
 	 */
-	if (expected > actual && expected - actual <= verify_quarantined(verification->target->id))
+	if (expected.rows > actual.rows &&
+		expected.rows - actual.rows <= verify_quarantined(target->id))
 		explanation = "quarantined";
-	else if (verification->target->kind == TARGET_TRANSFORM &&
-			 breaker_blocks(verification->target->id, &reason))
+	else if (target->kind == TARGET_TRANSFORM && breaker_blocks(target->id, &reason))
 		explanation = "held";
 	return_row(verification,
 			   "different",
 			   NULL,
-			   parse_jsonb(psprintf("{\"rows\": " INT64_FORMAT "}", expected)),
-			   parse_jsonb(psprintf("{\"rows\": " INT64_FORMAT "}", actual)),
+			   totals_json(&expected),
+			   totals_json(&actual),
 			   explanation);
 }
 
+/* ---- repair ---- */
+
 /*
- * SQL function verify(target, depth, condition, max_rows): the differences.
- * No row means that the target contains the right rows.
+ * Publish the differences of a transform: a refresh that counts on no captured
+ * change compares the query with the table, and its delta passes the gate.
+ */
+static void
+repair_transform(Target *target)
+{
+	Run *run = run_create(target, "verify");
+
+	run_check_enabled();
+	transform_forget_captures(target->id);
+	if (!run_insert(run))
+		return;
+	transform_refresh(list_make1(target), list_make1(run));
+	if (run->status != RUN_SUCCEEDED && run->status != RUN_NOTHING)
+		ereport(WARNING,
+				(errmsg("%s was not repaired: its refresh is %s",
+						target->display,
+						run_status_name(run->status)),
+				 run->reason ? errdetail("%s", run->reason) : 0));
+}
+
+static void
+repair(const Verification *verification)
+{
+	Target *target = verification->target;
+
+	if (!verification->repair || !verification->wrong)
+		return;
+	if (target->kind == TARGET_TRANSFORM)
+		repair_transform(target);
+	else
+	{
+		load_request_resync(load_get(target->id));
+		ereport(
+			NOTICE,
+			(errmsg("the next run of load %s copies the source again and writes the differences",
+					target->display)));
+	}
+}
+
+/*
+ * SQL function verify(target, depth, condition, max_rows, repair): the
+ * differences.  No row means that the target contains the right rows.
  */
 static Datum
 depipe_verify_checked(PG_FUNCTION_ARGS)
@@ -451,15 +555,16 @@ depipe_verify_checked(PG_FUNCTION_ARGS)
 	push_snapshot(&verification);
 	covered_check(verification.target->relid, GetActiveSnapshot());
 	register_tuplestore(EXPECTED, verification.desc, verification.expected, verification.nexpected);
-	if (verification.rows)
+	if (verification.depth == DEPTH_ROWS)
 		compare_rows(&verification);
 	else
-		compare_counts(&verification);
+		compare_totals(&verification);
 	(void) SPI_unregister_relation(EXPECTED);
 	PopActiveSnapshot();
 	identity_restore(&identity);
 	tuplestore_end(verification.expected);
 	UnregisterSnapshot(verification.snapshot);
 	SPI_finish();
+	repair(&verification);
 	return (Datum) 0;
 }

@@ -265,8 +265,11 @@ is_same($source, $warehouse, 'w', 'a thousand columns');
 at_warehouse('UPDATE raw.w SET c7 = 7 WHERE id = 1; DELETE FROM raw.w WHERE id = 2; INSERT INTO raw.w (id) VALUES (21)');
 is_value($warehouse, q{SELECT string_agg(difference, ' ' ORDER BY difference) FROM depipe.verify('raw.w')},
 	'different missing unexpected', 'a thousand columns, verify');
-at_warehouse(q{SELECT depipe.resync('raw.w')});
+is_value($warehouse, q{SELECT concat_ws(' ', difference, expected ->> 'rows', actual ->> 'rows', expected = actual)
+	FROM depipe.verify('raw.w', depth => 'checksums')}, 'different 9 9 f', 'a thousand columns, checksums');
+is_value($warehouse, q{SELECT count(*) FROM depipe.verify('raw.w', repair => true)}, 3, 'a thousand columns, repair');
 is_status($warehouse, 'raw.w', 'succeeded', 'a thousand columns, resync');
+is_value($warehouse, q{SELECT count(*) FROM depipe.verify('raw.w', depth => 'checksums')}, 0, 'a thousand columns, equal');
 is_same($source, $warehouse, 'w', 'a thousand columns, resync');
 is_value($warehouse, q{SELECT concat_ws(' ', inserted, updated, deleted) FROM depipe.runs WHERE target = 'raw.w' ORDER BY run_id DESC LIMIT 1},
 	'1 1 1', 'only the differences');
