@@ -563,6 +563,7 @@ load_request_resync(Load *load)
 	attempt_end(unit_of_target(load->target->id));
 }
 
+/* SQL function resync(target): the next run copies the source again. */
 static Datum
 depipe_resync_checked(PG_FUNCTION_ARGS)
 {
