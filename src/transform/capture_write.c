@@ -65,8 +65,8 @@ typedef struct Firing
 {
 	Relation segment;
 	ChangeRow row;
-	StringInfoData images; /* of the row that is being filled */
-	MemoryContext scratch; /* for one image or row */
+	ChangeImages images;   /* of the row that is being filled */
+	MemoryContext scratch; /* for the images of one row of the input, and what is written */
 	Member *member;
 } Firing;
 
@@ -197,32 +197,32 @@ write_row(Firing *firing, char kind)
 	MemoryContext old = MemoryContextSwitchTo(firing->scratch);
 	bool has_images = kind == CHANGE_ROWS;
 
-	if (has_images)
-		firing->member->image_bytes = ROW_OVERHEAD / firing->row.nimages +
-									  firing->images.len / firing->row.nimages;
 	firing->row.kind = kind;
-	if (!has_images)
-		firing->row.nimages = 0;
+	firing->row.nimages = has_images ? firing->images.count : 0;
+	if (has_images)
+		firing->member->image_bytes = (ROW_OVERHEAD + change_images_bytes(&firing->images)) /
+									  firing->images.count;
 	firing->member->last_block = change_insert(firing->segment,
 											   &firing->row,
 											   has_images ? &firing->images : NULL);
-	firing->row.nimages = 0;
-	resetStringInfo(&firing->images);
+	change_images_reset(&firing->images);
 	MemoryContextSwitchTo(old);
-	if (firing->scratch != old)
-		MemoryContextReset(firing->scratch);
 }
 
 /* Several images share a row as long as it fits into a page. */
 static void
-add_image(Firing *firing, const StringInfoData *image)
+add_images(Firing *firing, MinimalTuple old_row, MinimalTuple new_row)
 {
-	if (image->len == 0)
+	ChangeImages before = firing->images;
+
+	change_images_add(&firing->images, old_row, new_row);
+	if (before.count == 0 || change_images_bytes(&firing->images) <= CHANGE_ROW_BYTES)
 		return;
-	if (firing->images.len > 0 && firing->images.len + image->len > CHANGE_ROW_BYTES)
-		write_row(firing, CHANGE_ROWS);
-	appendBinaryStringInfo(&firing->images, image->data, image->len);
-	firing->row.nimages++;
+	/* without the last ones; the memory may have been moved */
+	firing->images.data.len = before.data.len;
+	firing->images.count = before.count;
+	write_row(firing, CHANGE_ROWS);
+	change_images_add(&firing->images, old_row, new_row);
 }
 
 /* The rows of a transition table, or none; read apart from others that read it. */
@@ -231,17 +231,14 @@ typedef struct Transition
 	Tuplestorestate *rows;
 	TupleTableSlot *slot;
 	int reader;
-	int16 weight;
-	StringInfoData image; /* of the current row; empty at the end */
+	MinimalTuple row; /* the current one; NULL at the end */
 } Transition;
 
 static void
-begin_reading(Transition *transition, Tuplestorestate *rows, TupleDesc desc, int16 weight)
+begin_reading(Transition *transition, Tuplestorestate *rows, TupleDesc desc)
 {
 	memset(transition, 0, sizeof(Transition));
 	transition->rows = rows;
-	transition->weight = weight;
-	initStringInfo(&transition->image);
 	if (rows == NULL)
 		return;
 	transition->reader = tuplestore_alloc_read_pointer(rows, EXEC_FLAG_REWIND);
@@ -262,36 +259,20 @@ end_reading(Transition *transition)
 
 /* Returns false when a row is too long to be kept. */
 static bool
-read_image(Firing *firing, Transition *transition)
+read_row(Firing *firing, Transition *transition)
 {
 	MemoryContext old;
-	bool kept;
 
-	resetStringInfo(&transition->image);
+	transition->row = NULL;
 	if (transition->rows == NULL)
 		return true;
 	tuplestore_select_read_pointer(transition->rows, transition->reader);
 	if (!tuplestore_gettupleslot(transition->rows, true, false, transition->slot))
 		return true;
 	old = MemoryContextSwitchTo(firing->scratch);
-	kept = change_image_append(&transition->image,
-							   transition->slot,
-							   transition->weight,
-							   firing->member->reads);
+	transition->row = change_tuple(transition->slot, firing->member->reads);
 	MemoryContextSwitchTo(old);
-	if (firing->scratch != old)
-		MemoryContextReset(firing->scratch);
-	return kept;
-}
-
-/* A row that was updated to what it was: the images begin with their signed lengths. */
-static bool
-cancel_each_other(const StringInfoData *old_image, const StringInfoData *new_image)
-{
-	return old_image->len > 0 && old_image->len == new_image->len &&
-		   memcmp(old_image->data + sizeof(int32),
-				  new_image->data + sizeof(int32),
-				  old_image->len - sizeof(int32)) == 0;
+	return transition->row != NULL;
 }
 
 /* Returns false when they cannot all be kept. */
@@ -303,21 +284,23 @@ write_images(Firing *firing, TriggerData *trigger)
 	Transition new_rows;
 	bool kept;
 
-	begin_reading(&old_rows, trigger->tg_oldtable, desc, -1);
-	begin_reading(&new_rows, trigger->tg_newtable, desc, 1);
+	begin_reading(&old_rows, trigger->tg_oldtable, desc);
+	begin_reading(&new_rows, trigger->tg_newtable, desc);
 	for (;;)
 	{
-		kept = read_image(firing, &old_rows) && read_image(firing, &new_rows);
-		if (!kept || (old_rows.image.len == 0 && new_rows.image.len == 0))
+		kept = read_row(firing, &old_rows) && read_row(firing, &new_rows);
+		if (!kept || (old_rows.row == NULL && new_rows.row == NULL))
 			break;
-		if (cancel_each_other(&old_rows.image, &new_rows.image))
-			continue;
-		add_image(firing, &old_rows.image);
-		add_image(firing, &new_rows.image);
+		/* a row that was updated to what it was is no change */
+		if (old_rows.row == NULL || new_rows.row == NULL ||
+			!change_tuples_equal(old_rows.row, new_rows.row))
+			add_images(firing, old_rows.row, new_rows.row);
+		if (firing->scratch != CurrentMemoryContext)
+			MemoryContextReset(firing->scratch);
 	}
 	end_reading(&old_rows);
 	end_reading(&new_rows);
-	if (kept && firing->row.nimages > 0)
+	if (kept && firing->images.count > 0)
 		write_row(firing, CHANGE_ROWS);
 	return kept;
 }
@@ -358,7 +341,7 @@ capture(TriggerData *trigger, int64 nrows)
 		firing.scratch = AllocSetContextCreate(CurrentMemoryContext,
 											   "depipe captured changes",
 											   ALLOCSET_DEFAULT_SIZES);
-	initStringInfo(&firing.images);
+	change_images_begin(&firing.images, nrows > FEW_ROWS ? CHANGE_ROW_BYTES : 0);
 	if (TRIGGER_FIRED_BY_TRUNCATE(trigger->tg_event))
 		write_row(&firing, CHANGE_TRUNCATE);
 	else if (is_full(&firing, nrows) || !write_images(&firing, trigger))

@@ -4,7 +4,9 @@
  *		Tables of captured changes: what a row is made of.
  *
  * Images are kept as the bytes of the server's minimal tuples, several in one
- * row.  So a change table has no column of a user's type: whatever the user
+ * row: fewer rows and pages cost the writers less than anything else here.  For
+ * the same reason the new image of an updated row is kept as its difference from
+ * the old one, where that is shorter.  A change table has no column of a user's type: whatever the user
  * does with the input, with its types and domains, no change table forbids it.
  * The layout that belongs to the bytes is that of the member (relid) as of
  * when it was captured; transform/capture.c keeps watch over it.
@@ -25,6 +27,7 @@
 #include "access/xact.h"
 #include "compat.h"
 #include "fmgr.h"
+#include "utils/memutils.h"
 #include "utils/xid8.h"
 
 /* columns, in the order of capture_make_segment() */
@@ -42,41 +45,165 @@ enum
 /* Longer rows are not kept: they would not fit into one value. */
 #define LONGEST_IMAGE ((Size) 256 * 1024 * 1024)
 
-typedef struct ImageHeader
-{
-	int32 length; /* of what follows; negative: an old image */
-	uint16 natts;
-	uint16 infomask;
-	uint8 hoff;
-	uint8 unused[3]; /* zero, so that equal rows have equal bytes */
-} ImageHeader;
+/* An image that differs from the one before in so few bytes is kept as the difference. */
+#define WORTH_SHARING 8
 
 #define BITS_OFFSET offsetof(MinimalTupleData, t_bits)
 
-static void
-append_tuple(StringInfo images, const MinimalTupleData *tuple, int16 weight)
-{
-	ImageHeader header = {0};
+/*
+ * Each image begins with a byte of flags and the length of its row's bytes.
+ * Layout: unless it is that of the image before.  Patch: the first and the last
+ * bytes are those of the image before, which is whole; their numbers follow,
+ * then the bytes between them.
+ */
+#define IMAGE_OLD 0x01
+#define IMAGE_LAYOUT 0x02
+#define IMAGE_PATCH 0x04
 
-	header.length = tuple->t_len - BITS_OFFSET;
-	if (weight < 0)
-		header.length = -header.length;
-	header.natts = tuple->t_infomask2 & HEAP_NATTS_MASK;
-	header.infomask = tuple->t_infomask & (HEAP_HASNULL | HEAP_HASVARWIDTH);
-	header.hoff = tuple->t_hoff;
-	appendBinaryStringInfo(images, (char *) &header, sizeof(header));
-	appendBinaryStringInfo(images, (char *) tuple + BITS_OFFSET, tuple->t_len - BITS_OFFSET);
+/* Seven bits in each byte, the lowest ones first. */
+static void
+append_number(StringInfo data, Size number)
+{
+	for (; number >= 0x80; number >>= 7)
+		appendStringInfoCharMacro(data, (char) (number | 0x80));
+	appendStringInfoCharMacro(data, (char) number);
+}
+
+static ImageLayout
+layout_of(const MinimalTupleData *tuple)
+{
+	ImageLayout layout = {.natts = tuple->t_infomask2 & HEAP_NATTS_MASK,
+						  .infomask = tuple->t_infomask & (HEAP_HASNULL | HEAP_HASVARWIDTH),
+						  .hoff = tuple->t_hoff};
+
+	return layout;
+}
+
+static bool
+layouts_equal(const ImageLayout *one, const ImageLayout *other)
+{
+	return memcmp(one, other, sizeof(ImageLayout)) == 0;
+}
+
+/* The number of bytes at the beginning that are equal. */
+static Size
+equal_at_begin(const char *one, const char *other, Size most)
+{
+	Size i = 0;
+
+	while (i + sizeof(uint64) <= most && memcmp(one + i, other + i, sizeof(uint64)) == 0)
+		i += sizeof(uint64);
+	while (i < most && one[i] == other[i])
+		i++;
+	return i;
+}
+
+static Size
+equal_at_end(const char *one_end, const char *other_end, Size most)
+{
+	Size i = 0;
+
+	while (i + sizeof(uint64) <= most &&
+		   memcmp(one_end - i - sizeof(uint64), other_end - i - sizeof(uint64), sizeof(uint64)) ==
+			   0)
+		i += sizeof(uint64);
+	while (i < most && one_end[-1 - (ptrdiff_t) i] == other_end[-1 - (ptrdiff_t) i])
+		i++;
+	return i;
+}
+
+/* before: the image before, which is whole, or NULL. */
+static void
+append_image(ChangeImages *images, const MinimalTupleData *tuple, char flags,
+			 const MinimalTupleData *before)
+{
+	ImageLayout layout = layout_of(tuple);
+	const char *bytes = (const char *) tuple + BITS_OFFSET;
+	Size length = tuple->t_len - BITS_OFFSET;
+	Size first = 0;
+	Size last = 0;
+
+	if (before != NULL)
+	{
+		const char *others = (const char *) before + BITS_OFFSET;
+		Size most = Min(length, before->t_len - BITS_OFFSET);
+
+		first = equal_at_begin(bytes, others, most);
+		last = equal_at_end((const char *) tuple + tuple->t_len,
+							(const char *) before + before->t_len,
+							most - first);
+	}
+	if (first + last >= WORTH_SHARING)
+		flags |= IMAGE_PATCH;
+	else
+		first = last = 0;
+	if (images->count == 0 || !layouts_equal(&layout, &images->last))
+		flags |= IMAGE_LAYOUT;
+	images->last = layout;
+	images->count++;
+	appendStringInfoChar(&images->data, flags);
+	append_number(&images->data, length);
+	if ((flags & IMAGE_LAYOUT) != 0)
+		appendBinaryStringInfo(&images->data, (char *) &layout, sizeof(layout));
+	if ((flags & IMAGE_PATCH) != 0)
+	{
+		append_number(&images->data, first);
+		append_number(&images->data, last);
+	}
+	appendBinaryStringInfo(&images->data, bytes + first, length - first - last);
+}
+
+void
+change_images_begin(ChangeImages *images, int bytes)
+{
+	initStringInfo(&images->data);
+	enlargeStringInfo(&images->data, bytes);
+	change_images_reset(images);
+}
+
+void
+change_images_reset(ChangeImages *images)
+{
+	images->data.len = VARHDRSZ;
+	images->count = 0;
+}
+
+int
+change_images_bytes(const ChangeImages *images)
+{
+	return images->data.len - VARHDRSZ;
+}
+
+void
+change_images_add(ChangeImages *images, const MinimalTupleData *old_row,
+				  const MinimalTupleData *new_row)
+{
+	if (old_row != NULL)
+		append_image(images, old_row, IMAGE_OLD, NULL);
+	if (new_row != NULL)
+		append_image(images, new_row, 0, old_row);
+}
+
+bool
+change_tuples_equal(const MinimalTupleData *one, const MinimalTupleData *other)
+{
+	ImageLayout layout = layout_of(one);
+	ImageLayout other_layout = layout_of(other);
+
+	return one->t_len == other->t_len && layouts_equal(&layout, &other_layout) &&
+		   memcmp((const char *) one + BITS_OFFSET,
+				  (const char *) other + BITS_OFFSET,
+				  one->t_len - BITS_OFFSET) == 0;
 }
 
 /* Values in TOAST tables are fetched: there they may be gone when the image is read. */
-static bool
-append_values(StringInfo images, TupleTableSlot *slot, int16 weight, const bool *reads)
+static MinimalTuple
+form_tuple(TupleTableSlot *slot, const bool *reads)
 {
 	TupleDesc desc = slot->tts_tupleDescriptor;
 	Datum *values = palloc(sizeof(Datum) * desc->natts);
 	bool *nulls = palloc(sizeof(bool) * desc->natts);
 	Size length = 0;
-	MinimalTuple tuple;
 
 	slot_getallattrs(slot);
 	for (int i = 0; i < desc->natts; i++)
@@ -89,91 +216,166 @@ append_values(StringInfo images, TupleTableSlot *slot, int16 weight, const bool 
 			continue;
 		length += toast_datum_size(values[i]);
 		if (length > LONGEST_IMAGE)
-			return false;
+			return NULL;
 		if (VARATT_IS_EXTERNAL(DatumGetPointer(values[i])))
 			values[i] = PointerGetDatum(
 				detoast_external_attr((struct varlena *) DatumGetPointer(values[i])));
 	}
-	tuple = heap_form_minimal_tuple_compat(desc, values, nulls);
-	append_tuple(images, tuple, weight);
-	return true;
+	return heap_form_minimal_tuple_compat(desc, values, nulls);
 }
 
-bool
-change_image_append(StringInfo images, TupleTableSlot *slot, int16 weight, const bool *reads)
+MinimalTuple
+change_tuple(TupleTableSlot *slot, const bool *reads)
 {
 	bool should_free;
 	MinimalTuple tuple;
 
 	if (reads != NULL)
-		return append_values(images, slot, weight, reads);
+		return form_tuple(slot, reads);
 	tuple = ExecFetchSlotMinimalTuple(slot, &should_free);
 	if ((tuple->t_infomask2 & HEAP_NATTS_MASK) != slot->tts_tupleDescriptor->natts ||
 		(tuple->t_infomask & HEAP_HASEXTERNAL) != 0)
-		return append_values(images, slot, weight, NULL);
-	if (tuple->t_len > LONGEST_IMAGE)
+		return form_tuple(slot, NULL);
+	return tuple->t_len > LONGEST_IMAGE ? NULL : tuple;
+}
+
+/* ---- reading ---- */
+
+static void
+refuse_bytes(void)
+{
+	ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED), errmsg("captured changes cannot be read")));
+}
+
+void
+change_images_open(ImageCursor *cursor, const struct varlena *images)
+{
+	memset(cursor, 0, sizeof(ImageCursor));
+	cursor->data = VARDATA_ANY(images);
+	cursor->size = VARSIZE_ANY_EXHDR(images);
+}
+
+static const char *
+take_bytes(ImageCursor *cursor, Size length)
+{
+	const char *bytes = cursor->data + cursor->offset;
+
+	if (cursor->size - cursor->offset < length)
+		refuse_bytes();
+	cursor->offset += length;
+	return bytes;
+}
+
+static Size
+take_number(ImageCursor *cursor)
+{
+	Size number = 0;
+	int shift = 0;
+	uint8 byte;
+
+	do
+	{
+		byte = *(const uint8 *) take_bytes(cursor, 1);
+		number |= (Size) (byte & 0x7f) << shift;
+		shift += 7;
+	} while ((byte & 0x80) != 0 && shift < 35);
+	if (number > MaxAllocSize / 2)
+		refuse_bytes();
+	return number;
+}
+
+/* Fill in the bytes of an image that is kept as its difference from the one before. */
+static void
+take_patch(ImageCursor *cursor, char *bytes, Size length)
+{
+	Size first = take_number(cursor);
+	Size last = take_number(cursor);
+
+	if (cursor->whole == NULL || first + last > Min(length, cursor->length))
+		refuse_bytes();
+	memcpy(bytes, cursor->whole, first);
+	memcpy(bytes + first, take_bytes(cursor, length - first - last), length - first - last);
+	memcpy(bytes + length - last, cursor->whole + cursor->length - last, last);
+}
+
+bool
+change_image_next(ImageCursor *cursor, ChangeImage *image)
+{
+	uint8 flags;
+	Size length;
+	char *data;
+
+	if (cursor->offset == cursor->size)
 		return false;
-	append_tuple(images, tuple, weight);
+	flags = *(const uint8 *) take_bytes(cursor, 1);
+	length = take_number(cursor);
+	if ((flags & IMAGE_LAYOUT) != 0)
+		memcpy(&cursor->layout, take_bytes(cursor, sizeof(ImageLayout)), sizeof(ImageLayout));
+	data = palloc(sizeof(ImageLayout) + length);
+	memcpy(data, &cursor->layout, sizeof(ImageLayout));
+	if ((flags & IMAGE_PATCH) != 0)
+		take_patch(cursor, data + sizeof(ImageLayout), length);
+	else
+	{
+		cursor->whole = take_bytes(cursor, length);
+		cursor->length = length;
+		memcpy(data + sizeof(ImageLayout), cursor->whole, length);
+	}
+	image->weight = (flags & IMAGE_OLD) != 0 ? -1 : 1;
+	image->data = data;
+	image->length = sizeof(ImageLayout) + length;
 	return true;
+}
+
+void
+change_image_of(const MinimalTupleData *tuple, int16 weight, ChangeImage *image)
+{
+	ImageLayout layout = layout_of(tuple);
+	Size length = tuple->t_len - BITS_OFFSET;
+	char *data = palloc(sizeof(ImageLayout) + length);
+
+	memcpy(data, &layout, sizeof(ImageLayout));
+	memcpy(data + sizeof(ImageLayout), (const char *) tuple + BITS_OFFSET, length);
+	image->weight = weight;
+	image->data = data;
+	image->length = sizeof(ImageLayout) + length;
 }
 
 bool
 change_image_is_within(const ChangeImage *image, const bool *reads)
 {
-	const bits8 *bits = (const bits8 *) image->data + sizeof(ImageHeader) - sizeof(int32);
-	ImageHeader header;
+	const bits8 *bits = (const bits8 *) image->data + sizeof(ImageLayout);
+	ImageLayout layout;
 
-	memcpy((char *) &header + sizeof(int32), image->data, sizeof(header) - sizeof(int32));
-	if ((header.infomask & HEAP_HASNULL) == 0)
+	memcpy(&layout, image->data, sizeof(ImageLayout));
+	if ((layout.infomask & HEAP_HASNULL) == 0)
 		return false;
-	for (int i = 0; i < header.natts; i++)
+	for (int i = 0; i < layout.natts; i++)
 		if (!reads[i] && !att_isnull(i, bits))
 			return false;
-	return true;
-}
-
-bool
-change_image_next(const char *data, Size size, Size *offset, ChangeImage *image)
-{
-	ImageHeader header;
-	Size length;
-
-	if (*offset == size)
-		return false;
-	if (size - *offset >= sizeof(header))
-		memcpy(&header, data + *offset, sizeof(header));
-	else
-		header.length = INT_MAX;
-	length = abs(header.length);
-	if (size - *offset < sizeof(header) + length)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATA_CORRUPTED), errmsg("captured changes cannot be read")));
-	image->weight = header.length < 0 ? -1 : 1;
-	/* the rest of the header belongs to the image: equal rows have equal bytes */
-	image->data = data + *offset + sizeof(int32);
-	image->length = sizeof(header) - sizeof(int32) + length;
-	*offset += sizeof(header) + length;
 	return true;
 }
 
 MinimalTuple
 change_image_tuple(const ChangeImage *image)
 {
-	ImageHeader header;
-	Size length = image->length - (sizeof(header) - sizeof(int32));
+	ImageLayout layout;
+	Size length = image->length - sizeof(ImageLayout);
 	MinimalTuple tuple = palloc0(BITS_OFFSET + length);
 
-	memcpy((char *) &header + sizeof(int32), image->data, sizeof(header) - sizeof(int32));
+	memcpy(&layout, image->data, sizeof(ImageLayout));
 	tuple->t_len = BITS_OFFSET + length;
-	tuple->t_infomask2 = header.natts;
-	tuple->t_infomask = header.infomask;
-	tuple->t_hoff = header.hoff;
-	memcpy((char *) tuple + BITS_OFFSET, image->data + sizeof(header) - sizeof(int32), length);
+	tuple->t_infomask2 = layout.natts;
+	tuple->t_infomask = layout.infomask;
+	tuple->t_hoff = layout.hoff;
+	memcpy((char *) tuple + BITS_OFFSET, image->data + sizeof(ImageLayout), length);
 	return tuple;
 }
 
+/* ---- rows ---- */
+
 BlockNumber
-change_insert(Relation table, const ChangeRow *row, StringInfo images)
+change_insert(Relation table, const ChangeRow *row, ChangeImages *images)
 {
 	Datum values[NCOLUMNS];
 	bool nulls[NCOLUMNS] = {false};
@@ -187,11 +389,8 @@ change_insert(Relation table, const ChangeRow *row, StringInfo images)
 	nulls[COLUMN_IMAGES] = images == NULL;
 	if (images != NULL)
 	{
-		struct varlena *value = palloc(VARHDRSZ + images->len);
-
-		SET_VARSIZE(value, VARHDRSZ + images->len);
-		memcpy(VARDATA(value), images->data, images->len);
-		values[COLUMN_IMAGES] = PointerGetDatum(value);
+		SET_VARSIZE(images->data.data, images->data.len);
+		values[COLUMN_IMAGES] = PointerGetDatum(images->data.data);
 	}
 	tuple = heap_form_tuple(RelationGetDescr(table), values, nulls);
 	heap_insert(table, tuple, GetCurrentCommandId(true), 0, NULL);

@@ -25,13 +25,41 @@
 /* A row with images has about that many bytes; one image can be longer. */
 #define CHANGE_ROW_BYTES 7000
 
-/* The image of one row that was changed, within a row of a change table. */
+/* The image of one row that was changed: equal rows have equal bytes. */
 typedef struct ChangeImage
 {
 	int16 weight; /* -1: old, 1: new */
 	Size length;  /* of data */
 	const char *data;
 } ChangeImage;
+
+/* Of the rows of one member: what their bytes need to become rows again. */
+typedef struct ImageLayout
+{
+	uint16 natts;
+	uint16 infomask;
+	uint8 hoff;
+	uint8 unused[3]; /* zero */
+} ImageLayout;
+
+/* Images that share a row of a change table. */
+typedef struct ChangeImages
+{
+	StringInfoData data; /* a varlena */
+	int32 count;
+	ImageLayout last; /* of the last one */
+} ChangeImages;
+
+/* A position among them. */
+typedef struct ImageCursor
+{
+	const char *data;
+	Size size;
+	Size offset;
+	ImageLayout layout; /* of the last image */
+	const char *whole;  /* the last image that is there as it is */
+	Size length;        /* of that one */
+} ImageCursor;
 
 /* One row of a change table; what is behind pointers lasts until the next one is read. */
 typedef struct ChangeRow
@@ -45,23 +73,43 @@ typedef struct ChangeRow
 } ChangeRow;
 
 /*
- * Append the image of the row in the slot, complete and without references to
- * TOAST tables, in CurrentMemoryContext where something must be allocated.
- * reads: the columns that are kept, by attribute number from 1; the others
- * become NULL; NULL: all are kept.  Returns false, without appending anything,
- * when the row is too long to be kept.
+ * The row in the slot, complete and without references to TOAST tables, in
+ * CurrentMemoryContext where something must be allocated.  reads: the columns
+ * that are kept, by attribute number from 1; the others become NULL; NULL: all
+ * are kept.  Returns NULL when the row is too long to be kept.
  */
-extern bool change_image_append(StringInfo images, TupleTableSlot *slot, int16 weight,
-								const bool *reads);
+extern MinimalTuple change_tuple(TupleTableSlot *slot, const bool *reads);
+
+/* Have two such rows the same image? */
+extern bool change_tuples_equal(const MinimalTupleData *one, const MinimalTupleData *other);
+
+/* Begin with no images, in CurrentMemoryContext; bytes: how many are expected. */
+extern void change_images_begin(ChangeImages *images, int bytes);
+
+/* How many bytes they have. */
+extern int change_images_bytes(const ChangeImages *images);
+
+/* Forget them. */
+extern void change_images_reset(ChangeImages *images);
+
+/* Add an old and a new row, or one of them; the other one is NULL. */
+extern void change_images_add(ChangeImages *images, const MinimalTupleData *old_row,
+							  const MinimalTupleData *new_row);
+
+/* Begin to read the images of a row. */
+extern void change_images_open(ImageCursor *cursor, const struct varlena *images);
+
+/*
+ * Take the next image, palloc'd.  Returns false at the end.  Raises XX001 when
+ * the bytes are no images.
+ */
+extern bool change_image_next(ImageCursor *cursor, ChangeImage *image);
+
+/* The image of a row, palloc'd. */
+extern void change_image_of(const MinimalTupleData *tuple, int16 weight, ChangeImage *image);
 
 /* Are all other columns of the image NULL? */
 extern bool change_image_is_within(const ChangeImage *image, const bool *reads);
-
-/*
- * Take the next image of these bytes; *offset begins at 0.  Returns false at the
- * end.  Raises XX001 when the bytes are no images.
- */
-extern bool change_image_next(const char *data, Size size, Size *offset, ChangeImage *image);
 
 /* The row of an image, palloc'd. */
 extern MinimalTuple change_image_tuple(const ChangeImage *image);
@@ -70,7 +118,7 @@ extern MinimalTuple change_image_tuple(const ChangeImage *image);
  * Insert a row; the table is locked.  images: NULL unless kind is CHANGE_ROWS.
  * Allocates in CurrentMemoryContext.  Returns the block that it was written to.
  */
-extern BlockNumber change_insert(Relation table, const ChangeRow *row, StringInfo images);
+extern BlockNumber change_insert(Relation table, const ChangeRow *row, ChangeImages *images);
 
 /* Does the snapshot see the sentinel, as the first row? */
 extern bool change_table_is_whole(Oid table, Snapshot snapshot);

@@ -310,17 +310,11 @@ put_net(Reading *reading)
 static void
 narrow_image(const MemberLayout *layout, ChangeImage *image)
 {
-	int16 weight = image->weight;
-	StringInfoData narrowed;
-	Size offset = 0;
-
 	if (layout->reads == NULL || change_image_is_within(image, layout->reads))
 		return;
-	initStringInfo(&narrowed);
 	ExecStoreMinimalTuple(change_image_tuple(image), layout->slot, false);
-	(void) change_image_append(&narrowed, layout->slot, weight, layout->reads);
+	change_image_of(change_tuple(layout->slot, layout->reads), image->weight, image);
 	ExecClearTuple(layout->slot);
-	(void) change_image_next(narrowed.data, narrowed.len, &offset, image);
 }
 
 static void
@@ -364,7 +358,7 @@ take_row(Reading *reading, TupleTableSlot *slot)
 {
 	ChangeImage image;
 	MemberLayout *layout;
-	Size offset = 0;
+	ImageCursor cursor;
 	ChangeRow row;
 
 	change_row_read(slot, &row);
@@ -377,8 +371,8 @@ take_row(Reading *reading, TupleTableSlot *slot)
 	layout = find_layout(reading, row.relid);
 	if (layout == NULL)
 		return unknown(reading->changes, "input_altered", "Its columns were altered.");
-	while (
-		change_image_next(VARDATA_ANY(row.images), VARSIZE_ANY_EXHDR(row.images), &offset, &image))
+	change_images_open(&cursor, row.images);
+	while (change_image_next(&cursor, &image))
 		add_image(reading, layout, &image);
 	return true;
 }
