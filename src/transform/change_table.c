@@ -4,9 +4,9 @@
  *		Tables of captured changes: what a row is made of.
  *
  * Images are kept as the bytes of the server's minimal tuples, several in one
- * row: fewer rows and pages cost the writers less than anything else here.  For
- * the same reason the new image of an updated row is kept as its difference from
- * the old one, where that is shorter.  A change table has no column of a user's type: whatever the user
+ * row: pages are what costs the writers most.  For the same reason the new image
+ * of an updated row is kept as its difference from the old one, where that is
+ * shorter.  A change table so has no column of a user's type: whatever the user
  * does with the input, with its types and domains, no change table forbids it.
  * The layout that belongs to the bytes is that of the member (relid) as of
  * when it was captured; transform/capture.c keeps watch over it.
