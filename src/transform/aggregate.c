@@ -136,14 +136,30 @@ groups_of_query(const StrategyContext *context, const AggregateText *text,
 
 /* ---- the computation ---- */
 
+/* The groups are the first columns. */
 static bool
-read_old(const StrategyContext *context, const AggregateText *text, Computation *computation)
+has_null_groups(const Sums *sums, const TreeRelation *groups)
+{
+	TupleTableSlot *slot = MakeSingleTupleTableSlot(groups->desc, &TTSOpsMinimalTuple);
+	bool found = false;
+
+	tuplestore_rescan(groups->rows);
+	while (!found && tuplestore_gettupleslot(groups->rows, true, false, slot))
+		for (int i = 1; i <= list_length(sums->groups); i++)
+			found |= slot_attisnull(slot, i);
+	ExecDropSingleTupleTableSlot(slot);
+	return found;
+}
+
+static bool
+read_old(const StrategyContext *context, AggregateText *text, Computation *computation)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	bool there;
 
 	if (text->sums->self_contained)
 	{
+		text->nulls = has_null_groups(text->sums, &computation->groups);
 		derive(context, &computation->present, AGGREGATE_PRESENT, aggregate_present_sql(text));
 		return true;
 	}

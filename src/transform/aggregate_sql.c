@@ -8,7 +8,7 @@
  * terms	the signed rows of the change: grouping expressions g0, g1, ...,
  *			arguments a0, a1, ..., and the weight
  * groups	a row for each group in which something changes: g0, ...; key, the
- *			image of these, and its hash; n (rows), and for each argument, as far
+ *			image of these, and its hash, if it is not self-contained; n (rows), and for each argument, as far
  *			as it is needed, c (values), s (their sum), and the greatest and least
  *			of the values that come (p, u) and that go (q, v)
  * present	the target's rows of these groups, if it is self-contained
@@ -30,6 +30,7 @@
 #include "catalog/pg_type.h"
 #include "core/sqltext.h"
 #include "nodes/nodeFuncs.h"
+#include "utils/builtins.h"
 
 #define WEIGHT SIGNED_JOIN_WEIGHT
 
@@ -242,6 +243,24 @@ append_unchanged(StringInfo sql, const Sums *sums)
 	}
 }
 
+/* By which the numbers of the group are kept. */
+static void
+append_identity(StringInfo sql, const Sums *sums)
+{
+	if (sums->self_contained)
+		return;
+	if (sums->groups == NIL)
+	{
+		appendStringInfoString(sql, ", ''::pg_catalog.bytea AS key, 0::pg_catalog.int8 AS hash");
+		return;
+	}
+	appendStringInfoString(sql, ", depipe.row_image(ROW(");
+	append_groups(sql, sums);
+	appendStringInfoString(sql, ")) AS key, depipe.row_hash(ROW(");
+	append_groups(sql, sums);
+	appendStringInfoString(sql, ")) AS hash");
+}
+
 char *
 aggregate_groups_sql(const AggregateText *text, bool all)
 {
@@ -250,17 +269,8 @@ aggregate_groups_sql(const AggregateText *text, bool all)
 	ListCell *cell;
 
 	initStringInfo(&sql);
-	appendStringInfoString(&sql, "SELECT *, ");
-	if (sums->groups == NIL)
-		appendStringInfoString(&sql, "''::pg_catalog.bytea AS key, 0::pg_catalog.int8 AS hash");
-	else
-	{
-		appendStringInfoString(&sql, "depipe.row_image(ROW(");
-		append_groups(&sql, sums);
-		appendStringInfoString(&sql, ")) AS key, depipe.row_hash(ROW(");
-		append_groups(&sql, sums);
-		appendStringInfoString(&sql, ")) AS hash");
-	}
+	appendStringInfoString(&sql, "SELECT *");
+	append_identity(&sql, sums);
 	appendStringInfoString(&sql, " FROM (SELECT ");
 	append_groups_and_comma(&sql, sums);
 	foreach(cell, numbers_of(sums))
@@ -311,15 +321,6 @@ append_keys(StringInfo sql, const AggregateText *text, bool renaming)
 	}
 }
 
-static bool
-has_nullable_key(const Delta *delta)
-{
-	for (int i = 0; i < delta->nkeys; i++)
-		if (!TupleDescAttr(delta->columns, delta->keys[i] - 1)->attnotnull)
-			return true;
-	return false;
-}
-
 /* A side of the join with the rows of the target for groups with NULLs: NULLs meet in records. */
 static void
 append_null_side(StringInfo sql, const AggregateText *text, const char *relation, const char *alias)
@@ -355,7 +356,7 @@ aggregate_present_sql(const AggregateText *text)
 					 "_depipe_t",
 					 "_depipe_d",
 					 true);
-	if (!has_nullable_key(text->delta))
+	if (!text->nulls)
 		return sql.data;
 	appendStringInfoString(&sql, " UNION ALL SELECT ");
 	sql_append_columns(&sql, text->delta->columns, "_depipe_t");
@@ -386,7 +387,49 @@ number_column(const AggregateText *text, const Number *number)
 					result_column(text, argument->sum_column));
 }
 
-/* The old numbers, with the image of the group as key. */
+/* The types of the groups, under the names k0, k1, ... */
+static TupleDesc
+group_desc(const AggregateText *text)
+{
+	int ngroups = list_length(text->sums->groups);
+	TupleDesc desc = CreateTemplateTupleDesc(ngroups);
+
+	for (int i = 0; i < ngroups; i++)
+	{
+		TupleDescCopyEntry(desc, i + 1, text->columns, text->sums->group_columns[i] + 1);
+		namestrcpy(&TupleDescAttr(desc, i)->attname, psprintf("k%d", i));
+	}
+	return desc;
+}
+
+/* The condition that groups (g) and old numbers (o) are of the same group. */
+static void
+append_same_group(StringInfo sql, const AggregateText *text)
+{
+	int ngroups = list_length(text->sums->groups);
+	AttrNumber *keys;
+
+	if (!text->sums->self_contained)
+	{
+		appendStringInfoString(sql, "o.key OPERATOR(pg_catalog.=) g.key");
+		return;
+	}
+	if (text->nulls)
+	{
+		appendStringInfoString(sql, "depipe.row_image(ROW(");
+		append_list(sql, "o.k", ngroups);
+		appendStringInfoString(sql, ")) OPERATOR(pg_catalog.=) depipe.row_image(ROW(");
+		append_list(sql, "g.g", ngroups);
+		appendStringInfoString(sql, "))");
+		return;
+	}
+	keys = palloc(sizeof(AttrNumber) * ngroups);
+	for (int i = 0; i < ngroups; i++)
+		keys[i] = i + 1;
+	sql_append_match(sql, group_desc(text), ngroups, keys, "o", "g", true);
+}
+
+/* The old numbers: with the image of the group as key, or its columns as k0, k1, ... */
 static void
 append_old(StringInfo sql, const AggregateText *text)
 {
@@ -397,9 +440,9 @@ append_old(StringInfo sql, const AggregateText *text)
 		appendStringInfoString(sql, AGGREGATE_OLD " o");
 		return;
 	}
-	appendStringInfoString(sql, "(SELECT depipe.row_image(ROW(");
-	append_keys(sql, text, false);
-	appendStringInfoString(sql, ")) AS key");
+	appendStringInfoString(sql, "(SELECT true AS here");
+	for (int i = 0; i < list_length(text->sums->groups); i++)
+		appendStringInfo(sql, ", %s AS k%d", result_column(text, text->sums->group_columns[i]), i);
 	foreach(cell, numbers_of(text->sums))
 	{
 		const Number *number = lfirst(cell);
@@ -465,8 +508,10 @@ aggregate_totals_sql(const AggregateText *text)
 	initStringInfo(&sql);
 	appendStringInfoString(&sql, "SELECT ");
 	append_groups_and_comma(&sql, sums);
+	appendStringInfo(&sql,
+					 "%s IS NOT NULL AS existed,",
+					 sums->self_contained ? "o.here" : "g.key, g.hash, o.key");
 	appendStringInfoString(&sql,
-						   "g.key, g.hash, o.key IS NOT NULL AS existed,"
 						   " coalesce(o.n, 0) OPERATOR(pg_catalog.+) g.n"
 						   " OPERATOR(pg_catalog.>) 0 AND (false");
 	foreach(cell, numbers_of(sums))
@@ -480,9 +525,13 @@ aggregate_totals_sql(const AggregateText *text)
 		appendStringInfo(&sql, ", o.%s AS old_%s", number->name, number->name);
 		append_new(&sql, number);
 	}
-	appendStringInfoString(&sql, " FROM " AGGREGATE_GROUPS " g LEFT JOIN ");
+	appendStringInfoString(&sql, " FROM (SELECT *");
+	for (int i = 0; sums->self_contained && i < list_length(sums->groups); i++)
+		appendStringInfo(&sql, ", g%d AS k%d", i, i);
+	appendStringInfoString(&sql, " FROM " AGGREGATE_GROUPS ") g LEFT JOIN ");
 	append_old(&sql, text);
-	appendStringInfoString(&sql, " ON o.key OPERATOR(pg_catalog.=) g.key");
+	appendStringInfoString(&sql, " ON ");
+	append_same_group(&sql, text);
 	return sql.data;
 }
 
@@ -541,16 +590,19 @@ as_totals(const AggregateText *text, const char *relation)
 	initStringInfo(&sql);
 	appendStringInfoString(&sql, "(SELECT ");
 	append_groups_and_comma(&sql, text->sums);
-	appendStringInfoString(&sql, "key, hash");
+	if (!text->sums->self_contained)
+		appendStringInfoString(&sql, "key, hash, ");
 	foreach(cell, numbers_of(text->sums))
 	{
 		const Number *number = lfirst(cell);
 
+		if (number->argument >= 0)
+			appendStringInfoString(&sql, ", ");
 		if (number->extreme < 0)
-			appendStringInfo(&sql, ", %s", number->name);
+			appendStringInfoString(&sql, number->name);
 		else
 			appendStringInfo(&sql,
-							 ", %s%d AS %s",
+							 "%s%d AS %s",
 							 coming_names[number->extreme],
 							 number->argument,
 							 number->name);

@@ -34,6 +34,7 @@ typedef struct AggregateText
 	Target *target;
 	TupleDesc columns;  /* of the query */
 	const Delta *delta; /* its columns and key are the target's */
+	bool nulls;         /* in some of the groups */
 	bool fresh;         /* there are dirty groups, which were recomputed */
 } AggregateText;
 

@@ -24,7 +24,11 @@ our @INCREMENTAL = ('inner join', 'left join', 'right join', 'full join below', 
 	'distinct on', 'window', 'exists', 'not exists', 'in', 'not in', 'all', 'scalar', 'lateral', 'lateral limit', 'union',
 	'union all', 'intersect', 'except', 'except all', 'with', 'with twice', 'view', 'self join', 'aggregate of aggregate',
 	'join of aggregates', 'set operation below', 'sublink in join', 'partitions', 'children', 'bag', 'citext key',
+	'exact aggregates', 'extremes', 'total',
 	'char key', 'numeric key');
+
+# Strategies that work on changes: each must have served in a long run.
+our %ON_CHANGES = map { $_ => 1 } qw(linear join aggregate keys);
 
 sub one { return $_[ int rand @_ ]; }
 sub chance { return rand() < $_[0]; }
@@ -185,6 +189,25 @@ sub set_source
 	has('set operation below');
 	return { text => "(SELECT $list FROM $one->{text} AS o1" . maybe_where($one, 'o1', 0) . " $operation SELECT $list FROM $other->{text} AS o2"
 		  . maybe_where($other, 'o2', 0) . ')', columns => { map { $_ => $ALL{$_} } @{ $names[0] } } };
+}
+
+# The columns of a query over groups, as the query writes them: exact aggregates that follow from
+# numbers of the groups, and expressions of them.
+sub exact_aggregate
+{
+	my ($columns) = @_;
+	my @ints = grep { $columns->{$_} eq 'int' } sort keys %$columns;
+	my ($i, $j) = (one(@ints), one(@ints));
+	my $t = column($columns, 'text');
+	my $filter = one('', '', '', " FILTER (WHERE $j > 2)");
+
+	if (chance(0.3))
+	{
+		has('extremes');
+		return one("max($i)$filter", "min($i)$filter", defined $t ? "max($t COLLATE \"C\")" : "max($i)", "max($i) - min($j)");
+	}
+	return one('count(*)', "count($i)$filter", "sum($i)$filter", "avg($i)", "sum($i * $j)", "sum($i) / nullif(count($j), 0)",
+		"round(avg($i), 2)", "coalesce(sum($i)$filter, 0) + count(*)", "sum(coalesce($i, 0) + 1)", "count(*) FILTER (WHERE $i IS NULL)");
 }
 
 sub ordered_all
@@ -458,16 +481,23 @@ sub grouped
 	my ($depth) = @_;
 	my ($from, $columns) = from($depth, 3);
 	my @by = TransformProperty::some(2, sort grep { $columns->{$_} =~ /int|num|ci|ch/ } keys %$columns);
-	my @aggregates = map { aggregate($columns)->[1] } 1 .. one(1, 2);
+	my $exact = chance(0.6);
+	my @aggregates = map { $exact ? exact_aggregate($columns) : aggregate($columns)->[1] } 1 .. one(1, 2, 3);
 	my $having = '';
 	my $n = 0;
 
 	has('group by');
+	has('exact aggregates') if $exact;
+	if ($exact && chance(0.15))
+	{
+		has('total');
+		@by = ();
+	}
 	foreach (@by) { has({ ci => 'citext key', ch => 'char key', num => 'numeric key' }->{ $columns->{$_} } // 'integer key'); }
 	if (chance(0.3)) { has('having'); $having = ' HAVING ' . one('count(*) > 1', aggregate($columns)->[1] . ' > 2',
 		'EXISTS (' . correlated({ map { $_ => $columns->{$_} } grep { $columns->{$_} eq 'int' } @by }, sub { '1' }) . ')') if grep { $columns->{$_} eq 'int' } @by; }
 	return 'SELECT ' . join(', ', map { "$_ AS o" . ++$n } @by, @aggregates) . " FROM $from" . where($columns)
-	  . ' GROUP BY ' . (chance(0.1) && @by > 1 ? "GROUPING SETS (($by[0], $by[1]), ($by[0]))" : join ', ', @by) . $having;
+	  . (@by ? ' GROUP BY ' : '') . (chance(0.1) && @by > 1 ? "GROUPING SETS (($by[0], $by[1]), ($by[0]))" : join ', ', @by) . $having;
 }
 
 sub combined
@@ -574,7 +604,7 @@ sub refresh
 		$self->{count}{$strategy}++;
 		next if $strategy eq 'nothing' || !$self->{features}{$target};
 		$self->{served}{$_}{$strategy}++ foreach @{ $self->{features}{$target} };
-		$self->{reasons}{$reason}++ if $strategy ne 'keys';
+		$self->{reasons}{$reason}++ if !$ON_CHANGES{$strategy};
 	}
 	return;
 }

@@ -74,8 +74,17 @@ foreach my $feature (@RefreshProperty::INCREMENTAL)
 	my $refreshes = 0;
 
 	$refreshes += $_ foreach values %{ $served{$feature} // {} };
-	next if $served{$feature}{keys} || $refreshes < 30;
+	next if $refreshes < 30 || grep { $served{$feature}{$_} } keys %RefreshProperty::ON_CHANGES;
 	print "never incremental: $feature\n";
+	$failed++;
+}
+# each strategy on changes has its share
+my $by_changes = 0;
+$by_changes += $count{$_} // 0 foreach keys %RefreshProperty::ON_CHANGES;
+foreach my $strategy (sort keys %RefreshProperty::ON_CHANGES)
+{
+	next if $by_changes < 300 || ($count{$strategy} // 0) >= 0.02 * $by_changes;
+	print "hardly ever chosen: $strategy\n";
 	$failed++;
 }
 print "$rounds rounds, $failed failed\n";
