@@ -7,10 +7,11 @@
  *
  * terms	the signed rows of the change: grouping expressions g0, g1, ...,
  *			arguments a0, a1, ..., and the weight
- * groups	a row for each group in which something changes: g0, ...; key, the
- *			image of these, and its hash, if it is not self-contained; n (rows), and for each argument, as far
- *			as it is needed, c (values), s (their sum), and the greatest and least
- *			of the values that come (p, u) and that go (q, v)
+ * groups	a row for each group in which something changes: g0, ...; unless the
+ *			target is self-contained, key, the image of these, and its hash; n
+ *			(rows), and for each argument, as far as it is needed, c (values), s
+ *			(their sum), and the greatest and least of the values that come (p, u)
+ *			and that go (q, v)
  * present	the target's rows of these groups, if it is self-contained
  * old		otherwise, the numbers that were kept: key, n, c, s, m (greatest), l
  *			(least)

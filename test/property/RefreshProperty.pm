@@ -500,6 +500,53 @@ sub grouped
 	  . (@by ? ' GROUP BY ' : '') . (chance(0.1) && @by > 1 ? "GROUPING SETS (($by[0], $by[1]), ($by[0]))" : join ', ', @by) . $having;
 }
 
+# Tables, or views of one, and inner joins of them: FROM with WHERE, and the columns.
+sub simple_from
+{
+	my @sources = map { my $source = base(); $source = base() while $source->{text} =~ /^v[jg]$/; [ alias(), $source ] } 1 .. one(1, 1, 2, 2, 3);
+	my (%columns, @conditions);
+	my $text = '';
+
+	foreach (@sources)
+	{
+		my ($x, $source) = @$_;
+		my %new = map { ("$x.$_" => $source->{columns}{$_}) } keys %{ $source->{columns} };
+
+		if (!%columns) { $text = "$source->{text} AS $x"; }
+		elsif (chance(0.5)) { $text .= ", $source->{text} AS $x"; push @conditions, between(\%columns, \%new); }
+		else { $text .= " JOIN $source->{text} AS $x ON " . between(\%columns, \%new); }
+		has('inner join') if %columns;
+		%columns = (%columns, %new);
+	}
+	push @conditions, alone(\%columns) if chance(0.4);
+	$text .= ' WHERE ' . join ' AND ', map { "($_)" } @conditions if @conditions;
+	return ($text, \%columns);
+}
+
+# Queries whose result follows from changed rows, or from numbers of groups.
+sub algebraic
+{
+	my ($text, $columns) = simple_from();
+	my ($i, $j) = (column($columns, 'int'), column($columns, 'int'));
+	my $n = 0;
+
+	if (chance(0.5))
+	{
+		my @by = one([], [$i], ["$i + $j"], ["$i IS NULL"], [ $i, $j ]);
+		my @list = (chance(0.7) ? @{ $by[0] } : (), map { exact_aggregate($columns) } 1 .. one(1, 2, 3));
+
+		has('exact aggregates', @{ $by[0] } ? 'group by' : 'total');
+		return 'SELECT ' . join(', ', map { "$_ AS o" . ++$n } @list) . " FROM $text"
+		  . (@{ $by[0] } ? ' GROUP BY ' . join(', ', @{ $by[0] }) : '') . one('', '', ' HAVING count(*) > 1', " HAVING sum($i) > 2");
+	}
+	return "SELECT $i + $j AS o1 FROM $text" if chance(0.2);
+	return 'SELECT ' . join(', ', map { "$_ AS o" . ++$n } TransformProperty::some(4, sort keys %$columns)) . " FROM $text" if chance(0.6);
+	my ($other, $others) = simple_from();
+
+	has('union all');
+	return "SELECT $i AS o1, $j AS o2 FROM $text UNION ALL SELECT " . column($others, 'int') . ', ' . column($others, 'int') . "::bigint FROM $other";
+}
+
 sub combined
 {
 	my ($depth) = @_;
@@ -537,7 +584,7 @@ sub query
 
 	%features = ();
 	$aliases = 0;
-	my $query = one(\&plain, \&plain, \&plain, \&grouped, \&grouped, \&combined, \&with)->($depth);
+	my $query = one(\&plain, \&plain, \&plain, \&grouped, \&grouped, \&combined, \&with, \&algebraic, \&algebraic)->($depth);
 	delete $features{grouped};
 	return ($query, sort keys %features);
 }
