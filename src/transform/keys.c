@@ -86,7 +86,10 @@ changes_relation(KeysWork *work, const InputChanges *changes)
 	return relation;
 }
 
-/* The terms of the first key by which all changes can be followed; false: there is none. */
+/*
+ * The terms of the first key by which all changes can be followed, or else some
+ * may concern any value; false: there is none.
+ */
 static bool
 find_terms(KeysWork *work, const StrategyContext *context, Oid *obstacle)
 {
@@ -98,16 +101,23 @@ find_terms(KeysWork *work, const StrategyContext *context, Oid *obstacle)
 			relids = lappend_oid(relids, ((InputChanges *) lfirst(cell))->relid);
 	foreach(cell, work->analysis->keys)
 	{
+		List *terms;
+
+		if (!path_terms(work->analysis->graph,
+						lfirst(cell),
+						relids,
+						work->ranges,
+						&terms,
+						obstacle))
+			continue;
+		if (work->key != NULL && path_any_value(terms) != NULL)
+			continue;
 		work->key = lfirst(cell);
-		if (path_terms(work->analysis->graph,
-					   work->key,
-					   relids,
-					   work->ranges,
-					   &work->terms,
-					   obstacle))
-			return true;
+		work->terms = terms;
+		if (path_any_value(terms) == NULL)
+			break;
 	}
-	return false;
+	return work->key != NULL;
 }
 
 /* Plans of the terms; returns their cost and the estimated number of values. */
@@ -135,6 +145,29 @@ plan_terms(KeysWork *work, const StrategyContext *context, double *values)
 		*values += plan->planTree->plan_rows;
 	}
 	return cost;
+}
+
+/* A changed relation of which a row may concern any value; InvalidOid: there is none. */
+static Oid
+concerns_any_value(const KeysWork *work)
+{
+	Oid relid = InvalidOid;
+	ListCell *cell;
+
+	foreach(cell, work->terms)
+	{
+		const PathTerm *term = lfirst(cell);
+		Tuplestorestate *rows;
+
+		if (!term->any_value || OidIsValid(relid))
+			continue;
+		rows = tuplestore_begin_heap(false, false, work_mem);
+		tree_run(list_nth(work->plans, foreach_current_index(cell)), work->relations, rows);
+		if (tuplestore_tuple_count(rows) > 0)
+			relid = term->changed->entry->relid;
+		tuplestore_end(rows);
+	}
+	return relid;
 }
 
 static char *
@@ -177,7 +210,8 @@ find_values(KeysWork *work, const StrategyContext *context)
 
 	MemoryContextSwitchTo(old);
 	foreach(cell, work->plans)
-		tree_run(lfirst(cell), work->relations, found);
+		if (!((PathTerm *) list_nth(work->terms, foreach_current_index(cell)))->any_value)
+			tree_run(lfirst(cell), work->relations, found);
 	register_tuplestore(FOUND, work->key->desc, found, tuplestore_tuple_count(found));
 	work->affected.name = AFFECTED;
 	work->affected.desc = work->key->desc;
@@ -234,7 +268,7 @@ may_follow(const StrategyContext *context, StrategyOffer *offer)
 	if (!incremental_is_allowed(context, offer))
 		return false;
 	work->analysis = keys_analyse(context->shape);
-	if (work->analysis->code != NULL)
+	if (work->analysis->keys == NIL)
 		return incremental_impossible(offer, work->analysis->code, work->analysis->detail);
 	return incremental_knows_changes(context, offer) && find_ranges(context, offer);
 }
@@ -267,24 +301,52 @@ plan_rows(KeysWork *work, const StrategyContext *context, const TreeRelation *va
 	return cost;
 }
 
+/* The whole result has to be evaluated; returns false. */
+static bool
+any_row(const KeysWork *work, StrategyOffer *offer, Oid relid)
+{
+	/* why there is no better key is what always holds of the query */
+	if (work->analysis->code != NULL)
+		return incremental_impossible(offer, work->analysis->code, work->analysis->detail);
+	return incremental_impossible(
+		offer,
+		"no_path",
+		psprintf("Rows of %s that have changed may concern any row of the result.",
+				 sql_relation(relid)));
+}
+
+/* Without a column in the key there is nothing to recompute in parts. */
+static double
+recompute_cost(KeysWork *work, const StrategyContext *context, const TreeRelation *values)
+{
+	return work->key->natts == 0 ? 0 : plan_rows(work, context, values);
+}
+
 static bool
 find_cheaply(const StrategyContext *context, StrategyOffer *offer, double other)
 {
 	KeysWork *work = *context->keys;
 	TreeRelation estimated = {.name = AFFECTED, .desc = work->key->desc};
+	Oid obstacle;
 
 	work->cost = plan_terms(work, context, &estimated.count);
 	if (other >= 0 && work->cost > DISCOVERY_SHARE * other)
 	{
-		double cost = work->cost + plan_rows(work, context, &estimated);
+		double cost = work->cost + recompute_cost(work, context, &estimated);
 
+		if (cost > other && work->key->natts == 0)
+			return any_row(work, offer, InvalidOid);
 		if (cost > other)
 			return incremental_too_expensive(offer,
 											 cost,
 											 other,
 											 "Finding and recomputing affected rows");
 	}
-	find_values(work, context);
+	obstacle = concerns_any_value(work);
+	if (OidIsValid(obstacle))
+		return any_row(work, offer, obstacle);
+	if (work->key->natts > 0)
+		find_values(work, context);
 	return true;
 }
 
@@ -316,22 +378,19 @@ keys_offer(const StrategyContext *context, StrategyOffer *offer)
 		return;
 	if (!find_terms(work, context, &obstacle))
 	{
-		(void) incremental_impossible(
-			offer,
-			"no_path",
-			psprintf("Rows of %s that have changed may concern any row of the result.",
-					 sql_relation(obstacle)));
+		(void) any_row(work, offer, obstacle);
 		return;
 	}
 	if (!find_cheaply(context, offer, other))
 		return;
 	offer->possible = true;
 	offer->routine = true;
-	offer->cost = work->cost + plan_rows(work, context, &work->affected);
+	offer->cost = work->cost + recompute_cost(work, context, &work->affected);
 	offer->reason_code = "affected_keys";
-	offer->detail = psprintf("Rows of %.0f values of %s are recomputed.",
-							 work->affected.count,
-							 partition_key_text(work->key));
+	offer->detail = work->key->natts == 0 ? pstrdup("No changed row concerns the result.")
+										  : psprintf("Rows of %.0f values of %s are recomputed.",
+													 work->affected.count,
+													 partition_key_text(work->key));
 	foreach(cell, work->analysis->tests)
 	{
 		char *advice = clock_advice(lfirst(cell));
@@ -437,7 +496,8 @@ keys_delta_sql(const StrategyContext *context)
 	StringInfoData text;
 	ListCell *cell;
 
-	if (work == NULL || work->analysis == NULL || work->analysis->code != NULL)
+	if (work == NULL || work->analysis == NULL || work->analysis->code != NULL ||
+		(work->key != NULL && work->key->natts == 0))
 		return NULL;
 	if (work->queries == NIL)
 		return keys_text(work->analysis);
@@ -485,7 +545,13 @@ nothing_follows(const KeysAnalysis *analysis)
 						   clock_any_ranges(analysis->tests),
 						   &terms,
 						   &obstacle))
-				return NULL;
+			{
+				const PathTerm *any = path_any_value(terms);
+
+				if (any == NULL)
+					return NULL;
+				obstacle = any->changed->entry->relid;
+			}
 		}
 	return psprintf("Rows of %s that have changed may concern any row of the result.",
 					sql_relation(obstacle));

@@ -154,8 +154,12 @@ keys_analyse(Shape *shape)
 	analysis->keys =
 		partition_keys(analysis->graph, &analysis->code, &analysis->detail, &analysis->location);
 	if (analysis->keys != NIL)
+	{
 		analysis->code = NULL;
-	else if (analysis->code == NULL)
+		return analysis;
+	}
+	analysis->keys = list_make1(partition_of_all());
+	if (analysis->code == NULL)
 		(void) refuse(analysis, "no_partition_key", pstrdup("The query reads no table."), -1);
 	return analysis;
 }
@@ -195,6 +199,8 @@ append_terms(StringInfo text, const KeysAnalysis *analysis, const ResultKey *key
 		appendStringInfoString(text, " any value");
 		return;
 	}
+	if (path_any_value(terms) != NULL)
+		appendStringInfoString(text, " any value, if there is such a row");
 	foreach(cell, terms)
 		appendStringInfo(
 			text,

@@ -18,7 +18,7 @@ typedef struct KeysAnalysis
 	int location;     /* in the text that the shape was made of; -1: unknown */
 	Query *query;     /* rewritten, without WITH */
 	Graph *graph;
-	List *keys;  /* of ResultKey, the most promising first */
+	List *keys;  /* of ResultKey, the most promising first; of no column if code is set */
 	List *tests; /* of ClockTest: comparisons with the time of the refresh */
 } KeysAnalysis;
 

@@ -349,6 +349,15 @@ partition_keys(const Graph *graph, const char **code, char **detail, int *locati
 	return keys;
 }
 
+ResultKey *
+partition_of_all(void)
+{
+	ResultKey *key = palloc0(sizeof(ResultKey));
+
+	key->desc = CreateTemplateTupleDesc(0);
+	return key;
+}
+
 char *
 partition_key_text(const ResultKey *key)
 {

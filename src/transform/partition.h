@@ -44,6 +44,12 @@ typedef struct ResultKey
  */
 extern List *partition_keys(const Graph *graph, const char **code, char **detail, int *location);
 
+/*
+ * The key of no column, by which all rows of the result are one part: for a
+ * query that has no other.
+ */
+extern ResultKey *partition_of_all(void);
+
 /* The key in words: "(a, b) of schema.table alias". */
 extern char *partition_key_text(const ResultKey *key);
 

@@ -27,11 +27,19 @@
  * Where a condition equates the key with a column nearer to the changed
  * relation, the path is cut there.
  *
+ * Where no path leads to a changed relation, its rows may concern any value: of
+ * a subquery that refers to nothing outside, for example, or of an aggregate of
+ * all rows.  But only those that satisfy the conditions on them, and have
+ * partners where partners are needed.  So there is a term as well, which asks
+ * whether there is such a row.  It joins only relations that have not changed:
+ * a partner in another one may have disappeared.
+ *
  *-------------------------------------------------------------------------
  */
 #include "transform/paths.h"
 
 #include "access/relation.h"
+#include "catalog/pg_type.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
@@ -51,6 +59,26 @@ typedef struct Tree
 	List **paths;    /* by node: numbers, from the owner to it; NIL: not reached */
 	Bitmapset *done; /* nodes whose terms are listed */
 } Tree;
+
+/* ---- what has changed ---- */
+
+/* What has changed since the last refresh. */
+typedef struct Changed
+{
+	List *relids;
+	List *ranges; /* of ClockRange */
+} Changed;
+
+static bool
+has_changed(const Changed *changed, const GraphNode *node)
+{
+	ListCell *cell;
+
+	foreach(cell, changed->ranges)
+		if (((ClockRange *) lfirst(cell))->test->node == node)
+			return true;
+	return list_member_oid(changed->relids, node->entry->relid);
+}
 
 /* ---- what must hold ---- */
 
@@ -296,6 +324,95 @@ make_term(const Tree *tree, const ResultKey *key, int number, const ClockRange *
 	return term;
 }
 
+/* ---- rows that may concern any value ---- */
+
+/* The nodes among these that conditions connect with a node. */
+static Bitmapset *
+connected(const Tree *tree, int number, const Bitmapset *nodes)
+{
+	Bitmapset *set = bms_make_singleton(number);
+	bool grown = true;
+	ListCell *cell;
+
+	while (grown)
+	{
+		grown = false;
+		foreach(cell, tree->quals)
+		{
+			const GlobalQual *global = lfirst(cell);
+
+			if (!bms_is_subset(global->nodes, nodes) || bms_is_subset(global->nodes, set) ||
+				!bms_overlap(global->nodes, set))
+				continue;
+			set = bms_add_members(set, global->nodes);
+			grown = true;
+		}
+	}
+	return set;
+}
+
+static Bitmapset *
+unchanged(const Tree *tree, int number, Bitmapset *nodes, const Changed *changed)
+{
+	Bitmapset *set = bms_make_singleton(number);
+	int other = -1;
+
+	while ((other = bms_next_member(nodes, other)) >= 0)
+		if (!has_changed(changed, graph_node(tree->graph, other)) && is_chosen(tree, other))
+			set = bms_add_member(set, other);
+	return set;
+}
+
+/* The term that asks for any row of the node that has the partners it needs. */
+static PathTerm *
+make_any_term(const Graph *graph, const GraphNode *node, const ClockRange *range,
+			  const Changed *changed)
+{
+	PathTerm *term = palloc0(sizeof(PathTerm));
+	Tree tree = {.graph = graph, .choices = block_choices(node->block)};
+	Bitmapset *real;
+	Bitmapset *joined;
+	int number = -1;
+	ListCell *cell;
+
+	tree.quals = graph_quals(graph, tree.choices, NIL);
+	real = implied(&tree, bms_make_singleton(node->number));
+	joined = connected(&tree, node->number, unchanged(&tree, node->number, real, changed));
+	term->changed = node;
+	term->range = range;
+	term->any_value = true;
+	while ((number = bms_next_member(joined, number)) >= 0)
+		term->nodes = lappend_int(term->nodes, number);
+	foreach(cell, tree.quals)
+		if (bms_is_subset(((GlobalQual *) lfirst(cell))->nodes, joined) &&
+			must_hold(graph, lfirst(cell), real))
+			term->quals = lappend(term->quals, lfirst(cell));
+	return term;
+}
+
+static void
+add_any_terms(List **terms, const Graph *graph, const GraphNode *node, const Changed *changed)
+{
+	ListCell *cell;
+
+	if (list_member_oid(changed->relids, node->entry->relid))
+		*terms = lappend(*terms, make_any_term(graph, node, NULL, changed));
+	foreach(cell, changed->ranges)
+		if (((ClockRange *) lfirst(cell))->test->node == node)
+			*terms = lappend(*terms, make_any_term(graph, node, lfirst(cell), changed));
+}
+
+const PathTerm *
+path_any_value(const List *terms)
+{
+	ListCell *cell;
+
+	foreach(cell, terms)
+		if (((PathTerm *) lfirst(cell))->any_value)
+			return lfirst(cell);
+	return NULL;
+}
+
 /* ---- all terms ---- */
 
 static bool
@@ -324,24 +441,6 @@ add_term(List **terms, PathTerm *term)
 		if (same_term(lfirst(cell), term))
 			return;
 	*terms = lappend(*terms, term);
-}
-
-/* What has changed since the last refresh. */
-typedef struct Changed
-{
-	List *relids;
-	List *ranges; /* of ClockRange */
-} Changed;
-
-static bool
-has_changed(const Changed *changed, const GraphNode *node)
-{
-	ListCell *cell;
-
-	foreach(cell, changed->ranges)
-		if (((ClockRange *) lfirst(cell))->test->node == node)
-			return true;
-	return list_member_oid(changed->relids, node->entry->relid);
 }
 
 static void
@@ -437,11 +536,9 @@ path_terms(const Graph *graph, const ResultKey *key, List *relids, List *ranges,
 	{
 		GraphNode *node = lfirst(cell);
 
-		if (!has_changed(&changed, node) ||
-			add_terms_of_node(graph, key, node, &changed, &trees, terms))
-			continue;
-		*obstacle = node->entry->relid;
-		return false;
+		if (has_changed(&changed, node) &&
+			(key->natts == 0 || !add_terms_of_node(graph, key, node, &changed, &trees, terms)))
+			add_any_terms(terms, graph, node, &changed);
 	}
 	return true;
 }
@@ -541,6 +638,15 @@ add_distinct(Query *query)
 	}
 }
 
+/* Whether there is a row is all that is asked for. */
+static void
+limit_to_one(Query *query)
+{
+	query->limitCount = (Node *)
+		makeConst(INT8OID, -1, InvalidOid, sizeof(int64), Int64GetDatum(1), false, FLOAT8PASSBYVAL);
+	query->limitOption = LIMIT_OPTION_COUNT;
+}
+
 Query *
 path_query(const Graph *graph, const ResultKey *key, const PathTerm *term,
 		   const TreeRelation *changes)
@@ -560,6 +666,8 @@ path_query(const Graph *graph, const ResultKey *key, const PathTerm *term,
 	foreach(cell, term->range == NULL ? NIL : term->range->quals)
 		quals = lappend(quals, localise(lfirst(cell), &walk));
 	query->jointree->quals = quals == NIL ? NULL : (Node *) make_ands_explicit(quals);
+	if (term->any_value)
+		limit_to_one(query);
 	foreach(cell, term->keys)
 	{
 		int i = foreach_current_index(cell);
@@ -571,7 +679,7 @@ path_query(const Graph *graph, const ResultKey *key, const PathTerm *term,
 							pstrdup(NameStr(TupleDescAttr(key->desc, i)->attname)),
 							false));
 	}
-	if (list_length(term->nodes) > 1 || term->range != NULL)
+	if (!term->any_value && (list_length(term->nodes) > 1 || term->range != NULL))
 		add_distinct(query);
 	return query;
 }
