@@ -21,6 +21,13 @@
  * No lock is taken on any other table of the user's, so that no writer can get
  * into a deadlock that he would not have had.
  *
+ * The triggers fire for what publish writes to targets as well.  publish could
+ * write the changes itself, as a companion (publish/companion.h).  But it would
+ * have to read the old images once more, by key, which costs more than twice as
+ * much as all of the triggers: the executor has these images in its hands.  A
+ * trigger also sees what other triggers, actions of foreign keys, and the table
+ * itself make of a row.
+ *
  *-------------------------------------------------------------------------
  */
 #include "depipe.h"
