@@ -18,6 +18,7 @@
 #include "transform/capture.h"
 #include "transform/choose.h"
 #include "transform/frontier.h"
+#include "transform/index_advice.h"
 #include "transform/table.h"
 #include "utils/builtins.h"
 #include "utils/snapmgr.h"
@@ -29,6 +30,20 @@ text_or_null(const char *string, bool *isnull)
 {
 	*isnull = string == NULL;
 	return string == NULL ? (Datum) 0 : CStringGetTextDatum(string);
+}
+
+/* The detail of an offer; of strategy "keys" with the indexes that it lacks. */
+static char *
+detail_of(const StrategyContext *context, const Strategy *strategy, const StrategyOffer *offer)
+{
+	char *advice;
+
+	if (strcmp(strategy->name, "keys") != 0)
+		return offer->detail;
+	advice = index_advice(keys_analyse(context->shape));
+	if (advice == NULL || offer->detail == NULL)
+		return advice == NULL ? offer->detail : advice;
+	return psprintf("%s %s", offer->detail, advice);
 }
 
 static void
@@ -43,7 +58,7 @@ return_offer(ReturnSetInfo *result, const StrategyContext *context, const Strate
 	values[2] = BoolGetDatum(chosen);
 	values[3] = Float8GetDatum(offer->cost);
 	values[4] = text_or_null(offer->reason_code, &nulls[4]);
-	values[5] = text_or_null(offer->detail, &nulls[5]);
+	values[5] = text_or_null(detail_of(context, strategy, offer), &nulls[5]);
 	values[6] = text_or_null(strategy->delta_sql(context), &nulls[6]);
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 }

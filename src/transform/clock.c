@@ -36,6 +36,7 @@
 #include "optimizer/clauses.h"
 #include "optimizer/optimizer.h"
 #include "transform/globalise.h"
+#include "transform/index_lookup.h"
 #include "transform/inline.h"
 #include "utils/datum.h"
 #include "utils/fmgroids.h"
@@ -426,67 +427,22 @@ clock_any_ranges(List *tests)
 
 /* ---- indexes ---- */
 
-static Node *
-of_first_entry(Node *node, void *context)
-{
-	Var *var = (Var *) node;
-
-	if (node == NULL)
-		return NULL;
-	if (!IsA(node, Var))
-		return expression_tree_mutator(node, of_first_entry, context);
-	return (Node *) makeVar(1, var->varattno, var->vartype, var->vartypmod, var->varcollid, 0);
-}
-
-/* Does the index begin with the expression? */
-static bool
-begins_with(Relation index, Node *expression)
-{
-	AttrNumber first = index->rd_index->indkey.values[0];
-
-	if (index->rd_rel->relam != BTREE_AM_OID || !index->rd_index->indisvalid ||
-		RelationGetIndexPredicate(index) != NIL)
-		return false;
-	if (first != 0)
-		return IsA(expression, Var) && ((Var *) expression)->varattno == first;
-	return equal(linitial(RelationGetIndexExpressions(index)), expression);
-}
-
 char *
 clock_advice(const ClockTest *test)
 {
 	Oid relid = test->node->entry->relid;
-	Node *expression = of_first_entry(test->expression, NULL);
-	Relation rel = relation_open(relid, NoLock);
-	bool found = false;
-	char *text;
-	ListCell *cell;
+	Node *expression = test->expression;
 
-	foreach(cell, RelationGetIndexList(rel))
-	{
-		Relation index = index_open(lfirst_oid(cell), AccessShareLock);
-
-		found |= begins_with(index, expression);
-		index_close(index, AccessShareLock);
-	}
-	relation_close(rel, NoLock);
-	if (found)
+	if (index_finds(relid, expression))
 		return NULL;
-	text = deparse_expression(expression,
-							  deparse_context_for(get_rel_name(relid), relid),
-							  false,
-							  false);
 	if (contain_mutable_functions(expression))
 		return psprintf("Rows that time has passed over are found by reading all of %s: compare a"
 						" column alone with the time, instead of %s, so that an index can find"
 						" them.",
 						sql_relation(relid),
-						text);
+						index_expression_text(relid, expression));
 	return psprintf("Rows that time has passed over are found by reading all of %s; an index"
-					" would find them: CREATE INDEX ON %s (%s%s%s);",
+					" would find them: %s",
 					sql_relation(relid),
-					sql_relation(relid),
-					IsA(expression, Var) ? "" : "(",
-					text,
-					IsA(expression, Var) ? "" : ")");
+					index_statement(relid, expression));
 }
