@@ -91,7 +91,7 @@ compared(List *quals, const GraphNode *node, const Bitmapset *reached)
 	return expressions;
 }
 
-/* From a first node on, the others (numbers) are searched for what the ones before are compared with. */
+/* From the first node on, the others (numbers) are searched by what connects them. */
 static void
 advise_along(List **advice, const Graph *graph, List *quals, int first, List *numbers)
 {
