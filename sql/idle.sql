@@ -64,7 +64,19 @@ CALL depipe.run_due();
 SELECT * FROM idle.pass();
 -- by hand it is run all the same
 SELECT target, status FROM depipe.refresh('idle.middle');
+-- a function that is called by a function of the query is replaced
+CREATE FUNCTION idle.least(integer) RETURNS integer IMMUTABLE LANGUAGE sql AS 'SELECT $1';
+CREATE FUNCTION idle.at_least(integer, integer) RETURNS integer IMMUTABLE LANGUAGE plpgsql AS 'BEGIN RETURN idle.least(greatest($1, $2)); END';
+CREATE AGGREGATE idle.most(integer) (SFUNC = idle.at_least, STYPE = integer, INITCOND = '0');
+SELECT depipe.create_transform('idle.nested', 'SELECT id % 2 AS odd, idle.most(n) AS n FROM idle.ordinary GROUP BY id % 2');
+SELECT strategy, reason, inserted, updated FROM depipe.refresh('idle.nested');
+SELECT strategy, reason, inserted, updated FROM depipe.refresh('idle.nested');
+CREATE OR REPLACE FUNCTION idle.least(integer) RETURNS integer IMMUTABLE LANGUAGE sql AS 'SELECT $1 + 1000';
+SELECT count(*) FROM depipe.verify('idle.nested');
+SELECT strategy, reason, inserted, updated FROM depipe.refresh('idle.nested');
+SELECT count(*) FROM depipe.verify('idle.nested');
 SET client_min_messages = warning;
+SELECT depipe.drop_transform('idle.nested', true);
 DROP VIEW idle.of_middle CASCADE;
 SELECT count(depipe.drop_transform(target, true)) FROM unnest(ARRAY['idle.by_function', 'idle.at_night', 'idle.top', 'idle.middle', 'idle.base']) AS target;
 DROP SCHEMA idle CASCADE;

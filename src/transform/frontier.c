@@ -27,9 +27,13 @@
  */
 #include "transform/frontier.h"
 
+#include "access/genam.h"
 #include "access/htup_details.h"
+#include "access/table.h"
+#include "access/transam.h"
 #include "access/xact.h"
 #include "access/xlog.h"
+#include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "common/hashfn.h"
 #include "core/settings.h"
@@ -37,6 +41,7 @@
 #include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
 #include "transform/capture_basis.h"
+#include "transform/idle.h"
 #include "utils/fmgroids.h"
 #include "utils/fmgrprotos.h"
 #include "utils/syscache.h"
@@ -84,7 +89,37 @@ frontier_take(void)
 	return frontier;
 }
 
-/* Functions by their versions: one that is replaced keeps its OID. */
+/* ---- what is evaluated ---- */
+
+/* One that is replaced keeps its OID. */
+static uint64
+function_version(HeapTuple tuple)
+{
+	return hash_combine64(((Form_pg_proc) GETSTRUCT(tuple))->oid,
+						  HeapTupleHeaderGetRawXmin(tuple->t_data));
+}
+
+/*
+ * The versions of all functions of users and extensions.  What a function of a
+ * user's calls stands in its body, which may be of any language, and cannot be
+ * followed.
+ */
+static uint64
+hash_of_functions(void)
+{
+	Relation rel = table_open(ProcedureRelationId, AccessShareLock);
+	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, NULL, 0, NULL);
+	uint64 sum = 0;
+	HeapTuple tuple;
+
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+		if (((Form_pg_proc) GETSTRUCT(tuple))->oid >= FirstNormalObjectId)
+			sum += function_version(tuple); /* in any order */
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return sum;
+}
+
 static bool
 append_function(Oid function, void *text)
 {
@@ -95,7 +130,7 @@ append_function(Oid function, void *text)
 	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
 	if (!HeapTupleIsValid(tuple))
 		return false;
-	appendStringInfo(text, " %u/%u", function, HeapTupleHeaderGetRawXmin(tuple->t_data));
+	appendStringInfo(text, " " UINT64_FORMAT, function_version(tuple));
 	ReleaseSysCache(tuple);
 	return false;
 }
@@ -120,6 +155,8 @@ frontier_describe(StoredFrontier *frontier, const Transform *transform, Shape *s
 	initStringInfo(&text);
 	appendStringInfoString(&text, nodeToString(query));
 	(void) append_functions((Node *) query, &text);
+	if (idle_calls_users_functions(shape))
+		appendStringInfo(&text, " " UINT64_FORMAT, hash_of_functions());
 	appendStringInfoString(&text, settings_text(transform->target->settings));
 	frontier->query_hash = (int64) hash_bytes_extended((unsigned char *) text.data, text.len, 0);
 	frontier->table_hash = capture_guard_hash(transform->target->relid,
