@@ -19,6 +19,7 @@
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
 #include "nodes/pg_list.h"
+#include "parser/parse_relation.h"
 #include "replication/walreceiver.h"
 #include "utils/acl.h"
 #include "utils/guc.h"
