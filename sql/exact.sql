@@ -101,6 +101,21 @@ SET search_path = exact;
 MERGE INTO p USING (VALUES (9)) s (id) ON p.id = s.id WHEN MATCHED THEN UPDATE SET k = 2;
 SELECT * FROM refreshed('moved*');
 
+\echo a key whose type has a modifier, of a table with children
+CREATE TABLE coded (id integer, k integer, code character(3), j integer);
+CREATE TABLE coded_1 () INHERITS (coded);
+CREATE TABLE codes (k integer);
+INSERT INTO coded SELECT i, i % 5, 'c' || i % 3, i % 7 FROM generate_series(1, 200) i;
+INSERT INTO coded_1 SELECT i, i % 5, 'd' || i % 3, i % 7 FROM generate_series(201, 400) i;
+SELECT make('coded_2', 'SELECT k, code, max(id) AS id FROM exact.coded c WHERE j NOT IN (SELECT k FROM exact.codes WHERE c.j = k) GROUP BY k, code');
+SET enable_hashagg = off;
+INSERT INTO codes VALUES (3);
+SELECT * FROM refreshed('coded*');
+DELETE FROM codes;
+UPDATE coded SET k = 9 WHERE id IN (1, 300);
+SELECT * FROM refreshed('coded*');
+RESET enable_hashagg;
+
 \echo inputs whose changes can never be captured are refused
 CREATE ROLE regress_dp_reader_only LOGIN;
 GRANT USAGE, CREATE ON SCHEMA exact TO regress_dp_reader_only;

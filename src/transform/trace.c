@@ -114,7 +114,8 @@ trace_var(TraceWalk *walk, const GraphBlock *block, const TargetEntry *entry, co
 	(void) add_source(
 		walk,
 		node,
-		(Node *) makeVar(node->number, var->varattno, var->vartype, -1, var->varcollid, 0),
+		(Node *)
+			makeVar(node->number, var->varattno, var->vartype, var->vartypmod, var->varcollid, 0),
 		choices);
 	return true;
 }

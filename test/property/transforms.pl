@@ -68,14 +68,18 @@ foreach my $feature (sort keys %served)
 }
 print "  not incremental: ", join(', ', map { ($_ eq '' ? 'no reason' : $_) . " $reasons{$_}" } sort keys %reasons), "\n" if %reasons;
 
-# what should be incremental, and has had the opportunity, but never was
-foreach my $feature (@RefreshProperty::INCREMENTAL)
+# what should be incremental, and has had the opportunity, but seldom was
+foreach my $feature (sort keys %RefreshProperty::FLOORS)
 {
-	my $refreshes = 0;
+	my ($refreshes, $incremental) = (0, 0);
 
-	$refreshes += $_ foreach values %{ $served{$feature} // {} };
-	next if $refreshes < 30 || grep { $served{$feature}{$_} } keys %RefreshProperty::ON_CHANGES;
-	print "never incremental: $feature\n";
+	foreach my $strategy (keys %{ $served{$feature} // {} })
+	{
+		$refreshes += $served{$feature}{$strategy};
+		$incremental += $served{$feature}{$strategy} if $strategy !~ /^full/;
+	}
+	next if $refreshes < 50 || 100 * $incremental >= $RefreshProperty::FLOORS{$feature} * $refreshes;
+	print "seldom incremental: $feature, $incremental of $refreshes\n";
 	$failed++;
 }
 # each strategy on changes has its share
