@@ -260,11 +260,19 @@ comparable_settings(const Load *was, List *settings, bool replace)
 
 /*
  * A load without history has no deleted rows and no versions, so it can begin to
- * keep deleted rows.  All other changes would have to remove what was kept.
+ * keep deleted rows.  All other changes would have to remove what was kept.  The
+ * key of versions is part of that of their table.
  */
 static void
 check_history_change(const Load *was, const Load *is)
 {
+	if (is->history == HISTORY_SCD2 && was->history == HISTORY_SCD2 &&
+		OidIsValid(is->target->relid) && !same_text(key_text(was->key), key_text(is->key)))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("key of load %s cannot be changed, because it keeps versions",
+						is->target->display),
+				 errhint("Create another load of the same source into a new table.")));
 	if (was->history == is->history ||
 		(was->history == HISTORY_NONE && is->history == HISTORY_SOFT_DELETE) ||
 		!OidIsValid(is->target->relid))
@@ -307,6 +315,8 @@ change_load(Load *was, Load *is, List *settings, Oid server, bool replace)
 	check_history_change(was, is);
 	load_update(is, server);
 	load_set_settled(is, NIL);
+	if (was->history != is->history)
+		state_end(is->target); /* other rows are current */
 	target_set_settings(is->target, settings);
 	attempt_end(unit_of_target(is->target->id));
 	event_record(is->target->id, "load", "changed", NULL);
@@ -369,6 +379,8 @@ depipe_create_load_checked(PG_FUNCTION_ARGS)
 	else
 	{
 		load_insert(load, server);
+		if (load->history != HISTORY_NONE)
+			state_end(load->target);
 		target_set_settings(load->target, settings);
 		event_record(load->target->id, "load", "new", NULL);
 	}
