@@ -236,19 +236,19 @@ key_number(Delta *delta, AttrNumber attnum)
 }
 
 /*
- * The columns of the key in the order of the index, or NIL if the index has
- * others or is not suitable.
+ * The columns of the key in the order of the index, or NIL if the index is not
+ * suitable.  more: the number of columns that follow the key in the index.
  */
 static List *
-order_of_index(Delta *delta, Relation index)
+order_of_index(Delta *delta, int more, Relation index)
 {
 	Form_pg_index form = index->rd_index;
 	List *order = NIL;
 
 	if (index->rd_rel->relam != BTREE_AM_OID || !form->indisvalid ||
-		form->indnkeyatts != delta->nkeys || RelationGetIndexPredicate(index) != NIL)
+		form->indnkeyatts != delta->nkeys + more || RelationGetIndexPredicate(index) != NIL)
 		return NIL;
-	for (int i = 0; i < form->indnkeyatts; i++)
+	for (int i = 0; i < delta->nkeys; i++)
 	{
 		int number = key_number(delta, form->indkey.values[i]);
 
@@ -263,8 +263,9 @@ order_of_index(Delta *delta, Relation index)
 }
 
 static List *
-find_key_order(Relation rel, Delta *delta)
+find_key_order(Relation rel, Delta *delta, HistoryMode history)
 {
+	int more = history == HISTORY_SCD2 ? 1 : 0; /* the time of the version */
 	List *order = NIL;
 	ListCell *cell;
 
@@ -276,7 +277,7 @@ find_key_order(Relation rel, Delta *delta)
 		Relation index = index_open(lfirst_oid(cell), AccessShareLock);
 
 		if (order == NIL)
-			order = order_of_index(delta, index);
+			order = order_of_index(delta, more, index);
 		index_close(index, AccessShareLock);
 	}
 	return order;
@@ -332,7 +333,7 @@ apply_prepare(ApplyTable *table)
 		table_close(leaf, NoLock);
 	}
 	table->all_columns = has_all_columns(table->delta, rel);
-	table->key_order = find_key_order(rel, table->delta);
+	table->key_order = find_key_order(rel, table->delta, table->target->history);
 	table->bag_by_hash = bag_has_hash(rel, table->delta);
 	table->bag_column = bag_column(rel, table->delta);
 	table->has_children = rel->rd_rel->relhassubclass;

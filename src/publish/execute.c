@@ -34,8 +34,10 @@ plan_style(const ApplyTable *table)
 		return table->delta->nrows <= PLAN_SMALL_ROWS ? PLAN_KEPT : PLAN_ONCE_BY_ROW;
 	if (table->key_order == NIL)
 		return PLAN_ONCE;
-	return table->delta->nrows <= PLAN_SMALL_ROWS && !table->delta->clear ? PLAN_KEPT
-																		  : PLAN_ONCE_BY_INDEX;
+	if (table->delta->nrows <= PLAN_SMALL_ROWS && !table->delta->clear)
+		return PLAN_KEPT;
+	/* versions are joined several times: the planner chooses the way of each */
+	return table->target->history == HISTORY_SCD2 ? PLAN_ONCE : PLAN_ONCE_BY_INDEX;
 }
 
 void
