@@ -173,6 +173,33 @@ BEGIN
 	END LOOP;
 END $$;
 SELECT name, count(*) > 2 AS some FROM strategies WHERE strategy = 'aggregate' GROUP BY 1 ORDER BY 1;
+-- an owner without special rights; several refreshes in one transaction
+CREATE ROLE regress_hidden LOGIN;
+CREATE SCHEMA hidown AUTHORIZATION regress_hidden;
+SET SESSION AUTHORIZATION regress_hidden;
+CREATE TABLE hidown.a (id integer PRIMARY KEY, k integer, v integer, d date, t text);
+INSERT INTO hidown.a SELECT i, i % 4, i % 5, '2026-01-01'::date + i, 'x' || i FROM generate_series(1, 2000) i;
+ANALYZE hidown.a;
+SELECT depipe.create_transform('hidown.g', 'SELECT k + v AS kv, sum(v) AS s, avg(v) + 1 AS a, max(d) AS d FROM hidown.a GROUP BY 1 HAVING count(t) > 1',
+	mode => 'incremental');
+SELECT depipe.create_transform('hidown.n', 'SELECT count(t) AS n, max(t) AS t FROM hidown.a', mode => 'incremental', key => '{}');
+SELECT count(*) FROM depipe.group_state;
+SELECT count(*) FROM depipe.refresh('hidown.*');
+DELETE FROM hidown.a WHERE id IN (999, 2000, 7);
+SELECT target, status, strategy FROM depipe.refresh('hidown.*') WHERE target = 'hidown.n';
+BEGIN ISOLATION LEVEL SERIALIZABLE;
+UPDATE hidown.a SET v = v + 1, t = t || '!' WHERE id IN (4, 5, 6);
+SELECT target, status FROM depipe.refresh('hidown.*') ORDER BY 1;
+UPDATE hidown.a SET v = v + 1, t = NULL WHERE id IN (4, 5, 6);
+SELECT target, status FROM depipe.refresh('hidown.*') ORDER BY 1;
+COMMIT;
+SELECT target, status FROM depipe.refresh('hidown.*') ORDER BY 1;
+SELECT (SELECT count(*) FROM depipe.verify('hidown.g')) + (SELECT count(*) FROM depipe.verify('hidown.n')) AS wrong;
+SELECT count(depipe.drop_transform('hidown.' || name, true)) FROM unnest('{g,n}'::text[]) name;
+DROP TABLE hidown.a;
+RESET SESSION AUTHORIZATION;
+DROP SCHEMA hidown;
+DROP ROLE regress_hidden;
 SELECT count(depipe.drop_transform('hid.' || name, true)) FROM made;
 SELECT count(*) FROM depipe.group_state;
 SET client_min_messages = error;
