@@ -385,3 +385,9 @@ blocks_text(QueryBlock *root)
 	append_block(&text, root, 0);
 	return text.data;
 }
+
+char *
+blocks_why_secured(Oid relid)
+{
+	return psprintf("Row security of %s applies to the owner", sql_relation(relid));
+}

@@ -69,6 +69,9 @@ extern List *blocks_occurrences(QueryBlock *root, Oid relid);
 /* The first occurrence to which row security applies; NULL: none. */
 extern Occurrence *blocks_row_security(QueryBlock *root);
 
+/* What such an occurrence means, for people, without the final period. */
+extern char *blocks_why_secured(Oid relid);
+
 /* A description for people: one line for each block, indented by level. */
 extern char *blocks_text(QueryBlock *root);
 

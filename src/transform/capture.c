@@ -97,10 +97,7 @@ check_occurrence(Capture *capture, const Occurrence *occurrence)
 										  occurrence->rtindex - 1);
 
 	if (occurrence->row_security)
-		not_captured(
-			capture,
-			"row_security",
-			psprintf("Row security of %s applies to the owner.", sql_relation(capture->relid)));
+		not_captured(capture, "row_security", psprintf("%s.", blocks_why_secured(capture->relid)));
 	else if (!entry->inh && has_subclass(capture->relid))
 		not_captured(capture,
 					 "only",

@@ -34,16 +34,12 @@ explain_not_incremental(const StrategyContext *context, StrategyOffer *offer)
 	else if (secured != NULL)
 	{
 		offer->reason_code = "row_security";
-		offer->detail = psprintf("Row security of %s applies to the owner: %s",
-								 sql_relation(secured->relid),
-								 WHOLE_QUERY);
+		offer->detail = psprintf("%s: %s", blocks_why_secured(secured->relid), WHOLE_QUERY);
 	}
 	else if (volatility->is_stable)
 	{
 		offer->reason_code = "stable_function";
-		offer->detail = psprintf("The query %s, whose result may differ between transactions: %s",
-								 volatility->stable_part,
-								 WHOLE_QUERY);
+		offer->detail = psprintf("%s: %s", volatility_why_stable(volatility), WHOLE_QUERY);
 	}
 	else if (unknown != NULL)
 	{

@@ -4,10 +4,10 @@
  *		The base relations of a query at all its levels, and the conditions that
  *		connect them.
  *
- * Every relation, in subqueries and sublinks as well, is a node.  Conditions
- * of WHERE, ON, HAVING's sublinks and IN are written in terms of the columns
- * of nodes: a column of a subquery is replaced by what it is made of
- * (globalise.c).
+ * Each occurrence of a relation is a node, also in subqueries and sublinks.
+ * globalise.c writes the conditions of WHERE, ON and IN in terms of the columns
+ * of nodes: it replaces a column of a subquery by the expression that computes
+ * it.
  *
  * Invariant: a relation that the executor reads for the query is a node, or
  * hidden.

@@ -16,7 +16,10 @@
  */
 extern bool idle_query_is_pure(const Shape *shape);
 
-/* Does the query, or a view that it reads, call a function that can be replaced unnoticed? */
+/* Why that is in the way, for people. */
+#define CALLS_USERS_FUNCTION "The query calls a function that may be replaced without notice."
+
+/* Does the query, or a view that it reads, call such a function? */
 extern bool idle_calls_users_functions(const Shape *shape);
 
 #endif /* DEPIPE_TRANSFORM_IDLE_H */

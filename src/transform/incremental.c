@@ -116,14 +116,9 @@ incremental_is_pure(const StrategyContext *context, StrategyOffer *offer)
 	if (volatility->is_stable)
 		return incremental_impossible(offer,
 									  "stable_function",
-									  psprintf("The query %s, whose result may differ between"
-											   " transactions.",
-											   volatility->stable_part));
+									  psprintf("%s.", volatility_why_stable(volatility)));
 	if (!idle_query_is_pure(context->shape))
-		return incremental_impossible(
-			offer,
-			"user_function",
-			pstrdup("The query calls a function that may be replaced without notice."));
+		return incremental_impossible(offer, "user_function", pstrdup(CALLS_USERS_FUNCTION));
 	return true;
 }
 

@@ -3,9 +3,10 @@
  * inline.c
  *		A rewritten query without WITH, and without aliases of joins.
  *
- * Strategies that follow the changes of an input ask where its rows go.  A
- * WITH query that is referred to twice goes two ways: so each reference becomes
- * a subquery, as the planner does it with those that are referred to once.
+ * Strategies on changes follow the rows of an input to the result.  The rows of
+ * a WITH query with two references take two ways.  Each reference therefore
+ * becomes a subquery of its own.  The planner does the same with WITH queries
+ * that have one reference.
  *
  *-------------------------------------------------------------------------
  */

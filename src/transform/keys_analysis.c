@@ -101,27 +101,21 @@ depends_on_more(KeysAnalysis *analysis, Shape *shape)
 	if (volatility->is_volatile)
 		return refuse(analysis,
 					  "volatile_function",
-					  psprintf("The query %s, whose result may differ at each evaluation.",
-							   volatility->volatile_part),
+					  psprintf("%s.", volatility_why_volatile(volatility)),
 					  -1);
 	if (volatility->is_stable && volatility->beyond_clock)
 		return refuse(analysis,
 					  "stable_function",
-					  psprintf("The query %s, whose result may differ between transactions.",
-							   volatility->stable_part),
+					  psprintf("%s.", volatility_why_stable(volatility)),
 					  -1);
 	if (idle_calls_users_functions(shape))
-		return refuse(analysis,
-					  "user_function",
-					  pstrdup("The query calls a function that can be replaced unnoticed."),
-					  -1);
+		return refuse(analysis, "user_function", pstrdup(CALLS_USERS_FUNCTION), -1);
 	secured = blocks_row_security(shape_blocks(shape));
 	if (secured != NULL)
-		return refuse(
-			analysis,
-			"row_security",
-			psprintf("Row security of %s applies to the owner.", sql_relation(secured->relid)),
-			-1);
+		return refuse(analysis,
+					  "row_security",
+					  psprintf("%s.", blocks_why_secured(secured->relid)),
+					  -1);
 	return false;
 }
 

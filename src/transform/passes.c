@@ -3,11 +3,12 @@
  * passes.c
  *		Which columns keep the rows of a query level apart?
  *
- * Rows with different values of such a column do not meet in any group, window
- * or DISTINCT of the level.  So a condition on it selects the same rows before
- * and after these steps, and a change of a row can only concern rows with the
- * same value.  "The same" is what the type's default equality says: GROUP BY,
- * PARTITION BY and DISTINCT must use that one.
+ * Rows with different values of such a column never share a group, a window
+ * partition or a row of DISTINCT at this level.  A condition on the column
+ * therefore selects the same rows before and after these steps, and a change of
+ * a row affects only rows with the same value.  Two values are the same if the
+ * default equality operator of the type says so.  GROUP BY, PARTITION BY and
+ * DISTINCT must use this operator.
  *
  *-------------------------------------------------------------------------
  */

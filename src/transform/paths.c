@@ -7,12 +7,12 @@
  * For each changed relation there is one term: its changed rows, joined to the
  * relations on the way to the owner as they are now.
  *
- * Why that finds every value: rows of the inputs that together make, or made, a
- * row of the result satisfy all conditions between them.  If the result of a
- * value changed, some of these rows are changed ones.  Of those on the path to
- * one of them, take the changed one next to the owner: the rows between are
- * not changed, so the tables hold them now, and its term finds the value.  For
- * that
+ * Why the terms find every value: the rows of the inputs that together make, or
+ * made, a row of the result satisfy all conditions between them.  If the rows of
+ * the result with some value have changed, at least one of these input rows has
+ * changed.  Take the changed row that is nearest to the owner on the path: the
+ * rows between it and the owner have not changed, so the tables hold them now,
+ * and the term of that row finds the value.  This requires that
  *
  * - the path to a relation begins with the paths to the relations on it;
  * - a term joins only relations on the path: a row of another one may have

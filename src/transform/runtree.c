@@ -3,9 +3,9 @@
  * runtree.c
  *		Planning and running query trees that read ephemeral relations.
  *
- * Trees that were made from an analysed and rewritten query are run as they
- * are: as text they would have to be analysed and rewritten again, and what
- * names mean could change in between.
+ * The trees come from an analysed and rewritten query, and run as they are.  As
+ * text, the server would have to analyse and rewrite them again, and names could
+ * have another meaning by then.
  *
  *-------------------------------------------------------------------------
  */

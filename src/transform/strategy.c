@@ -143,9 +143,7 @@ set_whole_only(StrategyContext *context)
 	else if (volatility->is_volatile)
 	{
 		context->whole_only = "volatile_function";
-		context->whole_detail = psprintf(
-			"The query %s, whose result may differ at each evaluation.",
-			volatility->volatile_part);
+		context->whole_detail = psprintf("%s.", volatility_why_volatile(volatility));
 	}
 	else if (context->transform->rebuild)
 		context->whole_only = "rebuild";

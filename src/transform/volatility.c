@@ -283,3 +283,19 @@ volatility_add_part(Volatility *volatility, const char *part, Oid view)
 									? psprintf("%s in view %s", part, sql_relation(view))
 									: pstrdup(part);
 }
+
+/* ---- for people ---- */
+
+char *
+volatility_why_volatile(const Volatility *volatility)
+{
+	return psprintf("The query %s, whose result may differ at each evaluation",
+					volatility->volatile_part);
+}
+
+char *
+volatility_why_stable(const Volatility *volatility)
+{
+	return psprintf("The query %s, whose result may differ between transactions",
+					volatility->stable_part);
+}

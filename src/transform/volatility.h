@@ -27,6 +27,10 @@ typedef struct Volatility
  */
 extern void volatility_add(Volatility *volatility, Query *query, Oid view);
 
+/* Why two evaluations may differ, and why transactions may, without the final period. */
+extern char *volatility_why_volatile(const Volatility *volatility);
+extern char *volatility_why_stable(const Volatility *volatility);
+
 /* Is the expression the start of the transaction: now(), CURRENT_DATE and the like? */
 extern bool volatility_is_clock(const Node *node);
 
