@@ -15,7 +15,7 @@
 #include "hooks.h"
 #include "publish/kept.h"
 #include "miscadmin.h"
-#include "transform/hidden.h"
+#include "strategy/hidden.h"
 #include "worker/launcher.h"
 
 PG_MODULE_MAGIC;

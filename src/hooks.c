@@ -9,7 +9,7 @@
  *
  * ExecutorStart, ExecutorFinish: decide which triggers fire for rows that
  * depipe writes (publish/triggers.c), and let the triggers of captures see the
- * rows that a MERGE has moved (transform/capture_moves.c).
+ * rows that a MERGE has moved (capture/capture_moves.c).
  *
  * shmem_request, shmem_startup: set up the state that the workers share
  * (core/shmem.c).
@@ -28,7 +28,7 @@
 #include "publish/triggers.h"
 #include "storage/ipc.h"
 #include "tcop/utility.h"
-#include "transform/capture_moves.h"
+#include "capture/capture_moves.h"
 #include "transform/names.h"
 
 static bool has_workers = false;

@@ -244,8 +244,8 @@ sub finding
 # The floors of the source, from the ground up. A file includes headers of its own directory and of
 # lower floors. Directories on the same floor do not include each other.
 my %floor = (
-	core => 1, catalog => 2, delta => 2, quality => 3, publish => 4, load => 5, transform => 5,
-	look => 6, run => 7, worker => 8);
+	core => 1, catalog => 2, delta => 2, quality => 3, publish => 4, load => 5, query => 5,
+	capture => 6, strategy => 7, transform => 8, look => 9, run => 10, worker => 11);
 
 # src/load/copy.c and src/load/copy.h are one unit, load/copy.
 sub unit_of

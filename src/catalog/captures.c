@@ -109,7 +109,7 @@ table_is_held_long(Oid relid, int milliseconds)
 			   ->count > 0;
 }
 
-/* The columns are numbered in transform/change_table.c. */
+/* The columns are numbered in capture/change_table.c. */
 static Oid
 make_table(int64 capture_id, int number)
 {

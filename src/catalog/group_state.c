@@ -4,7 +4,7 @@
  *		Statements on the numbers that are kept of groups of transforms.
  *
  * A group is found by the hash of its image, and told apart by the image itself.
- * The numbers are the bytes of a row (transform/hidden.c), so the table has no
+ * The numbers are the bytes of a row (strategy/hidden.c), so the table has no
  * column of a user's type.
  *
  * The table is unlogged.  A server that crashes, or is restored or promoted,

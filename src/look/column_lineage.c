@@ -4,7 +4,7 @@
  *		The rows of the view column_lineage.
  *
  * The query of each transform is analysed as its owner, and its columns are
- * followed to those of its inputs (transform/origins).  The columns of a load
+ * followed to those of its inputs (query/origins).  The columns of a load
  * are followed to those of its source, as they were recorded.  Each target is
  * guarded: a query that cannot be analysed now is one row of use "unknown".
  *
@@ -26,9 +26,9 @@
 #include "load/projection.h"
 #include "load/recorded.h"
 #include "miscadmin.h"
-#include "transform/binding.h"
-#include "transform/dag.h"
-#include "transform/origins.h"
+#include "query/binding.h"
+#include "query/dag.h"
+#include "query/origins.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"

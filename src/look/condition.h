@@ -9,7 +9,7 @@
 #define DEPIPE_LOOK_CONDITION_H
 
 #include "catalog/looks.h"
-#include "transform/dag.h"
+#include "query/dag.h"
 
 /* Ranks, in the order in which they are shown to users. */
 typedef enum Rank

@@ -6,7 +6,7 @@
  * A batch item has one target.  Data that depends on its rows and must always
  * agree with them is kept in companions, such as the state of constraints.  (The
  * changes for downstream transforms are captured by triggers, which costs less:
- * transform/capture_write.c.)  A companion is written in the internal
+ * capture/capture_write.c.)  A companion is written in the internal
  * subtransaction that applies and gates the item, once both are done and all
  * items of the pass are good.  It is therefore rolled back with the item, and
  * an error in it is an error of the item.

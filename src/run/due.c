@@ -33,9 +33,9 @@
 #include "quality/table_checks.h"
 #include "quality/time_checks.h"
 #include "storage/lock.h"
-#include "transform/capture.h"
-#include "transform/capture_prune.h"
-#include "transform/dag.h"
+#include "capture/capture.h"
+#include "capture/capture_prune.h"
+#include "query/dag.h"
 #include "transform/refresh.h"
 #include "utils/memutils.h"
 

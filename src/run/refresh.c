@@ -33,7 +33,7 @@
 #include "load/load.h"
 #include "load/modes.h"
 #include "quality/guard.h"
-#include "transform/dag.h"
+#include "query/dag.h"
 #include "transform/refresh.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"

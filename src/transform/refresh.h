@@ -8,7 +8,7 @@
 #ifndef DEPIPE_TRANSFORM_REFRESH_H
 #define DEPIPE_TRANSFORM_REFRESH_H
 
-#include "transform/transform.h"
+#include "query/transform.h"
 
 /*
  * Refresh transforms, in DAG order, as one slice: lock all targets, take one

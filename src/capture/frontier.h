@@ -1,0 +1,71 @@
+/*-------------------------------------------------------------------------
+ *
+ * frontier.h
+ *		The frontier: the changes of its inputs that a transform has taken
+ *		in.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DEPIPE_CAPTURE_FRONTIER_H
+#define DEPIPE_CAPTURE_FRONTIER_H
+
+#include "depipe.h"
+#include "lib/stringinfo.h"
+#include "query/shape.h"
+#include "query/transform.h"
+
+/*
+ * The frontier of a refresh that runs now under the active snapshot: the
+ * changes that this snapshot sees, and the changes of this transaction so far.
+ * Assigns a transaction id.  The result is allocated in the current memory
+ * context.
+ */
+extern StoredFrontier *frontier_take(void);
+
+/*
+ * Set the hashes that tell whether the changes since another frontier are all
+ * that matters: of the query with its views and functions, and of the table and
+ * its guard.  As the owner of the transform.
+ */
+extern void frontier_describe(StoredFrontier *frontier, const Transform *transform, Shape *shape);
+
+/*
+ * Append the condition that a captured change is not covered.  It refers to the
+ * columns "xid" (xid8) and "sequence" (bigint) of an alias, and to the
+ * parameters $1 (snapshot), $2 (own_xid) and $3 (own_sequence).  An index on xid
+ * supports it.
+ */
+extern void frontier_append_condition(StringInfo sql, const char *alias);
+
+/* These parameters, of three. */
+extern void frontier_arguments(const StoredFrontier *frontier, Oid *types, Datum *values);
+
+/* The same condition for changes that are read without SQL. */
+typedef struct FrontierTest
+{
+	Datum snapshot; /* a pg_snapshot */
+	FullTransactionId xmin;
+	FullTransactionId own_xid;
+	int64 own_sequence;
+	FullTransactionId last_xid; /* the last one asked for, and the answer */
+	bool last_visible;
+} FrontierTest;
+
+/* In the current memory context. */
+extern void frontier_begin_test(FrontierTest *test, const StoredFrontier *frontier);
+
+/* Does the frontier cover a change? */
+extern bool frontier_covers(FrontierTest *test, FullTransactionId xid, int64 sequence);
+
+/* Was the frontier taken in this database? Elsewhere its transaction ids have no meaning. */
+extern bool frontier_is_local(const StoredFrontier *frontier);
+
+/*
+ * The sequence number of the next change that this transaction captures, from
+ * 1, and of the last one (0 if there was none).  Numbers used by a rolled-back
+ * subtransaction are not used again.
+ */
+extern int64 frontier_next_sequence(void);
+extern int64 frontier_last_sequence(void);
+
+#endif /* DEPIPE_CAPTURE_FRONTIER_H */

@@ -1,0 +1,338 @@
+/*-------------------------------------------------------------------------
+ *
+ * aggregate.c
+ *		Strategy "aggregate": counts, sums and extremes of groups from their old
+ *		values and the changes of the inputs.
+ *
+ * The signed rows of the change (signed_join.c) are summed by group, and added
+ * to the numbers of these groups.  So a group costs the same however many rows
+ * it has.  sums.c says for which queries this is exact.  Only groups whose
+ * greatest or least value may have gone are computed from all their rows.
+ *
+ * The old numbers are those of the target, if it has all that are needed.  Then
+ * the new rows are compared with the target's.  Otherwise depipe keeps them
+ * (hidden.c).  The rows before and after the change follow from the old and the
+ * new numbers, as signed rows (signed_delta.c).
+ *
+ * Invariant: the old numbers are those of the query at the frontier of the
+ * target.  They are kept as of a frontier, and believed at this one only.  Rows
+ * in quarantine and direct changes of the target rule the strategy out; and so
+ * does any group whose count would become negative.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "strategy/aggregate.h"
+
+#include "core/plans.h"
+#include "delta/difference.h"
+#include "executor/executor.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "strategy/aggregate_offer.h"
+#include "strategy/aggregate_sql.h"
+#include "strategy/aggregate_tree.h"
+#include "strategy/incremental.h"
+#include "strategy/signed_delta.h"
+
+/* ---- ephemeral relations ---- */
+
+static void
+register_relation(const TreeRelation *relation)
+{
+	register_tuplestore(relation->name, relation->desc, relation->rows, relation->count);
+}
+
+/* Run a query on ephemeral relations into another one, which is registered. */
+static void
+derive(const StrategyContext *context, TreeRelation *relation, const char *name, const char *sql)
+{
+	uint64 count;
+
+	relation->name = name;
+	relation->rows = query_to_tuplestore(sql, &relation->desc, &count, context->context);
+	relation->count = count;
+	register_tuplestore(name, relation->desc, relation->rows, count);
+}
+
+static void
+discard(TreeRelation *relation)
+{
+	if (relation->rows == NULL)
+		return;
+	(void) SPI_unregister_relation(relation->name);
+	tuplestore_end(relation->rows);
+	relation->rows = NULL;
+}
+
+/* The relations of one computation. */
+typedef struct Computation
+{
+	TreeRelation groups;
+	TreeRelation present;
+	TreeRelation old;
+	TreeRelation totals;
+	TreeRelation dirty;
+	TreeRelation fresh;
+	TreeRelation values;
+} Computation;
+
+static void
+discard_all(Computation *computation)
+{
+	discard(&computation->values);
+	discard(&computation->fresh);
+	discard(&computation->dirty);
+	discard(&computation->totals);
+	discard(&computation->old);
+	discard(&computation->present);
+	discard(&computation->groups);
+}
+
+static AggregateText
+text_for(const StrategyContext *context, const Sums *sums)
+{
+	return (AggregateText){.sums = sums,
+						   .target = context->transform->target,
+						   .columns = context->shape->columns,
+						   .delta = strategy_begin_delta(context)};
+}
+
+/* ---- groups ---- */
+
+static void
+groups_of_rows(const StrategyContext *context, const AggregateText *text, Tuplestorestate *rows,
+			   TupleDesc desc, bool all, const char *name, TreeRelation *groups)
+{
+	TreeRelation terms = {.name = AGGREGATE_TERMS,
+						  .desc = desc,
+						  .rows = rows,
+						  .count = tuplestore_tuple_count(rows)};
+
+	register_relation(&terms);
+	derive(context, groups, name, aggregate_groups_sql(text, all));
+	discard(&terms);
+}
+
+/* Groups from all rows of the query, or of the dirty groups. */
+static void
+groups_of_query(const StrategyContext *context, const AggregateText *text,
+				const TreeRelation *dirty, const char *name, TreeRelation *groups)
+{
+	MemoryContext old = MemoryContextSwitchTo(context->context);
+	Tuplestorestate *rows = tuplestore_begin_heap(true, false, work_mem);
+	TupleDesc desc = NULL;
+	ListCell *cell;
+
+	MemoryContextSwitchTo(old);
+	foreach(cell, aggregate_rows(text->sums, dirty))
+	{
+		Query *query = lfirst(cell);
+
+		desc = ExecCleanTypeFromTL(query->targetList);
+		tree_run(tree_plan(query), dirty == NULL ? NIL : list_make1((void *) dirty), rows);
+	}
+	groups_of_rows(context, text, rows, desc, true, name, groups);
+}
+
+/* ---- the computation ---- */
+
+/* The groups are the first columns. */
+static bool
+has_null_groups(const Sums *sums, const TreeRelation *groups)
+{
+	TupleTableSlot *slot = MakeSingleTupleTableSlot(groups->desc, &TTSOpsMinimalTuple);
+	bool found = false;
+
+	tuplestore_rescan(groups->rows);
+	while (!found && tuplestore_gettupleslot(groups->rows, true, false, slot))
+		for (int i = 1; i <= list_length(sums->groups); i++)
+			found |= slot_attisnull(slot, i);
+	ExecDropSingleTupleTableSlot(slot);
+	return found;
+}
+
+static bool
+read_old(const StrategyContext *context, AggregateText *text, Computation *computation)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	bool there;
+
+	if (text->sums->self_contained)
+	{
+		text->nulls = has_null_groups(text->sums, &computation->groups);
+		derive(context, &computation->present, AGGREGATE_PRESENT, aggregate_present_sql(text));
+		return true;
+	}
+	MemoryContextSwitchTo(context->context);
+	computation->old.name = AGGREGATE_OLD;
+	there = hidden_read(text->target->id,
+						&computation->groups,
+						aggregate_old_desc(text->sums),
+						&computation->old);
+	MemoryContextSwitchTo(caller);
+	if (there)
+		register_relation(&computation->old);
+	return there;
+}
+
+static bool
+has_dirty_groups(void)
+{
+	return query_finds_row("SELECT FROM " AGGREGATE_TOTALS " WHERE dirty LIMIT 1");
+}
+
+/* Up to the values of the groups; false: what was kept contradicts the changes. */
+static bool
+compute(const StrategyContext *context, AggregateText *text, Computation *computation)
+{
+	AggregateWork *work = *context->aggregate;
+
+	groups_of_rows(context,
+				   text,
+				   signed_terms_run(&work->terms, context->context),
+				   work->terms.desc,
+				   false,
+				   AGGREGATE_GROUPS,
+				   &computation->groups);
+	if (!read_old(context, text, computation))
+		return false;
+	derive(context, &computation->totals, AGGREGATE_TOTALS, aggregate_totals_sql(text));
+	if (query_finds_row(aggregate_contradiction_sql(text)))
+		return false;
+	text->fresh = sums_have_extremes(text->sums) && has_dirty_groups();
+	if (text->fresh)
+	{
+		derive(context, &computation->dirty, AGGREGATE_DIRTY, aggregate_dirty_sql(text));
+		groups_of_query(context, text, &computation->dirty, AGGREGATE_FRESH, &computation->fresh);
+	}
+	derive(context, &computation->values, AGGREGATE_VALUES, aggregate_values_sql(text));
+	return true;
+}
+
+/* The rows of the result for the values of groups, with the weight. */
+static Tuplestorestate *
+result_rows(const StrategyContext *context, const AggregateText *text, const TreeRelation *values)
+{
+	MemoryContext old = MemoryContextSwitchTo(context->context);
+	Tuplestorestate *rows = tuplestore_begin_heap(true, false, work_mem);
+
+	MemoryContextSwitchTo(old);
+	tree_run(tree_plan(aggregate_result(text->sums, values)), list_make1((void *) values), rows);
+	return rows;
+}
+
+/* Self-contained: the new rows, compared with those that the target has. */
+static Delta *
+compared(const StrategyContext *context, const AggregateText *text, Computation *computation)
+{
+	Delta *delta = strategy_begin_delta(context);
+	TreeRelation result = {.name = AGGREGATE_RESULT,
+						   .desc = signed_desc(context->shape->columns),
+						   .rows = result_rows(context, text, &computation->values)};
+
+	result.count = tuplestore_tuple_count(result.rows);
+	register_relation(&result);
+	delta_fill_from_difference(delta, AGGREGATE_RESULT, AGGREGATE_PRESENT);
+	delta->changes = result.count;
+	discard(&result);
+	return delta;
+}
+
+static HiddenState *
+state_of(const StrategyContext *context, const AggregateText *text, bool whole)
+{
+	TreeRelation rows;
+	MemoryContext caller;
+	HiddenState *state;
+
+	derive(context, &rows, AGGREGATE_RESULT, aggregate_kept_sql(text, whole));
+	caller = MemoryContextSwitchTo(context->context);
+	state = hidden_state(&rows, whole);
+	MemoryContextSwitchTo(caller);
+	discard(&rows);
+	return state;
+}
+
+static Delta *
+aggregate_make_delta(const StrategyContext *context)
+{
+	AggregateWork *work = *context->aggregate;
+	AggregateText text = text_for(context, work->sums);
+	Computation computation = {0};
+	Delta *delta = NULL;
+
+	if (!compute(context, &text, &computation))
+		delta = NULL;
+	else if (text.sums->self_contained)
+		delta = compared(context, &text, &computation);
+	else
+	{
+		delta = signed_delta(context,
+							 signed_desc(context->shape->columns),
+							 result_rows(context, &text, &computation.values));
+		if (delta != NULL)
+			work->state = state_of(context, &text, false);
+	}
+	discard_all(&computation);
+	return delta;
+}
+
+/* ---- the numbers that are kept ---- */
+
+/* All of them, from the query. */
+static HiddenState *
+build(const StrategyContext *context)
+{
+	AggregateText text = text_for(context, (*context->aggregate)->sums);
+	TreeRelation groups;
+	HiddenState *state;
+
+	groups_of_query(context, &text, NULL, AGGREGATE_GROUPS, &groups);
+	state = state_of(context, &text, true);
+	discard(&groups);
+	return state;
+}
+
+HiddenState *
+aggregate_hidden(const StrategyContext *context, const Strategy *chosen, double cost)
+{
+	AggregateWork *work = *context->aggregate;
+
+	context->to->hidden = 0;
+	if (strcmp(chosen->name, "nothing") == 0)
+	{
+		context->to->hidden = context->from == NULL ? 0 : context->from->hidden;
+		return NULL;
+	}
+	if (work == NULL || work->sums == NULL || work->sums->code != NULL ||
+		work->sums->self_contained)
+		return NULL;
+	if (chosen == &strategy_aggregate)
+	{
+		context->to->hidden = work->layout;
+		if (work->state->count > 0)
+			return work->state;
+		hidden_release(work->state);
+		return NULL;
+	}
+	if (!aggregate_pays(context, chosen, cost))
+		return NULL;
+	context->to->hidden = work->layout;
+	return build(context);
+}
+
+/* ---- for people ---- */
+
+static char *
+aggregate_delta_sql(const StrategyContext *context)
+{
+	const AggregateWork *work = *context->aggregate;
+
+	return work == NULL ? NULL : signed_terms_text(&work->terms);
+}
+
+const Strategy strategy_aggregate = {.name = "aggregate",
+									 .whole = false,
+									 .offer = aggregate_offer,
+									 .make_delta = aggregate_make_delta,
+									 .delta_sql = aggregate_delta_sql};

@@ -1,0 +1,16 @@
+/*-------------------------------------------------------------------------
+ *
+ * full.h
+ *		Strategy "full": the target is emptied and filled with the result of
+ *		the query.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DEPIPE_STRATEGY_FULL_H
+#define DEPIPE_STRATEGY_FULL_H
+
+#include "strategy/strategy.h"
+
+extern const Strategy strategy_full;
+
+#endif /* DEPIPE_STRATEGY_FULL_H */

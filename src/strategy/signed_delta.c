@@ -1,0 +1,199 @@
+/*-------------------------------------------------------------------------
+ *
+ * signed_delta.c
+ *		The delta of a transform from signed rows of its query.
+ *
+ * The rows are added up by their images (delta/net.c).  What is left over is
+ * the difference between the result before the change and after it, and so,
+ * as the target holds the result, between the target and what it must hold.
+ *
+ * Where the target has a key, this is checked: each old image is the row that
+ * the target has for its key, and the key of a new image without an old one has
+ * no row there.  So a target that does not hold what it should is noticed, and
+ * so is a key that is not unique.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "strategy/signed_delta.h"
+
+#include "core/identity.h"
+#include "core/plans.h"
+#include "core/sqltext.h"
+#include "delta/net.h"
+#include "delta/record_image.h"
+#include "executor/spi.h"
+#include "strategy/signed_join.h"
+
+#define SIGNED "_depipe_signed"
+
+bool
+query_finds_row(const char *sql)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	int level = identity_begin_statement();
+	bool found;
+
+	if (read_query(sql, 0, NULL, NULL) != SPI_OK_SELECT)
+		elog(ERROR, "could not look for a row");
+	found = SPI_processed > 0;
+	SPI_freetuptable(SPI_tuptable);
+	MemoryContextSwitchTo(caller); /* SPI leaves its own context current */
+	identity_end_statement(level);
+	return found;
+}
+
+/* ---- the check ---- */
+
+static void
+append_keys(StringInfo sql, const Delta *delta, const char *prefix, const char *suffix)
+{
+	for (int i = 0; i < delta->nkeys; i++)
+		appendStringInfo(
+			sql,
+			"%s%s%s%s",
+			i > 0 ? ", " : "",
+			prefix,
+			sql_identifier(NameStr(TupleDescAttr(delta->columns, delta->keys[i] - 1)->attname)),
+			suffix);
+}
+
+/* Rows in whose keys there is a NULL meet as records, in which NULLs are equal. */
+static void
+append_side(StringInfo sql, const Delta *delta, const char *rows, const char *alias, bool nulls)
+{
+	appendStringInfoString(sql, "(SELECT true AS _depipe_here, *");
+	if (nulls)
+	{
+		appendStringInfoString(sql, ", ROW(");
+		append_keys(sql, delta, "", "");
+		appendStringInfoString(sql, ") AS _depipe_key");
+	}
+	appendStringInfo(sql, " FROM %s", rows);
+	if (nulls)
+	{
+		appendStringInfoString(sql, " WHERE NOT (ROW(");
+		append_keys(sql, delta, "", "");
+		appendStringInfoString(sql, ") IS NOT NULL)");
+	}
+	appendStringInfo(sql, ") %s", alias);
+}
+
+/* Rows of the delta with how many old and new images their key has. */
+static char *
+counted_rows(const Delta *delta)
+{
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	appendStringInfoString(&sql,
+						   "(SELECT *, pg_catalog.count(*) FILTER (WHERE _depipe_weight"
+						   " OPERATOR(pg_catalog.<) 0) OVER _depipe_same AS _depipe_old,"
+						   " pg_catalog.count(*) FILTER (WHERE _depipe_weight"
+						   " OPERATOR(pg_catalog.>) 0) OVER _depipe_same AS _depipe_new");
+	appendStringInfo(&sql, " FROM %s WINDOW _depipe_same AS (PARTITION BY ", delta->name);
+	append_keys(&sql, delta, "", "");
+	appendStringInfoString(&sql, ")) _depipe_c");
+	return sql.data;
+}
+
+static void
+append_check(StringInfo sql, const StrategyContext *context, const Delta *delta, bool nulls)
+{
+	appendStringInfoString(sql, "(SELECT FROM ");
+	append_side(sql, delta, counted_rows(delta), "_depipe_d", nulls);
+	appendStringInfoString(sql, " LEFT JOIN ");
+	append_side(sql,
+				delta,
+				target_rows_sql(context->transform->target, "_depipe_r"),
+				"_depipe_t",
+				nulls);
+	appendStringInfoString(sql, " ON ");
+	if (nulls)
+		appendStringInfoString(
+			sql,
+			"_depipe_d._depipe_key OPERATOR(pg_catalog.=) _depipe_t._depipe_key");
+	else
+		sql_append_match(sql,
+						 delta->columns,
+						 delta->nkeys,
+						 delta->keys,
+						 "_depipe_d",
+						 "_depipe_t",
+						 true);
+	appendStringInfoString(sql, " WHERE ");
+	if (!nulls && !delta->filled_keys)
+	{
+		appendStringInfoString(sql, "ROW(");
+		append_keys(sql, delta, "_depipe_d.", "");
+		appendStringInfoString(sql, ") IS NOT NULL AND ");
+	}
+	appendStringInfoString(sql,
+						   "(_depipe_d._depipe_old OPERATOR(pg_catalog.>) 1"
+						   " OR _depipe_d._depipe_new OPERATOR(pg_catalog.>) 1"
+						   " OR pg_catalog.abs(_depipe_d._depipe_weight) OPERATOR(pg_catalog.<>) 1"
+						   " OR CASE WHEN _depipe_d._depipe_weight OPERATOR(pg_catalog.>) 0"
+						   " THEN _depipe_t._depipe_here"
+						   " AND _depipe_d._depipe_old OPERATOR(pg_catalog.=) 0"
+						   " ELSE _depipe_t._depipe_here IS NULL OR ");
+	image_append(sql, delta->columns, "_depipe_d");
+	appendStringInfoString(sql, " OPERATOR(pg_catalog.<>) ");
+	image_append(sql, delta->columns, "_depipe_t");
+	appendStringInfoString(sql, " END) LIMIT 1)");
+}
+
+bool
+signed_delta_contradicts(const StrategyContext *context, Delta *delta)
+{
+	StringInfoData sql;
+	bool found;
+
+	if (delta->nkeys == 0 || delta->nrows == 0)
+		return false;
+	initStringInfo(&sql);
+	append_check(&sql, context, delta, false);
+	if (!delta->filled_keys)
+	{
+		appendStringInfoString(&sql, " UNION ALL ");
+		append_check(&sql, context, delta, true);
+	}
+	delta_register(delta);
+	found = query_finds_row(sql.data);
+	delta_unregister(delta);
+	return found;
+}
+
+/* ---- the delta ---- */
+
+/* The columns of the query, and the weight. */
+TupleDesc
+signed_desc(TupleDesc columns)
+{
+	TupleDesc desc = CreateTemplateTupleDesc(columns->natts + 1);
+
+	for (int i = 1; i <= columns->natts; i++)
+		TupleDescCopyEntry(desc, i, columns, i);
+	TupleDescInitEntry(desc, columns->natts + 1, SIGNED_JOIN_WEIGHT, INT2OID, -1, 0);
+	return desc;
+}
+
+Delta *
+signed_delta(const StrategyContext *context, TupleDesc desc, Tuplestorestate *rows)
+{
+	Delta *delta = strategy_begin_delta(context);
+	int64 count = tuplestore_tuple_count(rows);
+	StringInfoData term;
+
+	initStringInfo(&term);
+	appendStringInfoString(&term, "SELECT " SIGNED_JOIN_WEIGHT ", ");
+	sql_append_columns(&term, delta->columns, NULL);
+	appendStringInfoString(&term, " FROM " SIGNED);
+	register_tuplestore(SIGNED, desc, rows, count);
+	delta_fill_from_terms(delta, list_make1(term.data));
+	(void) SPI_unregister_relation(SIGNED);
+	tuplestore_end(rows);
+	delta->changes = count;
+	if (!signed_delta_contradicts(context, delta))
+		return delta;
+	delta_destroy(delta);
+	return NULL;
+}

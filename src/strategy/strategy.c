@@ -1,0 +1,175 @@
+/*-------------------------------------------------------------------------
+ *
+ * strategy.c
+ *		Functions common to all strategies.
+ *
+ * A strategy runs with the identity of the transform's owner and the slice's
+ * snapshot active, inside an SPI connection.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "strategy/strategy.h"
+
+#include <math.h>
+
+#include "core/identity.h"
+#include "core/sqltext.h"
+#include "delta/difference.h"
+#include "executor/spi.h"
+#include "capture/frontier.h"
+#include "query/table.h"
+
+static List *
+column_names(TupleDesc columns)
+{
+	List *names = NIL;
+
+	for (int i = 0; i < columns->natts; i++)
+		names = lappend(names, pstrdup(NameStr(TupleDescAttr(columns, i)->attname)));
+	return names;
+}
+
+Delta *
+strategy_begin_delta(const StrategyContext *context)
+{
+	return delta_create(context->transform->target->relid,
+						column_names(context->shape->columns),
+						context->transform->key,
+						context->context);
+}
+
+void
+strategy_refuse_duplicate_keys(const StrategyContext *context, Delta *delta, const char *relation)
+{
+	StringInfoData columns;
+	ListCell *cell;
+
+	if (delta->nkeys == 0 || key_is_unique(delta, relation))
+		return;
+	initStringInfo(&columns);
+	foreach(cell, context->transform->key)
+		appendStringInfo(&columns,
+						 "%s%s",
+						 columns.len > 0 ? ", " : "",
+						 sql_identifier(lfirst(cell)));
+	ereport(ERROR,
+			(errcode(ERRCODE_UNIQUE_VIOLATION),
+			 errmsg("key of transform %s is not unique", context->transform->target->display),
+			 errdetail("The query returns more than one row for some value of (%s).", columns.data),
+			 errhint("Declare a key that identifies the rows of the query, or an empty key.")));
+}
+
+bool
+strategy_target_is_empty(const StrategyContext *context)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	StringInfoData sql;
+	int level = identity_begin_statement();
+	bool empty;
+
+	initStringInfo(&sql);
+	appendStringInfo(&sql,
+					 "SELECT FROM %s LIMIT 1",
+					 target_rows_sql(context->transform->target, NULL));
+	if (SPI_execute(sql.data, true, 1) != SPI_OK_SELECT)
+		elog(ERROR, "could not look into %s", context->transform->target->display);
+	empty = SPI_processed == 0;
+	SPI_freetuptable(SPI_tuptable);
+	MemoryContextSwitchTo(caller); /* SPI switched to a context of its own */
+	identity_end_statement(level);
+	return empty;
+}
+
+/* ---- what offers are made of ---- */
+
+/* If it is not known how much has changed. */
+#define DIFFERING_SHARE 0.1
+
+/*
+ * Each changed row of an input is expected to change one row of the result,
+ * any of them.  An update has two images.
+ */
+double
+strategy_differing_share(const StrategyContext *context)
+{
+	double images = 0;
+	ListCell *cell;
+
+	foreach(cell, context->changes)
+		images += ((InputChanges *) lfirst(cell))->images;
+	return Max(DIFFERING_SHARE, 1 - exp(-images / 2 / Max(context->estimate.query_rows, 1)));
+}
+
+/* Raises an error if a replacement of all rows is the only way. */
+static void
+refuse_referenced(const StrategyContext *context)
+{
+	const Transform *transform = context->transform;
+
+	if (context->whole_only == NULL || (transform->key != NIL && !transform->rebuild))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("rows of %s cannot all be replaced", transform->target->display),
+			 errdetail("Foreign keys of other tables refer to them."),
+			 errhint("Drop these foreign keys first, or keep the key of the transform.")));
+}
+
+/*
+ * A deletion of all rows would empty the tables whose foreign keys refer to
+ * them, or be refused by these.
+ */
+static bool
+may_replace_all(const StrategyContext *context)
+{
+	if (context->empty || !table_is_referenced(context->transform->target->relid) ||
+		strategy_target_is_empty(context))
+		return true;
+	refuse_referenced(context);
+	return false;
+}
+
+/*
+ * Require a replacement of all rows if there is nothing to compare, or if two
+ * evaluations differ.
+ */
+static void
+set_whole_only(StrategyContext *context)
+{
+	const Volatility *volatility = &context->shape->volatility;
+
+	if (strcmp(context->transform->mode, "full") == 0)
+		context->whole_only = "mode_full";
+	else if (volatility->is_volatile)
+	{
+		context->whole_only = "volatile_function";
+		context->whole_detail = psprintf("%s.", volatility_why_volatile(volatility));
+	}
+	else if (context->transform->rebuild)
+		context->whole_only = "rebuild";
+}
+
+void
+strategy_begin(StrategyContext *context, Transform *transform, Shape *shape, Snapshot snapshot,
+			   StoredFrontier *to)
+{
+	memset(context, 0, sizeof(StrategyContext));
+	context->transform = transform;
+	context->shape = shape;
+	context->cheapest = -1;
+	context->keys = palloc0(sizeof(KeysWork *));
+	context->linear = palloc0(sizeof(LinearWork *));
+	context->aggregate = palloc0(sizeof(AggregateWork *));
+	context->snapshot = snapshot;
+	context->context = CurrentMemoryContext;
+	context->initial = !transform->populated;
+	context->to = to;
+	context->other_instance = transform->frontier != NULL &&
+							  !frontier_is_local(transform->frontier);
+	if (!context->initial && !context->other_instance)
+		context->from = transform->frontier;
+	context->empty = context->initial && strategy_target_is_empty(context);
+	set_whole_only(context);
+	context->replaceable = may_replace_all(context);
+	cost_estimate(shape, transform->query_sql, transform->target->relid, &context->estimate);
+}
