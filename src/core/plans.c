@@ -21,6 +21,7 @@
 #include "core/plans.h"
 
 #include "common/hashfn.h"
+#include "core/identity.h"
 #include "core/settings.h"
 #include "miscadmin.h"
 #include "utils/guc.h"
@@ -255,6 +256,28 @@ read_plan(SPIPlanPtr plan, DestReceiver *receiver)
 }
 
 /* ---- ephemeral relations ---- */
+
+void
+read_statement(const char *sql, TupleDesc columns, PlanStyle style)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	int level = identity_begin_statement();
+	int result;
+
+	if (columns == NULL)
+		result = read_query(sql, 0, NULL, NULL);
+	else
+	{
+		SPIPlanPtr plan = plan_statement(sql, columns, style);
+
+		result = read_plan(plan, NULL);
+		plan_release(plan);
+	}
+	identity_end_statement(level);
+	MemoryContextSwitchTo(caller); /* SPI switched to a context of its own */
+	if (result < 0)
+		elog(ERROR, "evaluation of a statement failed: %s", SPI_result_code_string(result));
+}
 
 void
 register_tuplestore(const char *name, TupleDesc desc, Tuplestorestate *rows, uint64 nrows)

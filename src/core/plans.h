@@ -49,6 +49,14 @@ extern int read_query(const char *sql, int nparameters, Oid *types, Datum *value
 extern int read_plan(SPIPlanPtr plan, DestReceiver *receiver);
 
 /*
+ * Run one statement that can run a user's code, as the current user; its rows
+ * are in SPI_tuptable.  columns: of the ephemeral relation that it reads, which
+ * is planned in this style; NULL: it reads none.  Raises the errors of the
+ * statement.
+ */
+extern void read_statement(const char *sql, TupleDesc columns, PlanStyle style);
+
+/*
  * Make a tuplestore visible to SPI as an ephemeral named relation.  desc and
  * rows must outlive the SPI connection; nrows is for the planner.
  */

@@ -81,6 +81,24 @@ append_side(StringInfo sql, Delta *delta, const char *relation, const char *alia
 	appendStringInfo(sql, ") %s", alias);
 }
 
+/* The condition for rows of both sides with the same key. */
+static void
+append_meeting(StringInfo sql, const Delta *delta, bool null_keys)
+{
+	if (null_keys)
+		appendStringInfoString(
+			sql,
+			"_depipe_i._depipe_key OPERATOR(pg_catalog.=) _depipe_t._depipe_key");
+	else
+		sql_append_match(sql,
+						 delta->columns,
+						 delta->nkeys,
+						 delta->keys,
+						 "_depipe_i",
+						 "_depipe_t",
+						 true);
+}
+
 /* Pairs of rows that differ, as one or two rows with a weight. */
 static void
 append_join(StringInfo sql, Delta *delta, const char *incoming, const char *target, bool nullable,
@@ -104,18 +122,7 @@ append_join(StringInfo sql, Delta *delta, const char *incoming, const char *targ
 	appendStringInfoString(sql, " FULL JOIN ");
 	append_side(sql, delta, target, "_depipe_t", nullable, null_keys);
 	appendStringInfoString(sql, " ON ");
-	if (null_keys)
-		appendStringInfoString(
-			sql,
-			"_depipe_i._depipe_key OPERATOR(pg_catalog.=) _depipe_t._depipe_key");
-	else
-		sql_append_match(sql,
-						 delta->columns,
-						 delta->nkeys,
-						 delta->keys,
-						 "_depipe_i",
-						 "_depipe_t",
-						 true);
+	append_meeting(sql, delta, null_keys);
 	appendStringInfoString(sql,
 						   " WHERE _depipe_i._depipe_here IS NULL OR _depipe_t._depipe_here IS NULL"
 						   " OR _depipe_i OPERATOR(pg_catalog.*<>) _depipe_t");
@@ -147,18 +154,7 @@ append_half(StringInfo sql, Delta *delta, const char *incoming, const char *targ
 	appendStringInfoString(sql, " LEFT JOIN ");
 	append_side(sql, delta, new_images ? target : incoming, other, nullable, null_keys);
 	appendStringInfoString(sql, " ON ");
-	if (null_keys)
-		appendStringInfoString(
-			sql,
-			"_depipe_i._depipe_key OPERATOR(pg_catalog.=) _depipe_t._depipe_key");
-	else
-		sql_append_match(sql,
-						 delta->columns,
-						 delta->nkeys,
-						 delta->keys,
-						 "_depipe_i",
-						 "_depipe_t",
-						 true);
+	append_meeting(sql, delta, null_keys);
 	appendStringInfo(sql,
 					 " WHERE %s._depipe_here IS NULL"
 					 " OR _depipe_i OPERATOR(pg_catalog.*<>) _depipe_t",

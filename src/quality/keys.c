@@ -181,26 +181,12 @@ number(int column)
 static void
 query(const char *sql, const CheckScope *scope, List *columns)
 {
-	MemoryContext context = CurrentMemoryContext;
 	const Delta *delta = scope->delta;
-	int level = identity_begin_statement();
-	int result;
 
-	if (delta != NULL)
-	{
-		SPIPlanPtr plan = plan_statement(sql,
-										 delta->desc,
-										 lookup_style(scope->target->relid, columns, delta->nrows));
-
-		result = read_plan(plan, NULL);
-		plan_release(plan);
-	}
+	if (delta == NULL)
+		read_statement(sql, NULL, PLAN_ONCE);
 	else
-		result = read_query(sql, 0, NULL, NULL);
-	identity_end_statement(level);
-	MemoryContextSwitchTo(context); /* SPI switched to a context of its own */
-	if (result < 0)
-		elog(ERROR, "evaluation of a check failed: %s", SPI_result_code_string(result));
+		read_statement(sql, delta->desc, lookup_style(scope->target->relid, columns, delta->nrows));
 }
 
 static const char *

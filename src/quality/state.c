@@ -212,26 +212,14 @@ evaluation_query(const Evaluation *evaluation, List *measured)
 static void
 execute(const Evaluation *evaluation, const char *sql)
 {
-	MemoryContext context = CurrentMemoryContext;
-	int level = identity_begin_statement();
 	const Changes *changes = evaluation->changes;
-	int result;
 
-	if (changes != NULL)
-	{
-		SPIPlanPtr plan = plan_statement(sql,
-										 changes->desc,
-										 changes->nrows <= PLAN_SMALL_ROWS ? PLAN_KEPT : PLAN_ONCE);
-
-		result = read_plan(plan, NULL);
-		plan_release(plan);
-	}
+	if (changes == NULL)
+		read_statement(sql, NULL, PLAN_ONCE);
 	else
-		result = read_query(sql, 0, NULL, NULL);
-	identity_end_statement(level);
-	MemoryContextSwitchTo(context); /* SPI switched to a context of its own */
-	if (result < 0)
-		elog(ERROR, "evaluation of checks failed: %s", SPI_result_code_string(result));
+		read_statement(sql,
+					   changes->desc,
+					   changes->nrows <= PLAN_SMALL_ROWS ? PLAN_KEPT : PLAN_ONCE);
 }
 
 /* A column of the only row returned by the query, in the memory context of the state. */

@@ -18,6 +18,7 @@ use strict;
 use warnings;
 use parent -norequire, 'TransformProperty';
 use TransformProperty;
+use RandomRound qw(one chance);
 
 # The share of refreshes after changes that must be incremental, by feature, in percent: less in a long
 # run is a failure. What is not listed may always be compared with the whole query.
@@ -30,9 +31,6 @@ our %FLOORS = ((map { $_ => 40 } 'inner join', 'left join', 'right join', 'group
 
 # Strategies that work on changes: each must have served in a long run.
 our %ON_CHANGES = map { $_ => 1 } qw(linear join aggregate keys);
-
-sub one { return $_[ int rand @_ ]; }
-sub chance { return rand() < $_[0]; }
 
 # ---- tables ----
 
@@ -728,24 +726,12 @@ sub check_all
 	return;
 }
 
-sub drop
-{
-	my ($self) = @_;
-	my @names = sort keys %{ $self->{queries} };
-
-	return if @names < 12;
-	my $name = one(@names);
-	$self->must('warehouse', "SELECT depipe.drop_transform('mart.$name', drop_table => true)");
-	delete $self->{queries}{$name};
-	return;
-}
-
 sub act
 {
 	my ($self) = @_;
 
 	return $self->create if chance(0.4);
-	return $self->drop if chance(0.12);
+	return $self->drop(12) if chance(0.12);
 	$self->change for 1 .. one(1, 1, 2, 4);
 	return $self->check_some if chance(0.4);
 	$self->check_all;
@@ -758,22 +744,7 @@ sub round
 	my $self = bless { %options, database => "refreshes_$options{seed}", settings => {}, queries => {}, count => {}, served => {} },
 	  __PACKAGE__;
 
-	srand($options{seed});
-	$self->note("seed $options{seed}");
-	my $done = eval {
-		$self->make;
-		foreach my $step (1 .. $options{steps})
-		{
-			$self->note("step $step");
-			$self->act;
-		}
-		$self->check_all;
-		1;
-	};
-	$self->{failure} = $done ? '' : $@;
-	$self->note($self->{failure}) if $self->{failure};
-	$self->close_session('warehouse');
-	return $self;
+	return $self->play(sub { $self->check_all });
 }
 
 1;

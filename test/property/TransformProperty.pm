@@ -17,14 +17,10 @@ package TransformProperty;
 
 use strict;
 use warnings;
-use parent -norequire, 'LoadProperty';
-use LoadProperty;
+use parent -norequire, 'RandomRound';
+use RandomRound qw(one chance);
 
 # ---- choices ----
-
-sub one { return $_[ int rand @_ ]; }
-
-sub chance { return rand() < $_[0]; }
 
 sub some
 {
@@ -371,12 +367,13 @@ sub create
 	return;
 }
 
+# Drop one of the transforms, if there are as many.
 sub drop
 {
-	my ($self) = @_;
+	my ($self, $many) = @_;
 	my @names = sort keys %{ $self->{queries} };
 
-	return if @names < 8;
+	return if @names < $many;
 	my $name = one(@names);
 	$self->must('warehouse', "SELECT depipe.drop_transform('mart.$name', drop_table => true)");
 	delete $self->{queries}{$name};
@@ -475,7 +472,7 @@ sub alter
 
 my @ACTIONS = (
 	[ 30, sub { $_[0]->create } ],
-	[ 10, sub { $_[0]->drop } ],
+	[ 10, sub { $_[0]->drop(8) } ],
 	[ 25, sub { $_[0]->change for 1 .. one(1, 3, 8); $_[0]->check_all } ],
 	[ 10, sub { $_[0]->rename_something } ],
 	[ 6, sub { $_[0]->drop_column } ],
@@ -484,17 +481,8 @@ my @ACTIONS = (
 sub act
 {
 	my ($self) = @_;
-	my $total = 0;
 
-	$total += $_->[0] foreach @ACTIONS;
-	my $choice = rand $total;
-	foreach my $action (@ACTIONS)
-	{
-		$choice -= $action->[0];
-		next if $choice >= 0;
-		$action->[1]->($self);
-		return;
-	}
+	$self->act_one_of(@ACTIONS);
 	return;
 }
 
@@ -506,22 +494,7 @@ sub round
 	my $self = bless { %options, database => "transforms_$options{seed}", settings => {}, queries => {}, count => {} },
 	  __PACKAGE__;
 
-	srand($options{seed});
-	$self->note("seed $options{seed}");
-	my $done = eval {
-		$self->make;
-		foreach my $step (1 .. $options{steps})
-		{
-			$self->note("step $step");
-			$self->act;
-		}
-		$self->check_all;
-		1;
-	};
-	$self->{failure} = $done ? '' : $@;
-	$self->note($self->{failure}) if $self->{failure};
-	$self->close_session('warehouse');
-	return $self;
+	return $self->play(sub { $self->check_all });
 }
 
 sub clean
