@@ -44,6 +44,9 @@ foreach my $seed (1 .. 3)
 	round_of('refreshes', \&RefreshProperty::round, $seed, 20);
 }
 cmp_ok($count{names}{created} // 0, '>', 10, 'queries were made');
-cmp_ok($count{refreshes}{$_} // 0, '>', 0, "refreshes were incremental: $_") foreach sort keys %RefreshProperty::ON_CHANGES;
+# which strategy is the cheapest also depends on statistics: long runs look at each (transforms.pl)
+my $incremental = 0;
+$incremental += $count{refreshes}{$_} // 0 foreach keys %RefreshProperty::ON_CHANGES;
+cmp_ok($incremental, '>', 10, 'refreshes were incremental');
 
 done_testing();
