@@ -1,30 +1,32 @@
 /*-------------------------------------------------------------------------
  *
  * capture.c
- *		Captures: the inputs whose changes are kept for transforms.
+ *		Captures: the inputs whose changes are recorded for transforms.
  *
- * An input has one capture, whatever the number of transforms that read it: two
- * change tables, of which one is written and the other one waits to be emptied
- * (capture_prune.c), and the triggers that fill them, on the table itself and on
- * each partition or child, because a statement fires those of the table that it
- * names, and only those.
+ * An input has one capture, regardless of how many transforms read it.  A
+ * capture consists of two change tables and of the triggers that fill them.
+ * Writers use the current change table; the other one waits to be emptied
+ * (capture_prune.c).  The table itself and each partition or child have
+ * triggers of their own, because a statement fires only the triggers of the
+ * table that it names.
  *
- * A capture is made, or begins another incarnation, before the snapshot of a
- * refresh is taken, and under a lock that excludes the writers of the tables
- * that get triggers: so there is no change that the snapshot does not see and
- * the change table does not have.  A transform counts on an incarnation only
- * when its own refresh has found it before its snapshot.
+ * A capture is created or renewed (another incarnation begins) before a
+ * refresh takes its snapshot, under a lock that excludes the writers of the
+ * tables that get triggers.  Therefore a change that the snapshot does not see
+ * is in a change table.  A transform relies on an incarnation only if its own
+ * last refresh had found that incarnation before it took its snapshot.
  *
- * Only columns that some transform reads are captured: what differs in others is
- * no change.  A transform that reads more adds its columns under that same lock.
- * Within an incarnation the columns only grow, so that a transform whose frontier
- * counts on it has missed nothing.  Once some were taken away (capture_prune.c),
- * no column is added: another incarnation begins.
+ * Only the columns that some transform reads are captured.  A row that differs
+ * only in other columns has not changed.  A transform that reads more columns
+ * adds them under the same lock.  Columns that no transform reads any more are
+ * removed by capture_prune.c; from then on, adding a column begins another
+ * incarnation.  So a transform that relies on an incarnation has missed no
+ * change of the columns that it reads.
  *
- * Whoever uses a capture holds an ACCESS SHARE lock on both change tables from
- * before its snapshot until the end of its transaction: what the snapshot does
- * not see is not pruned, and no column is taken away, before the frontier is
- * committed.
+ * A refresh that uses a capture holds an ACCESS SHARE lock on both change
+ * tables from before its snapshot until the end of its transaction.  Until its
+ * frontier is committed, no change that the snapshot does not see is pruned,
+ * and no column is removed.
  *
  *-------------------------------------------------------------------------
  */
@@ -64,10 +66,10 @@
 
 PG_FUNCTION_INFO_V1(depipe_subscription_changed);
 
-/* An input of more pages is captured from the end of its refresh on. */
+/* An input with more pages (1 GB) is captured only at the end of a refresh. */
 #define LARGE_PAGES (1024 * (1024 * 1024 / BLCKSZ))
 
-/* ---- which inputs ---- */
+/* ---- inputs of a query ---- */
 
 static Capture *
 find_capture(List *captures, Oid relid)
@@ -89,7 +91,10 @@ not_captured(Capture *capture, const char *reason_code, char *detail)
 	capture->detail = detail;
 }
 
-/* What the query does with the input that changes of its rows do not tell. */
+/*
+ * Check whether changes of rows suffice for one occurrence of the input in the
+ * query.  If not, set the reason not to capture it.
+ */
 static void
 check_occurrence(Capture *capture, const Occurrence *occurrence)
 {
@@ -119,7 +124,10 @@ check_privilege(Capture *capture, Oid owner)
 							  sql_relation(capture->relid)));
 }
 
-/* One for each base relation, with the reasons that the query gives. */
+/*
+ * Return one Capture for each base relation of the query.  Sets the reason not
+ * to capture those that the query or the privileges of the owner exclude.
+ */
 static List *
 base_relations(const Transform *transform, Shape *shape)
 {
@@ -149,7 +157,7 @@ base_relations(const Transform *transform, Shape *shape)
 	return captures;
 }
 
-/* Where a row is stored, for example, can change without a change of the row. */
+/* A system column can change although the row does not: ctid, for example. */
 static bool
 reads_system_column(Node *node, void *detail)
 {
@@ -167,7 +175,7 @@ reads_system_column(Node *node, void *detail)
 	return expression_tree_walker(node, reads_system_column, detail);
 }
 
-/* Why changes of inputs would be of no use to the transform; NULL: they are. */
+/* Returns the reason code why the transform cannot use changes of its inputs, or NULL if it can. */
 static const char *
 why_useless(const Transform *transform, Shape *shape, char **detail)
 {
@@ -183,7 +191,7 @@ why_useless(const Transform *transform, Shape *shape, char **detail)
 	return NULL;
 }
 
-/* ---- what is there ---- */
+/* ---- reading captures ---- */
 
 static void
 take_row(Capture *capture, const CatalogRows *rows, uint64 row)
@@ -223,7 +231,11 @@ read_capture(Capture *capture, int32 target_id)
 			take_row(capture, rows, i);
 }
 
-/* Returns whether the transform uses captures that it has no use of any more. */
+/*
+ * Read the captures of all inputs that have no reason against it.  Returns
+ * true if the transform has registered the use of a capture that it no longer
+ * needs.
+ */
 static bool
 read_captures(List *captures, int32 target_id)
 {
@@ -247,7 +259,7 @@ read_captures(List *captures, int32 target_id)
 	return stale;
 }
 
-/* The inputs of a query, with the reasons not to capture them that it gives. */
+/* Return the inputs of a query, with the reasons not to capture them that the query gives. */
 static List *
 inputs_of(const Transform *transform, Shape *shape)
 {
@@ -301,7 +313,7 @@ captures_all(void)
 	return captures;
 }
 
-/* ---- making ---- */
+/* ---- creating captures ---- */
 
 static Node *
 transition_table(const char *name, bool is_new)
@@ -314,7 +326,10 @@ transition_table(const char *name, bool is_new)
 	return (Node *) transition;
 }
 
-/* It replaces one of this name: restored from a dump, or left behind. */
+/*
+ * Create a trigger.  It replaces a trigger of the same name, which was
+ * restored from a dump or left behind.
+ */
 static void
 make_trigger(Oid relid, const char *name, int16 timing, int16 event, bool with_old, bool with_new)
 {
@@ -344,7 +359,7 @@ make_trigger(Oid relid, const char *name, int16 timing, int16 event, bool with_o
 									false,
 									false,
 									TRIGGER_FIRES_ALWAYS);
-	/* DROP EXTENSION takes it along */
+	/* DROP EXTENSION drops the trigger */
 	ObjectAddressSet(extension, ExtensionRelationId, get_extension_oid("depipe", false));
 	recordDependencyOn(&trigger, &extension, DEPENDENCY_AUTO_EXTENSION);
 }
@@ -372,12 +387,16 @@ make_triggers(Oid relid)
 typedef struct Preparing
 {
 	Transform *transform;
-	bool late;        /* the refresh has been made */
+	bool late;        /* the refresh is done */
 	List *captures;   /* of Capture */
-	Capture *capture; /* the one that is looked at */
+	Capture *capture; /* the current one */
 } Preparing;
 
-/* The tables whose writers go on otherwise, in the order in which they are locked. */
+/*
+ * Return the tables whose writers will capture something else, in the order in
+ * which they will be locked.  These are all members if columns will be added,
+ * otherwise those that are new or lack triggers.
+ */
 static List *
 to_be_changed(const Capture *capture, const CaptureLook *look)
 {
@@ -415,7 +434,10 @@ is_whole(const Capture *capture)
 	return whole;
 }
 
-/* After a crash, which has emptied them without their sentinels. */
+/*
+ * Empty both change tables and write their sentinels.  A crash has emptied
+ * them without leaving sentinels.
+ */
 static void
 empty_segments(const Capture *capture)
 {
@@ -443,7 +465,10 @@ was_truncated(const Capture *capture)
 	return found;
 }
 
-/* Why the capture cannot go on as it is; NULL: it can. */
+/*
+ * Returns the reason code why the capture cannot be used as it is, or NULL if
+ * it can.  Sets *look.
+ */
 static const char *
 why_not_valid(Capture *capture, CaptureLook *look)
 {
@@ -461,7 +486,10 @@ why_not_valid(Capture *capture, CaptureLook *look)
 	return strcmp(reason, "input_rewritten") == 0 && was_truncated(capture) ? "truncated" : reason;
 }
 
-/* Make the capture, or let another incarnation begin, for this reason. */
+/*
+ * Create the capture, add columns to it, or begin another incarnation, for
+ * this reason.  The caller has locked the tables in "lacking".
+ */
 static void
 make_capture(Preparing *preparing, List *lacking, const char *reason)
 {
@@ -498,8 +526,8 @@ make_capture(Preparing *preparing, List *lacking, const char *reason)
 }
 
 /*
- * Look at what is there, and make what is missing.  Everything but the look is
- * rare, and done by one transaction at a time.
+ * Create or renew the capture, unless that is no longer needed.  This is rare,
+ * and capture_lock() lets only one transaction at a time do it.
  */
 static void
 make_valid(Preparing *preparing)
@@ -526,7 +554,10 @@ make_valid(Preparing *preparing)
 	identity_restore(&identity);
 }
 
-/* Would its writers be kept out for as long as a large table is read? */
+/*
+ * Returns true if the capture has to wait for the end of the refresh: its lock
+ * would exclude writers while a large input is read.
+ */
 static bool
 must_be_late(const Preparing *preparing, const CaptureLook *look)
 {
@@ -569,16 +600,16 @@ prepare_work(void *argument)
 		not_captured(capture, "not_captured", NULL);
 	if (capture->reason_code != NULL)
 		return true;
-	/* until the frontier is committed */
+	/* held until the frontier is committed */
 	LockRelationOid(capture->segments[0], AccessShareLock);
 	LockRelationOid(capture->segments[1], AccessShareLock);
-	/* until then, others may have taken columns away */
+	/* a concurrent transaction may have removed columns before the locks were taken */
 	if (!capture_reads_now(capture->id, &capture->captured))
 		not_captured(capture, "not_captured", NULL);
 	return true;
 }
 
-/* Whatever goes wrong with one input concerns only that one. */
+/* Prepare the capture of one input.  An error becomes the reason of this input only. */
 static void
 prepare(Preparing *preparing, Capture *capture)
 {
@@ -659,7 +690,7 @@ captures_prepare(Transform *transform, bool late)
 	bool changed;
 	ListCell *cell;
 
-	/* an error in the query is one of its refresh, which raises it again */
+	/* the refresh will raise an error in the query again */
 	if (guarded_run(find_inputs_work, &preparing) != NULL)
 		return NIL;
 	changed = read_captures(preparing.captures, transform->target->id);
@@ -676,9 +707,12 @@ captures_prepare(Transform *transform, bool late)
 	return preparing.captures;
 }
 
-/* ---- removing ---- */
+/* ---- removing captures ---- */
 
-/* Without waiting: who has the table now may keep it for long. */
+/*
+ * Lock a table without waiting, because another session may hold it for long.
+ * Returns false if the table is locked or does not exist.
+ */
 static bool
 take_table(Oid relid)
 {
@@ -686,7 +720,7 @@ take_table(Oid relid)
 		return false;
 	if (get_rel_name(relid) != NULL)
 		return true;
-	UnlockRelationOid(relid, AccessExclusiveLock); /* it is gone */
+	UnlockRelationOid(relid, AccessExclusiveLock); /* the table does not exist any more */
 	return false;
 }
 
@@ -725,7 +759,7 @@ sweep_work(void *argument)
 
 	if (members == NIL && !*(bool *) argument)
 		return true;
-	/* from the commit on, their triggers do nothing */
+	/* after the commit their triggers do nothing */
 	foreach(cell, members)
 		if (get_rel_name(lfirst_oid(cell)) != NULL)
 			CacheInvalidateRelcacheByRelid(lfirst_oid(cell));
@@ -738,17 +772,19 @@ sweep_work(void *argument)
 void
 captures_sweep(bool leftovers)
 {
-	/* what could not be removed stays for the next time, and does no harm */
+	/* leftovers do no harm; a later call removes them */
 	(void) guarded_run(sweep_work, &leftovers);
 }
 
 /* ---- subscriptions ---- */
 
 /*
- * The event trigger.  A native subscription changes tables without firing
- * triggers of statements.  One that is there is seen by each refresh; one that
- * came and went between two refreshes is not, so its coming and its going end
- * all incarnations.
+ * SQL function subscription_changed(): event trigger on subscriptions.
+ *
+ * A native subscription changes tables without firing statement-level
+ * triggers.  Each refresh notices a subscription that exists, but not one that
+ * was created and dropped between two refreshes.  Therefore creating or
+ * dropping one ends all incarnations.
  */
 Datum
 depipe_subscription_changed(PG_FUNCTION_ARGS)

@@ -1,19 +1,20 @@
 /*-------------------------------------------------------------------------
  *
  * capture_basis.c
- *		What a capture stands on: the table, its members and their triggers.
+ *		The basis of a capture: the table, its members and their triggers.
  *
- * Changes can pass by the triggers of a table: a trigger is disabled for a
- * while, the table is rewritten or truncated, a partition comes with rows and
- * another one goes.  Each of these leaves a trace in the catalogs that no later
- * command takes back: another file, or another version (xmin) of a row.  So a
- * capture records what it saw when it began, and as long as the same is seen
- * after the snapshot of a refresh was taken, nothing has passed by.
+ * Changes can bypass the triggers of a table: a trigger is disabled for a
+ * while, the table is rewritten or truncated, a partition is attached with its
+ * rows or detached.  Each of these leaves a trace in the catalogs that no
+ * later command undoes: another file, or another version (xmin) of a catalog
+ * row.  Therefore a capture records the state of the catalogs when it begins.
+ * If they have the same state after the snapshot of a refresh was taken, no
+ * change has bypassed the triggers.
  *
- * What passes by without a trace makes a table unfit from the beginning: the
- * worker of a native subscription, which fires no triggers of statements;
- * parents that are not part of the input, through which its rows can be
- * changed.
+ * A table that can be changed without such a trace is never captured: one that
+ * a native subscription writes to, because its worker fires no statement-level
+ * triggers, and one with a parent outside the input, because its rows can be
+ * changed through that parent.
  *
  *-------------------------------------------------------------------------
  */
@@ -37,7 +38,7 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
-/* One of each kind makes the triggers of a member complete; the last, of a partitioned one. */
+/* The triggers that a member needs; the last one is only for partitioned tables. */
 static const int16 event_types[] = {TRIGGER_TYPE_INSERT,
 									TRIGGER_TYPE_UPDATE,
 									TRIGGER_TYPE_DELETE,
@@ -96,7 +97,7 @@ add_columns(StringInfo text, Relation rel)
 	pfree(columns.data);
 }
 
-/* With its parents, and the versions of these rows. */
+/* Append the member with its parents and the versions of its rows in pg_inherits. */
 static void
 add_member(CaptureLook *look, StringInfo text, Relation rel)
 {
@@ -126,7 +127,7 @@ add_member(CaptureLook *look, StringInfo text, Relation rel)
 	appendStringInfoChar(text, ' ');
 }
 
-/* Returns the events for which triggers with this function fire always. */
+/* Append the triggers with this function.  Returns the events for which they fire always. */
 static int
 add_triggers(StringInfo text, Oid relid, Oid function)
 {
@@ -179,7 +180,7 @@ is_subscribed(Oid relid)
 	return found;
 }
 
-/* What no trigger can tell. */
+/* Refuse a member whose changes triggers do not see. */
 static void
 check_member(CaptureLook *look, Relation rel)
 {
@@ -213,7 +214,7 @@ check_member(CaptureLook *look, Relation rel)
 						   name));
 }
 
-/* ---- all of them ---- */
+/* ---- all members ---- */
 
 void
 capture_look(Oid relid, CaptureLook *look)

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * capture_basis.h
- *		What a capture stands on: the table, its members and their triggers.
+ *		The basis of a capture: the table, its members and their triggers.
  *
  *-------------------------------------------------------------------------
  */
@@ -14,27 +14,29 @@ typedef struct CaptureLook
 {
 	CaptureBasis basis;
 	List *incomplete;        /* members (OIDs) without all triggers of the capture */
-	const char *reason_code; /* the table cannot be captured; NULL: it can */
+	const char *reason_code; /* why the table cannot be captured; NULL if it can */
 	char *detail;
 } CaptureLook;
 
 /*
- * Look at a table, whose name the caller holds with a lock, and at its
- * partitions and children, which get an ACCESS SHARE lock.  The catalogs are
- * read as they are now, not as a snapshot sees them.  Palloc'd.
+ * Examine a table and its partitions and children.  The caller holds a lock on
+ * the table; the others get an ACCESS SHARE lock.  The catalogs are read in
+ * their current state, not as of a snapshot.  The contents of *look are
+ * allocated in the current memory context.
  */
 extern void capture_look(Oid relid, CaptureLook *look);
 
 /*
- * Does what is now differ from what was?  Returns the reason code, and the
- * sentence in *detail; NULL: it does not.
+ * Compare two bases.  Returns the reason code of the difference and sets
+ * *detail to a sentence, or returns NULL if there is none.
  */
 extern const char *capture_difference(const CaptureBasis *was, const CaptureBasis *now,
 									  char **detail);
 
 /*
- * A hash of the table, its members, and of their triggers with this function:
- * the same as long as nobody can have written to it without firing them.
+ * Returns a hash of the table, its members, and their triggers with this
+ * function.  As long as it does not change, no other session can have written
+ * to the table without firing these triggers.
  */
 extern int64 capture_guard_hash(Oid relid, Oid function);
 

@@ -1,17 +1,17 @@
 /*-------------------------------------------------------------------------
  *
  * capture_moves.c
- *		Rows that a MERGE moves from one partition to another.
+ *		Rows that MERGE moves from one partition to another.
  *
- * The server puts the old image of such a row among the deleted ones, and the
- * new image among the inserted ones.  But it fires the triggers of a statement
- * only for the actions that the MERGE has.  MERGE with nothing but UPDATE moves
- * a row, and no trigger gets to see it.
+ * When MERGE moves a row, the server puts the old image into the transition
+ * table of deleted rows, and the new image into that of inserted rows.  But it
+ * fires statement-level triggers only for the actions that the MERGE contains.
+ * A MERGE that contains only UPDATE moves a row, and no trigger sees it.
  *
- * So, before the triggers fire at the end of the statement, those of captures
- * are queued for the actions that are missing; triggers of others are not.  A
- * hook of the executor does that.  A trigger BEFORE UPDATE on partitioned tables
- * does nothing but load the library, so that the hook is there in time.
+ * Therefore an executor hook queues the triggers of captures for the missing
+ * actions before the triggers fire at the end of the statement.  It does not
+ * queue triggers of others.  The BEFORE UPDATE trigger on partitioned tables
+ * only loads the library, so that the hook is installed in time.
  *
  *-------------------------------------------------------------------------
  */
@@ -22,7 +22,10 @@
 #include "executor/executor.h"
 #include "nodes/execnodes.h"
 
-/* The description of the triggers without those of others; NULL: none is left. */
+/*
+ * Returns a copy of the description with only the triggers of captures, or
+ * NULL if there are none.
+ */
 static TriggerDesc *
 only_captures(const TriggerDesc *all)
 {

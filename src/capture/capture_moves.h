@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * capture_moves.h
- *		Rows that a MERGE moves from one partition to another.
+ *		Rows that MERGE moves from one partition to another.
  *
  *-------------------------------------------------------------------------
  */
@@ -12,8 +12,8 @@
 #include "executor/execdesc.h"
 
 /*
- * Before the triggers at the end of a statement fire: let those of captures see
- * all rows that it has moved.
+ * Called before the AFTER triggers of a statement fire: queue triggers of
+ * captures that the server would not fire for moved rows.
  */
 extern void capture_statement_ends(QueryDesc *query);
 

@@ -1,20 +1,22 @@
 /*-------------------------------------------------------------------------
  *
  * capture_prune.c
- *		Emptying change tables of what all transforms have taken in.
+ *		Emptying change tables whose changes all transforms have taken in.
  *
  * A capture has two change tables.  Writers write to the current one.  When it
- * has grown and the other one is empty, the other one becomes current; when
- * every transform that counts on the capture has taken in all rows of the one
- * that is not current, that one is emptied.  Nothing is deleted row by row.
+ * has grown and the other one is empty, the other one becomes current.  When
+ * every transform that relies on the capture has taken in all rows of the
+ * table that is not current, that table is emptied.  Rows are never deleted
+ * one by one.
  *
- * A table is emptied only under a lock that nobody else has: neither a writer
- * whose transaction is open or prepared, nor a refresh that may have taken its
- * snapshot already.  What is found under the lock is therefore all that there
- * is.  The lock is not waited for.
+ * A change table is emptied only under an ACCESS EXCLUSIVE lock.  This
+ * excludes writers whose transaction is open or prepared, and refreshes that
+ * may have taken their snapshot already.  The rows that are visible under the
+ * lock are therefore all rows.  Pruning does not wait for the lock.
  *
- * Under such locks on both, the capture also gives up columns that no transform
- * reads any more: no refresh counts on them at that moment.
+ * Under such locks on both change tables, the columns that no transform reads
+ * any more are removed from the capture: at that moment no refresh relies on
+ * them.
  *
  *-------------------------------------------------------------------------
  */
@@ -35,7 +37,7 @@
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
-/* A smaller change table is not worth the change. */
+/* Smaller change tables stay current. */
 #define PAGES_TO_ROTATE 128
 
 static BlockNumber
@@ -51,7 +53,7 @@ pages_of(Oid segment)
 	return pages;
 }
 
-/* The frontiers of the transforms that count on the capture: an array of *count. */
+/* Return the frontiers of the transforms that rely on the capture, as an array of *count. */
 static FrontierTest *
 frontiers_of(int64 incarnation, int *count)
 {
@@ -71,7 +73,7 @@ frontiers_of(int64 incarnation, int *count)
 	return tests;
 }
 
-/* The caller has the lock: have all transforms taken in all rows? */
+/* Returns true if all transforms have taken in all rows.  The caller has locked the table. */
 static bool
 is_taken_in(Oid segment, int64 incarnation)
 {
@@ -112,7 +114,7 @@ empty_work(void *argument)
 	if (!ConditionalLockRelationOid(segment, AccessExclusiveLock))
 		return false;
 	if (!is_taken_in(segment, capture->incarnation))
-		return false; /* the lock goes, too */
+		return false; /* the subtransaction is rolled back and releases the lock */
 	capture_truncate(segment);
 	CommandCounterIncrement();
 	capture_write_sentinel(segment);
@@ -139,7 +141,7 @@ rotate_work(void *argument)
 	return true;
 }
 
-/* Writers that go on with more columns do no harm. */
+/* Remove the columns that no transform reads.  Writers that still capture them do no harm. */
 static bool
 shrink_work(void *argument)
 {
@@ -158,7 +160,7 @@ prune(Capture *capture)
 {
 	if (capture->excess)
 		(void) guarded_run(shrink_work, capture);
-	/* one page has the sentinel */
+	/* the sentinel takes one page */
 	if (pages_of(capture->segments[2 - capture->current]) > 1)
 		(void) guarded_run(empty_work, capture);
 	else if (pages_of(capture->segments[capture->current - 1]) > PAGES_TO_ROTATE)
@@ -170,7 +172,7 @@ captures_prune(List *captures)
 {
 	ListCell *cell;
 
-	/* an old snapshot does not see which transforms have come since */
+	/* the snapshot may be too old to show all transforms that rely on the capture */
 	if (IsolationUsesXactSnapshot())
 		return;
 	foreach(cell, captures)

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * capture_prune.h
- *		Emptying change tables of what all transforms have taken in.
+ *		Emptying change tables whose changes all transforms have taken in.
  *
  *-------------------------------------------------------------------------
  */
@@ -12,9 +12,10 @@
 #include "nodes/pg_list.h"
 
 /*
- * For each capture of the list where it is worth it: let writers go on in the
- * other change table, or empty one that all transforms have taken in.  Waits for
- * nobody.  The locks last until the end of the transaction.
+ * Prune the captures of the list (of Capture) where it is worthwhile: make the
+ * other change table current, or empty one whose changes all transforms have
+ * taken in.  Does not wait for locks.  Locks last until the end of the
+ * transaction.  Does nothing in REPEATABLE READ and SERIALIZABLE.
  */
 extern void captures_prune(List *captures);
 

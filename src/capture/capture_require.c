@@ -3,8 +3,8 @@
  * capture_require.c
  *		Inputs whose changes can never be captured.
  *
- * With such an input a transform is compared with its query at each refresh.
- * Where the mode asks for more, the declaration is refused.
+ * A transform with such an input compares its table with its query at each
+ * refresh.  A declaration whose mode requires more is refused.
  *
  *-------------------------------------------------------------------------
  */
@@ -14,7 +14,7 @@
 #include "capture/capture.h"
 #include "utils/lsyscache.h"
 
-/* What to do instead, by the reason that capture_look() and captures_find() give. */
+/* Advice for the hint, by the reason codes of capture_look() and captures_find(). */
 static const struct
 {
 	const char *reason_code;
@@ -68,7 +68,7 @@ captures_require(Shape *shape, Oid owner, const char *display)
 		const Capture *capture = lfirst(cell);
 		CaptureLook look;
 
-		/* one that is there already may have become useless */
+		/* an existing capture may have become useless */
 		capture_look(capture->relid, &look);
 		if (look.reason_code != NULL)
 			refuse(capture, look.reason_code, look.detail, display);

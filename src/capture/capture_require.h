@@ -11,9 +11,11 @@
 #include "query/shape.h"
 
 /*
- * Raise 0A000 if the changes of an input of the query cannot be captured for a
- * transform of this owner; display: its name in the message.  As the owner,
- * with a shape that was analysed as the owner.
+ * Raise an error (0A000) if the changes of an input of the query cannot be
+ * captured for a transform of this owner.  The caller acts as the owner, and
+ * the shape was analysed as the owner.
+ *
+ * display: the name of the transform for the message.
  */
 extern void captures_require(Shape *shape, Oid owner, const char *display);
 

@@ -1,13 +1,14 @@
 /*-------------------------------------------------------------------------
  *
  * capture_wait.c
- *		Waiting for the writers of a table, and when not to.
+ *		Waiting for the writers of a table.
  *
- * A refresh goes on without a capture as long as it cannot lock the writers of
- * the input out for a moment.  It waits for them only as long as that is likely
- * to help: not for a transaction that has been open for longer than the wait
- * would last.  After attempts in vain a session does not wait at all for a while,
- * twice as long after each of them; it still takes the lock if it is free.
+ * A refresh does without a capture as long as it cannot briefly lock out the
+ * writers of the input.  It waits for them only if that is likely to succeed:
+ * not for a transaction that has been open for longer than the wait would
+ * last.  After a futile attempt, a session does not wait for that input for a
+ * while, but still takes the lock if it is available.  Each futile attempt
+ * doubles that pause.
  *
  *-------------------------------------------------------------------------
  */
@@ -26,19 +27,20 @@
 #include "utils/timestamp.h"
 
 /*
- * How long to look for a moment without writers of an input, and then, how long
- * to keep new ones out while waiting for those that are there.  Less than
- * deadlock_timeout, so that nobody else's transaction ends for it.
+ * How long to try to find a moment without writers, and then, how long to
+ * exclude new writers while waiting for active ones.  The latter is shorter
+ * than deadlock_timeout, so that no other transaction is cancelled because of
+ * it.
  */
 #define LONGEST_LOOK_MS 500
 #define LONGEST_WAIT_MS 100
 #define LOOK_EVERY_MS 10
 
-/* How long not to wait after the first attempt in vain, and at most. */
+/* The pause after the first futile attempt, and the longest pause. */
 #define FIRST_PAUSE_MS 5000
 #define LONGEST_PAUSE_MS (5 * 60 * 1000)
 
-/* An input whose writers were waited for in vain. */
+/* An input for whose writers this session has waited in vain. */
 typedef struct Pause
 {
 	Oid relid; /* key */
@@ -108,7 +110,10 @@ refuse_to_wait(Oid relid, const char *why)
 			 errmsg("could not obtain lock on relation \"%s\"", get_rel_name(relid))));
 }
 
-/* A statement on the table that is under way would be half seen. */
+/*
+ * Fails also if a statement of this session is using the table: only a part of
+ * its changes would be captured.
+ */
 void
 capture_lock_out_writers(Oid relid)
 {
