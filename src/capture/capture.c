@@ -125,7 +125,7 @@ check_privilege(Capture *capture, Oid owner)
 }
 
 /*
- * Return one Capture for each base relation of the query.  Sets the reason not
+ * Returns one Capture for each base relation of the query.  Sets the reason not
  * to capture those that the query or the privileges of the owner exclude.
  */
 static List *
@@ -259,7 +259,7 @@ read_captures(List *captures, int32 target_id)
 	return stale;
 }
 
-/* Return the inputs of a query, with the reasons not to capture them that the query gives. */
+/* Returns the inputs of a query, with the reasons not to capture them that the query gives. */
 static List *
 inputs_of(const Transform *transform, Shape *shape)
 {
@@ -393,7 +393,7 @@ typedef struct Preparing
 } Preparing;
 
 /*
- * Return the tables whose writers will capture something else, in the order in
+ * Returns the tables whose writers will capture something else, in the order in
  * which they will be locked.  These are all members if columns will be added,
  * otherwise those that are new or lack triggers.
  */
@@ -783,8 +783,8 @@ captures_sweep(bool leftovers)
  *
  * A native subscription changes tables without firing statement-level
  * triggers.  Each refresh notices a subscription that exists, but not one that
- * was created and dropped between two refreshes.  Therefore creating or
- * dropping one ends all incarnations.
+ * was created and dropped between two refreshes.  Therefore creating, altering
+ * or dropping a subscription ends all incarnations.
  */
 Datum
 depipe_subscription_changed(PG_FUNCTION_ARGS)

@@ -66,9 +66,10 @@ extern List *captures_all(void);
 /*
  * Remove captures that no transform uses or whose table was dropped.  Their
  * triggers and change tables are removed unless another session holds a lock
- * on these tables.
+ * on these tables.  Errors are ignored, except for those that concern the
+ * whole transaction.
  *
- * leftovers: also remove what earlier calls had to leave.  Errors are ignored.
+ * leftovers: also remove what earlier calls had to leave.
  */
 extern void captures_sweep(bool leftovers);
 

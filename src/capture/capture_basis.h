@@ -35,8 +35,8 @@ extern const char *capture_difference(const CaptureBasis *was, const CaptureBasi
 
 /*
  * Returns a hash of the table, its members, and their triggers with this
- * function.  As long as it does not change, no other session can have written
- * to the table without firing these triggers.
+ * function.  As long as it does not change, no session can have written to the
+ * table without firing these triggers.
  */
 extern int64 capture_guard_hash(Oid relid, Oid function);
 

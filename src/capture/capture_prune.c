@@ -53,7 +53,7 @@ pages_of(Oid segment)
 	return pages;
 }
 
-/* Return the frontiers of the transforms that rely on the capture, as an array of *count. */
+/* Returns the frontiers of the transforms that rely on the capture, as an array of *count. */
 static FrontierTest *
 frontiers_of(int64 incarnation, int *count)
 {

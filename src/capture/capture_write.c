@@ -1,32 +1,32 @@
 /*-------------------------------------------------------------------------
  *
  * capture_write.c
- *		The trigger function on inputs: keeps what a statement has changed.
+ *		The trigger function on inputs: records what a statement has
+ *		changed.
  *
- * It runs in the statements of whoever writes the input.  It needs no privilege
- * of his, evaluates nothing of a user's, and does not fail where it can be
- * helped: what cannot be kept becomes a row that says so, and the next refresh
- * evaluates its whole query.
+ * It runs in the statements of all writers of the input.  It requires no
+ * privilege of the writer, evaluates nothing that a user has defined, and
+ * avoids errors where it can.  Changes that cannot be kept are replaced by a
+ * row that says so, and the next refresh evaluates its whole query.
  *
- * The table on which the trigger fires is looked up among the members of
- * captures; one that is none, such as a restored table, is left alone.  What
- * was found is kept per session until the server tells of a change of that
- * table.  A stale answer does no harm: readers look at both change tables of a
- * capture, and none of them is emptied or dropped while a writer has its lock;
- * columns are added while no writer has the lock of the table.
+ * The function looks up the table of the trigger among the members of
+ * captures.  A table that is not a member, such as a restored one, is ignored.
+ * Each session caches the result until a relcache invalidation of that table.
+ * An outdated result does no harm: refreshes read both change tables of a
+ * capture, and neither is emptied or dropped while a writer holds its lock.
+ * Columns are added only while no writer holds a lock on the table.
  *
- * A row of which only columns have changed that no transform reads has not
- * changed.
+ * A row has not changed if only columns differ that no transform reads.
  *
- * No lock is taken on any other table of the user's, so that no writer can get
- * into a deadlock that he would not have had.
+ * The function locks no other table of the user, so it adds no possible
+ * deadlock to the statement of the writer.
  *
- * The triggers fire for what publish writes to targets as well.  publish could
- * write the changes itself, as a companion (publish/companion.h).  But it would
- * have to read the old images once more, by key, which costs more than twice as
- * much as all of the triggers: the executor has these images in its hands.  A
- * trigger also sees what other triggers, actions of foreign keys, and the table
- * itself make of a row.
+ * The triggers also fire for rows that publish writes to targets.  publish
+ * could record these changes itself, as a companion (publish/companion.h).
+ * But it would have to read the old images again, by key, which costs more
+ * than twice as much as all of the triggers: the executor already has these
+ * images.  A trigger also sees how other triggers, foreign key actions, and
+ * the table itself change a row.
  *
  *-------------------------------------------------------------------------
  */
@@ -48,39 +48,39 @@
 #include "utils/memutils.h"
 #include "utils/tuplestore.h"
 
-/* bytes of a row of a change table beside its images */
+/* size in bytes of a row of a change table without its images */
 #define ROW_OVERHEAD 64
 
-/* Allocations for so many rows need no memory context of their own. */
+/* Allocations for this many rows need no separate memory context. */
 #define FEW_ROWS 16
 
 PG_FUNCTION_INFO_V1(depipe_capture_changes);
 
-/* A table with the trigger. */
+/* A table with the trigger */
 typedef struct Member
 {
 	Oid relid; /* key */
 	bool valid;
-	Oid segments[2];        /* the current one first; InvalidOid: no capture has it */
-	BlockNumber last_block; /* that this session has written to */
-	int image_bytes;        /* as written there, for one image */
-	bool *reads;            /* by attribute number: captured columns; NULL: all */
+	Oid segments[2]; /* the current one first; InvalidOid if no capture has the table as a member */
+	BlockNumber last_block; /* the last block that this session has written to */
+	int image_bytes;        /* average bytes per image in the last row written */
+	bool *reads;            /* by attribute number: captured columns; NULL if all are captured */
 } Member;
 
-/* One firing of the trigger. */
+/* One firing of the trigger */
 typedef struct Firing
 {
 	Relation segment;
 	ChangeRow row;
-	ChangeImages images;   /* of the row that is being filled */
-	MemoryContext scratch; /* for the images of one row of the input, and what is written */
+	ChangeImages images;   /* images of the row that is being filled */
+	MemoryContext scratch; /* for the images of one row of the input, and for writing */
 	Member *member;
 } Firing;
 
 static HTAB *members = NULL;
 static uint64 invalidations = 0;
 
-/* ---- which table ---- */
+/* ---- members ---- */
 
 static void
 forget_member(Datum argument, Oid relid)
@@ -114,7 +114,7 @@ init_members(void)
 	CacheRegisterRelcacheCallback(forget_member, (Datum) 0);
 }
 
-/* In CacheMemoryContext. */
+/* Convert the captured columns.  The result is allocated in CacheMemoryContext. */
 static bool *
 keep_reads(const ReadColumns *columns, TupleDesc desc)
 {
@@ -159,7 +159,7 @@ find_member(Relation rel)
 	return member;
 }
 
-/* One of the two, locked: the other one, too, is read by everybody. */
+/* Lock one of the two change tables and return it.  Either will do, because refreshes read both. */
 static Oid
 lock_segment(const Member *member)
 {
@@ -170,7 +170,7 @@ lock_segment(const Member *member)
 	return member->segments[0];
 }
 
-/* NULL: the table is not captured. */
+/* Open and lock a change table.  Returns NULL if the table is not captured. */
 static Relation
 open_segment(Relation rel, Member **found)
 {
@@ -196,7 +196,7 @@ open_segment(Relation rel, Member **found)
 	}
 }
 
-/* ---- what is written ---- */
+/* ---- writing ---- */
 
 static void
 write_row(Firing *firing, char kind)
@@ -216,7 +216,10 @@ write_row(Firing *firing, char kind)
 	MemoryContextSwitchTo(old);
 }
 
-/* Several images share a row as long as it fits into a page. */
+/*
+ * Add the images of one row of the input.  Images share a row of the change
+ * table as long as it fits into a page.
+ */
 static void
 add_images(Firing *firing, MinimalTuple old_row, MinimalTuple new_row)
 {
@@ -225,14 +228,17 @@ add_images(Firing *firing, MinimalTuple old_row, MinimalTuple new_row)
 	change_images_add(&firing->images, old_row, new_row);
 	if (before.count == 0 || change_images_bytes(&firing->images) <= CHANGE_ROW_BYTES)
 		return;
-	/* without the last ones; the memory may have been moved */
+	/* write the row without the last images; the buffer may have been moved */
 	firing->images.data.len = before.data.len;
 	firing->images.count = before.count;
 	write_row(firing, CHANGE_ROWS);
 	change_images_add(&firing->images, old_row, new_row);
 }
 
-/* The rows of a transition table, or none; read apart from others that read it. */
+/*
+ * The rows of a transition table, or none.  It has a read pointer of its own,
+ * because other triggers may read the same table.
+ */
 typedef struct Transition
 {
 	Tuplestorestate *rows;
@@ -260,11 +266,11 @@ end_reading(Transition *transition)
 	if (transition->rows == NULL)
 		return;
 	ExecDropSingleTupleTableSlot(transition->slot);
-	/* the one that belongs to nobody */
+	/* the default read pointer */
 	tuplestore_select_read_pointer(transition->rows, 0);
 }
 
-/* Returns false when a row is too long to be kept. */
+/* Read the next row.  Returns false if it is too long to be kept. */
 static bool
 read_row(Firing *firing, Transition *transition)
 {
@@ -282,7 +288,7 @@ read_row(Firing *firing, Transition *transition)
 	return transition->row != NULL;
 }
 
-/* Returns false when they cannot all be kept. */
+/* Write the images of all rows.  Returns false if not all of them can be kept. */
 static bool
 write_images(Firing *firing, TriggerData *trigger)
 {
@@ -298,7 +304,7 @@ write_images(Firing *firing, TriggerData *trigger)
 		kept = read_row(firing, &old_rows) && read_row(firing, &new_rows);
 		if (!kept || (old_rows.row == NULL && new_rows.row == NULL))
 			break;
-		/* a row that was updated to what it was is no change */
+		/* a row whose update changed nothing is not a change */
 		if (old_rows.row == NULL || new_rows.row == NULL ||
 			!change_tuples_equal(old_rows.row, new_rows.row))
 			add_images(firing, old_rows.row, new_rows.row);
@@ -313,8 +319,9 @@ write_images(Firing *firing, TriggerData *trigger)
 }
 
 /*
- * Has the change table about as many changes as are kept?  Estimated by its
- * size and the last row that this session has written: readers count.
+ * Returns true if the change table contains about as many changes as are kept.
+ * This is an estimate from the size of the table and the last row that this
+ * session has written; refreshes count exactly.
  */
 static bool
 is_full(const Firing *firing, int64 nrows)
@@ -342,7 +349,7 @@ capture(TriggerData *trigger, int64 nrows)
 	firing.row.xid = GetTopFullTransactionId();
 	firing.row.sequence = frontier_next_sequence();
 	firing.row.relid = RelationGetRelid(trigger->tg_relation);
-	/* that of a trigger is reset after it: good enough for few rows */
+	/* the context of a trigger is reset after it, which suffices for few rows */
 	firing.scratch = CurrentMemoryContext;
 	if (nrows > FEW_ROWS)
 		firing.scratch = AllocSetContextCreate(CurrentMemoryContext,
@@ -353,10 +360,13 @@ capture(TriggerData *trigger, int64 nrows)
 		write_row(&firing, CHANGE_TRUNCATE);
 	else if (is_full(&firing, nrows) || !write_images(&firing, trigger))
 		write_row(&firing, CHANGE_OVERFLOW);
-	table_close(firing.segment, NoLock); /* its rows are there until the commit */
+	table_close(firing.segment, NoLock); /* the lock is held until the commit */
 }
 
-/* capture_changes(): trigger at the end of each statement, and before an UPDATE of partitions. */
+/*
+ * SQL function capture_changes(): trigger after each statement, and before an
+ * UPDATE of a partitioned table.
+ */
 Datum
 depipe_capture_changes(PG_FUNCTION_ARGS)
 {
@@ -367,7 +377,7 @@ depipe_capture_changes(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("function \"%s\" was not called for a statement", "capture_changes")));
-	/* the library is loaded now: see capture_moves.c */
+	/* the only purpose was to load the library: see capture_moves.c */
 	if (TRIGGER_FIRED_BEFORE(trigger->tg_event))
 		return PointerGetDatum(NULL);
 	if (trigger->tg_oldtable != NULL)

@@ -1,20 +1,20 @@
 /*-------------------------------------------------------------------------
  *
  * change_table.c
- *		Tables of captured changes: what a row is made of.
+ *		Change tables: the format of their rows.
  *
- * Images are kept as the bytes of the server's minimal tuples, several in one
- * row: pages are what costs the writers most.  For the same reason the new image
- * of an updated row is kept as its difference from the old one, where that is
- * shorter.  A change table so has no column of a user's type: whatever the user
- * does with the input, with its types and domains, no change table forbids it.
- * The layout that belongs to the bytes is that of the member (relid) as of
- * when it was captured; capture/capture.c keeps watch over it.
+ * Images are stored as the bytes of minimal tuples.  Several images share one
+ * row, because the number of pages dominates the cost for writers.  For the
+ * same reason, the new image of an updated row is stored as its difference
+ * from the old image if that is shorter.  So a change table has no column of a
+ * user-defined type, and does not prevent changes of the input, its types and
+ * its domains.  The bytes have the layout that the member (relid) had when
+ * they were captured; capture.c watches for changes of that layout.
  *
- * The tables are unlogged: writers of the input write no WAL for them, and no
- * publication has them.  A server that crashes, or is restored or promoted,
- * empties them.  Therefore each begins with a sentinel: where it is missing,
- * changes were lost.
+ * Change tables are unlogged: writers of the input write no WAL for them, and
+ * no publication includes them.  A server that crashes, or is restored or
+ * promoted, empties them.  Therefore each change table begins with a sentinel
+ * row.  If it is missing, changes were lost.
  *
  *-------------------------------------------------------------------------
  */
@@ -30,7 +30,7 @@
 #include "utils/memutils.h"
 #include "utils/xid8.h"
 
-/* columns, in the order of capture_make_segment() */
+/* columns, in the order of make_table() in catalog/captures.c */
 enum
 {
 	COLUMN_XID,
@@ -42,25 +42,32 @@ enum
 	NCOLUMNS
 };
 
-/* Longer rows are not kept: they would not fit into one value. */
+/* Rows that are longer are not kept, because their images would not fit into one value. */
 #define LONGEST_IMAGE ((Size) 256 * 1024 * 1024)
 
-/* An image that differs from the one before in so few bytes is kept as the difference. */
+/*
+ * Least number of bytes that an image must share with the previous one to be
+ * stored as a difference.
+ */
 #define WORTH_SHARING 8
 
 #define BITS_OFFSET offsetof(MinimalTupleData, t_bits)
 
 /*
  * Each image begins with a byte of flags and the length of its row's bytes.
- * Layout: unless it is that of the image before.  Patch: the first and the last
- * bytes are those of the image before, which is whole; their numbers follow,
- * then the bytes between them.
+ *
+ * IMAGE_LAYOUT: the layout follows.  Without it, the image has the layout of
+ * the previous one.
+ *
+ * IMAGE_PATCH: the first and the last bytes are those of the previous image
+ * that is stored in full.  The two numbers of shared bytes follow, then the
+ * bytes in between.
  */
 #define IMAGE_OLD 0x01
 #define IMAGE_LAYOUT 0x02
 #define IMAGE_PATCH 0x04
 
-/* Seven bits in each byte, the lowest ones first. */
+/* Append a number, seven bits in each byte, lowest bits first. */
 static void
 append_number(StringInfo data, Size number)
 {
@@ -85,7 +92,7 @@ layouts_equal(const ImageLayout *one, const ImageLayout *other)
 	return memcmp(one, other, sizeof(ImageLayout)) == 0;
 }
 
-/* The number of bytes at the beginning that are equal. */
+/* Returns the number of equal bytes at the beginning. */
 static Size
 equal_at_begin(const char *one, const char *other, Size most)
 {
@@ -112,7 +119,7 @@ equal_at_end(const char *one_end, const char *other_end, Size most)
 	return i;
 }
 
-/* before: the image before, which is whole, or NULL. */
+/* Append an image.  before: the previous image, which is stored in full, or NULL. */
 static void
 append_image(ChangeImages *images, const MinimalTupleData *tuple, char flags,
 			 const MinimalTupleData *before)
@@ -196,7 +203,11 @@ change_tuples_equal(const MinimalTupleData *one, const MinimalTupleData *other)
 				  one->t_len - BITS_OFFSET) == 0;
 }
 
-/* Values in TOAST tables are fetched: there they may be gone when the image is read. */
+/*
+ * Form a minimal tuple.  TOASTed values are fetched, because they may be
+ * removed from the TOAST table before the image is read.  Returns NULL if the
+ * tuple would be too long.
+ */
 static MinimalTuple
 form_tuple(TupleTableSlot *slot, const bool *reads)
 {
@@ -284,7 +295,7 @@ take_number(ImageCursor *cursor)
 	return number;
 }
 
-/* Fill in the bytes of an image that is kept as its difference from the one before. */
+/* Restore the bytes of an image that is stored as its difference from the previous one. */
 static void
 take_patch(ImageCursor *cursor, char *bytes, Size length)
 {
@@ -427,7 +438,11 @@ change_row_read(TupleTableSlot *slot, ChangeRow *row)
 		row->images = PG_DETOAST_DATUM_PACKED(slot->tts_values[COLUMN_IMAGES]);
 }
 
-/* Is this the kind of the first row, or, since a transaction, that of any row? */
+/*
+ * If "since" is valid, returns true if any row has this kind and was written
+ * by that transaction or a later one.  Otherwise, returns true if the first
+ * row has this kind.  Keeps the ACCESS SHARE lock.
+ */
 static bool
 look_for(Oid table, Snapshot snapshot, char kind, FullTransactionId since)
 {

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * change_table.h
- *		Tables of captured changes: what a row is made of.
+ *		Change tables: the format of their rows.
  *
  *-------------------------------------------------------------------------
  */
@@ -16,16 +16,16 @@
 #include "utils/rel.h"
 #include "utils/snapshot.h"
 
-/* What a row of a change table tells. */
-#define CHANGE_SENTINEL 's' /* the first row: nothing was lost since */
+/* Kinds of rows of a change table */
+#define CHANGE_SENTINEL 's' /* the first row; if it is there, no change was lost */
 #define CHANGE_ROWS 'r'     /* images of rows */
 #define CHANGE_TRUNCATE 't'
-#define CHANGE_OVERFLOW 'o' /* more than is kept */
+#define CHANGE_OVERFLOW 'o' /* more changes than are kept */
 
-/* A row with images has about that many bytes; one image can be longer. */
+/* Approximate size in bytes of a row with images.  A single image can be longer. */
 #define CHANGE_ROW_BYTES 7000
 
-/* The image of one row that was changed: equal rows have equal bytes. */
+/* The image of a changed row.  Equal rows have equal bytes. */
 typedef struct ChangeImage
 {
 	int16 weight; /* -1: old, 1: new */
@@ -33,7 +33,7 @@ typedef struct ChangeImage
 	const char *data;
 } ChangeImage;
 
-/* Of the rows of one member: what their bytes need to become rows again. */
+/* The tuple header fields that are needed to rebuild a row of a member from its bytes */
 typedef struct ImageLayout
 {
 	uint16 natts;
@@ -42,100 +42,112 @@ typedef struct ImageLayout
 	uint8 unused[3]; /* zero */
 } ImageLayout;
 
-/* Images that share a row of a change table. */
+/* Images that are stored in one row of a change table */
 typedef struct ChangeImages
 {
 	StringInfoData data; /* a varlena */
 	int32 count;
-	ImageLayout last; /* of the last one */
+	ImageLayout last; /* layout of the last image */
 } ChangeImages;
 
-/* A position among them. */
+/* A position in such images */
 typedef struct ImageCursor
 {
 	const char *data;
 	Size size;
 	Size offset;
-	ImageLayout layout; /* of the last image */
-	const char *whole;  /* the last image that is there as it is */
-	Size length;        /* of that one */
+	ImageLayout layout; /* layout of the last image */
+	const char *whole;  /* the last image that is stored in full */
+	Size length;        /* length of that image */
 } ImageCursor;
 
-/* One row of a change table; what is behind pointers lasts until the next one is read. */
+/* One row of a change table.  Pointers are valid until the next row is read. */
 typedef struct ChangeRow
 {
-	FullTransactionId xid; /* of the top level */
-	int64 sequence;        /* number of the statement's firing in its transaction */
-	Oid relid;             /* the member whose columns the images have */
+	FullTransactionId xid; /* of the top-level transaction */
+	int64 sequence;        /* number of the firing of a trigger in its transaction */
+	Oid relid;             /* the member whose layout the images have */
 	char kind;
 	int32 nimages;
 	struct varlena *images; /* detoasted; NULL unless kind is CHANGE_ROWS */
 } ChangeRow;
 
 /*
- * The row in the slot, complete and without references to TOAST tables, in
- * CurrentMemoryContext where something must be allocated.  reads: the columns
- * that are kept, by attribute number from 1; the others become NULL; NULL: all
- * are kept.  Returns NULL when the row is too long to be kept.
+ * Returns the row in the slot, with all of its columns and without references
+ * to TOAST tables.  Memory is allocated in the current memory context if
+ * needed.  Returns NULL if the row is too long to be kept.
+ *
+ * reads: the columns to keep, by attribute number minus one; the others become
+ * NULL.  NULL keeps all columns.
  */
 extern MinimalTuple change_tuple(TupleTableSlot *slot, const bool *reads);
 
-/* Have two such rows the same image? */
+/* Returns true if two such rows have the same image. */
 extern bool change_tuples_equal(const MinimalTupleData *one, const MinimalTupleData *other);
 
-/* Begin with no images, in CurrentMemoryContext; bytes: how many are expected. */
+/* Initialize an empty set of images in the current memory context.  bytes: expected size. */
 extern void change_images_begin(ChangeImages *images, int bytes);
 
-/* How many bytes they have. */
+/* Returns the size of the images in bytes. */
 extern int change_images_bytes(const ChangeImages *images);
 
-/* Forget them. */
+/* Remove all images. */
 extern void change_images_reset(ChangeImages *images);
 
-/* Add an old and a new row, or one of them; the other one is NULL. */
+/* Add an old row, a new row, or both.  A missing one is NULL. */
 extern void change_images_add(ChangeImages *images, const MinimalTupleData *old_row,
 							  const MinimalTupleData *new_row);
 
-/* Begin to read the images of a row. */
+/* Begin reading the images of a row of a change table. */
 extern void change_images_open(ImageCursor *cursor, const struct varlena *images);
 
 /*
- * Take the next image, palloc'd.  Returns false at the end.  Raises XX001 when
- * the bytes are no images.
+ * Read the next image, palloc'd.  Returns false at the end.  Raises an error
+ * (XX001) if the bytes are not a valid image.
  */
 extern bool change_image_next(ImageCursor *cursor, ChangeImage *image);
 
-/* The image of a row, palloc'd. */
+/* Build the image of a row, palloc'd. */
 extern void change_image_of(const MinimalTupleData *tuple, int16 weight, ChangeImage *image);
 
-/* Are all other columns of the image NULL? */
+/* Returns true if all other columns of the image are NULL. */
 extern bool change_image_is_within(const ChangeImage *image, const bool *reads);
 
-/* The row of an image, palloc'd. */
+/* Returns the row of an image, palloc'd. */
 extern MinimalTuple change_image_tuple(const ChangeImage *image);
 
 /*
- * Insert a row; the table is locked.  images: NULL unless kind is CHANGE_ROWS.
- * Allocates in CurrentMemoryContext.  Returns the block that it was written to.
+ * Insert a row into a change table, which the caller has locked.  images: NULL
+ * unless kind is CHANGE_ROWS.  Allocates in the current memory context.
+ * Returns the block that the row was written to.
  */
 extern BlockNumber change_insert(Relation table, const ChangeRow *row, ChangeImages *images);
 
-/* Does the snapshot see the sentinel, as the first row? */
+/*
+ * Returns true if the first row that the snapshot sees is the sentinel.  False
+ * if the table does not exist.
+ */
 extern bool change_table_is_whole(Oid table, Snapshot snapshot);
 
-/* Does it have a row of this kind, by this transaction or one with a later id? */
+/*
+ * Returns true if the snapshot sees a row of this kind that was written by
+ * this transaction or one with a later id.
+ */
 extern bool change_table_has(Oid table, Snapshot snapshot, char kind, FullTransactionId since);
 
-/* How many images it has. */
+/* Returns the number of images that the snapshot sees. */
 extern int64 change_table_count(Oid table, Snapshot snapshot);
 
-/* Who wrote a row of the table, and when in its transaction.  Returns false for the sentinel. */
+/*
+ * Get the transaction that wrote a row of a change table, and the sequence
+ * number within it.  Returns false for the sentinel.
+ */
 extern bool change_row_position(TupleTableSlot *slot, FullTransactionId *xid, int64 *sequence);
 
-/* The number of images in a row of the table. */
+/* Returns the number of images in a row of a change table. */
 extern int64 change_row_images(TupleTableSlot *slot);
 
-/* Take the columns of a row of the table out of a slot. */
+/* Read a row of a change table from a slot.  The images may point into the slot. */
 extern void change_row_read(TupleTableSlot *slot, ChangeRow *row);
 
 #endif /* DEPIPE_CAPTURE_CHANGE_TABLE_H */

@@ -3,15 +3,17 @@
  * changes.c
  *		The changes of the inputs of a transform since its frontier.
  *
- * A capture is counted on only when the catalogs, read after the snapshot was
- * taken, show the tables and triggers as they were when its incarnation began,
- * and when the last refresh of the transform has already counted on it.
- * Whatever else is found becomes the reason why the changes are not known.
+ * A refresh relies on a capture only if the catalogs, read after the snapshot
+ * was taken, show the tables and triggers as they were when its incarnation
+ * began, and if the last refresh of the transform already relied on this
+ * incarnation.  Any other finding becomes the reason why the changes are not
+ * known.
  *
- * Rows of the change tables that the snapshot sees and the frontier does not
- * cover are the changes.  Columns that the query does not read are NULL in them.
- * Images that cancel each other out are left out as far as they are found within
- * a limit of memory: what remains is still right.
+ * The changes are the rows of the change tables that the snapshot sees and the
+ * frontier does not cover.  Columns that the query does not read are set to
+ * NULL.  Images that cancel each other out are removed if they are found
+ * within a limit of memory.  The result is correct even if some of them
+ * remain.
  *
  *-------------------------------------------------------------------------
  */
@@ -36,20 +38,20 @@
 #include "utils/snapmgr.h"
 
 /*
- * If a quarter of the rows of an input was updated, which makes two images for
- * each, evaluating the query costs less than reading them.  Those of small
- * inputs are always read.
+ * Updating a quarter of the rows of an input makes two images for each of
+ * them.  Beyond that, evaluating the query costs less than reading the images.
+ * A small number of images is always read.
  */
 #define ALWAYS_READ 10000
 #define MOST_IMAGES_PER_ROW 0.5
 
-/* How the images of one member become rows of the input. */
+/* How images of one member are converted to rows of the input. */
 typedef struct MemberLayout
 {
 	Oid relid;
 	TupleTableSlot *slot;
-	AttrNumber *from; /* for each column of the result, by position: that of the member */
-	bool *reads;      /* by attribute number: columns that the query reads; NULL: all */
+	AttrNumber *from; /* for each column of the result, by position: the column of the member */
+	bool *reads;      /* by attribute number: columns that the query reads; NULL if it reads all */
 } MemberLayout;
 
 /* Equal images of one member, with the sum of their weights. */
@@ -72,8 +74,8 @@ typedef struct Reading
 	InputChanges *changes;
 	FrontierTest covered;
 	List *layouts;         /* of MemberLayout */
-	MemoryContext results; /* for what is returned */
-	MemoryContext netting; /* of the table and of its images */
+	MemoryContext results; /* of the results */
+	MemoryContext netting; /* of the hash table and its images */
 	HTAB *net;
 	Size net_bytes;
 } Reading;
@@ -110,7 +112,7 @@ changes_first_unknown(List *changes)
 	return NULL;
 }
 
-/* Something has happened: what is not among these lasts. */
+/* Reasons that are events.  All other reasons are lasting conditions. */
 static const char *const events[] = {"capture_waits",
 									 "changes_lost",
 									 "input_altered",
@@ -135,7 +137,7 @@ changes_reason_is_routine(const char *reason_code)
 	return true;
 }
 
-/* Returns false. */
+/* Set the reason why the changes are not known.  Returns false. */
 static bool
 unknown(InputChanges *changes, const char *reason_code, char *detail)
 {
@@ -144,9 +146,9 @@ unknown(InputChanges *changes, const char *reason_code, char *detail)
 	return false;
 }
 
-/* ---- what the rows are like ---- */
+/* ---- layout of the rows ---- */
 
-/* The columns of the input without dropped ones, then the weight. */
+/* Returns the columns of the input without dropped ones, followed by the weight. */
 static TupleDesc
 changes_desc(Relation rel)
 {
@@ -184,7 +186,10 @@ column_of(TupleDesc columns, Form_pg_attribute wanted)
 	return InvalidAttrNumber;
 }
 
-/* NULL: the member has not all columns. */
+/*
+ * Returns the layout of a member, or NULL if the member does not exist or
+ * lacks a column of the input.
+ */
 static MemberLayout *
 find_layout(Reading *reading, Oid relid)
 {
@@ -284,7 +289,7 @@ begin_net(Reading *reading)
 	reading->net_bytes = 0;
 }
 
-/* Put what is left, and forget it. */
+/* Put the images that remain into the result, and empty the hash table. */
 static void
 put_net(Reading *reading)
 {
@@ -306,7 +311,7 @@ put_net(Reading *reading)
 	begin_net(reading);
 }
 
-/* Without the columns that only other transforms read. */
+/* Set the columns to NULL that only other transforms read. */
 static void
 narrow_image(const MemberLayout *layout, ChangeImage *image)
 {
@@ -352,7 +357,7 @@ overflow(Reading *reading)
 				   "It has got more changes than depipe.max_changes.");
 }
 
-/* Returns false when the row says that the changes are not known. */
+/* Take in one row of a change table.  Returns false if the row makes the changes unknown. */
 static bool
 take_row(Reading *reading, TupleTableSlot *slot)
 {
@@ -404,7 +409,7 @@ read_segment(Reading *reading, Oid segment)
 	return known;
 }
 
-/* Count the images of a segment that the frontier does not cover, without reading them. */
+/* Count the images of a change table that the frontier does not cover, without reading them. */
 static void
 count_images(Reading *reading, Oid segment)
 {
@@ -441,7 +446,7 @@ most_images(const Capture *capture)
 	return ALWAYS_READ + (int64) (rows * MOST_IMAGES_PER_ROW);
 }
 
-/* Are the changes few enough to be read? */
+/* Returns true if the changes are few enough to be read. */
 static bool
 are_few(Reading *reading)
 {
@@ -483,9 +488,12 @@ read_changes(Reading *reading, const StoredFrontier *from)
 	changes->count = 0;
 }
 
-/* ---- may it be counted on? ---- */
+/* ---- can the capture be relied on?  ---- */
 
-/* A statement that changes the table, and calls us meanwhile, has not told all that it does. */
+/*
+ * Returns true if a statement of this session is using the input.  If it
+ * changes the input, its changes have not been captured yet.
+ */
 static bool
 is_in_use(const Capture *capture)
 {
@@ -504,7 +512,10 @@ is_in_use(const Capture *capture)
 	return in_use;
 }
 
-/* Does the capture have all changes from when it began until the active snapshot? */
+/*
+ * Returns true if the capture has recorded all changes from its beginning to
+ * the active snapshot.
+ */
 static bool
 has_all(const Capture *capture, InputChanges *changes)
 {
@@ -546,7 +557,7 @@ counted_on(const StoredFrontier *from, int64 incarnation)
 	return false;
 }
 
-/* Do the changes since the frontier tell what the target lacks? */
+/* Returns true if the changes since the frontier are all that the target lacks. */
 static bool
 reaches_back(const StoredFrontier *from, const StoredFrontier *to, const Capture *capture,
 			 InputChanges *changes)

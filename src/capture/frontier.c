@@ -1,27 +1,29 @@
 /*-------------------------------------------------------------------------
  *
  * frontier.c
- *		The frontier: the changes of its inputs that a transform has taken
- *		in.
+ *		The frontier of a transform: the changes of its inputs that it has
+ *		taken in.
  *
  * A refresh reads everything under one snapshot.  The snapshot is stored when
  * its result is published.  The next refresh takes the changes that its own
- * snapshot sees and the stored one did not: this involves no clock and no
- * position in the WAL. A captured change carries the (top-level) id of its
+ * snapshot sees and the stored one did not.  This involves no clock and no
+ * position in the WAL.  A captured change carries the id of its top-level
  * transaction and a sequence number within it.
  *
  * A snapshot does not determine visibility for its own transaction, whose id
- * may lie before or after xmax.  The frontier therefore names that transaction
- * and the number of its changes that are covered.  Later changes in the same
- * transaction belong to the next delta.  That also holds in REPEATABLE READ,
- * where several refreshes have the same snapshot.
+ * may lie before or after xmax.  The frontier therefore contains the id of
+ * that transaction and the number of its changes that are covered.  Later
+ * changes of the same transaction belong to the next delta.  This also holds
+ * in REPEATABLE READ, where several refreshes use the same snapshot.
  *
- * The clock of a query, now(), is the start of the transaction: the frontier has
- * it, so that the rows that time passes over until the next refresh are known.
+ * The clock of a query, now(), is the start of the transaction.  The frontier
+ * contains it, so that the next refresh can determine which rows the passing
+ * of time affects.
  *
- * Transaction ids and snapshots have no meaning in another database: a frontier
- * names the system and the database in which it was taken.  A physical copy of
- * both counts as the same database, because it has the same rows.
+ * Transaction ids and snapshots have no meaning in another database.  A
+ * frontier therefore contains the system and the database in which it was
+ * taken.  A physical copy of both counts as the same database, because it has
+ * the same rows.
  *
  *-------------------------------------------------------------------------
  */
@@ -47,7 +49,7 @@
 #include "utils/syscache.h"
 #include "utils/xid8.h"
 
-/* The last number given in the transaction sequence_xid; another transaction begins with 1. */
+/* The last sequence number of transaction sequence_xid.  Another transaction begins with 1. */
 static FullTransactionId sequence_xid;
 static int64 last_sequence = 0;
 
@@ -89,9 +91,9 @@ frontier_take(void)
 	return frontier;
 }
 
-/* ---- what is evaluated ---- */
+/* ---- versions of the query and the table ---- */
 
-/* One that is replaced keeps its OID. */
+/* Returns a hash of OID and xmin: a function that is replaced keeps its OID. */
 static uint64
 function_version(HeapTuple tuple)
 {
@@ -100,9 +102,9 @@ function_version(HeapTuple tuple)
 }
 
 /*
- * The versions of all functions of users and extensions.  What a function of a
- * user's calls stands in its body, which may be of any language, and cannot be
- * followed.
+ * Returns the sum of the versions of all functions of users and extensions.
+ * The functions that a user-defined function calls are named in its body,
+ * which may be in any language and cannot be analysed.
  */
 static uint64
 hash_of_functions(void)
@@ -114,7 +116,7 @@ hash_of_functions(void)
 
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 		if (((Form_pg_proc) GETSTRUCT(tuple))->oid >= FirstNormalObjectId)
-			sum += function_version(tuple); /* in any order */
+			sum += function_version(tuple); /* independent of the order */
 	systable_endscan(scan);
 	table_close(rel, AccessShareLock);
 	return sum;
@@ -216,7 +218,7 @@ frontier_covers(FrontierTest *test, FullTransactionId xid, int64 sequence)
 		return true;
 	if (FullTransactionIdEquals(xid, test->own_xid))
 		return sequence <= test->own_sequence;
-	/* changes of a transaction come together */
+	/* changes of a transaction are stored together */
 	if (!FullTransactionIdEquals(xid, test->last_xid))
 	{
 		test->last_visible = DatumGetBool(DirectFunctionCall2(pg_visible_in_snapshot,

@@ -1,14 +1,15 @@
 /*-------------------------------------------------------------------------
  *
  * captures.c
- *		Statements on the captures of inputs, and on their change tables.
+ *		Statements on captures and their change tables.
  *
- * Change tables are made and dropped at run time, in the extension's schema and
- * as its members: no dump has them, and DROP EXTENSION takes them along.
+ * Change tables are created and dropped at run time.  They are in the schema
+ * of the extension and are its members: no dump contains them, and DROP
+ * EXTENSION drops them.
  *
- * Whoever writes an input reads the two tables of captures here, in the middle
- * of his statement.  That is done as the server reads its catalogs: by index,
- * under the latest snapshot, without a statement and without privileges.
+ * A writer of an input reads the two tables of captures during its statement.
+ * They are read like system catalogs: by index, under the latest snapshot,
+ * without SQL and without privileges.
  *
  *-------------------------------------------------------------------------
  */
@@ -31,7 +32,7 @@
 #include "utils/rel.h"
 #include "utils/syscache.h"
 
-/* column numbers, for reading without a statement */
+/* column numbers of capture_member and capture, for reading without SQL */
 #define MEMBER_RELID 1
 #define MEMBER_CAPTURE 2
 #define ROW_CAPTURE_ID 1
@@ -41,7 +42,7 @@
 
 /* ---- captures ---- */
 
-/* Has it columns that no registered use reads? */
+/* True if the capture has columns that no registered use reads */
 #define HAS_EXCESS                                                           \
 	"CASE WHEN c.reads IS NULL THEN NOT EXISTS (SELECT"                      \
 	" FROM depipe.capture_use w WHERE w.reads IS NULL"                       \
@@ -109,7 +110,7 @@ table_is_held_long(Oid relid, int milliseconds)
 			   ->count > 0;
 }
 
-/* The columns are numbered in capture/change_table.c. */
+/* Create a change table.  The columns are numbered in capture/change_table.c. */
 static Oid
 make_table(int64 capture_id, int number)
 {
@@ -367,11 +368,12 @@ capture_select_frontiers(int64 incarnation)
 						   ARG_INT8(incarnation));
 }
 
-/* ---- without a statement ---- */
+/* ---- reading without SQL ---- */
 
 /*
- * The row of the table whose key column has this value, and the layout of its
- * columns, in CurrentMemoryContext; NULL: none.
+ * Returns the row of the table whose key column has this value, or NULL if
+ * there is none.  Sets *desc to the row type of the table.  Both are allocated
+ * in the current memory context.
  */
 static HeapTuple
 find_row(const char *table_name, const char *index_name, Oid function, Datum key, TupleDesc *desc)

@@ -1,15 +1,16 @@
 /*-------------------------------------------------------------------------
  *
  * group_state.c
- *		Statements on the numbers that are kept of groups of transforms.
+ *		Statements on the stored numbers of the groups of transforms.
  *
- * A group is found by the hash of its image, and told apart by the image itself.
- * The numbers are the bytes of a row (strategy/hidden.c), so the table has no
- * column of a user's type.
+ * A group is found by the hash of its image and identified by the image
+ * itself.  The numbers are stored as the bytes of a row (strategy/hidden.c),
+ * so the table has no column of a user-defined type.
  *
  * The table is unlogged.  A server that crashes, or is restored or promoted,
- * empties it; so a row with an empty key marks that the numbers of a target are
- * there.  A target without GROUP BY has its only group in that row.
+ * empties it.  Therefore a row with an empty key shows that the numbers of a
+ * target are stored.  A target without GROUP BY keeps its only group in that
+ * row.
  *
  *-------------------------------------------------------------------------
  */

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * group_state.h
- *		Statements on the numbers that are kept of groups of transforms.
+ *		Statements on the stored numbers of the groups of transforms.
  *
  *-------------------------------------------------------------------------
  */
@@ -13,8 +13,8 @@
 
 /*
  * Columns of the relation of groups that the statements read: the image of the
- * group, its hash, what becomes of its numbers (-1: they go, 0: they change, 1:
- * they are new), and the numbers.
+ * group, its hash, the change of its numbers (-1: deleted, 0: updated, 1:
+ * inserted), and the numbers.
  */
 #define GROUP_STATE_KEY 1
 #define GROUP_STATE_HASH 2
@@ -23,22 +23,25 @@
 
 extern TupleDesc group_state_desc(void);
 
-/* Do the groups of this target have numbers?  They are lost in a crash. */
+/* Returns true if the numbers of the groups of this target are stored.  A crash loses them. */
 extern bool group_state_is_there(int32 target_id);
 
-/* The numbers of these groups: key and numbers. */
+/* Returns the stored numbers of these groups.  Columns: key, numbers. */
 extern CatalogRows *group_state_select(int32 target_id, TupleDesc desc, Tuplestorestate *groups,
 									   uint64 ngroups);
 
-/* Change the numbers of these groups.  Raises XX001 if those that change are not there. */
+/*
+ * Apply the changes to the numbers of these groups.  Raises an error (XX001)
+ * if numbers to update or delete are missing.
+ */
 extern void group_state_change(int32 target_id, TupleDesc desc, Tuplestorestate *groups,
 							   uint64 ngroups);
 
-/* Replace the numbers of all groups by these. */
+/* Replace the numbers of all groups of the target by these. */
 extern void group_state_replace(int32 target_id, TupleDesc desc, Tuplestorestate *groups,
 								uint64 ngroups);
 
-/* Delete the numbers of all groups. */
+/* Delete the numbers of all groups of the target. */
 extern void group_state_delete(int32 target_id);
 
 #endif /* DEPIPE_CATALOG_GROUP_STATE_H */

@@ -3,10 +3,10 @@
  * history.c
  *		The columns that a history adds to the target of a load.
  *
- * They belong to depipe: publish/history.c writes them, and no delta has them.
- * A table that exists can begin to keep deleted rows, as none of its rows is
- * deleted.  Its rows are not versions with a beginning, so a table that exists
- * must have the columns of scd2.
+ * These columns belong to depipe: publish/history.c writes them, and no delta
+ * contains them.  An existing table can start to keep deleted rows, because
+ * none of its rows is deleted.  Its rows are not versions with a beginning, so
+ * an existing table must already have the columns of scd2.
  *
  *-------------------------------------------------------------------------
  */
@@ -23,7 +23,7 @@ typedef struct HistoryColumn
 	HistoryMode mode;
 	const char *name;
 	Oid type;
-	const char *rest; /* of its definition */
+	const char *rest; /* rest of the column definition */
 } HistoryColumn;
 
 static const HistoryColumn history_columns[] = {

@@ -3,8 +3,9 @@
  * history.c
  *		Writing deltas to targets that keep deleted rows or earlier versions.
  *
- * A delta says which rows the table has from now on.  Under a history these are
- * its current rows (target_rows_sql); what is no longer current stays:
+ * A delta contains the rows that the table has from now on.  With a history,
+ * these are its current rows (target_rows_sql).  Rows that are no longer
+ * current are kept:
  *
  * soft_delete	One row per key.  A deleted row keeps its last values and gets
  *				the time of its deletion; a new row of the key takes its place.
@@ -12,14 +13,14 @@
  *				but not including, _valid_to, which is NULL for the current one.
  *
  * Times are commit times of the source.  Clocks may stand still or go
- * backwards, so a version begins at the end of the previous version of its key
- * if that is later, and ends at least a microsecond after it began.
+ * backwards.  So a version begins at the end of the previous version of its
+ * key if that is later, and ends at least a microsecond after it began.
  *
  * Invariants: Rows of the table are never deleted here.  The versions of a key
- * are not empty and do not overlap, and at most the last one is current.  An
- * image that equals the current version makes no new one.  A delta contains the
- * changes of one transaction of the source (load/take.c), or the differences
- * that a copy found.
+ * are not empty and do not overlap, and only the last one can be current.  An
+ * image that equals the current version makes no new version.  A delta
+ * contains the changes of one transaction of the source (load/take.c), or the
+ * differences that a copy found.
  *
  *-------------------------------------------------------------------------
  */
@@ -37,7 +38,7 @@
 
 /* ---- times ---- */
 
-/* A time as an expression that does not depend on settings. */
+/* Returns a time as an SQL expression that does not depend on settings.  0 is the current time. */
 static char *
 time_sql(TimestampTz time)
 {
@@ -50,9 +51,9 @@ time_sql(TimestampTz time)
 }
 
 /*
- * The time of a row of the delta.  Rows of a copy have none of their own.  The
- * time of the delta is not part of the statement otherwise, so that its plan
- * can be kept.
+ * Returns the time of a row of the delta as an SQL expression.  Rows of a copy
+ * have no time of their own and get that of the delta.  No other part of the
+ * statement contains the time of the delta, so that its plan can be reused.
  */
 static char *
 row_time_sql(const Delta *delta)
@@ -60,7 +61,7 @@ row_time_sql(const Delta *delta)
 	return psprintf("COALESCE(d._depipe_time, %s)", time_sql(delta->as_of));
 }
 
-/* When the current version t ends. */
+/* Returns the end of the current version t as an SQL expression. */
 static char *
 end_sql(const char *time)
 {
@@ -69,9 +70,9 @@ end_sql(const char *time)
 					time);
 }
 
-/* ---- what has left ---- */
+/* ---- deletions ---- */
 
-/* "UPDATE ... SET ...": the current rows t stop being current. */
+/* Append "UPDATE ... SET ...", which makes rows t no longer current. */
 static void
 append_end(StringInfo sql, const Target *target, const char *time)
 {
@@ -112,7 +113,7 @@ clear_sql(const ApplyTable *table)
 	return sql.data;
 }
 
-/* Rows whose key is deleted. */
+/* Returns the statement that ends rows whose key is deleted. */
 static char *
 deletions_sql(const ApplyTable *table)
 {
@@ -130,7 +131,7 @@ deletions_sql(const ApplyTable *table)
 
 /* ---- soft_delete ---- */
 
-/* A deleted row of the key is revived. */
+/* Returns the statement that writes new images.  It revives a deleted row of the same key. */
 static char *
 revive_sql(const ApplyTable *table)
 {
@@ -156,7 +157,7 @@ revive_sql(const ApplyTable *table)
 
 /* ---- scd2 ---- */
 
-/* Versions that another one follows. */
+/* Returns the statement that ends versions that a different new image replaces. */
 static char *
 superseded_sql(const ApplyTable *table)
 {
@@ -176,7 +177,11 @@ superseded_sql(const ApplyTable *table)
 	return sql.data;
 }
 
-/* New images without a current version: one that equals its image was not ended. */
+/*
+ * Returns the statement that inserts new images without a current version.  An
+ * image that equals the current version is not inserted, because that version
+ * was not ended.
+ */
 static char *
 versions_sql(const ApplyTable *table)
 {
@@ -205,9 +210,9 @@ versions_sql(const ApplyTable *table)
 	return sql.data;
 }
 
-/* ---- all of it ---- */
+/* ---- entry points ---- */
 
-/* The row counts as deleted, although it is updated. */
+/* Execute a statement whose updated rows count as deleted. */
 static void
 execute_deletion(ApplyTable *table, const char *sql, Snapshot snapshot)
 {
@@ -218,7 +223,7 @@ execute_deletion(ApplyTable *table, const char *sql, Snapshot snapshot)
 	table->run->updated = updated;
 }
 
-/* A version that follows another one counts as an update, although it is inserted. */
+/* Write new versions.  A version that follows another one is inserted, but counts as an update. */
 static void
 write_versions(ApplyTable *table, Snapshot snapshot)
 {

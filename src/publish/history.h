@@ -11,16 +11,13 @@
 
 #include "publish/execute.h"
 
-/*
- * Carry out the "clear" of the delta: no current row is left whose key has no
- * new image.
- */
+/* Carry out the "clear" of the delta: end all current rows whose key has no new image. */
 extern void history_clear(ApplyTable *table, Snapshot snapshot);
 
 /* Write the deletions and the new images of the keyed delta. */
 extern void history_write(ApplyTable *table, Snapshot snapshot);
 
-/* A query that raises an error if the current rows contradict the changes of the delta. */
+/* Returns a query that raises an error if the current rows contradict the changes of the delta. */
 extern char *history_check_sql(Target *target, Delta *delta);
 
 #endif /* DEPIPE_PUBLISH_HISTORY_H */
