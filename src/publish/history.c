@@ -38,7 +38,7 @@
 
 /* ---- times ---- */
 
-/* Returns a time as an SQL expression that does not depend on settings.  0 is the current time. */
+/* Returns a time as an SQL expression that does not depend on settings.  0 stands for now(). */
 static char *
 time_sql(TimestampTz time)
 {

@@ -3,9 +3,9 @@
  * declare.c
  *		create_transform, alter_transform, drop_transform.
  *
- * All checks of a declaration that need no change come first.  Then the table,
- * the definition, its first contents and its key are created in the caller's
- * transaction.
+ * All checks of a declaration that require no change come first.  Then the
+ * table, the definition, its first contents and its key are created in the
+ * transaction of the caller.
  *
  *-------------------------------------------------------------------------
  */
@@ -62,7 +62,7 @@ typedef struct CreateArguments
 	bool populate;
 	bool replace;
 	List *settings;
-	Shape *shape; /* of the query */
+	Shape *shape; /* analysis of the query */
 	char *query_sql;
 } CreateArguments;
 
@@ -171,7 +171,7 @@ check_key(List *key, TupleDesc columns)
 	}
 }
 
-/* Raises an error if only full refreshes are possible. */
+/* Raises an error if the mode is incremental, but only full refreshes are possible. */
 static void
 check_mode(const CreateArguments *arguments, Shape *shape)
 {
@@ -201,7 +201,11 @@ check_runs_as(Oid owner, List *settings, const char *query_sql)
 	identity_restore(&identity);
 }
 
-/* As the owner: row security depends on who reads. */
+/*
+ * Raises an error if the mode is incremental, but changes of an input cannot
+ * be captured.  The query is analysed as the owner, because row security
+ * depends on the reader.
+ */
 static void
 check_inputs(const CreateArguments *arguments, Oid owner)
 {
@@ -225,7 +229,11 @@ check_table_kind(Oid relid, const char *display)
 
 /* ---- create_transform: steps ---- */
 
-/* The existing target: NULL, or an ordinary table or a transform. */
+/*
+ * Returns the existing target, which is an ordinary table or a transform, or
+ * NULL if there is none.  Raises an error if it is a load, or if the caller
+ * does not own it.
+ */
 static Target *
 find_declared(const CreateArguments *arguments)
 {
@@ -241,7 +249,7 @@ find_declared(const CreateArguments *arguments)
 	return target;
 }
 
-/* "a, b, c"; "none" for NIL */
+/* Returns a list of names as text: "a, b, c", or "none" for NIL. */
 static char *
 name_list(List *names)
 {
@@ -268,7 +276,10 @@ append_changed(StringInfo changed, const char *what, const char *declared, const
 						 wanted);
 }
 
-/* The differences from the declared transform; empty if there are none. */
+/*
+ * Describes the differences from the declared transform.  Returns an empty
+ * string if there are none.
+ */
 static char *
 declared_difference(const Transform *declared, const CreateArguments *arguments,
 					const char *query_sql)
@@ -289,7 +300,10 @@ declared_difference(const Transform *declared, const CreateArguments *arguments,
 	return changed.data;
 }
 
-/* Returns true if nothing remains to be done. */
+/*
+ * Returns true if the same transform is declared already and has its table.
+ * Raises an error if a different one is declared and "replace" is false.
+ */
 static bool
 is_declared_already(Target *target, const CreateArguments *arguments, const char *query_sql)
 {
@@ -300,7 +314,7 @@ is_declared_already(Target *target, const CreateArguments *arguments, const char
 	difference = declared_difference(transform_get(target->id), arguments, query_sql);
 	if (difference[0] == '\0')
 	{
-		/* same as declared, but its table is missing and will be created again */
+		/* same as declared, but its table is missing and has to be created */
 		if (!OidIsValid(target->relid))
 			return false;
 		ereport(NOTICE,
@@ -317,7 +331,7 @@ is_declared_already(Target *target, const CreateArguments *arguments, const char
 	return false;
 }
 
-/* Find or make the table; sets made. */
+/* Find or create the table.  Sets *made to true if it was created. */
 static Oid
 provide_table(const CreateArguments *arguments, const Shape *shape, Target *declared, bool *made)
 {
@@ -385,11 +399,11 @@ store_definition(Target *target, const CreateArguments *arguments, const Shape *
 	target_set_settings(target, arguments->settings);
 	attempt_end(unit_of_target(target->id));
 	transform = transform_get(target->id);
-	transform->query_tree = NULL; /* it is new */
+	transform->query_tree = NULL; /* the query is new */
 	(void) transform_rebind(transform, shape);
 }
 
-/* An error of the query is the caller's. */
+/* Raise the error of the first refresh as an error of the caller's command. */
 static void
 raise_failure(const Run *run, const Target *target)
 {
@@ -404,7 +418,13 @@ raise_failure(const Run *run, const Target *target)
 		 run->error_hint ? errhint("%s", run->error_hint) : 0));
 }
 
-/* The first contents. A table with another key or other columns must not remain without them. */
+/*
+ * Run the first refresh.
+ *
+ * must_publish: the key or the columns of the table change, so it must not
+ * remain without new contents.  Raises an error if the refresh is blocked or
+ * skipped.
+ */
 static void
 populate(Target *target, bool must_publish)
 {
@@ -428,9 +448,9 @@ populate(Target *target, bool must_publish)
 }
 
 /*
- * Give the table the columns of the definition, its first contents and its key.
- * The present rows may contain duplicates of the key: refresh replaces them and
- * creates the unique index afterwards.
+ * Give the table the columns of the definition, its first contents and its
+ * key.  The present rows may contain duplicates of the key: the refresh
+ * replaces them, and the unique index is created afterwards.
  */
 static void
 fill_table(Target *target, const CreateArguments *arguments, const Shape *shape, bool replacing)
@@ -456,13 +476,13 @@ fill_table(Target *target, const CreateArguments *arguments, const Shape *shape,
 	table_make_key(target, arguments->key);
 }
 
-/* The key of the replaced declaration, unless it remains the key. */
+/* Drop the key of the replaced declaration, unless it remains the key. */
 static void
 drop_other_key(Target *target, List *key)
 {
 	List *declared = transform_get(target->id)->key;
 
-	/* with its table the index has gone, too */
+	/* the index was dropped with the table */
 	if (!OidIsValid(target->relid))
 		return;
 	if (strcmp(name_list(declared), name_list(key)) != 0)
@@ -472,9 +492,9 @@ drop_other_key(Target *target, List *key)
 /* ---- SQL functions ---- */
 
 /*
- * The part of a declaration that can be determined without a change.  A stored
- * query is analysed as its owner; a query that the caller gives is analysed as
- * the caller, under the caller's search_path.  Both are analysed under the
+ * Perform the part of a declaration that requires no change.  A stored query
+ * is analysed as its owner.  A query that the caller gives is analysed as the
+ * caller, under the caller's search_path.  Both are analysed under the
  * settings of the definition.
  */
 static void
@@ -492,7 +512,10 @@ analyse_declaration(CreateArguments *arguments, Oid stored_owner)
 						 &identity);
 	if (OidIsValid(stored_owner))
 		arguments->shape = shape_analyse(arguments->query);
-	/* the same under the pinned path: the stored query is bound to the objects that it runs with */
+	/*
+	 * analyse it again under the pinned search_path: so the stored query is
+	 * bound to the objects that it will run with
+	 */
 	arguments->query_sql = shape_query_sql(arguments->shape);
 	arguments->shape = shape_analyse(arguments->query_sql);
 	identity_restore(&identity);
@@ -503,7 +526,7 @@ analyse_declaration(CreateArguments *arguments, Oid stored_owner)
 	dag_check_cycle(arguments->schema_name, arguments->table_name, arguments->shape->inputs);
 }
 
-/* Put the declaration into effect. target: the existing target, or NULL. */
+/* Put the declaration into effect.  target: the existing target, or NULL.  Returns the target. */
 static Target *
 declare(const CreateArguments *arguments, Target *target)
 {
@@ -546,7 +569,10 @@ depipe_create_transform_checked(PG_FUNCTION_ARGS)
 
 /* ---- alter_transform ---- */
 
-/* Arguments that are NULL keep the declared value. */
+/*
+ * Read the arguments of alter_transform().  The declared value replaces an
+ * argument that is NULL.
+ */
 static void
 read_alterations(FunctionCallInfo fcinfo, const Transform *declared, CreateArguments *arguments)
 {
@@ -571,7 +597,7 @@ read_alterations(FunctionCallInfo fcinfo, const Transform *declared, CreateArgum
 	arguments->on_stale = PG_ARGISNULL(6) ? declared->on_stale
 										  : one_of(fcinfo, 6, "on_stale", policies);
 	arguments->populate = DatumGetBool(required(fcinfo, 7, "populate"));
-	/* a new query is a new definition */
+	/* a new query does not inherit the settings */
 	if (PG_ARGISNULL(1) && PG_ARGISNULL(9))
 		arguments->settings = target->settings;
 	else
@@ -579,7 +605,10 @@ read_alterations(FunctionCallInfo fcinfo, const Transform *declared, CreateArgum
 	arguments->replace = true;
 }
 
-/* The effect of the alteration on the table. */
+/*
+ * Returns the effect of the alteration on the table: "nothing", "compatible",
+ * "add columns" or "rebuild".
+ */
 static const char *
 name_alteration(const Transform *declared, const CreateArguments *arguments)
 {
@@ -608,7 +637,7 @@ depipe_alter_transform_checked(PG_FUNCTION_ARGS)
 	read_alterations(fcinfo, declared, &arguments);
 	dry_run = DatumGetBool(required(fcinfo, 8, "dry_run"));
 	analyse_declaration(&arguments, PG_ARGISNULL(1) ? declared->target->owner : InvalidOid);
-	/* the text as written stays unchanged */
+	/* keep the query text as it was written */
 	if (PG_ARGISNULL(1))
 		arguments.query = declared->query_text;
 	alteration = name_alteration(declared, &arguments);

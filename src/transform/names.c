@@ -4,21 +4,21 @@
  *		Tables that are renamed, dropped or created again.
  *
  * Definitions are bound by name.  The effect of a command on a name is decided
- * at commit: tools such as dbt rename a table and create another one under its
- * name in one transaction.  An event trigger only records that names may have
- * changed.  Before the commit
+ * at commit, because tools such as dbt rename a table and create another one
+ * under its name in the same transaction.  An event trigger only records that
+ * names may have changed.  Before the commit, each definition is settled:
  *
- *		a name that leads to a table of the same owner is bound to it, whichever
- *		it is;
- *		else, when the table that it led to still exists, it was renamed, and
- *		the definition follows;
- *		else the table is missing, until one of that name comes back.
+ *		If its name denotes a table of the same owner, the definition is bound
+ *		to that table, even if it is another one.
+ *		Otherwise, if its previous table still exists, the table was renamed,
+ *		and the definition follows it.
+ *		Otherwise the table is missing until one of that name is created.
  *
- * The queries of transforms follow renames of their inputs and of the columns
- * of these, by the same rule (binding.c).
+ * The queries of transforms follow renamed inputs, and renamed columns of
+ * inputs, by the same rule (binding.c).
  *
- * An error here must not prevent a DDL command: the work is done in a
- * subtransaction, and a failure is a WARNING.
+ * An error here must not prevent a DDL command.  The work is therefore done in
+ * a subtransaction, and a failure is reported as a WARNING.
  *
  *-------------------------------------------------------------------------
  */
@@ -43,12 +43,15 @@
 
 PG_FUNCTION_INFO_V1(depipe_names_changed);
 
-/* What this transaction has done so far; the list is in TopTransactionContext. */
+/* State of this transaction; the list is allocated in TopTransactionContext. */
 static bool names_changed = false;
 static bool every_name_changed = false; /* a schema was renamed */
 static List *altered_relids = NIL;
 
-/* NOTIFY would make PREPARE TRANSACTION fail: such a transaction sends none for its events. */
+/*
+ * PREPARE TRANSACTION fails after a NOTIFY, so a transaction that is being
+ * prepared sends none for its events.
+ */
 static bool preparing = false;
 
 /* ---- targets ---- */
@@ -94,7 +97,7 @@ settle_targets(void)
 		{
 			(void) target_bind(target);
 			record_event(id, "bound", NULL, NULL);
-			/* it is not known whether it has all rows of the old one */
+			/* the new table may lack rows of the old one */
 			if (OidIsValid(was) && load_resync_table(id))
 				record_event(id, "load", "new", "the target table was replaced");
 		}
@@ -112,8 +115,8 @@ settle_targets(void)
 /* ---- queries ---- */
 
 /*
- * Bind queries to the objects that their names denote now, or their texts to
- * the renamed objects.
+ * Bind queries to the objects that their names denote now, or change their
+ * texts to follow renamed objects.
  */
 static void
 settle_queries(void)
@@ -138,7 +141,7 @@ settle(void *argument)
 	return true;
 }
 
-/* The extension may have been dropped by this transaction itself. */
+/* Returns true if the extension exists.  This transaction may have dropped it. */
 static bool
 extension_is_here(void)
 {
@@ -158,11 +161,11 @@ settle_names(void)
 	MemoryContext old = MemoryContextSwitchTo(context);
 	ErrorData *error;
 
-	names_changed = false; /* what follows must not call for itself */
+	names_changed = false; /* the work below must not cause another call */
 	PushActiveSnapshot(GetTransactionSnapshot());
 	/*
-	 * while versions differ, names are not followed: the next change afterwards
-	 * settles all of them
+	 * While the versions of library and extension differ, names are not
+	 * followed.  The next change after that settles all of them.
 	 */
 	if (extension_is_here() && catalog_version_problem(&hint) == NULL)
 	{
@@ -228,9 +231,9 @@ reassign_work(void *argument)
 }
 
 /*
- * Changes of the owner of a table are followed at commit.  Definitions whose
- * table is missing follow the tables of the role; this command fires no event
- * trigger.
+ * REASSIGN OWNED fires no event trigger, so the change is recorded here.  New
+ * owners of existing tables are followed at commit.  Definitions whose table
+ * is missing are reassigned in the same way as the tables of the role.
  */
 void
 names_follow_reassign(ReassignOwnedStmt *statement)
@@ -251,7 +254,7 @@ names_follow_reassign(ReassignOwnedStmt *statement)
 
 /* ---- event trigger ---- */
 
-/* The relations that the command altered or created. */
+/* Record the relations that the command altered or created. */
 static void
 note_altered(void)
 {
@@ -277,7 +280,10 @@ note_altered(void)
 	SPI_finish();
 }
 
-/* Functions, types, operators and collations that were given another name or schema. */
+/*
+ * Returns true if the statement gives a function, type, operator, collation or
+ * extension another name or schema.
+ */
 static bool
 renames_no_relation(Node *statement)
 {
@@ -326,6 +332,6 @@ depipe_names_changed(PG_FUNCTION_ARGS)
 	else if (strncmp(tag, "DROP ", 5) != 0)
 		note_altered();
 	if (renames_no_relation(trigger->parsetree))
-		every_name_changed = true; /* the users of the function or type are not known */
+		every_name_changed = true; /* the queries that use the object are not known */
 	PG_RETURN_NULL();
 }

@@ -12,7 +12,11 @@
 
 struct ReassignOwnedStmt;
 
-/* After REASSIGN OWNED: definitions whose table is missing follow their owner's tables. */
+/*
+ * Called after REASSIGN OWNED: new owners of tables are followed at commit,
+ * and definitions whose table is missing are reassigned like the tables of
+ * their owner.  An error becomes a WARNING.
+ */
 extern void names_follow_reassign(struct ReassignOwnedStmt *statement);
 
 #endif /* DEPIPE_TRANSFORM_NAMES_H */

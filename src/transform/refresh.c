@@ -4,21 +4,22 @@
  *		Bringing transforms up to date: one slice of the graph.
  *
  * A slice locks all its targets and the tables that they read, then takes one
- * snapshot, S1. Every query and comparison of the slice runs under S1, so that
- * its targets agree with each other.  Later nodes of the slice see the rows
- * written by earlier ones: statements read S1 at the current command id.
- * Inputs are locked (ACCESS SHARE) before S1, because a snapshot does not see
- * TRUNCATE and rewrites as it sees other changes.
+ * snapshot, S1.  All queries and comparisons of the slice run under S1, so
+ * that its targets agree with each other.  Later nodes of the slice see the
+ * rows written by earlier ones: statements use S1 with the current command id.
+ * Inputs are locked (ACCESS SHARE) before S1 is taken, because snapshots do
+ * not apply to TRUNCATE and rewrites of a table as they do to other changes.
  *
- * Each node is made and published in an internal subtransaction: an error in
- * one query is a failure of that node.  A node that fails or is held blocks its
- * readers, and only those.
+ * The delta of each node is computed and published in a subtransaction, so
+ * that an error in one query fails only that node.  A node that fails or is
+ * held back blocks its readers, but no other node.
  *
  * In REPEATABLE READ and SERIALIZABLE, S1 is the transaction's own snapshot,
- * which may be older than the lock.  The state row of the node is locked first:
- * if a refresh was committed in between, this raises a serialization failure,
- * and the refresh is not done twice.  An input that was emptied, rewritten or
- * given other partitions in between raises the same failure.
+ * which may be older than the locks.  The state row of the node is therefore
+ * locked first.  If another refresh was committed in between, this raises a
+ * serialization failure, so that its changes are not applied twice.  An input
+ * that was truncated, rewritten or given other partitions in between raises
+ * the same failure.
  *
  *-------------------------------------------------------------------------
  */
@@ -56,15 +57,15 @@
 #include "publish/quarantine.h"
 
 /*
- * The limit, unless lock_timeout is set, for locks that others hold on a target
- * (VACUUM, ALTER TABLE).
+ * Longest wait for locks that other sessions hold on a target (VACUUM, ALTER
+ * TABLE), unless lock_timeout is set.
  */
 #define LONGEST_WAIT_MS 10000
 
-/* program_limit_exceeded */
+/* SQLSTATE program_limit_exceeded */
 #define KEY_TOO_LONG "54000"
 
-/* A target or its inputs that could not be locked in time. */
+/* A target that could not be locked in time, or whose inputs could not */
 typedef struct LockFailure
 {
 	int32 target_id;
@@ -72,7 +73,7 @@ typedef struct LockFailure
 	ErrorData *error;
 } LockFailure;
 
-/* The captures of the inputs of one transform. */
+/* Captures of the inputs of one transform */
 typedef struct Prepared
 {
 	int32 target_id;
@@ -82,15 +83,15 @@ typedef struct Prepared
 typedef struct Slice
 {
 	Dag *dag;
-	List *held;          /* targets (ids) that another run holds */
+	List *held;          /* targets (ids) that are locked by another run */
 	List *lock_failures; /* of LockFailure */
 	List *prepared;      /* of Prepared */
 	Snapshot snapshot;
-	TimestampTz taken_at;     /* not after the snapshot */
-	CatalogRows *loads_as_of; /* the time through which loads were complete, or earlier */
+	TimestampTz taken_at;     /* not later than the snapshot */
+	CatalogRows *loads_as_of; /* times through which loads were complete, or earlier */
 } Slice;
 
-/* One node while it is being refreshed. */
+/* One node that is being refreshed */
 typedef struct SliceNode
 {
 	Slice *slice;
@@ -100,11 +101,11 @@ typedef struct SliceNode
 	Choice choice;
 	PublishStatus outcome;
 	bool whole;               /* the outcome covers the whole target */
-	bool key_too_long;        /* for an entry of the index */
+	bool key_too_long;        /* a key is too long for an index entry */
 	bool diverged;            /* the target lacks rows that the delta deletes */
-	HiddenState *hidden;      /* what changes in the numbers of groups; NULL: nothing */
+	HiddenState *hidden;      /* changes of the numbers of groups; NULL if there are none */
 	StoredFrontier *frontier; /* the frontier of the target after the delta is published */
-	char *seen;               /* the inputs of the delta; NULL: not known */
+	char *seen;               /* the inputs of the delta; NULL if not known */
 	bool reads_clock;         /* the query was evaluated as of the start of the transaction */
 } SliceNode;
 
@@ -113,11 +114,11 @@ typedef struct SliceNode
 static bool
 lock_target_work(void *argument)
 {
-	(void) publish_lock_target(argument); /* that it is gone is noticed later */
+	(void) publish_lock_target(argument); /* a missing table is reported later */
 	return true;
 }
 
-/* The inputs of a transform with partitions; missing ones are noticed later. */
+/* Lock the inputs of a transform and their partitions.  Missing inputs are reported later. */
 static bool
 lock_inputs_work(void *argument)
 {
@@ -150,8 +151,8 @@ note_lock_failure(Slice *slice, int32 target_id, bool of_target, ErrorData *erro
 }
 
 /*
- * Another run holds a target if it has taken the lock of a run: then this run
- * is skipped.  This run waits for any other lock on the table.
+ * Lock the targets.  A target that another run has taken (run_take_target) is
+ * skipped.  Other locks on its table are waited for.
  */
 static void
 lock_targets(Slice *slice, List *targets)
@@ -186,7 +187,7 @@ lock_inputs(Slice *slice, List *transforms)
 						  guarded_run(lock_inputs_work, lfirst(cell)));
 }
 
-/* NULL if the target and its inputs could be locked. */
+/* Returns the failure to lock the target or its inputs, or NULL if they are locked. */
 static const LockFailure *
 lock_failure(const Slice *slice, int32 target_id)
 {
@@ -252,8 +253,8 @@ begin_slice(Slice *slice, List *targets, List *transforms)
 	lock_inputs(slice, transforms);
 	prepare_captures(slice, transforms);
 	/*
-	 * the times that a worker reports for its loads may be newer than the
-	 * transaction's own snapshot
+	 * The times that a worker reports for its loads may be later than the
+	 * transaction's own snapshot.
 	 */
 	slice->loads_as_of = loads_as_of(!IsolationUsesXactSnapshot());
 	slice->taken_at = IsolationUsesXactSnapshot() ? GetCurrentTransactionStartTimestamp()
@@ -263,7 +264,7 @@ begin_slice(Slice *slice, List *targets, List *transforms)
 
 /* ---- may the node run? ---- */
 
-/* Set the run aside with a reason; always returns true. */
+/* Set the run aside with a reason.  Returns true. */
 static bool
 set_aside(Run *run, RunStatus status, char *reason)
 {
@@ -317,7 +318,10 @@ waits_for(SliceNode *node, int32 input_id, const char *why)
 		psprintf("%s: %s", dag_path(node->slice->dag, input_id, node->transform->target->id), why));
 }
 
-/* on_incomplete and on_stale consider every input, at any depth. */
+/*
+ * Returns true if the node has to wait because of on_incomplete or on_stale.
+ * Both apply to inputs at any depth.
+ */
 static bool
 waits_for_inputs(SliceNode *node)
 {
@@ -365,7 +369,10 @@ is_held_back(SliceNode *node)
 
 /* ---- making and publishing ---- */
 
-/* S1 is active: does it see the inputs and the rows of the target as they are? */
+/*
+ * Raises an error if S1, which is active, does not see the inputs and the
+ * target in their current state.
+ */
 static void
 check_covered(const Transform *transform, const Shape *shape)
 {
@@ -376,7 +383,7 @@ check_covered(const Transform *transform, const Shape *shape)
 	covered_check(transform->target->relid, GetActiveSnapshot());
 }
 
-/* Make the delta as the owner under S1; SPI is connected. */
+/* Compute the delta as the owner under S1.  SPI is connected. */
 static Delta *
 make_delta(SliceNode *node)
 {
@@ -438,7 +445,7 @@ publish_delta(SliceNode *node, Delta *delta)
 		delta_destroy(item.delta);
 }
 
-/* The copies that a bag must lose; -1: not known. */
+/* Returns the number of rows that a target without a key must lose, or -1 if it is not known. */
 static int64
 copies_gone(const SliceNode *node, Delta *delta)
 {
@@ -460,7 +467,10 @@ copies_gone(const SliceNode *node, Delta *delta)
 	return copies;
 }
 
-/* As published? Where rows of a bag were not found, its rows are not those of the last refresh. */
+/*
+ * Returns true if a target without a key did not contain all rows that the
+ * delta deletes.  Then its rows are not those of the last refresh.
+ */
 static bool
 has_diverged(const SliceNode *node, int64 gone)
 {
@@ -480,7 +490,7 @@ make_and_publish(void *argument)
 
 	transform_lock_state(target->id);
 	table_ensure_guard(target);
-	/* without its index, the table may contain duplicate keys */
+	/* without its unique index, the table may contain duplicate keys */
 	if (!table_has_key(target, node->transform->key))
 		node->transform->rebuild = true;
 	if (SPI_connect() != SPI_OK_CONNECT)
@@ -495,13 +505,13 @@ make_and_publish(void *argument)
 	gone = copies_gone(node, delta);
 	publish_delta(node, delta);
 	node->whole = node->choice.chosen->whole;
-	/* rolled back, and done again with another index */
+	/* roll back, and repeat with another index */
 	node->key_too_long = node->outcome == PUBLISH_ERROR &&
 						 strcmp(node->run->error_sqlstate, KEY_TOO_LONG) == 0 &&
 						 table_key_is_plain(target, node->transform->key);
 	if (node->key_too_long)
 		return false;
-	/* rolled back, and compared with the query */
+	/* roll back, and compare the table with the query */
 	node->diverged = has_diverged(node, gone);
 	if (node->diverged)
 		return false;
@@ -550,7 +560,10 @@ load_as_of(const Slice *slice, int32 target_id)
 	return 0;
 }
 
-/* The time through which the target is complete: the oldest of its inputs. */
+/*
+ * Returns the time through which the target is complete: the earliest of those
+ * of its inputs, or 0 if one is not known.
+ */
 static TimestampTz
 inputs_as_of(const Slice *slice, const Transform *transform)
 {
@@ -575,7 +588,10 @@ inputs_as_of(const Slice *slice, const Transform *transform)
 	return oldest;
 }
 
-/* A query that reads the clock is as old as its transaction. */
+/*
+ * Returns the time for the target.  If the query reads the clock, it is not
+ * later than the start of the transaction.
+ */
 static TimestampTz
 data_as_of(const SliceNode *node)
 {
@@ -593,7 +609,7 @@ record_published(SliceNode *node)
 		node->run->status = node->outcome == PUBLISH_NOTHING ? RUN_NOTHING : RUN_SUCCEEDED;
 	if (node->run->reason == NULL && !node->choice.offer->routine)
 		node->run->reason = pstrdup(node->choice.offer->reason_code);
-	/* the delta was complete: rows set aside by earlier runs are known again */
+	/* the delta contained all rows, so rows quarantined by earlier runs are obsolete */
 	if (node->whole)
 		transform_forget_quarantine(id, node->run->id);
 	target_set_data_as_of(id, data_as_of(node));
@@ -665,7 +681,11 @@ refresh_node(Slice *slice, Target *target, Run *run)
 	run_finish(run);
 }
 
-/* The texts of the run outlive the allocations of its transform: there may be many transforms. */
+/*
+ * Refresh a node in a memory context of its own, because there may be many
+ * transforms.  The texts of the run are copied, because they outlive that
+ * context.
+ */
 static void
 refresh_and_forget(Slice *slice, Target *target, Run *run)
 {
@@ -680,7 +700,10 @@ refresh_and_forget(Slice *slice, Target *target, Run *run)
 	MemoryContextDelete(context);
 }
 
-/* The time through which the inputs are complete is read first: they cannot be older than that. */
+/*
+ * The times of loads are read before the inputs are examined, so that they are
+ * not later than the state that is found.
+ */
 bool
 transform_rest(Target *target)
 {
@@ -698,7 +721,10 @@ transform_rest(Target *target)
 	return true;
 }
 
-/* Large inputs, whose writers would have waited for the refresh. */
+/*
+ * Capture large inputs now: before the refresh, this would have blocked their
+ * writers until its end.
+ */
 static void
 prepare_late(const Slice *slice, List *transforms)
 {
@@ -714,7 +740,7 @@ prepare_late(const Slice *slice, List *transforms)
 			}
 }
 
-/* In a block of the user's, the locks would last. */
+/* Prune captures, but not in a transaction block, where the locks would last until its end. */
 static void
 prune_captures(const Slice *slice)
 {

@@ -11,18 +11,20 @@
 #include "query/transform.h"
 
 /*
- * Refresh transforms, in DAG order, as one slice: lock all targets, take one
- * snapshot, then make and publish the delta of each node.  A failed or blocked
- * node blocks its readers, and only those.  runs: one begun run for each
- * target, in the same order; they are filled in and finished here.  Does not
- * commit.
+ * Refresh transforms in DAG order, as one slice: lock all targets, take one
+ * snapshot, then compute and publish the delta of each node.  A node that
+ * fails or is blocked blocks its readers, but no other node.  Does not commit.
+ *
+ * targets: a list of Target.  runs: a list of Run with one begun run for each
+ * target, in the same order.  The runs are filled in and finished here; their
+ * texts are allocated in the memory context that is current at the call.
  */
 extern void transform_refresh(List *targets, List *runs);
 
 /*
- * True if no input of the transform, at any depth that depipe maintains, has
- * changed since it was last published.  Then no run is needed, and the time
- * through which the target is complete has been advanced.
+ * Returns true if no input of the transform has changed since the transform
+ * was last published, at any depth that depipe maintains.  Then no run is
+ * needed, and the time through which the target is complete has been advanced.
  */
 extern bool transform_rest(Target *target);
 
