@@ -29,8 +29,8 @@
 /*
  * How long to try to find a moment without writers, and then, how long to
  * exclude new writers while waiting for active ones.  The latter is shorter
- * than deadlock_timeout, so that no other transaction is cancelled because of
- * it.
+ * than deadlock_timeout (by default), so that no other transaction is
+ * cancelled because of it.
  */
 #define LONGEST_LOOK_MS 500
 #define LONGEST_WAIT_MS 100

@@ -3,13 +3,15 @@
  * change_table.c
  *		Change tables: the format of their rows.
  *
- * Images are stored as the bytes of minimal tuples.  Several images share one
- * row, because the number of pages dominates the cost for writers.  For the
- * same reason, the new image of an updated row is stored as its difference
- * from the old image if that is shorter.  So a change table has no column of a
- * user-defined type, and does not prevent changes of the input, its types and
- * its domains.  The bytes have the layout that the member (relid) had when
- * they were captured; capture.c watches for changes of that layout.
+ * Images are stored as the bytes of minimal tuples.  So a change table has no
+ * column of a user-defined type, and does not prevent changes of the input,
+ * its types and its domains.  The bytes have the layout that the member
+ * (relid) had when they were captured; capture.c watches for changes of that
+ * layout.
+ *
+ * Several images share one row, because the number of pages dominates the cost
+ * for writers.  For the same reason, the new image of an updated row is stored
+ * as its difference from the old image if that is shorter.
  *
  * Change tables are unlogged: writers of the input write no WAL for them, and
  * no publication includes them.  A server that crashes, or is restored or

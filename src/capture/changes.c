@@ -5,9 +5,8 @@
  *
  * A refresh relies on a capture only if the catalogs, read after the snapshot
  * was taken, show the tables and triggers as they were when its incarnation
- * began, and if the last refresh of the transform already relied on this
- * incarnation.  Any other finding becomes the reason why the changes are not
- * known.
+ * began, and if the frontier of the transform already names this incarnation.
+ * Any other finding becomes the reason why the changes are not known.
  *
  * The changes are the rows of the change tables that the snapshot sees and the
  * frontier does not cover.  Columns that the query does not read are set to
@@ -488,7 +487,7 @@ read_changes(Reading *reading, const StoredFrontier *from)
 	changes->count = 0;
 }
 
-/* ---- can the capture be relied on?  ---- */
+/* ---- validity of captures ---- */
 
 /*
  * Returns true if a statement of this session is using the input.  If it

@@ -218,7 +218,7 @@ frontier_covers(FrontierTest *test, FullTransactionId xid, int64 sequence)
 		return true;
 	if (FullTransactionIdEquals(xid, test->own_xid))
 		return sequence <= test->own_sequence;
-	/* changes of a transaction are stored together */
+	/* adjacent rows often belong to the same transaction */
 	if (!FullTransactionIdEquals(xid, test->last_xid))
 	{
 		test->last_visible = DatumGetBool(DirectFunctionCall2(pg_visible_in_snapshot,

@@ -262,7 +262,7 @@ begin_slice(Slice *slice, List *targets, List *transforms)
 	slice->snapshot = RegisterSnapshot(GetTransactionSnapshot());
 }
 
-/* ---- may the node run? ---- */
+/* ---- admission ---- */
 
 /* Set the run aside with a reason.  Returns true. */
 static bool
@@ -367,7 +367,7 @@ is_held_back(SliceNode *node)
 	return false;
 }
 
-/* ---- making and publishing ---- */
+/* ---- computing and publishing the delta ---- */
 
 /*
  * Raises an error if S1, which is active, does not see the inputs and the
@@ -549,7 +549,7 @@ publish_with_hashed_key(void *argument)
 	return make_and_publish(node);
 }
 
-/* ---- after ---- */
+/* ---- results ---- */
 
 static TimestampTz
 load_as_of(const Slice *slice, int32 target_id)
