@@ -1,11 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * choose.c
- *		The table of strategies, and the choice between them.
+ *		Table of strategies, and the choice between them.
  *
- * A replacement of all rows is always possible, unless foreign keys of other
- * tables refer to them.  In that case a comparison is possible.  So there is
- * always a choice.
+ * There is always a possible strategy. All rows can be replaced (strategy
+ * "full") unless foreign keys of other tables refer to them. In that case the
+ * rows can be compared (strategy "full_diff").
  *
  *-------------------------------------------------------------------------
  */
@@ -27,7 +27,7 @@ static const Strategy *const strategies[NSTRATEGIES] = {&strategy_nothing,
 														&strategy_aggregate,
 														&strategy_keys};
 
-/* Mode "incremental" takes whatever works on changes, at any cost. */
+/* Mode "incremental" prefers any strategy that works on changes, at any cost. */
 static bool
 prefers(const StrategyContext *context, const Strategy *strategy, const Strategy *other)
 {
@@ -61,14 +61,17 @@ explain_loss(const StrategyContext *context, const Choice *choice, const Strateg
 							 choice->offer->cost);
 }
 
-/* What has happened to an input, or to the table: not what always holds of the query. */
+/*
+ * Returns whether the reason is an event in an input or in the table, rather
+ * than a permanent property of the query.
+ */
 static bool
 is_event(const char *reason_code)
 {
 	return strcmp(reason_code, "no_path") == 0 || strcmp(reason_code, "in_quarantine") == 0;
 }
 
-/* Why the query is evaluated as a whole is what strategy "keys" says. */
+/* Explains why the query is evaluated as a whole, with the reason given by strategy "keys". */
 static void
 explain_whole(const StrategyContext *context, Choice *choice)
 {
@@ -134,7 +137,10 @@ strategy_choose(const StrategyContext *context, Choice *choice)
 	choose_among_asked(context, choice);
 }
 
-/* What was not worth a try beside the strategy that has failed. */
+/*
+ * Repeats the offers of strategies that were not tried because the failed
+ * strategy was cheap.
+ */
 static void
 ask_again(const StrategyContext *context, Choice *choice)
 {

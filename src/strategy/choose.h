@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * choose.h
- *		The table of strategies, and the choice between them.
+ *		Table of strategies, and the choice between them.
  *
  *-------------------------------------------------------------------------
  */
@@ -15,25 +15,30 @@
 typedef struct Choice
 {
 	const Strategy *strategies[NSTRATEGIES];
-	StrategyOffer asked[NSTRATEGIES];  /* in the same order, each asked for once */
-	StrategyOffer offers[NSTRATEGIES]; /* the same, with the reasons of the choice */
+	StrategyOffer asked[NSTRATEGIES];  /* offers as made, in the same order */
+	StrategyOffer offers[NSTRATEGIES]; /* the same offers, with the reasons of the choice */
 	const Strategy *chosen;
-	const StrategyOffer *offer; /* of the chosen one */
+	const StrategyOffer *offer; /* offer of the chosen strategy */
 } Choice;
 
 /*
- * Ask every strategy for its offer and choose the cheapest possible one.  The
- * other offers receive the reason why they were not chosen.
+ * Asks every strategy for an offer and chooses the cheapest possible one. The
+ * other offers are given the reason why they were not chosen. *choice refers
+ * to memory of the current context.
  */
 extern void strategy_choose(const StrategyContext *context, Choice *choice);
 
 /*
- * The delta of the chosen strategy.  If it turns out that it cannot serve, the
- * next one is chosen.
+ * Returns the delta of the chosen strategy, in the memory context of the
+ * delta. If the strategy turns out not to be applicable, the next one is
+ * chosen and *choice is updated.
  */
 extern Delta *strategy_make_delta(const StrategyContext *context, Choice *choice);
 
-/* Release what the offers have kept.  After this the chosen strategy makes no delta. */
+/*
+ * Releases the resources that the offers keep. The chosen strategy cannot make
+ * a delta afterwards.
+ */
 extern void strategies_end(const StrategyContext *context);
 
 #endif /* DEPIPE_STRATEGY_CHOOSE_H */

@@ -1,12 +1,12 @@
 /*-------------------------------------------------------------------------
  *
  * cost.c
- *		Costs of refreshes, in the units of the server's planner.
+ *		Costs of refreshes, in planner units.
  *
- * The planner estimates reading, but charges nothing for writing.  Here the
- * cost of a written row is that of reading it, its share of a page in the table
- * and in the WAL, and one descent of each index.  A deleted row costs the same
- * again when VACUUM removes it.
+ * The planner estimates reads but does not charge for writes. The cost of a
+ * written row is the sum of reading it, its share of a page in the table and
+ * in the WAL, and one descent of each index. A deleted row is charged once
+ * more for its removal by VACUUM.
  *
  *-------------------------------------------------------------------------
  */
@@ -25,16 +25,16 @@
 #include "tcop/tcopprot.h"
 #include "utils/rel.h"
 
-/* header and line pointer of a row */
+/* bytes of the tuple header and line pointer */
 #define ROW_OVERHEAD 28
 
-/* in the table and in the WAL */
+/* a row is written to the table and to the WAL */
 #define TIMES_WRITTEN 2
 
-/* the planner charges one page of an index as this many comparisons */
+/* number of comparisons that the planner charges for one index page */
 #define COMPARISONS_PER_PAGE 50
 
-/* ---- the two sides ---- */
+/* ---- query and target ---- */
 
 static void
 add_relation(Oid relid, Estimate *estimate)
@@ -95,7 +95,7 @@ cost_compare(const Estimate *estimate, double rows, int ncomparisons)
 	double cost = cost_scan(estimate);
 
 	cost += rows * cpu_tuple_cost + both * ncomparisons * cpu_operator_cost;
-	/* rows that do not fit into memory are written and read once */
+	/* rows that exceed work_mem are written and read once */
 	if (pages_of(estimate, both) * BLCKSZ > work_mem * 1024.0)
 		cost += 2 * pages_of(estimate, both) * seq_page_cost;
 	return cost;
@@ -117,7 +117,7 @@ cost_write(const Estimate *estimate, double deleted, double inserted)
 
 	cost += TIMES_WRITTEN * pages_of(estimate, written) * seq_page_cost;
 	cost += index_cost(estimate, inserted);
-	/* VACUUM */
+	/* removal by VACUUM */
 	cost += deleted * cpu_tuple_cost + TIMES_WRITTEN * pages_of(estimate, deleted) * seq_page_cost;
 	return cost + index_cost(estimate, deleted);
 }

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * cost.h
- *		Costs of refreshes, in the units of the server's planner.
+ *		Costs of refreshes, in planner units.
  *
  *-------------------------------------------------------------------------
  */
@@ -12,30 +12,34 @@
 
 typedef struct Estimate
 {
-	double query_cost; /* of evaluating the query once */
+	double query_cost; /* cost of one evaluation of the query */
 	double query_rows;
-	double query_width; /* bytes of a row */
-	double target_rows; /* as of now */
+	double query_width; /* bytes in a row */
+	double target_rows; /* current number of rows */
 	double target_pages;
 	int target_indexes;
 } Estimate;
 
 /*
- * Plan the query as the current user under the active snapshot, and determine
- * the size of the target.  Raises the errors of planning.
+ * Plans the query as the current user under the active snapshot, and
+ * determines the size of the target. Locks the target and its children in
+ * ACCESS SHARE mode. Raises the errors of planning.
  */
 extern void cost_estimate(Shape *shape, const char *query_sql, Oid target, Estimate *estimate);
 
-/* Of reading the whole target. */
+/* Returns the cost of reading the whole target. */
 extern double cost_scan(const Estimate *estimate);
 
 /*
- * The cost of comparing rows with those of the target, with the given number of
- * comparisons for each.
+ * Returns the cost of comparing the given number of rows with those of the
+ * target, at ncomparisons comparisons for each row.
  */
 extern double cost_compare(const Estimate *estimate, double rows, int ncomparisons);
 
-/* The cost of deleting and inserting rows, with their indexes, WAL and the later VACUUM. */
+/*
+ * Returns the cost of deleting and inserting rows, including indexes, WAL and
+ * the later VACUUM.
+ */
 extern double cost_write(const Estimate *estimate, double deleted, double inserted);
 
 #endif /* DEPIPE_STRATEGY_COST_H */

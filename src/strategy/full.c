@@ -1,12 +1,12 @@
 /*-------------------------------------------------------------------------
  *
  * full.c
- *		Strategy "full": the target is emptied and filled with the result of
+ *		Strategy "full": empties the target and fills it with the result of
  *		the query.
  *
- * It serves targets without rows, targets with rows of another definition,
- * where there is nothing to compare, and queries whose result may differ at
- * each evaluation.
+ * The strategy serves targets without rows, and targets whose rows belong to
+ * another definition and cannot be compared. It also serves queries whose
+ * result may differ at each evaluation.
  *
  *-------------------------------------------------------------------------
  */
@@ -15,12 +15,16 @@
 #include "core/sqltext.h"
 #include "delta/fill.h"
 
-/* A table with fewer rows is compared, so that what has changed in it can be seen. */
+/*
+ * A smaller result is compared in preference to replacement, so that its
+ * changes remain visible.
+ */
 #define SMALL_TABLE 1000
 
 /*
- * Unchanged rows become new to the indexes, and to all readers that follow the
- * table: each is charged twice.
+ * Number of times that the cost of writing is charged. Unchanged rows become
+ * new rows for the indexes and for all readers that follow the table, so each
+ * of them is charged twice.
  */
 static double
 times_felt(const StrategyContext *context)

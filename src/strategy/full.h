@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * full.h
- *		Strategy "full": the target is emptied and filled with the result of
+ *		Strategy "full": empties the target and fills it with the result of
  *		the query.
  *
  *-------------------------------------------------------------------------

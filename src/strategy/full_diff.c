@@ -1,8 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * full_diff.c
- *		Strategy "full_diff": the query is evaluated once, and only the
- *		differences to the target are written.
+ *		Strategy "full_diff": evaluates the query once and writes only the
+ *		differences from the target.
  *
  *-------------------------------------------------------------------------
  */
@@ -17,7 +17,7 @@
 
 #define WHOLE_QUERY "the query is evaluated, and only the differences are written."
 
-/* Set the reason why no strategy can work on the changes of the inputs. */
+/* Sets the reason why no strategy can work on the changes of the inputs. */
 static void
 explain_not_incremental(const StrategyContext *context, StrategyOffer *offer)
 {
@@ -58,7 +58,11 @@ explain_not_incremental(const StrategyContext *context, StrategyOffer *offer)
 	}
 }
 
-/* Rows with a key are joined by it and compared once as images; rows of a bag are grouped. */
+/*
+ * Number of comparisons for each row. Rows with a key are joined by the key
+ * and their images are compared once. Rows of a bag are grouped by all
+ * columns.
+ */
 static int
 comparisons(const StrategyContext *context)
 {
@@ -78,7 +82,7 @@ full_diff_offer(const StrategyContext *context, StrategyOffer *offer)
 				  cost_write(estimate,
 							 context->empty ? 0 : share * estimate->target_rows,
 							 share * estimate->query_rows);
-	/* if a foreign key of another table keeps the rows in place, they are compared */
+	/* rows are compared if foreign keys of other tables forbid replacement */
 	offer->possible = context->whole_only == NULL || !context->replaceable;
 	if (offer->possible)
 	{
@@ -89,7 +93,7 @@ full_diff_offer(const StrategyContext *context, StrategyOffer *offer)
 	offer->detail = context->whole_detail;
 }
 
-/* The columns of the query in the order of the columns of the table. */
+/* Returns the query with its columns in the order of the columns of the table. */
 static char *
 incoming_sql(const StrategyContext *context, Delta *delta)
 {

@@ -1,8 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * full_diff.h
- *		Strategy "full_diff": the query is evaluated once, and only the
- *		differences to the target are written.
+ *		Strategy "full_diff": evaluates the query once and writes only the
+ *		differences from the target.
  *
  *-------------------------------------------------------------------------
  */

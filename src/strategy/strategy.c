@@ -3,8 +3,8 @@
  * strategy.c
  *		Functions common to all strategies.
  *
- * A strategy runs with the identity of the transform's owner and the slice's
- * snapshot active, inside an SPI connection.
+ * A strategy runs as the owner of the transform, with the snapshot of the
+ * slice active, inside an SPI connection.
  *
  *-------------------------------------------------------------------------
  */
@@ -75,19 +75,19 @@ strategy_target_is_empty(const StrategyContext *context)
 		elog(ERROR, "could not look into %s", context->transform->target->display);
 	empty = SPI_processed == 0;
 	SPI_freetuptable(SPI_tuptable);
-	MemoryContextSwitchTo(caller); /* SPI switched to a context of its own */
+	MemoryContextSwitchTo(caller); /* SPI switches to its own memory context */
 	identity_end_statement(level);
 	return empty;
 }
 
-/* ---- what offers are made of ---- */
+/* ---- data for offers ---- */
 
-/* If it is not known how much has changed. */
+/* Fraction of rows that differ, if the number of changes is unknown. */
 #define DIFFERING_SHARE 0.1
 
 /*
- * Each changed row of an input is expected to change one row of the result,
- * any of them.  An update has two images.
+ * Each changed row of an input is assumed to change one row of the result,
+ * chosen at random. An update has two images.
  */
 double
 strategy_differing_share(const StrategyContext *context)
@@ -100,7 +100,7 @@ strategy_differing_share(const StrategyContext *context)
 	return Max(DIFFERING_SHARE, 1 - exp(-images / 2 / Max(context->estimate.query_rows, 1)));
 }
 
-/* Raises an error if a replacement of all rows is the only way. */
+/* Raises an error if all rows must be replaced, which foreign keys forbid. */
 static void
 refuse_referenced(const StrategyContext *context)
 {
@@ -116,8 +116,9 @@ refuse_referenced(const StrategyContext *context)
 }
 
 /*
- * A deletion of all rows would empty the tables whose foreign keys refer to
- * them, or be refused by these.
+ * Returns whether all rows of the target may be replaced. If foreign keys of
+ * other tables refer to the target, deleting all its rows would either empty
+ * those tables or be rejected.
  */
 static bool
 may_replace_all(const StrategyContext *context)
@@ -130,8 +131,8 @@ may_replace_all(const StrategyContext *context)
 }
 
 /*
- * Require a replacement of all rows if there is nothing to compare, or if two
- * evaluations differ.
+ * Requires the replacement of all rows if there are no comparable rows in the
+ * target, or if two evaluations of the query may differ.
  */
 static void
 set_whole_only(StrategyContext *context)
