@@ -3,9 +3,11 @@
  * hidden.c
  *		Numbers of groups that a transform keeps beside its target.
  *
- * The numbers of a group are kept as the bytes of a minimal tuple.  They belong
- * to a query and to the frontier of the target (StoredFrontier.hidden), and are
- * written with the batch that the target's rows are in, or not at all.
+ * The numbers of a group are stored as the bytes of a minimal tuple. They
+ * belong to a query and to a frontier of the target (StoredFrontier.hidden).
+ *
+ * Invariant: the numbers are written together with the batch that contains the
+ * rows of the target, or not at all.
  *
  *-------------------------------------------------------------------------
  */
@@ -19,7 +21,7 @@
 #include "miscadmin.h"
 #include "utils/memutils.h"
 
-/* ---- bytes ---- */
+/* ---- encoding as bytes ---- */
 
 static Datum
 encode(TupleDesc desc, Datum *values, bool *nulls)
@@ -55,7 +57,7 @@ decode(TupleDesc desc, Datum bytes, Datum *values, bool *nulls)
 	heap_deform_tuple(&whole, desc, values, nulls);
 }
 
-/* The columns of a descriptor from this one (from 0) on. */
+/* Returns the columns of a descriptor starting at the given index (from 0). */
 static TupleDesc
 columns_from(TupleDesc desc, int first)
 {
@@ -77,7 +79,7 @@ column_number(TupleDesc desc, const char *name)
 
 /* ---- reading ---- */
 
-/* The keys of the groups, as group_state_select() takes them. */
+/* Returns the keys and hashes of the groups in the form that group_state_select() expects. */
 static Tuplestorestate *
 keys_of(const TreeRelation *groups, TupleDesc desc)
 {
@@ -202,7 +204,7 @@ hidden_release(HiddenState *state)
 		state->rows = NULL;
 }
 
-/* ---- with the batch ---- */
+/* ---- companion of the batch ---- */
 
 static bool
 wants_changes(PublishItem *item)

@@ -11,33 +11,36 @@
 #include "publish/companion.h"
 #include "query/runtree.h"
 
-/* What a publication must change in the numbers of a target. */
+/* Changes to the numbers of the groups of a target, made when a batch is published. */
 typedef struct HiddenState
 {
-	bool whole; /* these are all groups */
+	bool whole; /* the rows are all groups of the target */
 	TupleDesc desc;
-	Tuplestorestate *rows; /* with the columns of catalog/group_state.h */
+	Tuplestorestate *rows; /* has the columns of catalog/group_state.h */
 	int64 count;
 } HiddenState;
 
-/* Writes the numbers with the batch. */
+/* Companion that writes the numbers together with the batch. */
 extern const Companion hidden_companion;
 
 /*
- * Read the numbers of these groups (a relation with the columns "key" and "hash"
- * among others) into old.  desc: of the key and the numbers.  Returns false if
- * the numbers of the target are lost.  In the current memory context.
+ * Reads the numbers of groups into *old, except for its name. "groups" is a
+ * relation that has the columns "key" and "hash", among others. "desc"
+ * describes the rows of *old: the key, then the numbers. Returns false if the
+ * numbers of the target are lost. Raises XX001 if stored numbers are not
+ * readable. The result is in the current memory context.
  */
 extern bool hidden_read(int32 target_id, const TreeRelation *groups, TupleDesc desc,
 						TreeRelation *old);
 
 /*
- * The state that follows from rows with the columns "key", "hash", "change", and
- * the numbers.  In the current memory context.
+ * Returns the state for rows with the columns "key", "hash" and "change",
+ * followed by the numbers. The rows are all groups of the target if "whole" is
+ * set. The result is in the current memory context.
  */
 extern HiddenState *hidden_state(const TreeRelation *rows, bool whole);
 
-/* Release the rows; NULL is none. */
+/* Releases the rows of the state, which may be NULL. */
 extern void hidden_release(HiddenState *state);
 
 #endif /* DEPIPE_STRATEGY_HIDDEN_H */

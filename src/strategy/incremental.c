@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * incremental.c
- *		Questions that all offers of strategies on changes have to answer.
+ *		Checks that are common to the offers of strategies on changes.
  *
  *-------------------------------------------------------------------------
  */
@@ -139,7 +139,7 @@ same_columns(const StrategyContext *context, TupleDesc columns)
 							  &type,
 							  &typmod,
 							  &collation);
-		/* with a modifier of its own the table may hold rounded values */
+		/* the table may hold rounded values if the column has its own modifier */
 		if (type != att->atttypid || collation != att->attcollation ||
 			(typmod != -1 && typmod != att->atttypmod))
 			return false;

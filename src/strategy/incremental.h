@@ -1,7 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * incremental.h
- *		Questions that all offers of strategies on changes have to answer.
+ *		Checks that are common to the offers of strategies on changes.
+ *
+ * A check that fails makes the offer impossible, sets its reason, and returns
+ * false.
  *
  *-------------------------------------------------------------------------
  */
@@ -10,32 +13,47 @@
 
 #include "strategy/strategy.h"
 
-/* The offer is not possible, for this reason; returns false. */
+/*
+ * Makes the offer impossible for this reason. "code" and "detail" are not
+ * copied. Returns false.
+ */
 extern bool incremental_impossible(StrategyOffer *offer, const char *code, char *detail);
 
 /*
- * May the target be brought up to date from changes of its inputs?  It may not
- * where all rows are replaced, or where it is not known what they cover.
+ * Checks whether the target may be updated from changes of its inputs. This is
+ * not possible if all rows must be replaced, if the frontier of the target is
+ * unknown or was recorded in another database, or if no input has changed.
  */
 extern bool incremental_is_allowed(const StrategyContext *context, StrategyOffer *offer);
 
-/* Are the changes of all inputs known, and the target as the last refresh left it? */
+/*
+ * Checks that the changes of all inputs are known, that no rows of the target
+ * were found to contradict them, and that none of its rows are in quarantine.
+ */
 extern bool incremental_knows_changes(const StrategyContext *context, StrategyOffer *offer);
 
 /*
- * The cost of the cheapest strategy that evaluates the whole query; negative
- * when there is none, or when the transform's mode rules them out.
+ * Returns the cost of the cheapest strategy that evaluates the whole query, or
+ * -1 if there is none or if the mode of the transform is incremental.
  */
 extern double incremental_cost_to_beat(const StrategyContext *context);
 
-/* The offer is possible, but costs more than that; returns false. */
+/*
+ * Makes the offer impossible because its cost is higher than that of another
+ * strategy. "what" is the subject of the sentence that explains this. Returns
+ * false.
+ */
 extern bool incremental_too_expensive(StrategyOffer *offer, double cost, double other,
 									  const char *what);
 
-/* Does the result depend on nothing but the rows of the inputs? */
+/* Checks that the result depends only on the rows of the inputs. */
 extern bool incremental_is_pure(const StrategyContext *context, StrategyOffer *offer);
 
-/* Has each column of the target the type, modifier and collation of the query's? */
+/*
+ * Checks that each column of the target has the type, modifier and collation
+ * of the column of the query. A target column without a modifier accepts any
+ * modifier.
+ */
 extern bool incremental_has_columns(const StrategyContext *context, StrategyOffer *offer,
 									TupleDesc columns);
 

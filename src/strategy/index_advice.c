@@ -1,12 +1,13 @@
 /*-------------------------------------------------------------------------
  *
  * index_advice.c
- *		Indexes that would spare incremental refreshes the reading of whole tables.
+ *		Advice on indexes that would save incremental refreshes from reading
+ *		whole tables.
  *
- * Strategy "keys" searches tables in two steps: from changed rows along joins to
- * the values of the key, and from these values along joins to the rows of the query.  In
- * each table that is searched, one index on one of the compared expressions is
- * enough; the planner decides whether it is used.
+ * Strategy "keys" searches tables in two steps. It follows joins from changed
+ * rows to values of the key, and then from these values to the rows of the
+ * query. Each searched table needs one index on one of the compared
+ * expressions. The planner decides whether to use it.
  *
  *-------------------------------------------------------------------------
  */
@@ -39,7 +40,11 @@ is_large(Oid relid)
 
 /* ---- searches ---- */
 
-/* Append the advice for a relation that is searched by one of these expressions. */
+/*
+ * Appends the advice for a relation that is searched by one of these
+ * expressions, unless the relation is small, has a suitable index, or no index
+ * can serve.
+ */
 static void
 advise(List **advice, const GraphNode *node, List *expressions)
 {
@@ -62,8 +67,8 @@ advise(List **advice, const GraphNode *node, List *expressions)
 }
 
 /*
- * The expressions of the node that conditions (GlobalQual) compare for equality
- * with columns of these nodes.
+ * Returns the expressions of the node that the conditions (list of GlobalQual)
+ * compare for equality with columns of the reached nodes.
  */
 static List *
 compared(List *quals, const GraphNode *node, const Bitmapset *reached)
@@ -91,7 +96,10 @@ compared(List *quals, const GraphNode *node, const Bitmapset *reached)
 	return expressions;
 }
 
-/* From the first node on, the others (numbers) are searched by what connects them. */
+/*
+ * Advises on the searches that start at the first node and reach the other
+ * nodes (by number) along the conditions that connect them.
+ */
 static void
 advise_along(List **advice, const Graph *graph, List *quals, int first, List *numbers)
 {
@@ -136,7 +144,11 @@ advise_for_changes(List **advice, const KeysAnalysis *analysis, const ResultKey 
 	}
 }
 
-/* The owner is searched for the values, and what it is joined with for its rows. */
+/*
+ * Advises on the searches for given values of the key. Each owner is searched
+ * for the values. The other nodes are searched for rows that join with those
+ * of the owner.
+ */
 static void
 advise_for_values(List **advice, const KeysAnalysis *analysis, const ResultKey *key)
 {

@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * index_advice.h
- *		Indexes that would spare incremental refreshes the reading of whole tables.
+ *		Advice on indexes that would save incremental refreshes from reading
+ *		whole tables.
  *
  *-------------------------------------------------------------------------
  */
@@ -11,8 +12,8 @@
 #include "strategy/keys_analysis.h"
 
 /*
- * The indexes that strategy "keys" lacks on large tables, as sentences with the
- * statements to create them; NULL: it lacks none.
+ * Returns sentences that name the indexes on large tables that strategy "keys"
+ * lacks, with the statements to create them. Returns NULL if it lacks none.
  */
 extern char *index_advice(const KeysAnalysis *analysis);
 

@@ -1,17 +1,19 @@
 /*-------------------------------------------------------------------------
  *
  * keys.c
- *		Strategy "keys": the rows of the values of a key that changes of the
- *		inputs concern are recomputed.
+ *		Strategy "keys": recomputes the rows for those values of a key that
+ *		changes of the inputs affect.
  *
- * The values are found (paths.c), the query is run for them only (restrict.c),
- * and its rows are compared with those that the target has for them.  Rows
- * where a column of the key is NULL are recomputed together: NULLs meet in
- * groups and windows, but not in joins.
+ * First the affected values are found (paths.c). Then the query is run for
+ * these values only (restrict.c), and its rows are compared with the rows of
+ * the target for the same values. Rows in which a column of the key is NULL
+ * are recomputed together, because NULLs are equal in groups and windows but
+ * not in joins.
  *
- * How many values there are decides what it costs.  Finding them costs little
- * compared to evaluating the query, else it is not tried: so the offer finds
- * them, and the plan for them is made when their number is known.
+ * The cost depends on the number of values. The offer therefore finds the
+ * values, and the plan for them is made once their number is known. If finding
+ * them is not cheap compared to another strategy, the estimated total must not
+ * exceed the cost of that strategy.
  *
  *-------------------------------------------------------------------------
  */
@@ -39,28 +41,34 @@
 #define RESULT "_depipe_result"
 #define PRESENT "_depipe_present"
 
-/* Finding the values may cost at most this share of the cheapest other strategy. */
+/*
+ * Up to this fraction of the cheapest whole evaluation, the values are found
+ * without an estimate of the total cost.
+ */
 #define DISCOVERY_SHARE 0.2
 
-/* Another strategy on changes that costs less than this share of them is cheap enough. */
+/*
+ * Another strategy on changes is cheap enough if it costs no more than this
+ * fraction of the cheapest whole evaluation.
+ */
 #define CHEAP_SHARE 0.2
 
-/* Nothing is known of how many of the recomputed rows differ. */
+/* Assumed fraction of the recomputed rows that differ, which is unknown. */
 #define DIFFERING_SHARE 0.5
 
-/* What an offer finds, for the delta and for people. */
+/* Result of an offer, used to make the delta and to explain it. */
 struct KeysWork
 {
 	const KeysAnalysis *analysis;
 	const ResultKey *key;
-	List *ranges;          /* of ClockRange: rows that time has passed over */
+	List *ranges;          /* of ClockRange: rows whose comparison with the time has changed */
 	List *terms;           /* of PathTerm */
-	List *queries;         /* theirs */
-	List *plans;           /* theirs */
-	List *relations;       /* of TreeRelation: the changes that they read */
-	TreeRelation affected; /* the values, each once */
-	bool has_nulls;        /* a column of some value is NULL */
-	/* of the query, and of the target */
+	List *queries;         /* queries of the terms */
+	List *plans;           /* plans of the terms */
+	List *relations;       /* of TreeRelation: the changes that the queries read */
+	TreeRelation affected; /* the affected values, without duplicates */
+	bool has_nulls;        /* some value has a NULL column */
+	/* plans that read the query [0] and the target [1] */
 	PlannedStmt *plans_of_values[2];
 	PlannedStmt *plans_of_nulls[2];
 	double cost;
@@ -87,8 +95,10 @@ changes_relation(KeysWork *work, const InputChanges *changes)
 }
 
 /*
- * The terms of the first key by which all changes can be followed, or else some
- * may concern any value; false: there is none.
+ * Chooses a key and its terms. Prefers the first key by which all changes can
+ * be followed. Otherwise takes the first key with terms, although some changes
+ * may affect any value. Returns false if there is no such key, and sets
+ * *obstacle to the relation in the way.
  */
 static bool
 find_terms(KeysWork *work, const StrategyContext *context, Oid *obstacle)
@@ -120,7 +130,7 @@ find_terms(KeysWork *work, const StrategyContext *context, Oid *obstacle)
 	return work->key != NULL;
 }
 
-/* Plans of the terms; returns their cost and the estimated number of values. */
+/* Plans the terms. Returns their cost, and sets *values to the estimated number of values. */
 static double
 plan_terms(KeysWork *work, const StrategyContext *context, double *values)
 {
@@ -147,7 +157,10 @@ plan_terms(KeysWork *work, const StrategyContext *context, double *values)
 	return cost;
 }
 
-/* A changed relation of which a row may concern any value; InvalidOid: there is none. */
+/*
+ * Returns a changed relation with a row that may affect any value, or
+ * InvalidOid if there is none.
+ */
 static Oid
 concerns_any_value(const KeysWork *work)
 {
@@ -225,7 +238,7 @@ find_values(KeysWork *work, const StrategyContext *context)
 
 /* ---- the offer ---- */
 
-/* The target's columns, in the order of the delta's. */
+/* Returns a query of the target's rows, with the columns in the order of the delta. */
 static char *
 present_sql(const StrategyContext *context)
 {
@@ -238,7 +251,11 @@ present_sql(const StrategyContext *context)
 	return sql.data;
 }
 
-/* The rows that time has passed over since the last refresh. */
+/*
+ * Finds the rows whose comparison with the current time has changed since the
+ * last refresh. Makes the offer impossible and returns false if these rows
+ * cannot be determined.
+ */
 static bool
 find_ranges(const StrategyContext *context, StrategyOffer *offer)
 {
@@ -273,7 +290,10 @@ may_follow(const StrategyContext *context, StrategyOffer *offer)
 	return incremental_knows_changes(context, offer) && find_ranges(context, offer);
 }
 
-/* Plan one of the two halves of the rows: for the values, or (NULL) where one is NULL. */
+/*
+ * Plans the recomputation of the rows for the values, or, if "values" is NULL,
+ * of the rows in which a column of the key is NULL. Returns its cost.
+ */
 static double
 plan_half(const KeysWork *work, const StrategyContext *context, const TreeRelation *values,
 		  PlannedStmt **plans)
@@ -290,7 +310,10 @@ plan_half(const KeysWork *work, const StrategyContext *context, const TreeRelati
 	return cost + cost_write(&context->estimate, DIFFERING_SHARE * rows, DIFFERING_SHARE * rows);
 }
 
-/* Of recomputing and comparing the rows of these values. */
+/*
+ * Plans the recomputation of the rows of these values. Returns the cost of
+ * recomputing, comparing and writing them.
+ */
 static double
 plan_rows(KeysWork *work, const StrategyContext *context, const TreeRelation *values)
 {
@@ -301,11 +324,11 @@ plan_rows(KeysWork *work, const StrategyContext *context, const TreeRelation *va
 	return cost;
 }
 
-/* The whole result has to be evaluated; returns false. */
+/* Makes the offer impossible because the whole result must be evaluated. Returns false. */
 static bool
 any_row(const KeysWork *work, StrategyOffer *offer, Oid relid)
 {
-	/* why there is no better key is what always holds of the query */
+	/* the absence of a better key is a permanent property of the query */
 	if (work->analysis->code != NULL)
 		return incremental_impossible(offer, work->analysis->code, work->analysis->detail);
 	return incremental_impossible(
@@ -315,7 +338,10 @@ any_row(const KeysWork *work, StrategyOffer *offer, Oid relid)
 				 sql_relation(relid)));
 }
 
-/* Without a column in the key there is nothing to recompute in parts. */
+/*
+ * Returns the cost of recomputing the rows. A key without columns has no
+ * partial recomputation.
+ */
 static double
 recompute_cost(KeysWork *work, const StrategyContext *context, const TreeRelation *values)
 {
@@ -350,7 +376,7 @@ find_cheaply(const StrategyContext *context, StrategyOffer *offer, double other)
 	return true;
 }
 
-/* Finding the values takes time, too: where another strategy costs next to nothing, it is saved. */
+/* Finding the values takes time. It is skipped if another strategy on changes is very cheap. */
 static bool
 is_not_worth_it(const StrategyContext *context, StrategyOffer *offer, double other)
 {
@@ -402,7 +428,10 @@ keys_offer(const StrategyContext *context, StrategyOffer *offer)
 
 /* ---- the delta ---- */
 
-/* Run one of a pair of plans, for the values and for NULLs. */
+/*
+ * Runs the plans on the query (which = 0) or on the target (1), for the values
+ * and for NULLs.
+ */
 static Tuplestorestate *
 run_both(const StrategyContext *context, const KeysWork *work, int which)
 {
@@ -446,8 +475,10 @@ is_of_transform_key(const StrategyContext *context, const char *name)
 }
 
 /*
- * Rows with the same key of the transform may have different values, of which
- * not all are recomputed: does the target have a new key already?
+ * Returns whether a new row has a key that the target already has. If the key
+ * of the transform does not include all columns of this key, rows with the
+ * same key of the transform may have different values, and not all of these
+ * are recomputed.
  */
 static bool
 meets_other_rows(const StrategyContext *context, const KeysWork *work, Delta *delta)
@@ -486,7 +517,7 @@ keys_end(const StrategyContext *context)
 	*context->keys = NULL;
 }
 
-/* ---- for people ---- */
+/* ---- SQL for explain_transform ---- */
 
 static char *
 keys_delta_sql(const StrategyContext *context)
@@ -524,7 +555,7 @@ const Strategy strategy_keys = {.name = "keys",
 								.delta_sql = keys_delta_sql,
 								.end = keys_end};
 
-/* ---- at creation ---- */
+/* ---- check at creation ---- */
 
 static char *
 nothing_follows(const KeysAnalysis *analysis)

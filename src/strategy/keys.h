@@ -1,8 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * keys.h
- *		Strategy "keys": the rows of the values of a key that changes of the
- *		inputs concern are recomputed.
+ *		Strategy "keys": recomputes the rows for those values of a key that
+ *		changes of the inputs affect.
  *
  *-------------------------------------------------------------------------
  */
@@ -14,9 +14,10 @@
 extern const Strategy strategy_keys;
 
 /*
- * Raise 0A000, with the construct that is in the way, unless changes of at
- * least one input could be followed.  query: the text that the shape was made
- * of.  As the user who will run it.
+ * Raises 0A000 if there is no key by which changes of at least one input can
+ * be followed. The error names the construct that prevents it. "query" is the
+ * text that the shape was made from, and "display" is the name of the
+ * transform. Must be called as the user who will run the query.
  */
 extern void keys_require(Shape *shape, const char *query, const char *display);
 

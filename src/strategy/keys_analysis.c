@@ -1,10 +1,12 @@
 /*-------------------------------------------------------------------------
  *
  * keys_analysis.c
- *		Can the result of a query be recomputed for some values of a key?
+ *		Analysis of whether the result of a query can be recomputed for some
+ *		values of a key.
  *
- * Only where nothing but changed rows of the inputs changes the result, and
- * where the images of these rows have all that the query reads of them.
+ * This is possible only if the result changes only through changed rows of the
+ * inputs, and if the images of these rows contain everything that the query
+ * reads from them.
  *
  *-------------------------------------------------------------------------
  */
@@ -29,7 +31,7 @@ refuse(KeysAnalysis *analysis, const char *code, char *detail, int location)
 	return true;
 }
 
-/* ---- what depends on more than rows ---- */
+/* ---- dependencies other than rows ---- */
 
 static bool
 find_unfit(Node *node, void *context)
@@ -65,7 +67,7 @@ find_unfit(Node *node, void *context)
 	return expression_tree_walker(node, find_unfit, analysis);
 }
 
-/* Images do not have columns that are generated when they are read. */
+/* Row images do not contain virtual generated columns. */
 static bool
 reads_virtual_columns(KeysAnalysis *analysis)
 {
@@ -158,7 +160,7 @@ keys_analyse(Shape *shape)
 	return analysis;
 }
 
-/* ---- for people ---- */
+/* ---- description ---- */
 
 static TreeRelation *
 relation_of_images(Oid relid)

@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * keys_analysis.h
- *		Can the result of a query be recomputed for some values of a key?
+ *		Analysis of whether the result of a query can be recomputed for some
+ *		values of a key.
  *
  *-------------------------------------------------------------------------
  */
@@ -13,19 +14,25 @@
 
 typedef struct KeysAnalysis
 {
-	const char *code; /* why not: a short constant; NULL: it can be */
+	const char *code; /* short constant that says why not, or NULL if it can be recomputed */
 	char *detail;     /* the same as a sentence */
-	int location;     /* in the text that the shape was made of; -1: unknown */
-	Query *query;     /* rewritten, without WITH */
+	int location;     /* byte offset in the text that the shape was made from; -1 if unknown */
+	Query *query;     /* the query after rewriting, with WITH inlined */
 	Graph *graph;
-	List *keys;  /* of ResultKey, the most promising first; of no column if code is set */
+	List *keys;  /* of ResultKey, most promising first; one key without columns if code is set */
 	List *tests; /* of ClockTest: comparisons with the time of the refresh */
 } KeysAnalysis;
 
-/* As the current user, who runs the query. */
+/*
+ * Analyzes the query as the current user, who runs it. The result is in the
+ * current memory context.
+ */
 extern KeysAnalysis *keys_analyse(Shape *shape);
 
-/* For people and tests: keys, and the queries that find and recompute their values. */
+/*
+ * Returns a description of the key and of the queries that find and recompute
+ * its values. It is meant for explain_transform and tests.
+ */
 extern char *keys_text(const KeysAnalysis *analysis);
 
 #endif /* DEPIPE_STRATEGY_KEYS_ANALYSIS_H */

@@ -1,17 +1,20 @@
 /*-------------------------------------------------------------------------
  *
  * linear.c
- *		Strategies "linear" and "join": rows that follow from changed rows.
+ *		Strategies "linear" and "join": compute the changed rows of the result
+ *		from changed rows of the inputs.
  *
- * Where each row of the result comes from one row of each table that is read,
- * the change of the result follows from the changes of the tables.
+ * If each row of the result comes from one row of each table that the query
+ * reads, the change of the result can be computed from the changes of the
+ * tables.
  *
- * linear	selections from one table: the query is run over the changed rows.
- * join		inner joins: so is each term of the join's change (signed_join.c).
+ * linear	for selections from one table: runs the query over the changed rows
+ * join		for inner joins: runs each term of the join's change (signed_join.c)
  *
- * Both serve UNION ALL of such parts.  The rows come with signs, and are netted
- * to old and new images, or to copies in a table without a key
- * (signed_delta.c).  No row of the target is recomputed.
+ * Both strategies also serve a UNION ALL of such parts. The resulting rows
+ * carry signs. They are netted to old and new images, or to numbers of copies
+ * in a table without a key (signed_delta.c). No row of the target is
+ * recomputed.
  *
  *-------------------------------------------------------------------------
  */
@@ -30,10 +33,13 @@
 #include "strategy/signed_delta.h"
 #include "strategy/signed_terms.h"
 
-/* Signed rows are written to memory, netted, and compared with the target's. */
+/*
+ * Number of times that a signed row is charged. Signed rows are written to
+ * memory, netted, and compared with the rows of the target.
+ */
 #define TIMES_HANDLED 4
 
-/* One of the queries that UNION ALL puts together. */
+/* One operand of UNION ALL, or the whole query. */
 typedef struct Part
 {
 	SignedJoin join;
@@ -42,7 +48,7 @@ typedef struct Part
 
 struct LinearWork
 {
-	const char *code; /* why the query is none of these; NULL: it is */
+	const char *code; /* why the query is not linear or a join, or NULL if it is */
 	char *detail;
 	List *parts; /* of Part */
 	bool joins;  /* some part reads more than one table */
@@ -76,7 +82,7 @@ add_part(LinearWork *work, const Query *query, List *operations)
 		TargetEntry *entry = flatCopyTargetEntry(lfirst(cell));
 		ListCell *operation;
 
-		/* only ORDER BY wants it */
+		/* the column is used only by ORDER BY */
 		if (entry->resjunk)
 			continue;
 		foreach(operation, operations)
@@ -92,7 +98,10 @@ add_part(LinearWork *work, const Query *query, List *operations)
 	return true;
 }
 
-/* operations: those that the operand is below of, the innermost first. */
+/*
+ * Adds the operands below this node. "operations" are the set operations above
+ * it, innermost first.
+ */
 static bool
 add_operands(LinearWork *work, const Query *query, Node *node, List *operations)
 {
@@ -152,7 +161,7 @@ may_follow(const StrategyContext *context, StrategyOffer *offer, bool joins)
 		   incremental_has_columns(context, offer, context->shape->columns);
 }
 
-/* Returns false if too many tables have changed. */
+/* Plans the terms of all parts. Returns false if too many tables have changed. */
 static bool
 plan_terms(LinearWork *work, const StrategyContext *context)
 {
@@ -162,7 +171,7 @@ plan_terms(LinearWork *work, const StrategyContext *context)
 	{
 		const Part *part = lfirst(cell);
 
-		/* the terms do not read the changed tables themselves */
+		/* the terms do not read the changed tables themselves, so check privileges here */
 		query_check_privileges_compat(part->join.query);
 		if (!signed_terms_add(&work->terms, &part->join, part->outputs, context->changes))
 			return false;
@@ -171,7 +180,7 @@ plan_terms(LinearWork *work, const StrategyContext *context)
 	return true;
 }
 
-/* Of netting the rows, of looking for them in the target, and of writing them. */
+/* Returns the cost of netting the rows, of finding them in the target, and of writing them. */
 static double
 cost_of_rows(const StrategyContext *context, double rows)
 {

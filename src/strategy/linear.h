@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * linear.h
- *		Strategies "linear" and "join": rows that follow from changed rows.
+ *		Strategies "linear" and "join": compute the changed rows of the result
+ *		from changed rows of the inputs.
  *
  *-------------------------------------------------------------------------
  */
@@ -14,8 +15,8 @@ extern const Strategy strategy_linear;
 extern const Strategy strategy_join;
 
 /*
- * Could one of the strategies ever serve a transform with this query?  As the
- * user who will run it.
+ * Returns whether one of the strategies could ever serve a transform with this
+ * query. Must be called as the user who will run the query.
  */
 extern bool linear_could_serve(Shape *shape);
 

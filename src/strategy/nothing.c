@@ -1,10 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * nothing.c
- *		Strategy "nothing": no input has changed.
+ *		Strategy "nothing": serves refreshes for which no input has changed.
  *
- * The query is not evaluated, and the delta is empty.  It is published like any
- * other, because the gate may have to look at the table all the same.
+ * The query is not evaluated, and the delta is empty. It is published like any
+ * other delta, because the gate may still have to examine the table.
  *
  *-------------------------------------------------------------------------
  */
@@ -14,8 +14,12 @@
 #include "delta/fill.h"
 
 /*
- * What a gate has kept out of the table is in no change of an input: only a
- * comparison brings it in, once the constraint or what it refers to is another.
+ * Returns the reason code why the strategy cannot serve, or NULL if it can.
+ * *detail is set to a sentence or to NULL.
+ *
+ * A target with trouble is excluded. Rows that a gate kept out of the table
+ * are not among the changes of an input. Once the constraint or the rows it
+ * refers to have changed, only a comparison adds them.
  */
 static const char *
 why_not(const StrategyContext *context, char **detail)

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * nothing.h
- *		Strategy "nothing": no input has changed.
+ *		Strategy "nothing": serves refreshes for which no input has changed.
  *
  *-------------------------------------------------------------------------
  */

@@ -1,11 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * signed_terms.c
- *		The signed rows of a change: planned, run, and shown.
+ *		Signed rows of a change: planning, execution, and display.
  *
- * signed_join.c makes the queries; here the changes are given to them.  The
- * same rows may come from different terms with opposite signs: who uses them
- * adds up the weights first.
+ * This file applies the queries made by signed_join.c to the captured changes.
+ * Different terms may return the same row with opposite signs, so the caller
+ * must sum the weights before it uses the rows.
  *
  *-------------------------------------------------------------------------
  */
@@ -16,7 +16,7 @@
 #include "capture/changes.h"
 #include "strategy/incremental.h"
 
-/* The changes as a relation of the terms, one for each input. */
+/* Returns the relation with the changes of an input. Each input has one relation. */
 static TreeRelation *
 images_of(SignedTerms *terms, const InputChanges *input)
 {
@@ -35,7 +35,7 @@ images_of(SignedTerms *terms, const InputChanges *input)
 	return images;
 }
 
-/* The occurrences of changed inputs, as a list of SignedJoinChange. */
+/* Returns the occurrences of changed inputs as a list of SignedJoinChange. */
 static List *
 changed_occurrences(SignedTerms *terms, const SignedJoin *join, List *changes)
 {

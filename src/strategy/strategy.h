@@ -69,9 +69,9 @@ typedef struct Strategy
 	bool whole; /* the strategy evaluates the whole query */
 
 	/*
-	 * Fills *offer. Does not modify the context, except for the work of the
-	 * strategy (keys, linear, aggregate). Raises an error if the refresh must
-	 * fail with any strategy.
+	 * Fills *offer. Keeps its work in *context->keys, *linear or *aggregate,
+	 * and otherwise leaves the context unchanged. Raises an error if the
+	 * refresh must fail with any strategy.
 	 */
 	void (*offer)(const StrategyContext *context, StrategyOffer *offer);
 
