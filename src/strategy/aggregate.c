@@ -1,23 +1,24 @@
 /*-------------------------------------------------------------------------
  *
  * aggregate.c
- *		Strategy "aggregate": counts, sums and extremes of groups from their old
- *		values and the changes of the inputs.
+ *		Strategy "aggregate": computes counts, sums and extremes of groups
+ *		from their old values and the changes of the inputs.
  *
- * The signed rows of the change (signed_join.c) are summed by group, and added
- * to the numbers of these groups.  So a group costs the same however many rows
- * it has.  sums.c says for which queries this is exact.  Only groups whose
- * greatest or least value may have gone are computed from all their rows.
+ * The signed rows of the change (signed_join.c) are summed by group and added
+ * to the numbers of these groups.  The cost for a group therefore does not
+ * depend on the size of the group. sums.c determines for which queries this is
+ * exact.  Only groups whose greatest or least value may have been removed are
+ * computed from all their rows.
  *
- * The old numbers are those of the target, if it has all that are needed.  Then
- * the new rows are compared with the target's.  Otherwise depipe keeps them
- * (hidden.c).  The rows before and after the change follow from the old and the
- * new numbers, as signed rows (signed_delta.c).
+ * If the target has all numbers that are needed, they are read from it, and
+ * the new rows are compared with its rows.  Otherwise depipe stores the
+ * numbers (hidden.c).  The result rows before and after the change are then
+ * computed from the old and new numbers, as signed rows (signed_delta.c).
  *
  * Invariant: the old numbers are those of the query at the frontier of the
- * target.  They are kept as of a frontier, and believed at this one only.  Rows
- * in quarantine and direct changes of the target rule the strategy out; and so
- * does any group whose count would become negative.
+ * target.  Stored numbers belong to a frontier and are used only if it is the
+ * current one.  The strategy is not used if the target has rows in quarantine
+ * or was changed directly, or if the count of a group would become negative.
  *
  *-------------------------------------------------------------------------
  */
@@ -42,7 +43,7 @@ register_relation(const TreeRelation *relation)
 	register_tuplestore(relation->name, relation->desc, relation->rows, relation->count);
 }
 
-/* Run a query on ephemeral relations into another one, which is registered. */
+/* Runs a query on ephemeral relations into another ephemeral relation, and registers it. */
 static void
 derive(const StrategyContext *context, TreeRelation *relation, const char *name, const char *sql)
 {
@@ -64,7 +65,7 @@ discard(TreeRelation *relation)
 	relation->rows = NULL;
 }
 
-/* The relations of one computation. */
+/* Ephemeral relations of one computation, see aggregate_sql.c. */
 typedef struct Computation
 {
 	TreeRelation groups;
@@ -113,7 +114,10 @@ groups_of_rows(const StrategyContext *context, const AggregateText *text, Tuples
 	discard(&terms);
 }
 
-/* Groups from all rows of the query, or of the dirty groups. */
+/*
+ * Computes groups from all rows of the query, or only from the rows of the
+ * dirty groups if "dirty" is not NULL.
+ */
 static void
 groups_of_query(const StrategyContext *context, const AggregateText *text,
 				const TreeRelation *dirty, const char *name, TreeRelation *groups)
@@ -136,7 +140,10 @@ groups_of_query(const StrategyContext *context, const AggregateText *text,
 
 /* ---- the computation ---- */
 
-/* The groups are the first columns. */
+/*
+ * Returns whether a grouping expression is NULL in some group.  The groups are
+ * the first columns.
+ */
 static bool
 has_null_groups(const Sums *sums, const TreeRelation *groups)
 {
@@ -181,7 +188,10 @@ has_dirty_groups(void)
 	return query_finds_row("SELECT FROM " AGGREGATE_TOTALS " WHERE dirty LIMIT 1");
 }
 
-/* Up to the values of the groups; false: what was kept contradicts the changes. */
+/*
+ * Computes all relations up to the values of the groups.  Returns false if the
+ * old numbers are lost or contradict the changes.
+ */
 static bool
 compute(const StrategyContext *context, AggregateText *text, Computation *computation)
 {
@@ -209,7 +219,7 @@ compute(const StrategyContext *context, AggregateText *text, Computation *comput
 	return true;
 }
 
-/* The rows of the result for the values of groups, with the weight. */
+/* Returns the rows of the result, with their weights, for the values of groups. */
 static Tuplestorestate *
 result_rows(const StrategyContext *context, const AggregateText *text, const TreeRelation *values)
 {
@@ -221,7 +231,10 @@ result_rows(const StrategyContext *context, const AggregateText *text, const Tre
 	return rows;
 }
 
-/* Self-contained: the new rows, compared with those that the target has. */
+/*
+ * Makes the delta of a self-contained query by comparing the new rows with
+ * those of the target.
+ */
 static Delta *
 compared(const StrategyContext *context, const AggregateText *text, Computation *computation)
 {
@@ -277,9 +290,9 @@ aggregate_make_delta(const StrategyContext *context)
 	return delta;
 }
 
-/* ---- the numbers that are kept ---- */
+/* ---- stored numbers ---- */
 
-/* All of them, from the query. */
+/* Builds the numbers of all groups from the query. */
 static HiddenState *
 build(const StrategyContext *context)
 {
@@ -321,7 +334,7 @@ aggregate_hidden(const StrategyContext *context, const Strategy *chosen, double 
 	return build(context);
 }
 
-/* ---- for people ---- */
+/* ---- SQL for explain_transform ---- */
 
 static char *
 aggregate_delta_sql(const StrategyContext *context)

@@ -1,8 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * aggregate.h
- *		Strategy "aggregate": counts, sums and extremes of groups from their old
- *		values and the changes of the inputs.
+ *		Strategy "aggregate": computes counts, sums and extremes of groups
+ *		from their old values and the changes of the inputs.
  *
  *-------------------------------------------------------------------------
  */
@@ -15,9 +15,12 @@
 extern const Strategy strategy_aggregate;
 
 /*
- * What must become of the numbers that are kept of groups, when the delta of
- * the chosen strategy, of this cost, is published.  NULL: nothing.  Sets hidden of the new
- * frontier.  After strategy_make_delta(), in the context of the strategies.
+ * Returns the change to the stored numbers of groups that must be published
+ * together with the delta of the chosen strategy, whose cost is "cost" in
+ * planner units.  Returns NULL if there is none.  Sets "hidden" of the new
+ * frontier.  May evaluate the query to build the numbers.  Must be called
+ * after strategy_make_delta() and in the same environment.  The result is in
+ * the memory context of the delta; the caller passes it to hidden_release().
  */
 extern HiddenState *aggregate_hidden(const StrategyContext *context, const Strategy *chosen,
 									 double cost);

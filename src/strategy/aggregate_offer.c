@@ -1,14 +1,15 @@
 /*-------------------------------------------------------------------------
  *
  * aggregate_offer.c
- *		The offer of strategy "aggregate".
+ *		Offer of strategy "aggregate".
  *
- * Where the numbers of groups must be kept, somebody has to make them, at the
- * cost of evaluating the query.  That is done beside the delta of another
- * strategy, as soon as the changes are known, if it would pay within a few
- * refreshes; and if the mode of the transform is incremental, at once.  Numbers
- * that are there are worth the same: a strategy that leaves them behind must
- * be cheaper by a share of their cost.
+ * If the numbers of groups must be stored, they must first be built, at the
+ * cost of an evaluation of the query.  They are built in addition to the delta
+ * of another strategy as soon as the changes are known, if this would pay
+ * within a few refreshes.  If the mode of the transform is incremental, they
+ * are built at once.  Existing numbers have a worth: a strategy that does not
+ * maintain them is chosen only if it is cheaper by more than a fraction of the
+ * cost of building them.
  *
  *-------------------------------------------------------------------------
  */
@@ -23,13 +24,19 @@
 #include "query/idle.h"
 #include "strategy/incremental.h"
 
-/* Rows of the terms and groups are written to memory, sorted or hashed, and joined. */
+/*
+ * Number of times that a row of the terms is charged.  Rows of the terms and
+ * groups are written to memory, sorted or hashed, and joined.
+ */
 #define TIMES_HANDLED 4
 
-/* Kept numbers should pay within so many refreshes. */
+/* Number of refreshes within which stored numbers should pay. */
 #define REFRESHES_TO_PAY 10
 
-/* Of the numbers, or of what they are made from: kept ones of another layout are not read. */
+/*
+ * Version of the numbers and of how they are computed.  Stored numbers of
+ * another layout are not used.
+ */
 #define LAYOUT_VERSION 1
 
 /* ---- is it possible? ---- */
@@ -40,7 +47,10 @@ aggregate_could_serve(Shape *shape, List *key)
 	return idle_query_is_pure(shape) && sums_analyse(shape, key)->code == NULL;
 }
 
-/* A hash of all that the kept numbers depend on, except the query's inputs. */
+/*
+ * Returns a hash of everything that determines the stored numbers, except the
+ * inputs of the query.  The hash is never 0.
+ */
 static int64
 layout_of(const Sums *sums)
 {
@@ -85,7 +95,7 @@ may_add(const StrategyContext *context, StrategyOffer *offer)
 	if (!incremental_knows_changes(context, offer) ||
 		!incremental_has_columns(context, offer, context->shape->columns))
 		return false;
-	/* the terms do not read the changed tables themselves */
+	/* the terms do not read the changed tables themselves, so check privileges here */
 	query_check_privileges_compat(sums->join.query);
 	return signed_terms_add(&work->terms,
 							&sums->join,
@@ -104,7 +114,7 @@ estimated_groups(const StrategyContext *context)
 	return Min(work->terms.rows, Max(context->estimate.query_rows, 1));
 }
 
-/* Of summing the rows of the terms, and of writing the groups that they are of. */
+/* Returns the cost of summing the rows of the terms and of writing their groups. */
 static double
 cost_of_groups(const StrategyContext *context)
 {
@@ -117,7 +127,7 @@ cost_of_groups(const StrategyContext *context)
 	double cost = TIMES_HANDLED * work->terms.rows * handling +
 				  cost_write(estimate, groups, groups);
 
-	/* kept numbers are read, and written as well */
+	/* stored numbers are read and written in addition to the target */
 	return cost + (work->sums->self_contained ? 1 : 2) * search +
 		   (work->sums->self_contained ? 0 : cost_write(estimate, groups, groups));
 }

@@ -1,26 +1,25 @@
 /*-------------------------------------------------------------------------
  *
  * aggregate_sql.c
- *		The statements that add signed rows to the numbers of groups.
+ *		SQL statements that add signed rows to the numbers of groups.
  *
- * They read ephemeral relations, each made by those before:
+ * The statements read ephemeral relations, each computed from earlier ones:
  *
  * terms	the signed rows of the change: grouping expressions g0, g1, ...,
- *			arguments a0, a1, ..., and the weight
- * groups	a row for each group in which something changes: g0, ...; unless the
- *			target is self-contained, key, the image of these, and its hash; n
- *			(rows), and for each argument, as far as it is needed, c (values), s
- *			(their sum), and the greatest and least of the values that come (p, u)
- *			and that go (q, v)
- * present	the target's rows of these groups, if it is self-contained
- * old		otherwise, the numbers that were kept: key, n, c, s, m (greatest), l
- *			(least)
- * totals	groups, with the old numbers (as old_n and so on) and the new
- *			ones.  A group is dirty if its greatest or least value may have gone
+ * 			arguments a0, a1, ..., and the weight
+ * groups	one row for each group with a change: g0, ..., then the numbers.  They
+ * 			are n (rows) and, for each argument as needed, c (values), s (their
+ * 			sum), the greatest and least of the added values (p, u), and the
+ * 			greatest and least of the removed values (q, v).  Unless the target
+ * 			is self-contained, also key (the image of the groups) and its hash
+ * present	if the target is self-contained: its rows for these groups
+ * old		otherwise: the stored numbers: key, n, c, s, m (greatest), l (least)
+ * totals	groups with the old numbers (as old_n and so on) and the new ones.  A
+ * 			group is dirty if its greatest or least value may have been removed
  * dirty	the dirty groups: g0, ...
- * fresh	as groups, of all rows of the dirty groups
+ * fresh	like groups, computed from all rows of the dirty groups
  * values	groups with the values v0, v1, ... of the aggregates, and a weight: -1
- *			before the change, and 1 after it
+ * 			before the change, 1 after it
  *
  * Numbers are added as numerics, which neither overflow nor round.
  *
@@ -35,14 +34,14 @@
 
 #define WEIGHT SIGNED_JOIN_WEIGHT
 
-/* of the greatest and of the least value: old and new, coming, going */
+/* names for the greatest [0] and the least [1] value: old and new, added, removed */
 static const char *const extreme_names[] = {"m", "l"};
 static const char *const coming_names[] = {"p", "u"};
 static const char *const going_names[] = {"q", "v"};
 static const char *const extreme_functions[] = {"max", "min"};
 static const char *const extreme_choices[] = {"GREATEST", "LEAST"};
-static const char *const inside[] = {"<", ">"};   /* is not as far out as */
-static const char *const beyond[] = {">=", "<="}; /* is at least as far out as */
+static const char *const inside[] = {"<", ">"};   /* first is less extreme than second */
+static const char *const beyond[] = {">=", "<="}; /* first is at least as extreme */
 
 static const char *
 result_column(const AggregateText *text, int i)
@@ -50,7 +49,7 @@ result_column(const AggregateText *text, int i)
 	return sql_identifier(NameStr(TupleDescAttr(text->columns, i)->attname));
 }
 
-/* "prefix0, prefix1, ..." */
+/* Appends "prefix0, prefix1, ...". */
 static void
 append_list(StringInfo sql, const char *prefix, int count)
 {
@@ -77,8 +76,8 @@ append_groups_and_comma(StringInfo sql, const Sums *sums)
 typedef struct Number
 {
 	const char *name;
-	int argument; /* -1: rows */
-	int extreme;  /* 0: the greatest value, 1: the least one; -1: a number that is added */
+	int argument; /* argument index; -1 for the count of rows */
+	int extreme;  /* 0 for the greatest value, 1 for the least; -1 for a number that is added */
 	Oid type;
 	Oid collation;
 } Number;
@@ -96,7 +95,7 @@ add_number(List *numbers, const char *kind, int argument, int extreme, Oid type,
 	return lappend(numbers, number);
 }
 
-/* The numbers of a group, as a list of Number. */
+/* Returns the numbers of a group as a list of Number. */
 static List *
 numbers_of(const Sums *sums)
 {
@@ -125,7 +124,10 @@ numbers_of(const Sums *sums)
 	return numbers;
 }
 
-/* The number of values of an argument, which is that of the rows if none is NULL. */
+/*
+ * Returns the name of the count of values of an argument.  This is the count
+ * of rows if the argument is never NULL.
+ */
 static const char *
 count_name(const Sums *sums, int argument)
 {
@@ -198,7 +200,11 @@ append_extremes(StringInfo sql, const Number *number)
 		number->argument);
 }
 
-/* The terms; added up where it matters whether a row comes and goes. */
+/*
+ * Appends the relation of terms.  If there are extremes, weights of equal rows
+ * are summed first, because a row that is both added and removed must not
+ * affect them.
+ */
 static void
 append_terms(StringInfo sql, const Sums *sums)
 {
@@ -220,7 +226,7 @@ append_terms(StringInfo sql, const Sums *sums)
 	appendStringInfoString(sql, " HAVING pg_catalog.sum(" WEIGHT ") OPERATOR(pg_catalog.<>) 0) x");
 }
 
-/* Groups in which nothing changes. */
+/* Appends the condition that a group has no change. */
 static void
 append_unchanged(StringInfo sql, const Sums *sums)
 {
@@ -244,7 +250,7 @@ append_unchanged(StringInfo sql, const Sums *sums)
 	}
 }
 
-/* By which the numbers of the group are kept. */
+/* Appends the key and hash by which the numbers of a group are stored. */
 static void
 append_identity(StringInfo sql, const Sums *sums)
 {
@@ -305,9 +311,12 @@ aggregate_groups_sql(const AggregateText *text, bool all)
 	return sql.data;
 }
 
-/* ---- what the target has ---- */
+/* ---- rows of the target and old numbers ---- */
 
-/* The columns of the result that the groups are, with their names or as g0, g1, ... */
+/*
+ * Appends the columns of the result that hold the groups, under their names or
+ * as g0, g1, ...
+ */
 static void
 append_keys(StringInfo sql, const AggregateText *text, bool renaming)
 {
@@ -322,7 +331,11 @@ append_keys(StringInfo sql, const AggregateText *text, bool renaming)
 	}
 }
 
-/* A side of the join with the rows of the target for groups with NULLs: NULLs meet in records. */
+/*
+ * Appends one side of the join with the rows of the target, for groups that
+ * contain NULLs.  The key is a record, because NULLs in records compare as
+ * equal.
+ */
 static void
 append_null_side(StringInfo sql, const AggregateText *text, const char *relation, const char *alias)
 {
@@ -371,7 +384,7 @@ aggregate_present_sql(const AggregateText *text)
 	return sql.data;
 }
 
-/* The column of the result with a number, in a self-contained target. */
+/* Returns the column of the result that holds a number, for a self-contained target. */
 static const char *
 number_column(const AggregateText *text, const Number *number)
 {
@@ -388,7 +401,7 @@ number_column(const AggregateText *text, const Number *number)
 					result_column(text, argument->sum_column));
 }
 
-/* The types of the groups, under the names k0, k1, ... */
+/* Returns a descriptor of the groups, with the names k0, k1, ... */
 static TupleDesc
 group_desc(const AggregateText *text)
 {
@@ -403,7 +416,7 @@ group_desc(const AggregateText *text)
 	return desc;
 }
 
-/* The condition that groups (g) and old numbers (o) are of the same group. */
+/* Appends the condition that groups (g) and old numbers (o) are of the same group. */
 static void
 append_same_group(StringInfo sql, const AggregateText *text)
 {
@@ -430,7 +443,10 @@ append_same_group(StringInfo sql, const AggregateText *text)
 	sql_append_match(sql, group_desc(text), ngroups, keys, "o", "g", true);
 }
 
-/* The old numbers: with the image of the group as key, or its columns as k0, k1, ... */
+/*
+ * Appends the relation of old numbers.  It identifies a group by its image
+ * (key) or, if self-contained, by its columns k0, k1, ...
+ */
 static void
 append_old(StringInfo sql, const AggregateText *text)
 {
@@ -455,7 +471,10 @@ append_old(StringInfo sql, const AggregateText *text)
 
 /* ---- totals ---- */
 
-/* May the greatest (least) value of a group have gone, and none that is as far out come? */
+/*
+ * Appends the condition that the greatest (least) value of a group may have
+ * been removed, and that no added value is as extreme.
+ */
 static void
 append_may_have_gone(StringInfo sql, const Number *number)
 {
@@ -581,7 +600,10 @@ aggregate_dirty_sql(const AggregateText *text)
 	return sql.data;
 }
 
-/* The rows of groups, with all that comes, by the names of totals. */
+/*
+ * Returns the rows of groups as a relation with the names of totals.  Added
+ * values become the extremes.
+ */
 static char *
 as_totals(const AggregateText *text, const char *relation)
 {
@@ -689,7 +711,7 @@ aggregate_values_sql(const AggregateText *text)
 	return sql.data;
 }
 
-/* ---- what is kept ---- */
+/* ---- stored numbers ---- */
 
 static void
 append_kept(StringInfo sql, const AggregateText *text, const char *change, const char *from)

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * aggregate_sql.h
- *		The statements that add signed rows to the numbers of groups.
+ *		SQL statements that add signed rows to the numbers of groups.
  *
  *-------------------------------------------------------------------------
  */
@@ -12,7 +12,7 @@
 #include "delta/delta.h"
 #include "strategy/sums.h"
 
-/* Names of the ephemeral relations. */
+/* Names of the ephemeral relations, which are described in aggregate_sql.c. */
 #define AGGREGATE_TERMS "_depipe_terms"
 #define AGGREGATE_GROUPS "_depipe_groups"
 #define AGGREGATE_PRESENT "_depipe_present"
@@ -23,7 +23,7 @@
 #define AGGREGATE_VALUES "_depipe_values"
 #define AGGREGATE_RESULT "_depipe_result"
 
-/* What becomes of the kept numbers of a group, the column "change" of its rows. */
+/* Values of the column "change", which says what happens to the stored numbers of a group. */
 #define GROUP_GONE (-1)
 #define GROUP_CHANGED 0
 #define GROUP_NEW 1
@@ -32,34 +32,46 @@ typedef struct AggregateText
 {
 	const Sums *sums;
 	Target *target;
-	TupleDesc columns;  /* of the query */
-	const Delta *delta; /* its columns and key are the target's */
-	bool nulls;         /* in some of the groups */
-	bool fresh;         /* there are dirty groups, which were recomputed */
+	TupleDesc columns;  /* columns of the query */
+	const Delta *delta; /* has the columns and key of the target */
+	bool nulls;         /* some group contains a NULL */
+	bool fresh;         /* there are dirty groups, and they were recomputed */
 } AggregateText;
 
-/* Terms to groups.  all: also those in which nothing changes. */
+/*
+ * Returns SQL that computes groups from terms.  Groups without a change are
+ * included only if "all" is set.
+ */
 extern char *aggregate_groups_sql(const AggregateText *text, bool all);
 
-/* Groups and the target to present. */
+/* Returns SQL that computes present from groups and the target. */
 extern char *aggregate_present_sql(const AggregateText *text);
 
-/* Groups and the old numbers to totals. */
+/* Returns SQL that computes totals from groups and the old numbers. */
 extern char *aggregate_totals_sql(const AggregateText *text);
 
-/* Totals that contradict the old numbers, or cannot be added to (NaN): at most one row. */
+/*
+ * Returns SQL for at most one row of totals that contradicts the old numbers,
+ * or whose sum cannot be maintained (NaN).
+ */
 extern char *aggregate_contradiction_sql(const AggregateText *text);
 
-/* Totals to dirty. */
+/* Returns SQL that computes dirty from totals. */
 extern char *aggregate_dirty_sql(const AggregateText *text);
 
-/* Totals and fresh to values. */
+/* Returns SQL that computes values from totals and fresh. */
 extern char *aggregate_values_sql(const AggregateText *text);
 
-/* Totals and fresh, or (whole) groups, to the numbers that must be kept. */
+/*
+ * Returns SQL for the numbers to be stored, computed from totals and fresh, or
+ * from groups if "whole" is set.
+ */
 extern char *aggregate_kept_sql(const AggregateText *text, bool whole);
 
-/* The columns of the kept numbers of a group, and the key of the group before them. */
+/*
+ * Returns a descriptor of the key of a group followed by its stored numbers,
+ * in the current memory context.
+ */
 extern TupleDesc aggregate_old_desc(const Sums *sums);
 
 #endif /* DEPIPE_STRATEGY_AGGREGATE_SQL_H */

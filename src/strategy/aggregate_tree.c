@@ -26,7 +26,11 @@ output(List *outputs, const char *kind, int number, Expr *expression)
 						   false);
 }
 
-/* Of an argument that is only counted, whether it is there: it need not have an equality. */
+/*
+ * Returns the expression for an argument in the terms.  If the argument is
+ * only counted, this is whether it is not NULL, because its type need not have
+ * an equality operator.
+ */
 static Expr *
 value_of(const SumArgument *argument)
 {
@@ -68,7 +72,7 @@ as_input(Expr *value, Oid input)
 		makeRelabelType(value, input, -1, exprCollation((Node *) value), COERCE_IMPLICIT_CAST);
 }
 
-/* "group = value", or "group IS NOT DISTINCT FROM value" */
+/* Returns "group = value" or, with "nulls", "group IS NOT DISTINCT FROM value". */
 static Expr *
 same_group(Expr *group, Var *value, bool nulls)
 {
@@ -88,12 +92,16 @@ same_group(Expr *group, Var *value, bool nulls)
 	set_opfuncid(equality);
 	if (!nulls)
 		return (Expr *) equality;
-	/* the two have the same layout */
+	/* OpExpr and DistinctExpr have the same layout */
 	NodeSetTag(equality, T_DistinctExpr);
 	return makeBoolExpr(NOT_EXPR, list_make1(equality), -1);
 }
 
-/* Join the dirty groups: those without NULLs, or those with some. */
+/*
+ * Joins the dirty groups with the query.  Without "nulls", groups that contain
+ * NULLs do not match.  With "nulls", only groups that contain NULLs are
+ * joined.
+ */
 static void
 join_groups(const Sums *sums, Query *query, const TreeRelation *dirty, bool nulls)
 {
@@ -151,7 +159,7 @@ value_var(int number, const Node *node)
 	return makeVar(1, number, exprType(node), exprTypmod(node), exprCollation(node), 0);
 }
 
-/* Groups and aggregates by the columns of the values. */
+/* Replaces groups and aggregates with columns of the relation of values. */
 static Node *
 use_values(Node *node, void *context)
 {

@@ -3,8 +3,8 @@
  * choose.c
  *		Table of strategies, and the choice between them.
  *
- * There is always a possible strategy. All rows can be replaced (strategy
- * "full") unless foreign keys of other tables refer to them. In that case the
+ * There is always a possible strategy.  All rows can be replaced (strategy
+ * "full") unless foreign keys of other tables refer to them.  In that case the
  * rows can be compared (strategy "full_diff").
  *
  *-------------------------------------------------------------------------

@@ -22,22 +22,22 @@ typedef struct Choice
 } Choice;
 
 /*
- * Asks every strategy for an offer and chooses the cheapest possible one. The
- * other offers are given the reason why they were not chosen. *choice refers
+ * Asks every strategy for an offer and chooses the cheapest possible one.  The
+ * other offers are given the reason why they were not chosen.  *choice refers
  * to memory of the current context.
  */
 extern void strategy_choose(const StrategyContext *context, Choice *choice);
 
 /*
  * Returns the delta of the chosen strategy, in the memory context of the
- * delta. If the strategy turns out not to be applicable, the next one is
+ * delta.  If the strategy turns out not to be applicable, the next one is
  * chosen and *choice is updated.
  */
 extern Delta *strategy_make_delta(const StrategyContext *context, Choice *choice);
 
 /*
- * Releases the resources that the offers keep. The chosen strategy cannot make
- * a delta afterwards.
+ * Releases the resources that the offers keep.  The chosen strategy cannot
+ * make a delta afterwards.
  */
 extern void strategies_end(const StrategyContext *context);
 

@@ -3,9 +3,9 @@
  * cost.c
  *		Costs of refreshes, in planner units.
  *
- * The planner estimates reads but does not charge for writes. The cost of a
+ * The planner estimates reads but does not charge for writes.  The cost of a
  * written row is the sum of reading it, its share of a page in the table and
- * in the WAL, and one descent of each index. A deleted row is charged once
+ * in the WAL, and one descent of each index.  A deleted row is charged once
  * more for its removal by VACUUM.
  *
  *-------------------------------------------------------------------------

@@ -22,8 +22,8 @@ typedef struct Estimate
 
 /*
  * Plans the query as the current user under the active snapshot, and
- * determines the size of the target. Locks the target and its children in
- * ACCESS SHARE mode. Raises the errors of planning.
+ * determines the size of the target.  Locks the target and its children in
+ * ACCESS SHARE mode.  Raises the errors of planning.
  */
 extern void cost_estimate(Shape *shape, const char *query_sql, Oid target, Estimate *estimate);
 

@@ -5,7 +5,7 @@
  *		the query.
  *
  * The strategy serves targets without rows, and targets whose rows belong to
- * another definition and cannot be compared. It also serves queries whose
+ * another definition and cannot be compared.  It also serves queries whose
  * result may differ at each evaluation.
  *
  *-------------------------------------------------------------------------
@@ -22,7 +22,7 @@
 #define SMALL_TABLE 1000
 
 /*
- * Number of times that the cost of writing is charged. Unchanged rows become
+ * Number of times that the cost of writing is charged.  Unchanged rows become
  * new rows for the indexes and for all readers that follow the table, so each
  * of them is charged twice.
  */

@@ -59,8 +59,8 @@ explain_not_incremental(const StrategyContext *context, StrategyOffer *offer)
 }
 
 /*
- * Number of comparisons for each row. Rows with a key are joined by the key
- * and their images are compared once. Rows of a bag are grouped by all
+ * Number of comparisons for each row.  Rows with a key are joined by the key
+ * and their images are compared once.  Rows of a bag are grouped by all
  * columns.
  */
 static int

@@ -3,7 +3,7 @@
  * hidden.c
  *		Numbers of groups that a transform keeps beside its target.
  *
- * The numbers of a group are stored as the bytes of a minimal tuple. They
+ * The numbers of a group are stored as the bytes of a minimal tuple.  They
  * belong to a query and to a frontier of the target (StoredFrontier.hidden).
  *
  * Invariant: the numbers are written together with the batch that contains the

@@ -14,15 +14,15 @@
 #include "strategy/strategy.h"
 
 /*
- * Makes the offer impossible for this reason. "code" and "detail" are not
- * copied. Returns false.
+ * Makes the offer impossible for this reason.  "code" and "detail" are not
+ * copied.  Returns false.
  */
 extern bool incremental_impossible(StrategyOffer *offer, const char *code, char *detail);
 
 /*
- * Checks whether the target may be updated from changes of its inputs. This is
- * not possible if all rows must be replaced, if the frontier of the target is
- * unknown or was recorded in another database, or if no input has changed.
+ * Checks whether the target may be updated from changes of its inputs.  This
+ * is not possible if all rows must be replaced, if the frontier of the target
+ * is unknown or was recorded in another database, or if no input has changed.
  */
 extern bool incremental_is_allowed(const StrategyContext *context, StrategyOffer *offer);
 
@@ -40,8 +40,8 @@ extern double incremental_cost_to_beat(const StrategyContext *context);
 
 /*
  * Makes the offer impossible because its cost is higher than that of another
- * strategy. "what" is the subject of the sentence that explains this. Returns
- * false.
+ * strategy.  "what" is the subject of the sentence that explains this.
+ * Returns false.
  */
 extern bool incremental_too_expensive(StrategyOffer *offer, double cost, double other,
 									  const char *what);
@@ -51,7 +51,7 @@ extern bool incremental_is_pure(const StrategyContext *context, StrategyOffer *o
 
 /*
  * Checks that each column of the target has the type, modifier and collation
- * of the column of the query. A target column without a modifier accepts any
+ * of the column of the query.  A target column without a modifier accepts any
  * modifier.
  */
 extern bool incremental_has_columns(const StrategyContext *context, StrategyOffer *offer,

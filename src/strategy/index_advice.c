@@ -4,10 +4,10 @@
  *		Advice on indexes that would save incremental refreshes from reading
  *		whole tables.
  *
- * Strategy "keys" searches tables in two steps. It follows joins from changed
+ * Strategy "keys" searches tables in two steps.  It follows joins from changed
  * rows to values of the key, and then from these values to the rows of the
- * query. Each searched table needs one index on one of the compared
- * expressions. The planner decides whether to use it.
+ * query.  Each searched table needs one index on one of the compared
+ * expressions.  The planner decides whether to use it.
  *
  *-------------------------------------------------------------------------
  */
@@ -145,8 +145,8 @@ advise_for_changes(List **advice, const KeysAnalysis *analysis, const ResultKey 
 }
 
 /*
- * Advises on the searches for given values of the key. Each owner is searched
- * for the values. The other nodes are searched for rows that join with those
+ * Advises on the searches for given values of the key.  Each owner is searched
+ * for the values.  The other nodes are searched for rows that join with those
  * of the owner.
  */
 static void

@@ -13,7 +13,7 @@
 
 /*
  * Returns sentences that name the indexes on large tables that strategy "keys"
- * lacks, with the statements to create them. Returns NULL if it lacks none.
+ * lacks, with the statements to create them.  Returns NULL if it lacks none.
  */
 extern char *index_advice(const KeysAnalysis *analysis);
 

@@ -4,16 +4,16 @@
  *		Strategy "keys": recomputes the rows for those values of a key that
  *		changes of the inputs affect.
  *
- * First the affected values are found (paths.c). Then the query is run for
+ * First the affected values are found (paths.c).  Then the query is run for
  * these values only (restrict.c), and its rows are compared with the rows of
- * the target for the same values. Rows in which a column of the key is NULL
+ * the target for the same values.  Rows in which a column of the key is NULL
  * are recomputed together, because NULLs are equal in groups and windows but
  * not in joins.
  *
- * The cost depends on the number of values. The offer therefore finds the
- * values, and the plan for them is made once their number is known. If finding
- * them is not cheap compared to another strategy, the estimated total must not
- * exceed the cost of that strategy.
+ * The cost depends on the number of values.  The offer therefore finds the
+ * values, and the plan for them is made once their number is known.  If
+ * finding them is not cheap compared to another strategy, the estimated total
+ * must not exceed the cost of that strategy.
  *
  *-------------------------------------------------------------------------
  */
@@ -95,10 +95,10 @@ changes_relation(KeysWork *work, const InputChanges *changes)
 }
 
 /*
- * Chooses a key and its terms. Prefers the first key by which all changes can
- * be followed. Otherwise takes the first key with terms, although some changes
- * may affect any value. Returns false if there is no such key, and sets
- * *obstacle to the relation in the way.
+ * Chooses a key and its terms.  Prefers the first key by which all changes can
+ * be followed.  Otherwise takes the first key with terms, although some
+ * changes may affect any value.  Returns false if there is no such key, and
+ * sets *obstacle to the relation in the way.
  */
 static bool
 find_terms(KeysWork *work, const StrategyContext *context, Oid *obstacle)
@@ -130,7 +130,7 @@ find_terms(KeysWork *work, const StrategyContext *context, Oid *obstacle)
 	return work->key != NULL;
 }
 
-/* Plans the terms. Returns their cost, and sets *values to the estimated number of values. */
+/* Plans the terms.  Returns their cost, and sets *values to the estimated number of values. */
 static double
 plan_terms(KeysWork *work, const StrategyContext *context, double *values)
 {
@@ -253,7 +253,7 @@ present_sql(const StrategyContext *context)
 
 /*
  * Finds the rows whose comparison with the current time has changed since the
- * last refresh. Makes the offer impossible and returns false if these rows
+ * last refresh.  Makes the offer impossible and returns false if these rows
  * cannot be determined.
  */
 static bool
@@ -311,7 +311,7 @@ plan_half(const KeysWork *work, const StrategyContext *context, const TreeRelati
 }
 
 /*
- * Plans the recomputation of the rows of these values. Returns the cost of
+ * Plans the recomputation of the rows of these values.  Returns the cost of
  * recomputing, comparing and writing them.
  */
 static double
@@ -324,7 +324,7 @@ plan_rows(KeysWork *work, const StrategyContext *context, const TreeRelation *va
 	return cost;
 }
 
-/* Makes the offer impossible because the whole result must be evaluated. Returns false. */
+/* Makes the offer impossible because the whole result must be evaluated.  Returns false. */
 static bool
 any_row(const KeysWork *work, StrategyOffer *offer, Oid relid)
 {
@@ -339,7 +339,7 @@ any_row(const KeysWork *work, StrategyOffer *offer, Oid relid)
 }
 
 /*
- * Returns the cost of recomputing the rows. A key without columns has no
+ * Returns the cost of recomputing the rows.  A key without columns has no
  * partial recomputation.
  */
 static double
@@ -376,7 +376,10 @@ find_cheaply(const StrategyContext *context, StrategyOffer *offer, double other)
 	return true;
 }
 
-/* Finding the values takes time. It is skipped if another strategy on changes is very cheap. */
+/*
+ * Finding the values takes time.  It is skipped if another strategy on changes
+ * is very cheap.
+ */
 static bool
 is_not_worth_it(const StrategyContext *context, StrategyOffer *offer, double other)
 {
@@ -475,10 +478,10 @@ is_of_transform_key(const StrategyContext *context, const char *name)
 }
 
 /*
- * Returns whether a new row has a key that the target already has. If the key
- * of the transform does not include all columns of this key, rows with the
- * same key of the transform may have different values, and not all of these
- * are recomputed.
+ * Returns whether the delta contradicts rows of the target that were not
+ * recomputed.  If the key of the transform does not include all columns of
+ * this key, rows with the same key of the transform may have different values,
+ * and not all of these are recomputed.
  */
 static bool
 meets_other_rows(const StrategyContext *context, const KeysWork *work, Delta *delta)

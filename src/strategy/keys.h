@@ -15,9 +15,9 @@ extern const Strategy strategy_keys;
 
 /*
  * Raises 0A000 if there is no key by which changes of at least one input can
- * be followed. The error names the construct that prevents it. "query" is the
- * text that the shape was made from, and "display" is the name of the
- * transform. Must be called as the user who will run the query.
+ * be followed.  The error names the construct that prevents it.  "query" is
+ * the text that the shape was made from, and "display" is the name of the
+ * transform.  Must be called as the user who will run the query.
  */
 extern void keys_require(Shape *shape, const char *query, const char *display);
 

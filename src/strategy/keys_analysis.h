@@ -24,14 +24,14 @@ typedef struct KeysAnalysis
 } KeysAnalysis;
 
 /*
- * Analyzes the query as the current user, who runs it. The result is in the
+ * Analyzes the query as the current user, who runs it.  The result is in the
  * current memory context.
  */
 extern KeysAnalysis *keys_analyse(Shape *shape);
 
 /*
  * Returns a description of the key and of the queries that find and recompute
- * its values. It is meant for explain_transform and tests.
+ * its values.  It is meant for explain_transform and tests.
  */
 extern char *keys_text(const KeysAnalysis *analysis);
 

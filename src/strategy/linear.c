@@ -11,9 +11,9 @@
  * linear	for selections from one table: runs the query over the changed rows
  * join		for inner joins: runs each term of the join's change (signed_join.c)
  *
- * Both strategies also serve a UNION ALL of such parts. The resulting rows
- * carry signs. They are netted to old and new images, or to numbers of copies
- * in a table without a key (signed_delta.c). No row of the target is
+ * Both strategies also serve a UNION ALL of such parts.  The resulting rows
+ * carry signs.  They are netted to old and new images, or to numbers of copies
+ * in a table without a key (signed_delta.c).  No row of the target is
  * recomputed.
  *
  *-------------------------------------------------------------------------
@@ -34,7 +34,7 @@
 #include "strategy/signed_terms.h"
 
 /*
- * Number of times that a signed row is charged. Signed rows are written to
+ * Number of times that a signed row is charged.  Signed rows are written to
  * memory, netted, and compared with the rows of the target.
  */
 #define TIMES_HANDLED 4
@@ -99,8 +99,8 @@ add_part(LinearWork *work, const Query *query, List *operations)
 }
 
 /*
- * Adds the operands below this node. "operations" are the set operations above
- * it, innermost first.
+ * Adds the operands below this node.  "operations" are the set operations
+ * above it, innermost first.
  */
 static bool
 add_operands(LinearWork *work, const Query *query, Node *node, List *operations)
@@ -161,7 +161,7 @@ may_follow(const StrategyContext *context, StrategyOffer *offer, bool joins)
 		   incremental_has_columns(context, offer, context->shape->columns);
 }
 
-/* Plans the terms of all parts. Returns false if too many tables have changed. */
+/* Plans the terms of all parts.  Returns false if too many tables have changed. */
 static bool
 plan_terms(LinearWork *work, const StrategyContext *context)
 {

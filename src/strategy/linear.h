@@ -16,7 +16,7 @@ extern const Strategy strategy_join;
 
 /*
  * Returns whether one of the strategies could ever serve a transform with this
- * query. Must be called as the user who will run the query.
+ * query.  Must be called as the user who will run the query.
  */
 extern bool linear_could_serve(Shape *shape);
 

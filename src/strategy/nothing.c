@@ -3,8 +3,8 @@
  * nothing.c
  *		Strategy "nothing": serves refreshes for which no input has changed.
  *
- * The query is not evaluated, and the delta is empty. It is published like any
- * other delta, because the gate may still have to examine the table.
+ * The query is not evaluated, and the delta is empty.  It is published like
+ * any other delta, because the gate may still have to examine the table.
  *
  *-------------------------------------------------------------------------
  */
@@ -17,8 +17,8 @@
  * Returns the reason code why the strategy cannot serve, or NULL if it can.
  * *detail is set to a sentence or to NULL.
  *
- * A target with trouble is excluded. Rows that a gate kept out of the table
- * are not among the changes of an input. Once the constraint or the rows it
+ * A target with trouble is excluded.  Rows that a gate kept out of the table
+ * are not among the changes of an input.  Once the constraint or the rows it
  * refers to have changed, only a comparison adds them.
  */
 static const char *

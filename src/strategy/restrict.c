@@ -1,18 +1,19 @@
 /*-------------------------------------------------------------------------
  *
  * restrict.c
- *		The query of a transform for some values of a key only.
+ *		Restriction of the query of a transform to some values of a key.
  *
- * The condition stands where the owner is read, below all grouping, so that
- * the planner can begin with the values and look the owner's rows up.  A plain
- * join serves, for each value is there once: the planner estimates it better
- * than IN.
+ * The condition is placed where the owner of the key is read, below all
+ * grouping.  The planner can then start from the values and look up the rows
+ * of the owner.  A plain join is sufficient because each value occurs once,
+ * and the planner estimates it better than IN.
  *
- * A relation that is a side of a FULL JOIN becomes a subquery first: above the
- * join the condition would come too late.
+ * A relation that is a side of a FULL JOIN is first wrapped in a subquery,
+ * because a condition above the join would be applied too late.
  *
- * The planner does not look into a subquery that groups.  Where its rows meet
- * the owner's by the key, the condition is put into the subquery as well.
+ * The planner does not push a join condition into a subquery that groups.  If
+ * the rows of such a subquery are joined with those of the owner by the key,
+ * the condition is added to the subquery also.
  *
  *-------------------------------------------------------------------------
  */
@@ -34,7 +35,7 @@
 
 #define VALUES_ALIAS "_depipe_affected"
 
-/* The query level in a copy that a block was made of. */
+/* Returns the query level, in a copy of the query, that corresponds to a block. */
 static Query *
 find_level(Query *query, const GraphBlock *block)
 {
@@ -71,7 +72,7 @@ place(Node *node, void *context)
 		makeVar(placing->rtindex, var->varattno, var->vartype, var->vartypmod, var->varcollid, 0);
 }
 
-/* A column of the key, where the owner has this place in the range table. */
+/* Returns a column of the key as an expression over the owner at this range table index. */
 static Node *
 owner_column(const KeyOwner *owner, int i, Index rtindex)
 {
@@ -111,7 +112,10 @@ make_equality(Node *column, Var *value, Oid collation)
 
 /* ---- subqueries that group ---- */
 
-/* The expression of a node, inside of a block, that rows must have equal to the owner's. */
+/*
+ * Returns the expression of a node within the block that must equal the column
+ * of the owner, or NULL if there is none.
+ */
 static Node *
 equal_column(const Node *column, List *quals, const GraphNode *node, const GraphBlock *block)
 {
@@ -141,7 +145,10 @@ equal_column(const Node *column, List *quals, const GraphNode *node, const Graph
 	return NULL;
 }
 
-/* The node as an owner of the same key, if all columns of the key are found in it. */
+/*
+ * Returns the node as an owner of the same key, or NULL if not all columns of
+ * the key have an equal expression in it.
+ */
 static KeyOwner *
 as_owner(const ResultKey *key, const KeyOwner *owner, List *quals, const GraphNode *node,
 		 const GraphBlock *block)
@@ -166,7 +173,10 @@ is_fence(const Query *query)
 		   query->hasWindowFuncs;
 }
 
-/* The outermost subquery in FROM that groups, has the node, and not the owner; NULL: none. */
+/*
+ * Returns the outermost grouping subquery in FROM that contains the node but
+ * not the owner, or NULL if there is none.
+ */
 static const GraphBlock *
 fence_around(const GraphNode *node, const KeyOwner *owner)
 {
@@ -188,7 +198,7 @@ fence_around(const GraphNode *node, const KeyOwner *owner)
 	return fence;
 }
 
-/* Nodes that the values can be joined to as well, as KeyOwners. */
+/* Returns further nodes that can be joined with the values, as a list of KeyOwner. */
 static List *
 other_owners(const Graph *graph, const ResultKey *key, const KeyOwner *owner)
 {
@@ -210,7 +220,10 @@ other_owners(const Graph *graph, const ResultKey *key, const KeyOwner *owner)
 
 /* ---- sides of a FULL JOIN ---- */
 
-/* All columns of the relation, at their positions. */
+/*
+ * Returns a target list of all columns of the relation at their positions,
+ * with NULL for dropped columns.
+ */
 static List *
 all_columns(const RangeTblEntry *entry)
 {
@@ -234,7 +247,10 @@ all_columns(const RangeTblEntry *entry)
 	return columns;
 }
 
-/* Make a subquery of the relation at this place; returns it. */
+/*
+ * Replaces the relation at this range table index with a subquery that reads
+ * it.  Returns the subquery.
+ */
 static Query *
 wrap(Query *level, Index rtindex)
 {
@@ -260,7 +276,10 @@ wrap(Query *level, Index rtindex)
 
 /* ---- the condition ---- */
 
-/* Join the values to the owner. */
+/*
+ * Adds the values to FROM of the level.  Returns the conditions that join them
+ * with the owner.
+ */
 static List *
 join_values(Query *level, const ResultKey *key, const KeyOwner *owner, Index rtindex,
 			const TreeRelation *values)

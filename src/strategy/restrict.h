@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * restrict.h
- *		The query of a transform for some values of a key only.
+ *		Restriction of the query of a transform to some values of a key.
  *
  *-------------------------------------------------------------------------
  */
@@ -12,16 +12,18 @@
 #include "query/runtree.h"
 
 /*
- * A copy of the query (that the graph was made of) with the condition that the
- * key is in a relation, which has each value once, without NULLs.  NULL: that
- * a column of the key is NULL.
+ * Returns a copy of the query, which the graph was made from, with a condition
+ * on the key.  The condition is that the key is in the relation "values",
+ * which has each value once and no NULLs.  If "values" is NULL, the condition
+ * is that a column of the key is NULL.
  */
 extern Query *restrict_query(const Query *query, const Graph *graph, const ResultKey *key,
 							 const TreeRelation *values);
 
 /*
- * The same for a query of one table (SQL text), whose columns have the names of
- * the key's.
+ * Does the same for a query of one table (SQL text) whose columns have the
+ * names of the key's columns.  Must be called as the user who will run the
+ * query.  Raises the errors of parsing.
  */
 extern Query *restrict_table(const char *sql, const ResultKey *key, const TreeRelation *values);
 

@@ -1,16 +1,17 @@
 /*-------------------------------------------------------------------------
  *
  * signed_delta.c
- *		The delta of a transform from signed rows of its query.
+ *		Delta of a transform from signed rows of its query.
  *
- * The rows are added up by their images (delta/net.c).  What is left over is
- * the difference between the result before the change and after it, and so,
- * as the target holds the result, between the target and what it must hold.
+ * The weights of the rows are summed by row image (delta/net.c).  The
+ * remaining rows are the difference between the results before and after the
+ * change.  Because the target holds the result, this is also the difference
+ * between the target and its required contents.
  *
- * Where the target has a key, this is checked: each old image is the row that
- * the target has for its key, and the key of a new image without an old one has
- * no row there.  So a target that does not hold what it should is noticed, and
- * so is a key that is not unique.
+ * If the target has a key, this assumption is checked.  Each old image must
+ * equal the row that the target has for its key.  If a key has a new image but
+ * no old one, the target must not have a row with that key.  The check detects
+ * a target that does not hold the result, and a key that is not unique.
  *
  *-------------------------------------------------------------------------
  */
@@ -37,7 +38,7 @@ query_finds_row(const char *sql)
 		elog(ERROR, "could not look for a row");
 	found = SPI_processed > 0;
 	SPI_freetuptable(SPI_tuptable);
-	MemoryContextSwitchTo(caller); /* SPI leaves its own context current */
+	MemoryContextSwitchTo(caller); /* SPI leaves its own memory context current */
 	identity_end_statement(level);
 	return found;
 }
@@ -57,7 +58,11 @@ append_keys(StringInfo sql, const Delta *delta, const char *prefix, const char *
 			suffix);
 }
 
-/* Rows in whose keys there is a NULL meet as records, in which NULLs are equal. */
+/*
+ * Appends one side of the join of the check.  With "nulls", the side has only
+ * the rows that have a NULL in the key, with the key as a record, because
+ * NULLs in records compare as equal.
+ */
 static void
 append_side(StringInfo sql, const Delta *delta, const char *rows, const char *alias, bool nulls)
 {
@@ -78,7 +83,10 @@ append_side(StringInfo sql, const Delta *delta, const char *rows, const char *al
 	appendStringInfo(sql, ") %s", alias);
 }
 
-/* Rows of the delta with how many old and new images their key has. */
+/*
+ * Returns SQL for the rows of the delta, each with the numbers of old and new
+ * images of its key.
+ */
 static char *
 counted_rows(const Delta *delta)
 {
@@ -164,7 +172,6 @@ signed_delta_contradicts(const StrategyContext *context, Delta *delta)
 
 /* ---- the delta ---- */
 
-/* The columns of the query, and the weight. */
 TupleDesc
 signed_desc(TupleDesc columns)
 {

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * signed_delta.h
- *		The delta of a transform from signed rows of its query.
+ *		Delta of a transform from signed rows of its query.
  *
  *-------------------------------------------------------------------------
  */
@@ -10,24 +10,32 @@
 
 #include "strategy/strategy.h"
 
-/* The columns of a query, and the weight of a row (SIGNED_JOIN_WEIGHT). */
+/*
+ * Returns a descriptor of the columns of a query, followed by the weight of a
+ * row (SIGNED_JOIN_WEIGHT, int2), in the current memory context.
+ */
 extern TupleDesc signed_desc(TupleDesc columns);
 
 /*
- * The delta of signed rows: a tuplestore with the columns of the query by their
- * names, and the weight (SIGNED_JOIN_WEIGHT).  It is released.  Returns NULL if
- * the rows contradict those of the target: an old row that the target does not
- * have, or a new one whose key it has already.
+ * Returns the delta that results from signed rows, in the memory context of
+ * the delta.  "rows" has the columns of the query, found by name, and the
+ * weight (SIGNED_JOIN_WEIGHT).  The function releases "rows".  Returns NULL if
+ * the rows contradict those of the target: the target lacks an old row, or it
+ * already has the key of a new row.
  */
 extern Delta *signed_delta(const StrategyContext *context, TupleDesc desc, Tuplestorestate *rows);
 
 /*
- * Does a delta of signed images contradict the rows of a target with a key?  See
- * above.  It is not registered.
+ * Returns whether a delta of signed images contradicts the rows of the target,
+ * as described above.  Returns false for a target without a key.  The delta
+ * must not be registered.
  */
 extern bool signed_delta_contradicts(const StrategyContext *context, Delta *delta);
 
-/* Does the query return a row?  As the current user under the active snapshot. */
+/*
+ * Returns whether the query (SQL text) returns a row, as the current user
+ * under the active snapshot.
+ */
 extern bool query_finds_row(const char *sql);
 
 #endif /* DEPIPE_STRATEGY_SIGNED_DELTA_H */

@@ -1,18 +1,19 @@
 /*-------------------------------------------------------------------------
  *
  * signed_join.c
- *		The exact change of a join of tables, as a sum of signed joins.
+ *		Exact change of a join of tables, as a sum of signed joins.
  *
- * With the signed images dR of each changed table R, and all tables as they are
- * after the change, the change of R1 x .. x Rn is the sum over all nonempty sets
- * of changed tables of the join in which the tables of the set are replaced by
- * their images, with the product of the images' weights and the sign (-1)^(size
- * of the set + 1).  The state before the change is never needed.  One changed
- * table makes one join, two make three, three make seven, four make fifteen.  A
- * table that occurs twice counts twice.
+ * Let dR be the signed images of a changed table R, and let all tables be as
+ * they are after the change.  The change of R1 x .. x Rn is a sum over all
+ * nonempty sets of changed tables.  The term of a set is the join in which the
+ * tables of the set are replaced by their images.  Its weight is the product
+ * of the weights of the images and of the sign (-1)^(size of the set + 1).
+ * The state before the change is never needed.  One changed table yields one
+ * join, two yield three, three yield seven, and four yield fifteen.  A table
+ * that occurs twice counts twice.
  *
  * Rows of different joins may cancel each other out, so the caller must sum
- * weights before it uses the rows.
+ * the weights before it uses the rows.
  *
  *-------------------------------------------------------------------------
  */
@@ -31,7 +32,7 @@
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
 
-/* ---- recognising ---- */
+/* ---- recognizing joins ---- */
 
 static bool
 refuse(const char *reason_code, const char *sentence, const char **code, char **detail)
@@ -55,10 +56,14 @@ entry_is_table(const RangeTblEntry *entry)
 typedef struct Merged
 {
 	int rtindex;
-	List *targets; /* its columns, over the range table of the level above */
+	List *targets; /* target list of the subquery, over the range table of the level above */
 } Merged;
 
-/* Views are such subqueries.  Order has no meaning here. */
+/*
+ * Returns whether the subquery only selects and joins.  Views often are such
+ * subqueries.  ORDER BY is ignored because the order of the rows has no
+ * effect.
+ */
 static bool
 entry_is_simple(const RangeTblEntry *entry)
 {
@@ -92,7 +97,7 @@ merge(int rtindex, SignedJoin *join, List **quals, List **merged)
 	return collect((Node *) copy->jointree, join, quals, merged);
 }
 
-/* Columns of merged subqueries by what they stand for. */
+/* Replaces columns of merged subqueries with the expressions that they stand for. */
 static Node *
 replace_merged(Node *node, void *context)
 {
@@ -115,7 +120,10 @@ replace_merged(Node *node, void *context)
 
 /* ---- the join tree ---- */
 
-/* Collect the tables and the conditions of a join tree of inner joins. */
+/*
+ * Collects the tables and conditions of a join tree.  Returns false if it has
+ * anything other than inner joins of tables.
+ */
 static bool
 collect(Node *node, SignedJoin *join, List **quals, List **merged)
 {
@@ -209,15 +217,15 @@ signed_join_occurrences(const SignedJoin *join, Oid relid)
 
 /* ---- one term ---- */
 
-/* Where the columns of each old range table entry are in the new query. */
+/* Maps range table entries of the original query to those of a term. */
 typedef struct TermMap
 {
-	const Query *query; /* the old one */
-	Index *entries;     /* by old entry: the new one */
-	bool *replaced;     /* by old entry: columns are those of the images */
+	const Query *query; /* the original query */
+	Index *entries;     /* by original index: index in the term */
+	bool *replaced;     /* by original index: the table is replaced by its images */
 } TermMap;
 
-/* The position of a column among those that are not dropped. */
+/* Returns the position of a column among the columns that are not dropped. */
 static AttrNumber
 position_of(Oid relid, AttrNumber attnum)
 {
@@ -290,7 +298,10 @@ images_of(List *replaced, int rtindex)
 	return NULL;
 }
 
-/* Add a table, or the images of one, to FROM of a term; *weights gets their weight. */
+/*
+ * Adds a table, or its images, to FROM of a term.  Appends the weight column
+ * of the images to *weights.
+ */
 static void
 add_relation(Query *term, const Query *from, int rtindex, const TreeRelation *images,
 			 List **weights)
@@ -310,14 +321,17 @@ add_relation(Query *term, const Query *from, int rtindex, const TreeRelation *im
 			makeVar(reference->rtindex, images->desc->natts, INT2OID, -1, InvalidOid, 0));
 }
 
-/* All rows count once, although no table is replaced. */
+/* Returns the sign of a term.  Without replaced tables, all rows of the join have weight 1. */
 static int16
 sign_of(int nreplaced)
 {
 	return nreplaced == 0 || nreplaced % 2 == 1 ? 1 : -1;
 }
 
-/* replaced: the SignedJoinChanges whose tables are replaced by their images. */
+/*
+ * Makes one term.  "replaced" lists the changes (SignedJoinChange) whose
+ * tables are replaced by their images.
+ */
 static Query *
 make_term(const SignedJoin *join, List *outputs, List *replaced)
 {

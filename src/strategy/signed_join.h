@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * signed_join.h
- *		The exact change of a join of tables, as a sum of signed joins.
+ *		Exact change of a join of tables, as a sum of signed joins.
  *
  *-------------------------------------------------------------------------
  */
@@ -12,46 +12,50 @@
 #include "nodes/parsenodes.h"
 #include "query/runtree.h"
 
-/* More changed tables than this need more than fifteen joins. */
+/* Highest number of changed tables in a join.  Four tables need fifteen joins. */
 #define SIGNED_JOIN_MOST_CHANGED 4
 
-/* The name of the column with the weight. */
+/* Name of the column that holds the weight. */
 #define SIGNED_JOIN_WEIGHT "_depipe_weight"
 
-/* One query level that joins tables with inner joins. */
+/* A query level that combines tables with inner joins. */
 typedef struct SignedJoin
 {
-	Query *query;    /* without WITH, aliases of joins, and subqueries that only join */
-	List *relations; /* of int: the range table entries that are joined */
-	Node *quals;     /* the implicit AND of all conditions; NULL: none */
+	Query *query;    /* WITH, join aliases and simple subqueries are inlined */
+	List *relations; /* list of int: range table indexes of the joined tables */
+	Node *quals;     /* implicit-AND list of all conditions, or NULL */
 } SignedJoin;
 
 /*
- * Is the query (rewritten; it is not changed) one level of inner joins of tables?
- * Otherwise *code and *detail say why not: a short constant, and a sentence.
- * Grouping and aggregates of that level are the caller's.
+ * Determines whether the query, after rewriting, is one level of inner joins
+ * of tables, and fills *join in the current memory context.  Does not modify
+ * the query.  Returns false otherwise, with a reason code in *code (a
+ * constant) and a sentence in *detail.  Grouping and aggregates at that level
+ * are not checked.
  */
 extern bool signed_join_of_query(const Query *query, SignedJoin *join, const char **code,
 								 char **detail);
 
-/* The tables that occur in it, as a list of int, whose relation is this one. */
+/* Returns the range table indexes (list of int) at which the relation is joined. */
 extern List *signed_join_occurrences(const SignedJoin *join, Oid relid);
 
-/*
- * The queries whose rows, together, are the change of the join.  changed: of
- * SignedJoinChange, at most SIGNED_JOIN_MOST_CHANGED.  outputs: of TargetEntry,
- * expressions over the join's tables that each query returns, followed by the
- * weight of the row (int2, SIGNED_JOIN_WEIGHT).
- */
+/* A changed table of a join. */
 typedef struct SignedJoinChange
 {
 	int rtindex;
-	const TreeRelation *images; /* its columns without dropped ones, then the weight (int2) */
+	const TreeRelation *images; /* columns that are not dropped, then the weight (int2) */
 } SignedJoinChange;
 
-/* The query whose rows are all rows of the join, with the weight 1. */
+/* Returns the query for all rows of the join, with weight 1.  "outputs" is as below. */
 extern Query *signed_join_rows(const SignedJoin *join, List *outputs);
 
+/*
+ * Returns the queries whose rows together are the change of the join.
+ * "changed" is a list of SignedJoinChange with at most SIGNED_JOIN_MOST_CHANGED
+ * elements.  "outputs" is a list of TargetEntry with expressions over the
+ * tables of the join.  Each query returns the outputs, followed by the weight
+ * of the row (int2, SIGNED_JOIN_WEIGHT).
+ */
 extern List *signed_join_terms(const SignedJoin *join, List *outputs, List *changed);
 
 #endif /* DEPIPE_STRATEGY_SIGNED_JOIN_H */

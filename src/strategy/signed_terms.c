@@ -16,7 +16,7 @@
 #include "capture/changes.h"
 #include "strategy/incremental.h"
 
-/* Returns the relation with the changes of an input. Each input has one relation. */
+/* Returns the relation with the changes of an input.  Each input has one relation. */
 static TreeRelation *
 images_of(SignedTerms *terms, const InputChanges *input)
 {

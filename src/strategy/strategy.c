@@ -87,7 +87,7 @@ strategy_target_is_empty(const StrategyContext *context)
 
 /*
  * Each changed row of an input is assumed to change one row of the result,
- * chosen at random. An update has two images.
+ * chosen at random.  An update has two images.
  */
 double
 strategy_differing_share(const StrategyContext *context)
@@ -116,7 +116,7 @@ refuse_referenced(const StrategyContext *context)
 }
 
 /*
- * Returns whether all rows of the target may be replaced. If foreign keys of
+ * Returns whether all rows of the target may be replaced.  If foreign keys of
  * other tables refer to the target, deleting all its rows would either empty
  * those tables or be rejected.
  */

@@ -3,11 +3,11 @@
  * strategy.h
  *		Interface of strategies, which make the delta of a transform.
  *
- * A strategy is an entry of a table in choose.c. At each refresh, every
- * strategy makes one offer. The offer says whether the strategy is possible,
- * why, and at what estimated cost. The cheapest possible strategy makes the
- * delta. Callers use strategies only through this interface, so a strategy can
- * be added to the table without a change to refresh.
+ * A strategy is an entry of a table in choose.c.  At each refresh, every
+ * strategy makes one offer.  The offer says whether the strategy is possible,
+ * why, and at what estimated cost.  The cheapest possible strategy makes the
+ * delta.  Callers use strategies only through this interface, so a strategy
+ * can be added to the table without a change to refresh.
  *
  *-------------------------------------------------------------------------
  */
@@ -43,23 +43,23 @@ typedef struct AggregateWork AggregateWork;
 typedef struct StrategyContext
 {
 	Transform *transform;
-	Shape *shape;           /* shape of the query, analyzed for this refresh */
-	Snapshot snapshot;      /* S1: the only snapshot of the slice */
-	MemoryContext context;  /* memory context of the delta */
-	bool initial;           /* the target was never published */
-	StoredFrontier *from;   /* stored frontier; NULL if unknown or if other_instance is set */
-	StoredFrontier *to;     /* new frontier, taken under S1; NULL in explain_transform */
-	bool other_instance;    /* the frontier was recorded in another database */
-	bool empty;             /* initial is set and the target has no rows */
-	const char *whole_only; /* reason code if all rows must be replaced, else NULL */
-	char *whole_detail;     /* the same reason as a sentence, or NULL */
-	bool replaceable;       /* all rows may be replaced: no foreign key forbids it */
-	List *changes;          /* one InputChanges for each input; NIL if unknown */
-	bool distrusted;        /* rows of the target contradicted the changes */
-	double cheapest;        /* lowest cost of a possible offer based on changes so far; -1 if none */
-	KeysWork **keys;        /* set by the offer of strategy "keys" */
-	LinearWork **linear;    /* set by the offers of strategies "linear" and "join" */
-	AggregateWork **aggregate; /* set by the offer of strategy "aggregate" */
+	Shape *shape;              /* shape of the query, analyzed for this refresh */
+	Snapshot snapshot;         /* S1: the only snapshot of the slice */
+	MemoryContext context;     /* memory context of the delta */
+	bool initial;              /* the target was never published */
+	StoredFrontier *from;      /* stored frontier; NULL if unknown or if other_instance is set */
+	StoredFrontier *to;        /* new frontier, taken under S1; NULL in explain_transform */
+	bool other_instance;       /* the frontier was recorded in another database */
+	bool empty;                /* initial is set and the target has no rows */
+	const char *whole_only;    /* reason code if all rows must be replaced, else NULL */
+	char *whole_detail;        /* the same reason as a sentence, or NULL */
+	bool replaceable;          /* all rows may be replaced: no foreign key forbids it */
+	List *changes;             /* one InputChanges for each input; NIL if unknown */
+	bool distrusted;           /* rows of the target contradicted the changes */
+	double cheapest;           /* lowest cost of a possible offer on changes so far; -1: none */
+	KeysWork **keys;           /* set by the offer of "keys" */
+	LinearWork **linear;       /* set by the offer of "linear" or "join" */
+	AggregateWork **aggregate; /* set by the offer of "aggregate" */
 	Estimate estimate;
 } StrategyContext;
 
@@ -69,17 +69,17 @@ typedef struct Strategy
 	bool whole; /* the strategy evaluates the whole query */
 
 	/*
-	 * Fills *offer. Keeps its work in *context->keys, *linear or *aggregate,
-	 * and otherwise leaves the context unchanged. Raises an error if the
+	 * Fills *offer.  Keeps its work in *context->keys, *linear or *aggregate,
+	 * and otherwise leaves the context unchanged.  Raises an error if the
 	 * refresh must fail with any strategy.
 	 */
 	void (*offer)(const StrategyContext *context, StrategyOffer *offer);
 
 	/*
-	 * Returns a finished delta for publish. The delta is empty if nothing
+	 * Returns a finished delta for publish.  The delta is empty if nothing
 	 * changed; it is published nevertheless, because the gate may have to
-	 * examine the table. Returns NULL if the strategy turns out not to be
-	 * applicable. A strategy with "whole" set never returns NULL.
+	 * examine the table.  Returns NULL if the strategy turns out not to be
+	 * applicable.  A strategy with "whole" set never returns NULL.
 	 */
 	Delta *(*make_delta)(const StrategyContext *context);
 
@@ -92,22 +92,22 @@ typedef struct Strategy
 	/* Returns the SQL that make_delta runs, for explain_transform, or NULL. */
 	char *(*delta_sql)(const StrategyContext *context);
 
-	/* Releases the resources that the offer keeps. NULL if it keeps none. */
+	/* Releases the resources that the offer keeps.  NULL if it keeps none. */
 	void (*end)(const StrategyContext *context);
 } Strategy;
 
 /*
- * Collects the data for offers in *context. Must be called within an SPI
- * connection, as the owner of the transform, under the active snapshot. The
- * current memory context becomes the context of the delta. Raises 55000 if all
- * rows must be replaced but foreign keys forbid it.
+ * Collects the data for offers in *context.  Must be called within an SPI
+ * connection, as the owner of the transform, under the active snapshot.  The
+ * current memory context becomes the context of the delta.  Raises 55000 if
+ * all rows must be replaced but foreign keys forbid it.
  */
 extern void strategy_begin(StrategyContext *context, Transform *transform, Shape *shape,
 						   Snapshot snapshot, StoredFrontier *to);
 
 /*
  * Returns the estimated fraction of the rows of the result that differ from
- * the target. It is at least 0.1, which is also the planner's assumption for
+ * the target.  It is at least 0.1, which is also the planner's assumption for
  * an unknown condition.
  */
 extern double strategy_differing_share(const StrategyContext *context);
@@ -120,8 +120,8 @@ extern void strategy_refuse_duplicate_keys(const StrategyContext *context, Delta
 										   const char *relation);
 
 /*
- * Returns whether the target has no rows under the active snapshot. Reads the
- * target as its owner. Must be called within an SPI connection.
+ * Returns whether the target has no rows under the active snapshot.  Reads the
+ * target as its owner.  Must be called within an SPI connection.
  */
 extern bool strategy_target_is_empty(const StrategyContext *context);
 

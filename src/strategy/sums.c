@@ -1,26 +1,30 @@
 /*-------------------------------------------------------------------------
  *
  * sums.c
- *		Groups whose aggregates follow from numbers of them and the changes.
+ *		Analysis of grouping queries whose aggregates can be maintained by
+ *		addition.
  *
- * A count or a sum of a group after a change is the one before it plus that of
- * the signed rows of the change.  A greatest value is the greater one of the old
- * one and those that come, unless the old one goes: then it is not known.  This
- * holds exactly when
+ * A count or sum of a group after a change is its old value plus that of the
+ * signed rows of the change.  A greatest value is the greater of the old one
+ * and those of added rows, unless the old one is removed.  In that case the
+ * new value is unknown.  The least value is treated alike.  This is exact if
+ * the following conditions hold:
  *
- * -	the query groups a join of tables (signed_join.c), and its aggregates are
- *		count, sum, avg, max and min;
- * -	the arguments of sum and avg are integers, or numerics with a fixed
- *		number of decimal places: addition of floating-point numbers depends on
- *		the order, and the places of a sum of numerics depend on its terms;
- * -	equal values of a grouping expression, or of the argument of max and min,
- *		have the same image: else the change may decide which one it is.
+ * -	The query groups a join of tables (signed_join.c), and its aggregates are
+ * 		count, sum, avg, max and min.
+ * -	The arguments of sum and avg are integers, or numerics with a fixed number
+ * 		of decimal places.  The result of floating-point addition depends on
+ * 		the order.  The scale of a sum of numerics depends on its terms.
+ * -	Equal values of a grouping expression, or of the argument of max and min,
+ * 		have the same image.  Otherwise the change may decide which image the
+ * 		result has.
  *
- * The numbers are, of each group, how many rows it has: without one, it is gone;
- * and of each argument how many values are not NULL, for a sum of no value is
- * NULL, their sum, the greatest and the least one.  If the target has all numbers
- * that are needed, it is self-contained.  Otherwise depipe keeps them
- * (group_state.c).
+ * The numbers of a group are its count of rows and some numbers for each
+ * argument.  A group with no rows does not exist if the query has GROUP BY.
+ * The numbers of an argument are the count of its non-NULL values, their sum,
+ * and the greatest and the least value.  The count is needed because a sum of
+ * no values is NULL. If the target has all numbers that are needed, the query
+ * is self-contained.  Otherwise depipe stores the numbers (group_state.c).
  *
  *-------------------------------------------------------------------------
  */
@@ -43,7 +47,7 @@
 
 /* ---- arguments ---- */
 
-/* Functions that return NULL only for a NULL argument. */
+/* Functions that return NULL only if an argument is NULL. */
 static const Oid strict_arithmetic[] = {F_INT2PL,
 										F_INT2MI,
 										F_INT2MUL,
@@ -86,7 +90,7 @@ static const Oid strict_arithmetic[] = {F_INT2PL,
 										F_NUMERIC_UMINUS,
 										F_NUMERIC_NUMERIC_INT4};
 
-/* The function that an expression calls, and its arguments; InvalidOid: none. */
+/* Returns the function that an expression calls, and sets *arguments, or returns InvalidOid. */
 static Oid
 called_function(const Node *node, List **arguments)
 {
@@ -127,17 +131,17 @@ never_null(const Sums *sums, const Node *node)
 	return false;
 }
 
-/* The scale of a numeric with this modifier. */
+/* Returns the scale of a numeric with this type modifier. */
 static int
 modifier_scale(int32 typmod)
 {
-	/* 11 bits with a sign: see numeric.c */
+	/* the scale is a signed 11-bit field, see numeric.c */
 	int scale = (((typmod - VARHDRSZ) & 0x7ff) ^ 1024) - 1024;
 
 	return Max(scale, 0);
 }
 
-/* Of NaN and the infinities, which have no decimal places: -1. */
+/* Returns the scale of a constant, or -1 for NaN and infinities, which have none. */
 static int
 constant_scale(Numeric value)
 {
@@ -146,7 +150,10 @@ constant_scale(Numeric value)
 	return DatumGetInt32(DirectFunctionCall1(numeric_scale, NumericGetDatum(value)));
 }
 
-/* How many decimal places all values of the expression have; -1: they differ, or it is unknown. */
+/*
+ * Returns the scale common to all values of the expression, or -1 if it varies
+ * or is unknown.
+ */
 static int
 fixed_scale(const Node *node)
 {
@@ -178,7 +185,7 @@ fixed_scale(const Node *node)
 	return function == F_NUMERIC_MUL ? left + right : Max(left, right);
 }
 
-/* The number of the argument, which is added if it is new. */
+/* Returns the index of the argument in sums->arguments.  Adds the argument if it is new. */
 static int
 argument_number(Sums *sums, Expr *expression)
 {
@@ -197,7 +204,7 @@ argument_number(Sums *sums, Expr *expression)
 	return list_length(sums->arguments) - 1;
 }
 
-/* "CASE WHEN filter THEN argument END" */
+/* Returns "CASE WHEN filter THEN argument END". */
 static Expr *
 filtered(Expr *filter, Expr *argument)
 {
@@ -255,7 +262,7 @@ kind_of_aggregate(Oid function)
 	}
 }
 
-/* Can the aggregate be computed exactly from the values of this argument? */
+/* Checks that the aggregate can be computed exactly from the values of this argument. */
 static bool
 check_argument(Sums *sums, const Aggref *aggregate, SumKind kind, Node *argument)
 {
@@ -361,7 +368,10 @@ add_groups(Sums *sums)
 
 /* ---- expressions of groups and aggregates ---- */
 
-/* Returns true to stop: then the query is refused. */
+/*
+ * Collects the groups and aggregates of an expression.  Returns true to stop
+ * the walk if the query is refused.
+ */
 static bool
 take_apart(Node *node, void *context)
 {
@@ -371,7 +381,10 @@ take_apart(Node *node, void *context)
 		return false;
 	if (IsA(node, Aggref))
 		return !add_aggregate(sums, (Aggref *) node);
-	/* it depends on the groups: rows of one group agree in it, so it may be one of them */
+	/*
+	 * functionally dependent on the groups, so its values agree within a
+	 * group: add it as a group
+	 */
 	if (IsA(node, Var))
 		return !add_group(sums, node);
 	if (IsA(node, GroupingFunc))
@@ -398,7 +411,7 @@ add_outputs(Sums *sums)
 	return !take_apart(sums->having, sums);
 }
 
-/* ---- does the target have all numbers? ---- */
+/* ---- self-contained queries ---- */
 
 static const SumAggregate *
 aggregate_of(const Sums *sums, const Node *node)
@@ -411,7 +424,7 @@ aggregate_of(const Sums *sums, const Node *node)
 	return NULL;
 }
 
-/* Note which number a column of the result has; false: none. */
+/* Records which number a column of the result holds.  Returns false if it holds none. */
 static bool
 note_column(Sums *sums, int number, const Node *node)
 {
@@ -459,7 +472,10 @@ is_key_column(List *key, const char *name)
 	return false;
 }
 
-/* The key must be the groups, and nothing else; every other column one number. */
+/*
+ * Returns whether the target has all numbers that are needed.  The key must
+ * consist of exactly the groups, and every other column must hold one number.
+ */
 static bool
 is_self_contained(Sums *sums, const Shape *shape, List *key)
 {

@@ -1,7 +1,12 @@
 /*-------------------------------------------------------------------------
  *
  * sums.h
- *		Groups whose aggregates follow from numbers of them and the changes.
+ *		Analysis of grouping queries whose aggregates can be maintained by
+ *		addition.
+ *
+ * The numbers of a group are its count of rows and, for each argument of an
+ * aggregate, the count of non-NULL values, their sum, their greatest value and
+ * their least value, as far as needed.
  *
  *-------------------------------------------------------------------------
  */
@@ -13,7 +18,7 @@
 
 typedef enum SumKind
 {
-	SUM_NONE, /* another aggregate */
+	SUM_NONE, /* any other aggregate */
 	SUM_COUNT,
 	SUM_SUM,
 	SUM_AVG,
@@ -22,16 +27,16 @@ typedef enum SumKind
 } SumKind;
 
 /*
- * The argument of some aggregates.  Columns of the result, from 0, have its
- * numbers; -1: none has.
+ * An argument that one or more aggregates share.  The *_column fields give the
+ * columns of the result (from 0) that hold its numbers, or -1.
  */
 typedef struct SumArgument
 {
-	Expr *expression; /* with FILTER as a condition: NULL where it does not hold */
+	Expr *expression; /* the argument; NULL for rows that FILTER excludes */
 	bool never_null;
-	bool counted;     /* how many values are not NULL? */
-	bool summed;      /* their sum? */
-	bool extremes[2]; /* the greatest one, the least one? */
+	bool counted;     /* the count of non-NULL values is needed */
+	bool summed;      /* the sum is needed */
+	bool extremes[2]; /* the greatest value [0] and the least value [1] are needed */
 	int count_column;
 	int sum_column;
 	int extreme_columns[2];
@@ -39,40 +44,43 @@ typedef struct SumArgument
 
 typedef struct SumAggregate
 {
-	const Aggref *aggregate; /* as it stands in the outputs and in HAVING */
+	const Aggref *aggregate; /* as it occurs in the outputs and in HAVING */
 	SumKind kind;
-	int argument; /* its number; -1: count(*) */
+	int argument; /* index into Sums.arguments; -1 for count(*) */
 } SumAggregate;
 
 typedef struct Sums
 {
-	const char *code; /* why the query cannot be maintained so; NULL: it can */
+	const char *code; /* reason code why the query cannot be maintained, or NULL */
 	char *detail;     /* the same as a sentence */
 	SignedJoin join;
-	bool grouped;        /* by GROUP BY: a group without rows is gone */
+	bool grouped;        /* the query has GROUP BY: a group without rows does not exist */
 	List *groups;        /* of Expr */
 	List *arguments;     /* of SumArgument */
-	List *aggregates;    /* of SumAggregate, each once */
+	List *aggregates;    /* of SumAggregate, without duplicates */
 	List *outputs;       /* of TargetEntry: the columns of the result */
-	Node *having;        /* over groups and aggregates; NULL: none */
+	Node *having;        /* over groups and aggregates, or NULL */
 	bool self_contained; /* the target has all numbers that are needed */
-	int rows_column;     /* self-contained: of the result (from 0), how many rows the group has */
-	int *group_columns;  /* self-contained: of the result (from 0), of each group */
+	int rows_column;     /* if self_contained: result column (from 0) with the count of rows */
+	int *group_columns;  /* if self_contained: result column (from 0) of each group */
 } Sums;
 
 /*
- * Look at the query of a transform with this key (names of columns), as the
- * current user.  In the current memory context.
+ * Analyzes the query of a transform with this key (list of column names), as
+ * the current user.  The result is in the current memory context.
  */
 extern Sums *sums_analyse(Shape *shape, List *key);
 
-/* The number (from 0) of the group that an expression is; -1: none. */
+/* Returns the index (from 0) of the grouping expression equal to this expression, or -1. */
 extern int sums_group_of(const Sums *sums, const Node *node);
 
-/* Does it have max or min? */
+/* Returns whether the query has max or min aggregates. */
 extern bool sums_have_extremes(const Sums *sums);
 
-/* Is the number of values kept?  Without NULLs it is that of the rows. */
+/*
+ * Returns whether the count of values of the argument is among the numbers.
+ * The count of rows serves instead if the argument is never NULL.
+ */
 extern bool sums_keeps_count(const SumArgument *argument);
 
 #endif /* DEPIPE_STRATEGY_SUMS_H */
