@@ -6,7 +6,7 @@
  *
  * The signed rows of the change (signed_join.c) are summed by group and added
  * to the numbers of these groups.  The cost for a group therefore does not
- * depend on the size of the group. sums.c determines for which queries this is
+ * depend on the size of the group.  sums.c determines for which queries this is
  * exact.  Only groups whose greatest or least value may have been removed are
  * computed from all their rows.
  *

@@ -19,8 +19,9 @@ extern const Strategy strategy_aggregate;
  * together with the delta of the chosen strategy, whose cost is "cost" in
  * planner units.  Returns NULL if there is none.  Sets "hidden" of the new
  * frontier.  May evaluate the query to build the numbers.  Must be called
- * after strategy_make_delta() and in the same environment.  The result is in
- * the memory context of the delta; the caller passes it to hidden_release().
+ * after strategy_make_delta(), with the same identity, snapshot and SPI
+ * connection.  The rows are in the memory context of the delta, and the caller
+ * releases them with hidden_release().
  */
 extern HiddenState *aggregate_hidden(const StrategyContext *context, const Strategy *chosen,
 									 double cost);

@@ -22,9 +22,11 @@ typedef struct Choice
 } Choice;
 
 /*
- * Asks every strategy for an offer and chooses the cheapest possible one.  The
- * other offers are given the reason why they were not chosen.  *choice refers
- * to memory of the current context.
+ * Asks every strategy for an offer and chooses the possible one with the
+ * lowest cost minus worth.  In mode "incremental", strategies on changes take
+ * precedence over those that evaluate the whole query.  The other possible
+ * offers are given the reason why they were not chosen.  *choice refers to
+ * memory of the current context.
  */
 extern void strategy_choose(const StrategyContext *context, Choice *choice);
 

@@ -292,7 +292,7 @@ may_follow(const StrategyContext *context, StrategyOffer *offer)
 
 /*
  * Plans the recomputation of the rows for the values, or, if "values" is NULL,
- * of the rows in which a column of the key is NULL. Returns its cost.
+ * of the rows in which a column of the key is NULL.  Returns its cost.
  */
 static double
 plan_half(const KeysWork *work, const StrategyContext *context, const TreeRelation *values,

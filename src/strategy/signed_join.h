@@ -27,11 +27,11 @@ typedef struct SignedJoin
 } SignedJoin;
 
 /*
- * Determines whether the query, after rewriting, is one level of inner joins
- * of tables, and fills *join in the current memory context.  Does not modify
- * the query.  Returns false otherwise, with a reason code in *code (a
- * constant) and a sentence in *detail.  Grouping and aggregates at that level
- * are not checked.
+ * Returns true if the query, which must be rewritten already, is one level of
+ * inner joins of tables, and fills *join in the current memory context.
+ * Otherwise returns false and sets *code to a reason code (a constant) and
+ * *detail to a sentence.  Does not modify the query.  Grouping and aggregates
+ * at that level are not checked.
  */
 extern bool signed_join_of_query(const Query *query, SignedJoin *join, const char **code,
 								 char **detail);

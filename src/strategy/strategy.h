@@ -84,7 +84,7 @@ typedef struct Strategy
 	Delta *(*make_delta)(const StrategyContext *context);
 
 	/*
-	 * Sets the reason why make_delta returned NULL. If this callback is NULL,
+	 * Sets the reason why make_delta returned NULL.  If this callback is NULL,
 	 * the reason is that rows of the target contradict the changes.
 	 */
 	void (*explain_failure)(const StrategyContext *context, StrategyOffer *offer);

@@ -23,7 +23,7 @@
  * argument.  A group with no rows does not exist if the query has GROUP BY.
  * The numbers of an argument are the count of its non-NULL values, their sum,
  * and the greatest and the least value.  The count is needed because a sum of
- * no values is NULL. If the target has all numbers that are needed, the query
+ * no values is NULL.  If the target has all numbers that are needed, the query
  * is self-contained.  Otherwise depipe stores the numbers (group_state.c).
  *
  *-------------------------------------------------------------------------
