@@ -4,11 +4,11 @@
  *		Binding of the queries of transforms to the objects that their names
  *		denote.
  *
- * The text of a query names tables, columns and functions; its analysed tree
- * refers to tables and functions by OID and to columns by number.  Both are
- * kept.  After a rename the tree is deparsed again, and the text follows.  If
- * another object took over the old name, the text keeps the name and so refers
- * to the new object.
+ * The text of a query names tables, columns and functions.  Its analysed tree
+ * refers to tables and functions by OID, and to columns by number.  The
+ * catalog stores both.  After a rename, the tree is deparsed again and the
+ * stored text is replaced by the result.  If another object has taken over the
+ * old name, the text keeps the name, and so refers to the new object.
  *
  *-------------------------------------------------------------------------
  */
@@ -35,7 +35,7 @@ typedef struct TreeWalk
 	bool broken;
 } TreeWalk;
 
-/* The name of a column at the time of the analysis; NULL if there was none. */
+/* Returns the name of a column at the time of the analysis, or NULL if it is not known. */
 static const char *
 known_name(const RangeTblEntry *entry, AttrNumber attnum)
 {
@@ -60,9 +60,10 @@ has_column(Oid relid, AttrNumber attnum)
 }
 
 /*
- * The same rule as for tables: if the name denotes a column, the query refers
- * to that column, even if it is another one.  Otherwise the column was renamed
- * or dropped.
+ * Follow the rename of a column.  The rule is the same as for tables: if the
+ * old name still denotes a column, the query refers to that column, even if it
+ * is a different one.  Otherwise the column was renamed, or it was dropped and
+ * the tree is broken.
  */
 static void
 follow_column(Var *var, TreeWalk *walk)
@@ -83,7 +84,10 @@ follow_column(Var *var, TreeWalk *walk)
 		walk->broken = true;
 }
 
-/* Sets broken if relations or columns no longer exist: such a tree cannot be deparsed. */
+/*
+ * Follow the names in a tree.  Sets walk->broken if a relation or a column no
+ * longer exists, because such a tree cannot be deparsed.
+ */
 static bool
 follow_names(Node *node, TreeWalk *walk)
 {
@@ -146,7 +150,7 @@ names_relation(const List *relids, const TransformInput *input)
 	return false;
 }
 
-/* Was a name that the query uses taken over by another table? Then the query keeps its names. */
+/* Has another table taken over a name that the query uses?  If so, the query keeps its names. */
 static bool
 name_was_taken(const Transform *transform)
 {
@@ -164,9 +168,9 @@ name_was_taken(const Transform *transform)
 }
 
 /*
- * The text of the query now, deparsed from the tree of its last analysis, as
- * the owner.  NULL if an object no longer exists or was replaced under its
- * name.
+ * Returns the current text of the query, deparsed from the tree of its last
+ * analysis, or NULL if an object no longer exists or another one has taken
+ * over its name.  Must be called as the owner of the transform.
  */
 static char *
 followed_query(const Transform *transform)
@@ -285,9 +289,10 @@ typedef struct QueryWork
 } QueryWork;
 
 /*
- * The meaning of the tree now, as the owner of the transform.  If no text can
- * be made of it (a column was dropped or has a different type), the text stays:
- * it fails at the next refresh, or its names denote other objects.
+ * Analyse the current text of the query as the owner of the transform.  If the
+ * tree cannot be deparsed (for example because a column was dropped), the text
+ * stays as it is.  Either its names now denote other objects, or the analysis
+ * fails here and again at the next refresh.
  */
 static bool
 follow_query(void *argument)
@@ -297,7 +302,7 @@ follow_query(void *argument)
 
 	identity_become_with(work->transform->target->owner,
 						 work->transform->target->settings,
-						 &identity); /* for the pinned search_path, too */
+						 &identity); /* also sets the pinned search_path */
 	work->query_sql = followed_query(work->transform);
 	if (work->query_sql == NULL)
 		work->query_sql = work->transform->query_sql;

@@ -13,24 +13,25 @@
 #include "query/transform.h"
 
 /*
- * Analyse the query as the owner of the transform.  If one of its names now
- * denotes an object of another meaning (for example a function that fits
- * better), the query is rewritten, in transform only.  Raises the errors of
- * shape_analyse().
+ * Analyse the query of a transform.  Must be called as the owner of the
+ * transform.  If one of its names now denotes a different object (for example
+ * a function that is a better match), the text is deparsed again from the
+ * stored tree.  The new text is stored in *transform only; transform_rebind()
+ * writes it to the catalog.  Raises the errors of shape_analyse().
  */
 extern Shape *transform_analyse(Transform *transform);
 
 /*
- * After an analysis: store the bindings of the query, and its inputs if they
- * changed (a view was replaced).  Returns true if they changed.  Raises 42P17
- * for a cycle.
+ * Store the bindings of the query after an analysis, and its inputs if they
+ * have changed (for example because a view was replaced).  Returns true if the
+ * inputs have changed.  Raises 42P17 if the new inputs would form a cycle.
  */
 extern bool transform_rebind(Transform *transform, const Shape *shape);
 
 /*
- * After names changed: bind the stored query to the objects that its names
- * denote, or rewrite its text where objects were renamed.  A query that raises
- * an error stays as it is, and fails at the next refresh.
+ * Bind the stored query to the objects that its names denote after a change of
+ * names.  Where objects were renamed, the stored text is replaced.  A query
+ * that cannot be analysed stays as it is, and fails at the next refresh.
  */
 extern void binding_settle(int32 target_id);
 

@@ -3,13 +3,14 @@
  * blocks.c
  *		The analysed and rewritten query of a transform as a tree of blocks.
  *
- * The rewriter replaces views by their queries and adds the conditions of row
- * security.  Relations are found through the join tree, not the range table,
- * which on 15 also contains the OLD and NEW entries of each view.  A WITH query
- * is one block, however often it is referenced; times counts its readings.
+ * The rewriter replaces views by their queries and adds the quals of row
+ * security.  Relations are found through the join tree, not through the range
+ * table, because in PostgreSQL 15 the range table also contains the OLD and
+ * NEW entries of each view.  A WITH query is one block, however often it is
+ * referenced; its field "times" counts how often it is read.
  *
  * Invariant: every relation that the executor reads for the query is an
- * occurrence in exactly one block, except those that functions read.
+ * occurrence in exactly one block, except the relations that functions read.
  *
  *-------------------------------------------------------------------------
  */
@@ -27,7 +28,7 @@ typedef struct SublinkWalk
 {
 	QueryBlock *block;
 	BlockKind kind;
-	List *seen; /* SubLink: those of policies are also in the range table */
+	List *seen; /* of SubLink; range table entries also contain those of policies */
 } SublinkWalk;
 
 static QueryBlock *add_block(QueryBlock *parent, BlockKind kind, const char *name, Query *query);
@@ -96,7 +97,7 @@ add_from(QueryBlock *block, Node *node, bool nullable)
 		add_entry(block, ((RangeTblRef *) node)->rtindex, BLOCK_FROM, nullable);
 }
 
-/* ---- UNION and its like, WITH ---- */
+/* ---- set operations, WITH ---- */
 
 static void
 add_operands(QueryBlock *block, Node *node)
@@ -122,7 +123,7 @@ add_with(QueryBlock *block)
 		CommonTableExpr *with = lfirst(cell);
 		QueryBlock *inner;
 
-		/* what nobody refers to is not read */
+		/* a WITH query without references is not read */
 		if (with->cterefcount == 0)
 			continue;
 		inner = add_block(block, BLOCK_WITH, with->ctename, castNode(Query, with->ctequery));
@@ -152,7 +153,7 @@ find_sublinks(Node *node, void *context)
 		return find_sublinks(sublink->testexpr, walk);
 	}
 	if (IsA(node, Query))
-		return false; /* of another level */
+		return false; /* a query is another level */
 	return expression_tree_walker(node, find_sublinks, walk);
 }
 
@@ -194,7 +195,10 @@ add_block(QueryBlock *parent, BlockKind kind, const char *name, Query *query)
 
 /* ---- how often ---- */
 
-/* The number of references of the block itself to this WITH query, which is levels up. */
+/*
+ * Returns how often the block itself refers to this WITH query, which is
+ * defined "levels" levels up.
+ */
 static int
 count_references(const QueryBlock *block, const QueryBlock *with, int levels)
 {
@@ -213,7 +217,10 @@ count_references(const QueryBlock *block, const QueryBlock *with, int levels)
 
 static void set_times(QueryBlock *block);
 
-/* The number of readings of a WITH query by a block and those below it, except its own. */
+/*
+ * Returns how often a block and the blocks below it read a WITH query.  The
+ * block of the WITH query itself is left out.
+ */
 static int
 count_readings(QueryBlock *block, const QueryBlock *with, int levels)
 {
@@ -234,7 +241,11 @@ count_readings(QueryBlock *block, const QueryBlock *with, int levels)
 	return count;
 }
 
-/* Readers of a WITH query come first: WITH queries do not read each other in a circle. */
+/*
+ * Set "times" of a block.  The blocks that read a WITH query are set first.
+ * The recursion ends, because WITH queries do not refer to each other in a
+ * cycle.
+ */
 static void
 set_times(QueryBlock *block)
 {
@@ -301,7 +312,7 @@ blocks_row_security(QueryBlock *root)
 	return NULL;
 }
 
-/* ---- for people ---- */
+/* ---- descriptions for users ---- */
 
 static const char *
 sublink_name(SubLinkType type)

@@ -3,12 +3,13 @@
  * blocks.h
  *		The analysed and rewritten query of a transform as a tree of blocks.
  *
- * A block is one query level: the query itself, a subquery in FROM, a view that
- * the rewriter has expanded, a WITH query, an operand of a set operation, a
- * sublink, or a sublink of a row security policy.  Each block lists the
- * relations of its own FROM, one occurrence for each range table entry.  A
- * strategy can therefore ask in which blocks an input occurs, and how often.
- * An input of a WITH query is read once for each reference to the WITH query.
+ * A block is one query level: the query itself, a subquery in FROM, a view
+ * that the rewriter has expanded, a WITH query, an operand of a set operation,
+ * a sublink, or a sublink of a row security policy.  Each block lists the
+ * relations of its own FROM clause, with one occurrence for each range table
+ * entry.  A strategy can therefore find out in which blocks an input occurs,
+ * and how often.  An input of a WITH query is read once for each reference to
+ * the WITH query.
  *
  *-------------------------------------------------------------------------
  */
@@ -26,21 +27,21 @@ typedef enum BlockKind
 	BLOCK_WITH,
 	BLOCK_OPERAND,
 	BLOCK_SUBLINK,
-	BLOCK_POLICY /* a sublink of row security */
+	BLOCK_POLICY /* a sublink of a row security policy */
 } BlockKind;
 
 typedef struct QueryBlock
 {
 	BlockKind kind;
-	Query *query;              /* rewritten; of its own level */
-	struct QueryBlock *parent; /* NULL: the query itself */
-	const char *name;          /* alias or name of WITH; NULL: none */
-	Oid view;                  /* BLOCK_VIEW: its OID */
-	SubLinkType sublink;       /* BLOCK_SUBLINK and BLOCK_POLICY */
+	Query *query;              /* rewritten query of this level */
+	struct QueryBlock *parent; /* NULL for the query itself */
+	const char *name;          /* alias, or name of the WITH query; NULL if none */
+	Oid view;                  /* OID of the view, for BLOCK_VIEW */
+	SubLinkType sublink;       /* for BLOCK_SUBLINK and BLOCK_POLICY */
 	bool lateral;
-	bool recursive;    /* WITH RECURSIVE that reads itself */
-	int times;         /* number of readings by the whole query: more than one within WITH */
-	List *with_read;   /* of RangeTblEntry: WITH queries that it reads, one for each reference */
+	bool recursive;    /* a WITH RECURSIVE query that reads itself */
+	int times;         /* how often the whole query reads it; can exceed one only within WITH */
+	List *with_read;   /* of RangeTblEntry: references of the block to WITH queries */
 	List *occurrences; /* of Occurrence, in the order of FROM */
 	List *blocks;      /* of QueryBlock: the levels directly below */
 } QueryBlock;
@@ -48,31 +49,35 @@ typedef struct QueryBlock
 typedef struct Occurrence
 {
 	QueryBlock *block;
-	Index rtindex; /* in block->query's range table */
+	Index rtindex; /* index in the range table of block->query */
 	Oid relid;
 	char relkind;
 	const char *alias;
-	bool children;     /* partitions and inheritance children are read as well */
+	bool children;     /* partitions or inheritance children are also read */
 	bool nullable;     /* an outer join can replace its rows with NULLs */
 	bool row_security; /* policies apply to the current user */
 } Occurrence;
 
 /*
- * The blocks of an analysed query, as the current user runs it.  The query is
- * not changed.  Takes the locks of the rewriter, and raises its errors.
+ * Returns the blocks of an analysed query, as the current user runs it.  The
+ * query itself is not changed.  The result is allocated in the current memory
+ * context.  Takes the locks of the rewriter, and raises its errors.
  */
 extern QueryBlock *blocks_of_query(const Query *query);
 
-/* The occurrences of a relation at any level; InvalidOid: of all relations. */
+/*
+ * Returns the occurrences of a relation at all levels, or of all relations if
+ * relid is InvalidOid.
+ */
 extern List *blocks_occurrences(QueryBlock *root, Oid relid);
 
-/* The first occurrence to which row security applies; NULL: none. */
+/* Returns the first occurrence to which row security applies, or NULL if there is none. */
 extern Occurrence *blocks_row_security(QueryBlock *root);
 
-/* What such an occurrence means, for people, without the final period. */
+/* Returns a sentence about such an occurrence for the user, without the final period. */
 extern char *blocks_why_secured(Oid relid);
 
-/* A description for people: one line for each block, indented by level. */
+/* Returns a description of the blocks for the user: one line for each block, indented by level. */
 extern char *blocks_text(QueryBlock *root);
 
 #endif /* DEPIPE_QUERY_BLOCKS_H */

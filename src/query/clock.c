@@ -3,20 +3,22 @@
  * clock.c
  *		Queries that compare columns with the time of the refresh.
  *
- * The clock is an input that went from T0, the time of the previous refresh,
- * to T1.  A comparison of a row with an expression of the clock alone (the
- * moment) is like one more column of the row, whose value the time changes:
- * rows for which it differs between T0 and T1 are changed rows of their
- * relation, and are followed like those (paths.c).  They are found through the
- * other side of the comparison, which lies between the two moments.  Which of
- * them is the later one does not matter: time may go backwards between two
- * refreshes, when their transactions began in another order.
+ * The clock is an input that advanced from T0, the time of the previous
+ * refresh, to T1.  A test compares an expression of a row with an expression
+ * that depends on the clock alone, the moment.  The result of a test is like
+ * one more column of the row, whose value changes with time.  Rows for which
+ * the result differs between T0 and T1 are therefore changed rows of their
+ * relation, and are followed like other changed rows (paths.c).  They are
+ * found through the other operand of the comparison, whose value lies between
+ * the two moments.  It does not matter which moment is the later one: time can
+ * go backwards between two refreshes if their transactions did not begin in
+ * the same order.
  *
- * The time is the start of the transaction, which is what now() returns in the
- * query.  The TimeZone under which moments are evaluated is that of the
- * definition, the same at both times.
+ * The time is the start of the transaction, as now() returns it in the query.
+ * Moments are evaluated under the TimeZone setting of the definition, which is
+ * the same at both times.
  *
- * Invariant: whatever reads the clock in the query is part of a test; or
+ * Invariant: every use of the clock in the query is part of a test; otherwise
  * clock_tests() returns false.
  *
  *-------------------------------------------------------------------------
@@ -61,7 +63,7 @@ call(Oid function, Oid type, Node *argument, int32 typmod)
 		makeFuncExpr(function, type, arguments, InvalidOid, InvalidOid, COERCE_EXPLICIT_CALL);
 }
 
-/* With a precision, the value is rounded by another function. */
+/* Round a value to the precision of the type, if there is one. */
 static Node *
 rounded(Oid function, Oid type, Node *value, int32 typmod)
 {
@@ -132,7 +134,7 @@ typedef struct TestWalk
 	const Graph *graph;
 	const GraphBlock *block;
 	List *tests;
-	int accounted; /* uses of the clock within tests */
+	int accounted; /* number of uses of the clock within tests */
 	bool failed;
 } TestWalk;
 
@@ -180,7 +182,10 @@ is_more_than_clock(Node *node, void *context)
 	}
 }
 
-/* The operator as one of a btree operator family, with the expression on the left. */
+/*
+ * Look up the operator in the btree operator family of its left type, with the
+ * expression as the left operand.  Returns false if it has no such operator.
+ */
 static bool
 find_operator(ClockTest *test, Oid operator, bool clock_is_left)
 {
@@ -195,7 +200,7 @@ find_operator(ClockTest *test, Oid operator, bool clock_is_left)
 	return test->strategy != InvalidStrategy;
 }
 
-/* Rows that an outer join has filled with NULLs must have NULL as the answer, always. */
+/* Is the test always NULL for rows that an outer join has filled with NULLs? */
 static bool
 is_null_without_row(const TestWalk *walk, const GraphNode *node, Node *expression)
 {
@@ -203,7 +208,7 @@ is_null_without_row(const TestWalk *walk, const GraphNode *node, Node *expressio
 		   !contain_nonstrict_functions(expression);
 }
 
-/* One test for each relation that the expression reads under some choice of operands. */
+/* Add one test for each relation that the expression reads under some choice of operands. */
 static bool
 add_occurrences(TestWalk *walk, const ClockTest *common, Node *expression)
 {
@@ -254,7 +259,7 @@ find_tests(Node *node, void *context)
 	TestWalk *walk = context;
 
 	if (node == NULL || IsA(node, Query))
-		return false; /* another block */
+		return false; /* a query is another block */
 	if (IsA(node, OpExpr) && clock_uses(node) > 0 && add_test(walk, (OpExpr *) node))
 		return false;
 	walk->failed |= volatility_is_clock(node);
@@ -276,7 +281,7 @@ clock_tests(const Graph *graph, List **tests)
 								 QTW_IGNORE_RC_SUBQUERIES | QTW_IGNORE_JOINALIASES);
 	}
 	*tests = walk.tests;
-	/* WITH RECURSIVE, for one, is not a block of the graph */
+	/* some levels, such as WITH RECURSIVE, are not blocks of the graph */
 	return !walk.failed && walk.accounted == clock_uses((Node *) graph->root->query);
 }
 
@@ -311,7 +316,7 @@ evaluate(Node *expression, bool *isnull)
 	return value;
 }
 
-/* The moment at a time, as a constant. */
+/* Evaluate the moment of a test at the given time. */
 static Const *
 moment_at(const ClockTest *test, TimestampTz at)
 {
@@ -345,7 +350,7 @@ compare(const ClockTest *test, int strategy, Node *left, Oid type, Node *right)
 	return comparison;
 }
 
-/* Does the operator of the strategy hold between two moments? */
+/* Does the comparison of this strategy hold between the two moments? */
 static bool
 compare_moments(const ClockTest *test, int strategy, Const *one, Const *other)
 {
@@ -365,8 +370,8 @@ bound(const ClockTest *test, int strategy, Const *moment)
 }
 
 /*
- * From the lower moment to the higher one.  Where the test is true at one of
- * the bounds itself at both times, or false, the bound is left out.
+ * Make the range from the lower moment to the higher one.  A bound is left out
+ * of the range if the test has the same result for it at both times.
  */
 static ClockRange *
 make_range(const ClockTest *test, Const *one, Const *other)

@@ -3,9 +3,11 @@
  * dag.c
  *		The graph of targets: order, upstream targets, blocking targets.
  *
- * The graph is not declared: an edge is a target that the query of a transform
- * reads.  There are no cycles, because a transform that would close one is
- * refused.
+ * The graph is not declared.  There is an edge for each target that the query
+ * of a transform reads.
+ *
+ * Invariant: the graph has no cycles, because a transform that would close one
+ * is refused.
  *
  *-------------------------------------------------------------------------
  */
@@ -20,13 +22,13 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
-/* states of loads and transforms that block readers of the table */
+/* states of loads and transforms that block the readers of the table */
 static const char *const blocking_load_states[] = {"new",
 												   "copying",
 												   "needs_resync",
 												   "missing",
 												   "detached"};
-/* those in which a load makes its table */
+/* states in which a load has yet to create its table */
 static const char *const makes_table[] = {"new", "copying"};
 static const char *const blocking_transform_states[] = {"failed", "rejected"};
 
@@ -55,7 +57,7 @@ set_blocking(DagNode *node, const char *state, const char *reason)
 	node->cause = with_reason(state, reason);
 }
 
-/* Does the node hold up its readers, and why? */
+/* Set the state and the reason of the node if it blocks its readers. */
 static void
 find_own_cause(CatalogRows *rows, uint64 row, DagNode *node)
 {
@@ -135,7 +137,7 @@ dag_from_rows(CatalogRows *rows)
 		DagNode *reader = dag_node(dag, catalog_int4(edges, i, 1));
 		DagNode *input = dag_node(dag, catalog_int4(edges, i, 2));
 
-		/* made since the nodes were read */
+		/* created after the nodes were read */
 		if (reader == NULL || input == NULL)
 			continue;
 		reader->reads = lappend(reader->reads, input);
@@ -168,13 +170,13 @@ clear_visited(Dag *dag)
 		dag->nodes[i].visited = dag->nodes[i].reached = false;
 }
 
-/* Inputs before readers. */
+/* Append the node and all that it reads, inputs before their readers. */
 static void
 append_upstream_first(DagNode *node, List **ordered)
 {
 	ListCell *cell;
 
-	/* NULL: dropped since it was looked up */
+	/* NULL if it was dropped after it was looked up */
 	if (node == NULL || node->visited)
 		return;
 	node->visited = true;
@@ -242,7 +244,7 @@ dag_upstream(List *targets)
 	return result;
 }
 
-/* ---- what a role may know ---- */
+/* ---- names and reasons that a role may see ---- */
 
 static const char *
 name_for(const DagNode *node, Oid reader)
@@ -276,7 +278,10 @@ dag_readers(int32 target_id)
 
 /* ---- blocking ---- */
 
-/* The blocking node that is farthest upstream names the path. */
+/*
+ * Find a node upstream that blocks this one.  The path begins with the
+ * blocking node that is farthest upstream.
+ */
 static bool
 find_block(DagNode *node, Oid reader, char **path, char **reason)
 {
@@ -317,7 +322,10 @@ dag_find_block(Dag *dag, int32 target_id, char **path, char **reason)
 
 /* ---- paths, cycles ---- */
 
-/* A path from this node down to the goal, as "a -> b -> goal"; NULL if there is none. */
+/*
+ * Returns the path from this node down to the goal, as "a -> b -> goal", or
+ * NULL if there is none.
+ */
 static char *
 path_to(DagNode *node, DagNode *goal, Oid reader)
 {

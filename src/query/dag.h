@@ -1,9 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * dag.h
- *		The graph of targets: which transform reads which.
+ *		The graph of targets: which transform reads which target.
  *
- * Read from the catalog once per slice; the queries below then cost nothing.
+ * The graph is read from the catalog once per slice.  The functions that take
+ * a Dag then need no catalog access.
  *
  *-------------------------------------------------------------------------
  */
@@ -13,7 +14,7 @@
 #include "catalog/statement.h"
 #include "query/transform.h"
 
-/* Replaces names that the reader may not see. */
+/* Replaces names that the reader of a text may not see. */
 #define DAG_HIDDEN "(hidden)"
 
 typedef struct DagNode
@@ -24,12 +25,12 @@ typedef struct DagNode
 	char *table_name;
 	char *display;
 	Oid owner;
-	Oid relid;     /* InvalidOid: missing */
+	Oid relid;     /* InvalidOid if the table is missing */
 	List *reads;   /* of DagNode */
 	List *read_by; /* of DagNode */
-	char *state;   /* its own state that blocks its readers; NULL: it does not block */
-	char *reason;  /* of that state; may be NULL */
-	char *cause;   /* both, as "state: reason"; NULL: it does not block */
+	char *state;   /* state that blocks its readers; NULL if it does not block */
+	char *reason;  /* reason of that state; may be NULL */
+	char *cause;   /* both, as "state: reason"; NULL if it does not block */
 	bool visited;
 	bool reached;
 } DagNode;
@@ -40,52 +41,65 @@ typedef struct Dag
 	int nnodes;
 } Dag;
 
-/* Read the graph of all targets from the catalog, in the current memory context. */
+/*
+ * Read the graph of all targets from the catalog.  The result is allocated in
+ * the current memory context.
+ */
 extern Dag *dag_load(void);
 
-/* The same from rows that begin with NODE_COLUMNS; nodes are in the order of the rows. */
+/*
+ * Build the graph from rows that begin with NODE_COLUMNS.  Nodes are in the
+ * order of the rows.  The result is allocated in the current memory context.
+ */
 extern Dag *dag_from_rows(CatalogRows *rows);
 
-/* The node of a target; NULL if there is none. */
+/* Returns the node of a target, or NULL if there is none. */
 extern DagNode *dag_node(Dag *dag, int32 target_id);
 
 /*
- * Set the outcome of a node in this slice, which replaces the state at the time
- * the graph was loaded.  cause NULL: the node does not block.
+ * Set the outcome of a node in this slice.  It replaces the state at the time
+ * when the graph was loaded.  If cause is NULL, the node does not block.  The
+ * string is copied to the memory context of the graph.
  */
 extern void dag_set_cause(Dag *dag, int32 target_id, const char *cause);
 
 /*
- * The same as dag_blocked() on a loaded graph.  The texts are stored: they
- * contain only names that the owner of the target may see.
+ * Returns true if a target upstream blocks this one, and sets *path and
+ * *reason.  These texts are stored, so they contain only names that the owner
+ * of the target may see.
  */
 extern bool dag_find_block(Dag *dag, int32 target_id, char **path, char **reason);
 
-/* The given targets (ids) in the order of their refresh. */
+/* Returns the given target ids in the order of their refresh. */
 extern List *dag_order(Dag *dag, List *target_ids);
 
-/* The ids of all targets that the target reads, at any depth, without itself. */
+/* Returns the ids of all targets that the target reads at any depth, without its own. */
 extern List *dag_upstream_ids(Dag *dag, int32 target_id);
 
 /*
- * Targets (transforms and loads) that these targets read, at any depth, in DAG
- * order, followed by these targets.
+ * Returns the targets (transforms and loads) that these targets read at any
+ * depth, and these targets themselves, inputs before their readers.
  */
 extern List *dag_upstream(List *targets);
 
 /*
- * "a -> b -> c" from a target down to one that reads it, at any depth, as the
- * owner of the latter may see it.
+ * Returns the path "a -> b -> c" from a target down to one that reads it at
+ * any depth, or NULL if there is none.  It shows only names that the owner of
+ * the latter may see.
  */
 extern char *dag_path(Dag *dag, int32 from_id, int32 to_id);
 
 /*
- * Raise 42P17 with the path if a transform of this name with these inputs (of
- * ShapeInput) would read itself, directly or through others.
+ * Raises 42P17 with the path if a transform of this name with these inputs (a
+ * list of ShapeInput) would read itself, directly or through others.
  */
 extern void dag_check_cycle(const char *schema_name, const char *table_name, List *inputs);
 
-/* Names of the transforms that read this target directly, quoted, for the current user. */
+/*
+ * Returns the names of the transforms that read this target directly.  Names
+ * are quoted.  A name that the current user may not see is replaced by
+ * DAG_HIDDEN.
+ */
 extern List *dag_readers(int32 target_id);
 
 #endif /* DEPIPE_QUERY_DAG_H */

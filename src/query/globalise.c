@@ -3,11 +3,13 @@
  * globalise.c
  *		Conditions of any level of a query in terms of its base relations.
  *
- * A column of a subquery is replaced by what it is made of, where that keeps
- * the rows of the subquery apart (passes.c).  Where rows meet whose values are
- * equal but not the same (1.0 and 1.00), the condition sees another value than
- * the changed row has: such a column is replaced only in comparisons by
- * operators of its type, which cannot see a difference either.
+ * A column of a subquery is replaced by the expression that computes it, if
+ * rows with different values of the column stay apart in the subquery
+ * (passes.c).  Grouping can put rows together whose values are equal but not
+ * identical (1.0 and 1.00).  The condition then sees a value other than that
+ * of the changed row.  Such a column is replaced only where it is compared by
+ * an operator of the btree operator family of its type, which does not
+ * distinguish such values either.
  *
  *-------------------------------------------------------------------------
  */
@@ -26,19 +28,19 @@
 
 typedef struct Globalise
 {
-	const GraphBlock *block; /* whose columns are meant */
-	const GraphBlock *rows;  /* of the sublink that parameters stand for */
+	const GraphBlock *block; /* level that the Vars refer to */
+	const GraphBlock *rows;  /* subquery that PARAM_SUBLINK parameters refer to; NULL if none */
 	List *choices;
 	List *merges;
 	bool failed;
-	bool loose; /* a value stands for others that are equal, but not the same */
+	bool loose; /* a value stands for others that are equal, but not identical */
 } Globalise;
 
 static Node *globalise(Node *node, void *context);
 
 /* ---- columns of subqueries ---- */
 
-/* Rows with equal values are put together. */
+/* Does the query put rows with equal values together? */
 static bool
 merges(const Query *query)
 {
@@ -63,7 +65,11 @@ fail(Globalise *walk)
 	return NULL;
 }
 
-/* What a column (from 1) of a block is made of; NULL: of more than single values. */
+/*
+ * Returns a column (from 1) of a block in terms of nodes.  Fails and returns
+ * NULL if it does not keep rows apart, or if it is computed from values that
+ * stand for others.
+ */
 static Node *
 column_of_block(const GraphBlock *block, int column, Globalise *walk)
 {
@@ -140,7 +146,10 @@ same_var(const Node *node, const Node *other)
 		   one->varlevelsup == 0;
 }
 
-/* The column of the real side, for the merged column of a FULL JOIN; NULL: it is none. */
+/*
+ * Returns the column of the real side for the merged column of a FULL JOIN, or
+ * NULL if the node is not such a column.
+ */
 static Node *
 merged_column(const Node *node, Globalise *walk)
 {
@@ -157,7 +166,7 @@ merged_column(const Node *node, Globalise *walk)
 		if (merge->block != walk->block || !same_var(linitial(coalesce->args), linitial(columns)) ||
 			!same_var(lsecond(coalesce->args), lsecond(columns)))
 			continue;
-		/* the columns of both sides are equal, and maybe not the same */
+		/* the columns of both sides are equal, but may not be identical */
 		walk->loose |= !equal_is_same_image(exprType(node), exprCollation(node));
 		return copyObject(merge->column);
 	}
@@ -172,7 +181,7 @@ globalise(Node *node, void *context)
 
 	if (node == NULL || walk->failed)
 		return NULL;
-	/* conditions must hold at the time of the last refresh, too */
+	/* conditions must also hold at the time of the last refresh */
 	if (volatility_is_clock(node))
 		return fail(walk);
 	merged = merged_column(node, walk);
@@ -209,7 +218,10 @@ without_relabels(Node *node)
 	return node;
 }
 
-/* An operator of the columns' type, which cannot tell equal values from each other. */
+/*
+ * Is this a comparison of columns or constants by a btree operator of their
+ * types?  Such an operator does not distinguish equal values.
+ */
 static bool
 compares_columns(const Node *expression)
 {
@@ -231,7 +243,7 @@ compares_columns(const Node *expression)
 	return true;
 }
 
-/* Can it be NULL?  Not a comparison of columns that are never NULL. */
+/* Can the condition be NULL?  A comparison of columns that are never NULL cannot. */
 static bool
 may_be_null(const Graph *graph, const GraphQual *qual, const Node *expression)
 {
@@ -270,7 +282,7 @@ with_test(const Graph *graph, const GraphQual *qual, Node *expression)
 	return (Node *) test;
 }
 
-/* Rows filled with NULLs by an outer join that is evaluated before must not meet it. */
+/* Does the condition reject rows that an outer join evaluated before it has filled with NULLs? */
 static bool
 needs_real_rows(const Graph *graph, const GraphQual *qual, const GlobalQual *global)
 {
@@ -301,7 +313,10 @@ add_global(const Graph *graph, const GraphQual *qual, Node *expression, List **g
 		*globals = lappend(*globals, global);
 }
 
-/* Are values that stand for equal ones only compared, by an operator that treats them alike? */
+/*
+ * Are values that stand for equal ones used only as operands of a comparison
+ * that does not distinguish them?
+ */
 static bool
 cannot_tell(const GraphQual *qual, const Node *part, List *choices, List *merges)
 {
@@ -326,7 +341,10 @@ cannot_tell(const GraphQual *qual, const Node *part, List *choices, List *merges
 	return true;
 }
 
-/* The parts of a comparison of rows, of which all must hold. */
+/*
+ * Add a condition.  The parts of a row comparison are added separately,
+ * because all of them must hold.
+ */
 static void
 add_parts(const Graph *graph, const GraphQual *qual, Node *part, List *choices, List *merges,
 		  List **globals)
@@ -373,7 +391,7 @@ global_equal(const Node *one, const Node *other)
 	const Var *var = (const Var *) one;
 	const Var *column = (const Var *) other;
 
-	/* a modifier of the type does not matter */
+	/* type modifiers are ignored */
 	if (IsA(one, Var) && IsA(other, Var))
 		return var->varno == column->varno && var->varattno == column->varattno;
 	return equal(one, other);
@@ -400,7 +418,10 @@ has_node_within(const List *occurrences, const GraphBlock *block)
 	return false;
 }
 
-/* Is there an occurrence for each operand of the set operations that a column may come from? */
+/*
+ * Is there an occurrence for each operand of the set operations that columns
+ * of the expression may come from?
+ */
 static bool
 has_all_operands(const Graph *graph, const GraphBlock *block, Node *expression,
 				 const List *occurrences)

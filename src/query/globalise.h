@@ -10,7 +10,7 @@
 
 #include "query/graph.h"
 
-/* A condition in terms of nodes: varno is the number of a node. */
+/* A condition in terms of nodes: varno is the number of a node, not a range table index. */
 typedef struct GlobalQual
 {
 	const GraphQual *qual;
@@ -19,22 +19,28 @@ typedef struct GlobalQual
 } GlobalQual;
 
 /*
- * While rows of one side of a FULL JOIN are real, the column that it merges
- * (COALESCE of the columns of both sides) is the column of this side.
+ * A column that a FULL JOIN merges (COALESCE of the columns of both sides),
+ * seen from one side.  If the row of this side is real (not filled with
+ * NULLs), the merged column equals the column of this side.
  */
 typedef struct Merge
 {
 	const GraphBlock *block;
-	Node *expression; /* of the block: a CoalesceExpr of two Vars */
-	Node *column;     /* in terms of nodes */
+	Node *expression; /* in terms of the block: a CoalesceExpr of two Vars */
+	Node *column;     /* column of this side, in terms of nodes */
 } Merge;
 
 /*
- * The conditions that say something about nodes, under a choice of operands
- * (of GraphBlock) of set operations: where one of several queries gives a
- * column, it is that of the chosen one; likewise for merges.  Left out are those that are not about
- * columns of relations (of aggregates, for example), and those that rows which
- * an outer join has filled with NULLs could meet.
+ * Returns the conditions on nodes as a list of GlobalQual, allocated in the
+ * current memory context.
+ *
+ * choices is a list of GraphBlock, the chosen operands of set operations.  A
+ * column of a set operation is replaced by that of the chosen operand.  merges
+ * is a list of Merge, used in the same way for merged columns of FULL JOINs.
+ *
+ * The result leaves out conditions that do not depend on columns of relations
+ * alone (conditions on aggregates, for example), and conditions that rows
+ * filled with NULLs by an outer join could satisfy.
  */
 extern List *graph_quals(const Graph *graph, List *choices, List *merges);
 
@@ -47,24 +53,30 @@ typedef struct Occurring
 } Occurring;
 
 /*
- * An expression of a block in terms of nodes, as Occurrings: one for each choice
- * of operands, besides the choices that are made, of the set operations that
- * its columns come from.  Returns false when it is made of more than values of
- * columns of one relation, or of values that stand for others.
+ * Find the occurrences of an expression of a block: its forms in terms of
+ * nodes.  *occurrences is a list of Occurring, with one element for each
+ * choice of operands of the set operations that its columns come from.
+ * Choices that have already been made are passed in.  Returns false if the
+ * expression does not depend on columns of one relation alone, or if it
+ * depends on values that stand for others that are equal, but not identical.
  */
 extern bool global_occurrences(const Graph *graph, const GraphBlock *block, Node *expression,
 							   List *choices, List **occurrences);
 
 /*
- * Does the condition equate two expressions as values of the key are compared?
- * key: an expression of its type and collation.  Sets *one and *other.
+ * Does the condition equate two expressions by the equality of the key?  key
+ * is an expression of the type and collation of the key.  Sets *one and *other
+ * to the two expressions.
  */
 extern bool qual_equates(const GlobalQual *global, const Node *key, Node **one, Node **other);
 
-/* Is it the same expression in terms of nodes? */
+/* Are these expressions in terms of nodes equal?  Type modifiers of columns are ignored. */
 extern bool global_equal(const Node *one, const Node *other);
 
-/* The number of the only node that the expression is made of; 0: none, or several. */
+/*
+ * Returns the number of the only node that the expression depends on, or 0 if
+ * it depends on none or on several.
+ */
 extern int global_node(const Node *expression);
 
 #endif /* DEPIPE_QUERY_GLOBALISE_H */

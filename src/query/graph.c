@@ -1,16 +1,16 @@
 /*-------------------------------------------------------------------------
  *
  * graph.c
- *		The base relations of a query at all its levels, and the conditions that
- *		connect them.
+ *		The base relations of a query at all its levels, and the conditions
+ *		that connect them.
  *
- * Each occurrence of a relation is a node, also in subqueries and sublinks.
- * globalise.c writes the conditions of WHERE, ON and IN in terms of the columns
- * of nodes: it replaces a column of a subquery by the expression that computes
- * it.
+ * Each occurrence of a relation is a node, including those in subqueries and
+ * sublinks.  globalise.c rewrites the conditions of WHERE, ON and IN in terms
+ * of the columns of nodes: it replaces a column of a subquery by the
+ * expression that computes it.
  *
- * Invariant: a relation that the executor reads for the query is a node, or
- * hidden.
+ * Invariant: each relation that the executor reads for the query is a node, or
+ * is listed as hidden.
  *
  *-------------------------------------------------------------------------
  */
@@ -33,7 +33,7 @@ static GraphBlock *add_block(Graph *graph, GraphBlock *parent, Query *query, Bit
 
 /* ---- sublinks ---- */
 
-/* A condition between what is left of the operator and the rows of the subquery. */
+/* Add the condition between the left operand of a sublink and the rows of its subquery. */
 static void
 add_test(Graph *graph, GraphBlock *block, GraphBlock *inner, SubLink *sublink, Bitmapset *sides,
 		 bool must_be_true)
@@ -72,7 +72,7 @@ find_sublinks(Node *node, void *context)
 	SublinkWalk *walk = context;
 
 	if (node == NULL || IsA(node, Query))
-		return false; /* a query is another level */
+		return false; /* another level */
 	if (IsA(node, SubLink))
 	{
 		walk->found = true;
@@ -218,7 +218,7 @@ add_block(Graph *graph, GraphBlock *parent, Query *query, Bitmapset *sides)
 	add_from(graph, block, (Node *) query->jointree, sides);
 	foreach(cell, block_operands(block))
 		add_entry(graph, block, lfirst_int(cell), sides);
-	/* what is not in conditions: columns, HAVING, arguments of functions in FROM */
+	/* sublinks outside conditions: in columns, HAVING, arguments of functions in FROM */
 	(void) query_tree_walker(query,
 							 find_sublinks,
 							 &walk,
@@ -262,7 +262,7 @@ find_hidden(Node *node, void *context)
 	{
 		RangeTblEntry *entry = (RangeTblEntry *) node;
 
-		/* in 15 expanded views have entries for OLD and NEW */
+		/* in PostgreSQL 15, expanded views have entries for OLD and NEW */
 		if (entry->rtekind != RTE_RELATION || entry->relkind == RELKIND_VIEW)
 			return false;
 		foreach(cell, graph->nodes)

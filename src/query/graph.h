@@ -13,22 +13,24 @@
 #include "nodes/parsenodes.h"
 
 /*
- * One query level.  blocks and nodes are indexed by the entries of its range
- * table, from 1: what a subquery is analysed as, and the number of a relation.
+ * One query level.  The arrays are indexed by range table index, from 1.  For
+ * a subquery, blocks contains its GraphBlock.  For a relation, nodes contains
+ * the number of its GraphNode.
  */
 typedef struct GraphBlock
 {
-	Query *query; /* without aliases of joins */
+	Query *query; /* without join alias Vars */
 	struct GraphBlock *parent;
-	Bitmapset *sides; /* that it stands in: see GraphNode */
+	Bitmapset *sides; /* sides that contain it: see GraphNode */
 	struct GraphBlock **blocks;
 	int *nodes;
 } GraphBlock;
 
 /*
- * One occurrence of a relation.  Each side of an outer join that may be
- * replaced by NULLs has a number; a relation, a block or a condition stands in
- * all sides that contain it, at all levels.
+ * One occurrence of a relation.  Each nullable side of an outer join has a
+ * number.  A side is real in a row if the join has not replaced it by NULLs.
+ * The sides of a relation, block or condition are all nullable sides that
+ * contain it, at all levels.
  */
 typedef struct GraphNode
 {
@@ -41,19 +43,19 @@ typedef struct GraphNode
 
 typedef enum QualTest
 {
-	QUAL_TRUE,      /* rows that meet have it true */
-	QUAL_NOT_FALSE, /* of IN, where NULL counts */
-	QUAL_NOT_TRUE   /* of ALL */
+	QUAL_TRUE,      /* it is true for rows that are joined */
+	QUAL_NOT_FALSE, /* of IN: it is true or NULL */
+	QUAL_NOT_TRUE   /* of ALL: it is false or NULL */
 } QualTest;
 
 /*
- * A condition that must hold for rows to meet, once all sides that it stands
- * in are real, and rows of the unit (its block, or the sublink it comes from)
- * are looked at.
+ * A condition that joined rows must satisfy, provided that all its sides are
+ * real and that rows of its unit take part.  The unit is its block, or the
+ * sublink that it comes from.
  */
 typedef struct GraphQual
 {
-	Node *expression; /* as it stands in its block */
+	Node *expression; /* in terms of its block */
 	GraphBlock *block;
 	GraphBlock *unit;
 	Bitmapset *sides;
@@ -63,29 +65,37 @@ typedef struct GraphQual
 typedef struct Graph
 {
 	GraphBlock *root;
-	List *blocks; /* of GraphBlock: all */
+	List *blocks; /* of GraphBlock, at all levels */
 	List *nodes;  /* of GraphNode, in the order of their numbers */
 	List *quals;  /* of GraphQual */
-	List *hidden; /* OIDs of relations that no condition can reach */
+	List *hidden; /* OIDs of relations that are read but are not nodes */
 	int nsides;
-	List *sublinks; /* those that have been looked at */
+	List *sublinks; /* sublinks that have already been added */
 } Graph;
 
-/* The graph of a query without WITH, which is not changed. */
+/*
+ * Returns the graph of a query whose WITH queries have been inlined.  The
+ * query is not changed.  The result is allocated in the current memory
+ * context.
+ */
 extern Graph *graph_of_query(const Query *query);
 
+/* Returns the node of this number, from 1. */
 extern GraphNode *graph_node(const Graph *graph, int number);
 
-/* Is the block this one, or inside it? */
+/* Is the block equal to the outer one, or inside it? */
 extern bool block_is_within(const GraphBlock *block, const GraphBlock *outer);
 
-/* The operands of a set operation that a block is inside of, as GraphBlocks. */
+/*
+ * Returns the operands of set operations that contain the block or are the
+ * block itself, as a list of GraphBlock.
+ */
 extern List *block_choices(const GraphBlock *block);
 
 /* Is the block a set operation? */
 extern bool block_is_operation(const GraphBlock *block);
 
-/* The operands (numbers of range table entries) of a set operation, from left to right. */
+/* Returns the operands of a set operation (range table indexes), from left to right. */
 extern List *block_operands(const GraphBlock *block);
 
 #endif /* DEPIPE_QUERY_GRAPH_H */

@@ -4,9 +4,9 @@
  *		Transforms whose inputs have not changed.
  *
  * If the inputs are the same as under the snapshot of the last refresh, the
- * result is the same, provided that it depends on nothing else.  Functions of
- * users can be replaced without notice: a query that calls one is always run.
- * Functions of extensions do not change by themselves.
+ * result is the same, provided that it depends on nothing else.  Functions
+ * created by users can be replaced without notice, so a query that calls one
+ * is always run.  Functions of extensions are assumed not to change.
  *
  *-------------------------------------------------------------------------
  */

@@ -12,11 +12,11 @@
 
 /*
  * Does the result of the query depend on its inputs alone, and not on time,
- * chance or functions that can be replaced?
+ * random values or functions that can be replaced?
  */
 extern bool idle_query_is_pure(const Shape *shape);
 
-/* Why that is in the way, for people. */
+/* The reason, as a sentence for the user, if the query calls a function that can be replaced. */
 #define CALLS_USERS_FUNCTION "The query calls a function that may be replaced without notice."
 
 /* Does the query, or a view that it reads, call such a function? */

@@ -3,8 +3,8 @@
  * index_lookup.h
  *		Indexes that find rows by an expression of their columns.
  *
- * In the expressions only the columns matter, not which entry of a range table
- * their variables name.
+ * In the expressions passed in, only the column numbers of Vars are used;
+ * varno is ignored.
  *
  *-------------------------------------------------------------------------
  */
@@ -14,13 +14,16 @@
 #include "depipe.h"
 #include "nodes/nodes.h"
 
-/* Has the relation an index that begins with the expression? */
+/*
+ * Does the relation have a valid, non-partial btree index that begins with the
+ * expression?  The caller must hold a lock on the relation.
+ */
 extern bool index_finds(Oid relid, Node *expression);
 
-/* The expression as text. */
+/* Returns the expression as text. */
 extern char *index_expression_text(Oid relid, Node *expression);
 
-/* "CREATE INDEX ON table (expression);" */
+/* Returns the statement "CREATE INDEX ON table (expression);". */
 extern char *index_statement(Oid relid, Node *expression);
 
 #endif /* DEPIPE_QUERY_INDEX_LOOKUP_H */

@@ -3,10 +3,10 @@
  * inline.c
  *		A rewritten query without WITH, and without aliases of joins.
  *
- * Strategies on changes follow the rows of an input to the result.  The rows of
- * a WITH query with two references take two ways.  Each reference therefore
- * becomes a subquery of its own.  The planner does the same with WITH queries
- * that have one reference.
+ * Strategies on changes follow the rows of an input to the result.  The rows
+ * of a WITH query with two references reach the result by two ways.  Each
+ * reference is therefore replaced by a subquery of its own.  The planner does
+ * the same for WITH queries that have one reference.
  *
  *-------------------------------------------------------------------------
  */
@@ -22,10 +22,10 @@ typedef void (*QueryVisitor)(Query *query);
 typedef struct WithWalk
 {
 	const CommonTableExpr *with;
-	int levels; /* between the query that has it and the one that is walked */
+	int levels; /* levels between its query and the one being walked */
 } WithWalk;
 
-/* ---- the levels below ---- */
+/* ---- lower levels ---- */
 
 static bool
 visit_query(Node *node, void *visitor)
@@ -90,7 +90,10 @@ replace_references(Node *node, void *context)
 	return expression_tree_walker(node, replace_references, walk);
 }
 
-/* Those that come first in the list do not refer to later ones. */
+/*
+ * Inline the WITH queries of a level, in the order of the list: a WITH query
+ * does not refer to later ones.
+ */
 static void
 inline_level(Query *query)
 {

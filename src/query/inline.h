@@ -13,15 +13,16 @@
 
 
 /*
- * A copy in which each reference to a WITH query is a subquery of its own, at
- * every level; recursive ones stay.  It means the same as long as nothing in
- * the query is volatile.
+ * Returns a copy of the query in which each reference to a WITH query is
+ * replaced by a subquery, at every level.  Recursive WITH queries stay.  The
+ * copy is equivalent as long as nothing in the query is volatile.
  */
 extern Query *inline_with(const Query *query);
 
 /*
- * Replace columns of joins and of the grouping step by what they stand for, at
- * every level, in place.  For analysis: what outer joins make null is lost.
+ * Replace Vars of joins and of the grouping step by the expressions that they
+ * stand for, at every level, in place.  The result is for analysis only,
+ * because the NULLs of outer joins are lost.
  */
 extern void inline_aliases(Query *query);
 
