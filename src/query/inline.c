@@ -4,7 +4,7 @@
  *		A rewritten query without WITH, and without aliases of joins.
  *
  * Strategies on changes follow the rows of an input to the result.  The rows
- * of a WITH query with two references reach the result by two ways.  Each
+ * of a WITH query with two references reach the result on two paths.  Each
  * reference is therefore replaced by a subquery of its own.  The planner does
  * the same for WITH queries that have one reference.
  *

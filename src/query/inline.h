@@ -22,7 +22,7 @@ extern Query *inline_with(const Query *query);
 /*
  * Replace Vars of joins and of the grouping step by the expressions that they
  * stand for, at every level, in place.  The result is for analysis only,
- * because the NULLs of outer joins are lost.
+ * because it no longer shows which values outer joins can replace by NULLs.
  */
 extern void inline_aliases(Query *query);
 

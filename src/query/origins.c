@@ -1,19 +1,19 @@
 /*-------------------------------------------------------------------------
  *
  * origins.c
- *		The columns of inputs that a query's columns come from.
+ *		The columns of inputs that the columns of a query come from.
  *
- * Columns are followed through the rewritten query: a column of a subquery has
- * the origins of the expression that it stands for, and so on down to base
- * relations.  Uses combine: what is made from an aggregate is an aggregation,
- * and what is only filtered by stays a filter.
+ * Columns are followed through the rewritten query.  A column of a subquery
+ * has the origins of the expression that computes it, and so on down to base
+ * relations.  Uses are combined: a value computed from an aggregate is an
+ * aggregation, and a column that is used only in a filter remains a filter.
  *
- * Functions in languages other than C may read tables that the query does not
- * name.  They are opaque: each is named with the origins of its arguments, or
- * alone if it has none.
+ * Functions in languages other than C and internal may read tables that the
+ * query does not name.  Such functions are opaque.  Each is recorded by
+ * itself, and with the origins of its arguments.
  *
- * Invariant: a level is followed once; a recursive WITH query that reads itself
- * adds nothing the second time.
+ * Invariant: a subquery in FROM or a WITH query is followed once.  A recursive
+ * WITH query that reads itself adds nothing the second time.
  *
  *-------------------------------------------------------------------------
  */
@@ -39,7 +39,7 @@ typedef struct Level
 {
 	Query *query;
 	struct Level *parent;
-	Origins **entries; /* of subqueries in its range table, from 1; NULL: not followed yet */
+	Origins **entries; /* by range table index, of subqueries; NULL if not followed yet */
 	List *with;        /* of WithOrigins */
 } Level;
 
@@ -49,7 +49,7 @@ typedef struct WithOrigins
 	Origins *origins;
 } WithOrigins;
 
-/* The walk of an expression. */
+/* State of the walk through an expression. */
 typedef struct Walk
 {
 	Level *level;
@@ -82,7 +82,7 @@ add(List **found, Origin origin)
 	*found = lappend(*found, copy);
 }
 
-/* The use of a column whose expression is itself used so. */
+/* Combine the use of a column in an expression with the use of that expression. */
 static OriginUse
 combine(OriginUse inner, OriginUse outer)
 {
@@ -127,7 +127,7 @@ follow_in(Level *level, Node *node, OriginUse use, List **found)
 
 /* ---- functions ---- */
 
-/* Can the body of the function read what the query does not name? */
+/* Can the function read tables that the query does not name? */
 static bool
 is_opaque(Oid function)
 {
@@ -160,7 +160,7 @@ check_function(Oid function, void *context)
 	return true;
 }
 
-/* The opaque function that this node itself calls. */
+/* Returns the opaque function that this node itself calls, or InvalidOid if there is none. */
 static Oid
 opaque_function(Node *node)
 {
@@ -203,7 +203,10 @@ add_result(Walk *walk, const Origins *origins, AttrNumber attnum)
 			add_all(walk, origins->columns[i]);
 }
 
-/* A reference to a WITH query that inline_with() left: a recursive one. */
+/*
+ * Returns the origins of a WITH query.  The references that inline_with()
+ * leaves are to recursive WITH queries.
+ */
 static const Origins *
 origins_of_with(Level *level, const RangeTblEntry *entry)
 {
@@ -224,7 +227,7 @@ origins_of_with(Level *level, const RangeTblEntry *entry)
 		with = palloc(sizeof(WithOrigins));
 		with->name = definition->ctename;
 		with->origins = palloc0(sizeof(Origins));
-		level->with = lappend(level->with, with); /* before it reads itself */
+		level->with = lappend(level->with, with); /* before its reference to itself is followed */
 		return origins_of_level(castNode(Query, definition->ctequery), level, with->origins);
 	}
 	elog(ERROR, "WITH query \"%s\" not found", entry->ctename);
@@ -355,7 +358,7 @@ follow_window(Walk *walk, const WindowFunc *function)
 	}
 }
 
-/* Does the node give the value of its argument unchanged? */
+/* Does the node return the value of its argument unchanged? */
 static bool
 is_transparent(Node *node)
 {
@@ -407,7 +410,7 @@ follow(Node *node, void *context)
 
 /* ---- rows ---- */
 
-/* Does the condition connect two entries of its own level? */
+/* Does the condition reference several range table entries of its own level? */
 static bool
 connects(Node *condition)
 {
@@ -481,7 +484,7 @@ follow_rows(Level *level, List **rows)
 	follow_in(level, query->limitCount, ORIGIN_FILTER, rows);
 	follow_in(level, query->limitOffset, ORIGIN_FILTER, rows);
 	if (query->setOperations != NULL)
-		return; /* clauses refer to columns of the operation */
+		return; /* clauses refer to columns of the set operation */
 	follow_clauses(&walk, query->groupClause, ORIGIN_GROUP);
 	follow_clauses(&walk, query->distinctClause, ORIGIN_GROUP);
 	follow_clauses(&walk, query->sortClause, ORIGIN_SORT);
@@ -490,9 +493,8 @@ follow_rows(Level *level, List **rows)
 /* ---- set operations ---- */
 
 /*
- * The operands give the columns by position.  An operand of EXCEPT that only
- * removes rows, and both of INTERSECT, choose rows; equal rows of others are
- * grouped.
+ * Follow the operands of a set operation.  Their columns correspond by
+ * position.  The columns of the right operand of EXCEPT only filter rows.
  */
 static void
 follow_operation(Level *level, Node *node, bool removes, Origins *origins)
@@ -519,7 +521,11 @@ follow_operation(Level *level, Node *node, bool removes, Origins *origins)
 	}
 }
 
-/* How the operation chooses among equal rows; that of the topmost one stands for all. */
+/*
+ * Add the columns as origins of the rows.  INTERSECT filters rows by all
+ * columns; other operations group equal rows, except UNION ALL.  The topmost
+ * operation determines the use for all nested ones.
+ */
 static void
 follow_operation_rows(Level *level, Origins *origins)
 {
@@ -551,7 +557,7 @@ follow_columns(Level *level, Origins *origins)
 	}
 }
 
-/* Fills origins, which references to the level may have already; returns it. */
+/* Fill the given origins, which references to the level may already use, and return them. */
 static Origins *
 origins_of_level(Query *query, Level *parent, Origins *origins)
 {

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * origins.h
- *		The columns of inputs that a query's columns come from.
+ *		The columns of inputs that the columns of a query come from.
  *
  *-------------------------------------------------------------------------
  */
@@ -12,7 +12,10 @@
 #include "access/attnum.h"
 #include "nodes/parsenodes.h"
 
-/* The first three say how a value is made; the others how rows are chosen. */
+/*
+ * Uses of a column.  The first three compute a value; the others determine
+ * which rows there are, and their order.
+ */
 typedef enum OriginUse
 {
 	ORIGIN_IDENTITY,
@@ -28,28 +31,28 @@ typedef enum OriginUse
 /* The names of the uses, as in the view column_lineage. */
 extern const char *const origin_use_names[];
 
-/* Does the use make a value? */
+/* Does the use compute a value? */
 #define ORIGIN_IS_DIRECT(use) ((use) <= ORIGIN_AGGREGATION)
 
 typedef struct Origin
 {
-	Oid relid; /* a base relation; InvalidOid: only a function */
+	Oid relid; /* base relation; InvalidOid if the origin is only a function */
 	AttrNumber attnum;
 	OriginUse use;
-	Oid opaque; /* a function on the way that may read anything; InvalidOid: none */
+	Oid opaque; /* opaque function on the way; InvalidOid if none */
 } Origin;
 
 typedef struct Origins
 {
 	int ncolumns;
-	List **columns; /* of Origin: of each column of the result */
-	List *rows;     /* of Origin: of the presence and the order of rows */
+	List **columns; /* for each column of the result, a list of Origin */
+	List *rows;     /* of Origin: what determines the rows and their order */
 } Origins;
 
 /*
- * The origins of an analysed query, through views, WITH queries and set
- * operations.  query: as the rewriter returns it; it is not changed.  The
- * result lives in the current memory context.
+ * Returns the origins of a query, through views, WITH queries and set
+ * operations.  The query must be as the rewriter returns it; it is not
+ * changed.  The result is allocated in the current memory context.
  */
 extern Origins *origins_of_query(const Query *query);
 

@@ -1,17 +1,17 @@
 /*-------------------------------------------------------------------------
  *
  * partition.c
- *		By which columns may the result of a query be recomputed in parts?
+ *		Keys by which the result of a query can be recomputed in parts.
  *
  * A column of the result is followed down to an expression of columns of one
- * base relation, the owner (trace.c).  Columns with the same owner make a key
- * together: the finer, the fewer rows are recomputed.  When a unique index of
- * the owner has some of them, these are enough.  An expression is added to
- * columns only where rows are grouped by it: elsewhere it makes the key longer,
- * and hardly finer.
+ * base relation, the owner (trace.c).  Columns with the same owner form one
+ * key: the more selective it is, the fewer rows are recomputed.  If a unique
+ * index of the owner consists of some of these columns, the key is reduced to
+ * them.  An expression is added to an existing key only if rows are grouped by
+ * it.  Otherwise it would make the key longer, but hardly more selective.
  *
- * A key has several owners in a set operation, one for each operand, and where
- * a FULL JOIN merges columns of two.
+ * A key has several owners in two cases: in a set operation, where each
+ * operand has one, and where a FULL JOIN merges columns of two relations.
  *
  *-------------------------------------------------------------------------
  */
@@ -121,7 +121,7 @@ add_to_keys(List **keys, const Query *query, AttrNumber column, const ColumnTrac
 	add_column(key, column, trace->sources);
 }
 
-/* ---- what is known of the owner ---- */
+/* ---- indexes and statistics of the owner ---- */
 
 static int
 position_in_key(const KeyOwner *owner, int natts, AttrNumber column)
@@ -141,7 +141,7 @@ begins_with_key(Relation index, const ResultKey *key, const KeyOwner *owner)
 
 	if (first != 0)
 		return position_in_key(owner, key->natts, first) >= 0;
-	/* in an index the relation is that of the first entry */
+	/* in index expressions, varno is 1 */
 	expression = copyObject(linitial(RelationGetIndexExpressions(index)));
 	ChangeVarNodes(expression, 1, owner->node->number, 0);
 	for (int i = 0; i < key->natts; i++)
@@ -150,7 +150,7 @@ begins_with_key(Relation index, const ResultKey *key, const KeyOwner *owner)
 	return false;
 }
 
-/* Keep only these columns (of the key, from 0). */
+/* Keep only these columns of the key, which are numbered from 0. */
 static void
 reduce_key(ResultKey *key, const Bitmapset *kept)
 {
@@ -170,7 +170,10 @@ reduce_key(ResultKey *key, const Bitmapset *kept)
 	key->natts = natts;
 }
 
-/* The columns of the key that a unique index of the owner consists of; NULL: not all. */
+/*
+ * Returns the columns of the key that make up a unique index of the owner, or
+ * NULL if the index has a column or an expression that is not in the key.
+ */
 static Bitmapset *
 covered_by(Relation index, const ResultKey *key, const KeyOwner *owner)
 {
@@ -219,7 +222,7 @@ look_at_indexes(ResultKey *key, const KeyOwner *owner)
 		reduce_key(key, best);
 }
 
-/* Estimated number of values in the column of the relation. */
+/* Returns the estimated number of distinct values of a column, or 1 if there are no statistics. */
 static double
 distinct_values(Oid relid, const Node *expression, double rows)
 {
@@ -276,7 +279,7 @@ describe_key(ResultKey *key, const Query *query)
 	}
 }
 
-/* ---- all of it ---- */
+/* ---- keys of a query ---- */
 
 static int
 compare_keys(const ListCell *a, const ListCell *b)
@@ -304,7 +307,10 @@ explain_none(const ColumnTrace *trace, const char *column, const char **code, ch
 	*location = trace->location;
 }
 
-/* Plain columns come first. */
+/*
+ * Add columns of the result to keys: those that are plain columns, or those
+ * that are expressions.
+ */
 static void
 add_columns(List **keys, const Query *query, const ColumnTrace *traces, bool plain)
 {

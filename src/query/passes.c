@@ -1,14 +1,14 @@
 /*-------------------------------------------------------------------------
  *
  * passes.c
- *		Which columns keep the rows of a query level apart?
+ *		Columns that keep the rows of a query level apart.
  *
  * Rows with different values of such a column never share a group, a window
  * partition or a row of DISTINCT at this level.  A condition on the column
- * therefore selects the same rows before and after these steps, and a change of
- * a row affects only rows with the same value.  Two values are the same if the
- * default equality operator of the type says so.  GROUP BY, PARTITION BY and
- * DISTINCT must use this operator.
+ * therefore selects the same rows before and after these steps, and a change
+ * of a row affects only rows with the same value.  Two values are the same if
+ * the default equality operator of the type says so.  GROUP BY, PARTITION BY
+ * and DISTINCT must use this operator.
  *
  *-------------------------------------------------------------------------
  */
@@ -29,7 +29,7 @@
 #include "utils/rel.h"
 #include "utils/typcache.h"
 
-/* As many as the server allows. */
+/* The limit of the server. */
 #define MOST_GROUPING_SETS 4096
 
 Oid
@@ -44,7 +44,7 @@ column_is_never_null(const RangeTblEntry *entry, AttrNumber attnum)
 	Relation rel;
 	bool not_null;
 
-	/* inheritance children need not have the constraint */
+	/* inheritance children may lack the constraint */
 	if (entry->relkind == RELKIND_RELATION && entry->inh && has_subclass(entry->relid))
 		return false;
 	rel = relation_open(entry->relid, NoLock);
@@ -87,8 +87,9 @@ is_clause(const Var *var, List *clauses, const Query *query)
 }
 
 /*
- * Is the column an expression of columns among these clauses?  Where equal
- * values are the same, rows that the clauses put together have one value of it.
+ * Is the column an expression of columns that are among these clauses?  If
+ * equal values of these columns are identical, all rows that the clauses put
+ * together have the same value of the expression.
  */
 static bool
 is_made_of(const TargetEntry *entry, List *clauses, const Query *query)
@@ -123,7 +124,10 @@ is_in_all_sets(const TargetEntry *entry, const Query *query)
 	return true;
 }
 
-/* A column outside of aggregates that is not grouped by depends on a primary key that is. */
+/*
+ * Does the column depend on the grouped columns?  A Var outside of aggregates
+ * that is not grouped must depend functionally on a grouped primary key.
+ */
 static bool
 depends_on_group(const TargetEntry *entry)
 {

@@ -1,38 +1,41 @@
 /*-------------------------------------------------------------------------
  *
  * paths.c
- *		Which values of a key does a change of an input concern?
+ *		Terms that find the values of a key that changes of inputs affect.
  *
- * From the owner of the key a tree of conditions leads to the other relations.
- * For each changed relation there is one term: its changed rows, joined to the
- * relations on the way to the owner as they are now.
+ * A tree of conditions leads from the owner of the key to the other relations.
+ * There is one term for each changed relation: its changed rows, joined to the
+ * current rows of the relations on the path to the owner.
  *
- * Why the terms find every value: the rows of the inputs that together make, or
- * made, a row of the result satisfy all conditions between them.  If the rows of
- * the result with some value have changed, at least one of these input rows has
- * changed.  Take the changed row that is nearest to the owner on the path: the
- * rows between it and the owner have not changed, so the tables hold them now,
- * and the term of that row finds the value.  This requires that
+ * The terms find every affected value.  The input rows that together produce,
+ * or produced, a row of the result satisfy all conditions between them.  If
+ * the rows of the result with some value have changed, at least one of these
+ * input rows has changed.  Consider the changed row that is nearest to the
+ * owner on the path.  The rows between it and the owner have not changed, so
+ * the tables still hold them, and the term of that row finds the value.  This
+ * requires that
  *
  * - the path to a relation begins with the paths to the relations on it;
- * - a term joins only relations on the path: a row of another one may have
- *   disappeared at the same time;
- * - a condition must hold whenever rows meet: in the side of an outer join
- *   only once a row of that side is there, in a sublink only for its rows.
+ * - a term joins only relations on the path, because a row of another relation
+ *   may have disappeared at the same time;
+ * - a condition must hold whenever rows are joined: in a side of an outer join
+ *   only if there is a row of that side, and in a sublink only for the rows of
+ *   the sublink.
  *
- * Rows for which the time has changed the answer of a test (clock.c) are changed
- * rows as well, which the tables hold now.  No condition that reads the clock is
- * on a path.
+ * Rows for which time has changed the result of a test (clock.c) are changed
+ * rows too, and the tables still hold them.  No condition on a path reads the
+ * clock.
  *
- * Where a condition equates the key with a column nearer to the changed
- * relation, the path is cut there.
+ * If a condition equates the key with a column of a relation nearer to the
+ * changed relation, the path is cut there.
  *
- * Where no path leads to a changed relation, its rows may concern any value: of
- * a subquery that refers to nothing outside, for example, or of an aggregate of
- * all rows.  But only those that satisfy the conditions on them, and have
- * partners where partners are needed.  So there is a term as well, which asks
- * whether there is such a row.  It joins only relations that have not changed:
- * a partner in another one may have disappeared.
+ * If no path leads to a changed relation, its rows may affect any value.
+ * Examples are the relations of a subquery that refers to nothing outside, and
+ * of an aggregate of all rows.  Even then, only those changed rows matter that
+ * satisfy the conditions on them and find join partners where these are
+ * required.  A term therefore asks whether there is such a row.  It joins only
+ * relations that have not changed, because a partner in a changed relation may
+ * have disappeared.
  *
  *-------------------------------------------------------------------------
  */
@@ -56,13 +59,13 @@ typedef struct Tree
 	const KeyOwner *owner;
 	List *choices;
 	List *quals;     /* of GlobalQual */
-	List **paths;    /* by node: numbers, from the owner to it; NIL: not reached */
-	Bitmapset *done; /* nodes whose terms are listed */
+	List **paths;    /* by node: node numbers from the owner to it; NIL if not reached */
+	Bitmapset *done; /* nodes whose terms have been added */
 } Tree;
 
-/* ---- what has changed ---- */
+/* ---- changed relations ---- */
 
-/* What has changed since the last refresh. */
+/* The changes since the last refresh. */
 typedef struct Changed
 {
 	List *relids;
@@ -80,7 +83,7 @@ has_changed(const Changed *changed, const GraphNode *node)
 	return list_member_oid(changed->relids, node->entry->relid);
 }
 
-/* ---- what must hold ---- */
+/* ---- conditions that must hold ---- */
 
 static Bitmapset *
 sides_of(const Graph *graph, const Bitmapset *nodes)
@@ -93,7 +96,7 @@ sides_of(const Graph *graph, const Bitmapset *nodes)
 	return sides;
 }
 
-/* Does the condition hold where there are rows of all these nodes? */
+/* Must the condition hold wherever there are rows of all these nodes? */
 static bool
 must_hold(const Graph *graph, const GlobalQual *global, const Bitmapset *nodes)
 {
@@ -107,7 +110,10 @@ must_hold(const Graph *graph, const GlobalQual *global, const Bitmapset *nodes)
 	return false;
 }
 
-/* All nodes of which there are rows where there are rows of these. */
+/*
+ * Returns all nodes that must have rows wherever these nodes have rows.
+ * Changes the set passed in.
+ */
 static Bitmapset *
 implied(const Tree *tree, Bitmapset *nodes)
 {
@@ -160,7 +166,10 @@ node_set(List *numbers)
 	return set;
 }
 
-/* Reach a node through a condition, if the others in it are reached; returns its path. */
+/*
+ * Returns the path to a node through a condition, or NIL if the other nodes in
+ * the condition have not all been reached, or the condition need not hold.
+ */
 static List *
 reach(const Tree *tree, const GlobalQual *global, int number)
 {
@@ -188,7 +197,10 @@ reach(const Tree *tree, const GlobalQual *global, int number)
 	return path;
 }
 
-/* One step further by equalities, or by other conditions. */
+/*
+ * Extend the paths by one step, either through equalities or through other
+ * conditions.  Returns false if no path was added.
+ */
 static bool
 grow(Tree *tree, bool by_equality)
 {
@@ -233,7 +245,7 @@ make_tree(const Graph *graph, const KeyOwner *owner, List *choices)
 	return tree;
 }
 
-/* ---- where the key can be read ---- */
+/* ---- expressions equal to the key ---- */
 
 static bool
 is_listed(List *columns, const Node *expression)
@@ -246,7 +258,7 @@ is_listed(List *columns, const Node *expression)
 	return false;
 }
 
-/* All expressions that equal the key's column. */
+/* Returns all expressions that the conditions equate with the column of the key. */
 static List *
 equal_columns(Node *key, List *quals)
 {
@@ -272,7 +284,10 @@ equal_columns(Node *key, List *quals)
 	return columns;
 }
 
-/* The expression among these that is nearest to the end of the path; *position: where. */
+/*
+ * Returns the expression that is nearest to the end of the path.  Sets
+ * *position to its position in the path.
+ */
 static Node *
 nearest(List *columns, List *path, int *position)
 {
@@ -324,9 +339,9 @@ make_term(const Tree *tree, const ResultKey *key, int number, const ClockRange *
 	return term;
 }
 
-/* ---- rows that may concern any value ---- */
+/* ---- rows that may affect any value ---- */
 
-/* The nodes among these that conditions connect with a node. */
+/* Returns the nodes in the set that conditions connect with the given node. */
 static Bitmapset *
 connected(const Tree *tree, int number, const Bitmapset *nodes)
 {
@@ -363,7 +378,7 @@ unchanged(const Tree *tree, int number, Bitmapset *nodes, const Changed *changed
 	return set;
 }
 
-/* The term that asks for any row of the node that has the partners it needs. */
+/* Make the term that asks for any row of the node that finds the required join partners. */
 static PathTerm *
 make_any_term(const Graph *graph, const GraphNode *node, const ClockRange *range,
 			  const Changed *changed)
@@ -459,7 +474,7 @@ add_terms(List **terms, Tree *tree, const ResultKey *key, int number, const Chan
 			add_term(terms, make_term(tree, key, number, lfirst(cell)));
 }
 
-/* An operand of one set operation is chosen, and another one, too. */
+/* Do the choices contain two operands of the same set operation? */
 static bool
 contradict(List *choices)
 {
@@ -510,7 +525,7 @@ add_terms_of_node(const Graph *graph, const ResultKey *key, const GraphNode *nod
 		tree = tree_for(trees, graph, owner, choices);
 		if (tree->paths[node->number] == NIL)
 			return false;
-		/* those on the way under the same choices, too */
+		/* nodes on the path have terms under the same choices */
 		foreach(step, tree->paths[node->number])
 			add_terms(terms, tree, key, lfirst_int(step), changed);
 	}
@@ -548,7 +563,7 @@ path_terms(const Graph *graph, const ResultKey *key, List *relids, List *ranges,
 typedef struct Localise
 {
 	const PathTerm *term;
-	AttrNumber *positions; /* of the changed relation's columns in its images; NULL: no images */
+	AttrNumber *positions; /* of columns in images of the changed relation; NULL if it has none */
 } Localise;
 
 static Node *
@@ -576,7 +591,10 @@ localise(Node *node, void *context)
 	return (Node *) var;
 }
 
-/* Images are without dropped columns. */
+/*
+ * Returns the positions of the columns of a relation in its images, which
+ * leave out dropped columns.
+ */
 static AttrNumber *
 image_positions(Oid relid)
 {
@@ -638,7 +656,7 @@ add_distinct(Query *query)
 	}
 }
 
-/* Whether there is a row is all that is asked for. */
+/* The query of such a term only has to find out whether there is a row. */
 static void
 limit_to_one(Query *query)
 {

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * paths.h
- *		Which values of a key does a change of an input concern?
+ *		Terms that find the values of a key that changes of inputs affect.
  *
  *-------------------------------------------------------------------------
  */
@@ -13,36 +13,38 @@
 #include "query/runtree.h"
 
 /*
- * The changes of one occurrence of a relation, joined along a path to where
- * the key can be read.
+ * The changes of one occurrence of a relation, joined along the path to the
+ * node where the key can be read.
  */
 typedef struct PathTerm
 {
 	const GraphNode *changed;
-	const ClockRange *range; /* rows that time has passed over; NULL: changed rows */
-	bool any_value;          /* a row that the term finds may concern any value */
-	List *nodes;             /* numbers of the nodes that are joined */
-	List *quals;             /* of GlobalQual: all that are about these nodes only */
-	List *keys;              /* the columns of the key: expressions in terms of nodes */
+	const ClockRange *range; /* rows whose test has changed with time; NULL for changed rows */
+	bool any_value;          /* a row that the term finds may affect any value */
+	List *nodes;             /* numbers of the joined nodes */
+	List *quals;             /* of GlobalQual: the quals on these nodes only */
+	List *keys;              /* columns of the key, in terms of nodes */
 } PathTerm;
 
 /*
- * Terms that together find every value of the key that changes of these
- * relations (OIDs), or rows in these ranges (of ClockRange), concern, and maybe
- * more.  Returns false when changes of a relation may concern any value,
- * whatever they are; then *obstacle is that relation.
+ * Find the terms that together return every value of the key affected by
+ * changes of these relations (a list of OIDs) or by rows in these ranges (a
+ * list of ClockRange).  They may return other values.  *terms is a list of
+ * PathTerm, allocated in the current memory context.  Returns false if any
+ * change of some relation may affect any value; then *obstacle is the OID of
+ * that relation.
  */
 extern bool path_terms(const Graph *graph, const ResultKey *key, List *relids, List *ranges,
 					   List **terms, Oid *obstacle);
 
 /*
- * The query of a term: changes are the images of the changed relation, whose
- * columns have their names; NULL if the term has a range.
+ * Returns the query of a term.  changes contains the images of the changed
+ * relation under the names of its columns; it is NULL if the term has a range.
  */
 extern Query *path_query(const Graph *graph, const ResultKey *key, const PathTerm *term,
 						 const TreeRelation *changes);
 
-/* The first of the terms of which a row may concern any value; NULL: there is none. */
+/* Returns the first term of which a row may affect any value, or NULL if there is none. */
 extern const PathTerm *path_any_value(const List *terms);
 
 #endif /* DEPIPE_QUERY_PATHS_H */
