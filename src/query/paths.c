@@ -167,8 +167,10 @@ node_set(List *numbers)
 }
 
 /*
- * Returns the path to a node through a condition, or NIL if the other nodes in
- * the condition have not all been reached, or the condition need not hold.
+ * Returns the path to a node through a condition.  Returns NIL if another node
+ * in the condition has not been reached, if the condition need not hold, or if
+ * rows of the node and of the owner do not imply rows of all nodes on the
+ * path.
  */
 static List *
 reach(const Tree *tree, const GlobalQual *global, int number)

@@ -3,14 +3,15 @@
  * reads.c
  *		The columns of its inputs that a query reads.
  *
- * The walk begins with the columns of the result and with what decides how many
- * rows there are: conditions, grouping, ordering, limits.  From there it follows
- * each Var: through joins, subqueries, views and WITH queries to the column of
- * a table.  So a column that a view returns, and nobody asks the view for, is
- * not read.  Wherever that is not obvious, as in UNION, all columns count.
+ * The walk begins with the columns of the result and with everything that
+ * determines how many rows there are: conditions, grouping, ordering, limits.
+ * From there it follows each Var through joins, subqueries, views and WITH
+ * queries to the column of a table.  A column that a view returns, but the
+ * query does not use, is therefore not read.  Where this is not obvious, as in
+ * UNION, all columns are regarded as read.
  *
  * Invariant: two states of a table that differ only in columns that are not
- * among these give the same result.
+ * read give the same result.
  *
  *-------------------------------------------------------------------------
  */
@@ -25,14 +26,14 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
-/* A query level within those around it. */
+/* A query level and the levels that contain it. */
 typedef struct Level
 {
 	Query *query;
 	const struct Level *parent;
 } Level;
 
-/* The outputs of a query level that have been followed. */
+/* The target list entries of a query level that have been followed. */
 typedef struct Followed
 {
 	const Query *query;
@@ -42,10 +43,10 @@ typedef struct Followed
 typedef struct ReadsWalk
 {
 	Oid relid;
-	const Level *level; /* of the expression that is walked through */
+	const Level *level; /* level of the expression being walked */
 	List *followed;     /* of Followed */
 	bool all;
-	Bitmapset *columns; /* of relid */
+	Bitmapset *columns; /* attribute numbers in relid */
 } ReadsWalk;
 
 static bool walk_expression(Node *node, void *context);
@@ -79,7 +80,7 @@ level_above(const Level *level, Index levels)
 	return level;
 }
 
-/* ---- columns of what is in FROM ---- */
+/* ---- columns of range table entries ---- */
 
 static Followed *
 find_followed(ReadsWalk *walk, const Query *query)
@@ -92,7 +93,7 @@ find_followed(ReadsWalk *walk, const Query *query)
 	return NULL;
 }
 
-/* A column of the result of a query level; 0: all of them. */
+/* Follow a column of the result of a query level, or all of them if the number is 0. */
 static void
 follow_output(ReadsWalk *walk, const Level *level, AttrNumber number)
 {
@@ -164,7 +165,7 @@ follow_var(ReadsWalk *walk, const Var *var)
 		follow_with(walk, level, entry, var->varattno);
 	else if (entry->rtekind == RTE_JOIN)
 		follow_join(walk, level, entry, var->varattno);
-	/* functions and values are walked through with their level */
+	/* functions and VALUES are walked with their level */
 }
 
 static bool
@@ -181,7 +182,7 @@ walk_expression(Node *node, void *context)
 		SubLink *sublink = (SubLink *) node;
 		Level *level = make_level(castNode(Query, sublink->subselect), walk->level);
 
-		/* EXISTS asks only for the number of rows */
+		/* EXISTS depends only on whether there are rows */
 		if (sublink->subLinkType == EXISTS_SUBLINK)
 			enter_query(walk, level);
 		else
@@ -191,7 +192,7 @@ walk_expression(Node *node, void *context)
 	return expression_tree_walker(node, walk_expression, context);
 }
 
-/* ---- what decides how many rows a query level has, and which ---- */
+/* ---- what determines the rows of a query level ---- */
 
 static void
 enter_entry(ReadsWalk *walk, const Level *level, RangeTblEntry *entry)
@@ -222,7 +223,10 @@ enter_windows(ReadsWalk *walk, const Level *level)
 	}
 }
 
-/* Outputs by which rows are grouped, sorted or made distinct, or that make several of one. */
+/*
+ * Walk the target list entries by which rows are grouped, sorted or made
+ * distinct, and those that return sets.
+ */
 static void
 enter_outputs(ReadsWalk *walk, const Level *level)
 {

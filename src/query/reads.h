@@ -12,25 +12,30 @@
 #include "query/blocks.h"
 
 /*
- * The columns of a relation on which the result of the query depends, by name,
- * in the order of the relation; all of them if the query refers to whole rows
- * of it.  Palloc'd.
+ * Returns the columns of a relation on which the result of the query depends,
+ * by name, in the order of the relation.  If the query refers to whole rows or
+ * system columns of the relation, all columns are read.  The result is
+ * palloc'd.
  */
 extern ReadColumns reads_of_query(QueryBlock *root, Oid relid);
 
-/* Are all columns of one set in the other one? */
+/* Does the set contain all columns of the part? */
 extern bool reads_contain(const ReadColumns *set, const ReadColumns *part);
 
-/* The columns of both sets. */
+/* Returns the columns of both sets.  The names are shared with the arguments. */
 extern ReadColumns reads_union(const ReadColumns *one, const ReadColumns *other);
 
-/* Those columns of the set that the relation still has. */
+/*
+ * Returns those columns of the set that the relation still has.  The names are
+ * shared with the argument.
+ */
 extern ReadColumns reads_existing(const ReadColumns *set, Oid relid);
 
 /*
- * Which columns of a relation are in the set: an array by attribute number,
- * from 1, palloc'd; NULL: all that are not dropped.  A name of the set that the
- * relation does not have makes it all of them.
+ * Returns which columns of a relation are in the set, as a palloc'd array
+ * indexed by attribute number minus one.  Returns NULL if all columns that are
+ * not dropped are regarded as read: because all of them are in the set, or
+ * because the set contains a name that the relation does not have.
  */
 extern bool *reads_by_number(const ReadColumns *set, TupleDesc desc);
 

@@ -3,9 +3,9 @@
  * runtree.c
  *		Planning and running query trees that read ephemeral relations.
  *
- * The trees come from an analysed and rewritten query, and run as they are.  As
- * text, the server would have to analyse and rewrite them again, and names could
- * have another meaning by then.
+ * The trees come from an analysed and rewritten query, and are run as they
+ * are.  A text would have to be analysed and rewritten again, and by then its
+ * names could denote other objects.
  *
  *-------------------------------------------------------------------------
  */
@@ -105,7 +105,10 @@ tree_run(PlannedStmt *plan, List *relations, Tuplestorestate *into)
 	identity_end_statement(level);
 }
 
-/* The deparser does not know ephemeral relations; the name of a WITH query looks the same. */
+/*
+ * Replace references to ephemeral relations, which the deparser does not
+ * support, by references to WITH queries, which look the same as text.
+ */
 static bool
 disguise(Node *node, void *context)
 {

@@ -14,16 +14,19 @@
 #include "nodes/plannodes.h"
 #include "utils/tuplestore.h"
 
-/* Rows that a query reads by name.  They must outlive its run. */
+/*
+ * An ephemeral relation: rows that a query reads by name.  They must outlive
+ * the execution of the query.
+ */
 typedef struct TreeRelation
 {
 	const char *name;
 	TupleDesc desc;
-	Tuplestorestate *rows; /* made for rewinding; NULL: only planned with */
-	double count;          /* of rows, for the planner */
+	Tuplestorestate *rows; /* must support rewinding; NULL if only used for planning */
+	double count;          /* number of rows, for the planner */
 } TreeRelation;
 
-/* A range table entry for the relation, under this alias. */
+/* Returns a range table entry for the relation under this alias. */
 extern RangeTblEntry *tree_entry(const TreeRelation *relation, const char *alias);
 
 /* Plan a copy of the query, as the current user under the active snapshot. */
@@ -31,11 +34,14 @@ extern PlannedStmt *tree_plan(const Query *query);
 
 /*
  * Run a plan, as the current user under the active snapshot, and append its
- * rows to a tuplestore.  relations: of TreeRelation.
+ * rows to a tuplestore.  relations is a list of TreeRelation.
  */
 extern void tree_run(PlannedStmt *plan, List *relations, Tuplestorestate *into);
 
-/* SQL of the query for people: what it does, though not always what could be run. */
+/*
+ * Returns the query as SQL for the user.  It shows what the query does, but it
+ * cannot always be run.
+ */
 extern char *tree_text(const Query *query);
 
 #endif /* DEPIPE_QUERY_RUNTREE_H */

@@ -4,9 +4,9 @@
  *		Properties of the analysed query of a transform: inputs, volatility,
  *		columns, key.
  *
- * All of them come from the Query that the server's own parse analysis returns,
- * never from the text.  Views are inputs of their own; their queries are
- * examined as well, to determine the order of refreshes.
+ * All properties come from the Query that the server's parse analysis returns,
+ * never from the text.  Views are inputs themselves.  Their queries are
+ * examined too, to determine the order of refreshes.
  *
  *-------------------------------------------------------------------------
  */
@@ -37,7 +37,7 @@ typedef struct InputWalk
 {
 	Shape *shape;
 	bool direct;
-	Oid view; /* the view whose query is walked; InvalidOid: the query of the transform */
+	Oid view; /* view whose query is walked; InvalidOid for the query itself */
 } InputWalk;
 
 static bool find_inputs(Node *node, InputWalk *walk);
@@ -69,7 +69,10 @@ look_into_view(Relation rel, InputWalk *walk)
 	(void) find_inputs((Node *) query, &inner);
 }
 
-/* The partitions and children of a table may be filled by loads of their own. */
+/*
+ * Add the partitions and inheritance children of a table, because loads of
+ * their own may fill them.
+ */
 static void
 add_children(Relation rel, InputWalk *walk)
 {
@@ -232,7 +235,10 @@ append_key(List **key, TargetEntry *entry)
 	return true;
 }
 
-/* Names of the columns that these clauses sort or group by; NIL unless all are returned. */
+/*
+ * Returns the names of the columns that these clauses sort or group by, or NIL
+ * unless all of them are returned.
+ */
 static List *
 key_of_clauses(List *clauses, List *target_list)
 {
@@ -261,7 +267,10 @@ key_of_all_columns(List *target_list)
 	return key;
 }
 
-/* The returned column that shows this attribute of the only table, or NULL. */
+/*
+ * Returns the column of the result that shows this attribute of the only
+ * table, or NULL if there is none.
+ */
 static TargetEntry *
 column_of_attribute(List *target_list, int rtindex, AttrNumber attnum)
 {
@@ -279,7 +288,10 @@ column_of_attribute(List *target_list, int rtindex, AttrNumber attnum)
 	return NULL;
 }
 
-/* A query on one table that returns its primary key. */
+/*
+ * Returns the primary key of the table, if the query reads a single table and
+ * returns its primary key; otherwise NIL.
+ */
 static List *
 key_of_single_table(Query *query)
 {

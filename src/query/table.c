@@ -3,12 +3,12 @@
  * table.c
  *		The table of a transform: its creation, its key, its guard.
  *
- * The guard is a statement trigger that refuses direct changes.  It is ENABLE
- * ALWAYS, so that it also fires for replication, and it depends on the
- * extension, so that DROP EXTENSION drops it.  A statement on a partition does
- * not fire it.  A table with partitions therefore has a trigger for each row,
- * which the server copies to its partitions, and each partition has one for
- * TRUNCATE.
+ * The guard is a statement-level trigger that refuses direct changes.  It is
+ * ENABLE ALWAYS, so that it also fires for replicated changes, and it depends
+ * on the extension, so that DROP EXTENSION drops it.  A statement on a
+ * partition does not fire the triggers of its parent.  A partitioned table
+ * therefore also has a row-level trigger, which the server clones to its
+ * partitions, and each partition has a trigger for TRUNCATE.
  *
  *-------------------------------------------------------------------------
  */
@@ -36,10 +36,10 @@
 
 #define GUARD_TRIGGER "depipe_refuse_dml"
 
-/* of a table with partitions, for each row: new partitions receive it as well */
+/* row-level trigger of a partitioned table, which new partitions receive too */
 #define GUARD_ROWS "depipe_refuse_rows"
 
-/* of each partition, for TRUNCATE, which fires no trigger for each row */
+/* trigger of each partition for TRUNCATE, which fires no row-level triggers */
 #define GUARD_TRUNCATE "depipe_refuse_truncate"
 
 PG_FUNCTION_INFO_V1(depipe_refuse_dml);
@@ -61,7 +61,7 @@ collation_text(Oid collation)
 	return text;
 }
 
-/* "name type COLLATE ..." */
+/* Append "name type COLLATE ...". */
 static void
 append_column_definition(StringInfo sql, Form_pg_attribute att)
 {
@@ -102,10 +102,7 @@ find_column(TupleDesc columns, const char *name)
 	return NULL;
 }
 
-/*
- * Does every value of the query's column fit into the table's column, so that
- * none must be checked?
- */
+/* Does every value of the query's column fit into the table's column without a check? */
 static bool
 same_type(Form_pg_attribute wanted, Form_pg_attribute present)
 {
@@ -217,7 +214,11 @@ append_action(StringInfo sql, const char *action)
 	appendStringInfo(sql, "%s%s", sql->len > 0 ? ", " : "", action);
 }
 
-/* Append changes of the existing columns, in place if their values can be cast. */
+/*
+ * Append the actions for existing columns.  A column that the query does not
+ * return is dropped.  The type of a column is changed if in_place is true;
+ * otherwise the column is dropped, and append_new_columns() adds it again.
+ */
 static void
 append_changes(StringInfo sql, Relation rel, TupleDesc columns, bool in_place)
 {
@@ -286,7 +287,10 @@ change_work(void *argument)
 	return true;
 }
 
-/* If values cannot be cast, their column is dropped and added again. */
+/*
+ * If the values of any column cannot be cast, all columns of other types are
+ * dropped and added again.
+ */
 void
 table_change_columns(const Target *target, TupleDesc columns)
 {
@@ -314,7 +318,10 @@ table_is_referenced(Oid relid)
 
 /* ---- key ---- */
 
-/* Is this index unique on exactly these columns, with equal NULLs? */
+/*
+ * Is this a unique index on exactly these columns that treats NULLs as equal?
+ * Columns that are never NULL need no NULLS NOT DISTINCT.
+ */
 static bool
 index_serves(Relation index, Relation rel, List *key)
 {
@@ -341,7 +348,7 @@ index_serves(Relation index, Relation rel, List *key)
 	return true;
 }
 
-/* Is it the index over a hash of exactly these columns?  See table_make_key(). */
+/* Is this the unique index on a hash of exactly these columns?  See table_make_key(). */
 static bool
 index_serves_hashed(Relation index, Relation rel, List *key)
 {
@@ -441,8 +448,9 @@ make_key_work(void *argument)
 }
 
 /*
- * A key can be longer than an index entry: then the index is on a hash of it.
- * Every refresh proves by itself that the key is unique.
+ * A key can be too long for an index entry.  In that case the index is on a
+ * hash of the key.  Every refresh checks that the key is unique, without
+ * relying on the index.
  */
 void
 table_make_key(const Target *target, List *key)
@@ -467,7 +475,7 @@ table_hash_key(const Target *target, List *key)
 
 	table_drop_key(target, key);
 	(void) make_key_work(&make);
-	/* DROP EXTENSION drops it, as it drops the guard */
+	/* DROP EXTENSION drops the index, like the guard */
 	execute_as(target->owner,
 			   psprintf("ALTER INDEX %s DEPENDS ON EXTENSION depipe",
 						sql_relation(find_key_index(target, key))));
@@ -488,7 +496,7 @@ table_key_is_plain(const Target *target, List *key)
 	return plain;
 }
 
-/* An index that belongs to a constraint was created by the user and stays. */
+/* An index that belongs to a constraint was created by the user, and is kept. */
 void
 table_drop_key(const Target *target, List *key)
 {
@@ -588,11 +596,14 @@ table_drop(const Target *target)
 	execute_as(target->owner, sql.data);
 }
 
-/* The table that the guard protects: for a partition, the root. */
+/*
+ * Returns the table that the guard protects.  For a partition, this is the
+ * root of its partition tree.
+ */
 static Oid
 guarded_table(Relation rel)
 {
-	/* called for each row, mostly with the same argument */
+	/* called for each row, mostly for the same relation */
 	static Oid last = InvalidOid;
 	static Oid root = InvalidOid;
 
@@ -606,7 +617,11 @@ guarded_table(Relation rel)
 	return root;
 }
 
-/* Is the table being published, or are direct changes allowed? */
+/*
+ * May the statement change the table?  True while depipe publishes the table,
+ * and if direct changes are allowed.  In the latter case, a statement-level
+ * trigger also reports the table as changed.
+ */
 static bool
 may_write(TriggerData *trigger)
 {
@@ -625,7 +640,7 @@ may_write(TriggerData *trigger)
 	return true;
 }
 
-/* A trigger for each row passes the row on. */
+/* Returns the result of the trigger: the row, for a row-level trigger. */
 static Datum
 go_on(TriggerData *trigger)
 {

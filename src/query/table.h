@@ -3,7 +3,7 @@
  * table.h
  *		The table of a transform: its creation, its key, its guard.
  *
- * Everything is done as the owner of the target.
+ * All changes are made as the owner of the target.
  *
  *-------------------------------------------------------------------------
  */
@@ -13,51 +13,65 @@
 #include "query/shape.h"
 #include "query/transform.h"
 
-/* Make a table with these columns. */
+/* Create a table with these columns, as the given owner.  Raises the errors of CREATE TABLE. */
 extern void table_make(const char *schema_name, const char *table_name, TupleDesc columns,
 					   Oid owner);
 
 /*
- * The reason why the table cannot hold these columns, as a sentence; NULL if it
- * can.  The columns must be the same by name and type, in any order; generated
- * columns of the table are ignored.  The result is allocated in the current
- * memory context.
+ * Returns the reason why the table cannot hold these columns, as a sentence,
+ * or NULL if it can.  The columns must have the same names and types, in any
+ * order.  Generated columns of the table are ignored.  The result is allocated
+ * in the current memory context.
  */
 extern char *table_difference(Oid relid, TupleDesc columns);
 
-/* Do the columns include all columns of the table unchanged, and others? */
+/*
+ * Do the columns include all columns of the table with the same types?
+ * Generated columns of the table are ignored.
+ */
 extern bool table_only_adds(Oid relid, TupleDesc columns);
 
-/* The check of table_difference() for a refresh: raises 42804. */
+/*
+ * Raises 42804 if the table of the transform cannot hold the columns of the
+ * query.  See table_difference().
+ */
 extern void table_check_columns(const Transform *transform, const Shape *shape);
 
-/* Does a foreign key point at the table? */
+/* Does a foreign key reference the table? */
 extern bool table_is_referenced(Oid relid);
 
 /*
- * Give the table these columns: add and drop columns, and change the types of
- * others, in place if their values can be cast.  A NOTICE reports the indexes
- * that are dropped with columns.
+ * Change the columns of the table to these.  Columns are added and dropped,
+ * and their types are changed in place if the values can be cast.  A NOTICE
+ * lists the indexes that are dropped with a column.
  */
 extern void table_change_columns(const Target *target, TupleDesc columns);
 
-/* Is there a unique index on these columns, with equal NULLs? True for no columns. */
+/*
+ * Does the table have a unique index on these columns that treats NULLs as
+ * equal, or one on a hash of them?  True if the list is empty.
+ */
 extern bool table_has_key(const Target *target, List *key);
 
-/* Create a unique index, NULLS NOT DISTINCT, on these columns unless a suitable one exists. */
+/* Create a unique index, NULLS NOT DISTINCT, on these columns, unless table_has_key() finds one. */
 extern void table_make_key(const Target *target, List *key);
+/*
+ * Drop the index that serves as the key on these columns.  An index of a
+ * constraint is kept, because the user created it.  Any other index is
+ * regarded as created by depipe.
+ */
 extern void table_drop_key(const Target *target, List *key);
 
-/* Is there such an index that depipe created, on the columns themselves? */
+/* Is the key an index on the columns themselves, not on a hash, that belongs to no constraint? */
 extern bool table_key_is_plain(const Target *target, List *key);
 
-/* Replace it with one on a hash of the columns, which may be of any length. */
+/* Replace the key by a unique index on a hash of the columns, which may have any length. */
 extern void table_hash_key(const Target *target, List *key);
 
-/* Create the trigger that refuses direct changes, if it is missing. */
+/* Create the triggers that refuse direct changes, if they are missing. */
 extern void table_ensure_guard(const Target *target);
 
-/* Drop that trigger, if it exists. */
+/* Drop these triggers, if they exist. */
 extern void table_drop_guard(const Target *target);
 
 /*

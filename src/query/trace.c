@@ -1,17 +1,19 @@
 /*-------------------------------------------------------------------------
  *
  * trace.c
- *		From which expression of which relation does a column of the result come?
+ *		The expressions of base relations that a column of the result comes
+ *		from.
  *
  * The column is followed down through subqueries.  At every level it must keep
- * the rows apart (passes.c), and come from an entry of FROM that no outer join
- * replaces by NULLs.  It may be an expression at one of the levels: then the
- * columns that this is made of must come from one relation (globalise.c).
+ * the rows apart (passes.c), and come from a range table entry that no outer
+ * join replaces by NULLs.  At one of the levels it may be an expression; then
+ * the columns in the expression must come from one relation (globalise.c).
  *
- * In a set operation the column is followed in every operand.  A FULL JOIN that
- * equates two columns merges them: COALESCE of both, which USING makes, is
- * followed into both sides.  In a row of the result at least one side is real,
- * and the merged column is that of each real side.
+ * In a set operation, the column is followed into every operand.  A FULL JOIN
+ * that equates two columns merges them: COALESCE of the two columns, which
+ * USING produces, is followed into both sides.  In each row of the result, at
+ * least one side is real (not filled with NULLs), and the merged column equals
+ * the column of each real side.
  *
  *-------------------------------------------------------------------------
  */
@@ -90,7 +92,7 @@ add_source(TraceWalk *walk, const GraphNode *node, Node *expression, List *choic
 	return source;
 }
 
-/* sides: those of the entry that the column may come from */
+/* Trace a Var.  sides are the sides that its range table entry must have. */
 static bool
 trace_var(TraceWalk *walk, const GraphBlock *block, const TargetEntry *entry, const Var *var,
 		  const Bitmapset *sides, List *choices)
@@ -129,7 +131,7 @@ is_column(const Node *node)
 		   ((const Var *) node)->varattno > 0;
 }
 
-/* The two columns of COALESCE, if it can be the merged column of a join. */
+/* Can the expression be the merged column of a join, which is COALESCE of two columns? */
 static bool
 is_merged(const Node *expression)
 {
@@ -146,7 +148,7 @@ same_column(const Node *node, const Var *var)
 		   ((const Var *) node)->varattno == var->varattno;
 }
 
-/* Does one of these conditions, of which all must hold, equate the columns? */
+/* Does one of these ANDed conditions equate the columns? */
 static bool
 equates(const Node *quals, const Var *one, const Var *other)
 {
@@ -188,7 +190,10 @@ joins_fully(const Node *node, const Var *one, const Var *other)
 		   joins_fully(((const JoinExpr *) node)->rarg, one, other);
 }
 
-/* The sides of a column's entry, if it is on one more than its block; otherwise NULL. */
+/*
+ * Returns the sides of the range table entry of a column if it is in exactly
+ * one side more than the block; otherwise NULL.
+ */
 static const Bitmapset *
 one_more_side(const TraceWalk *walk, const GraphBlock *block, const Var *var)
 {

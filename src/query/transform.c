@@ -3,12 +3,12 @@
  * transform.c
  *		Definitions of transforms, as stored in the catalog.
  *
- * A definition consists of the query as written and as deparsed after analysis
- * under the definer's search_path, with every name qualified.  The deparsed
- * text is the one that runs.  It is bound by name.  The analysed tree is kept
- * beside it, so that the text can follow a rename (binding.c).  There is no
- * companion view: it would make DROP and ALTER of the inputs fail, and CASCADE
- * would drop it.
+ * A definition contains the query as written, and the query as deparsed after
+ * an analysis under the definer's search_path, with every name qualified.  The
+ * deparsed text is the one that is run.  Its names are resolved at each
+ * refresh.  The analysed tree is stored with it, so that the text can follow a
+ * rename (binding.c).  There is no companion view, because it would make DROP
+ * and ALTER of the inputs fail, and CASCADE would drop it.
  *
  * The owner of a transform is the owner of its table.
  *
@@ -66,7 +66,7 @@ transform_find(int32 target_id)
 	transform->rebuild = catalog_bool(rows, 0, TRANSFORM_REBUILD);
 	transform->state = catalog_text(rows, 0, TRANSFORM_STATE);
 	if (transform->state == NULL)
-		transform->state = pstrdup("new"); /* restored from a dump */
+		transform->state = pstrdup("new"); /* has no state if it was restored from a dump */
 	transform->query_tree = catalog_text(rows, 0, TRANSFORM_QUERY_TREE);
 	if (transform->query_tree != NULL)
 		transform->relids = catalog_oid_list(rows, 0, TRANSFORM_INPUT_RELIDS);

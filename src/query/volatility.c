@@ -3,14 +3,14 @@
  * volatility.c
  *		Dependence of the result of a query on anything but its inputs.
  *
- * The server's own functions decide.  They do not report the expression: a
- * second walk finds the first such expression, for messages.
+ * Volatility is determined by the server's own functions.  They do not return
+ * the volatile expression, so a second walk finds the first one for messages.
  *
- * Two kinds of stable expressions are told apart from the others.  Conversions
- * between times with and without time zone depend only on the setting TimeZone,
- * which is recorded with each definition (core/settings): within a transform
- * their results are as fixed as those of immutable functions.  The start of the
- * transaction moves, but it is known what it was at the last refresh (clock.c).
+ * Two kinds of stable expressions are treated separately.  Conversions between
+ * times with and without time zone depend only on the setting TimeZone, which
+ * is stored with each definition (core/settings).  Within a transform their
+ * results are as fixed as those of immutable functions.  The start of the
+ * transaction changes, but its value at the last refresh is known (clock.c).
  *
  *-------------------------------------------------------------------------
  */
@@ -26,7 +26,7 @@
 #include "utils/lsyscache.h"
 #include "utils/regproc.h"
 
-/* Stable functions whose result depends on nothing but their arguments and TimeZone. */
+/* Stable functions whose result depends only on their arguments and on TimeZone. */
 static const Oid by_time_zone[] = {
 	F_DATE_TIMESTAMPTZ,
 	F_TIMESTAMPTZ_DATE,
@@ -71,8 +71,8 @@ static const Oid by_time_zone[] = {
 typedef struct PartWalk
 {
 	bool only_volatile;
-	bool beyond_clock; /* the clock does not count */
-	Oid function;      /* the one that the last node calls */
+	bool beyond_clock; /* ignore the clock */
+	Oid function;      /* function called by the last node checked */
 	char *part;
 } PartWalk;
 
@@ -111,9 +111,9 @@ reads_clock(Node *node, void *context)
 }
 
 /*
- * A copy for contain_mutable_functions(): with an immutable function in place
- * of those that depend on TimeZone only and, if *without_clock, a constant in
- * place of the clock.
+ * Returns a copy for contain_mutable_functions().  Functions that depend on
+ * TimeZone only are replaced by an immutable function.  If *without_clock is
+ * true, the clock is replaced by a constant.
  */
 static Node *
 settled(Node *node, void *without_clock)
@@ -148,7 +148,7 @@ volatility_is_unsettled(Node *node)
 	return is_mutable(node, false);
 }
 
-/* ---- the part to name ---- */
+/* ---- volatile part, for messages ---- */
 
 static bool
 function_matters(Oid function, void *context)
@@ -200,7 +200,7 @@ cast_name(Node *argument, Oid type)
 	return psprintf("casts %s to %s", format_type_be(exprType(argument)), format_type_be(type));
 }
 
-/* The node as the user wrote it: a cast, an operator or a function. */
+/* Describe the node as the user wrote it: as a cast, an operator or a function. */
 static char *
 part_name(Node *node, Oid function)
 {
@@ -241,7 +241,7 @@ name_part(Query *query, bool only_volatile, bool beyond_clock, Oid view)
 	const char *part;
 
 	(void) find_part((Node *) query, &walk);
-	/* the server also knows expressions that depend on settings but call no function */
+	/* some expressions that depend on settings call no function */
 	part = walk.part == NULL ? "has an expression" : walk.part;
 	return OidIsValid(view) ? psprintf("%s in view %s", part, sql_relation(view)) : pstrdup(part);
 }
@@ -254,7 +254,7 @@ add_stable(Volatility *volatility, Query *query, Oid view)
 	bool beyond_clock = is_mutable((Node *) query, true);
 
 	volatility->reads_clock |= reads_clock((Node *) query, NULL);
-	/* a part that only evaluation can follow is the one to name */
+	/* prefer a part other than the clock */
 	if (!volatility->is_stable || (beyond_clock && !volatility->beyond_clock))
 		volatility->stable_part = name_part(query, false, beyond_clock, view);
 	volatility->is_stable = true;
@@ -284,7 +284,7 @@ volatility_add_part(Volatility *volatility, const char *part, Oid view)
 									: pstrdup(part);
 }
 
-/* ---- for people ---- */
+/* ---- messages ---- */
 
 char *
 volatility_why_volatile(const Volatility *volatility)
