@@ -193,7 +193,7 @@ add_block(QueryBlock *parent, BlockKind kind, const char *name, Query *query)
 	return block;
 }
 
-/* ---- how often ---- */
+/* ---- how often a block is read ---- */
 
 /*
  * Returns how often the block itself refers to this WITH query, which is
@@ -285,7 +285,7 @@ blocks_of_query(const Query *query)
 	return root;
 }
 
-/* ---- questions ---- */
+/* ---- lookups ---- */
 
 List *
 blocks_occurrences(QueryBlock *root, Oid relid)

@@ -4,7 +4,7 @@
  *		The graph of targets: which transform reads which target.
  *
  * The graph is read from the catalog once per slice.  The functions that take
- * a Dag then need no catalog access.
+ * a Dag do not query the catalog tables again.
  *
  *-------------------------------------------------------------------------
  */

@@ -67,8 +67,8 @@ fail(Globalise *walk)
 
 /*
  * Returns a column (from 1) of a block in terms of nodes.  Fails and returns
- * NULL if it does not keep rows apart, or if it is computed from values that
- * stand for others.
+ * NULL if rows with different values of the column do not stay apart, or if
+ * the column is computed from values that stand for others.
  */
 static Node *
 column_of_block(const GraphBlock *block, int column, Globalise *walk)
@@ -282,7 +282,7 @@ with_test(const Graph *graph, const GraphQual *qual, Node *expression)
 	return (Node *) test;
 }
 
-/* Does the condition reject rows that an outer join evaluated before it has filled with NULLs? */
+/* Does the condition reject rows that an earlier outer join has filled with NULLs? */
 static bool
 needs_real_rows(const Graph *graph, const GraphQual *qual, const GlobalQual *global)
 {

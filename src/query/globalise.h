@@ -36,7 +36,8 @@ typedef struct Merge
  *
  * choices is a list of GraphBlock, the chosen operands of set operations.  A
  * column of a set operation is replaced by that of the chosen operand.  merges
- * is a list of Merge, used in the same way for merged columns of FULL JOINs.
+ * is a list of Merge.  A merged column of a FULL JOIN is replaced by the
+ * column of the real side.
  *
  * The result leaves out conditions that do not depend on columns of relations
  * alone (conditions on aggregates, for example), and conditions that rows
@@ -53,12 +54,13 @@ typedef struct Occurring
 } Occurring;
 
 /*
- * Find the occurrences of an expression of a block: its forms in terms of
- * nodes.  *occurrences is a list of Occurring, with one element for each
- * choice of operands of the set operations that its columns come from.
- * Choices that have already been made are passed in.  Returns false if the
- * expression does not depend on columns of one relation alone, or if it
- * depends on values that stand for others that are equal, but not identical.
+ * Find the occurrences of an expression of a block, which are its forms in
+ * terms of nodes.  choices contains the operands of set operations that have
+ * already been chosen.  *occurrences is a list of Occurring, with one element
+ * for each choice of operands of the other set operations that the columns of
+ * the expression come from.  Returns false if the expression does not depend
+ * on columns of one relation alone, or if it depends on values that stand for
+ * others that are equal, but not identical.
  */
 extern bool global_occurrences(const Graph *graph, const GraphBlock *block, Node *expression,
 							   List *choices, List **occurrences);

@@ -87,8 +87,8 @@ extern GraphNode *graph_node(const Graph *graph, int number);
 extern bool block_is_within(const GraphBlock *block, const GraphBlock *outer);
 
 /*
- * Returns the operands of set operations that contain the block or are the
- * block itself, as a list of GraphBlock.
+ * Returns the operands of set operations that contain the block, which may be
+ * the block itself, as a list of GraphBlock.
  */
 extern List *block_choices(const GraphBlock *block);
 

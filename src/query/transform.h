@@ -27,7 +27,7 @@ typedef struct Transform
 	bool made_table;          /* the table was made by depipe */
 	bool rebuild;             /* all rows of the table must be replaced */
 	List *inputs;             /* of TransformInput */
-	List *relids;             /* relations that the query named at its last analysis; NIL if unknown */
+	List *relids;             /* that the query named at its last analysis; NIL if unknown */
 	char *query_tree;         /* analysed tree of that analysis; NULL if unknown */
 	bool followed;            /* query_sql follows a rename and is not stored yet */
 	StoredFrontier *frontier; /* frontier of the last publication; NULL if unknown */
