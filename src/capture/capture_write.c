@@ -333,7 +333,7 @@ is_full(const Firing *firing, int64 nrows)
 		return true;
 	if (member->last_block < depipe_max_changes / (BLCKSZ / sizeof(ItemIdData)))
 		return false;
-	images_per_page = BLCKSZ / Max(member->image_bytes, 1);
+	images_per_page = (double) BLCKSZ / Max(member->image_bytes, 1);
 	return RelationGetNumberOfBlocks(firing->segment) * images_per_page + nrows >
 		   depipe_max_changes;
 }

@@ -100,7 +100,7 @@ table_is_held_long(Oid relid, int milliseconds)
 						   " AND l.database OPERATOR(pg_catalog.=) (SELECT d.oid"
 						   " FROM pg_catalog.pg_database d WHERE d.datname"
 						   " OPERATOR(pg_catalog.=) pg_catalog.current_database())"
-						   " AND l.mode NOT IN ('AccessShareLock', 'RowShareLock')"
+						   " AND l.mode NOT IN ('AccessShareLock', 'RowShareLock', 'SIReadLock')"
 						   " AND l.pid IS DISTINCT FROM pg_catalog.pg_backend_pid()"
 						   " AND (l.pid IS NULL OR a.xact_start OPERATOR(pg_catalog.<)"
 						   " (pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-)"

@@ -19,6 +19,7 @@
 #include "catalog/pg_inherits.h"
 #include "delta/record_image.h"
 #include "fmgr.h"
+#include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/clauses.h"
 #include "optimizer/optimizer.h"
@@ -36,6 +37,36 @@ Oid
 type_equality(Oid type)
 {
 	return lookup_type_cache(type, TYPECACHE_EQ_OPR)->eq_opr;
+}
+
+/* The expression as an argument of an operator on a binary coercible type. */
+static Expr *
+as_input(Node *value, Oid input)
+{
+	if (exprType(value) == input || IsPolymorphicType(input))
+		return (Expr *) value;
+	return (Expr *)
+		makeRelabelType((Expr *) value, input, -1, exprCollation(value), COERCE_IMPLICIT_CAST);
+}
+
+OpExpr *
+make_equality(Node *one, Node *other, Oid collation)
+{
+	Oid opno = type_equality(exprType(one));
+	Oid left;
+	Oid right;
+	OpExpr *equality;
+
+	op_input_types(opno, &left, &right);
+	equality = (OpExpr *) make_opclause(opno,
+										BOOLOID,
+										false,
+										as_input(one, left),
+										as_input(other, right),
+										InvalidOid,
+										collation);
+	set_opfuncid(equality);
+	return equality;
 }
 
 bool

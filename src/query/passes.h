@@ -30,6 +30,9 @@ extern bool operation_passes(const GraphBlock *block, int column, const TargetEn
 /* Returns the default equality operator of the type, or InvalidOid if it has none. */
 extern Oid type_equality(Oid type);
 
+/* Makes "one = other" with the default equality operator of the type of the first expression. */
+extern OpExpr *make_equality(Node *one, Node *other, Oid collation);
+
 /* Is the column never NULL, in the table and in its inheritance children that are read with it? */
 extern bool column_is_never_null(const RangeTblEntry *entry, AttrNumber attnum);
 

@@ -23,11 +23,6 @@
 #define AGGREGATE_VALUES "_depipe_values"
 #define AGGREGATE_RESULT "_depipe_result"
 
-/* Values of the column "change", which says what happens to the stored numbers of a group. */
-#define GROUP_GONE (-1)
-#define GROUP_CHANGED 0
-#define GROUP_NEW 1
-
 typedef struct AggregateText
 {
 	const Sums *sums;

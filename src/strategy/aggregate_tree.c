@@ -63,33 +63,12 @@ aggregate_term_outputs(const Sums *sums)
 
 /* ---- all rows ---- */
 
-static Expr *
-as_input(Expr *value, Oid input)
-{
-	if (exprType((Node *) value) == input || IsPolymorphicType(input))
-		return value;
-	return (Expr *)
-		makeRelabelType(value, input, -1, exprCollation((Node *) value), COERCE_IMPLICIT_CAST);
-}
-
 /* Returns "group = value" or, with "nulls", "group IS NOT DISTINCT FROM value". */
 static Expr *
 same_group(Expr *group, Var *value, bool nulls)
 {
-	Oid operator= type_equality(exprType((Node *) group));
-	OpExpr *equality;
-	Oid left;
-	Oid right;
+	OpExpr *equality = make_equality((Node *) group, (Node *) value, exprCollation((Node *) group));
 
-	op_input_types(operator, & left, &right);
-	equality = (OpExpr *) make_opclause(operator,
-										BOOLOID,
-										false,
-										as_input(group, left),
-										as_input((Expr *) value, right),
-										InvalidOid,
-										exprCollation((Node *) group));
-	set_opfuncid(equality);
 	if (!nulls)
 		return (Expr *) equality;
 	/* OpExpr and DistinctExpr have the same layout */

@@ -161,12 +161,9 @@ strategy_make_delta(const StrategyContext *context, Choice *choice)
 		if (delta != NULL)
 			return delta;
 		Assert(!strategy->whole);
-		if (strategy->explain_failure != NULL)
-			strategy->explain_failure(context, offer);
-		else
-			(void) incremental_impossible(offer,
-										  "contradiction",
-										  pstrdup("What the table holds contradicts the changes."));
+		(void) incremental_impossible(offer,
+									  "contradiction",
+									  pstrdup("What the table holds contradicts the changes."));
 		ask_again(context, choice);
 		choose_among_asked(context, choice);
 	}

@@ -81,35 +81,6 @@ owner_column(const KeyOwner *owner, int i, Index rtindex)
 	return place(owner->columns[i], &placing);
 }
 
-static Expr *
-as_input(Node *value, Oid input)
-{
-	if (exprType(value) == input || IsPolymorphicType(input))
-		return (Expr *) value;
-	return (Expr *)
-		makeRelabelType((Expr *) value, input, -1, exprCollation(value), COERCE_IMPLICIT_CAST);
-}
-
-static Expr *
-make_equality(Node *column, Var *value, Oid collation)
-{
-	Oid operator= type_equality(exprType(column));
-	Oid left;
-	Oid right;
-	OpExpr *equality;
-
-	op_input_types(operator, & left, &right);
-	equality = (OpExpr *) make_opclause(operator,
-										BOOLOID,
-										false,
-										as_input(column, left),
-										as_input((Node *) value, right),
-										InvalidOid,
-										collation);
-	set_opfuncid(equality);
-	return (Expr *) equality;
-}
-
 /* ---- subqueries that group ---- */
 
 /*
@@ -296,9 +267,10 @@ join_values(Query *level, const ResultKey *key, const KeyOwner *owner, Index rti
 		Var *value =
 			makeVar(reference->rtindex, i + 1, exprType(column), -1, exprCollation(column), 0);
 
-		conditions = lappend(
-			conditions,
-			make_equality(column, value, TupleDescAttr(key->desc, i)->attcollation));
+		conditions = lappend(conditions,
+							 (Expr *) make_equality(column,
+													(Node *) value,
+													TupleDescAttr(key->desc, i)->attcollation));
 	}
 	return conditions;
 }

@@ -78,16 +78,10 @@ typedef struct Strategy
 	/*
 	 * Returns a finished delta for publish.  The delta is empty if nothing
 	 * changed; it is published nevertheless, because the gate may have to
-	 * examine the table.  Returns NULL if the strategy turns out not to be
-	 * applicable.  A strategy with "whole" set never returns NULL.
+	 * examine the table.  Returns NULL if rows of the target turn out
+	 * to contradict the changes.  A strategy with "whole" set never returns NULL.
 	 */
 	Delta *(*make_delta)(const StrategyContext *context);
-
-	/*
-	 * Sets the reason why make_delta returned NULL.  If this callback is NULL,
-	 * the reason is that rows of the target contradict the changes.
-	 */
-	void (*explain_failure)(const StrategyContext *context, StrategyOffer *offer);
 
 	/* Returns the SQL that make_delta runs, for explain_transform, or NULL. */
 	char *(*delta_sql)(const StrategyContext *context);
