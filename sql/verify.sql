@@ -75,6 +75,18 @@ SELECT count(*) FROM depipe.runs WHERE target = 'mart.labelled' AND started_by =
 SELECT depipe.drop_transform('mart.labelled', drop_table => true);
 DROP FUNCTION raw.label, raw.inner_label;
 
+-- a row in quarantine is nothing to repair, although totals do not show that it is one
+CREATE TABLE raw.kept (id integer PRIMARY KEY, v integer);
+INSERT INTO raw.kept VALUES (1, 1), (2, 2);
+SELECT depipe.create_transform('mart.kept', 'SELECT id, v FROM raw.kept');
+SELECT depipe.add_constraint('mart.kept', depipe.satisfies('v > 0'), on_violation => 'quarantine');
+UPDATE raw.kept SET v = -1 WHERE id = 2;
+SELECT status, quarantined FROM depipe.refresh('mart.kept');
+SELECT difference, explained_by FROM depipe.verify('mart.kept', 'checksums', repair => true);
+SELECT count(*) FROM depipe.runs WHERE target = 'mart.kept' AND started_by = 'verify';
+SELECT depipe.drop_transform('mart.kept', drop_table => true);
+DROP TABLE raw.kept;
+
 SELECT depipe.create_transform('mart.volatile', 'SELECT random() AS r');
 
 -- what is refused

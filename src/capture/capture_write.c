@@ -64,7 +64,7 @@ typedef struct Member
 	Oid segments[2]; /* the current one first; InvalidOid if no capture has the table as a member */
 	BlockNumber last_block; /* the last block that this session has written to */
 	int image_bytes;        /* average bytes per image in the last row written */
-	bool *reads;            /* by attribute number: captured columns; NULL if all are captured */
+	bool *reads;            /* captured columns, by attribute number less 1; NULL: all */
 } Member;
 
 /* One firing of the trigger */

@@ -11,7 +11,6 @@
 #include "depipe.h"
 #include "nodes/parsenodes.h"
 
-
 /*
  * Returns a copy of the query in which each reference to a WITH query is
  * replaced by a subquery, at every level.  Recursive WITH queries stay.  The

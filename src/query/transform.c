@@ -94,6 +94,7 @@ transform_input_relid(const TransformInput *input)
 
 	return OidIsValid(schema) ? get_relname_relid(input->table_name, schema) : InvalidOid;
 }
+
 void
 transform_check_owner(const Target *target)
 {
