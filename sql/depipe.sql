@@ -642,7 +642,9 @@ CREATE TABLE depipe.parked_item (
 	CONSTRAINT parked_item_target_fkey FOREIGN KEY (target_id) REFERENCES depipe.target ON DELETE CASCADE
 );
 
--- Whole rows that a constraint kept out of their table; at most one per key.
+-- Whole rows that a constraint kept out of their table; at most one per key.  row_hash,
+-- previous_hash: hashes of the two keys by their types, where equal keys can have
+-- different texts (quality/key_names.c); otherwise NULL.
 CREATE TABLE depipe.quarantined_row (
 	quarantine_id bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
 	target_id integer NOT NULL,
@@ -657,12 +659,17 @@ CREATE TABLE depipe.quarantined_row (
 	run_id bigint,
 	retry boolean NOT NULL DEFAULT false,
 	quarantined_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+	row_hash bigint,
+	previous_hash bigint,
 	CONSTRAINT quarantined_row_pkey PRIMARY KEY (quarantine_id),
 	CONSTRAINT quarantined_row_target_fkey FOREIGN KEY (target_id) REFERENCES depipe.target ON DELETE CASCADE
 );
 CREATE UNIQUE INDEX quarantined_row_key ON depipe.quarantined_row (target_id, depipe.key_hash(row_key));
 CREATE INDEX quarantined_row_previous_idx ON depipe.quarantined_row (target_id, depipe.key_hash(previous_key))
 	WHERE previous_key IS NOT NULL;
+CREATE INDEX quarantined_row_hash_idx ON depipe.quarantined_row (target_id, row_hash) WHERE row_hash IS NOT NULL;
+CREATE INDEX quarantined_row_previous_hash_idx ON depipe.quarantined_row (target_id, previous_hash)
+	WHERE previous_hash IS NOT NULL;
 CREATE INDEX quarantined_row_retry_idx ON depipe.quarantined_row (target_id) WHERE retry;
 
 CREATE FUNCTION depipe.count_kept()
@@ -703,6 +710,25 @@ CREATE TABLE depipe.event (
 	CONSTRAINT event_pkey PRIMARY KEY (event_id)
 );
 COMMENT ON TABLE depipe.event IS 'durable log of state changes; NOTIFY depipe announces them';
+
+-- What people changed and overrode.  target_id and owner: those of the target then; a row outlives
+-- its target.  arguments: those of the statement that have no column here, without values of rows.
+CREATE TABLE depipe.audit_entry (
+	audit_id bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
+	happened_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+	target_id integer,
+	target text,
+	owner depipe.role,
+	server_name name,
+	action text NOT NULL,
+	constraint_name text,
+	reason text,
+	arguments jsonb NOT NULL,
+	session_role name NOT NULL,
+	current_role_name name NOT NULL,
+	CONSTRAINT audit_entry_pkey PRIMARY KEY (audit_id)
+);
+COMMENT ON TABLE depipe.audit_entry IS 'statements that changed definitions or overrode a decision, by whom and why';
 
 -- Attempts of the scheduler.  unit: 'server shop', 'target 12', or 'history'.
 -- failures: number in a row, counted when an attempt begins; no attempt before retry_at.
@@ -1506,6 +1532,20 @@ WHERE CASE WHEN e.server_name IS NULL THEN depipe.may_see(t.schema_name, t.table
 		OR depipe.may_see(NULL, NULL, NULL) END;
 COMMENT ON VIEW depipe.events IS 'state changes; event_id gives their order';
 GRANT SELECT ON depipe.events TO PUBLIC;
+
+-- Reasons and arguments may name other tables.
+CREATE VIEW depipe.audit WITH (security_barrier) AS
+SELECT a.target, a.action, CASE WHEN x.inspects THEN a.reason END AS reason, a.happened_at,
+	a.session_role, a.current_role_name AS acting_role, a.constraint_name, a.server_name AS server,
+	CASE WHEN x.inspects THEN a.arguments END AS arguments, a.audit_id
+FROM depipe.audit_entry a
+LEFT JOIN depipe.target t USING (target_id)
+CROSS JOIN LATERAL (SELECT depipe.may_inspect(COALESCE(t.owner, a.owner))
+	OR a.current_role_name OPERATOR(pg_catalog.=) CURRENT_USER AS inspects) x
+WHERE x.inspects OR t.target_id IS NOT NULL AND depipe.may_see(t.schema_name, t.table_name, t.owner);
+COMMENT ON VIEW depipe.audit IS
+'statements that changed definitions or overrode a decision: when, by whom, and why';
+GRANT SELECT ON depipe.audit TO PUBLIC;
 
 CREATE VIEW depipe.transforms WITH (security_barrier) AS
 SELECT c.target COLLATE "C" AS target, c.state, c.reason, c.since, c.data_as_of, f.key_columns, f.mode, f.target_lag,

@@ -65,7 +65,7 @@ DECLARE
 	answers text[];
 BEGIN
 	FOREACH t IN ARRAY ARRAY['status', 'loads', 'transforms', 'constraints', 'breakers', 'verdicts', 'runs', 'quarantine',
-		'incidents', 'events', 'lineage', 'column_lineage', 'stat_streams', 'definition()', 'why(''near.report'')', 'why(''near.final'')',
+		'incidents', 'events', 'audit', 'lineage', 'column_lineage', 'stat_streams', 'definition()', 'why(''near.report'')', 'why(''near.final'')',
 		'guard(''near.report'')', 'guard(''near.final'')', 'refresh(''near.*'')', 'refresh(''*'')', 'refresh(''hidden_far.clean'')',
 		'check_table(''near.report'')', 'violations(''near.report'')', 'quarantined(NULL::near.report)', 'verify(''near.report'')',
 		'assert_ok(''near.final'')', 'explain_transform(''near.report'')', 'conditions()',

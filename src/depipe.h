@@ -48,6 +48,7 @@ extern int depipe_batch_memory; /* kB */
 extern int depipe_batch_rows;   /* changes */
 extern char *depipe_databases;  /* names; empty: every database that has the extension */
 extern bool depipe_enabled;
+extern int depipe_audit_retention;      /* seconds, -1: forever */
 extern int depipe_history_retention;    /* seconds, -1: forever */
 extern int depipe_incident_linger;      /* seconds */
 extern int depipe_max_override;         /* seconds */

@@ -610,6 +610,16 @@ delete_old_history(TimestampTz before)
 						   arguments);
 }
 
+static void
+delete_old_audit(TimestampTz before)
+{
+	(void) CATALOG_EXECUTE("DELETE FROM depipe.audit_entry WHERE audit_id IN (SELECT audit_id"
+						   " FROM depipe.audit_entry WHERE happened_at OPERATOR(pg_catalog.<) $1"
+						   " ORDER BY audit_id LIMIT $2)",
+						   ARG_TIME(before),
+						   ARG_INT4(DELETE_AT_ONCE));
+}
+
 /*
  * A transform lacks the rows that are deleted, and no changes of its inputs would
  * bring them back: its next refresh evaluates the query.
@@ -629,7 +639,7 @@ delete_old_quarantine(TimestampTz before)
 }
 
 bool
-history_delete_old(int32 history_seconds, int32 quarantine_seconds)
+history_delete_old(int32 history_seconds, int32 quarantine_seconds, int32 audit_seconds)
 {
 	TimestampTz now = GetCurrentTimestamp();
 	CatalogRows *rows = CATALOG_EXECUTE("INSERT INTO depipe.attempt AS a"
@@ -644,6 +654,8 @@ history_delete_old(int32 history_seconds, int32 quarantine_seconds)
 		return false;
 	if (history_seconds >= 0)
 		delete_old_history(now - history_seconds * USECS_PER_SEC);
+	if (audit_seconds >= 0)
+		delete_old_audit(now - audit_seconds * USECS_PER_SEC);
 	if (quarantine_seconds >= 0)
 		delete_old_quarantine(now - quarantine_seconds * USECS_PER_SEC);
 	(void) CATALOG_EXECUTE0("DELETE FROM depipe.attempt a"

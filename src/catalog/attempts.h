@@ -190,6 +190,7 @@ extern int64 runs_fail_orphans(void);
  * Delete history older than this many seconds (negative: keep it), at most
  * once an hour.  Returns whether it was time to do so.
  */
-extern bool history_delete_old(int32 history_seconds, int32 quarantine_seconds);
+extern bool history_delete_old(int32 history_seconds, int32 quarantine_seconds,
+							   int32 audit_seconds);
 
 #endif /* DEPIPE_CATALOG_ATTEMPTS_H */

@@ -268,7 +268,7 @@ catalog_parked_delete_until(int32 target_id, int64 last)
 TupleDesc
 catalog_quarantine_desc(void)
 {
-	TupleDesc desc = CreateTemplateTupleDesc(6);
+	TupleDesc desc = CreateTemplateTupleDesc(8);
 
 	TupleDescInitEntry(desc, 1, "row_key", TEXTARRAYOID, -1, 0);
 	TupleDescInitEntry(desc, 2, "image", TEXTARRAYOID, -1, 0);
@@ -276,6 +276,8 @@ catalog_quarantine_desc(void)
 	TupleDescInitEntry(desc, 4, "lsn", PG_LSNOID, -1, 0);
 	TupleDescInitEntry(desc, 5, "commit_time", TIMESTAMPTZOID, -1, 0);
 	TupleDescInitEntry(desc, 6, "previous_key", TEXTARRAYOID, -1, 0);
+	TupleDescInitEntry(desc, 7, "row_hash", INT8OID, -1, 0);
+	TupleDescInitEntry(desc, 8, "previous_hash", INT8OID, -1, 0);
 	return desc;
 }
 
@@ -298,15 +300,17 @@ catalog_quarantine(int32 target_id, int64 layout_id, int64 run_id, TupleDesc des
 	(void) catalog_execute_from(
 		"WITH moved AS (DELETE FROM depipe.quarantined_row q USING _depipe_quarantined r"
 		" WHERE q.target_id OPERATOR(pg_catalog.=) $1"
-		" AND " ROW_IS_PREVIOUS " RETURNING q.row_key, q.previous_key)"
+		" AND " ROW_IS_PREVIOUS " RETURNING q.row_key, q.previous_key,"
+		" q.previous_hash)"
 		" INSERT INTO depipe.quarantined_row AS q (target_id, layout_id, row_key, image,"
-		" constraint_ids, reasons, lsn, commit_time, previous_key, run_id)"
+		" constraint_ids, reasons, lsn, commit_time, previous_key, run_id, row_hash,"
+		" previous_hash)"
 		" SELECT $1, $2, r.row_key, r.image, r.constraint_ids,"
 		" ARRAY(SELECT c.name::text FROM depipe.constraint_definition c"
 		" WHERE c.constraint_id OPERATOR(pg_catalog.=) ANY (r.constraint_ids) ORDER BY c.name),"
 		" r.lsn, r.commit_time,"
 		" COALESCE(m.previous_key, r.previous_key),"
-		" NULLIF($3, 0)"
+		" NULLIF($3, 0), r.row_hash, COALESCE(m.previous_hash, r.previous_hash)"
 		" FROM _depipe_quarantined r LEFT JOIN moved m"
 		" ON m.row_key OPERATOR(pg_catalog.=) r.previous_key"
 		" ON CONFLICT (target_id, depipe.key_hash(row_key)) DO UPDATE SET"
@@ -314,6 +318,8 @@ catalog_quarantine(int32 target_id, int64 layout_id, int64 run_id, TupleDesc des
 		" constraint_ids = EXCLUDED.constraint_ids, reasons = EXCLUDED.reasons,"
 		" lsn = EXCLUDED.lsn, commit_time = EXCLUDED.commit_time,"
 		" previous_key = COALESCE(EXCLUDED.previous_key, q.previous_key),"
+		" row_hash = EXCLUDED.row_hash,"
+		" previous_hash = COALESCE(EXCLUDED.previous_hash, q.previous_hash),"
 		" run_id = EXCLUDED.run_id, retry = false,"
 		" quarantined_at = pg_catalog.clock_timestamp()",
 		lengthof(args),
@@ -361,6 +367,36 @@ catalog_keys_desc(void)
 	TupleDescInitEntry(desc, 2, "present", BOOLOID, -1, 0);
 	TupleDescInitEntry(desc, 3, "sequence", INT8OID, -1, 0);
 	return desc;
+}
+
+TupleDesc
+catalog_hashes_desc(void)
+{
+	TupleDesc desc = CreateTemplateTupleDesc(1);
+
+	TupleDescInitEntry(desc, 1, "hash", INT8OID, -1, 0);
+	return desc;
+}
+
+CatalogRows *
+catalog_quarantine_named(int32 target_id, TupleDesc desc, Tuplestorestate *hashes, uint64 nhashes)
+{
+	CatalogArg args[] = {ARG_INT4(target_id)};
+
+	return catalog_execute_from("SELECT q.row_key FROM depipe.quarantined_row q"
+								" JOIN _depipe_hashes h ON h.hash OPERATOR(pg_catalog.=) q.row_hash"
+								" WHERE q.target_id OPERATOR(pg_catalog.=) $1"
+								" UNION SELECT q.previous_key FROM depipe.quarantined_row q"
+								" JOIN _depipe_hashes h"
+								" ON h.hash OPERATOR(pg_catalog.=) q.previous_hash"
+								" WHERE q.target_id OPERATOR(pg_catalog.=) $1"
+								" AND q.previous_key IS NOT NULL",
+								lengthof(args),
+								args,
+								"_depipe_hashes",
+								desc,
+								hashes,
+								nhashes);
 }
 
 /* Run a statement about the quarantined rows of a target ($1) and keys (k). */

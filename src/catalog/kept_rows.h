@@ -79,6 +79,16 @@ extern void catalog_quarantine(int32 target_id, int64 layout_id, int64 run_id, T
 /* Number of quarantined rows of the target. */
 extern int64 catalog_quarantine_count(int32 target_id);
 
+/*
+ * The keys and previous keys of quarantined rows that have one of these hashes.
+ * The relation has the column "hash" int8.
+ */
+extern CatalogRows *catalog_quarantine_named(int32 target_id, TupleDesc desc,
+											 Tuplestorestate *hashes, uint64 nhashes);
+
+/* The column of that relation of hashes. */
+extern TupleDesc catalog_hashes_desc(void);
+
 /* columns, image of the row with this key */
 extern CatalogRows *catalog_quarantined_image(int32 target_id, ArrayType *key);
 

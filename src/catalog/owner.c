@@ -13,6 +13,7 @@
  */
 #include "catalog/owner.h"
 
+#include "catalog/audit.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_authid.h"
 #include "catalog/pg_foreign_server.h"
@@ -29,7 +30,7 @@
 PG_FUNCTION_INFO_V1(depipe_owner_problem);
 PG_FUNCTION_INFO_V1(depipe_role_in);
 PG_FUNCTION_INFO_V1(depipe_role_out);
-CHECKED_FUNCTION(depipe_set_owner);
+AUDITED_FUNCTION(depipe_set_owner);
 
 #define NOBODY "-"
 

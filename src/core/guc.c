@@ -20,6 +20,7 @@ int depipe_batch_memory = 64 * 1024;
 int depipe_batch_rows = 100000;
 char *depipe_databases = NULL;
 bool depipe_enabled = true;
+int depipe_audit_retention = 365 * SECS_PER_DAY;
 int depipe_history_retention = 30 * SECS_PER_DAY;
 int depipe_incident_linger = 15 * 60;
 int depipe_max_changes = 10000000;
@@ -61,6 +62,13 @@ static const BoolSetting bool_settings[] = {
 };
 
 static const IntSetting int_settings[] = {
+	{"depipe.audit_retention",
+	 "Retention of the audit; -1 means forever.",
+	 &depipe_audit_retention,
+	 365 * SECS_PER_DAY,
+	 -1,
+	 INT_MAX,
+	 GUC_UNIT_S},
 	{"depipe.batch_memory",
 	 "Memory used by the changes of a batch after which it is published.",
 	 &depipe_batch_memory,

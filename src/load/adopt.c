@@ -18,6 +18,7 @@
  */
 #include "load/adopt.h"
 
+#include "catalog/audit.h"
 #include "catalog/pg_foreign_server.h"
 #include "catalog/instance.h"
 #include "core/arguments.h"
@@ -26,7 +27,7 @@
 #include "load/streamlock.h"
 #include "miscadmin.h"
 
-CHECKED_FUNCTION(depipe_adopt);
+AUDITED_FUNCTION(depipe_adopt);
 
 typedef enum AdoptResync
 {
@@ -158,6 +159,7 @@ take_over(Adoption *adoption)
 				 errhint("%s", adopt_hint(name))));
 	if (adoption->foreign == NULL)
 	{
+		audit_nothing();
 		ereport(NOTICE, (errmsg("server \"%s\" has a slot of its own", name)));
 		return;
 	}

@@ -11,6 +11,7 @@
 #include "load/load.h"
 
 #include "catalog/attempts.h"
+#include "catalog/audit.h"
 #include "catalog/catalog.h"
 #include "catalog/loads.h"
 #include "catalog/namespace.h"
@@ -39,11 +40,11 @@
 #include "utils/lsyscache.h"
 #include "utils/timestamp.h"
 
-CHECKED_FUNCTION(depipe_create_load);
-CHECKED_FUNCTION(depipe_drop_load);
-CHECKED_FUNCTION(depipe_pause);
-CHECKED_FUNCTION(depipe_resume);
-CHECKED_FUNCTION(depipe_resync);
+AUDITED_FUNCTION(depipe_create_load);
+AUDITED_FUNCTION(depipe_drop_load);
+AUDITED_FUNCTION(depipe_pause);
+AUDITED_FUNCTION(depipe_resume);
+AUDITED_FUNCTION(depipe_resync);
 
 /* ---- create_load ---- */
 
@@ -300,6 +301,7 @@ change_load(Load *was, Load *is, List *settings, Oid server, bool replace)
 		/* if all rows are read again, texts may take their present meaning */
 		if (replace && was->state == LOAD_NEW)
 			load_set_settled(was, NIL);
+		audit_nothing();
 		ereport(NOTICE, (errmsg("load %s already exists", is->target->display)));
 		return;
 	}

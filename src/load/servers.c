@@ -13,6 +13,7 @@
 #include "load/servers.h"
 
 #include "catalog/attempts.h"
+#include "catalog/audit.h"
 #include "catalog/loads.h"
 #include "catalog/pg_foreign_server.h"
 #include "commands/event_trigger.h"
@@ -24,7 +25,7 @@
 #include "load/streamlock.h"
 #include "miscadmin.h"
 
-CHECKED_FUNCTION(depipe_detach_source);
+AUDITED_FUNCTION(depipe_detach_source);
 PG_FUNCTION_INFO_V1(depipe_server_dropped);
 PG_FUNCTION_INFO_V1(depipe_server_altered);
 PG_FUNCTION_INFO_V1(depipe_extension_dropped);

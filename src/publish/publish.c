@@ -174,16 +174,6 @@ decide_report(ItemState *state, GateReport *report)
 
 	if (action > state->action)
 		state->action = action;
-	if (action < ACTION_REJECT && report->nfailed_rows > 0 &&
-		!delta_key_has_text(state->item->delta))
-	{
-		/* a later version of the key would not find the quarantined one */
-		state->action = ACTION_REJECT;
-		decide(state,
-			   PUBLISH_REJECTED,
-			   "rows of a table with a key of this type cannot be set aside");
-		return true;
-	}
 	if (action < ACTION_REJECT)
 		return false;
 	state->held = report->held;

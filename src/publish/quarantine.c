@@ -23,6 +23,7 @@
 #include "delta/reader.h"
 #include "miscadmin.h"
 #include "publish/image.h"
+#include "quality/key_names.h"
 
 static const FailedRow *
 find_failed(const FailedRow *failed, int nfailed, int64 sequence)
@@ -54,11 +55,21 @@ id_array(List *ids)
 		construct_array(elements, count, INT4OID, sizeof(int32), true, TYPALIGN_INT));
 }
 
+static void
+put_hash(const KeyNames *names, const Datum *values, const bool *nulls, Datum *hash, bool *isnull)
+{
+	int64 number = 0;
+
+	*isnull = !key_name_hash(names, values, nulls, &number);
+	*hash = Int64GetDatum(number);
+}
+
 void
 quarantine_store(Target *target, Delta *rows, const FailedRow *failed, int nfailed, int64 run_id)
 {
 	TupleDesc desc = catalog_quarantine_desc();
 	Tuplestorestate *images = tuplestore_begin_heap(true, false, work_mem);
+	KeyNames *names = key_names_of_delta(target, rows);
 	DeltaOldKeys *old_keys = delta_old_keys(rows);
 	DeltaReader *reader = delta_read(rows);
 	uint64 count = 0;
@@ -68,14 +79,14 @@ quarantine_store(Target *target, Delta *rows, const FailedRow *failed, int nfail
 		const FailedRow *why = find_failed(failed, nfailed, reader->sequence);
 		const Datum *old_values;
 		const bool *old_nulls;
-		Datum row[6];
-		bool nulls[6] = {false};
+		Datum row[8];
+		bool nulls[8] = {false};
 
 		if (reader->weight < 0 || why == NULL)
 			continue;
 		nulls[0] = (rows->nkeys == 0);
 		if (!nulls[0])
-			row[0] = PointerGetDatum(delta_row_key(rows, reader->values, reader->nulls));
+			row[0] = PointerGetDatum(key_name(names, rows, reader->values, reader->nulls));
 		row[1] = PointerGetDatum(delta_row_image(rows, reader->values, reader->nulls));
 		row[2] = id_array(why->constraint_ids);
 		row[3] = LSNGetDatum(reader->lsn);
@@ -84,7 +95,11 @@ quarantine_store(Target *target, Delta *rows, const FailedRow *failed, int nfail
 		nulls[4] = (reader->time == 0);
 		nulls[5] = !delta_old_key(old_keys, reader->pair, &old_values, &old_nulls);
 		if (!nulls[5])
-			row[5] = PointerGetDatum(delta_row_key(rows, old_values, old_nulls));
+			row[5] = PointerGetDatum(key_name(names, rows, old_values, old_nulls));
+		put_hash(names, reader->values, reader->nulls, &row[6], &nulls[6]);
+		nulls[7] = true;
+		if (!nulls[5])
+			put_hash(names, old_values, old_nulls, &row[7], &nulls[7]);
 		for (int64 copy = 0; copy < reader->weight; copy++)
 		{
 			CHECK_FOR_INTERRUPTS();
@@ -105,8 +120,9 @@ quarantine_store(Target *target, Delta *rows, const FailedRow *failed, int nfail
 
 /* The keys that the delta writes or deletes, for the catalog. */
 static Tuplestorestate *
-delta_keys(Delta *delta, TupleDesc desc, uint64 *count)
+delta_keys(Target *target, Delta *delta, TupleDesc desc, uint64 *count)
 {
+	KeyNames *names = key_names_of_delta(target, delta);
 	Tuplestorestate *keys = tuplestore_begin_heap(true, false, work_mem);
 	DeltaReader *reader = delta_read(delta);
 
@@ -118,7 +134,7 @@ delta_keys(Delta *delta, TupleDesc desc, uint64 *count)
 
 		if (reader->replaced)
 			continue;
-		row[0] = PointerGetDatum(delta_row_key(delta, reader->values, reader->nulls));
+		row[0] = PointerGetDatum(key_name(names, delta, reader->values, reader->nulls));
 		row[1] = BoolGetDatum(reader->weight > 0);
 		row[2] = Int64GetDatum(reader->sequence);
 		tuplestore_putvalues(keys, desc, row, nulls);
@@ -143,7 +159,7 @@ quarantine_forget_claims(Target *target, Delta *delta)
 
 	if (delta->nkeys == 0 || !delta->checked || quarantine_count(target->id) == 0)
 		return;
-	keys = delta_keys(delta, desc, &count);
+	keys = delta_keys(target, delta, desc, &count);
 	met = catalog_quarantine_meets(target->id, desc, keys, count);
 	tuplestore_end(keys);
 	if (met->count == 0)
@@ -169,7 +185,7 @@ quarantine_supersede(Target *target, Delta *delta, bool first)
 		quarantine_clear(target->id);
 	if (delta->nkeys == 0 || quarantine_count(target->id) == 0)
 		return;
-	keys = delta_keys(delta, desc, &count);
+	keys = delta_keys(target, delta, desc, &count);
 	previous = catalog_quarantine_supersede(target->id, desc, keys, count);
 	tuplestore_end(keys);
 	if (!first)
@@ -280,8 +296,9 @@ bool
 quarantine_base(Target *target, Delta *delta, const Datum *key_values, const bool *key_nulls,
 				Datum *values, bool *nulls)
 {
+	KeyNames *names = key_names_of_key(target, delta, key_values, key_nulls);
 	CatalogRows *rows = catalog_quarantined_image(target->id,
-												  delta_row_key(delta, key_values, key_nulls));
+												  key_name(names, delta, key_values, key_nulls));
 	Bitmapset *unknown = NULL;
 	bool isnull;
 

@@ -16,6 +16,7 @@
 #include "quality/breaker.h"
 
 #include "catalog/attempts.h"
+#include "catalog/audit.h"
 #include "catalog/constraints.h"
 #include "common/pg_prng.h"
 #include "core/arguments.h"
@@ -292,10 +293,10 @@ breaker_blocks(int32 target_id, char **reason)
 
 /* ---- SQL functions ---- */
 
-CHECKED_FUNCTION(depipe_trip);
-CHECKED_FUNCTION(depipe_reset);
-CHECKED_FUNCTION(depipe_override);
-CHECKED_FUNCTION(depipe_configure_breaker);
+AUDITED_FUNCTION(depipe_trip);
+AUDITED_FUNCTION(depipe_reset);
+AUDITED_FUNCTION(depipe_override);
+AUDITED_FUNCTION(depipe_configure_breaker);
 
 /* The target of a function with which an operator overrides the breaker. */
 static Target *
@@ -345,9 +346,11 @@ depipe_reset_checked(PG_FUNCTION_ARGS)
 	switch (state_of(row))
 	{
 		case BREAKER_CLOSED:
+			audit_nothing();
 			ereport(NOTICE, (errmsg("breaker of %s is closed, nothing to reset", target->display)));
 			break;
 		case BREAKER_HALF_OPEN:
+			audit_nothing();
 			ereport(NOTICE,
 					(errmsg("breaker of %s is half_open already", target->display),
 					 errdetail("Its next run is a probe.")));

@@ -15,6 +15,7 @@
 
 #include "access/htup_details.h"
 #include "catalog/attempts.h"
+#include "catalog/audit.h"
 #include "catalog/catalog.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
@@ -595,11 +596,11 @@ settle(Target *target, ConstraintRow *row, const CheckRule *rule)
 
 /* ---- SQL functions ---- */
 
-CHECKED_FUNCTION(depipe_add_constraint);
-CHECKED_FUNCTION(depipe_add_constraint_text);
-CHECKED_FUNCTION(depipe_alter_constraint);
-CHECKED_FUNCTION(depipe_alter_constraint_text);
-CHECKED_FUNCTION(depipe_drop_constraint);
+AUDITED_FUNCTION(depipe_add_constraint);
+AUDITED_FUNCTION(depipe_add_constraint_text);
+AUDITED_FUNCTION(depipe_alter_constraint);
+AUDITED_FUNCTION(depipe_alter_constraint_text);
+AUDITED_FUNCTION(depipe_drop_constraint);
 
 /* SQL function add_constraint(target, rule, ...): returns the name of the constraint */
 static Datum
@@ -634,6 +635,7 @@ depipe_add_constraint_checked(PG_FUNCTION_ARGS)
 						row->name,
 						target->display)));
 		catalog_changed();
+		audit_nothing();
 		PG_RETURN_TEXT_P(cstring_to_text(row->name));
 	}
 	if (declared != NULL && !replace)
@@ -684,6 +686,7 @@ depipe_alter_constraint_checked(PG_FUNCTION_ARGS)
 		ereport(NOTICE,
 				(errmsg("constraint \"%s\" of %s is unchanged", row->name, target->display)));
 		catalog_changed();
+		audit_nothing();
 		PG_RETURN_VOID();
 	}
 	note_toothless(row);
@@ -729,6 +732,7 @@ depipe_drop_constraint_checked(PG_FUNCTION_ARGS)
 			NOTICE,
 			(errmsg("constraint \"%s\" of %s does not exist, skipping", name, target->display)));
 		catalog_changed();
+		audit_nothing();
 		PG_RETURN_VOID();
 	}
 	incident_end(target->id, row->id);

@@ -26,6 +26,7 @@
 
 #include "quality/compile.h"
 #include "quality/held.h"
+#include "quality/key_names.h"
 #include "quality/references.h"
 #include "quality/state.h"
 #include "quality/verdict.h"

@@ -509,37 +509,6 @@ measure_delta(Target *target, Delta *delta, List *measured, bool from_table, Fai
 	run_pass(&pass);
 }
 
-/* ---- keys ---- */
-
-ArrayType *
-delta_new_keys(Target *target, Delta *delta)
-{
-	StringInfoData list;
-	Identity identity;
-	bool isnull;
-	Datum keys;
-
-	if (delta->nkeys == 0)
-		return NULL;
-	initStringInfo(&list);
-	for (int i = 0; i < delta->nkeys; i++)
-		appendStringInfo(
-			&list,
-			"%s" CHECK_ROW ".%s::pg_catalog.text",
-			i > 0 ? ", " : "",
-			sql_identifier(NameStr(TupleDescAttr(delta->columns, delta->keys[i] - 1)->attname)));
-	identity_become(target->owner, &identity);
-	identity_pin_output();
-	execute_query(
-		psprintf("SELECT pg_catalog.array_agg(ARRAY[%s]::pg_catalog.text) FROM %s " CHECK_ROW
-				 " WHERE " CHECK_ROW "._depipe_weight OPERATOR(pg_catalog.>) 0",
-				 list.data,
-				 sql_identifier(delta->name)));
-	identity_restore(&identity);
-	keys = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
-	return isnull ? NULL : DatumGetArrayTypePCopy(keys);
-}
-
 /* ---- the whole table ---- */
 
 /* Three columns for each check: rows in the denominator, violations, metric. */

@@ -44,9 +44,6 @@ extern void measure_delta(Target *target, Delta *delta, List *measured, bool fro
 /* Does the delta have every column that the check uses? */
 extern bool delta_has_columns(const Delta *delta, const DataConstraint *constraint);
 
-/* Keys of the new images of the delta, as text[] of array texts; NULL: none, or a bag. */
-extern ArrayType *delta_new_keys(Target *target, Delta *delta);
-
 /*
  * Evaluate checks on the whole table: one scan for row checks and aggregates
  * without a filter; checks with a faster way of their own run alone.

@@ -164,7 +164,9 @@ due_housekeeping(void)
 		log_error("the end of an override", guarded_run(expire_breaker_work, &id));
 	}
 	transaction_commit();
-	(void) history_delete_old(depipe_history_retention, depipe_quarantine_retention);
+	(void) history_delete_old(depipe_history_retention,
+							  depipe_quarantine_retention,
+							  depipe_audit_retention);
 	transaction_commit();
 	captures_sweep(true);
 	captures_prune(captures_all());

@@ -12,6 +12,7 @@
 #include "depipe.h"
 
 #include "access/htup_details.h"
+#include "catalog/audit.h"
 #include "catalog/catalog.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
@@ -40,9 +41,9 @@
 #include "utils/syscache.h"
 #include "utils/typcache.h"
 
-CHECKED_FUNCTION(depipe_alter_transform);
-CHECKED_FUNCTION(depipe_create_transform);
-CHECKED_FUNCTION(depipe_drop_transform);
+AUDITED_FUNCTION(depipe_alter_transform);
+AUDITED_FUNCTION(depipe_create_transform);
+AUDITED_FUNCTION(depipe_drop_transform);
 
 /* ---- create_transform: arguments ---- */
 
@@ -317,6 +318,7 @@ is_declared_already(Target *target, const CreateArguments *arguments, const char
 		/* same as declared, but its table is missing and has to be created */
 		if (!OidIsValid(target->relid))
 			return false;
+		audit_nothing();
 		ereport(NOTICE,
 				(errcode(ERRCODE_DUPLICATE_OBJECT),
 				 errmsg("transform %s already exists, skipping", target->display)));

@@ -248,7 +248,7 @@ sub all_calls
 		q{SELECT depipe.guard('mart.totals', 'raw.orders')}, q{SELECT depipe.assert_ok('mart.totals')},
 		q{SELECT depipe.definition('*')},
 		map { "SELECT * FROM depipe.$_" }
-		  ('status', 'loads', 'transforms', 'constraints', 'breakers', 'verdicts', 'runs', 'quarantine', 'incidents', 'events', 'lineage', 'column_lineage', 'stat_streams'));
+		  ('status', 'loads', 'transforms', 'constraints', 'breakers', 'verdicts', 'runs', 'quarantine', 'incidents', 'events', 'audit', 'lineage', 'column_lineage', 'stat_streams'));
 }
 
 sub everybody
