@@ -741,6 +741,35 @@ CREATE TABLE depipe.attempt (
 );
 COMMENT ON TABLE depipe.attempt IS 'when the scheduler last tried a server or a target, and when it may try again';
 
+-- Progress of the last backfill of each transform.  since, before and step do not depend on how the
+-- arguments were written; definition is a hash of the query and the key.  slices_done is updated in the
+-- transaction that publishes a slice.  A session that is at it locks the object (this table, target_id).
+CREATE TABLE depipe.backfill (
+	target_id integer NOT NULL,
+	column_name name NOT NULL,
+	since text NOT NULL,
+	before text NOT NULL,
+	step text NOT NULL,
+	time_zone text,
+	definition text NOT NULL,
+	slices integer NOT NULL,
+	slices_done integer NOT NULL DEFAULT 0,
+	state text NOT NULL DEFAULT 'running',
+	reason text,
+	slice_since text,
+	slice_before text,
+	run_id bigint,
+	inserted bigint NOT NULL DEFAULT 0,
+	updated bigint NOT NULL DEFAULT 0,
+	deleted bigint NOT NULL DEFAULT 0,
+	quarantined bigint NOT NULL DEFAULT 0,
+	role_name name NOT NULL,
+	started_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+	changed_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+	CONSTRAINT backfill_pkey PRIMARY KEY (target_id),
+	CONSTRAINT backfill_target_fkey FOREIGN KEY (target_id) REFERENCES depipe.transform ON DELETE CASCADE
+);
+
 -- ---------------------------------------------------------------------
 -- 4. checks: the vocabulary of constraints
 -- ---------------------------------------------------------------------
@@ -1353,6 +1382,13 @@ AS 'MODULE_PATHNAME', 'depipe_run_due';
 COMMENT ON PROCEDURE depipe.run_due(interval) IS
 'one pass over everything due: loads and transforms by target_lag, time checks, expiries, crashed runs, history; returns at once while another pass is running';
 
+CREATE PROCEDURE depipe.backfill(target text, column_name text, since text, before text, step text,
+	restart boolean DEFAULT false, wait interval DEFAULT '1 hour')
+LANGUAGE c
+AS 'MODULE_PATHNAME', 'depipe_backfill';
+COMMENT ON PROCEDURE depipe.backfill(text, text, text, text, text, boolean, interval) IS
+'recomputes a transform range by range, each slice in a transaction of its own; stops at a slice that is not published, and continues when called again with the same arguments; rows with NULL in the column are in no range';
+
 CREATE FUNCTION depipe.assert_ok(target text)
 RETURNS void
 LANGUAGE c
@@ -1563,6 +1599,32 @@ JOIN depipe.transform f USING (target_id)
 LEFT JOIN depipe.transform_state x USING (target_id);
 COMMENT ON VIEW depipe.transforms IS 'tables that are kept equal to a query';
 GRANT SELECT ON depipe.transforms TO PUBLIC;
+
+CREATE VIEW depipe.backfills WITH (security_barrier) AS
+SELECT b.target, b.state,
+	CASE WHEN b.state OPERATOR(pg_catalog.=) 'interrupted' THEN 'the session was canceled or has ended' ELSE b.reason END AS reason,
+	b.column_name, b.since, b.before, b.step, b.slices_done, b.slices, b.slice_since, b.slice_before, b.run_id, b.pid,
+	b.inserted, b.updated, b.deleted, b.quarantined, b.role_name, b.started_at, b.changed_at,
+	CASE WHEN b.state OPERATOR(pg_catalog.=) ANY (ARRAY['stopped', 'interrupted']) THEN
+		pg_catalog.format('CALL depipe.backfill(%L, %L, %L, %L, %L)', b.target, b.column_name, b.since, b.before, b.step) END AS next
+FROM (
+	SELECT pg_catalog.format('%I.%I', t.schema_name, t.table_name) COLLATE "C" AS target,
+		CASE WHEN f.state OPERATOR(pg_catalog.=) 'running' AND l.pid IS NULL THEN 'interrupted' ELSE f.state END AS state,
+		depipe.reason_for_reader(t.owner, f.reason) AS reason, l.pid,
+		f.column_name, f.since, f.before, f.step, f.slices_done, f.slices, f.slice_since, f.slice_before, f.run_id,
+		f.inserted, f.updated, f.deleted, f.quarantined, f.role_name, f.started_at, f.changed_at
+	FROM depipe.backfill f
+	JOIN depipe.target t USING (target_id)
+	LEFT JOIN pg_catalog.pg_locks l ON l.locktype OPERATOR(pg_catalog.=) 'object' AND l.granted
+		AND l.database OPERATOR(pg_catalog.=) (SELECT d.oid FROM pg_catalog.pg_database d
+			WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database())
+		AND l.classid OPERATOR(pg_catalog.=) 'depipe.backfill'::pg_catalog.regclass
+		AND l.objid OPERATOR(pg_catalog.=) f.target_id::oid AND l.objsubid OPERATOR(pg_catalog.=) 0
+		AND l.mode OPERATOR(pg_catalog.=) 'ExclusiveLock'
+	WHERE depipe.may_see(t.schema_name, t.table_name, t.owner)
+) b;
+COMMENT ON VIEW depipe.backfills IS 'the last backfill of each transform, and its progress';
+GRANT SELECT ON depipe.backfills TO PUBLIC;
 
 CREATE FUNCTION depipe.captured_changes(capture_id bigint, OUT changes bigint, OUT bytes bigint)
 RETURNS record

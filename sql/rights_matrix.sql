@@ -107,6 +107,7 @@ INSERT INTO matrix.function VALUES
 	('assert_ok', $$depipe.assert_ok('matrix.made')$$, 'op'),
 	-- procedures: below
 	('run', NULL, NULL),
+	('backfill', NULL, NULL),
 	('wait', NULL, NULL),
 	('run_due', NULL, NULL),
 	('session_settings', NULL, NULL),
@@ -142,23 +143,28 @@ WHERE f.call IS NOT NULL
 -- procedures are called at the top only
 \set VERBOSITY sqlstate
 SET ROLE regress_stranger;
+CALL depipe.backfill('matrix.made', 'id', '0', '10', '10');
 CALL depipe.run('matrix.made');
 CALL depipe.run('matrix.*');
 CALL depipe.wait('matrix.made');
 CALL depipe.wait('matrix.*');
 CALL depipe.run_due();
 SET ROLE regress_reader;
+CALL depipe.backfill('matrix.made', 'id', '0', '10', '10');
 CALL depipe.wait('matrix.made');
 CALL depipe.run('matrix.made');
 CALL depipe.run('matrix.*');
 CALL depipe.run_due();
 SET ROLE regress_monitor;
+CALL depipe.backfill('matrix.made', 'id', '0', '10', '10');
 CALL depipe.run('matrix.made');
 CALL depipe.run_due();
 SET ROLE regress_operator;
+CALL depipe.backfill('matrix.made', 'id', '0', '10', '10');
 CALL depipe.run('matrix.made');
 CALL depipe.run_due();
 SET ROLE regress_owner;
+CALL depipe.backfill('matrix.made', 'id', '0', '10', '10');
 CALL depipe.run('matrix.made');
 CALL depipe.run_due();
 RESET ROLE;

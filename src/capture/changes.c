@@ -112,7 +112,8 @@ changes_first_unknown(List *changes)
 }
 
 /* Reasons that are events.  All other reasons are lasting conditions. */
-static const char *const events[] = {"capture_waits",
+static const char *const events[] = {"backfilled",
+									 "capture_waits",
 									 "changes_lost",
 									 "input_altered",
 									 "input_in_use",
@@ -563,6 +564,8 @@ reaches_back(const StoredFrontier *from, const StoredFrontier *to, const Capture
 {
 	if (from == NULL || !frontier_is_local(from))
 		return unknown(changes, "not_captured", "There is no earlier refresh to begin from.");
+	if (counted_on(from, INCARNATION_MIXED))
+		return unknown(changes, "backfilled", "A backfill has written newer rows to the table.");
 	if (!counted_on(from, capture->incarnation))
 	{
 		bool renewed = capture->renewed != NULL && from->incarnations != NIL;

@@ -270,6 +270,16 @@ transform_forget_captures(int32 target_id)
 }
 
 void
+transform_mix(int32 target_id)
+{
+	(void) CATALOG_EXECUTE("UPDATE depipe.transform_state"
+						   " SET frontier_captures = ARRAY[$2], inputs_seen = NULL"
+						   " WHERE target_id OPERATOR(pg_catalog.=) $1",
+						   ARG_INT4(target_id),
+						   ARG_INT8(INCARNATION_MIXED));
+}
+
+void
 transform_forget_quarantine(int32 target_id, int64 run_id)
 {
 	(void) CATALOG_EXECUTE("DELETE FROM depipe.quarantined_row"
@@ -277,6 +287,37 @@ transform_forget_quarantine(int32 target_id, int64 run_id)
 						   " AND run_id IS DISTINCT FROM $2",
 						   ARG_INT4(target_id),
 						   ARG_INT8(run_id));
+}
+
+/* The images have the texts of the values, which only built-in types read here. */
+void
+transform_forget_quarantined_range(int32 target_id, int64 run_id, const char *column, Oid type,
+								   const char *since, const char *before)
+{
+	(void) CATALOG_EXECUTE(
+		"DELETE FROM depipe.quarantined_row WHERE quarantine_id IN ("
+		"SELECT q.quarantine_id FROM depipe.quarantined_row q JOIN depipe.row_layout l"
+		" USING (layout_id),"
+		" LATERAL (SELECT q.image[pg_catalog.array_position(l.columns, $3)] AS text) v"
+		" WHERE q.target_id OPERATOR(pg_catalog.=) $1 AND q.run_id IS DISTINCT FROM $2"
+		" AND CASE $4"
+		" WHEN 'pg_catalog.timestamptz'::pg_catalog.regtype THEN"
+		" v.text::timestamptz OPERATOR(pg_catalog.>=) $5::timestamptz"
+		" AND v.text::timestamptz OPERATOR(pg_catalog.<) $6::timestamptz"
+		" WHEN 'pg_catalog.timestamp'::pg_catalog.regtype THEN"
+		" v.text::timestamp OPERATOR(pg_catalog.>=) $5::timestamp"
+		" AND v.text::timestamp OPERATOR(pg_catalog.<) $6::timestamp"
+		" WHEN 'pg_catalog.date'::pg_catalog.regtype THEN"
+		" v.text::date OPERATOR(pg_catalog.>=) $5::date"
+		" AND v.text::date OPERATOR(pg_catalog.<) $6::date"
+		" ELSE v.text::numeric OPERATOR(pg_catalog.>=) $5::numeric"
+		" AND v.text::numeric OPERATOR(pg_catalog.<) $6::numeric END)",
+		ARG_INT4(target_id),
+		ARG_INT8(run_id),
+		ARG_TEXT(column),
+		ARG_OID(type),
+		ARG_TEXT(since),
+		ARG_TEXT(before));
 }
 
 /* ---- the graph ---- */

@@ -159,8 +159,24 @@ extern void transform_set_covered(int32 target_id, const StoredFrontier *frontie
  */
 extern void transform_forget_captures(int32 target_id);
 
+/* In the place of the incarnations of a frontier: see transform_mix(). */
+#define INCARNATION_MIXED ((int64) -1)
+
+/*
+ * Record that some rows of the target are newer than its frontier, so that the
+ * next refresh must compare the table with the query.
+ */
+extern void transform_mix(int32 target_id);
+
 /* Delete rows that other runs have quarantined.  run_id 0: delete those of all runs. */
 extern void transform_forget_quarantine(int32 target_id, int64 run_id);
+
+/*
+ * Delete rows that other runs have quarantined and whose column lies in
+ * [since, before).  type: of these texts, one of those of transform/steps.h.
+ */
+extern void transform_forget_quarantined_range(int32 target_id, int64 run_id, const char *column,
+											   Oid type, const char *since, const char *before);
 
 /* ---- the graph ---- */
 

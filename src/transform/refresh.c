@@ -21,6 +21,13 @@
  * that was truncated, rewritten or given other partitions in between raises
  * the same failure.
  *
+ * A backfill computes one range of a target under S1.  If changes of the inputs
+ * are pending, its rows then contain some of them, and the other rows do not.
+ * The changes must not be applied a second time.  Therefore the pending changes
+ * are published first, as a refresh under the same S1, which moves the frontier
+ * to S1.  If this is not possible, the frontier is marked as mixed: the next
+ * refresh then compares the whole table with the query.
+ *
  *-------------------------------------------------------------------------
  */
 #include "transform/refresh.h"
@@ -47,6 +54,7 @@
 #include "capture/capture.h"
 #include "capture/capture_prune.h"
 #include "strategy/choose.h"
+#include "strategy/nothing.h"
 #include "query/dag.h"
 #include "capture/frontier.h"
 #include "query/idle.h"
@@ -86,6 +94,7 @@ typedef struct Slice
 	List *held;          /* targets (ids) that are locked by another run */
 	List *lock_failures; /* of LockFailure */
 	List *prepared;      /* of Prepared */
+	bool only_published; /* capture inputs only for transforms that were published before */
 	Snapshot snapshot;
 	TimestampTz taken_at;     /* not later than the snapshot */
 	CatalogRows *loads_as_of; /* times through which loads were complete, or earlier */
@@ -107,6 +116,9 @@ typedef struct SliceNode
 	StoredFrontier *frontier; /* the frontier of the target after the delta is published */
 	char *seen;               /* the inputs of the delta; NULL if not known */
 	bool reads_clock;         /* the query was evaluated as of the start of the transaction */
+	const Range *range;       /* compute only this range; NULL: the whole target */
+	bool mixes;               /* afterwards the range is newer than the other rows */
+	bool catches_up;          /* publish pending changes, or do nothing */
 } SliceNode;
 
 /* ---- before the snapshot ---- */
@@ -214,7 +226,8 @@ prepare_captures(Slice *slice, List *transforms)
 		int32 id = transform->target->id;
 		Prepared *prepared;
 
-		if (list_member_int(slice->held, id) || lock_failure(slice, id) != NULL)
+		if (list_member_int(slice->held, id) || lock_failure(slice, id) != NULL ||
+			(slice->only_published && !transform->populated))
 			continue;
 		prepared = palloc(sizeof(Prepared));
 		prepared->target_id = id;
@@ -383,12 +396,74 @@ check_covered(const Transform *transform, const Shape *shape)
 	covered_check(transform->target->relid, GetActiveSnapshot());
 }
 
-/* Compute the delta as the owner under S1.  SPI is connected. */
+/*
+ * Returns true if the rows outside of the range may be older than S1: changes
+ * of the inputs are pending or not known.
+ */
+static bool
+has_pending_changes(const SliceNode *node, const Shape *shape, List *changes)
+{
+	const Transform *transform = node->transform;
+	ListCell *cell;
+
+	if (transform->frontier == NULL || changes == NIL || changes_first_unknown(changes) != NULL)
+		return true;
+	if ((shape->volatility.is_stable || shape->volatility.reads_clock) &&
+		transform->frontier->taken_at != node->frontier->taken_at)
+		return true;
+	foreach(cell, changes)
+		if (((InputChanges *) lfirst(cell))->count > 0)
+			return true;
+	return false;
+}
+
+/*
+ * Make the delta of a range.  If it contains anything, stored numbers of groups
+ * do not belong to the rows of the target any more.
+ */
+static Delta *
+make_range(SliceNode *node, Shape *shape, List *changes)
+{
+	Delta *delta = range_make_delta(node->transform, shape, node->range, CurrentMemoryContext);
+
+	node->run->strategy = "range";
+	node->mixes = has_pending_changes(node, shape, changes) ||
+				  node->transform->frontier->hidden != 0;
+	return delta;
+}
+
+/* Make the delta with the strategy of the lowest cost.  Returns NULL if there is nothing to do. */
+static Delta *
+make_whole(SliceNode *node, Shape *shape, List *changes)
+{
+	StrategyContext context;
+	Delta *delta = NULL;
+
+	strategy_begin(&context, node->transform, shape, node->slice->snapshot, node->frontier);
+	context.changes = changes;
+	context.distrusted = node->diverged;
+	strategy_choose(&context, &node->choice);
+	if (!node->catches_up ||
+		(!node->choice.chosen->whole && node->choice.chosen != &strategy_nothing))
+	{
+		delta = strategy_make_delta(&context, &node->choice);
+		node->run->strategy = node->choice.chosen->name;
+		node->hidden = aggregate_hidden(&context, node->choice.chosen, node->choice.offer->cost);
+	}
+	strategies_end(&context);
+	return delta;
+}
+
+/*
+ * Compute the delta as the owner under S1.  SPI is connected.  Returns NULL if
+ * pending changes were to be published, and there are none or they are not
+ * known.
+ */
 static Delta *
 make_delta(SliceNode *node)
 {
 	Transform *transform = node->transform;
-	StrategyContext context;
+	List *changes;
 	Shape *shape;
 	Identity identity;
 	Delta *delta;
@@ -404,17 +479,12 @@ make_delta(SliceNode *node)
 	check_covered(transform, shape);
 	table_check_columns(transform, shape);
 	frontier_describe(node->frontier, transform, shape);
-	strategy_begin(&context, transform, shape, node->slice->snapshot, node->frontier);
-	context.changes = changes_read(transform,
-								   prepared_captures(node->slice, transform->target->id),
-								   node->frontier);
-	context.distrusted = node->diverged;
-	strategy_choose(&context, &node->choice);
-	delta = strategy_make_delta(&context, &node->choice);
-	node->run->strategy = node->choice.chosen->name;
-	node->hidden = aggregate_hidden(&context, node->choice.chosen, node->choice.offer->cost);
-	strategies_end(&context);
-	changes_release(context.changes);
+	changes = changes_read(transform,
+						   prepared_captures(node->slice, transform->target->id),
+						   node->frontier);
+	delta = node->range != NULL ? make_range(node, shape, changes)
+								: make_whole(node, shape, changes);
+	changes_release(changes);
 	identity_restore(&identity);
 	PopActiveSnapshot();
 	if (transform_rebind(transform, shape) || !idle_query_is_pure(shape))
@@ -445,6 +515,16 @@ publish_delta(SliceNode *node, Delta *delta)
 		delta_destroy(item.delta);
 }
 
+static void
+refuse_other_definition(const Target *target)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("rows of %s belong to another definition", target->display),
+			 errhint("Refresh it as a whole first: CALL depipe.run(%s).",
+					 sql_literal(target->display))));
+}
+
 /* Returns the number of rows that a target without a key must lose, or -1 if it is not known. */
 static int64
 copies_gone(const SliceNode *node, Delta *delta)
@@ -452,7 +532,7 @@ copies_gone(const SliceNode *node, Delta *delta)
 	TupleTableSlot *slot;
 	int64 copies = 0;
 
-	if (delta->nkeys > 0 || node->choice.chosen->whole)
+	if (delta->nkeys > 0 || node->range != NULL || node->choice.chosen->whole)
 		return -1;
 	slot = MakeSingleTupleTableSlot(delta->desc, &TTSOpsMinimalTuple);
 	delta_rewind(delta);
@@ -493,6 +573,8 @@ make_and_publish(void *argument)
 	/* without its unique index, the table may contain duplicate keys */
 	if (!table_has_key(target, node->transform->key))
 		node->transform->rebuild = true;
+	if (node->range != NULL && node->transform->rebuild)
+		refuse_other_definition(target);
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	MemoryContextSwitchTo(context);
@@ -502,9 +584,16 @@ make_and_publish(void *argument)
 	INSTR_TIME_SUBTRACT(elapsed, started);
 	node->run->read_ms = INSTR_TIME_GET_MILLISEC(elapsed);
 	SPI_finish();
+	if (delta == NULL)
+	{
+		node->run->id = node->catches_up ? 0 : node->run->id;
+		return false;
+	}
+	if (node->catches_up)
+		run_insert_or_fail(node->run);
 	gone = copies_gone(node, delta);
 	publish_delta(node, delta);
-	node->whole = node->choice.chosen->whole;
+	node->whole = node->range == NULL && node->choice.chosen->whole;
 	/* roll back, and repeat with another index */
 	node->key_too_long = node->outcome == PUBLISH_ERROR &&
 						 strcmp(node->run->error_sqlstate, KEY_TOO_LONG) == 0 &&
@@ -640,12 +729,53 @@ record_not_published(SliceNode *node)
 												: psprintf("%s: %s", state, node->run->reason));
 }
 
+/*
+ * Make and publish the delta of an admitted node.  Sets the outcome, and the
+ * error of the run if there was one.
+ */
+static void
+publish_node(SliceNode *node)
+{
+	Target *target = node->transform->target;
+	Run *run = node->run;
+	const LockFailure *failure = lock_failure(node->slice, target->id);
+	ErrorData *error = failure != NULL ? failure->error : guarded_run(make_and_publish, node);
+
+	if (error == NULL && node->diverged)
+		error = guarded_run(publish_compared, node);
+	if (error == NULL && node->key_too_long)
+		error = guarded_run(publish_with_hashed_key, node);
+	if (error != NULL)
+	{
+		run_set_error(run, error);
+		node->outcome = PUBLISH_ERROR;
+	}
+	if (failure != NULL && failure->of_target && error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE)
+		run->reason = run->error_message = psprintf(
+			"could not lock %s in time: another session holds a lock",
+			target->display);
+}
+
+static bool
+is_published(const SliceNode *node)
+{
+	return node->outcome == PUBLISH_DONE || node->outcome == PUBLISH_NOTHING;
+}
+
+static void
+record(SliceNode *node)
+{
+	if (is_published(node))
+		record_published(node);
+	else
+		record_not_published(node);
+	run_finish(node->run);
+}
+
 static void
 refresh_node(Slice *slice, Target *target, Run *run)
 {
 	SliceNode node = {.slice = slice, .run = run, .outcome = PUBLISH_BLOCKED};
-	const LockFailure *failure;
-	ErrorData *error;
 
 	node.transform = transform_find(target->id);
 	if (node.transform == NULL)
@@ -653,33 +783,92 @@ refresh_node(Slice *slice, Target *target, Run *run)
 		(void) set_aside(run, RUN_SKIPPED, pstrdup("the transform was dropped"));
 		return;
 	}
-	if (is_held_back(&node))
-	{
-		record_not_published(&node);
-		run_finish(run);
+	if (!is_held_back(&node))
+		publish_node(&node);
+	record(&node);
+}
+
+/* ---- ranges ---- */
+
+/*
+ * Publish the pending changes of the inputs, if they are known and few enough.
+ * Leaves no run if there are none.
+ */
+static void
+catch_up(Slice *slice, Target *target)
+{
+	Run *run = run_create(target, "backfill");
+	SliceNode node = {.slice = slice, .run = run, .outcome = PUBLISH_BLOCKED, .catches_up = true};
+
+	node.transform = transform_find(target->id);
+	if (node.transform == NULL || !node.transform->populated || is_held_back(&node))
 		return;
-	}
-	failure = lock_failure(slice, target->id);
-	error = failure != NULL ? failure->error : guarded_run(make_and_publish, &node);
-	if (error == NULL && node.diverged)
-		error = guarded_run(publish_compared, &node);
-	if (error == NULL && node.key_too_long)
-		error = guarded_run(publish_with_hashed_key, &node);
-	if (error != NULL)
-	{
-		run_set_error(run, error);
-		node.outcome = PUBLISH_ERROR;
-	}
-	if (failure != NULL && failure->of_target && error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE)
-		run->reason = run->error_message = psprintf(
-			"could not lock %s in time: another session holds a lock",
-			target->display);
-	if (node.outcome == PUBLISH_DONE || node.outcome == PUBLISH_NOTHING)
-		record_published(&node);
-	else
-		record_not_published(&node);
+	publish_node(&node);
+	if (node.outcome == PUBLISH_BLOCKED && run->id == 0)
+		return;
+	if (node.outcome == PUBLISH_ERROR)
+		run->id = 0; /* the row was rolled back */
+	record(&node);
+	CommandCounterIncrement();
+}
+
+/* A backfill is no probe of a breaker: it does not contain the batch that was held. */
+static bool
+is_range_held_back(SliceNode *node)
+{
+	char *reason;
+
+	if (breaker_blocks(node->transform->target->id, &reason))
+		return set_aside(node->run, RUN_BLOCKED, reason);
+	return is_held_back(node);
+}
+
+static void
+record_range(SliceNode *node)
+{
+	int32 id = node->transform->target->id;
+	Run *run = node->run;
+
+	if (is_published(node))
+		run->status = node->outcome == PUBLISH_NOTHING ? RUN_NOTHING : RUN_SUCCEEDED;
+	else if (run->status == RUN_RUNNING)
+		run->status = RUN_FAILED;
+	if (node->outcome == PUBLISH_DONE && node->mixes)
+		transform_mix(id);
+	/* the query has returned the rows of the range anew */
+	if (is_published(node) && quarantine_count(id) > 0)
+		transform_forget_quarantined_range(id,
+										   run->id,
+										   node->range->column,
+										   node->range->type,
+										   node->range->since,
+										   node->range->before);
 	run_finish(run);
 }
+
+static void
+refresh_range(Slice *slice, Target *target, Run *run, const Range *range)
+{
+	SliceNode node = {.slice = slice, .run = run, .outcome = PUBLISH_BLOCKED, .range = range};
+
+	node.transform = transform_find(target->id);
+	if (node.transform == NULL)
+	{
+		(void) set_aside(run, RUN_SKIPPED, pstrdup("the transform was dropped"));
+		return;
+	}
+	if (!is_range_held_back(&node))
+	{
+		catch_up(slice, target);
+		/* the frontier has moved, and the breaker may have opened */
+		node.transform = transform_find(target->id);
+		if (!is_range_held_back(&node))
+			publish_node(&node);
+	}
+	record_range(&node);
+}
+
+/* ---- one node after the other ---- */
 
 /*
  * Refresh a node in a memory context of its own, because there may be many
@@ -782,5 +971,18 @@ transform_refresh(List *targets, List *runs)
 	}
 	UnregisterSnapshot(slice.snapshot);
 	prepare_late(&slice, transforms);
+	prune_captures(&slice);
+}
+
+void
+transform_refresh_range(Target *target, Run *run, const Range *range)
+{
+	Slice slice = {.only_published = true};
+	Transform *transform = transform_find(target->id);
+	List *transforms = transform == NULL ? NIL : list_make1(transform);
+
+	begin_slice(&slice, list_make1(target), transforms);
+	refresh_range(&slice, target, run, range);
+	UnregisterSnapshot(slice.snapshot);
 	prune_captures(&slice);
 }

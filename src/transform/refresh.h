@@ -9,6 +9,7 @@
 #define DEPIPE_TRANSFORM_REFRESH_H
 
 #include "query/transform.h"
+#include "strategy/range.h"
 
 /*
  * Refresh transforms in DAG order, as one slice: lock all targets, take one
@@ -20,6 +21,21 @@
  * texts are allocated in the memory context that is current at the call.
  */
 extern void transform_refresh(List *targets, List *runs);
+
+/*
+ * Publish the difference between the query and the target within one range,
+ * for a backfill.  Does not commit.
+ *
+ * The range is computed under a new snapshot, and the other rows of the target
+ * are as of its frontier.  Therefore the pending changes of the inputs are
+ * published first, under the same snapshot, if that is possible without
+ * evaluating the whole query.  Otherwise, if anything was written, the next
+ * refresh compares the table with the query.  The state of the transform does
+ * not change.
+ *
+ * run: begun, and filled in and finished here, as in transform_refresh().
+ */
+extern void transform_refresh_range(Target *target, Run *run, const Range *range);
 
 /*
  * Returns true if no input of the transform has changed since the transform

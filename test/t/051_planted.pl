@@ -241,6 +241,7 @@ sub all_calls
 	return (
 		q{SELECT * FROM depipe.refresh('raw.*')}, q{SELECT * FROM depipe.refresh('mart.*', upstream => true)},
 		q{CALL depipe.run('raw.*')}, q{CALL depipe.run('mart.*')}, q{CALL depipe.run_due()},
+		q{CALL depipe.backfill('mart.totals', 'total', '0', '1000', '500')},
 		q{SELECT * FROM depipe.verify('raw.orders')}, q{SELECT * FROM depipe.verify('mart.totals')},
 		q{SELECT * FROM depipe.verify('mart.totals', depth => 'counts', condition => 'lab.row_check(customer)')},
 		q{SELECT * FROM depipe.check_table('raw.orders')}, q{SELECT * FROM depipe.violations('raw.orders')},
@@ -248,7 +249,7 @@ sub all_calls
 		q{SELECT depipe.guard('mart.totals', 'raw.orders')}, q{SELECT depipe.assert_ok('mart.totals')},
 		q{SELECT depipe.definition('*')},
 		map { "SELECT * FROM depipe.$_" }
-		  ('status', 'loads', 'transforms', 'constraints', 'breakers', 'verdicts', 'runs', 'quarantine', 'incidents', 'events', 'audit', 'lineage', 'column_lineage', 'stat_streams'));
+		  ('status', 'loads', 'transforms', 'constraints', 'breakers', 'verdicts', 'runs', 'quarantine', 'incidents', 'events', 'audit', 'lineage', 'column_lineage', 'stat_streams', 'backfills'));
 }
 
 sub everybody

@@ -53,7 +53,7 @@ is_value($standby, q{SELECT count(*) FROM pg_stat_activity WHERE backend_type LI
 is_value($standby, q{SELECT count(*) FROM depipe.status WHERE state IN ('streaming', 'ok')}, 5, 'readers of the standby see the state');
 is_value($standby, q{SELECT count(*) > 0 FROM depipe.runs}, 't', 'and the runs');
 is_value($standby, qq{SELECT count(*) FROM depipe.$_}, $warehouse->safe_psql('postgres', "SELECT count(*) FROM depipe.$_"), "view $_")
-  foreach qw(loads transforms constraints breakers stat_streams lineage column_lineage quarantine audit);
+  foreach qw(loads transforms constraints breakers stat_streams lineage column_lineage quarantine audit backfills);
 is_value($standby, q{SELECT depipe.guard('mart.balance')}, '', 'guard answers');
 fails_like($standby, $_, '25006', qr/recovery|read-only/, $_)
   foreach q{SELECT depipe.pause('why', 'raw.account')}, q{SELECT * FROM depipe.refresh('raw.*')}, q{CALL depipe.run('raw.*')}, q{CALL depipe.run_due()};
