@@ -199,7 +199,7 @@ SELECT depipe.add_constraint('q.n', depipe.satisfies('sum(x) > 5'), name => 'sum
 SELECT depipe.add_constraint('q.n', depipe.satisfies('sum(x) > 5'), name => 'no_data', filter => $$kind = 'z'$$);
 SELECT depipe.add_constraint('q.n', depipe.satisfies('sum(x) > 5'), name => 'no_data_fails', filter => $$kind = 'z'$$, on_no_data => 'fail');
 SELECT depipe.add_constraint('q.n', depipe.satisfies('x > 0'), name => 'no_rows', filter => $$kind = 'z'$$);
-SELECT depipe.add_constraint('q.n', depipe.satisfies('x > 0'), name => 'few', fail_if => '> 2', warn_if => '> 25%', existing => 'ignore');
+SELECT depipe.add_constraint('q.n', depipe.satisfies('x > 0'), name => 'few', fail_if => '> 2', warn_if => '> 25%');
 SELECT depipe.add_constraint('q.n', depipe.unique('kind'), existing => 'ignore');
 SELECT depipe.add_constraint('q.n', depipe.unique('x', 'kind'), on_null => 'fail', existing => 'ignore');
 SELECT constraint_name, outcome, evaluated, violations, metric, warn_if, fail_if, detail

@@ -827,6 +827,17 @@ AS $$
 $$;
 COMMENT ON FUNCTION depipe.unique(anyarray) IS 'no two rows have the same values in these columns (names given as an array)';
 
+CREATE FUNCTION depipe.unique(columns text[], nulls_equal boolean)
+RETURNS depipe.check
+LANGUAGE sql STABLE PARALLEL SAFE
+SET search_path TO pg_catalog, pg_temp
+AS $$
+	SELECT pg_catalog.jsonb_build_object('kind', 'unique', 'columns', columns,
+		'nulls_equal', nulls_equal)
+$$;
+COMMENT ON FUNCTION depipe.unique(text[], boolean) IS
+'no two rows have the same values in these columns; with nulls_equal a null equals a null';
+
 -- values are passed as JSON: their text must not depend on the session
 CREATE FUNCTION depipe.accepted_values(column_name text, VARIADIC accepted "any")
 RETURNS depipe.check
@@ -839,6 +850,18 @@ SET extra_float_digits TO '1'
 AS 'MODULE_PATHNAME', 'depipe_accepted_values';
 COMMENT ON FUNCTION depipe.accepted_values(text, "any") IS
 'the column has one of these values, which are cast to its type and may be given as an array';
+
+CREATE FUNCTION depipe.rejected_values(column_name text, VARIADIC rejected "any")
+RETURNS depipe.check
+LANGUAGE C STABLE PARALLEL SAFE
+SET search_path TO pg_catalog, pg_temp
+SET datestyle TO 'ISO'
+SET intervalstyle TO 'postgres'
+SET bytea_output TO 'hex'
+SET extra_float_digits TO '1'
+AS 'MODULE_PATHNAME', 'depipe_rejected_values';
+COMMENT ON FUNCTION depipe.rejected_values(text, "any") IS
+'the column has none of these values, which are cast to its type and may be given as an array';
 
 CREATE FUNCTION depipe.in_range(column_name text, minimum anycompatible DEFAULT NULL,
 	maximum anycompatible DEFAULT NULL, strict boolean DEFAULT false)
@@ -866,6 +889,36 @@ AS $$
 		'pattern', pattern)
 $$;
 COMMENT ON FUNCTION depipe.matches(text, text) IS 'the column matches a regular expression';
+
+CREATE FUNCTION depipe.has_length(column_name text, minimum bigint DEFAULT NULL,
+	maximum bigint DEFAULT NULL)
+RETURNS depipe.check
+LANGUAGE sql STABLE PARALLEL SAFE
+SET search_path TO pg_catalog, pg_temp
+AS $$
+	SELECT pg_catalog.jsonb_build_object('kind', 'has_length', 'column_name', column_name,
+		'minimum', minimum, 'maximum', maximum)
+$$;
+COMMENT ON FUNCTION depipe.has_length(text, bigint, bigint) IS
+'the number of characters, bytes, bits or array elements lies between the bounds';
+
+-- the input function of the type decides; on 15 in a subtransaction, so no parallel worker may call it
+CREATE FUNCTION depipe.parses(value text, type regtype, modifier integer)
+RETURNS boolean
+LANGUAGE C STABLE STRICT PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'depipe_parses';
+COMMENT ON FUNCTION depipe.parses(text, regtype, integer) IS
+'whether a text is one of a value of the type with this modifier; for depipe.parses_as';
+
+CREATE FUNCTION depipe.parses_as(column_name text, type_name text)
+RETURNS depipe.check
+LANGUAGE sql STABLE PARALLEL SAFE
+SET search_path TO pg_catalog, pg_temp
+AS $$
+	SELECT pg_catalog.jsonb_build_object('kind', 'parses_as', 'column_name', column_name,
+		'type_name', type_name)
+$$;
+COMMENT ON FUNCTION depipe.parses_as(text, text) IS 'the text in the column is one of a value of the type';
 
 CREATE FUNCTION depipe.relationships(column_name text, reference text, reference_columns text,
 	reference_filter text DEFAULT NULL)

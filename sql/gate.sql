@@ -94,7 +94,8 @@ INSERT INTO g_raw.t SELECT g, CASE WHEN g <= 5 THEN -1 ELSE g END FROM generate_
 SELECT depipe.create_transform('g_mart.t', 'SELECT * FROM g_raw.t', key => '{id}');
 SET client_min_messages = notice;
 SELECT depipe.add_constraint('g_mart.t', depipe.satisfies('x > 0'), name => 'table_count', fail_if => '> 2', warn_if => '> 0', on_violation => 'reject');
-SELECT depipe.add_constraint('g_mart.t', depipe.satisfies('x > 0'), name => 'table_percent', fail_if => '> 4%', on_violation => 'reject', filter => 'id > 0');
+SELECT depipe.add_constraint('g_mart.t', depipe.satisfies('x > 0'), name => 'table_count', fail_if => '> 2', warn_if => '> 0', on_violation => 'reject', existing => 'ignore');
+SELECT depipe.add_constraint('g_mart.t', depipe.satisfies('x > 0'), name => 'table_percent', fail_if => '> 4%', on_violation => 'reject', existing => 'ignore', filter => 'id > 0');
 SELECT depipe.add_constraint('g_mart.t', depipe.satisfies('x > 0'), name => 'batch_count', fail_if => '> 3', scope => 'batch', on_violation => 'reject', existing => 'ignore', filter => 'id > -1');
 SELECT depipe.add_constraint('g_mart.t', depipe.satisfies('x > 0'), name => 'batch_percent', fail_if => '> 60%', scope => 'batch', min_rows => 2, on_violation => 'reject', existing => 'ignore', filter => 'id > -2');
 SELECT depipe.add_constraint('g_mart.t', depipe.satisfies('x > 0'), name => 'toothless', warn_if => '> 1000', existing => 'ignore', filter => 'id > -3');

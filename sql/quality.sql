@@ -25,7 +25,7 @@ SELECT depipe.create_transform('q_mart.customer', 'SELECT * FROM q_raw.customer'
 SELECT depipe.create_transform('q_mart.purchase', 'SELECT * FROM q_raw.purchase', key => '{id}');
 SELECT q_raw.refreshed('q_mart.*');
 SELECT depipe.add_constraint('q_mart.purchase', depipe.relationships('customer_id', 'q_mart.customer', 'id'),
-	name => 'some', fail_if => '> 4', grace => '0', existing => 'ignore');
+	name => 'some', fail_if => '> 4', grace => '0');
 DELETE FROM q_raw.customer WHERE id IN (1, 2);
 SELECT q_raw.refreshed('q_mart.customer');
 SELECT * FROM q_raw.b;

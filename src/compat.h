@@ -74,6 +74,26 @@
 #define string_to_name_list_compat(string) stringToQualifiedNameList((string), NULL)
 #endif
 
+/* Is the text valid input?  Only for input functions that report errors softly. */
+#if PG_VERSION_NUM < 160000
+#define HAS_SOFT_ERRORS_COMPAT false
+#define input_is_valid_compat(function, text, parameter, modifier) \
+	(InputFunctionCall((function), (text), (parameter), (modifier)), true)
+#else
+#include "fmgr.h"
+#include "nodes/miscnodes.h"
+#define HAS_SOFT_ERRORS_COMPAT true
+
+static inline bool
+input_is_valid_compat(FmgrInfo *function, char *text, Oid parameter, int32 modifier)
+{
+	ErrorSaveContext errors = {T_ErrorSaveContext};
+	Datum value;
+
+	return InputFunctionCallSafe(function, text, parameter, modifier, (Node *) &errors, &value);
+}
+#endif
+
 #if PG_VERSION_NUM < 160000
 #define parse_type_compat(string, type, typmod) parseTypeString((string), (type), (typmod), false)
 #define type_string_to_name_compat(string) typeStringToTypeName(string)

@@ -135,7 +135,7 @@ my %checks = (
 		my %without = map { ("depipe_$_" => 1) } qw(local_identity foreign_streams validator
 		  server_dropped extension_dropped server_altered names_changed refuse_dml may_see may_read
 		  may_inspect may_see_definition reason_for_reader conditions copies blocked_targets
-		  stream_workers owner_problem role_in role_out key_hash row_image row_hash count_kept note_write
+		  stream_workers owner_problem role_in role_out key_hash row_image row_hash parses count_kept note_write
 		  session_settings capture_changes subscription_changed);
 
 		$text = without_comments($text);

@@ -81,7 +81,8 @@ check_canonical(const CheckRule *rule)
 		appendStringInfoString(&buf, ": ");
 		append_given(&buf,
 					 &rule->given[i],
-					 argument->type == ARGUMENT_COLUMNS || argument->type == ARGUMENT_VALUES);
+					 argument->type == ARGUMENT_COLUMNS || argument->type == ARGUMENT_VALUES ||
+						 argument->type == ARGUMENT_TEXTS);
 	}
 	appendStringInfoChar(&buf, '}');
 	return buf.data;

@@ -19,7 +19,9 @@
  *					that it is about has the alias CHECK_ROW.
  *	about the table	an aggregate expression; NULL is "no data"
  *
- * A kind that fits neither form has an evaluate callback of its own.
+ * A kind that fits neither form has an evaluate callback of its own.  Its compiled
+ * expression is for that callback alone.  With is_aggregate it is about the table, and
+ * holds or does not; with of_table it counts violations of the whole table.
  *
  *-------------------------------------------------------------------------
  */
@@ -28,6 +30,7 @@
 
 #include "catalog/constraints.h"
 #include "catalog/target.h"
+#include "delta/changes.h"
 #include "delta/delta.h"
 #include "utils/jsonb.h"
 #include "utils/rel.h"
@@ -62,6 +65,7 @@ typedef enum CheckArgumentType
 	ARGUMENT_TEXT,
 	ARGUMENT_TABLE,   /* becomes a qualified, quoted name */
 	ARGUMENT_COLUMNS, /* one name or an array of names */
+	ARGUMENT_TEXTS,   /* array of strings */
 	ARGUMENT_VALUE,   /* string, number or boolean, of the type of the column */
 	ARGUMENT_VALUES,  /* array of them */
 	ARGUMENT_BOOLEAN,
@@ -120,6 +124,7 @@ typedef struct Measure
 	int64 violations; /* -1: unknown */
 	int64 pending;    /* violations within their grace */
 	bool no_data;     /* nothing to judge by */
+	bool not_here;    /* about changes, and there are none to look at */
 	char *metric;
 	char *detail; /* JSON object or NULL */
 	const char *strategy;
@@ -134,7 +139,8 @@ struct DataConstraint;
 typedef struct CheckScope
 {
 	Target *target;
-	Delta *delta; /* NULL: the whole table */
+	Delta *delta;           /* NULL: the whole table */
+	const Changes *changes; /* of the rows of the table, by this batch; NULL: none to look at */
 } CheckScope;
 
 typedef struct CheckKind
@@ -157,6 +163,10 @@ typedef struct CheckKind
 
 	/* failing rows as SQL on the alias CHECK_ROW, if not those of the row expression */
 	char *(*failing)(const struct DataConstraint *constraint, Target *target);
+
+	bool of_table;  /* evaluate is about the whole table, whatever the batch */
+	bool uncounted; /* violations have no denominator: no percentages */
+	bool has_keys;  /* about keys of another table, which may come later */
 } CheckKind;
 
 /* The place of an argument of a kind, by its name or alias; -1 if there is none. */

@@ -52,6 +52,15 @@ const CheckKind check_kinds[] = {
 		.compile = compile_accepted_values,
 	},
 	{
+		.name = "rejected_values",
+		.family = FAMILY_ROW,
+		.policies = MAY_ALL,
+		.default_policy = ACTION_BREAK,
+		.arguments = {{"column_name", ARGUMENT_TEXT, true, NULL},
+					  {"rejected", ARGUMENT_VALUES, true, NULL}},
+		.compile = compile_rejected_values,
+	},
+	{
 		.name = "in_range",
 		.family = FAMILY_ROW,
 		.policies = MAY_ALL,
@@ -74,11 +83,32 @@ const CheckKind check_kinds[] = {
 		.compile = compile_matches,
 	},
 	{
+		.name = "has_length",
+		.family = FAMILY_ROW,
+		.policies = MAY_ALL,
+		.default_policy = ACTION_BREAK,
+		.arguments = {{"column_name", ARGUMENT_TEXT, true, NULL},
+					  {"minimum", ARGUMENT_COUNT, false, NULL},
+					  {"maximum", ARGUMENT_COUNT, false, NULL}},
+		.validate = validate_count_bounds,
+		.compile = compile_has_length,
+	},
+	{
+		.name = "parses_as",
+		.family = FAMILY_ROW,
+		.policies = MAY_ALL,
+		.default_policy = ACTION_BREAK,
+		.arguments = {{"column_name", ARGUMENT_TEXT, true, NULL},
+					  {"type_name", ARGUMENT_TEXT, true, NULL}},
+		.compile = compile_parses_as,
+	},
+	{
 		.name = "unique",
 		.family = FAMILY_ROWS,
 		.policies = MAY_BLOCK,
 		.default_policy = ACTION_BREAK,
-		.arguments = {{"columns", ARGUMENT_COLUMNS, true, "column_name"}},
+		.arguments = {{"columns", ARGUMENT_COLUMNS, true, "column_name"},
+					  {"nulls_equal", ARGUMENT_BOOLEAN, false, NULL}},
 		.compile = compile_unique,
 		.evaluate = evaluate_unique,
 		.failing = failing_unique,
@@ -95,6 +125,7 @@ const CheckKind check_kinds[] = {
 		.validate = validate_relationships,
 		.compile = compile_relationships,
 		.failing = failing_relationships,
+		.has_keys = true,
 	},
 	{
 		.name = "row_count",
@@ -103,7 +134,7 @@ const CheckKind check_kinds[] = {
 		.default_policy = ACTION_BREAK,
 		.arguments = {{"minimum", ARGUMENT_COUNT, false, NULL},
 					  {"maximum", ARGUMENT_COUNT, false, NULL}},
-		.validate = validate_row_count,
+		.validate = validate_count_bounds,
 		.compile = compile_row_count,
 	},
 	{
@@ -226,14 +257,21 @@ check_count(const CheckKind *kind, const CheckArgument *argument, const char *te
 		wrong_type(kind, argument, "an integer that is not negative");
 }
 
+static bool
+is_list(const CheckArgument *argument)
+{
+	return argument->type == ARGUMENT_COLUMNS || argument->type == ARGUMENT_VALUES ||
+		   argument->type == ARGUMENT_TEXTS;
+}
+
 static void
 check_type(const CheckKind *kind, const CheckArgument *argument, const CheckGiven *given)
 {
-	bool list = argument->type == ARGUMENT_COLUMNS || argument->type == ARGUMENT_VALUES;
+	bool list = is_list(argument);
 
 	if (given->is_array && !list)
 		wrong_type(kind, argument, "a single value");
-	if (argument->type == ARGUMENT_VALUES && !given->is_array)
+	if (list && argument->type != ARGUMENT_COLUMNS && !given->is_array)
 		wrong_type(kind, argument, "an array");
 	if (given->count == 0)
 		wrong_type(kind, argument, "an array with at least one element");
@@ -247,6 +285,9 @@ check_type(const CheckKind *kind, const CheckArgument *argument, const CheckGive
 			break;
 		case ARGUMENT_COLUMNS:
 			expect(kind, argument, given, jbvString, "one or more column names");
+			break;
+		case ARGUMENT_TEXTS:
+			expect(kind, argument, given, jbvString, "an array of strings that are not empty");
 			break;
 		case ARGUMENT_BOOLEAN:
 			expect(kind, argument, given, jbvBool, "true or false");

@@ -167,13 +167,16 @@ column_as(Form_pg_attribute att, Oid type)
 	return psprintf("%s::%s", name, sql_type(type, -1));
 }
 
-/* ANY would flatten arrays of arrays: these are compared one by one. */
-void
-compile_accepted_values(const CheckRule *rule, Relation rel, CompiledCheck *check)
+/*
+ * "The column is one of the values given as this argument."  ANY would flatten arrays
+ * of arrays: these are compared one by one.
+ */
+static char *
+is_one_of(const CheckRule *rule, Relation rel, const char *argument)
 {
 	Form_pg_attribute att = check_column(rel, check_text(rule, "column_name"));
-	const CheckGiven *accepted = check_given(rule, "accepted");
-	Oid type = comparison_type(att, accepted, InvalidOid);
+	const CheckGiven *given = check_given(rule, argument);
+	Oid type = comparison_type(att, given, InvalidOid);
 	bool one_by_one = OidIsValid(get_element_type(type));
 	char *column = column_as(att, type);
 	char *equals = check_operator(type, BTEqualStrategyNumber, NameStr(att->attname));
@@ -182,9 +185,9 @@ compile_accepted_values(const CheckRule *rule, Relation rel, CompiledCheck *chec
 	initStringInfo(&text);
 	if (!one_by_one)
 		appendStringInfo(&text, "%s %s ANY (ARRAY[", column, equals);
-	for (int i = 0; i < accepted->count; i++)
+	for (int i = 0; i < given->count; i++)
 	{
-		char *value = literal(NameStr(att->attname), "accepted", &accepted->values[i], type);
+		char *value = literal(NameStr(att->attname), argument, &given->values[i], type);
 
 		if (i > 0)
 			appendStringInfoString(&text, one_by_one ? " OR " : ", ");
@@ -194,7 +197,19 @@ compile_accepted_values(const CheckRule *rule, Relation rel, CompiledCheck *chec
 	}
 	if (!one_by_one)
 		appendStringInfoString(&text, "])");
-	analyse_built(check, rel, text.data);
+	return text.data;
+}
+
+void
+compile_accepted_values(const CheckRule *rule, Relation rel, CompiledCheck *check)
+{
+	analyse_built(check, rel, is_one_of(rule, rel, "accepted"));
+}
+
+void
+compile_rejected_values(const CheckRule *rule, Relation rel, CompiledCheck *check)
+{
+	analyse_built(check, rel, psprintf("NOT (%s)", is_one_of(rule, rel, "rejected")));
 }
 
 void
@@ -298,6 +313,15 @@ schema_of_type(Oid type)
 	return schema;
 }
 
+/* Regular expressions do not know nondeterministic collations. */
+static const char *
+collation_for_patterns(Oid collation)
+{
+	return OidIsValid(collation) && !get_collation_isdeterministic(collation)
+			   ? " COLLATE pg_catalog.\"default\""
+			   : "";
+}
+
 /* The type's own operator ~ (citext has one), otherwise that of text. */
 void
 compile_matches(const CheckRule *rule, Relation rel, CompiledCheck *check)
@@ -330,45 +354,128 @@ compile_matches(const CheckRule *rule, Relation rel, CompiledCheck *check)
 				 errhint("Use depipe.satisfies with a cast.")));
 	analyse_built(check,
 				  rel,
-				  psprintf("%s::pg_catalog.text OPERATOR(pg_catalog.~) %s::pg_catalog.text",
+				  psprintf("%s::pg_catalog.text%s OPERATOR(pg_catalog.~) %s::pg_catalog.text",
 						   column,
+						   collation_for_patterns(att->attcollation),
 						   pattern));
+}
+
+/* ---- has_length ---- */
+
+static bool
+is_text(Oid type)
+{
+	Oid text_type = TEXTOID;
+
+	return type != UNKNOWNOID && can_coerce_type(1, &type, &text_type, COERCION_IMPLICIT);
+}
+
+/* The length of the column: the padding of char(n) does not count. */
+static char *
+length_of(Form_pg_attribute att)
+{
+	const char *column = sql_identifier(NameStr(att->attname));
+	Oid type = getBaseType(att->atttypid);
+
+	if (OidIsValid(get_element_type(type)))
+		return psprintf("pg_catalog.cardinality(%s)", column);
+	if (type == BYTEAOID)
+		return psprintf("pg_catalog.octet_length(%s)", column);
+	if (type == BITOID || type == VARBITOID)
+		return psprintf("pg_catalog.length(%s)", column);
+	if (is_text(type))
+		return psprintf("pg_catalog.char_length(%s::%s)",
+						column,
+						type == BPCHAROID ? "pg_catalog.bpchar" : "pg_catalog.text");
+	ereport(ERROR,
+			(errcode(ERRCODE_DATATYPE_MISMATCH),
+			 errmsg("values of column \"%s\" have no length", NameStr(att->attname)),
+			 errdetail("It is of type %s.", format_type_be(att->atttypid)),
+			 errhint("Check has_length is for texts, bytea, bit strings and arrays.")));
+}
+
+static void
+append_count_bounds(StringInfo text, const CheckRule *rule, const char *count)
+{
+	char *minimum = check_text(rule, "minimum");
+	char *maximum = check_text(rule, "maximum");
+
+	if (minimum != NULL)
+		appendStringInfo(text, "%s OPERATOR(pg_catalog.>=) %s", count, minimum);
+	if (maximum != NULL)
+		appendStringInfo(text,
+						 "%s%s OPERATOR(pg_catalog.<=) %s",
+						 text->len > 0 ? " AND " : "",
+						 count,
+						 maximum);
+}
+
+void
+compile_has_length(const CheckRule *rule, Relation rel, CompiledCheck *check)
+{
+	StringInfoData text;
+
+	initStringInfo(&text);
+	append_count_bounds(&text, rule, length_of(check_column(rel, check_text(rule, "column_name"))));
+	analyse_built(check, rel, text.data);
+}
+
+/* ---- parses_as ---- */
+
+void
+compile_parses_as(const CheckRule *rule, Relation rel, CompiledCheck *check)
+{
+	Form_pg_attribute att = check_column(rel, check_text(rule, "column_name"));
+	Oid type;
+	int32 modifier;
+
+	parse_type_compat(check_text(rule, "type_name"), &type, &modifier);
+	if (get_typtype(type) == TYPTYPE_PSEUDO)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("a column cannot have the type %s", format_type_be(type))));
+	if (!is_text(getBaseType(att->atttypid)))
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("check parses_as needs a text column, but \"%s\" is of type %s",
+						NameStr(att->attname),
+						format_type_be(att->atttypid)),
+				 errhint("Use depipe.satisfies with a cast to text.")));
+	analyse_built(check,
+				  rel,
+				  psprintf("depipe.parses(%s::pg_catalog.text, %s::pg_catalog.regtype, %d)",
+						   sql_identifier(NameStr(att->attname)),
+						   sql_literal(sql_type(type, -1)),
+						   modifier));
 }
 
 /* ---- about the table ---- */
 
 void
-validate_row_count(CheckRule *rule)
+validate_count_bounds(CheckRule *rule)
 {
+	const char *kind = rule->kind->name;
 	char *minimum = check_text(rule, "minimum");
 	char *maximum = check_text(rule, "maximum");
 
 	if (minimum == NULL && maximum == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("check row_count needs a minimum or a maximum")));
+				 errmsg("check %s needs a minimum or a maximum", kind)));
 	if (minimum != NULL && maximum != NULL &&
 		strtoll(minimum, NULL, 10) > strtoll(maximum, NULL, 10))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("minimum of check row_count must not be greater than its maximum")));
+				 errmsg("minimum of check %s must not be greater than its maximum", kind)));
 }
 
 void
 compile_row_count(const CheckRule *rule, Relation rel, CompiledCheck *check)
 {
-	char *minimum = check_text(rule, "minimum");
-	char *maximum = check_text(rule, "maximum");
 	StringInfoData text;
 
 	initStringInfo(&text);
-	if (minimum != NULL)
-		appendStringInfo(&text, "pg_catalog.count(*) OPERATOR(pg_catalog.>=) %s", minimum);
-	if (maximum != NULL)
-		appendStringInfo(&text,
-						 "%spg_catalog.count(*) OPERATOR(pg_catalog.<=) %s",
-						 text.len > 0 ? " AND " : "",
-						 maximum);
+	append_count_bounds(&text, rule, "pg_catalog.count(*)");
 	analyse_built(check, rel, text.data);
 	check->metric = pstrdup("count(*)");
 }

@@ -33,6 +33,9 @@ extern void compile_not_null(const CheckRule *rule, Relation rel, CompiledCheck 
  */
 extern void compile_accepted_values(const CheckRule *rule, Relation rel, CompiledCheck *check);
 
+/* The column equals none of the values. Otherwise as compile_accepted_values(). */
+extern void compile_rejected_values(const CheckRule *rule, Relation rel, CompiledCheck *check);
+
 /* Raises 22023 if both bounds are missing. */
 extern void validate_in_range(CheckRule *rule);
 
@@ -53,7 +56,19 @@ extern void validate_matches(CheckRule *rule);
 extern void compile_matches(const CheckRule *rule, Relation rel, CompiledCheck *check);
 
 /* Raises 22023 if both bounds are missing, or if the minimum exceeds the maximum. */
-extern void validate_row_count(CheckRule *rule);
+extern void validate_count_bounds(CheckRule *rule);
+
+/*
+ * The column has as many characters, bytes, bits or elements.  Raises 42804 if its
+ * type has none of them.
+ */
+extern void compile_has_length(const CheckRule *rule, Relation rel, CompiledCheck *check);
+
+/*
+ * The text of the column is one of a value of the type.  Raises 42704 if there is no
+ * such type, and 42804 if the column is no text.
+ */
+extern void compile_parses_as(const CheckRule *rule, Relation rel, CompiledCheck *check);
 
 /* The number of rows lies between the bounds: an aggregate. */
 extern void compile_row_count(const CheckRule *rule, Relation rel, CompiledCheck *check);

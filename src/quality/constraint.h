@@ -51,10 +51,17 @@ typedef struct DataConstraint
 } DataConstraint;
 
 /* About each row, by an expression. */
-#define constraint_is_row(c) ((c)->row->expression != NULL && !(c)->row->is_aggregate)
+#define constraint_is_row(c) \
+	((c)->row->expression != NULL && !(c)->row->is_aggregate && (c)->rule->kind->evaluate == NULL)
+
+#define constraint_has_threshold(c) ((c)->warn_if.given || (c)->fail_if.given)
 
 /* Counted over the whole table as it is after the batch. */
-#define constraint_counts_table(c) (!(c)->batch_scope && ((c)->warn_if.given || (c)->fail_if.given))
+#define constraint_counts_table(c) (!(c)->batch_scope && constraint_has_threshold(c))
+
+/* Judged by the state of the whole table, however small the batch. */
+#define constraint_is_whole(c) \
+	((c)->row->is_aggregate || (c)->rule->kind->of_table || constraint_counts_table(c))
 
 /*
  * Parse a threshold; text may be NULL. argument: for messages.  Raises 22023

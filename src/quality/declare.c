@@ -235,9 +235,16 @@ check_policy(const ConstraintRow *row, const CheckKind *kind)
 		invalid("warn_if cannot be used with on_violation \"quarantine\"",
 				"Every violating row is set aside, with verdict warn.");
 	if ((row->warn_if != NULL || row->fail_if != NULL) &&
-		(row->is_aggregate || kind->family > FAMILY_ROWS))
+		(row->is_aggregate || (kind->family > FAMILY_ROWS && !kind->of_table)))
 		invalid("warn_if and fail_if need a check that counts rows",
 				"Write the bounds in the expression.");
+	if (kind->uncounted && (threshold_parse(row->warn_if, "warn_if").percent ||
+							threshold_parse(row->fail_if, "fail_if").percent))
+		invalid("a percentage needs a check that knows how many rows it evaluates",
+				"Use a number of rows, such as '> 10'.");
+	if (kind->of_table && strcmp(row->scope, "batch") == 0)
+		invalid("scope \"batch\" needs a check of the rows of a batch",
+				"The check is about the whole table.");
 	if (row->min_rows < 0)
 		invalid("argument \"min_rows\" must not be negative", NULL);
 	if (strcmp(row->existing, "quarantine") == 0)
@@ -260,13 +267,13 @@ is_zero_interval(const char *text)
 
 /* Two sides that arrive by different ways are never exactly in step. */
 static void
-settle_grace(Target *target, ConstraintRow *row)
+settle_grace(Target *target, ConstraintRow *row, const CheckKind *kind)
 {
 	bool quarantine = strcmp(row->on_violation, "quarantine") == 0;
 
 	if (row->grace == NULL)
 	{
-		bool apart = row->reference_table != NULL && !quarantine &&
+		bool apart = row->reference_table != NULL && kind->has_keys && !quarantine &&
 					 !same_origin(target->kind == TARGET_TABLE ? 0 : target->id,
 								  row->reference_schema,
 								  row->reference_table);
@@ -275,8 +282,8 @@ settle_grace(Target *target, ConstraintRow *row)
 	}
 	if (is_zero_interval(row->grace))
 		return;
-	if (row->reference_table == NULL)
-		invalid("grace needs a check against another table", NULL);
+	if (row->reference_table == NULL || !kind->has_keys)
+		invalid("grace needs a check of rows against another table", NULL);
 	if (quarantine)
 		invalid("grace cannot be used with on_violation \"quarantine\"",
 				"Quarantined rows are tried again when the reference changes.");
@@ -483,6 +490,13 @@ measure_existing(Target *target, ConstraintRow *row)
 	return measured;
 }
 
+/* Has it a threshold over the whole table? */
+static bool
+counts_table(const ConstraintRow *row)
+{
+	return (row->warn_if != NULL || row->fail_if != NULL) && strcmp(row->scope, "batch") != 0;
+}
+
 static void
 refuse_existing(const Target *target, const ConstraintRow *row, const Measure *measure)
 {
@@ -491,17 +505,18 @@ refuse_existing(const Target *target, const ConstraintRow *row, const Measure *m
 			 row->is_aggregate
 				 ? errmsg("constraint \"%s\" does not hold for %s", row->name, target->display)
 				 : errmsg("%s violates constraint \"%s\" already", target->display, row->name),
-			 row->is_aggregate ? 0
-							   : errdetail(INT64_FORMAT " of " INT64_FORMAT " rows violate it.",
-										   measure->violations,
-										   measure->evaluated),
+			 row->is_aggregate || measure->evaluated < 0
+				 ? 0
+				 : errdetail(INT64_FORMAT " of " INT64_FORMAT " rows violate it.",
+							 measure->violations,
+							 measure->evaluated),
 			 errhint("Use existing => 'baseline' to enforce it for changes only.")));
 }
 
 static void
 notice_existing(const Target *target, const ConstraintRow *row, const Measure *measure)
 {
-	if (row->is_aggregate)
+	if (row->is_aggregate || measure->evaluated < 0)
 		ereport(NOTICE,
 				(errmsg("constraint \"%s\" does not hold for %s now", row->name, target->display)));
 	else
@@ -514,6 +529,56 @@ notice_existing(const Target *target, const ConstraintRow *row, const Measure *m
 					   measure->evaluated)));
 }
 
+/*
+ * A threshold says how many violations are tolerated, so those that are there count:
+ * more than that at the definition would hold every batch.
+ */
+static void
+refuse_exceeded(const Target *target, const ConstraintRow *row, const Measure *measure)
+{
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_CHECK_VIOLATION),
+		 errmsg("%s exceeds the threshold of constraint \"%s\" already",
+				target->display,
+				row->name),
+		 measure->evaluated >= 0
+			 ? errdetail(INT64_FORMAT " of " INT64_FORMAT " rows violate it; fail_if is \"%s\".",
+						 measure->violations,
+						 measure->evaluated,
+						 row->fail_if)
+			 : errdetail("There are " INT64_FORMAT " violations; fail_if is \"%s\".",
+						 measure->violations,
+						 row->fail_if),
+		 errhint("Use a higher threshold, or existing => 'ignore' if these rows shall never"
+				 " count.")));
+}
+
+/* The same for a constraint with a threshold over the whole table. */
+static int64
+take_existing_counted(const Target *target, const ConstraintRow *row, const Measured *measured)
+{
+	const DataConstraint *constraint = measured->constraint;
+	const Measure *measure = &measured->measure;
+
+	if (strcmp(row->existing, "ignore") == 0)
+		return measure->violations;
+	if (threshold_exceeded(&constraint->fail_if, measure->violations, measure->evaluated))
+		refuse_exceeded(target, row, measure);
+	ereport(NOTICE,
+			(errmsg("%s violates constraint \"%s\" already", target->display, row->name),
+			 measure->evaluated >= 0
+				 ? errdetail(INT64_FORMAT " of " INT64_FORMAT
+										  " rows violate it. They count, as the constraint has a"
+										  " threshold.",
+							 measure->violations,
+							 measure->evaluated)
+				 : errdetail("There are " INT64_FORMAT
+							 " violations. They count, as the constraint has a threshold.",
+							 measure->violations)));
+	return 0;
+}
+
 /* Evaluate the existing rows; returns the baseline. */
 static int64
 take_existing(Target *target, ConstraintRow *row)
@@ -521,8 +586,8 @@ take_existing(Target *target, ConstraintRow *row)
 	Measured *measured;
 	Measure *measure;
 
-	if (!OidIsValid(target->relid) || strcmp(row->existing, "ignore") == 0 ||
-		(row->expression == NULL && row->columns == NIL))
+	if (!OidIsValid(target->relid) || (row->expression == NULL && row->columns == NIL) ||
+		(strcmp(row->existing, "ignore") == 0 && !counts_table(row)))
 		return 0;
 	measured = measure_existing(target, row);
 	measure = &measured->measure;
@@ -538,6 +603,8 @@ take_existing(Target *target, ConstraintRow *row)
 	}
 	if (measure->violations <= 0 || measure->no_data)
 		return 0;
+	if (counts_table(row))
+		return take_existing_counted(target, row, measured);
 	if (strcmp(row->existing, "fail") == 0)
 		refuse_existing(target, row, measure);
 	notice_existing(target, row, measure);
@@ -591,7 +658,7 @@ settle(Target *target, ConstraintRow *row, const CheckRule *rule)
 {
 	analyse(target, row, rule);
 	check_policy(row, rule->kind);
-	settle_grace(target, row);
+	settle_grace(target, row, rule->kind);
 }
 
 /* ---- SQL functions ---- */

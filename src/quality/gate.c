@@ -449,7 +449,7 @@ sort_out(const Gate *gate, const Delta *delta, TableWork *work)
 		measured = measured_new(constraint);
 		if (constraint->compile_sqlstate != 0)
 			work->unfit = lappend(work->unfit, measured);
-		else if (constraint->row->is_aggregate || constraint_counts_table(constraint))
+		else if (constraint_is_whole(constraint))
 		{
 			measured->set_aside = count_set_aside(gate, constraint->row->id);
 			work->on_table = lappend(work->on_table, measured);

@@ -4,7 +4,8 @@
  *		Checks of rows against rows: unique and relationships.
  *
  * unique		violations are the rows in duplicated groups; groups and excess
- *				rows are in the detail.  On a delta only groups that hold one of
+ *				rows are in the detail.  A NULL equals nothing, or with nulls_equal
+ *				another NULL.  On a delta only groups that hold one of
  *				its keys are counted; an enforcing unique index on these
  *				columns, or on some of them, answers without any work.
  * relationships	a row expression with a subquery, evaluated after the whole
@@ -62,7 +63,7 @@ compile_unique(const CheckRule *rule, Relation rel, CompiledCheck *check)
  * equality that the check uses.
  */
 static bool
-index_answers(Relation rel, Relation index, List *columns)
+index_answers(Relation rel, Relation index, List *columns, bool nulls_equal)
 {
 	Form_pg_index form = index->rd_index;
 
@@ -77,12 +78,20 @@ index_answers(Relation rel, Relation index, List *columns)
 
 		foreach(cell, columns)
 			found = found || strcmp(lfirst(cell), NameStr(att->attname)) == 0;
-		if (!found || index->rd_indcollation[i] != att->attcollation ||
+		if (!found || (nulls_equal && !form->indnullsnotdistinct && !att->attnotnull) ||
+			index->rd_indcollation[i] != att->attcollation ||
 			index->rd_opfamily[i] !=
 				get_opclass_family(GetDefaultOpClass(att->atttypid, BTREE_AM_OID)))
 			return false;
 	}
 	return true;
+}
+
+/* Is NULL a value like any other in the keys of this check? */
+static bool
+nulls_are_equal(const DataConstraint *constraint)
+{
+	return check_boolean(constraint->rule, "nulls_equal");
 }
 
 static bool
@@ -92,14 +101,17 @@ some_index_answers(const DataConstraint *constraint, Target *target)
 	bool answers = false;
 	ListCell *cell;
 
-	if (constraint->on_null == NULL_FAILS)
+	if (constraint->on_null == NULL_FAILS && !nulls_are_equal(constraint))
 		return false;
 	rel = table_open(target->relid, AccessShareLock);
 	foreach(cell, RelationGetIndexList(rel))
 	{
 		Relation index = index_open(lfirst_oid(cell), AccessShareLock);
 
-		answers = answers || index_answers(rel, index, check_texts(constraint->rule, "columns"));
+		answers = answers || index_answers(rel,
+										   index,
+										   check_texts(constraint->rule, "columns"),
+										   nulls_are_equal(constraint));
 		index_close(index, NoLock);
 	}
 	table_close(rel, NoLock);
@@ -139,9 +151,9 @@ any_null(List *columns, const char *prefix)
 	return psprintf("(%s)", buf.data);
 }
 
-/* Equality of the same columns of two aliases. */
+/* Equality of the same columns of two aliases; nulls: NULL equals NULL. */
 static char *
-equal_columns(Oid relid, List *columns, const char *left, const char *right)
+equal_columns(Oid relid, List *columns, const char *left, const char *right, bool nulls)
 {
 	Relation rel = table_open(relid, AccessShareLock);
 	StringInfoData buf;
@@ -154,7 +166,7 @@ equal_columns(Oid relid, List *columns, const char *left, const char *right)
 		const char *name = sql_identifier(NameStr(att->attname));
 
 		appendStringInfo(&buf,
-						 "%s%s.%s %s %s.%s",
+						 "%s(%s.%s %s %s.%s",
 						 buf.len > 0 ? " AND " : "",
 						 left,
 						 name,
@@ -163,6 +175,16 @@ equal_columns(Oid relid, List *columns, const char *left, const char *right)
 										NameStr(att->attname)),
 						 right,
 						 name);
+		/* IS NOT DISTINCT FROM would look for an operator by its name */
+		if (nulls)
+			appendStringInfo(&buf,
+							 " OR (%s.%s IS NOT DISTINCT FROM NULL AND"
+							 " %s.%s IS NOT DISTINCT FROM NULL)",
+							 left,
+							 name,
+							 right,
+							 name);
+		appendStringInfoChar(&buf, ')');
 	}
 	table_close(rel, NoLock);
 	return buf.data;
@@ -195,29 +217,64 @@ filter_text(const DataConstraint *constraint)
 	return constraint->row->filter_expression ? constraint->row->filter_expression : "true";
 }
 
+#define DELTA_HAS \
+	" EXISTS (SELECT FROM %s d WHERE d._depipe_weight OPERATOR(pg_catalog.>) 0 AND %s)"
+
+/*
+ * The groups whose keys have a NULL, where NULLs are equal.  No join finds them, so
+ * they are looked for only if the delta has such keys.
+ */
+static char *
+null_groups_query(const DataConstraint *constraint, const CheckScope *scope, List *columns)
+{
+	const char *delta = scope->delta != NULL ? sql_identifier(scope->delta->name) : NULL;
+	char *keys = column_list(columns, CHECK_ROW);
+	char *where = pstrdup("");
+	char *having = pstrdup("");
+
+	if (delta != NULL)
+	{
+		where = psprintf(" AND" DELTA_HAS, delta, any_null(columns, "d"));
+		having = psprintf(" HAVING" DELTA_HAS,
+						  delta,
+						  equal_columns(scope->target->relid, columns, "d", CHECK_ROW, true));
+	}
+	return psprintf("SELECT %s, pg_catalog.count(*) AS _depipe_count FROM %s"
+					" WHERE (%s) AND %s%s GROUP BY %s%s",
+					keys,
+					target_rows_sql(scope->target, CHECK_ROW),
+					filter_text(constraint),
+					any_null(columns, CHECK_ROW),
+					where,
+					keys,
+					having);
+}
+
 /* Groups of rows with equal keys, in the whole table or among the keys of the delta. */
 static char *
 groups_query(const DataConstraint *constraint, const CheckScope *scope, List *columns)
 {
 	char *restriction = pstrdup("");
+	char *complete;
 
 	if (scope->delta != NULL)
-		restriction = psprintf(
-			" AND EXISTS (SELECT FROM %s d WHERE d._depipe_weight OPERATOR(pg_catalog.>) 0"
-			" AND %s)",
-			sql_identifier(scope->delta->name),
-			equal_columns(scope->target->relid, columns, "d", CHECK_ROW));
-	return psprintf("SELECT %s, pg_catalog.count(*) AS _depipe_count FROM %s"
-					" WHERE (%s) AND NOT %s%s GROUP BY %s",
-					column_list(columns, CHECK_ROW),
-					target_rows_sql(scope->target, CHECK_ROW),
-					filter_text(constraint),
-					any_null(columns, CHECK_ROW),
-					restriction,
-					column_list(columns, CHECK_ROW));
+		restriction = psprintf(" AND" DELTA_HAS,
+							   sql_identifier(scope->delta->name),
+							   equal_columns(scope->target->relid, columns, "d", CHECK_ROW, false));
+	complete = psprintf("SELECT %s, pg_catalog.count(*) AS _depipe_count FROM %s"
+						" WHERE (%s) AND NOT %s%s GROUP BY %s",
+						column_list(columns, CHECK_ROW),
+						target_rows_sql(scope->target, CHECK_ROW),
+						filter_text(constraint),
+						any_null(columns, CHECK_ROW),
+						restriction,
+						column_list(columns, CHECK_ROW));
+	if (!nulls_are_equal(constraint))
+		return complete;
+	return psprintf("%s UNION ALL %s", complete, null_groups_query(constraint, scope, columns));
 }
 
-/* Rows without a complete key are in no group. */
+/* Rows without a complete key are in no group, unless NULLs are equal. */
 static int64
 count_null_keys(const DataConstraint *constraint, const CheckScope *scope, List *columns)
 {
@@ -241,7 +298,7 @@ count_groups(const DataConstraint *constraint, const CheckScope *scope, List *co
 {
 	int64 null_keys = 0;
 
-	if (constraint->on_null != NULL_SKIPPED)
+	if (constraint->on_null != NULL_SKIPPED && !nulls_are_equal(constraint))
 		null_keys = count_null_keys(constraint, scope, columns);
 	query(psprintf("SELECT pg_catalog.sum(n), pg_catalog.sum(n) FILTER (WHERE twice),"
 				   " pg_catalog.count(*) FILTER (WHERE twice)"
@@ -282,16 +339,18 @@ failing_unique(const DataConstraint *constraint, Target *target)
 {
 	List *columns = check_texts(constraint->rule, "columns");
 	CheckScope scope = {target, NULL};
-	char *twice = psprintf("EXISTS (SELECT FROM (%s) g WHERE g._depipe_count"
-						   " OPERATOR(pg_catalog.>) 1 AND %s)",
-						   groups_query(constraint, &scope, columns),
-						   equal_columns(target->relid, columns, "g", CHECK_ROW));
+	bool fails_null = constraint->on_null == NULL_FAILS && !nulls_are_equal(constraint);
+	char *twice = psprintf(
+		"EXISTS (SELECT FROM (%s) g WHERE g._depipe_count"
+		" OPERATOR(pg_catalog.>) 1 AND %s)",
+		groups_query(constraint, &scope, columns),
+		equal_columns(target->relid, columns, "g", CHECK_ROW, nulls_are_equal(constraint)));
 
 	return psprintf("(%s) AND (%s%s%s)",
 					filter_text(constraint),
 					twice,
-					constraint->on_null == NULL_FAILS ? " OR " : "",
-					constraint->on_null == NULL_FAILS ? any_null(columns, CHECK_ROW) : "");
+					fails_null ? " OR " : "",
+					fails_null ? any_null(columns, CHECK_ROW) : "");
 }
 
 /* ---- relationships ---- */

@@ -372,7 +372,7 @@ settle_references(Target *target, Delta *delta, Measured *measured, bool whole_t
 	bool reference_held;
 	int64 found = measure->violations;
 
-	if (constraint->row->reference_table == NULL || measure->error_sqlstate != 0 ||
+	if (!constraint->rule->kind->has_keys || measure->error_sqlstate != 0 ||
 		constraint->on_violation == ACTION_QUARANTINE)
 		return;
 	reference = reference_target(constraint);
@@ -686,8 +686,7 @@ settle_pending_keys(Target *child)
 		ReferenceChange change = {.child = child, .constraint = lfirst(cell)};
 		Measured *measured;
 
-		if (change.constraint->row->reference_table == NULL ||
-			change.constraint->compile_sqlstate != 0 ||
+		if (!change.constraint->rule->kind->has_keys || change.constraint->compile_sqlstate != 0 ||
 			pending_keys_count(change.constraint->row->id) == 0)
 			continue;
 		measured = measured_new(change.constraint);
@@ -711,7 +710,7 @@ gate_references(Target *reference, Delta *delta)
 		if (!OidIsValid(change.child->relid) || !OidIsValid(reference->relid))
 			continue;
 		change.constraint = constraint_from(change.child, row);
-		if (change.constraint->compile_sqlstate != 0)
+		if (!change.constraint->rule->kind->has_keys || change.constraint->compile_sqlstate != 0)
 			continue;
 		change.columns = check_texts(change.constraint->rule, "reference_columns");
 		PushActiveSnapshot(snapshot_of_child(&change));
@@ -730,6 +729,8 @@ looks_beyond_key(Target *target, const ConstraintRow *row)
 	int count;
 	ListCell *cell;
 
+	if (!rule->kind->has_keys)
+		return false;
 	if (check_text(rule, "reference_filter") != NULL || !OidIsValid(target->relid))
 		return true;
 	count = delta_key_attributes(target->relid, NIL, &attnums);

@@ -4,9 +4,9 @@
  *		Rules as users write them: constructors, and texts that are not
  *		rules.
  *
- * The constructors of checks are SQL functions, except accepted_values: it
- * takes values of any type, one by one, as a VARIADIC array, or (a common
- * spelling) as an array.  Values are passed as JSON, so that their text does
+ * The constructors of checks are SQL functions, except accepted_values and
+ * rejected_values: they take values of any type, one by one, as a VARIADIC array, or (a
+ * common spelling) as an array.  Values are passed as JSON, so that their text does
  * not depend on the session; the function has settings for that.
  *
  *-------------------------------------------------------------------------
@@ -23,6 +23,7 @@
 #include "utils/lsyscache.h"
 
 CHECKED_FUNCTION(depipe_accepted_values);
+CHECKED_FUNCTION(depipe_rejected_values);
 
 static void
 push_text(JsonbParseState **state, JsonbIteratorToken token, const char *text)
@@ -94,9 +95,9 @@ push_argument(JsonbParseState **state, FunctionCallInfo fcinfo, int number)
 	push_value(state, type, value, PG_ARGISNULL(number));
 }
 
-/* SQL function accepted_values(column_name, VARIADIC accepted) */
+/* A rule about a column and values, which are the argument of this name. */
 static Datum
-depipe_accepted_values_checked(PG_FUNCTION_ARGS)
+rule_of_values(FunctionCallInfo fcinfo, const char *kind, const char *argument)
 {
 	JsonbParseState *state = NULL;
 	bool array = PG_NARGS() == 2 &&
@@ -105,7 +106,7 @@ depipe_accepted_values_checked(PG_FUNCTION_ARGS)
 
 	(void) pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
 	push_text(&state, WJB_KEY, "kind");
-	push_text(&state, WJB_VALUE, "accepted_values");
+	push_text(&state, WJB_VALUE, kind);
 	if (!PG_ARGISNULL(0))
 	{
 		push_text(&state, WJB_KEY, "column_name");
@@ -113,7 +114,7 @@ depipe_accepted_values_checked(PG_FUNCTION_ARGS)
 	}
 	if (!array || !PG_ARGISNULL(1))
 	{
-		push_text(&state, WJB_KEY, "accepted");
+		push_text(&state, WJB_KEY, argument);
 		(void) pushJsonbValue(&state, WJB_BEGIN_ARRAY, NULL);
 		if (array)
 			push_elements(&state, PG_GETARG_ARRAYTYPE_P(1));
@@ -123,6 +124,20 @@ depipe_accepted_values_checked(PG_FUNCTION_ARGS)
 	}
 	rule = pushJsonbValue(&state, WJB_END_OBJECT, NULL);
 	PG_RETURN_JSONB_P(JsonbValueToJsonb(rule));
+}
+
+/* SQL function accepted_values(column_name, VARIADIC accepted) */
+static Datum
+depipe_accepted_values_checked(PG_FUNCTION_ARGS)
+{
+	return rule_of_values(fcinfo, "accepted_values", "accepted");
+}
+
+/* SQL function rejected_values(column_name, VARIADIC rejected) */
+static Datum
+depipe_rejected_values_checked(PG_FUNCTION_ARGS)
+{
+	return rule_of_values(fcinfo, "rejected_values", "rejected");
 }
 
 /* ---- texts ---- */

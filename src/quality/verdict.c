@@ -103,16 +103,28 @@ judge_thresholds(Verdict *verdict, const DataConstraint *constraint, const Measu
 		set_outcome(verdict, OUTCOME_PASS, ACTION_NONE);
 }
 
+/*
+ * Violations that were there before the constraint and do not count.  Under a
+ * threshold all rows count, unless those were declared to be ignored.
+ */
+static int64
+tolerated_before(const DataConstraint *constraint)
+{
+	if (constraint->row->is_aggregate ||
+		(constraint_counts_table(constraint) && strcmp(constraint->row->existing, "ignore") != 0))
+		return 0;
+	return constraint->row->baseline;
+}
+
 static void
 judge_count(Verdict *verdict, const DataConstraint *constraint, const Measure *measure,
 			bool whole_table)
 {
 	int64 violations = measure->violations;
 
-	if (whole_table && !constraint->row->is_aggregate)
-		violations = Max(violations - constraint->row->baseline, 0);
-	if ((constraint->warn_if.given || constraint->fail_if.given) &&
-		(whole_table || constraint->batch_scope))
+	if (whole_table)
+		violations = Max(violations - tolerated_before(constraint), 0);
+	if (constraint_has_threshold(constraint) && (whole_table || constraint->batch_scope))
 		judge_thresholds(verdict, constraint, measure, violations, whole_table);
 	else if (violations > 0)
 		set_failed(verdict, constraint, OUTCOME_FAIL, !constraint->row->is_aggregate);
@@ -154,11 +166,11 @@ detail_text(const Measured *measured, bool whole_table)
 						 "%s\"pending\": " INT64_FORMAT,
 						 buf.len > 0 ? ", " : "",
 						 measure->pending);
-	if (whole_table && measured->constraint->row->baseline > 0)
+	if (whole_table && tolerated_before(measured->constraint) > 0)
 		appendStringInfo(&buf,
 						 "%s\"baseline\": " INT64_FORMAT,
 						 buf.len > 0 ? ", " : "",
-						 measured->constraint->row->baseline);
+						 tolerated_before(measured->constraint));
 	if (measure->error_sqlstate != 0)
 		appendStringInfo(&buf,
 						 "%s\"sqlstate\": \"%s\"",
@@ -172,7 +184,8 @@ scope_of(const DataConstraint *constraint, bool whole_table)
 {
 	if (constraint->row->is_aggregate || constraint->family == FAMILY_TIME)
 		return VERDICT_OF_TABLE;
-	if (constraint->batch_scope && (constraint->warn_if.given || constraint->fail_if.given))
+	if (constraint->family == FAMILY_CHANGE ||
+		(constraint->batch_scope && constraint_has_threshold(constraint)))
 		return VERDICT_OF_BATCH;
 	if (!whole_table)
 		return VERDICT_OF_ROWS;
@@ -207,6 +220,8 @@ judge(const Measured *measured, bool whole_table)
 		set_failed(verdict, constraint, OUTCOME_ERROR, false);
 	else if (measure->evaluated < 0 && measure->pending > 0)
 		set_outcome(verdict, OUTCOME_PENDING, ACTION_NONE);
+	else if (measure->not_here)
+		set_outcome(verdict, OUTCOME_NOT_EVALUATED, ACTION_NONE);
 	else if (measure->no_data || (!constraint->row->is_aggregate && measure->evaluated == 0))
 		judge_no_data(verdict, constraint, whole_table);
 	else
