@@ -282,4 +282,43 @@ view_of_entry_compat(const RangeTblEntry *entry)
 	((void) ExecCheckPermissions((query)->rtable, (query)->rteperminfos, true))
 #endif
 
+/* Stable functions for query/settled.c that 15 or 16 does not have yet. */
+#if PG_VERSION_NUM < 160000
+#define JSON_AGGREGATES_COMPAT
+#define TIME_ZONE_FUNCTIONS_COMPAT
+#else
+#define JSON_AGGREGATES_COMPAT                                                                 \
+	F_JSON_AGG_STRICT, F_JSONB_AGG_STRICT, F_JSON_OBJECT_AGG_STRICT, F_JSON_OBJECT_AGG_UNIQUE, \
+		F_JSON_OBJECT_AGG_UNIQUE_STRICT,
+#if PG_VERSION_NUM < 170000
+#define TIME_ZONE_FUNCTIONS_COMPAT \
+	F_DATE_ADD_TIMESTAMPTZ_INTERVAL, F_DATE_SUBTRACT_TIMESTAMPTZ_INTERVAL,
+#else
+#define TIME_ZONE_FUNCTIONS_COMPAT                                                                 \
+	F_DATE_ADD_TIMESTAMPTZ_INTERVAL, F_DATE_SUBTRACT_TIMESTAMPTZ_INTERVAL, F_TIMEZONE_TIMESTAMPTZ, \
+		F_TIMEZONE_TIMESTAMP,
+#endif
+#endif
+
+/*
+ * Is the node a JSON constructor such as JSON_OBJECT()?  Sets *arguments to the
+ * values that it converts.
+ */
+#if PG_VERSION_NUM < 160000
+#define json_arguments_compat(node, arguments) ((void) (node), *(arguments) = NIL, false)
+#else
+static inline bool
+json_arguments_compat(Node *node, List **arguments)
+{
+	const JsonConstructorExpr *constructor = (const JsonConstructorExpr *) node;
+
+	if (!IsA(node, JsonConstructorExpr))
+		return false;
+	*arguments = constructor->func == NULL
+					 ? constructor->args
+					 : lappend(list_copy(constructor->args), constructor->func);
+	return true;
+}
+#endif
+
 #endif /* DEPIPE_COMPAT_H */

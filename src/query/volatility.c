@@ -6,11 +6,10 @@
  * Volatility is determined by the server's own functions.  They do not return
  * the volatile expression, so a second walk finds the first one for messages.
  *
- * Two kinds of stable expressions are treated separately.  Conversions between
- * times with and without time zone depend only on the setting TimeZone, which
- * is stored with each definition (core/settings).  Within a transform their
- * results are as fixed as those of immutable functions.  The start of the
- * transaction changes, but its value at the last refresh is known (clock.c).
+ * Two kinds of stable expressions are treated separately.  Those that depend
+ * only on settings that are stored with each definition count as immutable
+ * (settled.c).  The start of the transaction changes, but its value at the last
+ * refresh is known (clock.c).
  *
  *-------------------------------------------------------------------------
  */
@@ -21,52 +20,11 @@
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
+#include "query/settled.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/regproc.h"
-
-/* Stable functions whose result depends only on their arguments and on TimeZone. */
-static const Oid by_time_zone[] = {
-	F_DATE_TIMESTAMPTZ,
-	F_TIMESTAMPTZ_DATE,
-	F_TIMESTAMP_TIMESTAMPTZ,
-	F_TIMESTAMPTZ_TIMESTAMP,
-	F_TIME_TIMESTAMPTZ,
-	F_TIMETZ_TIMESTAMPTZ,
-	F_DATE_TRUNC_TEXT_TIMESTAMPTZ,
-	F_DATE_TRUNC_TEXT_TIMESTAMPTZ_TEXT,
-	F_DATE_PART_TEXT_TIMESTAMPTZ,
-	F_EXTRACT_TEXT_TIMESTAMPTZ,
-	F_TIMESTAMPTZ_PL_INTERVAL,
-	F_TIMESTAMPTZ_MI_INTERVAL,
-	F_INTERVAL_PL_TIMESTAMPTZ,
-	F_MAKE_TIMESTAMPTZ_INT4_INT4_INT4_INT4_INT4_FLOAT8,
-	F_DATE_LT_TIMESTAMPTZ,
-	F_DATE_LE_TIMESTAMPTZ,
-	F_DATE_EQ_TIMESTAMPTZ,
-	F_DATE_GT_TIMESTAMPTZ,
-	F_DATE_GE_TIMESTAMPTZ,
-	F_DATE_NE_TIMESTAMPTZ,
-	F_TIMESTAMPTZ_LT_DATE,
-	F_TIMESTAMPTZ_LE_DATE,
-	F_TIMESTAMPTZ_EQ_DATE,
-	F_TIMESTAMPTZ_GT_DATE,
-	F_TIMESTAMPTZ_GE_DATE,
-	F_TIMESTAMPTZ_NE_DATE,
-	F_TIMESTAMP_LT_TIMESTAMPTZ,
-	F_TIMESTAMP_LE_TIMESTAMPTZ,
-	F_TIMESTAMP_EQ_TIMESTAMPTZ,
-	F_TIMESTAMP_GT_TIMESTAMPTZ,
-	F_TIMESTAMP_GE_TIMESTAMPTZ,
-	F_TIMESTAMP_NE_TIMESTAMPTZ,
-	F_TIMESTAMPTZ_LT_TIMESTAMP,
-	F_TIMESTAMPTZ_LE_TIMESTAMP,
-	F_TIMESTAMPTZ_EQ_TIMESTAMP,
-	F_TIMESTAMPTZ_GT_TIMESTAMP,
-	F_TIMESTAMPTZ_GE_TIMESTAMP,
-	F_TIMESTAMPTZ_NE_TIMESTAMP,
-};
 
 typedef struct PartWalk
 {
@@ -77,15 +35,6 @@ typedef struct PartWalk
 } PartWalk;
 
 /* ---- settings and the clock ---- */
-
-static bool
-is_settled(Oid function)
-{
-	for (int i = 0; i < lengthof(by_time_zone); i++)
-		if (by_time_zone[i] == function)
-			return true;
-	return false;
-}
 
 bool
 volatility_is_clock(const Node *node)
@@ -111,29 +60,31 @@ reads_clock(Node *node, void *context)
 }
 
 /*
- * Returns a copy for contain_mutable_functions().  Functions that depend on
- * TimeZone only are replaced by an immutable function.  If *without_clock is
+ * Returns a copy for contain_mutable_functions().  Expressions that depend on
+ * recorded settings only call an immutable function.  If *without_clock is
  * true, the clock is replaced by a constant.
  */
 static Node *
 settled(Node *node, void *without_clock)
 {
+	bool are_columns;
+
 	if (node == NULL)
 		return NULL;
 	if (*(bool *) without_clock && volatility_is_clock(node))
 		return (Node *) makeNullConst(exprType(node), -1, InvalidOid);
 	if (IsA(node, Query))
 		return (Node *) query_tree_mutator((Query *) node, settled, without_clock, 0);
+	are_columns = IsA(node, RangeTblFunction) && columns_are_settled((RangeTblFunction *) node);
 	node = expression_tree_mutator(node, settled, without_clock);
-	if (IsA(node, FuncExpr) && is_settled(((FuncExpr *) node)->funcid))
-		((FuncExpr *) node)->funcid = F_INT4PL;
-	else if (IsA(node, OpExpr))
+	if (are_columns)
 	{
-		set_opfuncid((OpExpr *) node);
-		if (is_settled(((OpExpr *) node)->opfuncid))
-			((OpExpr *) node)->opfuncid = F_INT4PL;
+		RangeTblFunction *function = (RangeTblFunction *) node;
+
+		function->funcexpr = node_without_settings(function->funcexpr);
+		return node;
 	}
-	return node;
+	return node_is_settled(node) ? node_without_settings(node) : node;
 }
 
 static bool
@@ -158,7 +109,7 @@ function_matters(Oid function, void *context)
 
 	walk->function = function;
 	return volatility == PROVOLATILE_VOLATILE ||
-		   (volatility == PROVOLATILE_STABLE && !walk->only_volatile && !is_settled(function));
+		   (volatility == PROVOLATILE_STABLE && !walk->only_volatile);
 }
 
 static const char *
@@ -225,12 +176,15 @@ find_part(Node *node, void *context)
 		return false;
 	if (IsA(node, SQLValueFunction) && !walk->only_volatile)
 		walk->part = psprintf("uses %s", sql_value_name((SQLValueFunction *) node));
-	else if (check_functions_in_node(node, function_matters, walk))
+	else if ((walk->only_volatile || !node_is_settled(node)) &&
+			 check_functions_in_node(node, function_matters, walk))
 		walk->part = part_name(node, walk->function);
 	if (walk->part != NULL)
 		return true;
 	if (IsA(node, Query))
 		return query_tree_walker((Query *) node, find_part, walk, 0);
+	if (IsA(node, RangeTblFunction) && columns_are_settled((RangeTblFunction *) node))
+		return expression_tree_walker(((RangeTblFunction *) node)->funcexpr, find_part, walk);
 	return expression_tree_walker(node, find_part, walk);
 }
 

@@ -26,7 +26,7 @@ our %FLOORS = ((map { $_ => 40 } 'inner join', 'left join', 'right join', 'group
 		'window', 'exists', 'not exists', 'in', 'not in', 'all', 'scalar', 'lateral', 'lateral limit', 'union', 'union all',
 		'intersect', 'except', 'except all', 'with', 'with twice', 'view', 'self join', 'aggregate of aggregate',
 		'set operation below', 'sublink in join', 'partitions', 'children', 'bag', 'citext key',
-		'char key', 'numeric key', 'exact aggregates', 'extremes', 'total', 'series', 'values', 'grouping sets'),
+		'char key', 'numeric key', 'exact aggregates', 'extremes', 'total', 'series', 'settled', 'values', 'grouping sets'),
 	'full join below' => 20, 'join of aggregates' => 20);
 
 # Strategies that work on changes: each must have served in a long run.
@@ -476,6 +476,16 @@ sub where
 	return @conditions ? ' WHERE ' . join ' AND ', map { "($_)" } @conditions : '';
 }
 
+# A stable expression that the recorded settings settle.
+sub settled
+{
+	my ($columns) = @_;
+	my ($i, $j) = (column($columns, 'int'), column($columns, 'int'));
+
+	return one("'x' || $i", "concat($i, '-', $j)", "to_char($i, '00')", "to_char(timestamptz '2026-03-28 12:00Z' + $i * interval '5 hours', 'Day HH24 TZ')",
+		"(timestamptz '2026-03-28 12:00Z' + $i * interval '5 hours')::text", "ARRAY[$i, $j]::text", "jsonb_build_object('i', $i, 'd', date '2026-01-01' + $j)");
+}
+
 sub outputs
 {
 	my ($columns, @more) = @_;
@@ -485,6 +495,7 @@ sub outputs
 
 	unshift @picked, one(@ids) if @ids && chance(0.5);
 	push @picked, one(map { "coalesce($_, 0)" } grep { $columns->{$_} eq 'int' } sort keys %$columns) if chance(0.2);
+	if (chance(0.15)) { has('settled'); push @picked, settled($columns); }
 	if (chance(0.15))
 	{
 		has('scalar');
@@ -591,6 +602,7 @@ sub algebraic
 		  . (@{ $by[0] } ? ' GROUP BY ' . join(', ', @{ $by[0] }) : '') . one('', '', ' HAVING count(*) > 1', " HAVING sum($i) > 2");
 	}
 	return "SELECT $i + $j AS o1 FROM $text" if chance(0.2);
+	if (chance(0.2)) { has('settled'); return 'SELECT ' . settled($columns) . " AS o1, $j AS o2 FROM $text"; }
 	return 'SELECT ' . join(', ', map { "$_ AS o" . ++$n } TransformProperty::some(4, sort keys %$columns)) . " FROM $text" if chance(0.6);
 	my ($other, $others) = simple_from();
 
