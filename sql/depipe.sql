@@ -377,7 +377,7 @@ CREATE UNLOGGED TABLE depipe.group_state (
 	hash bigint NOT NULL,
 	key bytea NOT NULL,
 	numbers bytea NOT NULL
-);
+) WITH (fillfactor = 70);
 CREATE INDEX group_state_hash ON depipe.group_state (target_id, hash);
 
 -- Inputs whose changes are captured.  The changes are in the tables segment_1 and segment_2, which

@@ -173,6 +173,30 @@ BEGIN
 	END LOOP;
 END $$;
 SELECT name, count(*) > 2 AS some FROM strategies WHERE strategy = 'aggregate' GROUP BY 1 ORDER BY 1;
+-- groups with NaN are computed from their rows, all others are not; the numbers of all are kept
+CREATE TABLE measured (id integer PRIMARY KEY, class integer, v numeric(10, 2), w numeric(10, 2));
+INSERT INTO measured SELECT i, i % 50, i % 7, i % 3 FROM generate_series(1, 20000) i;
+ANALYZE measured;
+SELECT make('keyed', 'SELECT class + 1 AS class, sum(v) AS v, round(avg(w), 3) AS w FROM hid.measured GROUP BY 1');
+SELECT make('ungrouped', 'SELECT sum(v) AS v, avg(w * 2) AS w FROM hid.measured', key => '{}');
+SELECT make('by_sum', 'SELECT sum(v) AS v, count(w) AS w FROM hid.measured GROUP BY class + 1', key => '{}');
+CREATE FUNCTION measured_runs() RETURNS SETOF text LANGUAGE sql AS $$
+	SELECT concat_ws(' ', name, strategy, run, wrong) FROM hid.refreshed('keyed', 'ungrouped', 'by_sum') $$;
+UPDATE measured SET v = 'NaN' WHERE id = 8;
+SELECT measured_runs();
+UPDATE measured SET v = v + 1, w = 'NaN' WHERE id IN (58, 9);
+SELECT measured_runs();
+INSERT INTO measured VALUES (30001, 77, 'NaN', 'NaN'), (30002, 78, 1, 'NaN');
+SELECT measured_runs();
+UPDATE measured SET v = 3 WHERE id = 8;
+UPDATE measured SET w = 3 WHERE id > 30000;
+SELECT measured_runs();
+DELETE FROM measured WHERE id > 30000;
+UPDATE measured SET w = 1 WHERE w = 'NaN';
+SELECT measured_runs();
+UPDATE measured SET w = 0 WHERE id = 8;
+SELECT measured_runs();
+SELECT name, kept(name) FROM made WHERE name IN ('keyed', 'ungrouped', 'by_sum') ORDER BY 1;
 -- an owner without special rights; several refreshes in one transaction
 CREATE ROLE regress_hidden LOGIN;
 CREATE SCHEMA hidown AUTHORIZATION regress_hidden;

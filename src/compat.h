@@ -188,6 +188,15 @@ view_of_entry_compat(const RangeTblEntry *entry)
 	(TupleDescCompactAttr((desc), (attnum) -1)->attnullability == ATTNULLABLE_VALID)
 #endif
 
+/* Since 18 an index scan can count its work for EXPLAIN. */
+#if PG_VERSION_NUM < 180000
+#define index_beginscan_compat(rel, index, snapshot, nkeys, norderbys) \
+	index_beginscan((rel), (index), (snapshot), (nkeys), (norderbys))
+#else
+#define index_beginscan_compat(rel, index, snapshot, nkeys, norderbys) \
+	index_beginscan((rel), (index), (snapshot), NULL, (nkeys), (norderbys))
+#endif
+
 /* In 18 the executor itself knows that a plan runs once. */
 #if PG_VERSION_NUM < 180000
 #define executor_run_all_compat(query) ExecutorRun((query), ForwardScanDirection, 0, true)

@@ -12,30 +12,39 @@
 #include "utils/tuplestore.h"
 
 /*
- * Columns of the relation of groups that the statements read: the image of the
- * group, its hash, the change of its numbers (-1: deleted, 0: updated, 1:
- * inserted), and the numbers.
+ * Columns of the relation of groups to be written: the image of the group, its
+ * hash, the change of its numbers (-1: deleted, 0: updated, 1: inserted), the
+ * place of the stored numbers (NULL if they are inserted), and the new numbers.
  */
 #define GROUP_STATE_KEY 1
 #define GROUP_STATE_HASH 2
 #define GROUP_STATE_CHANGE 3
-#define GROUP_STATE_NUMBERS 4
+#define GROUP_STATE_PLACE 4
+#define GROUP_STATE_NUMBERS 5
+
+typedef struct GroupStateReader GroupStateReader;
 
 extern TupleDesc group_state_desc(void);
 
-/* Returns true if the numbers of the groups of this target are stored.  A crash loses them. */
-extern bool group_state_is_there(int32 target_id);
-
-/* Returns the stored numbers of these groups.  Columns: key, numbers. */
-extern CatalogRows *group_state_select(int32 target_id, TupleDesc desc, Tuplestorestate *groups,
-									   uint64 ngroups);
+/* Begin to read the stored numbers of a target under the active snapshot. */
+extern GroupStateReader *group_state_open(int32 target_id);
 
 /*
- * Apply the changes to the numbers of these groups.  Raises an error (XX001)
- * if numbers to update or delete are missing.
+ * Find the stored numbers of one group.  Returns false if there are none.
+ * *numbers (bytea) stays valid until the next call.
  */
-extern void group_state_change(int32 target_id, TupleDesc desc, Tuplestorestate *groups,
-							   uint64 ngroups);
+extern bool group_state_find(GroupStateReader *reader, int64 hash, const bytea *key,
+							 ItemPointer place, Datum *numbers);
+
+/* End reading.  The places stay valid until the end of the transaction. */
+extern void group_state_close(GroupStateReader *reader);
+
+/*
+ * Apply the changes to the numbers of these groups.  The caller holds the lock
+ * of the target since before the places were read.  Raises an error (XX001) if
+ * numbers to update or delete have no place.
+ */
+extern void group_state_change(int32 target_id, TupleDesc desc, Tuplestorestate *groups);
 
 /* Replace the numbers of all groups of the target by these. */
 extern void group_state_replace(int32 target_id, TupleDesc desc, Tuplestorestate *groups,

@@ -172,13 +172,14 @@ hash_columns(TupleDesc columns)
 	return hash;
 }
 
+/* columns_hash: of the columns of the relations that the statement reads. */
 static SPIPlanPtr
-kept_plan(const char *sql, TupleDesc columns)
+kept_plan(const char *sql, uint64 columns_hash)
 {
 	uint64 hash = hash_bytes_extended(
 		(const unsigned char *) sql,
 		strlen(sql),
-		hash_combine64(hash_combine64(hash_columns(columns), settings_hash()), GetUserId()));
+		hash_combine64(hash_combine64(columns_hash, settings_hash()), GetUserId()));
 	KeptPlan *kept;
 
 	if (kept_plans == NULL)
@@ -205,10 +206,27 @@ plan_statement(const char *sql, TupleDesc columns, PlanStyle style)
 	SPIPlanPtr plan;
 
 	if (style == PLAN_KEPT)
-		return kept_plan(sql, columns);
+		return kept_plan(sql, hash_columns(columns));
 	plan = prepare(sql);
 	plan_now(plan, style);
 	return plan;
+}
+
+SPIPlanPtr
+plan_query(const char *sql, List *columns)
+{
+	uint64 hash = list_length(columns);
+	ListCell *cell;
+
+	foreach(cell, columns)
+		hash = hash_combine64(hash, hash_columns(lfirst(cell)));
+	return kept_plan(sql, hash);
+}
+
+TupleDesc
+plan_columns(SPIPlanPtr plan)
+{
+	return source_of(plan)->resultDesc;
 }
 
 void

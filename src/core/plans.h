@@ -33,6 +33,16 @@ typedef enum PlanStyle
  */
 extern SPIPlanPtr plan_statement(const char *sql, TupleDesc columns, PlanStyle style);
 
+/*
+ * The plan (PLAN_KEPT) of a query without parameters on several ephemeral
+ * relations with few rows each, as the current user.  columns: list of their
+ * TupleDesc.  Otherwise like plan_statement().
+ */
+extern SPIPlanPtr plan_query(const char *sql, List *columns);
+
+/* Returns the columns of the result, which belong to the plan; NULL: it returns no rows. */
+extern TupleDesc plan_columns(SPIPlanPtr plan);
+
 /* Release a plan after its execution.  A kept plan stays. */
 extern void plan_release(SPIPlanPtr plan);
 

@@ -356,27 +356,67 @@ delta_unregister(Delta *delta)
 
 /* Run a query read-only under the active snapshot, advanced to the current command. */
 static void
-execute_into(const char *sql, Tuplestorestate *rows, MemoryContext context)
+execute_once(const char *sql, DestReceiver *receiver)
 {
-	MemoryContext caller = CurrentMemoryContext;
 	SPIExecuteOptions options = {0};
-	DestReceiver *receiver = CreateDestReceiver(DestTuplestore);
-	int level = identity_begin_statement();
 	int result;
 
-	SetTuplestoreDestReceiverParams(receiver, rows, context, true, NULL, NULL);
 	PushCopiedSnapshot(GetActiveSnapshot());
 	UpdateActiveSnapshotCommandId();
 	options.read_only = true;
 	options.must_return_tuples = true;
 	options.dest = receiver;
 	result = SPI_execute_extended(sql, &options);
-	MemoryContextSwitchTo(caller); /* SPI leaves its own context current */
 	if (result < 0)
 		elog(ERROR, "query failed: %s", SPI_result_code_string(result));
 	PopActiveSnapshot();
+}
+
+static void
+execute_kept(const char *sql, List *columns, DestReceiver *receiver)
+{
+	int result = read_plan(plan_query(sql, columns), receiver);
+
+	if (result < 0)
+		elog(ERROR, "query failed: %s", SPI_result_code_string(result));
+}
+
+static void
+execute_into(const char *sql, List *columns, Tuplestorestate *rows, MemoryContext context)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	DestReceiver *receiver = CreateDestReceiver(DestTuplestore);
+	int level = identity_begin_statement();
+
+	SetTuplestoreDestReceiverParams(receiver, rows, context, true, NULL, NULL);
+	if (columns == NIL)
+		execute_once(sql, receiver);
+	else
+		execute_kept(sql, columns, receiver);
+	MemoryContextSwitchTo(caller); /* SPI leaves its own context current */
 	identity_end_statement(level);
 	receiver->rDestroy(receiver);
+}
+
+/* Returns a copy of the descriptor of the rows of the query, in context. */
+static TupleDesc
+columns_of_query(const char *sql, List *columns, MemoryContext context)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	int level = identity_begin_statement();
+	SPIPlanPtr plan = columns == NIL ? SPI_prepare(sql, 0, NULL) : plan_query(sql, columns);
+	TupleDesc desc;
+
+	if (plan == NULL)
+		elog(ERROR, "could not prepare query: %s", SPI_result_code_string(SPI_result));
+	if (list_length(SPI_plan_get_plan_sources(plan)) != 1 || plan_columns(plan) == NULL)
+		ereport(ERROR, (errcode(ERRCODE_SYNTAX_ERROR), errmsg("query does not return rows")));
+	MemoryContextSwitchTo(context);
+	desc = CreateTupleDescCopy(plan_columns(plan));
+	MemoryContextSwitchTo(caller);
+	plan_release(plan);
+	identity_end_statement(level);
+	return desc;
 }
 
 /*
@@ -384,26 +424,15 @@ execute_into(const char *sql, Tuplestorestate *rows, MemoryContext context)
  * tuplestore.
  */
 Tuplestorestate *
-query_to_tuplestore(const char *sql, TupleDesc *desc, uint64 *nrows, MemoryContext context)
+query_to_tuplestore(const char *sql, List *columns, TupleDesc *desc, uint64 *nrows,
+					MemoryContext context)
 {
-	MemoryContext caller = CurrentMemoryContext;
-	int level = identity_begin_statement();
-	SPIPlanPtr plan = SPI_prepare(sql, 0, NULL);
-	Tuplestorestate *rows;
-	List *sources;
+	MemoryContext caller = MemoryContextSwitchTo(context);
+	Tuplestorestate *rows = tuplestore_begin_heap(true, false, work_mem);
 
-	if (plan == NULL)
-		elog(ERROR, "could not prepare query: %s", SPI_result_code_string(SPI_result));
-	sources = SPI_plan_get_plan_sources(plan);
-	if (list_length(sources) != 1 || ((CachedPlanSource *) linitial(sources))->resultDesc == NULL)
-		ereport(ERROR, (errcode(ERRCODE_SYNTAX_ERROR), errmsg("query does not return rows")));
-	MemoryContextSwitchTo(context);
-	*desc = CreateTupleDescCopy(((CachedPlanSource *) linitial(sources))->resultDesc);
-	rows = tuplestore_begin_heap(true, false, work_mem);
 	MemoryContextSwitchTo(caller);
-	SPI_freeplan(plan);
-	identity_end_statement(level);
-	execute_into(sql, rows, context);
+	*desc = columns_of_query(sql, columns, context);
+	execute_into(sql, columns, rows, context);
 	*nrows = tuplestore_tuple_count(rows);
 	return rows;
 }
@@ -418,13 +447,13 @@ has_null_key(const Delta *delta, TupleTableSlot *slot)
 }
 
 void
-delta_fill_from_query(Delta *delta, const char *sql)
+delta_fill_from_query(Delta *delta, const char *sql, List *columns)
 {
 	TupleTableSlot *slot;
 	MemoryContext old;
 	int64 last = 0;
 
-	execute_into(sql, delta->rows, delta->context);
+	execute_into(sql, columns, delta->rows, delta->context);
 	old = MemoryContextSwitchTo(delta->context);
 	slot = MakeSingleTupleTableSlot(delta->desc, &TTSOpsMinimalTuple);
 	delta->nrows = 0;

@@ -189,16 +189,19 @@ extern void delta_unregister(Delta *delta);
 /*
  * Fill the delta from a query that returns exactly the columns of delta->desc.
  * The query runs with the current identity and the active snapshot, read-only.
+ * columns: if it reads only ephemeral relations with few rows, and finds others
+ * by index, the list of their TupleDesc, and its plan is kept (plan_query());
+ * otherwise NIL.
  */
-extern void delta_fill_from_query(Delta *delta, const char *sql);
+extern void delta_fill_from_query(Delta *delta, const char *sql, List *columns);
 
 /*
- * Run a query into a new tuplestore.  desc gets its descriptor, with named
- * columns.  Both are allocated in context.  Raises 42601 if the query returns
- * no rows.
+ * Run a query into a new tuplestore.  columns: as above.  desc gets its
+ * descriptor, with named columns.  Both are allocated in context.  Raises 42601
+ * if the query returns no rows.
  */
-extern Tuplestorestate *query_to_tuplestore(const char *sql, TupleDesc *desc, uint64 *nrows,
-											MemoryContext context);
+extern Tuplestorestate *query_to_tuplestore(const char *sql, List *columns, TupleDesc *desc,
+											uint64 *nrows, MemoryContext context);
 
 /*
  * Raise 0A000: a column of this type cannot be part of a key.  hashed: its

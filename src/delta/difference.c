@@ -249,9 +249,9 @@ difference_sql(Delta *delta, const char *incoming, const char *target)
 }
 
 void
-delta_fill_from_difference(Delta *delta, const char *incoming, const char *target)
+delta_fill_from_difference(Delta *delta, const char *incoming, const char *target, List *columns)
 {
-	delta_fill_from_query(delta, difference_sql(delta, incoming, target));
+	delta_fill_from_query(delta, difference_sql(delta, incoming, target), columns);
 	delta->old_images = true;
 }
 

@@ -16,9 +16,10 @@
  * rows, with the target's columns in the order of delta->columns.  The result
  * is keyed if the delta has keys, else a bag.  It includes old images.  Runs
  * with the current identity and active snapshot.  Used by full_diff, by a
- * load's resync, and by snapshot loads.
+ * load's resync, and by snapshot loads.  columns: see delta_fill_from_query().
  */
-extern void delta_fill_from_difference(Delta *delta, const char *incoming, const char *target);
+extern void delta_fill_from_difference(Delta *delta, const char *incoming, const char *target,
+									   List *columns);
 
 /* The SQL text of that query. */
 extern char *difference_sql(Delta *delta, const char *incoming, const char *target);

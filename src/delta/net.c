@@ -162,9 +162,9 @@ net_sql(Delta *delta, List *terms)
 }
 
 void
-delta_fill_from_terms(Delta *delta, List *terms)
+delta_fill_from_terms(Delta *delta, List *terms, List *columns)
 {
-	delta_fill_from_query(delta, net_sql(delta, terms));
+	delta_fill_from_query(delta, net_sql(delta, terms), columns);
 	delta->old_images = true;
 }
 

@@ -22,8 +22,8 @@
  */
 extern char *net_sql(Delta *delta, List *terms);
 
-/* Fill a delta with it.  Old images are included. */
-extern void delta_fill_from_terms(Delta *delta, List *terms);
+/* Fill a delta with it.  Old images are included.  columns: see delta_fill_from_query(). */
+extern void delta_fill_from_terms(Delta *delta, List *terms, List *columns);
 
 /*
  * A relation (SQL text) of the new images of a registered delta, each as often

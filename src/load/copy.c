@@ -250,7 +250,8 @@ fill_difference(Copy *copy)
 	PushActiveSnapshot(GetTransactionSnapshot());
 	delta_fill_from_difference(delta,
 							   "_depipe_incoming",
-							   target_rows_sql(copy->task->target, NULL));
+							   target_rows_sql(copy->task->target, NULL),
+							   NIL);
 	PopActiveSnapshot();
 	identity_restore(&identity);
 	SPI_finish();

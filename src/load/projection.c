@@ -640,7 +640,7 @@ project(const Projection *projection, Target *target, Delta *from, Delta *into)
 	delta_register(from);
 	identity_become_with(target->owner, target->settings, &identity);
 	PushActiveSnapshot(GetTransactionSnapshot());
-	delta_fill_from_query(into, delta_sql(projection, from, into));
+	delta_fill_from_query(into, delta_sql(projection, from, into), NIL);
 	PopActiveSnapshot();
 	identity_restore(&identity);
 	delta_unregister(from);

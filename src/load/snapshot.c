@@ -243,6 +243,7 @@ project_rows(LoadTask *task, Tuplestorestate *source_rows, uint64 count, TupleDe
 	task->set->projecting = true;
 	projected = query_to_tuplestore(
 		projection_rows_sql(task->projection, "_depipe_copied", columns),
+		NIL,
 		&desc,
 		&nrows,
 		task->set->batch);

@@ -132,7 +132,7 @@ depipe_net_terms_checked(PG_FUNCTION_ARGS)
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	MemoryContextSwitchTo(context);
-	delta_fill_from_terms(delta, text_array_to_list(PG_GETARG_ARRAYTYPE_P(2), "terms"));
+	delta_fill_from_terms(delta, text_array_to_list(PG_GETARG_ARRAYTYPE_P(2), "terms"), NIL);
 	if (delta->nkeys > 0)
 	{
 		delta_register(delta);

@@ -141,6 +141,7 @@ evaluate_query(Verification *verification, const Transform *transform, Shape *sh
 		!frontier_is_local(frontier))
 	{
 		verification->expected = query_to_tuplestore(transform->query_sql,
+													 NIL,
 													 &verification->desc,
 													 &verification->nexpected,
 													 CurrentMemoryContext);
@@ -391,7 +392,8 @@ compare_rows(Verification *verification)
 				 errdetail("The expected rows contain the same key more than once.")));
 	delta_fill_from_difference(delta,
 							   expected,
-							   filtered(verification, target_rows_sql(target, NULL), delta));
+							   filtered(verification, target_rows_sql(target, NULL), delta),
+							   NIL);
 	report.delta = delta;
 	report.row_desc = BlessTupleDesc(CreateTupleDescCopy(delta->columns));
 	report.key_desc = key_columns(delta);

@@ -223,7 +223,7 @@ delta_complete_old(Target *target, Delta *delta)
 		return;
 	old_images = delta_create_like(delta);
 	identity_become(target->owner, &identity);
-	delta_fill_from_query(old_images, old_images_query(target, delta));
+	delta_fill_from_query(old_images, old_images_query(target, delta), NIL);
 	identity_restore(&identity);
 	slot = MakeSingleTupleTableSlot(delta->desc, &TTSOpsMinimalTuple);
 	delta_rewind(old_images);

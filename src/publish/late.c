@@ -54,7 +54,7 @@ late_save(ApplyTable *table)
 		sql_append_match(&sql, delta->columns, delta->nkeys, delta->keys, "d", "t", true);
 	}
 	identity_become(table->target->owner, &identity);
-	rows = query_to_tuplestore(sql.data, &desc, &count, CurrentMemoryContext);
+	rows = query_to_tuplestore(sql.data, NIL, &desc, &count, CurrentMemoryContext);
 	identity_restore(&identity);
 	(void) SPI_unregister_relation(table->saved); /* of an earlier pass */
 	register_tuplestore(table->saved, desc, rows, count);
@@ -238,7 +238,7 @@ query_as(Oid role, const char *sql, const char *name)
 	uint64 count;
 
 	identity_become(role, &identity);
-	rows = query_to_tuplestore(sql, &desc, &count, CurrentMemoryContext);
+	rows = query_to_tuplestore(sql, NIL, &desc, &count, CurrentMemoryContext);
 	identity_restore(&identity);
 	(void) SPI_unregister_relation(name);
 	register_tuplestore(name, desc, rows, count);

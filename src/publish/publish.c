@@ -219,7 +219,7 @@ net_bag(ItemState *state)
 	state->netting = netted;
 	identity_become(state->item->target->owner, &identity);
 	delta_register(delta);
-	delta_fill_from_query(netted, sql.data);
+	delta_fill_from_query(netted, sql.data, NIL);
 	delta_unregister(delta);
 	identity_restore(&identity);
 	netted->clear = delta->clear;

@@ -10,10 +10,13 @@
  * exact.  Only groups whose greatest or least value may have been removed are
  * computed from all their rows.
  *
- * If the target has all numbers that are needed, they are read from it, and
- * the new rows are compared with its rows.  Otherwise depipe stores the
- * numbers (hidden.c).  The result rows before and after the change are then
- * computed from the old and new numbers, as signed rows (signed_delta.c).
+ * If the target has all numbers that are needed, they are read from it.
+ * Otherwise depipe stores the numbers (hidden.c).  If the key of the target is
+ * exactly the groups, the new rows are compared with its rows.  Otherwise the
+ * result rows before and after the change are computed from the old and new
+ * numbers, as signed rows (signed_delta.c).
+ *
+ * The plans of the statements on a few groups are kept for the session.
  *
  * Invariant: the old numbers are those of the query at the frontier of the
  * target.  Stored numbers belong to a frontier and are used only if it is the
@@ -37,37 +40,10 @@
 
 /* ---- ephemeral relations ---- */
 
-static void
-register_relation(const TreeRelation *relation)
-{
-	register_tuplestore(relation->name, relation->desc, relation->rows, relation->count);
-}
-
-/* Runs a query on ephemeral relations into another ephemeral relation, and registers it. */
-static void
-derive(const StrategyContext *context, TreeRelation *relation, const char *name, const char *sql)
-{
-	uint64 count;
-
-	relation->name = name;
-	relation->rows = query_to_tuplestore(sql, &relation->desc, &count, context->context);
-	relation->count = count;
-	register_tuplestore(name, relation->desc, relation->rows, count);
-}
-
-static void
-discard(TreeRelation *relation)
-{
-	if (relation->rows == NULL)
-		return;
-	(void) SPI_unregister_relation(relation->name);
-	tuplestore_end(relation->rows);
-	relation->rows = NULL;
-}
-
 /* Ephemeral relations of one computation, see aggregate_sql.c. */
 typedef struct Computation
 {
+	List *registered; /* of TreeRelation */
 	TreeRelation groups;
 	TreeRelation present;
 	TreeRelation old;
@@ -78,15 +54,71 @@ typedef struct Computation
 } Computation;
 
 static void
+register_relation(Computation *computation, TreeRelation *relation)
+{
+	register_tuplestore(relation->name, relation->desc, relation->rows, relation->count);
+	computation->registered = lappend(computation->registered, relation);
+}
+
+/*
+ * Returns the descriptors of the registered relations, for plans that are
+ * kept, or NIL if one of them has many rows.
+ */
+static List *
+columns_of(const Computation *computation)
+{
+	List *columns = NIL;
+	ListCell *cell;
+
+	foreach(cell, computation->registered)
+	{
+		const TreeRelation *relation = lfirst(cell);
+
+		if (relation->count > PLAN_SMALL_ROWS)
+			return NIL;
+		columns = lappend(columns, relation->desc);
+	}
+	return columns;
+}
+
+/* Runs a query on ephemeral relations into another ephemeral relation, and registers it. */
+static void
+derive(const StrategyContext *context, Computation *computation, TreeRelation *relation,
+	   const char *name, const char *sql)
+{
+	uint64 count;
+
+	relation->name = name;
+	relation->rows = query_to_tuplestore(sql,
+										 columns_of(computation),
+										 &relation->desc,
+										 &count,
+										 context->context);
+	relation->count = count;
+	register_relation(computation, relation);
+}
+
+static void
+discard(Computation *computation, TreeRelation *relation)
+{
+	if (relation->rows == NULL)
+		return;
+	(void) SPI_unregister_relation(relation->name);
+	computation->registered = list_delete_ptr(computation->registered, relation);
+	tuplestore_end(relation->rows);
+	relation->rows = NULL;
+}
+
+static void
 discard_all(Computation *computation)
 {
-	discard(&computation->values);
-	discard(&computation->fresh);
-	discard(&computation->dirty);
-	discard(&computation->totals);
-	discard(&computation->old);
-	discard(&computation->present);
-	discard(&computation->groups);
+	discard(computation, &computation->values);
+	discard(computation, &computation->fresh);
+	discard(computation, &computation->dirty);
+	discard(computation, &computation->totals);
+	discard(computation, &computation->old);
+	discard(computation, &computation->present);
+	discard(computation, &computation->groups);
 }
 
 static AggregateText
@@ -101,17 +133,18 @@ text_for(const StrategyContext *context, const Sums *sums)
 /* ---- groups ---- */
 
 static void
-groups_of_rows(const StrategyContext *context, const AggregateText *text, Tuplestorestate *rows,
-			   TupleDesc desc, bool all, const char *name, TreeRelation *groups)
+groups_of_rows(const StrategyContext *context, const AggregateText *text, Computation *computation,
+			   Tuplestorestate *rows, TupleDesc desc, bool all, const char *name,
+			   TreeRelation *groups)
 {
 	TreeRelation terms = {.name = AGGREGATE_TERMS,
 						  .desc = desc,
 						  .rows = rows,
 						  .count = tuplestore_tuple_count(rows)};
 
-	register_relation(&terms);
-	derive(context, groups, name, aggregate_groups_sql(text, all));
-	discard(&terms);
+	register_relation(computation, &terms);
+	derive(context, computation, groups, name, aggregate_groups_sql(text, all));
+	discard(computation, &terms);
 }
 
 /*
@@ -119,7 +152,7 @@ groups_of_rows(const StrategyContext *context, const AggregateText *text, Tuples
  * dirty groups if "dirty" is not NULL.
  */
 static void
-groups_of_query(const StrategyContext *context, const AggregateText *text,
+groups_of_query(const StrategyContext *context, const AggregateText *text, Computation *computation,
 				const TreeRelation *dirty, const char *name, TreeRelation *groups)
 {
 	MemoryContext old = MemoryContextSwitchTo(context->context);
@@ -135,7 +168,7 @@ groups_of_query(const StrategyContext *context, const AggregateText *text,
 		desc = ExecCleanTypeFromTL(query->targetList);
 		tree_run(tree_plan(query), dirty == NULL ? NIL : list_make1((void *) dirty), rows);
 	}
-	groups_of_rows(context, text, rows, desc, true, name, groups);
+	groups_of_rows(context, text, computation, rows, desc, true, name, groups);
 }
 
 /* ---- the computation ---- */
@@ -164,12 +197,17 @@ read_old(const StrategyContext *context, AggregateText *text, Computation *compu
 	MemoryContext caller = CurrentMemoryContext;
 	bool there;
 
-	if (text->sums->self_contained)
+	if (text->sums->keyed)
 	{
 		text->nulls = has_null_groups(text->sums, &computation->groups);
-		derive(context, &computation->present, AGGREGATE_PRESENT, aggregate_present_sql(text));
-		return true;
+		derive(context,
+			   computation,
+			   &computation->present,
+			   AGGREGATE_PRESENT,
+			   aggregate_present_sql(text));
 	}
+	if (text->sums->self_contained)
+		return true;
 	MemoryContextSwitchTo(context->context);
 	computation->old.name = AGGREGATE_OLD;
 	there = hidden_read(text->target->id,
@@ -178,14 +216,33 @@ read_old(const StrategyContext *context, AggregateText *text, Computation *compu
 						&computation->old);
 	MemoryContextSwitchTo(caller);
 	if (there)
-		register_relation(&computation->old);
+		register_relation(computation, &computation->old);
 	return there;
 }
 
-static bool
-has_dirty_groups(void)
+/* Determines whether some group contradicts the old numbers, and whether some group is dirty. */
+static void
+examine(const StrategyContext *context, const AggregateText *text, Computation *computation,
+		bool *contradiction, bool *dirty)
 {
-	return query_finds_row("SELECT FROM " AGGREGATE_TOTALS " WHERE dirty LIMIT 1");
+	TupleDesc desc;
+	uint64 count;
+	Tuplestorestate *rows = query_to_tuplestore(aggregate_findings_sql(text),
+												columns_of(computation),
+												&desc,
+												&count,
+												context->context);
+	TupleTableSlot *slot = MakeSingleTupleTableSlot(desc, &TTSOpsMinimalTuple);
+	bool isnull;
+
+	if (!tuplestore_gettupleslot(rows, true, false, slot))
+		elog(ERROR, "aggregates of groups are missing");
+	*contradiction = DatumGetBool(slot_getattr(slot, 1, &isnull));
+	*contradiction &= !isnull;
+	*dirty = DatumGetBool(slot_getattr(slot, 2, &isnull));
+	*dirty &= !isnull;
+	ExecDropSingleTupleTableSlot(slot);
+	tuplestore_end(rows);
 }
 
 /*
@@ -196,9 +253,12 @@ static bool
 compute(const StrategyContext *context, AggregateText *text, Computation *computation)
 {
 	AggregateWork *work = *context->aggregate;
+	bool contradiction;
+	bool dirty;
 
 	groups_of_rows(context,
 				   text,
+				   computation,
 				   signed_terms_run(&work->terms, context->context),
 				   work->terms.desc,
 				   false,
@@ -206,16 +266,34 @@ compute(const StrategyContext *context, AggregateText *text, Computation *comput
 				   &computation->groups);
 	if (!read_old(context, text, computation))
 		return false;
-	derive(context, &computation->totals, AGGREGATE_TOTALS, aggregate_totals_sql(text));
-	if (query_finds_row(aggregate_contradiction_sql(text)))
+	derive(context,
+		   computation,
+		   &computation->totals,
+		   AGGREGATE_TOTALS,
+		   aggregate_totals_sql(text));
+	examine(context, text, computation, &contradiction, &dirty);
+	if (contradiction)
 		return false;
-	text->fresh = sums_have_extremes(text->sums) && has_dirty_groups();
+	text->fresh = dirty;
 	if (text->fresh)
 	{
-		derive(context, &computation->dirty, AGGREGATE_DIRTY, aggregate_dirty_sql(text));
-		groups_of_query(context, text, &computation->dirty, AGGREGATE_FRESH, &computation->fresh);
+		derive(context,
+			   computation,
+			   &computation->dirty,
+			   AGGREGATE_DIRTY,
+			   aggregate_dirty_sql(text));
+		groups_of_query(context,
+						text,
+						computation,
+						&computation->dirty,
+						AGGREGATE_FRESH,
+						&computation->fresh);
 	}
-	derive(context, &computation->values, AGGREGATE_VALUES, aggregate_values_sql(text));
+	derive(context,
+		   computation,
+		   &computation->values,
+		   AGGREGATE_VALUES,
+		   aggregate_values_sql(text));
 	return true;
 }
 
@@ -231,10 +309,7 @@ result_rows(const StrategyContext *context, const AggregateText *text, const Tre
 	return rows;
 }
 
-/*
- * Makes the delta of a self-contained query by comparing the new rows with
- * those of the target.
- */
+/* Makes the delta by comparing the new rows with those of a target that is keyed by the groups. */
 static Delta *
 compared(const StrategyContext *context, const AggregateText *text, Computation *computation)
 {
@@ -244,25 +319,26 @@ compared(const StrategyContext *context, const AggregateText *text, Computation 
 						   .rows = result_rows(context, text, &computation->values)};
 
 	result.count = tuplestore_tuple_count(result.rows);
-	register_relation(&result);
-	delta_fill_from_difference(delta, AGGREGATE_RESULT, AGGREGATE_PRESENT);
+	register_relation(computation, &result);
+	delta_fill_from_difference(delta, AGGREGATE_RESULT, AGGREGATE_PRESENT, columns_of(computation));
 	delta->changes = result.count;
-	discard(&result);
+	discard(computation, &result);
 	return delta;
 }
 
 static HiddenState *
-state_of(const StrategyContext *context, const AggregateText *text, bool whole)
+state_of(const StrategyContext *context, const AggregateText *text, Computation *computation,
+		 bool whole)
 {
 	TreeRelation rows;
 	MemoryContext caller;
 	HiddenState *state;
 
-	derive(context, &rows, AGGREGATE_RESULT, aggregate_kept_sql(text, whole));
+	derive(context, computation, &rows, AGGREGATE_RESULT, aggregate_kept_sql(text, whole));
 	caller = MemoryContextSwitchTo(context->context);
 	state = hidden_state(&rows, whole);
 	MemoryContextSwitchTo(caller);
-	discard(&rows);
+	discard(computation, &rows);
 	return state;
 }
 
@@ -276,16 +352,14 @@ aggregate_make_delta(const StrategyContext *context)
 
 	if (!compute(context, &text, &computation))
 		delta = NULL;
-	else if (text.sums->self_contained)
+	else if (text.sums->keyed)
 		delta = compared(context, &text, &computation);
 	else
-	{
 		delta = signed_delta(context,
 							 signed_desc(context->shape->columns),
 							 result_rows(context, &text, &computation.values));
-		if (delta != NULL)
-			work->state = state_of(context, &text, false);
-	}
+	if (delta != NULL && !text.sums->self_contained)
+		work->state = state_of(context, &text, &computation, false);
 	discard_all(&computation);
 	return delta;
 }
@@ -297,12 +371,12 @@ static HiddenState *
 build(const StrategyContext *context)
 {
 	AggregateText text = text_for(context, (*context->aggregate)->sums);
-	TreeRelation groups;
+	Computation computation = {0};
 	HiddenState *state;
 
-	groups_of_query(context, &text, NULL, AGGREGATE_GROUPS, &groups);
-	state = state_of(context, &text, true);
-	discard(&groups);
+	groups_of_query(context, &text, &computation, NULL, AGGREGATE_GROUPS, &computation.groups);
+	state = state_of(context, &text, &computation, true);
+	discard_all(&computation);
 	return state;
 }
 

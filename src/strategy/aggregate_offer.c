@@ -154,6 +154,25 @@ numbers_are_known(const StrategyContext *context, StrategyOffer *offer)
 										  " are needed, and they are not kept beside it yet."));
 }
 
+/* Returns a sentence about the groups that are computed from their rows, or "". */
+static const char *
+why_recomputed(const Sums *sums)
+{
+	bool special = false;
+	ListCell *cell;
+
+	foreach(cell, sums->arguments)
+		special |= sums_may_be_special(lfirst(cell));
+	if (special && sums_have_extremes(sums))
+		return " Groups that have lost their greatest or least value, or whose sum is NaN or"
+			   " infinite, are computed from their rows.";
+	if (special)
+		return " Groups whose sum is NaN or infinite are computed from their rows.";
+	if (sums_have_extremes(sums))
+		return " Groups that have lost their greatest or least value are computed from their rows.";
+	return "";
+}
+
 void
 aggregate_offer(const StrategyContext *context, StrategyOffer *offer)
 {
@@ -173,8 +192,9 @@ aggregate_offer(const StrategyContext *context, StrategyOffer *offer)
 	if (!work->sums->self_contained)
 		offer->worth = cost_of_keeping(context) / REFRESHES_TO_PAY;
 	offer->reason_code = "sums_of_changes";
-	offer->detail = psprintf("The changes are added to about %.0f groups.",
-							 estimated_groups(context));
+	offer->detail = psprintf("The changes are added to about %.0f groups.%s",
+							 estimated_groups(context),
+							 why_recomputed(work->sums));
 }
 
 /* ---- does it pay? ---- */

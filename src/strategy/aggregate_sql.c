@@ -12,14 +12,16 @@
  * 			sum), the greatest and least of the added values (p, u), and the
  * 			greatest and least of the removed values (q, v).  Unless the target
  * 			is self-contained, also key (the image of the groups) and its hash
- * present	if the target is self-contained: its rows for these groups
- * old		otherwise: the stored numbers: key, n, c, s, m (greatest), l (least)
+ * present	if the target is keyed by the groups: its rows for these groups
+ * old		unless the target is self-contained: the stored numbers: key, place,
+ * 			n, c, s, m (greatest), l (least)
  * totals	groups with the old numbers (as old_n and so on) and the new ones.  A
- * 			group is dirty if its greatest or least value may have been removed
+ * 			group is "lost" if its greatest or least value may have been removed.
+ * 			It is dirty if it is lost, or if a new sum is NaN or infinite
  * dirty	the dirty groups: g0, ...
  * fresh	like groups, computed from all rows of the dirty groups
  * values	groups with the values v0, v1, ... of the aggregates, and a weight: -1
- * 			before the change, 1 after it
+ * 			before the change (unless the target is keyed), 1 after it
  *
  * Numbers are added as numerics, which neither overflow nor round.
  *
@@ -140,14 +142,15 @@ TupleDesc
 aggregate_old_desc(const Sums *sums)
 {
 	List *numbers = numbers_of(sums);
-	TupleDesc desc = CreateTemplateTupleDesc(list_length(numbers) + 1);
+	TupleDesc desc = CreateTemplateTupleDesc(list_length(numbers) + 2);
 	ListCell *cell;
 
 	TupleDescInitEntry(desc, 1, "key", BYTEAOID, -1, 0);
+	TupleDescInitEntry(desc, 2, "place", TIDOID, -1, 0);
 	foreach(cell, numbers)
 	{
 		const Number *number = lfirst(cell);
-		AttrNumber attnum = foreach_current_index(cell) + 2;
+		AttrNumber attnum = foreach_current_index(cell) + 3;
 
 		TupleDescInitEntry(desc, attnum, number->name, number->type, -1, 0);
 		TupleDescInitEntryCollation(desc, attnum, number->collation);
@@ -471,6 +474,13 @@ append_old(StringInfo sql, const AggregateText *text)
 
 /* ---- totals ---- */
 
+static bool
+may_be_special(const Sums *sums, const Number *number)
+{
+	return number->name[0] == 's' &&
+		   sums_may_be_special(list_nth(sums->arguments, number->argument));
+}
+
 /*
  * Appends the condition that the greatest (least) value of a group may have
  * been removed, and that no added value is as extreme.
@@ -518,6 +528,43 @@ append_new(StringInfo sql, const Number *number)
 						 number->name);
 }
 
+/* Appends the condition that a sum is NaN or infinite. */
+static void
+append_is_special(StringInfo sql, const char *sum)
+{
+	appendStringInfo(sql,
+					 "%s OPERATOR(pg_catalog.=)"
+					 " ANY ('{NaN,Infinity,-Infinity}'::pg_catalog.numeric[])",
+					 sum);
+}
+
+/* Appends whether a group is lost or, with "specials", dirty. */
+static void
+append_lost(StringInfo sql, const Sums *sums, bool specials)
+{
+	ListCell *cell;
+
+	appendStringInfoString(sql,
+						   " coalesce(o.n, 0) OPERATOR(pg_catalog.+) g.n"
+						   " OPERATOR(pg_catalog.>) 0 AND (false");
+	foreach(cell, numbers_of(sums))
+	{
+		const Number *number = lfirst(cell);
+
+		if (number->extreme >= 0)
+			append_may_have_gone(sql, number);
+		else if (specials && may_be_special(sums, number))
+		{
+			appendStringInfoString(sql, " OR ");
+			append_is_special(sql,
+							  psprintf("(coalesce(o.%s, 0) OPERATOR(pg_catalog.+) g.%s)",
+									   number->name,
+									   number->name));
+		}
+	}
+	appendStringInfoChar(sql, ')');
+}
+
 char *
 aggregate_totals_sql(const AggregateText *text)
 {
@@ -530,14 +577,11 @@ aggregate_totals_sql(const AggregateText *text)
 	append_groups_and_comma(&sql, sums);
 	appendStringInfo(&sql,
 					 "%s IS NOT NULL AS existed,",
-					 sums->self_contained ? "o.here" : "g.key, g.hash, o.key");
-	appendStringInfoString(&sql,
-						   " coalesce(o.n, 0) OPERATOR(pg_catalog.+) g.n"
-						   " OPERATOR(pg_catalog.>) 0 AND (false");
-	foreach(cell, numbers_of(sums))
-		if (((Number *) lfirst(cell))->extreme >= 0)
-			append_may_have_gone(&sql, lfirst(cell));
-	appendStringInfoString(&sql, ") AS dirty");
+					 sums->self_contained ? "o.here" : "g.key, g.hash, o.place, o.key");
+	append_lost(&sql, sums, false);
+	appendStringInfoString(&sql, " AS lost,");
+	append_lost(&sql, sums, true);
+	appendStringInfoString(&sql, " AS dirty");
 	foreach(cell, numbers_of(sums))
 	{
 		const Number *number = lfirst(cell);
@@ -556,15 +600,15 @@ aggregate_totals_sql(const AggregateText *text)
 }
 
 char *
-aggregate_contradiction_sql(const AggregateText *text)
+aggregate_findings_sql(const AggregateText *text)
 {
 	StringInfoData sql;
 	ListCell *cell;
 
 	initStringInfo(&sql);
 	appendStringInfoString(&sql,
-						   "SELECT FROM " AGGREGATE_TOTALS " WHERE n OPERATOR(pg_catalog.<) 0"
-						   " OR (dirty AND NOT existed)");
+						   "SELECT pg_catalog.bool_or(n OPERATOR(pg_catalog.<) 0"
+						   " OR (lost AND NOT existed)");
 	foreach(cell, numbers_of(text->sums))
 	{
 		const Number *number = lfirst(cell);
@@ -576,15 +620,17 @@ aggregate_contradiction_sql(const AggregateText *text)
 							 name,
 							 name);
 		if (name[0] == 's')
+		{
 			appendStringInfo(&sql,
-							 " OR %s OPERATOR(pg_catalog.=) 'NaN'::pg_catalog.numeric"
 							 " OR (%s OPERATOR(pg_catalog.=) 0"
-							 " AND %s OPERATOR(pg_catalog.<>) 0)",
-							 name,
+							 " AND %s OPERATOR(pg_catalog.<>) 0 AND NOT ",
 							 count_name(text->sums, number->argument),
 							 name);
+			append_is_special(&sql, name);
+			appendStringInfoChar(&sql, ')');
+		}
 	}
-	appendStringInfoString(&sql, " LIMIT 1");
+	appendStringInfoString(&sql, "), pg_catalog.bool_or(dirty) FROM " AGGREGATE_TOTALS);
 	return sql.data;
 }
 
@@ -695,7 +741,7 @@ aggregate_values_sql(const AggregateText *text)
 	StringInfoData sql;
 
 	initStringInfo(&sql);
-	if (!sums->self_contained)
+	if (!sums->keyed)
 	{
 		append_values(&sql, text, "old_", -1, AGGREGATE_TOTALS " WHERE existed");
 		appendStringInfoString(&sql, " UNION ALL ");
@@ -714,13 +760,18 @@ aggregate_values_sql(const AggregateText *text)
 /* ---- stored numbers ---- */
 
 static void
-append_kept(StringInfo sql, const AggregateText *text, const char *change, const char *from)
+append_kept(StringInfo sql, const AggregateText *text, const char *change, const char *place,
+			const char *from)
 {
 	ListCell *cell;
 
-	appendStringInfo(sql, "SELECT key, hash, (%s)::pg_catalog.int4 AS change", change);
+	appendStringInfo(sql,
+					 "SELECT f.key, f.hash, (%s)::pg_catalog.int4 AS change,"
+					 " %s::pg_catalog.tid AS place",
+					 change,
+					 place);
 	foreach(cell, numbers_of(text->sums))
-		appendStringInfo(sql, ", %s", ((Number *) lfirst(cell))->name);
+		appendStringInfo(sql, ", f.%s", ((Number *) lfirst(cell))->name);
 	appendStringInfo(sql, " FROM %s", from);
 }
 
@@ -732,21 +783,27 @@ aggregate_kept_sql(const AggregateText *text, bool whole)
 	initStringInfo(&sql);
 	if (whole)
 	{
-		append_kept(&sql, text, "1", as_totals(text, AGGREGATE_GROUPS));
+		append_kept(&sql, text, "1", "NULL", as_totals(text, AGGREGATE_GROUPS));
 		return sql.data;
 	}
 	append_kept(&sql,
 				text,
-				text->sums->grouped
-					? "CASE WHEN n OPERATOR(pg_catalog.=) 0 THEN -1 WHEN existed THEN 0 ELSE 1 END"
-					: "CASE WHEN existed THEN 0 ELSE 1 END",
-				AGGREGATE_TOTALS " WHERE NOT dirty");
+				text->sums->grouped ? "CASE WHEN f.n OPERATOR(pg_catalog.=) 0 THEN -1"
+									  " WHEN f.existed THEN 0 ELSE 1 END"
+									: "CASE WHEN f.existed THEN 0 ELSE 1 END",
+				"f.place",
+				AGGREGATE_TOTALS " f WHERE NOT f.dirty");
 	if (text->sums->grouped)
-		appendStringInfoString(&sql, " AND (existed OR n OPERATOR(pg_catalog.>) 0)");
+		appendStringInfoString(&sql, " AND (f.existed OR f.n OPERATOR(pg_catalog.>) 0)");
 	if (text->fresh)
 	{
 		appendStringInfoString(&sql, " UNION ALL ");
-		append_kept(&sql, text, "0", as_totals(text, AGGREGATE_FRESH));
+		append_kept(&sql,
+					text,
+					"CASE WHEN t.existed THEN 0 ELSE 1 END",
+					"t.place",
+					psprintf("%s JOIN " AGGREGATE_TOTALS " t ON t.key OPERATOR(pg_catalog.=) f.key",
+							 as_totals(text, AGGREGATE_FRESH)));
 	}
 	return sql.data;
 }

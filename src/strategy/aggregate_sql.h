@@ -46,10 +46,10 @@ extern char *aggregate_present_sql(const AggregateText *text);
 extern char *aggregate_totals_sql(const AggregateText *text);
 
 /*
- * Returns SQL for at most one row of totals that contradicts the old numbers,
- * or whose sum cannot be maintained (NaN).
+ * Returns SQL for one row about totals: whether some group contradicts the old
+ * numbers, and whether some group is dirty.  Both are NULL if there is no group.
  */
-extern char *aggregate_contradiction_sql(const AggregateText *text);
+extern char *aggregate_findings_sql(const AggregateText *text);
 
 /* Returns SQL that computes dirty from totals. */
 extern char *aggregate_dirty_sql(const AggregateText *text);
@@ -64,8 +64,8 @@ extern char *aggregate_values_sql(const AggregateText *text);
 extern char *aggregate_kept_sql(const AggregateText *text, bool whole);
 
 /*
- * Returns a descriptor of the key of a group followed by its stored numbers,
- * in the current memory context.
+ * Returns a descriptor of the key of a group followed by the place of its
+ * stored numbers and the numbers, in the current memory context.
  */
 extern TupleDesc aggregate_old_desc(const Sums *sums);
 

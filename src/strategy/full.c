@@ -87,7 +87,7 @@ full_make_delta(const StrategyContext *context)
 	Delta *delta = strategy_begin_delta(context);
 
 	delta_clear(delta);
-	delta_fill_from_query(delta, full_sql(context, delta));
+	delta_fill_from_query(delta, full_sql(context, delta), NIL);
 	delta_register(delta);
 	strategy_refuse_duplicate_keys(context, delta, delta->name);
 	delta_unregister(delta);

@@ -114,10 +114,13 @@ full_diff_make_delta(const StrategyContext *context)
 	TupleDesc desc;
 	uint64 nrows;
 
-	rows = query_to_tuplestore(incoming_sql(context, delta), &desc, &nrows, context->context);
+	rows = query_to_tuplestore(incoming_sql(context, delta), NIL, &desc, &nrows, context->context);
 	register_tuplestore(INCOMING, desc, rows, nrows);
 	strategy_refuse_duplicate_keys(context, delta, INCOMING);
-	delta_fill_from_difference(delta, INCOMING, target_rows_sql(context->transform->target, NULL));
+	delta_fill_from_difference(delta,
+							   INCOMING,
+							   target_rows_sql(context->transform->target, NULL),
+							   NIL);
 	(void) SPI_unregister_relation(INCOMING);
 	tuplestore_end(rows);
 	delta->changes = nrows;

@@ -19,7 +19,11 @@
 #include "executor/tuptable.h"
 #include "fmgr.h"
 #include "miscadmin.h"
+#include "utils/builtins.h"
 #include "utils/memutils.h"
+
+/* columns of old numbers before the numbers: key and place */
+#define NBEFORE 2
 
 /* ---- encoding as bytes ---- */
 
@@ -79,73 +83,76 @@ column_number(TupleDesc desc, const char *name)
 
 /* ---- reading ---- */
 
-/* Returns the keys and hashes of the groups in the form that group_state_select() expects. */
-static Tuplestorestate *
-keys_of(const TreeRelation *groups, TupleDesc desc)
+/* Appends the numbers of a group, after its key and place, if they are stored. */
+static void
+read_group(TreeRelation *old, TupleDesc numbers, GroupStateReader *reader, Datum key, Datum hash)
 {
-	Tuplestorestate *keys = tuplestore_begin_heap(true, false, work_mem);
+	Datum *values = palloc(sizeof(Datum) * old->desc->natts);
+	bool *nulls = palloc0(sizeof(bool) * old->desc->natts);
+	ItemPointerData place;
+	Datum bytes;
+
+	if (!group_state_find(reader, DatumGetInt64(hash), DatumGetByteaPP(key), &place, &bytes))
+		return;
+	values[0] = key;
+	values[1] = PointerGetDatum(&place);
+	decode(numbers, bytes, values + NBEFORE, nulls + NBEFORE);
+	tuplestore_putvalues(old->rows, old->desc, values, nulls);
+	old->count++;
+}
+
+static void
+read_groups(TreeRelation *old, GroupStateReader *reader, const TreeRelation *groups)
+{
+	TupleDesc numbers = columns_from(old->desc, NBEFORE);
 	TupleTableSlot *slot = MakeSingleTupleTableSlot(groups->desc, &TTSOpsMinimalTuple);
 	int key = column_number(groups->desc, "key");
 	int hash = column_number(groups->desc, "hash");
+	MemoryContext row_context = AllocSetContextCreate(CurrentMemoryContext,
+													  "depipe numbers of a group",
+													  ALLOCSET_DEFAULT_SIZES);
 
 	tuplestore_rescan(groups->rows);
 	while (tuplestore_gettupleslot(groups->rows, true, false, slot))
 	{
-		Datum values[4] = {0};
-		bool nulls[4] = {false, false, false, true};
+		MemoryContext caller = MemoryContextSwitchTo(row_context);
 
+		CHECK_FOR_INTERRUPTS();
 		slot_getallattrs(slot);
-		values[GROUP_STATE_KEY - 1] = slot->tts_values[key];
-		values[GROUP_STATE_HASH - 1] = slot->tts_values[hash];
-		tuplestore_putvalues(keys, desc, values, nulls);
+		read_group(old, numbers, reader, slot->tts_values[key], slot->tts_values[hash]);
+		MemoryContextSwitchTo(caller);
+		MemoryContextReset(row_context);
 	}
+	MemoryContextDelete(row_context);
 	ExecDropSingleTupleTableSlot(slot);
-	return keys;
 }
 
-static void
-put_row(TreeRelation *old, TupleDesc numbers, const CatalogRows *rows, uint64 row)
+/* A row with an empty key shows that the numbers are there. */
+static bool
+are_there(GroupStateReader *reader)
 {
-	Datum *values = palloc(sizeof(Datum) * old->desc->natts);
-	bool *nulls = palloc(sizeof(bool) * old->desc->natts);
-	bool isnull;
+	const bytea *key = (const bytea *) cstring_to_text("");
+	ItemPointerData place;
+	Datum numbers;
 
-	values[0] = catalog_datum(rows, row, 1, &nulls[0]);
-	decode(numbers, catalog_datum(rows, row, 2, &isnull), values + 1, nulls + 1);
-	tuplestore_putvalues(old->rows, old->desc, values, nulls);
+	return group_state_find(reader, 0, key, &place, &numbers);
 }
 
 bool
 hidden_read(int32 target_id, const TreeRelation *groups, TupleDesc desc, TreeRelation *old)
 {
-	TupleDesc numbers = columns_from(desc, 1);
-	TupleDesc key_desc = group_state_desc();
-	Tuplestorestate *keys;
-	MemoryContext row_context;
-	CatalogRows *rows;
+	GroupStateReader *reader = group_state_open(target_id);
+	bool there = are_there(reader);
 
-	if (!group_state_is_there(target_id))
-		return false;
-	keys = keys_of(groups, key_desc);
-	rows = group_state_select(target_id, key_desc, keys, groups->count);
-	tuplestore_end(keys);
-	old->desc = desc;
-	old->rows = tuplestore_begin_heap(true, false, work_mem);
-	old->count = rows->count;
-	row_context = AllocSetContextCreate(CurrentMemoryContext,
-										"depipe numbers of a group",
-										ALLOCSET_DEFAULT_SIZES);
-	for (uint64 i = 0; i < rows->count; i++)
+	if (there)
 	{
-		MemoryContext caller = MemoryContextSwitchTo(row_context);
-
-		CHECK_FOR_INTERRUPTS();
-		put_row(old, numbers, rows, i);
-		MemoryContextSwitchTo(caller);
-		MemoryContextReset(row_context);
+		old->desc = desc;
+		old->rows = tuplestore_begin_heap(true, false, work_mem);
+		old->count = 0;
+		read_groups(old, reader, groups);
 	}
-	MemoryContextDelete(row_context);
-	return true;
+	group_state_close(reader);
+	return there;
 }
 
 /* ---- writing ---- */
@@ -153,16 +160,19 @@ hidden_read(int32 target_id, const TreeRelation *groups, TupleDesc desc, TreeRel
 static void
 add_group(HiddenState *state, TupleDesc numbers, TupleTableSlot *slot)
 {
-	Datum values[4];
-	bool nulls[4] = {false};
+	Datum values[GROUP_STATE_NUMBERS];
+	bool nulls[GROUP_STATE_NUMBERS] = {false};
 	int natts = numbers->natts;
 	Datum *copies = palloc(sizeof(Datum) * natts);
 
 	slot_getallattrs(slot);
-	for (int i = 0; i < 3; i++)
+	for (int i = 0; i < GROUP_STATE_PLACE; i++)
+	{
 		values[i] = slot->tts_values[i];
-	memcpy(copies, slot->tts_values + 3, sizeof(Datum) * natts);
-	values[GROUP_STATE_NUMBERS - 1] = encode(numbers, copies, slot->tts_isnull + 3);
+		nulls[i] = slot->tts_isnull[i];
+	}
+	memcpy(copies, slot->tts_values + GROUP_STATE_PLACE, sizeof(Datum) * natts);
+	values[GROUP_STATE_NUMBERS - 1] = encode(numbers, copies, slot->tts_isnull + GROUP_STATE_PLACE);
 	tuplestore_putvalues(state->rows, state->desc, values, nulls);
 	state->count++;
 }
@@ -171,7 +181,7 @@ HiddenState *
 hidden_state(const TreeRelation *rows, bool whole)
 {
 	HiddenState *state = palloc0(sizeof(HiddenState));
-	TupleDesc numbers = columns_from(rows->desc, 3);
+	TupleDesc numbers = columns_from(rows->desc, GROUP_STATE_PLACE);
 	TupleTableSlot *slot = MakeSingleTupleTableSlot(rows->desc, &TTSOpsMinimalTuple);
 	MemoryContext row_context = AllocSetContextCreate(CurrentMemoryContext,
 													  "depipe numbers of a group",
@@ -220,7 +230,7 @@ apply(PublishItem *item, const Changes *changes, Snapshot snapshot)
 	if (state->whole)
 		group_state_replace(item->target->id, state->desc, state->rows, state->count);
 	else
-		group_state_change(item->target->id, state->desc, state->rows, state->count);
+		group_state_change(item->target->id, state->desc, state->rows);
 }
 
 const Companion hidden_companion = {

@@ -26,7 +26,8 @@ extern const Companion hidden_companion;
 /*
  * Reads the numbers of groups into *old, except for its name.  "groups" is a
  * relation that has the columns "key" and "hash", among others.  "desc"
- * describes the rows of *old: the key, then the numbers.  Returns false if the
+ * describes the rows of *old: the key, the place where the numbers are stored,
+ * then the numbers.  A group without numbers has no row.  Returns false if the
  * numbers of the target are lost.  Raises XX001 if stored numbers are not
  * readable.  The result is in the current memory context.
  */
@@ -34,8 +35,8 @@ extern bool hidden_read(int32 target_id, const TreeRelation *groups, TupleDesc d
 						TreeRelation *old);
 
 /*
- * Returns the state for rows with the columns "key", "hash" and "change",
- * followed by the numbers.  The rows are all groups of the target if "whole"
+ * Returns the state for rows with the columns "key", "hash", "change" and
+ * "place", followed by the numbers.  The rows are all groups of the target if "whole"
  * is set.  The result is in the current memory context.
  */
 extern HiddenState *hidden_state(const TreeRelation *rows, bool whole);

@@ -217,6 +217,7 @@ find_values(KeysWork *work, const StrategyContext *context)
 {
 	MemoryContext old = MemoryContextSwitchTo(context->context);
 	Tuplestorestate *found = tuplestore_begin_heap(true, false, work_mem);
+	List *columns;
 	TupleDesc desc;
 	uint64 count;
 	ListCell *cell;
@@ -226,10 +227,11 @@ find_values(KeysWork *work, const StrategyContext *context)
 		if (!((PathTerm *) list_nth(work->terms, foreach_current_index(cell)))->any_value)
 			tree_run(lfirst(cell), work->relations, found);
 	register_tuplestore(FOUND, work->key->desc, found, tuplestore_tuple_count(found));
+	columns = tuplestore_tuple_count(found) > PLAN_SMALL_ROWS ? NIL : list_make1(work->key->desc);
 	work->affected.name = AFFECTED;
 	work->affected.desc = work->key->desc;
 	work->affected.rows =
-		query_to_tuplestore(distinct_sql(work->key), &desc, &count, context->context);
+		query_to_tuplestore(distinct_sql(work->key), columns, &desc, &count, context->context);
 	work->affected.count = count;
 	(void) SPI_unregister_relation(FOUND);
 	tuplestore_end(found);
@@ -458,7 +460,13 @@ fill_delta(const StrategyContext *context, const KeysWork *work, Delta *delta)
 	register_tuplestore(RESULT, context->shape->columns, rows, tuplestore_tuple_count(rows));
 	register_tuplestore(PRESENT, delta->columns, present, tuplestore_tuple_count(present));
 	strategy_refuse_duplicate_keys(context, delta, RESULT);
-	delta_fill_from_difference(delta, RESULT, PRESENT);
+	delta_fill_from_difference(delta,
+							   RESULT,
+							   PRESENT,
+							   Max(tuplestore_tuple_count(rows), tuplestore_tuple_count(present)) >
+									   PLAN_SMALL_ROWS
+								   ? NIL
+								   : list_make2(context->shape->columns, delta->columns));
 	delta->changes = tuplestore_tuple_count(rows);
 	(void) SPI_unregister_relation(RESULT);
 	(void) SPI_unregister_relation(PRESENT);

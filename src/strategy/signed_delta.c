@@ -28,13 +28,15 @@
 #define SIGNED "_depipe_signed"
 
 bool
-query_finds_row(const char *sql)
+query_finds_row(const char *sql, List *columns)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	int level = identity_begin_statement();
 	bool found;
+	int result = columns == NIL ? read_query(sql, 0, NULL, NULL)
+								: read_plan(plan_query(sql, columns), NULL);
 
-	if (read_query(sql, 0, NULL, NULL) != SPI_OK_SELECT)
+	if (result != SPI_OK_SELECT)
 		elog(ERROR, "could not look for a row");
 	found = SPI_processed > 0;
 	SPI_freetuptable(SPI_tuptable);
@@ -165,7 +167,8 @@ signed_delta_contradicts(const StrategyContext *context, Delta *delta)
 		append_check(&sql, context, delta, true);
 	}
 	delta_register(delta);
-	found = query_finds_row(sql.data);
+	found = query_finds_row(sql.data,
+							delta->nrows > PLAN_SMALL_ROWS ? NIL : list_make1(delta->desc));
 	delta_unregister(delta);
 	return found;
 }
@@ -195,7 +198,9 @@ signed_delta(const StrategyContext *context, TupleDesc desc, Tuplestorestate *ro
 	sql_append_columns(&term, delta->columns, NULL);
 	appendStringInfoString(&term, " FROM " SIGNED);
 	register_tuplestore(SIGNED, desc, rows, count);
-	delta_fill_from_terms(delta, list_make1(term.data));
+	delta_fill_from_terms(delta,
+						  list_make1(term.data),
+						  count > PLAN_SMALL_ROWS ? NIL : list_make1(desc));
 	(void) SPI_unregister_relation(SIGNED);
 	tuplestore_end(rows);
 	delta->changes = count;

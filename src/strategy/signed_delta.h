@@ -34,8 +34,8 @@ extern bool signed_delta_contradicts(const StrategyContext *context, Delta *delt
 
 /*
  * Returns whether the query (SQL text) returns a row, as the current user
- * under the active snapshot.
+ * under the active snapshot.  columns: see delta_fill_from_query().
  */
-extern bool query_finds_row(const char *sql);
+extern bool query_finds_row(const char *sql, List *columns);
 
 #endif /* DEPIPE_STRATEGY_SIGNED_DELTA_H */

@@ -7,8 +7,10 @@
  * A count or sum of a group after a change is its old value plus that of the
  * signed rows of the change.  A greatest value is the greater of the old one
  * and those of added rows, unless the old one is removed.  In that case the
- * new value is unknown.  The least value is treated alike.  This is exact if
- * the following conditions hold:
+ * new value is unknown.  The least value is treated alike.  A sum that is NaN
+ * or infinite does not tell the sum of fewer values.  A group with an unknown
+ * value is computed from all its rows.  This is exact if the following
+ * conditions hold:
  *
  * -	The query groups a join of tables (signed_join.c), and its aggregates are
  * 		count, sum, avg, max and min.
@@ -472,41 +474,55 @@ is_key_column(List *key, const char *name)
 	return false;
 }
 
-/*
- * Returns whether the target has all numbers that are needed.  The key must
- * consist of exactly the groups, and every other column must hold one number.
- */
+/* Returns whether the key of the target consists of exactly the groups. */
 static bool
-is_self_contained(Sums *sums, const Shape *shape, List *key)
+is_keyed(Sums *sums, const Shape *shape, List *key)
 {
 	int ngroups = 0;
 	ListCell *cell;
 
 	sums->group_columns = palloc(sizeof(int) * Max(list_length(sums->groups), 1));
-	sums->rows_column = -1;
-	if (!sums->grouped || sums->having != NULL)
+	if (!sums->grouped)
 		return false;
 	foreach(cell, sums->outputs)
 	{
-		const Node *node = (Node *) ((TargetEntry *) lfirst(cell))->expr;
 		int number = foreach_current_index(cell);
-		int group = sums_group_of(sums, node);
+		int group = sums_group_of(sums, (Node *) ((TargetEntry *) lfirst(cell))->expr);
 
 		if ((group >= 0) !=
 			is_key_column(key, NameStr(TupleDescAttr(shape->columns, number)->attname)))
 			return false;
-		if (group >= 0)
-		{
-			sums->group_columns[group] = number;
-			ngroups++;
-		}
-		else if (!note_column(sums, number, node))
+		if (group < 0)
+			continue;
+		sums->group_columns[group] = number;
+		ngroups++;
+	}
+	return ngroups == list_length(sums->groups);
+}
+
+/*
+ * Returns whether the target has all numbers that are needed.  Every column
+ * that is not of the key must hold one number.
+ */
+static bool
+is_self_contained(Sums *sums)
+{
+	ListCell *cell;
+
+	sums->rows_column = -1;
+	if (!sums->keyed || sums->having != NULL)
+		return false;
+	foreach(cell, sums->outputs)
+	{
+		const Node *node = (Node *) ((TargetEntry *) lfirst(cell))->expr;
+
+		if (sums_group_of(sums, node) < 0 && !note_column(sums, foreach_current_index(cell), node))
 			return false;
 	}
 	foreach(cell, sums->arguments)
 		if (!has_numbers(lfirst(cell)))
 			return false;
-	return ngroups == list_length(sums->groups) && sums->rows_column >= 0;
+	return sums->rows_column >= 0;
 }
 
 bool
@@ -530,6 +546,23 @@ sums_have_extremes(const Sums *sums)
 	return false;
 }
 
+bool
+sums_may_be_special(const SumArgument *argument)
+{
+	return argument->summed && exprType((Node *) argument->expression) == NUMERICOID;
+}
+
+bool
+sums_may_be_dirty(const Sums *sums)
+{
+	ListCell *cell;
+
+	foreach(cell, sums->arguments)
+		if (sums_may_be_special(lfirst(cell)))
+			return true;
+	return sums_have_extremes(sums);
+}
+
 Sums *
 sums_analyse(Shape *shape, List *key)
 {
@@ -545,6 +578,9 @@ sums_analyse(Shape *shape, List *key)
 	sums->grouped = query->groupClause != NIL;
 	if (signed_join_of_query(query, &sums->join, &sums->code, &sums->detail) && add_groups(sums) &&
 		add_outputs(sums))
-		sums->self_contained = is_self_contained(sums, shape, key);
+	{
+		sums->keyed = is_keyed(sums, shape, key);
+		sums->self_contained = is_self_contained(sums);
+	}
 	return sums;
 }

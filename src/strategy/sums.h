@@ -60,9 +60,10 @@ typedef struct Sums
 	List *aggregates;    /* of SumAggregate, without duplicates */
 	List *outputs;       /* of TargetEntry: the columns of the result */
 	Node *having;        /* over groups and aggregates, or NULL */
-	bool self_contained; /* the target has all numbers that are needed */
+	bool keyed;          /* the key of the target is exactly the groups */
+	int *group_columns;  /* if keyed: result column (from 0) of each group */
+	bool self_contained; /* the target is keyed, and has all numbers that are needed */
 	int rows_column;     /* if self_contained: result column (from 0) with the count of rows */
-	int *group_columns;  /* if self_contained: result column (from 0) of each group */
 } Sums;
 
 /*
@@ -76,6 +77,12 @@ extern int sums_group_of(const Sums *sums, const Node *node);
 
 /* Returns whether the query has max or min aggregates. */
 extern bool sums_have_extremes(const Sums *sums);
+
+/* Returns whether the sum of the argument can be NaN or infinite. */
+extern bool sums_may_be_special(const SumArgument *argument);
+
+/* Returns whether the numbers of some groups may have to be computed from all their rows. */
+extern bool sums_may_be_dirty(const Sums *sums);
 
 /*
  * Returns whether the count of values of the argument is among the numbers.
