@@ -129,7 +129,8 @@ make_items(List *targets, bool upstream, const char *started_by)
 
 		identity_check_operate(target->owner, target->display);
 	}
-	foreach(cell, dag_upstream(targets))
+	/* a single target needs no order, and so not the graph */
+	foreach(cell, list_length(targets) == 1 && !upstream ? targets : dag_upstream(targets))
 	{
 		Target *target = lfirst(cell);
 		bool named = false;

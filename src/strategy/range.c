@@ -128,7 +128,8 @@ present_sql(const Transform *transform, const Range *range, Delta *delta)
 		return sql.data;
 	append_moved(&sql, transform, range, delta, true);
 	if (query_finds_row(
-			psprintf("SELECT FROM " INCOMING " i WHERE %s LIMIT 1", any_null(delta, "i"))))
+			psprintf("SELECT FROM " INCOMING " i WHERE %s LIMIT 1", any_null(delta, "i")),
+			NIL))
 		append_moved(&sql, transform, range, delta, false);
 	return sql.data;
 }
@@ -145,12 +146,13 @@ range_make_delta(Transform *transform, Shape *shape, const Range *range, MemoryC
 	uint64 npresent;
 
 	incoming =
-		query_to_tuplestore(incoming_sql(transform, range, delta), &desc, &nincoming, context);
+		query_to_tuplestore(incoming_sql(transform, range, delta), NIL, &desc, &nincoming, context);
 	register_tuplestore(INCOMING, desc, incoming, nincoming);
 	strategy_refuse_duplicate_keys(&strategy, delta, INCOMING);
-	present = query_to_tuplestore(present_sql(transform, range, delta), &desc, &npresent, context);
+	present =
+		query_to_tuplestore(present_sql(transform, range, delta), NIL, &desc, &npresent, context);
 	register_tuplestore(PRESENT, desc, present, npresent);
-	delta_fill_from_difference(delta, INCOMING, PRESENT);
+	delta_fill_from_difference(delta, INCOMING, PRESENT, NIL);
 	(void) SPI_unregister_relation(PRESENT);
 	(void) SPI_unregister_relation(INCOMING);
 	tuplestore_end(present);

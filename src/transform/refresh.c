@@ -397,6 +397,27 @@ check_covered(const Transform *transform, const Shape *shape)
 }
 
 /*
+ * Returns the inputs that the transform was computed from, as a later refresh
+ * compares them, or NULL.  It has none if it reads an ordinary table, whose
+ * changes are not counted.
+ */
+static char *
+inputs_seen(const Transform *transform)
+{
+	ListCell *cell;
+
+	foreach(cell, transform->inputs)
+	{
+		Oid relid = transform_input_relid(lfirst(cell));
+
+		if (((TransformInput *) lfirst(cell))->target_id == 0 && OidIsValid(relid) &&
+			get_rel_relkind(relid) == RELKIND_RELATION && !get_rel_relispartition(relid))
+			return NULL;
+	}
+	return transform_inputs_seen(transform->target->id);
+}
+
+/*
  * Returns true if the rows outside of the range may be older than S1: changes
  * of the inputs are pending or not known.
  */
@@ -472,7 +493,7 @@ make_delta(SliceNode *node)
 	PushCopiedSnapshot(node->slice->snapshot);
 	UpdateActiveSnapshotCommandId();
 	node->frontier = frontier_take();
-	node->seen = transform_inputs_seen(transform->target->id);
+	node->seen = inputs_seen(transform);
 	identity_become_with(transform->target->owner, transform->target->settings, &identity);
 	shape = transform_analyse(transform);
 	node->reads_clock = shape->volatility.reads_clock;
