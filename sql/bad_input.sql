@@ -72,6 +72,7 @@ ORDER BY f COLLATE "C";
 SELECT name, bad.try(format('SELECT depipe.check_table(%L)', name)) AS check_table,
 	bad.try(format('SELECT depipe.add_constraint(%L, depipe.row_count(0))', name)) AS add_constraint
 FROM bad.name WHERE name <> 'bad.t' ORDER BY n;
+SELECT depipe.drop_constraint('bad.v', 'v_row_count');
 SELECT name, bad.try(format('SELECT depipe.create_transform(%L, ''SELECT 1 AS a, 1 AS a'')', name)) AS create_transform,
 	bad.try(format('SELECT depipe.create_load(%L, ''nosuch'')', name)) AS create_load
 FROM bad.name ORDER BY n;

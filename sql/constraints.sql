@@ -40,6 +40,7 @@ SELECT adding($$NULL, depipe.not_null('n')$$);
 SELECT adding($$'q.t', NULL$$);
 SELECT adding($$'q.nope', depipe.not_null('n')$$);
 SELECT adding($$'q.view', depipe.not_null('n')$$);
+SELECT depipe.drop_constraint('q.view', 'n_not_null');
 SELECT adding($$'pg_class', depipe.not_null('relname')$$);
 SELECT adding($$'depipe.target', depipe.not_null('target_id')$$);
 SELECT adding($$'', depipe.not_null('n')$$);

@@ -451,6 +451,18 @@ CREATE TABLE depipe.constraint_state (
 		REFERENCES depipe.constraint_definition ON DELETE CASCADE
 );
 
+-- The last look at a constraint of a table that depipe does not maintain.  fingerprint: what the
+-- constraint reads, as of its last evaluation; as long as it is the same, nothing is to be evaluated.
+-- NULL: what it reads cannot be watched.
+CREATE TABLE depipe.table_look (
+	constraint_id integer NOT NULL,
+	looked_at timestamptz NOT NULL,
+	fingerprint text,
+	CONSTRAINT table_look_pkey PRIMARY KEY (constraint_id),
+	CONSTRAINT table_look_constraint_fkey FOREIGN KEY (constraint_id)
+		REFERENCES depipe.constraint_definition ON DELETE CASCADE
+);
+
 -- Keys that rows refer to and that the reference lacked when the rows arrived:
 -- pending until they appear or the grace of the constraint is over.
 CREATE TABLE depipe.pending_key (
@@ -1428,6 +1440,18 @@ LANGUAGE c
 AS 'MODULE_PATHNAME', 'depipe_run';
 COMMENT ON PROCEDURE depipe.run(text, boolean, interval) IS
 'brings loads and transforms up to date and commits each batch; raises QD001 if one was blocked, and the error of one that failed';
+
+CREATE PROCEDURE depipe.check(pattern text)
+LANGUAGE c
+AS 'MODULE_PATHNAME', 'depipe_check';
+COMMENT ON PROCEDURE depipe.check(text) IS
+'evaluates the constraints of the targets that match the pattern on their whole tables now, commits the verdicts, and raises QD001 if one fails: for CI and cron';
+
+CREATE PROCEDURE depipe.check(pattern pg_catalog.unknown)
+LANGUAGE c
+AS 'MODULE_PATHNAME', 'depipe_check_literal';
+COMMENT ON PROCEDURE depipe.check(pg_catalog.unknown) IS
+'the same for a literal, which would otherwise be taken for a cast to the domain of that name';
 
 CREATE PROCEDURE depipe.run_due(max_duration interval DEFAULT '1 minute')
 LANGUAGE c

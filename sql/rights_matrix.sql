@@ -115,6 +115,7 @@ INSERT INTO matrix.function VALUES
 	('backfill', NULL, NULL),
 	('wait', NULL, NULL),
 	('run_due', NULL, NULL),
+	('check', NULL, NULL),
 	('session_settings', NULL, NULL),
 	('capture_changes', NULL, NULL),
 	('subscription_changed', NULL, NULL),
@@ -149,6 +150,8 @@ WHERE f.call IS NOT NULL
 \set VERBOSITY sqlstate
 SET ROLE regress_stranger;
 CALL depipe.backfill('matrix.made', 'id', '0', '10', '10');
+CALL depipe.check('matrix.made');
+CALL depipe.check('matrix.*');
 CALL depipe.run('matrix.made');
 CALL depipe.run('matrix.*');
 CALL depipe.wait('matrix.made');
@@ -156,6 +159,7 @@ CALL depipe.wait('matrix.*');
 CALL depipe.run_due();
 SET ROLE regress_reader;
 CALL depipe.backfill('matrix.made', 'id', '0', '10', '10');
+CALL depipe.check('matrix.made');
 CALL depipe.wait('matrix.made');
 CALL depipe.run('matrix.made');
 CALL depipe.run('matrix.*');
@@ -166,6 +170,7 @@ CALL depipe.run('matrix.made');
 CALL depipe.run_due();
 SET ROLE regress_operator;
 CALL depipe.backfill('matrix.made', 'id', '0', '10', '10');
+CALL depipe.check('matrix.made');
 CALL depipe.run('matrix.made');
 CALL depipe.run_due();
 SET ROLE regress_owner;

@@ -9,6 +9,7 @@
 
 #include "common/pg_prng.h"
 #include "catalog/copies.h"
+#include "catalog/table_looks.h"
 #include "core/shmem.h"
 
 #define FIRST_WAIT USECS_PER_SEC
@@ -564,7 +565,8 @@ other_work_next(void)
 	CatalogRows *rows = CATALOG_EXECUTE0(
 		"SELECT pg_catalog.min(x.at) FROM (SELECT " TRANSFORM_AT TRANSFORMS_TO_RUN
 		" UNION ALL SELECT " CHECK_AT TIME_CHECKS " UNION ALL SELECT " GRACE_AT PENDING_KEYS
-		" UNION ALL SELECT " PROBE_AT TABLES_TO_PROBE " UNION ALL " HOUSEKEEPING_AT ") x (at)");
+		" UNION ALL SELECT " PROBE_AT TABLES_TO_PROBE " UNION ALL SELECT " TABLE_LOOK_AT TABLE_LOOKS
+		" UNION ALL " HOUSEKEEPING_AT ") x (at)");
 
 	return catalog_isnull(rows, 0, 1) ? DT_NOEND : catalog_time(rows, 0, 1);
 }

@@ -142,7 +142,7 @@ depipe_check_table_checked(PG_FUNCTION_ARGS)
 	if (maintained)
 		verdicts_record(0, target, verdicts);
 	else
-		table_checks_record(target, verdicts);
+		table_checks_record(target, 0, verdicts);
 	return (Datum) 0;
 }
 

@@ -19,6 +19,7 @@
 #include "catalog/catalog.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
+#include "catalog/table_looks.h"
 #include "catalog/transforms.h"
 #include "commands/defrem.h"
 #include "core/arguments.h"
@@ -75,11 +76,13 @@ check_relation_kind(Oid relid, const char *display)
 {
 	char kind = get_rel_relkind(relid);
 
-	if (kind != RELKIND_RELATION && kind != RELKIND_PARTITIONED_TABLE)
+	if (kind != RELKIND_RELATION && kind != RELKIND_PARTITIONED_TABLE && kind != RELKIND_VIEW &&
+		kind != RELKIND_MATVIEW && kind != RELKIND_FOREIGN_TABLE)
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
 				 errmsg("%s is not a table", display),
-				 errdetail("Constraints are declared on ordinary and partitioned tables.")));
+				 errdetail("Constraints are declared on tables, foreign tables, views and"
+						   " materialized views.")));
 	if (IsCatalogNamespace(get_rel_namespace(relid)) ||
 		get_rel_namespace(relid) == get_namespace_oid(DEPIPE_SCHEMA, true) ||
 		get_rel_persistence(relid) == RELPERSISTENCE_TEMP)
@@ -635,6 +638,7 @@ store(Target *target, ConstraintRow *row)
 								 target->relid);
 	row->target_id = target->id;
 	constraint_row_put(row);
+	table_look_forget(row->id);
 	constraint_set_baseline(row->id, baseline);
 	note_change(target);
 }
@@ -652,12 +656,31 @@ set_defaults(ConstraintRow *row, const CheckKind *kind)
 	row->check_every = pstrdup("00:01:00");
 }
 
+/* Rows of what nobody writes through depipe are not set aside. */
+static void
+check_can_set_aside(const Target *target, const ConstraintRow *row)
+{
+	char kind = OidIsValid(target->relid) ? get_rel_relkind(target->relid) : RELKIND_RELATION;
+
+	if (strcmp(row->on_violation, "quarantine") != 0 || target->kind != TARGET_TABLE ||
+		kind == RELKIND_RELATION || kind == RELKIND_PARTITIONED_TABLE)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+			 errmsg("on_violation \"quarantine\" needs a table"),
+			 errdetail("%s is a view or a foreign table: no row can be kept out of it.",
+					   target->display),
+			 errhint("Use another on_violation, or declare the constraint on the table that is"
+					 " written.")));
+}
+
 /* All checks of a declaration. */
 static void
 settle(Target *target, ConstraintRow *row, const CheckRule *rule)
 {
 	analyse(target, row, rule);
 	check_policy(row, rule->kind);
+	check_can_set_aside(target, row);
 	settle_grace(target, row, rule->kind);
 }
 

@@ -100,12 +100,13 @@ constraint_ids(List *verdicts)
 	return ids;
 }
 
-void
-verdicts_record(int64 run_id, Target *target, List *verdicts)
+/* of_batch: a blocked batch is held, so that its rows are not in the table. */
+static void
+record(int64 run_id, Target *target, List *verdicts, bool of_batch)
 {
 	bool blocked = asks_to_block(verdicts) &&
 				   breaker_enforce(target, ACTION_REJECT) >= ACTION_REJECT;
-	bool held = blocked && run_id != 0; /* without a run it is about the existing rows */
+	bool held = blocked && of_batch;
 	KnownVerdict *known;
 	ListCell *cell;
 
@@ -129,4 +130,16 @@ verdicts_record(int64 run_id, Target *target, List *verdicts)
 		if (verdict->counted >= 0 && !held)
 			constraint_shrink_baseline(verdict->constraint_id, verdict->counted);
 	}
+}
+
+void
+verdicts_record(int64 run_id, Target *target, List *verdicts)
+{
+	record(run_id, target, verdicts, run_id != 0);
+}
+
+void
+verdicts_record_table(int64 run_id, Target *target, List *verdicts)
+{
+	record(run_id, target, verdicts, false);
 }

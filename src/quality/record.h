@@ -18,4 +18,7 @@
  */
 extern void verdicts_record(int64 run_id, Target *target, List *verdicts);
 
+/* The same for a run that evaluated the whole table, and holds nothing. */
+extern void verdicts_record_table(int64 run_id, Target *target, List *verdicts);
+
 #endif /* DEPIPE_QUALITY_RECORD_H */

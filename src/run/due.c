@@ -25,6 +25,7 @@
 #include "core/identity.h"
 #include "catalog/owner.h"
 #include "catalog/runs.h"
+#include "catalog/table_looks.h"
 #include "core/transaction.h"
 #include "load/modes.h"
 #include "quality/breaker.h"
@@ -201,13 +202,28 @@ check_work(void *argument)
 	if (!identity_may_operate(target->owner))
 		return true;
 	if (!OidIsValid(target->relid))
+	{
 		attempt_begin(unit_of_checks(work->id));
+		if (target->kind == TARGET_TABLE &&
+			(work->check == table_checks_look || work->check == check_times))
+			(void) table_checks_run(target, "check_every");
+	}
 	else
 	{
 		work->check(target);
 		attempt_end(unit_of_checks(work->id));
 	}
 	return true;
+}
+
+/* An evaluation that was due leaves a row. */
+static void
+note_failed_evaluation(const CheckWork *work, const ErrorData *error)
+{
+	Target *target = target_find_id(work->id);
+
+	if (target != NULL && (work->check == table_checks_look || work->check == table_checks_probe))
+		table_checks_failed(target, "check_every", error);
 }
 
 static void
@@ -225,7 +241,10 @@ run_checks(List *ids, void (*check)(Target *target), const char *what, Timestamp
 		error = guarded_run(check_work, &work);
 		log_error(what, error);
 		if (error != NULL)
+		{
 			attempt_begin(unit_of_checks(work.id));
+			note_failed_evaluation(&work, error);
+		}
 		transaction_commit();
 	}
 }
@@ -240,6 +259,7 @@ due_checks(TimestampTz deadline)
 			   "the settlement of incidents",
 			   deadline);
 	run_checks(due_tables(), table_checks_probe, "a probe of a table", deadline);
+	run_checks(due_table_looks(), table_checks_look, "an evaluation of a table", deadline);
 }
 
 /* ---- loads ---- */
