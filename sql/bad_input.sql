@@ -152,6 +152,16 @@ INSERT INTO bad.rule (rule) VALUES ('null'), ('[]'), ('1'), ('{}'), ('{"kind": 1
 	('{"kind": "relationships", "columns": "a", "reference": "bad.t", "reference_columns": "id", "reference_filter": "random() > 0"}'),
 	('{"kind": "row_count"}'), ('{"kind": "row_count", "minimum": -1}'), ('{"kind": "row_count", "minimum": 1.5}'),
 	('{"kind": "row_count", "minimum": 1e30}'), ('{"kind": "row_count", "minimum": 2, "maximum": 1}'),
+	('{"kind": "metric", "expression": "sum(a)"}'), ('{"kind": "metric", "expression": "a", "minimum": 1}'),
+	('{"kind": "metric", "expression": "sum(a)) OR (true", "minimum": 1}'), ('{"kind": "metric", "expression": "sum(a)", "minimum": "x"}'),
+	('{"kind": "metric", "expression": "sum(a)", "minimum": [1]}'), ('{"kind": "metric", "expression": "sum(a)", "minimum": 2, "maximum": 1}'),
+	('{"kind": "distinct_values", "column_name": "a"}'), ('{"kind": "distinct_values", "column_name": "a", "accepted": 1}'),
+	('{"kind": "distinct_values", "column_name": "a", "accepted": [1], "equals": [1]}'), ('{"kind": "distinct_values", "column_name": "a", "equals": ["x"]}'),
+	('{"kind": "transition", "expression": "a > 0"}'), ('{"kind": "transition", "expression": "new.a) OR (true"}'),
+	('{"kind": "transition", "expression": "new.a > random()"}'), ('{"kind": "transition", "expression": "new.nosuch"}'),
+	('{"kind": "change_limit"}'), ('{"kind": "change_limit", "deletes": 5}'), ('{"kind": "change_limit", "deletes": "-5%"}'), ('{"kind": "change_limit", "deletes": "x"}'),
+	('{"kind": "has_columns"}'), ('{"kind": "has_columns", "columns": ["a"], "types": ["nosuch"]}'), ('{"kind": "has_columns", "columns": ["a"], "types": ["int", "int"]}'),
+	('{"kind": "has_columns", "columns": ["a"], "exact": 1}'), ('{"kind": "schema_unchanged", "columns": ["a"]}'),
 	('{"kind": "freshness", "column_name": "a", "max_age": "1 day"}'), ('{"kind": "freshness", "column_name": "ts"}'),
 	('{"kind": "freshness", "column_name": "ts", "max_age": "x"}'), ('{"kind": "freshness", "column_name": "ts", "max_age": "-1 day"}');
 INSERT INTO bad.rule (rule, more)

@@ -967,6 +967,78 @@ AS $$
 $$;
 COMMENT ON FUNCTION depipe.row_count(bigint, bigint) IS 'the number of rows lies between the bounds';
 
+CREATE FUNCTION depipe.metric(expression text, minimum anycompatible DEFAULT NULL,
+	maximum anycompatible DEFAULT NULL)
+RETURNS depipe.check
+LANGUAGE sql STABLE PARALLEL SAFE
+SET search_path TO pg_catalog, pg_temp
+SET datestyle TO 'ISO'
+SET intervalstyle TO 'postgres'
+SET bytea_output TO 'hex'
+SET extra_float_digits TO '1'
+AS $$
+	SELECT pg_catalog.jsonb_build_object('kind', 'metric', 'expression', expression,
+		'minimum', pg_catalog.to_jsonb(minimum), 'maximum', pg_catalog.to_jsonb(maximum))
+$$;
+COMMENT ON FUNCTION depipe.metric(text, anycompatible, anycompatible) IS
+'the value of an aggregate expression lies between the bounds';
+
+CREATE FUNCTION depipe.distinct_values(column_name text, accepted "any" DEFAULT NULL,
+	contains "any" DEFAULT NULL, equals "any" DEFAULT NULL)
+RETURNS depipe.check
+LANGUAGE C STABLE PARALLEL SAFE
+SET search_path TO pg_catalog, pg_temp
+SET datestyle TO 'ISO'
+SET intervalstyle TO 'postgres'
+SET bytea_output TO 'hex'
+SET extra_float_digits TO '1'
+AS 'MODULE_PATHNAME', 'depipe_distinct_values';
+COMMENT ON FUNCTION depipe.distinct_values(text, "any", "any", "any") IS
+'the column has no other values than the accepted ones, has those that it shall contain, or has exactly these';
+
+CREATE FUNCTION depipe.transition(expression text)
+RETURNS depipe.check
+LANGUAGE sql STABLE PARALLEL SAFE
+SET search_path TO pg_catalog, pg_temp
+AS $$
+	SELECT pg_catalog.jsonb_build_object('kind', 'transition', 'expression', expression)
+$$;
+COMMENT ON FUNCTION depipe.transition(text) IS
+'a boolean SQL expression over old and new holds for each row that a batch changes';
+
+CREATE FUNCTION depipe.change_limit(inserts text DEFAULT NULL, updates text DEFAULT NULL,
+	deletes text DEFAULT NULL)
+RETURNS depipe.check
+LANGUAGE sql STABLE PARALLEL SAFE
+SET search_path TO pg_catalog, pg_temp
+AS $$
+	SELECT pg_catalog.jsonb_build_object('kind', 'change_limit', 'inserts', inserts,
+		'updates', updates, 'deletes', deletes)
+$$;
+COMMENT ON FUNCTION depipe.change_limit(text, text, text) IS
+'a batch has no more changes of each kind: a number of rows, or a percentage of the rows before it';
+
+CREATE FUNCTION depipe.has_columns(columns text[], types text[] DEFAULT NULL, exact boolean DEFAULT false)
+RETURNS depipe.check
+LANGUAGE sql STABLE PARALLEL SAFE
+SET search_path TO pg_catalog, pg_temp
+AS $$
+	SELECT pg_catalog.jsonb_build_object('kind', 'has_columns', 'columns', columns, 'types', types,
+		'exact', exact)
+$$;
+COMMENT ON FUNCTION depipe.has_columns(text[], text[], boolean) IS
+'the table has these columns, of these types; with exact no others, and in this order';
+
+CREATE FUNCTION depipe.schema_unchanged()
+RETURNS depipe.check
+LANGUAGE sql STABLE PARALLEL SAFE
+SET search_path TO pg_catalog, pg_temp
+AS $$
+	SELECT pg_catalog.jsonb_build_object('kind', 'schema_unchanged')
+$$;
+COMMENT ON FUNCTION depipe.schema_unchanged() IS
+'the columns of the table, their types, order and NOT NULL are what they were at the definition';
+
 CREATE FUNCTION depipe.freshness(column_name text, max_age interval)
 RETURNS depipe.check
 LANGUAGE sql STABLE PARALLEL SAFE

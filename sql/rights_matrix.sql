@@ -39,6 +39,12 @@ INSERT INTO matrix.function VALUES
 	('matches', $$depipe.matches('a', 'b')$$, 'sropm'),
 	('relationships', $$depipe.relationships('a', 'matrix.base', 'id')$$, 'sropm'),
 	('row_count', $$depipe.row_count(1, 2)$$, 'sropm'),
+	('metric', $$depipe.metric('sum(a)', 1, 2)$$, 'sropm'),
+	('distinct_values', $$depipe.distinct_values('a', '{1}')$$, 'sropm'),
+	('transition', $$depipe.transition('new.a > old.a')$$, 'sropm'),
+	('change_limit', $$depipe.change_limit('1', '2', '3%')$$, 'sropm'),
+	('has_columns', $$depipe.has_columns('{a}')$$, 'sropm'),
+	('schema_unchanged', $$depipe.schema_unchanged()$$, 'sropm'),
 	('freshness', $$depipe.freshness('at', '1 hour')$$, 'sropm'),
 	-- they say only what the catalogs say, or filter by themselves
 	('local_identity', $$depipe.local_identity()$$, 'sropm'),

@@ -31,6 +31,7 @@ _PG_init(void)
 	guc_init();
 	hooks_init(workers);
 	companion_register(&kept_companion);
+	companion_register(&checked_companion);
 	companion_register(&hidden_companion);
 	if (workers)
 		launcher_init();

@@ -43,6 +43,29 @@ changes_create(Relation rel)
 }
 
 void
+changes_add_before(Changes *changes, Relation rel)
+{
+	changes->before = changes_create(rel);
+	changes->before->name = psprintf(DELTA_COLUMN_PREFIX "changes_before_%u",
+									 RelationGetRelid(rel));
+}
+
+/* TRUNCATE removes what the table keeps out of line: values are complete. */
+DestReceiver *
+changes_before_receiver(Changes *changes)
+{
+	DestReceiver *receiver = CreateDestReceiver(DestTuplestore);
+
+	SetTuplestoreDestReceiverParams(receiver,
+									changes->before->rows,
+									CurrentMemoryContext,
+									true,
+									NULL,
+									NULL);
+	return receiver;
+}
+
+void
 changes_add_delta(Changes *changes, Delta *delta, bool negative)
 {
 	TupleTableSlot *slot = MakeSingleTupleTableSlot(delta->desc, &TTSOpsMinimalTuple);
@@ -107,6 +130,8 @@ changes_finish(Changes *changes)
 			changes->copies_new += weight;
 	}
 	ExecDropSingleTupleTableSlot(slot);
+	if (changes->before != NULL)
+		changes_finish(changes->before);
 }
 
 void
@@ -122,6 +147,8 @@ changes_register(Changes *changes)
 {
 	register_tuplestore(changes->name, changes->desc, changes->rows, changes->nrows);
 	changes->registered = true;
+	if (changes->before != NULL)
+		changes_register(changes->before);
 }
 
 void
@@ -130,6 +157,8 @@ changes_unregister(Changes *changes)
 	if (changes->registered)
 		(void) SPI_unregister_relation(changes->name);
 	changes->registered = false;
+	if (changes->before != NULL)
+		changes_unregister(changes->before);
 }
 
 void
@@ -138,4 +167,6 @@ changes_end(Changes *changes)
 	changes_unregister(changes);
 	tuplestore_end(changes->rows);
 	changes->rows = NULL;
+	if (changes->before != NULL)
+		changes_end(changes->before);
 }

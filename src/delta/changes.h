@@ -21,7 +21,8 @@
  *
  * Invariants: If "known" is false, it is only known that the table may have
  * changed, and there are no rows.  If "cleared" is true, all earlier rows of
- * the table were removed, and only new images are here.
+ * the table were removed, and only new images are here; "before" has the others,
+ * if somebody wants them.
  *
  *-------------------------------------------------------------------------
  */
@@ -45,6 +46,7 @@ typedef struct Changes
 	int64 copies_gone; /* sums of the weights */
 	int64 copies_new;
 	bool registered;
+	struct Changes *before; /* with cleared: the rows that were removed, if wanted */
 } Changes;
 
 /*
@@ -52,6 +54,13 @@ typedef struct Changes
  * part spilled to disk, the current resource owner.
  */
 extern Changes *changes_create(Relation rel);
+
+/*
+ * Create the old images beside the changes of a table that is cleared, for
+ * changes_before_receiver(); they are part of the changes from then on.
+ */
+extern void changes_add_before(Changes *changes, Relation rel);
+extern DestReceiver *changes_before_receiver(Changes *changes);
 
 /*
  * Add the rows of the delta, which has the columns of the table.  negative: add

@@ -67,13 +67,31 @@ has_generated_columns(Relation rel)
 }
 
 static void
-collect_old_images(Collection *collection)
+collect_cleared(Collection *collection, bool wants_before)
+{
+	ApplyTable *table = collection->table;
+	Changes *changes = collection->changes;
+	Relation rel;
+
+	changes->cleared = true;
+	if (!wants_before)
+		return;
+	rel = table_open(table->target->relid, NoLock);
+	changes_add_before(changes, rel);
+	table_close(rel, NoLock);
+	execute_reading(table,
+					images_sql(table, changes->desc, -1, false),
+					changes_before_receiver(changes));
+}
+
+static void
+collect_old_images(Collection *collection, bool wants_before)
 {
 	ApplyTable *table = collection->table;
 	Changes *changes = collection->changes;
 
 	if (table->delta->clear)
-		changes->cleared = true;
+		collect_cleared(collection, wants_before);
 	else if (table->delta->nkeys > 0 && table->delta->nrows > 0)
 		execute_reading(table,
 						images_sql(table, changes->desc, -1, false),
@@ -81,7 +99,7 @@ collect_old_images(Collection *collection)
 }
 
 Collection *
-collect_begin(ApplyTable *table)
+collect_begin(ApplyTable *table, bool wants_before)
 {
 	Collection *collection = palloc0(sizeof(Collection));
 	Relation rel = table_open(table->target->relid, NoLock);
@@ -95,7 +113,7 @@ collect_begin(ApplyTable *table)
 		(table->delta->nkeys == 0 && !table->delta->clear && !collection->from_delta))
 		changes_forget(collection->changes);
 	else
-		collect_old_images(collection);
+		collect_old_images(collection, wants_before);
 	collection->written_before = table->written;
 	collection->before = execute_written_so_far(table->target->relid);
 	return collection;

@@ -25,9 +25,9 @@ typedef struct Collection
  * collects the changes of the rows of the table.  The table has been prepared,
  * its delta is registered, and the target is locked against other writers.
  * Everything is allocated in the current memory context; files belong to the
- * current resource owner.
+ * current resource owner.  wants_before: if the table is cleared, its rows are read first.
  */
-extern Collection *collect_begin(ApplyTable *table);
+extern Collection *collect_begin(ApplyTable *table, bool wants_before);
 extern Changes *collect_end(Collection *collection);
 
 #endif /* DEPIPE_PUBLISH_COLLECT_H */

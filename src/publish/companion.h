@@ -50,7 +50,8 @@
 typedef struct Companion
 {
 	const char *name;
-	bool blind; /* apply does not look at the changes, which may be NULL */
+	bool blind;  /* apply does not look at the changes, which may be NULL */
+	bool before; /* the changes of a cleared table shall have the rows that it had */
 
 	/* Does the item have this companion? An error raised is an error of the item. */
 	bool (*wants_changes)(PublishItem *item);

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * kept.h
- *		The kept state of constraints as a companion of batch items.
+ *		The companions of batch items that belong to constraints.
  *
  *-------------------------------------------------------------------------
  */
@@ -11,5 +11,6 @@
 #include "publish/companion.h"
 
 extern const Companion kept_companion;
+extern const Companion checked_companion;
 
 #endif /* DEPIPE_PUBLISH_KEPT_H */

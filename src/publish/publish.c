@@ -447,6 +447,17 @@ wants_collection(const ItemState *state)
 	return false;
 }
 
+static bool
+wants_before(const ItemState *state)
+{
+	ListCell *cell;
+
+	foreach(cell, state->companions)
+		if (((const Companion *) lfirst(cell))->before)
+			return true;
+	return false;
+}
+
 static void
 begin_collecting(Pass *pass)
 {
@@ -463,7 +474,7 @@ begin_collecting(Pass *pass)
 			changes_unregister(state->changes);
 		state->changes = NULL;
 		pass->current = &state->table;
-		state->collection = collect_begin(&state->table);
+		state->collection = collect_begin(&state->table, wants_before(state));
 	}
 	pass->current = NULL;
 }

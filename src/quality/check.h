@@ -166,6 +166,7 @@ typedef struct CheckKind
 
 	bool of_table;  /* evaluate is about the whole table, whatever the batch */
 	bool uncounted; /* violations have no denominator: no percentages */
+	bool remembers; /* the compiled form is the table at the definition */
 	bool has_keys;  /* about keys of another table, which may come later */
 } CheckKind;
 

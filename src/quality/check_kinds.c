@@ -12,9 +12,12 @@
 #include "quality/check_kinds.h"
 
 #include "core/sqltext.h"
+#include "quality/change_checks.h"
 #include "quality/compile_row.h"
 #include "quality/freshness.h"
 #include "quality/keys.h"
+#include "quality/schema_checks.h"
+#include "quality/value_sets.h"
 #include "utils/numeric.h"
 
 #define MAY(action) (1u << (action))
@@ -69,7 +72,7 @@ const CheckKind check_kinds[] = {
 					  {"minimum", ARGUMENT_VALUE, false, NULL},
 					  {"maximum", ARGUMENT_VALUE, false, NULL},
 					  {"strict", ARGUMENT_BOOLEAN, false, NULL}},
-		.validate = validate_in_range,
+		.validate = validate_bounds,
 		.compile = compile_in_range,
 	},
 	{
@@ -136,6 +139,74 @@ const CheckKind check_kinds[] = {
 					  {"maximum", ARGUMENT_COUNT, false, NULL}},
 		.validate = validate_count_bounds,
 		.compile = compile_row_count,
+	},
+	{
+		.name = "metric",
+		.family = FAMILY_AGGREGATE,
+		.policies = MAY_BLOCK,
+		.default_policy = ACTION_BREAK,
+		.arguments = {{"expression", ARGUMENT_TEXT, true, NULL},
+					  {"minimum", ARGUMENT_VALUE, false, NULL},
+					  {"maximum", ARGUMENT_VALUE, false, NULL}},
+		.validate = validate_bounds,
+		.compile = compile_metric,
+	},
+	{
+		.name = "distinct_values",
+		.family = FAMILY_AGGREGATE,
+		.policies = MAY_BLOCK,
+		.default_policy = ACTION_BREAK,
+		.arguments = {{"column_name", ARGUMENT_TEXT, true, NULL},
+					  {"accepted", ARGUMENT_VALUES, false, NULL},
+					  {"contains", ARGUMENT_VALUES, false, NULL},
+					  {"equals", ARGUMENT_VALUES, false, NULL}},
+		.validate = validate_distinct_values,
+		.compile = compile_distinct_values,
+		.evaluate = evaluate_distinct_values,
+		.failing = failing_distinct_values,
+	},
+	{
+		.name = "transition",
+		.family = FAMILY_CHANGE,
+		.policies = MAY_BLOCK,
+		.default_policy = ACTION_BREAK,
+		.arguments = {{"expression", ARGUMENT_TEXT, true, NULL}},
+		.compile = compile_transition,
+		.evaluate = evaluate_transition,
+	},
+	{
+		.name = "change_limit",
+		.family = FAMILY_CHANGE,
+		.policies = MAY_BLOCK,
+		.default_policy = ACTION_BREAK,
+		.arguments = {{"inserts", ARGUMENT_TEXT, false, NULL},
+					  {"updates", ARGUMENT_TEXT, false, NULL},
+					  {"deletes", ARGUMENT_TEXT, false, NULL}},
+		.validate = validate_change_limit,
+		.compile = compile_change_limit,
+		.evaluate = evaluate_change_limit,
+	},
+	{
+		.name = "has_columns",
+		.family = FAMILY_SCHEMA,
+		.policies = MAY_BLOCK,
+		.default_policy = ACTION_BREAK,
+		.arguments = {{"columns", ARGUMENT_COLUMNS, true, NULL},
+					  {"types", ARGUMENT_TEXTS, false, NULL},
+					  {"exact", ARGUMENT_BOOLEAN, false, NULL}},
+		.validate = validate_has_columns,
+		.compile = compile_has_columns,
+		.evaluate = evaluate_has_columns,
+	},
+	{
+		.name = "schema_unchanged",
+		.family = FAMILY_SCHEMA,
+		.policies = MAY_BLOCK,
+		.default_policy = ACTION_BREAK,
+		.arguments = {{NULL}},
+		.compile = compile_schema_unchanged,
+		.evaluate = evaluate_schema_unchanged,
+		.remembers = true,
 	},
 	{
 		.name = "freshness",

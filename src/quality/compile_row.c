@@ -86,9 +86,12 @@ show_value(void *arg)
 {
 	ValueContext *context = arg;
 
-	errcontext("argument \"%s\" of a check of column \"%s\"",
-			   context->argument,
-			   context->column_name);
+	if (context->column_name == NULL)
+		errcontext("argument \"%s\" of a check", context->argument);
+	else
+		errcontext("argument \"%s\" of a check of column \"%s\"",
+				   context->argument,
+				   context->column_name);
 }
 
 static bool
@@ -112,15 +115,9 @@ fits(const CheckValue *value, Oid type)
 	return errno == 0 && *end == '\0' && number <= limit && number >= -limit - 1;
 }
 
-/*
- * The type in which a column is compared: its own (the base type of a domain),
- * but numeric if an integer column is compared with a fraction.
- */
-static Oid
-comparison_type(Form_pg_attribute att, const CheckGiven *given, Oid before)
+Oid
+check_comparison_type(Oid type, const CheckGiven *given, Oid before)
 {
-	Oid type = getBaseType(att->atttypid);
-
 	for (int i = 0; i < given->count; i++)
 		if (!fits(&given->values[i], type))
 			return NUMERICOID;
@@ -148,9 +145,14 @@ read_value(const char *column_name, const char *argument, const CheckValue *valu
 	return result;
 }
 
-/* A literal of the type; of any length. */
-static char *
-literal(const char *column_name, const char *argument, const CheckValue *value, Oid type)
+static Oid
+comparison_type(Form_pg_attribute att, const CheckGiven *given, Oid before)
+{
+	return check_comparison_type(getBaseType(att->atttypid), given, before);
+}
+
+char *
+check_literal(const char *column_name, const char *argument, const CheckValue *value, Oid type)
 {
 	(void) read_value(column_name, argument, value, type);
 	return psprintf("%s::%s", sql_literal(value->text), sql_type(type, -1));
@@ -187,7 +189,7 @@ is_one_of(const CheckRule *rule, Relation rel, const char *argument)
 		appendStringInfo(&text, "%s %s ANY (ARRAY[", column, equals);
 	for (int i = 0; i < given->count; i++)
 	{
-		char *value = literal(NameStr(att->attname), argument, &given->values[i], type);
+		char *value = check_literal(NameStr(att->attname), argument, &given->values[i], type);
 
 		if (i > 0)
 			appendStringInfoString(&text, one_by_one ? " OR " : ", ");
@@ -213,19 +215,19 @@ compile_rejected_values(const CheckRule *rule, Relation rel, CompiledCheck *chec
 }
 
 void
-validate_in_range(CheckRule *rule)
+validate_bounds(CheckRule *rule)
 {
 	if (!check_given(rule, "minimum")->given && !check_given(rule, "maximum")->given)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("check in_range needs a minimum or a maximum")));
+				 errmsg("check %s needs a minimum or a maximum", rule->kind->name)));
 }
 
 /* Bounds with nothing between them would hold every row. */
 static void
-refuse_empty_range(const CheckRule *rule, Form_pg_attribute att, Oid type, bool strict)
+refuse_empty_range(const CheckRule *rule, const char *column_name, Oid collation, Oid type,
+				   bool strict)
 {
-	const char *column_name = NameStr(att->attname);
 	const CheckGiven *minimum = check_given(rule, "minimum");
 	const CheckGiven *maximum = check_given(rule, "maximum");
 	TypeCacheEntry *entry = lookup_type_cache(type, TYPECACHE_CMP_PROC_FINFO);
@@ -235,18 +237,21 @@ refuse_empty_range(const CheckRule *rule, Form_pg_attribute att, Oid type, bool 
 		return;
 	order = DatumGetInt32(
 		FunctionCall2Coll(&entry->cmp_proc_finfo,
-						  att->attcollation,
+						  collation,
 						  read_value(column_name, "minimum", &minimum->values[0], type),
 						  read_value(column_name, "maximum", &maximum->values[0], type)));
 	if (order > 0 || (order == 0 && strict))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("minimum of check in_range must %s its maximum",
+				 errmsg("minimum of check %s must %s its maximum",
+						rule->kind->name,
 						strict ? "be less than" : "not be greater than"),
-				 errdetail("No value of column \"%s\" can lie between %s and %s.",
-						   column_name,
-						   minimum->values[0].text,
-						   maximum->values[0].text)));
+				 column_name == NULL ? 0
+									 : errdetail("No value of column \"%s\" can lie between %s"
+												 " and %s.",
+												 column_name,
+												 minimum->values[0].text,
+												 maximum->values[0].text)));
 }
 
 static void
@@ -262,7 +267,7 @@ append_bound(StringInfo text, const CheckRule *rule, Form_pg_attribute att, Oid 
 					 text->len > 0 ? " AND " : "",
 					 column_as(att, type),
 					 check_operator(type, strategy, NameStr(att->attname)),
-					 literal(NameStr(att->attname), argument, &bound->values[0], type));
+					 check_literal(NameStr(att->attname), argument, &bound->values[0], type));
 }
 
 void
@@ -274,7 +279,7 @@ compile_in_range(const CheckRule *rule, Relation rel, CompiledCheck *check)
 	StringInfoData text;
 
 	type = comparison_type(att, check_given(rule, "maximum"), type);
-	refuse_empty_range(rule, att, type, strict);
+	refuse_empty_range(rule, NameStr(att->attname), att->attcollation, type, strict);
 	initStringInfo(&text);
 	append_bound(&text,
 				 rule,
@@ -478,4 +483,46 @@ compile_row_count(const CheckRule *rule, Relation rel, CompiledCheck *check)
 	append_count_bounds(&text, rule, "pg_catalog.count(*)");
 	analyse_built(check, rel, text.data);
 	check->metric = pstrdup("count(*)");
+}
+
+static void
+append_metric_bound(StringInfo text, const CheckRule *rule, const char *metric, Oid type,
+					const char *argument, int strategy)
+{
+	const CheckGiven *bound = check_given(rule, argument);
+
+	if (bound->given)
+		appendStringInfo(text,
+						 "%s%s %s %s",
+						 text->len > 0 ? " AND " : "",
+						 metric,
+						 check_operator(type, strategy, "the expression"),
+						 check_literal(NULL, argument, &bound->values[0], type));
+}
+
+void
+compile_metric(const CheckRule *rule, Relation rel, CompiledCheck *check)
+{
+	const char *text = check_text(rule, "expression");
+	Oid own;
+	Oid type;
+	Expression *value = expression_analyse_value(rel, text, "expression", &own);
+	char *metric = psprintf("(%s\n)", text);
+	StringInfoData condition;
+
+	if (!value->is_aggregate)
+		ereport(ERROR,
+				(errcode(ERRCODE_GROUPING_ERROR),
+				 errmsg("expression of check metric must contain an aggregate function"),
+				 errhint("Use depipe.in_range or depipe.satisfies for a condition on rows.")));
+	type = check_comparison_type(getBaseType(own), check_given(rule, "minimum"), InvalidOid);
+	type = check_comparison_type(getBaseType(own), check_given(rule, "maximum"), type);
+	refuse_empty_range(rule, NULL, get_typcollation(type), type, false);
+	if (type != own)
+		metric = psprintf("%s::%s", metric, sql_type(type, -1));
+	initStringInfo(&condition);
+	append_metric_bound(&condition, rule, metric, type, "minimum", BTGreaterEqualStrategyNumber);
+	append_metric_bound(&condition, rule, metric, type, "maximum", BTLessEqualStrategyNumber);
+	analyse_built(check, rel, condition.data);
+	check->metric = value->sql;
 }

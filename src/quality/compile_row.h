@@ -37,7 +37,7 @@ extern void compile_accepted_values(const CheckRule *rule, Relation rel, Compile
 extern void compile_rejected_values(const CheckRule *rule, Relation rel, CompiledCheck *check);
 
 /* Raises 22023 if both bounds are missing. */
-extern void validate_in_range(CheckRule *rule);
+extern void validate_bounds(CheckRule *rule);
 
 /*
  * The column lies between the bounds.  Raises 42883 if its type has no order,
@@ -72,5 +72,27 @@ extern void compile_parses_as(const CheckRule *rule, Relation rel, CompiledCheck
 
 /* The number of rows lies between the bounds: an aggregate. */
 extern void compile_row_count(const CheckRule *rule, Relation rel, CompiledCheck *check);
+
+/*
+ * The value of an aggregate expression lies between the bounds.  Raises 42803 if it
+ * contains no aggregate.
+ */
+extern void compile_metric(const CheckRule *rule, Relation rel, CompiledCheck *check);
+
+/* ---- values given to checks ---- */
+
+/*
+ * The type in which values of this type (never a domain) are compared with the given
+ * ones: the same, but numeric if an integer is compared with a fraction.  before: what an
+ * earlier argument demanded, or InvalidOid.
+ */
+extern Oid check_comparison_type(Oid type, const CheckGiven *given, Oid before);
+
+/*
+ * A literal of the type, of any length.  The text is read by the input function, whose
+ * errors it raises.  column_name: for their context; NULL: none.
+ */
+extern char *check_literal(const char *column_name, const char *argument, const CheckValue *value,
+						   Oid type);
 
 #endif /* DEPIPE_QUALITY_COMPILE_ROW_H */

@@ -718,7 +718,7 @@ depipe_add_constraint_checked(PG_FUNCTION_ARGS)
 	if (row->name == NULL)
 		row->name = declared != NULL ? declared->name : derive_name(target, rule, row);
 	difference = declared != NULL ? differences(declared, row) : NULL;
-	if (declared != NULL && difference == NULL)
+	if (declared != NULL && difference == NULL && !(replace && rule->kind->remembers))
 	{
 		ereport(NOTICE,
 				(errmsg("constraint \"%s\" of %s is already declared, skipping",
@@ -728,7 +728,7 @@ depipe_add_constraint_checked(PG_FUNCTION_ARGS)
 		audit_nothing();
 		PG_RETURN_TEXT_P(cstring_to_text(row->name));
 	}
-	if (declared != NULL && !replace)
+	if (declared != NULL && difference != NULL && !replace)
 		ereport(
 			ERROR,
 			(errcode(ERRCODE_DUPLICATE_OBJECT),
@@ -761,6 +761,7 @@ depipe_alter_constraint_checked(PG_FUNCTION_ARGS)
 	ConstraintRow *row = constraint_of(target, argument_text(fcinfo, 1, "name"), false);
 	ConstraintRow *before = palloc(sizeof(ConstraintRow));
 	CheckRule *rule = check_parse_text(row->rule);
+	bool renewed = false;
 
 	*before = *row;
 	if (!PG_ARGISNULL(2))
@@ -771,7 +772,11 @@ depipe_alter_constraint_checked(PG_FUNCTION_ARGS)
 										  PG_GETARG_DATUM(ARG_ALTER_SETTINGS));
 	take_policies(fcinfo, row);
 	settle(target, row, rule);
-	if (differences(before, row) == NULL)
+	if (rule->kind->remembers && PG_ARGISNULL(2))
+		row->expression = before->expression;
+	else
+		renewed = rule->kind->remembers;
+	if (differences(before, row) == NULL && !renewed)
 	{
 		ereport(NOTICE,
 				(errmsg("constraint \"%s\" of %s is unchanged", row->name, target->display)));

@@ -16,16 +16,19 @@
 #include "catalog/pg_type.h"
 #include "core/querytext.h"
 #include "core/settings.h"
+#include "core/sqltext.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/clauses.h"
 #include "optimizer/optimizer.h"
+#include "parser/analyze.h"
 #include "parser/parse_coerce.h"
 #include "parser/parse_collate.h"
 #include "parser/parse_expr.h"
 #include "parser/parse_node.h"
 #include "parser/parse_relation.h"
 #include "parser/parser.h"
+#include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/ruleutils.h"
 
@@ -287,8 +290,9 @@ deparse_pinned(Node *expr, const Walk *walk, KeptText *kept)
 	return expression;
 }
 
+/* *type: what the expression yields. */
 static Expression *
-analyse(const char *text, KeptText *kept)
+analyse(const char *text, KeptText *kept, Oid *type)
 {
 	SourceText source = {text, kept->what};
 	ErrorContextCallback callback = {error_context_stack, show_expression, &source};
@@ -301,6 +305,7 @@ analyse(const char *text, KeptText *kept)
 	check_analysed(pstate, expr, &walk);
 	error_context_stack = callback.previous;
 	free_parsestate(pstate);
+	*type = exprType(expr);
 	return deparse_pinned(expr, &walk, kept);
 }
 
@@ -311,8 +316,17 @@ expression_analyse(Relation rel, const char *text, const char *what, bool allow_
 					 .what = what,
 					 .kind = allow_aggregate ? EXPR_KIND_SELECT_TARGET : EXPR_KIND_WHERE,
 					 .boolean = true};
+	Oid type;
 
-	return analyse(text, &kept);
+	return analyse(text, &kept, &type);
+}
+
+Expression *
+expression_analyse_value(Relation rel, const char *text, const char *what, Oid *type)
+{
+	KeptText kept = {.rel = rel, .what = what, .kind = EXPR_KIND_SELECT_TARGET};
+
+	return analyse(text, &kept, type);
 }
 
 Expression *
@@ -323,8 +337,115 @@ expression_analyse_as(Relation rel, const char *alias, const char *text, const c
 					 .what = what,
 					 .kind = EXPR_KIND_WHERE,
 					 .boolean = true};
+	Oid type;
 
-	return analyse(text, &kept);
+	return analyse(text, &kept, &type);
+}
+
+/* ---- the old and the new image of a row ---- */
+
+/* Raise an error unless the query has nothing but one boolean expression. */
+static void
+check_change(const Query *query, Walk *walk)
+{
+	Node *expr = (Node *) linitial_node(TargetEntry, query->targetList)->expr;
+
+	if (query->hasSubLinks)
+		refuse(ERRCODE_FEATURE_NOT_SUPPORTED, walk->what, "a subquery", NULL);
+	if (query->hasAggs)
+		refuse(ERRCODE_GROUPING_ERROR, walk->what, "an aggregate function", NULL);
+	if (query->hasWindowFuncs)
+		refuse(ERRCODE_WINDOWING_ERROR, walk->what, "a window function", NULL);
+	if (query->hasTargetSRFs)
+		refuse(ERRCODE_FEATURE_NOT_SUPPORTED, walk->what, "a set-returning function", NULL);
+	if (exprType(expr) != BOOLOID)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("%s must be of type boolean, not type %s",
+						walk->what,
+						format_type_be(exprType(expr)))));
+	if (contain_volatile_functions(expr))
+		refuse(ERRCODE_INVALID_OBJECT_DEFINITION,
+			   walk->what,
+			   "a volatile function",
+			   "A check must give the same answer for the same rows within a statement.");
+	(void) walk_expression(expr, walk);
+}
+
+static char *
+query_of_change(Relation rel, const char *expression)
+{
+	char *table = sql_relation(RelationGetRelid(rel));
+
+	return psprintf("SELECT (%s\n) AS holds FROM %s old, %s new", expression, table, table);
+}
+
+static Query *
+analyse_change(Relation rel, const char *expression, const char *what)
+{
+	char *sql = query_of_change(rel, expression);
+	SourceText source = {sql, what};
+	ErrorContextCallback callback = {error_context_stack, show_expression, &source};
+	Query *query;
+
+	error_context_stack = &callback;
+	query =
+		parse_analyze_fixedparams(linitial(raw_parser(sql, RAW_PARSE_DEFAULT)), sql, NULL, 0, NULL);
+	error_context_stack = callback.previous;
+	return query;
+}
+
+static char *
+text_of_change(const Query *query, const char *what)
+{
+	char *problem;
+	char *sql = querytext_of_query(query, &problem);
+
+	if (sql == NULL)
+		querytext_refuse(psprintf("%s of a check", what), problem);
+	return sql;
+}
+
+#define CHANGE_BEFORE "SELECT" /* and a space or a newline */
+#define CHANGE_AFTER " AS holds"
+
+/*
+ * The expression alone, of the text of its query.  What follows it is the same in the
+ * text of any other expression over these two images.
+ */
+static char *
+take_from_query(const char *sql, const char *sql_of_true)
+{
+	const char *end = strstr(sql_of_true, CHANGE_AFTER);
+	size_t length = strlen(sql);
+	size_t after = end == NULL ? length : strlen(end);
+
+	if (length <= after + strlen(CHANGE_BEFORE) || strcmp(sql + length - after, end) != 0 ||
+		strncmp(sql, CHANGE_BEFORE, strlen(CHANGE_BEFORE)) != 0)
+		elog(ERROR, "the text of a check of changes has another form: %s", sql);
+	return pnstrdup(sql + strlen(CHANGE_BEFORE) + 1, length - after - strlen(CHANGE_BEFORE) - 1);
+}
+
+Expression *
+expression_analyse_change(Relation rel, const char *text)
+{
+	Expression *expression = palloc0(sizeof(Expression));
+	Walk walk = {rel, "expression", false, false, NIL};
+	Query *query;
+	int level;
+
+	expression_check_syntax(text, walk.what);
+	query = analyse_change(rel, text, walk.what);
+	check_change(query, &walk);
+	level = NewGUCNestLevel();
+	settings_set("search_path", "pg_catalog, pg_temp");
+	settings_pin_literals();
+	expression->sql = take_from_query(
+		text_of_change(query, walk.what),
+		text_of_change(analyse_change(rel, "true", walk.what), walk.what));
+	AtEOXact_GUC(false, level);
+	expression->columns = walk.columns;
+	return expression;
 }
 
 Node *

@@ -52,6 +52,19 @@ extern Expression *expression_analyse_as(Relation rel, const char *alias, const 
 										 const char *what);
 
 /*
+ * The same for an expression of any type, with or without aggregates.  *type gets its
+ * type.
+ */
+extern Expression *expression_analyse_value(Relation rel, const char *text, const char *what,
+											Oid *type);
+
+/*
+ * The same for a boolean expression over the old and the new image of a row, which are
+ * called "old" and "new", without aggregates.  The text has qualified columns.
+ */
+extern Expression *expression_analyse_change(Relation rel, const char *text);
+
+/*
  * The tree of a stored expression, under the pinned search_path: of any type, with
  * aggregates if they are allowed.  Raises what the server's analysis raises.
  */

@@ -104,6 +104,17 @@ gate_keep(Gate *gate)
 	state_keep(gate->state);
 }
 
+bool
+gate_checks_changes(const Gate *gate)
+{
+	ListCell *cell;
+
+	foreach(cell, gate->constraints)
+		if (((DataConstraint *) lfirst(cell))->family == FAMILY_CHANGE)
+			return true;
+	return false;
+}
+
 void
 gate_note_held(Gate *gate, int32 target_id)
 {
@@ -555,7 +566,7 @@ gate_table(Gate *gate, Delta *delta, const Changes *changes)
 	measure_delta(gate->target, delta, work.on_delta, false, note_failing, gate);
 	measure_delta(gate->target, delta, work.on_table_rows, true, note_failing, gate);
 	foreach(cell, work.alone)
-		measure_alone(gate->target, delta, lfirst(cell));
+		measure_alone(gate->target, delta, changes, lfirst(cell));
 	measure_whole(gate, changes, work.on_table);
 	report_batch(gate, report, delta, work.on_delta);
 	report_batch(gate, report, delta, work.on_table_rows);

@@ -79,7 +79,7 @@ extern GateReport *gate_rows(Gate *gate, Delta *delta);
 /*
  * Evaluate the other checks after all tables of the batch are applied;
  * otherwise the same.  The delta may be empty.  changes: those of the rows of the
- * table by this pass, registered; NULL unless gate_keeps_state().
+ * table by this pass, registered; NULL unless gate_keeps_state() or gate_checks_changes().
  */
 extern GateReport *gate_table(Gate *gate, Delta *delta, const Changes *changes);
 
@@ -89,6 +89,9 @@ extern GateReport *gate_table(Gate *gate, Delta *delta, const Changes *changes);
  */
 extern bool gate_keeps_state(const Gate *gate);
 extern void gate_keep(Gate *gate);
+
+/* Are there checks of the changes of a batch, which gate_table() then needs? */
+extern bool gate_checks_changes(const Gate *gate);
 
 /*
  * Note that another target of the same batch is not published: rows that refer

@@ -260,7 +260,7 @@ settle_one(Target *target, const IncidentRow *incident, const DataConstraint *co
 
 	if (constraint->row->is_aggregate || constraint->family == FAMILY_TIME)
 		return; /* the verdict itself ends it */
-	if (thresholds && constraint->batch_scope)
+	if (constraint->family == FAMILY_CHANGE || (thresholds && constraint->batch_scope))
 	{
 		if (strcmp(incident->outcome, "pass") == 0 && has_lingered(incident))
 			close_incident(target->id, incident, "passes");

@@ -338,7 +338,7 @@ char *
 failing_unique(const DataConstraint *constraint, Target *target)
 {
 	List *columns = check_texts(constraint->rule, "columns");
-	CheckScope scope = {target, NULL};
+	CheckScope scope = {target, NULL, NULL};
 	bool fails_null = constraint->on_null == NULL_FAILS && !nulls_are_equal(constraint);
 	char *twice = psprintf(
 		"EXISTS (SELECT FROM (%s) g WHERE g._depipe_count"

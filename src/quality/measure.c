@@ -616,16 +616,21 @@ static void
 alone_pass(Pass *pass)
 {
 	Measured *measured = linitial(pass->measured);
-	CheckScope scope = {pass->target, pass->delta};
+	CheckScope scope = {pass->target, pass->delta, pass->arg};
 
 	measured->constraint->rule->kind->evaluate(measured->constraint, &scope, &measured->measure);
 }
 
 void
-measure_alone(Target *target, Delta *delta, Measured *measured)
+measure_alone(Target *target, Delta *delta, const Changes *changes, Measured *measured)
 {
-	Pass pass =
-		{target, delta, without_errors(list_make1(measured)), false, NULL, NULL, alone_pass};
+	Pass pass = {target,
+				 delta,
+				 without_errors(list_make1(measured)),
+				 false,
+				 NULL,
+				 unconstify(Changes *, changes),
+				 alone_pass};
 
 	run_pass(&pass);
 }
@@ -741,7 +746,7 @@ measure_table(Target *target, List *measured)
 		Measured *one = lfirst(cell);
 
 		if (one->constraint->rule->kind->evaluate != NULL)
-			measure_alone(target, NULL, one);
+			measure_alone(target, NULL, NULL, one);
 		else if (fails_as_set(one->constraint))
 		{
 			set.measured = list_make1(one);

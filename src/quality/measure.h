@@ -50,8 +50,11 @@ extern bool delta_has_columns(const Delta *delta, const DataConstraint *constrai
  */
 extern void measure_table(Target *target, List *measured);
 
-/* Evaluate a check with a callback of its own, on the delta (NULL: on the whole table). */
-extern void measure_alone(Target *target, Delta *delta, Measured *measured);
+/*
+ * Evaluate a check with a callback of its own, on the delta and the changes of the rows of
+ * the table (NULL: on the whole table).
+ */
+extern void measure_alone(Target *target, Delta *delta, const Changes *changes, Measured *measured);
 
 /* SQL on the alias CHECK_ROW: true where the row does not violate the check; never NULL. */
 extern char *measure_holds_text(const DataConstraint *constraint);

@@ -6,8 +6,9 @@
  *
  * The constructors of checks are SQL functions, except accepted_values and
  * rejected_values: they take values of any type, one by one, as a VARIADIC array, or (a
- * common spelling) as an array.  Values are passed as JSON, so that their text does
- * not depend on the session; the function has settings for that.
+ * common spelling) as an array; and distinct_values, which takes several arrays.  Values
+ * are passed as JSON, so that their text does not depend on the session; the function has
+ * settings for that.
  *
  *-------------------------------------------------------------------------
  */
@@ -24,6 +25,7 @@
 
 CHECKED_FUNCTION(depipe_accepted_values);
 CHECKED_FUNCTION(depipe_rejected_values);
+CHECKED_FUNCTION(depipe_distinct_values);
 
 static void
 push_text(JsonbParseState **state, JsonbIteratorToken token, const char *text)
@@ -138,6 +140,47 @@ static Datum
 depipe_rejected_values_checked(PG_FUNCTION_ARGS)
 {
 	return rule_of_values(fcinfo, "rejected_values", "rejected");
+}
+
+/* An argument that shall be an array; a literal is one of texts. */
+static void
+push_array_argument(JsonbParseState **state, FunctionCallInfo fcinfo, int number, const char *name)
+{
+	Oid type = get_fn_expr_argtype(fcinfo->flinfo, number);
+	Datum value = PG_GETARG_DATUM(number);
+
+	if (PG_ARGISNULL(number))
+		return;
+	push_text(state, WJB_KEY, name);
+	if (type == UNKNOWNOID)
+		value = OidInputFunctionCall(F_ARRAY_IN, DatumGetCString(value), TEXTOID, -1);
+	else if (!OidIsValid(get_element_type(type)))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("argument \"%s\" of check distinct_values must be an array", name)));
+	(void) pushJsonbValue(state, WJB_BEGIN_ARRAY, NULL);
+	push_elements(state, DatumGetArrayTypeP(value));
+	(void) pushJsonbValue(state, WJB_END_ARRAY, NULL);
+}
+
+/* SQL function distinct_values(column_name, accepted, contains, equals) */
+static Datum
+depipe_distinct_values_checked(PG_FUNCTION_ARGS)
+{
+	JsonbParseState *state = NULL;
+
+	(void) pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	push_text(&state, WJB_KEY, "kind");
+	push_text(&state, WJB_VALUE, "distinct_values");
+	if (!PG_ARGISNULL(0))
+	{
+		push_text(&state, WJB_KEY, "column_name");
+		push_text(&state, WJB_VALUE, text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	}
+	push_array_argument(&state, fcinfo, 1, "accepted");
+	push_array_argument(&state, fcinfo, 2, "contains");
+	push_array_argument(&state, fcinfo, 3, "equals");
+	PG_RETURN_JSONB_P(JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL)));
 }
 
 /* ---- texts ---- */
