@@ -112,21 +112,15 @@ run_copy_texts(Run *run)
 	run->error_hint = copied(run->error_hint);
 }
 
-void
-run_insert_or_fail(Run *run)
-{
-	if (!run_insert(run))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("target %s was dropped", run->target->display)));
-}
-
 Run *
 run_begin(Target *target, const char *started_by)
 {
 	Run *run = run_create(target, started_by);
 
-	run_insert_or_fail(run);
+	if (!run_insert(run))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("target %s was dropped", run->target->display)));
 	return run;
 }
 
@@ -159,9 +153,9 @@ void
 run_finish(Run *run)
 {
 	Assert(run->status != RUN_RUNNING);
+	run->finished_at = GetCurrentTimestamp();
 	if (!run_insert(run))
 		return; /* the target was dropped, so no user will look for the run */
-	run->finished_at = GetCurrentTimestamp();
 	(void) CATALOG_EXECUTE("UPDATE depipe.run SET finished_at = $2, status = $3, strategy = $4,"
 						   " reason = $5, rows_in = $6, inserted = $7, updated = $8, deleted = $9,"
 						   " quarantined = $10, read_ms = $11, gate_ms = $12, apply_ms = $13,"

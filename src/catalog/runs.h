@@ -60,9 +60,6 @@ extern Run *run_create(Target *target, const char *started_by);
  */
 extern bool run_insert(Run *run);
 
-/* Insert the row as run_insert() does.  Raises 42704 if the target was dropped. */
-extern void run_insert_or_fail(Run *run);
-
 /* Copy the texts of the run into the current memory context, so that they outlive their own. */
 extern void run_copy_texts(Run *run);
 

@@ -254,7 +254,6 @@ refresh_transforms(List *items)
 
 		if (item->target->kind != TARGET_TRANSFORM)
 			continue;
-		run_insert_or_fail(item->run);
 		targets = lappend(targets, item->target);
 		runs = lappend(runs, item->run);
 	}
@@ -413,7 +412,7 @@ depipe_run_checked(PG_FUNCTION_ARGS)
 	run_check_enabled();
 	items = make_items(wanted_targets(pattern), upstream, "run");
 	foreach(cell, items)
-		run_insert_or_fail(((RefreshItem *) lfirst(cell))->run);
+		(void) run_insert(((RefreshItem *) lfirst(cell))->run);
 	transaction_commit();
 	refresh_loads(items, options, deadline);
 	transaction_commit();

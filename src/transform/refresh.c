@@ -798,9 +798,15 @@ refresh_node(Slice *slice, Target *target, Run *run)
 {
 	SliceNode node = {.slice = slice, .run = run, .outcome = PUBLISH_BLOCKED};
 
+	/*
+	 * The row of the run locks that of the target.  A transaction that renames
+	 * the table updates the latter when it commits, and holds the lock on the
+	 * table that this refresh has waited for until now.
+	 */
 	node.transform = transform_find(target->id);
-	if (node.transform == NULL)
+	if (node.transform == NULL || !run_insert(run))
 	{
+		run->finished_at = GetCurrentTimestamp();
 		(void) set_aside(run, RUN_SKIPPED, pstrdup("the transform was dropped"));
 		return;
 	}
