@@ -110,6 +110,16 @@ run_copy_texts(Run *run)
 	run->error_sqlstate = copied(run->error_sqlstate);
 	run->error_message = copied(run->error_message);
 	run->error_hint = copied(run->error_hint);
+	run->error_detail = copied(run->error_detail);
+}
+
+void
+run_insert_or_fail(Run *run)
+{
+	if (!run_insert(run))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("target %s was dropped", run->target->display)));
 }
 
 Run *
@@ -117,10 +127,7 @@ run_begin(Target *target, const char *started_by)
 {
 	Run *run = run_create(target, started_by);
 
-	if (!run_insert(run))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("target %s was dropped", run->target->display)));
+	run_insert_or_fail(run);
 	return run;
 }
 
@@ -413,6 +420,7 @@ run_set_error(Run *run, const ErrorData *error)
 	run->error_sqlstate = pstrdup(unpack_sql_state(error->sqlerrcode));
 	run->error_message = message_without_values(error);
 	run->error_hint = hint_without_values(error);
+	run->error_detail = error->detail;
 	if (run->reason == NULL)
 		run->reason = run->error_message;
 }

@@ -45,6 +45,7 @@ typedef struct Run
 	char *error_sqlstate;
 	char *error_message;
 	char *error_hint;
+	char *error_detail; /* may contain values: for the caller, not stored */
 } Run;
 
 /*
@@ -59,6 +60,9 @@ extern Run *run_create(Target *target, const char *started_by);
  * run without a row, if its target was dropped meanwhile.
  */
 extern bool run_insert(Run *run);
+
+/* Insert the row as run_insert() does.  Raises 42704 if the target was dropped. */
+extern void run_insert_or_fail(Run *run);
 
 /* Copy the texts of the run into the current memory context, so that they outlive their own. */
 extern void run_copy_texts(Run *run);

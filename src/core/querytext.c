@@ -34,6 +34,7 @@
 #include "core/guarded.h"
 #include "core/qualify.h"
 #include "core/settings.h"
+#include "mb/pg_wchar.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
@@ -394,6 +395,29 @@ querytext_refuse(const char *what, const char *problem)
 		 errdetail_internal("%s", problem),
 		 errhint("Write operators as OPERATOR(schema.name), cast their operands, and give output"
 				 " columns names that no input column has.")));
+}
+
+/* ---- positions ---- */
+
+void
+querytext_show_position(void *text)
+{
+	int position = geterrposition();
+
+	if (position <= 0)
+		return;
+	errposition(0);
+	internalerrposition(position);
+	internalerrquery(text);
+}
+
+int
+querytext_error_at(const char *text, int location)
+{
+	if (location < 0)
+		return 0;
+	internalerrquery(text);
+	return internalerrposition(pg_mbstrlen_with_len(text, location) + 1);
 }
 
 /* ---- queries ---- */

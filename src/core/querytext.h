@@ -37,6 +37,15 @@ extern char *querytext_of_query(const Query *query, char **problem);
  */
 PG_ATTRIBUTE_NORETURN_COMPAT extern void querytext_refuse(const char *what, const char *problem);
 
+/*
+ * Callback of an error context, with a text (const char *) that is a part of
+ * the caller's statement: positions of errors are positions in this text.
+ */
+extern void querytext_show_position(void *text);
+
+/* For ereport(): the error is at a location (a byte) of a text.  -1: it is not known. */
+extern int querytext_error_at(const char *text, int location);
+
 /* Do two trees have the same meaning, regardless of their names of tables and columns? */
 extern bool querytext_same(const Node *one, const Node *other);
 

@@ -23,6 +23,7 @@
 #include "core/sqltext.h"
 #include "delta/net.h"
 #include "executor/spi.h"
+#include "mb/pg_wchar.h"
 
 static const char *
 column_name(Delta *delta, int i)
@@ -255,26 +256,65 @@ delta_fill_from_difference(Delta *delta, const char *incoming, const char *targe
 	delta->old_images = true;
 }
 
-bool
-key_is_unique(Delta *delta, const char *relation)
+/* Longest text of one value in a message, in bytes */
+#define LONGEST_VALUE 60
+
+/* One key as in errors of the server: (a, b)=(1, x). */
+static void
+append_key(StringInfo text, Delta *delta, HeapTuple tuple, TupleDesc desc)
+{
+	appendStringInfo(text, "%s(", text->len > 0 ? ", " : "");
+	for (int i = 0; i < delta->nkeys; i++)
+		appendStringInfo(text, "%s%s", i > 0 ? ", " : "", key_name(delta, i));
+	appendStringInfoString(text, ")=(");
+	for (int i = 0; i < delta->nkeys; i++)
+	{
+		char *value = SPI_getvalue(tuple, desc, i + 1);
+		int length = value == NULL ? 0 : strlen(value);
+		int shown = pg_mbcliplen(value, length, LONGEST_VALUE);
+
+		appendStringInfoString(text, i > 0 ? ", " : "");
+		appendBinaryStringInfo(text, value == NULL ? "null" : value, value == NULL ? 4 : shown);
+		appendStringInfoString(text, shown < length ? "..." : "");
+	}
+	appendStringInfoChar(text, ')');
+}
+
+char *
+key_duplicates(Delta *delta, const char *relation, int most)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	StringInfoData sql;
+	StringInfoData keys;
+	StringInfoData names;
 	int level = identity_begin_statement();
-	bool unique;
 	int result;
 
-	initStringInfo(&sql);
-	appendStringInfo(&sql, "SELECT FROM %s GROUP BY ", relation);
+	initStringInfo(&names);
 	for (int i = 0; i < delta->nkeys; i++)
-		appendStringInfo(&sql, "%s%s", i > 0 ? ", " : "", key_name(delta, i));
-	appendStringInfoString(&sql, " HAVING pg_catalog.count(*) OPERATOR(pg_catalog.>) 1 LIMIT 1");
-	result = SPI_execute(sql.data, true, 1);
+		appendStringInfo(&names, "%s%s", i > 0 ? ", " : "", key_name(delta, i));
+	initStringInfo(&sql);
+	appendStringInfo(&sql,
+					 "SELECT %s FROM %s GROUP BY %s HAVING pg_catalog.count(*)"
+					 " OPERATOR(pg_catalog.>) 1 LIMIT %d",
+					 names.data,
+					 relation,
+					 names.data,
+					 most);
+	initStringInfo(&keys);
+	result = SPI_execute(sql.data, true, most);
 	if (result != SPI_OK_SELECT)
 		elog(ERROR, "query failed: %s", SPI_result_code_string(result));
-	unique = SPI_processed == 0;
+	for (uint64 i = 0; i < SPI_processed; i++)
+		append_key(&keys, delta, SPI_tuptable->vals[i], SPI_tuptable->tupdesc);
 	SPI_freetuptable(SPI_tuptable);
 	MemoryContextSwitchTo(caller); /* SPI leaves its own context current */
 	identity_end_statement(level);
-	return unique;
+	return keys.len > 0 ? keys.data : NULL;
+}
+
+bool
+key_is_unique(Delta *delta, const char *relation)
+{
+	return key_duplicates(delta, relation, 1) == NULL;
 }

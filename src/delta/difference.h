@@ -24,6 +24,13 @@ extern void delta_fill_from_difference(Delta *delta, const char *incoming, const
 /* The SQL text of that query. */
 extern char *difference_sql(Delta *delta, const char *incoming, const char *target);
 
+/*
+ * Keys of the delta that occur more than once in this relation (SQL text), for
+ * a message, as (column)=(value); at most so many.  Palloc'd.  NULL if every
+ * key is unique.  SPI must be connected.
+ */
+extern char *key_duplicates(Delta *delta, const char *relation, int most);
+
 /* Is every key of the delta unique in this relation (SQL text)? */
 extern bool key_is_unique(Delta *delta, const char *relation);
 

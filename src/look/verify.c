@@ -384,12 +384,13 @@ compare_rows(Verification *verification)
 								verification->key,
 								CurrentMemoryContext);
 	char *expected = filtered(verification, EXPECTED, delta);
+	char *duplicates = delta->nkeys == 0 ? NULL : key_duplicates(delta, expected, 3);
 
-	if (delta->nkeys > 0 && !key_is_unique(delta, expected))
+	if (duplicates != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNIQUE_VIOLATION),
 				 errmsg("key of %s is not unique", target->display),
-				 errdetail("The expected rows contain the same key more than once.")));
+				 errdetail("More than one of the expected rows has %s.", duplicates)));
 	delta_fill_from_difference(delta,
 							   expected,
 							   filtered(verification, target_rows_sql(target, NULL), delta),

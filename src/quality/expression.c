@@ -47,19 +47,12 @@ typedef struct SourceText
 	const char *what;
 } SourceText;
 
-/* Positions in errors are positions in the expression, not in the statement that contains it. */
 static void
 show_expression(void *arg)
 {
 	SourceText *source = arg;
-	int position = geterrposition();
 
-	if (position > 0)
-	{
-		errposition(0);
-		internalerrposition(position);
-		internalerrquery(source->text);
-	}
+	querytext_show_position(unconstify(char *, source->text));
 	errcontext("%s of a check", source->what);
 }
 

@@ -37,7 +37,8 @@ typedef struct InputWalk
 {
 	Shape *shape;
 	bool direct;
-	Oid view; /* view whose query is walked; InvalidOid for the query itself */
+	Oid view;        /* view whose query is walked; InvalidOid for the query itself */
+	const char *sql; /* the query */
 } InputWalk;
 
 static bool find_inputs(Node *node, InputWalk *walk);
@@ -122,8 +123,23 @@ add_input(RangeTblEntry *entry, InputWalk *walk)
 	relation_close(rel, NoLock);
 }
 
+static int
+location_of_change(const Query *query)
+{
+	ListCell *cell;
+
+	foreach(cell, query->cteList)
+	{
+		CommonTableExpr *with = lfirst(cell);
+
+		if (IsA(with->ctequery, Query) && ((Query *) with->ctequery)->commandType != CMD_SELECT)
+			return with->location;
+	}
+	return -1;
+}
+
 static void
-check_query(Query *query)
+check_query(Query *query, const char *sql)
 {
 	if (query->rowMarks != NIL)
 		ereport(ERROR,
@@ -133,7 +149,9 @@ check_query(Query *query)
 	if (query->hasModifyingCTE)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("query of a transform must not change data in WITH")));
+				 errmsg("query of a transform must not change data in WITH"),
+				 errhint("Change the data in a statement of its own."),
+				 querytext_error_at(sql, location_of_change(query))));
 }
 
 static bool
@@ -156,7 +174,7 @@ find_inputs(Node *node, InputWalk *walk)
 	if (IsA(node, Query))
 	{
 		if (walk->direct)
-			check_query((Query *) node);
+			check_query((Query *) node, walk->sql);
 		return query_tree_walker((Query *) node, find_inputs, walk, QTW_EXAMINE_RTES_BEFORE);
 	}
 	return expression_tree_walker(node, find_inputs, walk);
@@ -352,10 +370,15 @@ infer_key(Query *query)
 static Query *
 parse_single_select(const char *sql)
 {
-	List *statements = pg_parse_query(sql);
+	ErrorContextCallback callback = {error_context_stack,
+									 querytext_show_position,
+									 unconstify(char *, sql)};
+	List *statements;
 	RawStmt *statement;
 	Query *query;
 
+	error_context_stack = &callback;
+	statements = pg_parse_query(sql);
 	if (list_length(statements) != 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -372,6 +395,7 @@ parse_single_select(const char *sql)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("query of a transform must be a single SELECT"),
 				 errhint("Leave out INTO: the target is named by the transform.")));
+	error_context_stack = callback.previous;
 	return query;
 }
 
@@ -379,7 +403,7 @@ Shape *
 shape_analyse(const char *sql)
 {
 	Shape *shape = palloc0(sizeof(Shape));
-	InputWalk walk = {.shape = shape, .direct = true};
+	InputWalk walk = {.shape = shape, .direct = true, .sql = sql};
 
 	shape->query = parse_single_select(sql);
 	volatility_add(&shape->volatility, shape->query, InvalidOid);

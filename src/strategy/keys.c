@@ -21,12 +21,12 @@
 
 #include "access/xact.h"
 #include "catalog/constraints.h"
+#include "core/querytext.h"
 #include "core/sqltext.h"
 #include "delta/difference.h"
 #include "delta/fill.h"
 #include "executor/spi.h"
 #include "executor/tuptable.h"
-#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "core/plans.h"
 #include "optimizer/optimizer.h"
@@ -612,8 +612,5 @@ keys_require(Shape *shape, const char *query, const char *display)
 			 errmsg("transform %s cannot be refreshed incrementally", display),
 			 errdetail("%s", detail),
 			 errhint("Use mode \"auto\", which writes only the rows that differ."),
-			 analysis->location >= 0 ? internalerrquery(query) : 0,
-			 analysis->location >= 0
-				 ? internalerrposition(pg_mbstrlen_with_len(query, analysis->location) + 1)
-				 : 0));
+			 querytext_error_at(query, analysis->location)));
 }

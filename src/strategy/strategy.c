@@ -41,21 +41,14 @@ strategy_begin_delta(const StrategyContext *context)
 void
 strategy_refuse_duplicate_keys(const StrategyContext *context, Delta *delta, const char *relation)
 {
-	StringInfoData columns;
-	ListCell *cell;
+	char *keys = delta->nkeys == 0 ? NULL : key_duplicates(delta, relation, 3);
 
-	if (delta->nkeys == 0 || key_is_unique(delta, relation))
+	if (keys == NULL)
 		return;
-	initStringInfo(&columns);
-	foreach(cell, context->transform->key)
-		appendStringInfo(&columns,
-						 "%s%s",
-						 columns.len > 0 ? ", " : "",
-						 sql_identifier(lfirst(cell)));
 	ereport(ERROR,
 			(errcode(ERRCODE_UNIQUE_VIOLATION),
 			 errmsg("key of transform %s is not unique", context->transform->target->display),
-			 errdetail("The query returns more than one row for some value of (%s).", columns.data),
+			 errdetail("The query returns more than one row for %s.", keys),
 			 errhint("Declare a key that identifies the rows of the query, or an empty key.")));
 }
 

@@ -417,6 +417,7 @@ raise_failure(const Run *run, const Target *target)
 							   : MAKE_SQLSTATE(state[0], state[1], state[2], state[3], state[4])),
 		 errmsg("%s", run->error_message ? run->error_message : run->reason),
 		 errcontext("first refresh of transform %s", target->display),
+		 run->error_detail ? errdetail_internal("%s", run->error_detail) : 0,
 		 run->error_hint ? errhint("%s", run->error_hint) : 0));
 }
 

@@ -637,6 +637,7 @@ begin_again(SliceNode *node)
 
 	run->status = RUN_RUNNING;
 	run->reason = run->error_sqlstate = run->error_message = run->error_hint = NULL;
+	run->error_detail = NULL;
 	run->rows_in = run->inserted = run->updated = run->deleted = run->quarantined = 0;
 	node->outcome = PUBLISH_BLOCKED;
 }

@@ -9,6 +9,8 @@ use LoadProperty;
 
 my ($directory, $bin, $seed, @files) = @ARGV;
 my $most = 30;    # transforms at a time
+my $patience = 120;   # seconds for one statement
+my $longest = 5;  # seconds for a query: random changes can make a recursive one endless
 
 # States with which create_transform may refuse a query, or the query fails itself.
 my %CLEAR = map { $_ => 1 } qw(0A000 22023 42701 42P16 42P22);
@@ -56,13 +58,39 @@ sub can_be_transform
 
 # ---- transforms ----
 
+# A statement that psql does not understand as one (it waits for the end of a literal) is given up.
 sub quiet
 {
 	my ($sql) = @_;
-	my ($lines, $error) = eval { $self->ask('warehouse', $sql) };
+	my ($lines, $error) = eval
+	{
+		local $SIG{ALRM} = sub { die "no answer\n" };
 
+		alarm $patience;
+		my @answer = $self->ask('warehouse', $sql);
+		alarm 0;
+		@answer;
+	};
+	alarm 0;
+	if (!defined $error && $@ eq "no answer\n")
+	{
+		$self->note("no answer: $sql");
+		$count{'no answer'}++;
+		kill 'TERM', $self->{sessions}{warehouse}{pid};
+		$self->close_session('warehouse');
+	}
 	return ([], $@) if !defined $error;
 	return ($lines, $error);
+}
+
+# Does a query fail in this way whenever the names in its texts are looked up in no schema of the user's?
+sub needs_path
+{
+	my ($query, $state) = @_;
+	my (undef, $error) = quiet("BEGIN; SET LOCAL search_path = pg_catalog, pg_temp; SELECT count(*) FROM ($query) AS q; COMMIT");
+
+	quiet('ROLLBACK');
+	return $state =~ /^(42P01|42883|42704|3F000)$/ && $error =~ /\b$state: / ? 1 : 0;
 }
 
 sub create
@@ -81,7 +109,7 @@ sub create
 	$message = substr(($message // $error) =~ s/"[^"]*"/"..."/gr, 0, 90);
 	$refused{$message}++;
 	$count{refused}++;
-	push @failures, "unclear refusal: $error: $query" if !$state || !$CLEAR{$state};
+	push @failures, "unclear refusal: $error: $query" if !$state || !$CLEAR{$state} && !needs_path($query, $state);
 	return;
 }
 
@@ -130,7 +158,7 @@ sub check
 	if ($different =~ /^error/ && $status eq 'failed') { $count{'query fails'}++; return; }
 	return if $different eq '0';
 	if ($status ne 'failed' && !is_determined($name)) { $count{'not determined'}++; return; }
-	my $error = quiet("SELECT translate(error_message, E'\\n', ' ') FROM depipe.runs WHERE target = 'mart.$name' ORDER BY run_id DESC LIMIT 1");
+	my ($error) = quiet("SELECT translate(error_message, E'\\n', ' ') FROM depipe.runs WHERE target = 'mart.$name' ORDER BY run_id DESC LIMIT 1");
 	$self->note("$different rows differ: $queries{$name}");
 	push @failures, "$different rows differ after $status $strategy $reason @{ $error // [] }: $queries{$name}";
 	quiet("SELECT depipe.drop_transform('mart.$name', true)");
@@ -174,6 +202,16 @@ sub change
 
 		quiet(splice @statements, int rand @statements, 1) for 1 .. 2;
 	}
+	foreach my $name (sort keys %queries)
+	{
+		my (undef, $error) = quiet("SET statement_timeout = '${longest}s'; SELECT count(*) FROM ($queries{$name}) AS q");
+
+		quiet('RESET statement_timeout');
+		next if $error !~ /\b57014: /;
+		$count{'does not end'}++;
+		quiet("SELECT depipe.drop_transform('mart.$name', true)");
+		delete $queries{$name};
+	}
 	return;
 }
 
@@ -215,7 +253,8 @@ sub run_file
 			quiet($statement);
 			next;
 		}
-		my (undef, $error) = quiet("SELECT count(*) FROM ($statement) AS q");
+		my (undef, $error) = quiet("SET statement_timeout = '${longest}s'; SELECT count(*) FROM ($statement) AS q");
+		quiet('RESET statement_timeout');
 		create($statement) if $error eq '' || $error =~ /\(42701\)|specified more than once/;
 	}
 	exercise();
