@@ -96,3 +96,99 @@ TRUNCATE alt.parts_4;
 SET client_min_messages = warning;
 SELECT count(depipe.drop_transform(target, true)) FROM unnest(ARRAY['alt.made', 'alt.other']) AS target;
 DROP SCHEMA alt CASCADE;
+
+-- what users have made on the table stays through every kind of change
+CREATE SCHEMA alt2;
+CREATE ROLE regress_alter_reader;
+GRANT USAGE ON SCHEMA alt2 TO regress_alter_reader;
+CREATE TABLE alt2.item (id integer PRIMARY KEY, shop text, amount integer);
+INSERT INTO alt2.item SELECT i, 's' || i % 3, i FROM generate_series(1, 9) i;
+SELECT depipe.create_transform('alt2.made', 'SELECT id, shop, amount FROM alt2.item', key => '{id}');
+SELECT depipe.create_transform('alt2.below', 'SELECT shop, max(id) AS last FROM alt2.made GROUP BY shop', key => '{shop}');
+SELECT 'alt2.made'::regclass::oid AS made \gset
+CREATE VIEW alt2.seen AS SELECT id, shop FROM alt2.made;
+CREATE MATERIALIZED VIEW alt2.stored AS SELECT id FROM alt2.made;
+GRANT SELECT ON alt2.made TO regress_alter_reader;
+GRANT UPDATE (shop) ON alt2.made TO regress_alter_reader;
+CREATE INDEX made_shop ON alt2.made (shop) WHERE id > 0;
+CREATE STATISTICS alt2.made_stats ON id, shop FROM alt2.made;
+COMMENT ON TABLE alt2.made IS 'of the user';
+COMMENT ON COLUMN alt2.made.shop IS 'a shop';
+ALTER TABLE alt2.made ALTER COLUMN shop SET STATISTICS 500, SET (fillfactor = 70);
+ALTER TABLE alt2.made ADD CONSTRAINT positive CHECK (id > 0);
+ALTER TABLE alt2.made REPLICA IDENTITY FULL;
+SET client_min_messages = error;
+CREATE PUBLICATION regress_alter FOR TABLE alt2.made;
+RESET client_min_messages;
+CREATE VIEW alt2.kept AS
+SELECT 'alt2.made'::regclass::oid AS made, (SELECT relacl FROM pg_class WHERE oid = 'alt2.made'::regclass) AS acl,
+	(SELECT attacl FROM pg_attribute WHERE attrelid = 'alt2.made'::regclass AND attname = 'shop') AS column_acl,
+	obj_description('alt2.made'::regclass, 'pg_class') AS comment,
+	(SELECT col_description('alt2.made'::regclass, attnum) FROM pg_attribute WHERE attrelid = 'alt2.made'::regclass AND attname = 'shop') AS column_comment,
+	(SELECT reloptions FROM pg_class WHERE oid = 'alt2.made'::regclass) AS options,
+	(SELECT relreplident FROM pg_class WHERE oid = 'alt2.made'::regclass) AS identity,
+	to_regclass('alt2.made_shop') AS index, (SELECT count(*) FROM pg_statistic_ext WHERE stxname = 'made_stats') AS statistics,
+	(SELECT count(*) FROM pg_constraint WHERE conname = 'positive') AS checks,
+	(SELECT count(*) FROM pg_publication_tables WHERE pubname = 'regress_alter') AS published,
+	(SELECT count(*) FROM alt2.seen) AS seen;
+CREATE TEMP TABLE before AS SELECT * FROM alt2.kept;
+CREATE PROCEDURE alt2.is_kept() LANGUAGE plpgsql AS $$
+BEGIN
+	RAISE NOTICE 'kept: %, downstream: %', (SELECT a.* = b.* FROM before a, alt2.kept b),
+		(SELECT string_agg(status, ',') FROM depipe.refresh('alt2.below', upstream => true));
+	ASSERT NOT EXISTS (SELECT FROM depipe.verify('alt2.made')) AND NOT EXISTS (SELECT FROM depipe.verify('alt2.below'));
+END $$;
+-- compatible
+SELECT depipe.alter_transform('alt2.made', 'SELECT id, shop, amount + 1 AS amount FROM alt2.item', key => '{id}');
+CALL alt2.is_kept();
+-- add columns
+SELECT depipe.alter_transform('alt2.made', 'SELECT id, shop, amount + 1 AS amount, amount * 2 AS twice FROM alt2.item', key => '{id}');
+SELECT min(twice), max(twice) FROM alt2.made;
+CALL alt2.is_kept();
+-- rebuild: a type, a column less, the key
+SELECT depipe.alter_transform('alt2.made', 'SELECT id, shop, amount::numeric AS amount, amount * 2 AS twice FROM alt2.item', key => '{id}');
+CALL alt2.is_kept();
+SELECT depipe.alter_transform('alt2.made', 'SELECT id, shop, amount::numeric AS amount FROM alt2.item', key => '{id}');
+CALL alt2.is_kept();
+SELECT depipe.alter_transform('alt2.made', key => '{shop,id}');
+CALL alt2.is_kept();
+SELECT depipe.alter_transform('alt2.made', key => '{}');
+CALL alt2.is_kept();
+-- a column that a view or a transform uses: refused, and nothing has changed
+SELECT depipe.alter_transform('alt2.made', 'SELECT id, amount::numeric AS amount FROM alt2.item', key => '{id}');
+SELECT depipe.alter_transform('alt2.made', 'SELECT id, length(shop) AS shop, amount::numeric AS amount FROM alt2.item', key => '{id}');
+SELECT query_text, key_columns FROM depipe.transforms WHERE target = 'alt2.made';
+CALL alt2.is_kept();
+SELECT :made = 'alt2.made'::regclass::oid AS same_table;
+SET client_min_messages = warning;
+DROP PUBLICATION regress_alter;
+DROP VIEW alt2.kept, alt2.seen;
+DROP MATERIALIZED VIEW alt2.stored;
+SELECT count(depipe.drop_transform(target, true)) FROM unnest(ARRAY['alt2.below', 'alt2.made']) AS target;
+DROP SCHEMA alt2 CASCADE;
+DROP ROLE regress_alter_reader;
+
+-- only the index that depipe has made goes with the key; one of the user is his
+CREATE SCHEMA alt3;
+CREATE TABLE alt3.item (id integer PRIMARY KEY, code integer NOT NULL);
+INSERT INTO alt3.item VALUES (1, 1), (2, 2);
+CREATE TABLE alt3.made (id integer, code integer);
+CREATE UNIQUE INDEX of_user ON alt3.made (id) NULLS NOT DISTINCT;
+SELECT depipe.create_transform('alt3.made', 'SELECT id, code FROM alt3.item', key => '{id}');
+SELECT depipe.alter_transform('alt3.made', key => '{code}');
+CREATE VIEW alt3.indexes AS SELECT c.relname, obj_description(c.oid, 'pg_class') FROM pg_index JOIN pg_class c ON c.oid = indexrelid
+WHERE indrelid = 'alt3.made'::regclass ORDER BY 1;
+TABLE alt3.indexes;
+-- a renamed one is depipe's still; beside one of the user's on the same columns, too
+ALTER INDEX alt3.made_code_idx RENAME TO renamed;
+CREATE UNIQUE INDEX second_of_user ON alt3.made (code) NULLS NOT DISTINCT;
+SELECT depipe.alter_transform('alt3.made', key => '{id,code}');
+TABLE alt3.indexes;
+SELECT depipe.alter_transform('alt3.made', key => '{id}');
+TABLE alt3.indexes;
+SELECT depipe.alter_transform('alt3.made', key => '{}');
+TABLE alt3.indexes;
+SET client_min_messages = warning;
+DROP VIEW alt3.indexes;
+SELECT depipe.drop_transform('alt3.made', true);
+DROP SCHEMA alt3 CASCADE;

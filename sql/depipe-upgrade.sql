@@ -27,6 +27,33 @@ ALTER TABLE depipe.quarantined_row DROP CONSTRAINT quarantined_row_key;
 
 -- @changes@
 
+-- Only indexes with this comment are dropped when the key of a transform changes.
+DO $$
+DECLARE
+	index regclass;
+BEGIN
+	FOR index IN
+		SELECT x.indexrelid::regclass
+		FROM depipe.transform f
+		JOIN depipe.target t USING (target_id)
+		JOIN pg_catalog.pg_namespace n ON n.nspname OPERATOR(pg_catalog.=) t.schema_name
+		JOIN pg_catalog.pg_class c ON c.relnamespace OPERATOR(pg_catalog.=) n.oid
+			AND c.relname OPERATOR(pg_catalog.=) t.table_name
+		JOIN pg_catalog.pg_index x ON x.indrelid OPERATOR(pg_catalog.=) c.oid
+		WHERE x.indisunique AND x.indnullsnotdistinct AND x.indpred IS NULL AND x.indexprs IS NULL
+			AND pg_catalog.obj_description(x.indexrelid, 'pg_class') IS NULL
+			AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint o WHERE o.conindid OPERATOR(pg_catalog.=) x.indexrelid)
+			AND f.key_columns OPERATOR(pg_catalog.=) ARRAY(SELECT a.attname::text
+				FROM pg_catalog.unnest(x.indkey::smallint[]) WITH ORDINALITY k (attnum, place)
+				JOIN pg_catalog.pg_attribute a ON a.attrelid OPERATOR(pg_catalog.=) c.oid
+					AND a.attnum OPERATOR(pg_catalog.=) k.attnum
+				ORDER BY k.place)
+	LOOP
+		EXECUTE pg_catalog.format('COMMENT ON INDEX %s IS %L', index, 'key of a transform, created by depipe');
+	END LOOP;
+END
+$$;
+
 -- Whether rows of open incidents are in their tables is not known: they are looked at.
 UPDATE depipe.incident SET published = true WHERE closed_at IS NULL;
 

@@ -100,6 +100,76 @@ INSERT INTO mart.sales VALUES ('x', 1);
 SELECT target, event, state, reason FROM depipe.events
 WHERE event IN ('renamed', 'bound', 'missing') ORDER BY event_id;
 
+-- an input is broken: the state says so at once, what is below is blocked with the path, and it heals by itself
+CREATE TABLE raw.price (id integer PRIMARY KEY, region text, amount integer, other integer);
+INSERT INTO raw.price VALUES (1, 'a', 1, 1);
+SELECT depipe.create_transform('mart.prices', 'SELECT region, sum(amount) AS amount FROM raw.price GROUP BY region');
+SELECT depipe.create_transform('mart.below', 'SELECT sum(amount) AS amount FROM mart.prices');
+CREATE VIEW broken AS SELECT target, state, reason, next FROM depipe.status WHERE target IN ('mart.prices', 'mart.below') ORDER BY 1;
+ALTER TABLE raw.price ADD COLUMN more integer;
+ALTER TABLE raw.price DROP COLUMN other;
+ALTER TABLE raw.price ALTER COLUMN more TYPE bigint;
+TABLE broken;
+SELECT target, status, reason FROM depipe.refresh('mart.below', upstream => true);
+-- a column is dropped
+ALTER TABLE raw.price DROP COLUMN amount;
+TABLE broken;
+SELECT state, reason FROM depipe.transforms WHERE target = 'mart.prices';
+SELECT depth, target, state, reason, next FROM depipe.why('mart.below');
+SELECT target, status, reason FROM depipe.refresh('mart.below', upstream => true);
+CALL depipe.run('mart.prices');
+CALL depipe.wait('mart.prices', 'broken');
+CALL depipe.wait('mart.below');
+TABLE broken;
+TABLE mart.prices;
+TABLE mart.below;
+ALTER TABLE raw.price ADD COLUMN amount integer DEFAULT 5;
+TABLE broken;
+SELECT target, status, inserted, updated FROM depipe.refresh('mart.below', upstream => true);
+TABLE broken;
+TABLE mart.below;
+-- a type that changes the result
+ALTER TABLE raw.price ALTER COLUMN amount TYPE bigint;
+TABLE broken;
+SELECT target, status, reason FROM depipe.refresh('mart.below', upstream => true);
+SELECT depipe.alter_transform('mart.prices', dry_run => true);
+SELECT depipe.alter_transform('mart.prices');
+TABLE broken;
+SELECT target, status FROM depipe.refresh('mart.below', upstream => true);
+TABLE mart.below;
+-- the input is gone, and comes back
+DROP TABLE raw.price;
+TABLE broken;
+SELECT target, status, reason FROM depipe.refresh('mart.below', upstream => true);
+SELECT state FROM depipe.transforms WHERE target = 'mart.prices';
+SELECT target, event, state FROM depipe.events WHERE target = 'mart.prices' AND event = 'transform' ORDER BY event_id;
+CREATE TABLE raw.price (id integer, region text, amount bigint);
+INSERT INTO raw.price VALUES (2, 'b', 7);
+TABLE broken;
+SELECT target, status, inserted, deleted FROM depipe.refresh('mart.below', upstream => true);
+TABLE broken;
+-- renamed inside of a view, of a schema, and its columns
+CREATE VIEW raw.viewed AS SELECT region AS r, amount AS a FROM raw.price;
+SELECT depipe.create_transform('mart.through', 'SELECT r, sum(a) AS a FROM raw.viewed GROUP BY r');
+ALTER TABLE raw.price RENAME COLUMN region TO area;
+ALTER TABLE raw.price RENAME TO tariff;
+ALTER VIEW raw.viewed RENAME COLUMN a TO "A b";
+SET client_min_messages = warning;
+CREATE SCHEMA raw2;
+RESET client_min_messages;
+ALTER TABLE raw.tariff SET SCHEMA raw2;
+ALTER SCHEMA raw2 RENAME TO raw3;
+INSERT INTO raw3.tariff VALUES (3, 'c', 1);
+SELECT target, status, strategy, inserted FROM depipe.refresh('mart.through');
+SELECT query_sql FROM depipe.transforms WHERE target = 'mart.through';
+DROP VIEW raw.viewed;
+SELECT target, state, reason FROM depipe.status WHERE target = 'mart.through';
+DROP VIEW broken;
+SET client_min_messages = warning;
+SELECT count(depipe.drop_transform(target, true)) FROM unnest(ARRAY['mart.through', 'mart.below', 'mart.prices']) AS target;
+DROP SCHEMA raw3 CASCADE;
+RESET client_min_messages;
+
 -- a name that another definition has is not taken
 SELECT depipe.create_transform('mart.one', 'SELECT 1 AS n');
 SELECT depipe.create_transform('mart.two', 'SELECT 2 AS n');

@@ -30,6 +30,10 @@
 #include "utils/lsyscache.h"
 #include "core/shmem.h"
 #include "look/activity.h"
+#include "query/table.h"
+
+/* State of a transform whose query does not fit its inputs or its table. */
+#define BROKEN "broken"
 
 /* Number of steps from which on a path is abbreviated. */
 #define LONG_WAY 3
@@ -347,6 +351,25 @@ set_load(Condition *condition, const CatalogRows *rows, int row)
 		set_condition(condition, RANK_FINE, state, reason, NULL);
 }
 
+/*
+ * Inputs are gone, or have other columns than the query needs.  Where only the
+ * columns of the table are others, it can be altered without another query.
+ */
+static void
+set_broken(Condition *condition, char *reason)
+{
+	bool alters = reason != NULL && strncmp(reason, OTHER_COLUMNS, strlen(OTHER_COLUMNS)) == 0;
+
+	condition->needs_person = true;
+	set_condition(condition,
+				  RANK_BROKEN,
+				  BROKEN,
+				  reason,
+				  statement(alters ? "SELECT depipe.alter_transform(%s)"
+								   : "SELECT depipe.alter_transform(%s, query => 'SELECT ...')",
+							condition->node));
+}
+
 static void
 set_transform(Condition *condition, const CatalogRows *rows, int row)
 {
@@ -356,7 +379,9 @@ set_transform(Condition *condition, const CatalogRows *rows, int row)
 
 	if (!catalog_isnull(rows, row, CONDITION_TRANSFORM_SINCE))
 		condition->since = catalog_time(rows, row, CONDITION_TRANSFORM_SINCE);
-	if (state != NULL && strcmp(state, "failed") == 0)
+	if (state != NULL && strcmp(state, BROKEN) == 0)
+		set_broken(condition, reason);
+	else if (state != NULL && strcmp(state, "failed") == 0)
 		set_condition(condition,
 					  RANK_BROKEN,
 					  state,
@@ -383,17 +408,11 @@ set_transform(Condition *condition, const CatalogRows *rows, int row)
 	else
 		set_condition(condition, RANK_FINE, state, NULL, NULL);
 	if (!catalog_isnull(rows, row, CONDITION_MISSING_INPUT))
-	{
-		condition->needs_person = true;
-		set_condition(condition,
-					  RANK_BROKEN,
-					  "blocked",
-					  identity_may_inspect(node->owner)
-						  ? psprintf("input %s does not exist",
-									 catalog_text(rows, row, CONDITION_MISSING_INPUT))
-						  : pstrdup("an input does not exist"),
-					  NULL);
-	}
+		set_broken(condition,
+				   identity_may_inspect(node->owner)
+					   ? psprintf("input %s does not exist",
+								  catalog_text(rows, row, CONDITION_MISSING_INPUT))
+					   : pstrdup("an input does not exist"));
 }
 
 static void

@@ -24,6 +24,7 @@
 #include "nodes/parsenodes.h"
 #include "parser/parsetree.h"
 #include "query/dag.h"
+#include "query/table.h"
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
 
@@ -311,22 +312,36 @@ follow_query(void *argument)
 	return true;
 }
 
-void
+bool
+binding_error_breaks(int sqlerrcode)
+{
+	return sqlerrcode != ERRCODE_INSUFFICIENT_PRIVILEGE &&
+		   (ERRCODE_TO_CATEGORY(sqlerrcode) ==
+				ERRCODE_TO_CATEGORY(ERRCODE_SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION) ||
+			sqlerrcode == ERRCODE_INVALID_SCHEMA_NAME);
+}
+
+char *
 binding_settle(int32 target_id)
 {
 	Transform *transform = transform_get(target_id);
 	QueryWork work = {.transform = transform};
+	ErrorData *error = guarded_run(follow_query, &work);
 	char *tree;
 
-	if (guarded_run(follow_query, &work) != NULL)
+	if (error != NULL)
 	{
 		if (transform->relids != NIL && name_was_taken(transform))
 			transform_set_binding(target_id, NULL, NIL);
-		return;
+		return binding_error_breaks(error->sqlerrcode) ? error->message : NULL;
 	}
 	if (strcmp(work.query_sql, transform->query_sql) != 0)
 		store_followed(transform, work.query_sql);
 	tree = shape_tree(work.shape);
 	if (transform->query_tree == NULL || strcmp(tree, transform->query_tree) != 0)
 		transform_set_binding(target_id, tree, shape_direct_relids(work.shape));
+	if (OidIsValid(transform->target->relid) &&
+		table_difference(transform->target->relid, work.shape->columns) != NULL)
+		return table_why_other_columns(transform->target);
+	return NULL;
 }

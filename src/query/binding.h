@@ -32,7 +32,15 @@ extern bool transform_rebind(Transform *transform, const Shape *shape);
  * Bind the stored query to the objects that its names denote after a change of
  * names.  Where objects were renamed, the stored text is replaced.  A query
  * that cannot be analysed stays as it is, and fails at the next refresh.
+ * Returns the reason why the transform is broken, in the current memory
+ * context, or NULL if it is not.
  */
-extern void binding_settle(int32 target_id);
+extern char *binding_settle(int32 target_id);
+
+/*
+ * Does this error of analysing the query mean that objects which it reads are
+ * gone or have other types?  Missing privileges do not count.
+ */
+extern bool binding_error_breaks(int sqlerrcode);
 
 #endif /* DEPIPE_QUERY_BINDING_H */

@@ -30,7 +30,7 @@ static const char *const blocking_load_states[] = {"new",
 												   "detached"};
 /* states in which a load has yet to create its table */
 static const char *const makes_table[] = {"new", "copying"};
-static const char *const blocking_transform_states[] = {"failed", "rejected"};
+static const char *const blocking_transform_states[] = {"broken", "failed", "rejected"};
 
 /* ---- loading ---- */
 

@@ -23,6 +23,7 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_collation.h"
 #include "catalog/pg_inherits.h"
+#include "commands/comment.h"
 #include "commands/trigger.h"
 #include "catalog/published.h"
 #include "core/guarded.h"
@@ -41,6 +42,9 @@
 
 /* trigger of each partition for TRUNCATE, which fires no row-level triggers */
 #define GUARD_TRUNCATE "depipe_refuse_truncate"
+
+/* comment of the unique indexes that depipe creates */
+#define KEY_COMMENT "key of a transform, created by depipe"
 
 PG_FUNCTION_INFO_V1(depipe_refuse_dml);
 
@@ -166,18 +170,25 @@ table_only_adds(Oid relid, TupleDesc columns)
 	return only_adds;
 }
 
+char *
+table_why_other_columns(const Target *target)
+{
+	return psprintf(OTHER_COLUMNS "%s no longer have the same columns", target->display);
+}
+
 void
 table_check_columns(const Transform *transform, const Shape *shape)
 {
 	char *difference = table_difference(transform->target->relid, shape->columns);
 
 	if (difference != NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATATYPE_MISMATCH),
-				 errmsg("query and table of transform %s no longer have the same columns",
-						transform->target->display),
-				 errdetail("%s", difference),
-				 errhint("Declare the transform again with replace => true.")));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_DATATYPE_MISMATCH),
+			 errmsg("%s", table_why_other_columns(transform->target)),
+			 errdetail("%s", difference),
+			 errhint("SELECT depipe.alter_transform(%s) gives the table the columns of the query.",
+					 sql_literal(transform->target->display))));
 }
 
 /* Report the indexes that are dropped with a column. */
@@ -382,8 +393,18 @@ index_serves_hashed(Relation index, Relation rel, List *key)
 	return true;
 }
 
+/* Was the index created by depipe?  Its comment says so, which dumps and renames preserve. */
+static bool
+is_made_here(Oid index)
+{
+	char *comment = GetComment(index, RelationRelationId, 0);
+
+	return comment != NULL && strcmp(comment, KEY_COMMENT) == 0;
+}
+
+/* Returns an index that serves the key: any, or only one that depipe created. */
 static Oid
-find_key_index(const Target *target, List *key)
+find_key_index(const Target *target, List *key, bool made_here)
 {
 	Relation rel = table_open(target->relid, AccessShareLock);
 	Oid found = InvalidOid;
@@ -394,7 +415,8 @@ find_key_index(const Target *target, List *key)
 		Relation index = index_open(lfirst_oid(cell), AccessShareLock);
 
 		if (!OidIsValid(found) &&
-			(index_serves(index, rel, key) || index_serves_hashed(index, rel, key)))
+			(index_serves(index, rel, key) || index_serves_hashed(index, rel, key)) &&
+			(!made_here || is_made_here(lfirst_oid(cell))))
 			found = lfirst_oid(cell);
 		index_close(index, AccessShareLock);
 	}
@@ -405,7 +427,7 @@ find_key_index(const Target *target, List *key)
 bool
 table_has_key(const Target *target, List *key)
 {
-	return key == NIL || OidIsValid(find_key_index(target, key));
+	return key == NIL || OidIsValid(find_key_index(target, key, false));
 }
 
 static char *
@@ -430,10 +452,34 @@ typedef struct MakeKey
 	bool hashed;
 } MakeKey;
 
+static List *
+index_list(Oid relid)
+{
+	Relation rel = table_open(relid, AccessShareLock);
+	List *indexes = RelationGetIndexList(rel);
+
+	table_close(rel, NoLock);
+	return indexes;
+}
+
+/* Returns the index that was created since "before" was read. */
+static Oid
+new_index(Oid relid, const List *before)
+{
+	ListCell *cell;
+
+	foreach(cell, index_list(relid))
+		if (!list_member_oid(before, lfirst_oid(cell)))
+			return lfirst_oid(cell);
+	elog(ERROR, "the index of the key was not created");
+}
+
 static bool
 make_key_work(void *argument)
 {
 	MakeKey *make = argument;
+	List *before = index_list(make->target->relid);
+	char *index;
 	StringInfoData sql;
 
 	initStringInfo(&sql);
@@ -443,6 +489,14 @@ make_key_work(void *argument)
 								  : "CREATE UNIQUE INDEX ON %s (%s) NULLS NOT DISTINCT",
 					 make->target->display,
 					 key_columns(make->key));
+	execute_as(make->target->owner, sql.data);
+	CommandCounterIncrement();
+	index = sql_relation(new_index(make->target->relid, before));
+	resetStringInfo(&sql);
+	appendStringInfo(&sql, "COMMENT ON INDEX %s IS %s;", index, sql_literal(KEY_COMMENT));
+	/* DROP EXTENSION drops an index that uses its functions, like the guard */
+	if (make->hashed)
+		appendStringInfo(&sql, "ALTER INDEX %s DEPENDS ON EXTENSION depipe", index);
 	execute_as(make->target->owner, sql.data);
 	return true;
 }
@@ -475,20 +529,16 @@ table_hash_key(const Target *target, List *key)
 
 	table_drop_key(target, key);
 	(void) make_key_work(&make);
-	/* DROP EXTENSION drops the index, like the guard */
-	execute_as(target->owner,
-			   psprintf("ALTER INDEX %s DEPENDS ON EXTENSION depipe",
-						sql_relation(find_key_index(target, key))));
 }
 
 bool
 table_key_is_plain(const Target *target, List *key)
 {
-	Oid index = key == NIL ? InvalidOid : find_key_index(target, key);
+	Oid index = key == NIL ? InvalidOid : find_key_index(target, key, true);
 	Relation rel;
 	bool plain;
 
-	if (!OidIsValid(index) || OidIsValid(get_index_constraint(index)))
+	if (!OidIsValid(index))
 		return false;
 	rel = index_open(index, AccessShareLock);
 	plain = RelationGetIndexExpressions(rel) == NIL;
@@ -496,14 +546,13 @@ table_key_is_plain(const Target *target, List *key)
 	return plain;
 }
 
-/* An index that belongs to a constraint was created by the user, and is kept. */
 void
 table_drop_key(const Target *target, List *key)
 {
-	Oid index = key == NIL ? InvalidOid : find_key_index(target, key);
+	Oid index = key == NIL ? InvalidOid : find_key_index(target, key, true);
 	StringInfoData sql;
 
-	if (!OidIsValid(index) || OidIsValid(get_index_constraint(index)))
+	if (!OidIsValid(index))
 		return;
 	initStringInfo(&sql);
 	appendStringInfo(&sql, "DROP INDEX %s", sql_relation(index));

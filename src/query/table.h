@@ -37,6 +37,14 @@ extern bool table_only_adds(Oid relid, TupleDesc columns);
  */
 extern void table_check_columns(const Transform *transform, const Shape *shape);
 
+#define OTHER_COLUMNS "query and table of transform "
+
+/*
+ * The message that the query and the table have other columns; begins with
+ * OTHER_COLUMNS.  Palloc'd.
+ */
+extern char *table_why_other_columns(const Target *target);
+
 /* Does a foreign key reference the table? */
 extern bool table_is_referenced(Oid relid);
 
@@ -55,14 +63,11 @@ extern bool table_has_key(const Target *target, List *key);
 
 /* Create a unique index, NULLS NOT DISTINCT, on these columns, unless table_has_key() finds one. */
 extern void table_make_key(const Target *target, List *key);
-/*
- * Drop the index that serves as the key on these columns.  An index of a
- * constraint is kept, because the user created it.  Any other index is
- * regarded as created by depipe.
- */
+
+/* Drop the index on these columns that table_make_key() created.  Others are the user's. */
 extern void table_drop_key(const Target *target, List *key);
 
-/* Is the key an index on the columns themselves, not on a hash, that belongs to no constraint? */
+/* Is the key an index on the columns themselves, not on a hash, that table_make_key() created? */
 extern bool table_key_is_plain(const Target *target, List *key);
 
 /* Replace the key by a unique index on a hash of the columns, which may have any length. */

@@ -22,7 +22,7 @@ typedef struct Transform
 	char *on_incomplete; /* publish, block */
 	char *on_stale;
 	char *target_lag;         /* text of an interval, or NULL */
-	char *state;              /* new, ok, blocked, rejected, failed */
+	char *state;              /* new, ok, blocked, rejected, failed, broken */
 	bool populated;           /* published at least once in this database */
 	bool made_table;          /* the table was made by depipe */
 	bool rebuild;             /* all rows of the table must be replaced */

@@ -615,12 +615,15 @@ read_alterations(FunctionCallInfo fcinfo, const Transform *declared, CreateArgum
 static const char *
 name_alteration(const Transform *declared, const CreateArguments *arguments)
 {
-	if (declared_difference(declared, arguments, arguments->query_sql)[0] == '\0')
+	bool same_columns = !OidIsValid(declared->target->relid) ||
+						table_difference(declared->target->relid, arguments->shape->columns) ==
+							NULL;
+
+	if (same_columns && declared_difference(declared, arguments, arguments->query_sql)[0] == '\0')
 		return "nothing";
 	if (strcmp(name_list(declared->key), name_list(arguments->key)) != 0)
 		return "rebuild";
-	if (!OidIsValid(declared->target->relid) ||
-		table_difference(declared->target->relid, arguments->shape->columns) == NULL)
+	if (same_columns)
 		return "compatible";
 	return table_only_adds(declared->target->relid, arguments->shape->columns) ? "add columns"
 																			   : "rebuild";

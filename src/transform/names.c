@@ -29,6 +29,7 @@
 #include "catalog/pg_class.h"
 #include "commands/event_trigger.h"
 #include "catalog/loads.h"
+#include "catalog/attempts.h"
 #include "catalog/transforms.h"
 #include "core/guarded.h"
 #include "core/sqltext.h"
@@ -115,6 +116,27 @@ settle_targets(void)
 /* ---- queries ---- */
 
 /*
+ * Settle the query of a transform.  The state shows at once that the change
+ * has broken it, or no longer does.  The next refresh decides.
+ */
+static void
+settle_query(int32 target_id)
+{
+	char *reason = binding_settle(target_id);
+	bool was_broken = strcmp(transform_get(target_id)->state, "broken") == 0;
+
+	if (preparing)
+		return; /* a change of the state is announced, which PREPARE does not allow */
+	if (reason != NULL)
+		transform_set_state(target_id, "broken", reason, false);
+	else if (was_broken)
+	{
+		transform_set_state(target_id, "blocked", NULL, false);
+		attempt_end(unit_of_target(target_id));
+	}
+}
+
+/*
  * Bind queries to the objects that their names denote now, or change their
  * texts to follow renamed objects.
  */
@@ -127,7 +149,7 @@ settle_queries(void)
 		return;
 	readers = names_select_readers(every_name_changed ? NIL : altered_relids);
 	for (uint64 i = 0; i < readers->count; i++)
-		binding_settle(catalog_int4(readers, i, 1));
+		settle_query(catalog_int4(readers, i, 1));
 }
 
 /* ---- at commit ---- */

@@ -111,6 +111,8 @@ typedef struct SliceNode
 	PublishStatus outcome;
 	bool whole;               /* the outcome covers the whole target */
 	bool key_too_long;        /* a key is too long for an index entry */
+	bool analysing;           /* the query is analysed and compared with the table */
+	bool broken;              /* inputs are gone, or have other columns than the query needs */
 	bool diverged;            /* the target lacks rows that the delta deletes */
 	HiddenState *hidden;      /* changes of the numbers of groups; NULL if there are none */
 	StoredFrontier *frontier; /* the frontier of the target after the delta is published */
@@ -302,11 +304,15 @@ table_is_missing(SliceNode *node)
 	{
 		TransformInput *input = lfirst(cell);
 
+		/* a missing target blocks by itself */
 		if (input->direct && !OidIsValid(transform_input_relid(input)))
+		{
+			node->broken = input->target_id == 0;
 			return set_aside(node->run,
 							 RUN_BLOCKED,
 							 psprintf("input %s does not exist",
 									  sql_table(input->schema_name, input->table_name)));
+		}
 	}
 	return false;
 }
@@ -495,10 +501,12 @@ make_delta(SliceNode *node)
 	node->frontier = frontier_take();
 	node->seen = inputs_seen(transform);
 	identity_become_with(transform->target->owner, transform->target->settings, &identity);
+	node->analysing = true;
 	shape = transform_analyse(transform);
 	node->reads_clock = shape->volatility.reads_clock;
 	check_covered(transform, shape);
 	table_check_columns(transform, shape);
+	node->analysing = false;
 	frontier_describe(node->frontier, transform, shape);
 	changes = changes_read(transform,
 						   prepared_captures(node->slice, transform->target->id),
@@ -739,7 +747,9 @@ record_not_published(SliceNode *node)
 		node->run->status = RUN_FAILED;
 	if (node->run->status == RUN_SKIPPED)
 		return;
-	if (node->run->status == RUN_FAILED)
+	if (node->broken)
+		state = "broken";
+	else if (node->run->status == RUN_FAILED)
 		state = "failed";
 	else if (node->outcome == PUBLISH_REJECTED)
 		state = "rejected";
@@ -771,6 +781,7 @@ publish_node(SliceNode *node)
 	{
 		run_set_error(run, error);
 		node->outcome = PUBLISH_ERROR;
+		node->broken = node->analysing && binding_error_breaks(error->sqlerrcode);
 	}
 	if (failure != NULL && failure->of_target && error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE)
 		run->reason = run->error_message = psprintf(
