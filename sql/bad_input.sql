@@ -186,7 +186,10 @@ SELECT depipe.add_constraint('bad.t', depipe.satisfies('a > -10'), name => 'c');
 SELECT s, bad.try('SELECT depipe.' || s) AS result FROM unnest(ARRAY[
 	'trip(''bad.t'', '''')', 'trip(''bad.t'', ''why'', ''2000-01-01'')', 'trip(''bad.t'', ''why'', ''infinity'')',
 	'reset(''bad.t'', '' '')', 'override(''bad.t'', ''why'', ''2000-01-01'')', 'override(''bad.t'', ''why'', now() + ''100 days'')',
-	'override(''bad.t'', '''', now() + ''1 hour'')', 'configure_breaker(''bad.t'', mode => ''x'')',
+	'override(''bad.t'', '''', now() + ''1 hour'')', 'release(''bad.t'', '''')', 'release(''bad.t'', ''why'')', 'release(''bad.t'', ''why'', ''{}'')',
+	'release(''bad.t'', ''why'', ''{{1}}'')', 'discard(''bad.t'', '''')', 'discard(''bad.t'', NULL)', 'accept(''bad.t'', ''nope'', ''why'')',
+	'accept(''bad.t'', NULL, ''why'')', 'set_aside(''bad.t'', ''why'')', 'set_aside(''bad.t'', NULL)',
+	'waive(''bad.t'', ''nope'', ''why'', now() + ''1 hour'')', 'waive(''bad.t'', ''nope'', ''why'', NULL)', 'configure_breaker(''bad.t'', mode => ''x'')',
 	'configure_breaker(''bad.t'', on_open => ''x'')', 'configure_breaker(''bad.t'', bad_runs => 0)',
 	'configure_breaker(''bad.t'', bad_runs => 5, of_runs => 2)', 'configure_breaker(''bad.t'', close_after => -1)',
 	'configure_breaker(''bad.t'', retry_wait => ''-1 s'')', 'configure_breaker(''bad.t'', retry_wait => ''178000000 years'')',

@@ -220,7 +220,7 @@ COMMENT ON FUNCTION depipe.key_hash(text[]) IS 'SHA-256 of a key, which represen
 -- relid is the table that a target was last bound to: through it a rename is
 -- followed when no table of the old name is left.  owner_problem is the last
 -- result of depipe.owner_problem: changes of roles and of their rights send no
--- notice.  parked, quarantined and retries count rows of parked_item and
+-- notice.  parked, quarantined, retries and discarded count rows of parked_item and
 -- quarantined_row; triggers maintain them.
 CREATE TABLE depipe.target_state (
 	target_id integer NOT NULL,
@@ -235,6 +235,7 @@ CREATE TABLE depipe.target_state (
 	parked bigint NOT NULL DEFAULT 0,
 	quarantined bigint NOT NULL DEFAULT 0,
 	retries bigint NOT NULL DEFAULT 0,
+	discarded bigint NOT NULL DEFAULT 0,
 	CONSTRAINT target_state_pkey PRIMARY KEY (target_id),
 	CONSTRAINT target_state_target_fkey FOREIGN KEY (target_id) REFERENCES depipe.target ON DELETE CASCADE
 );
@@ -446,6 +447,7 @@ CREATE TABLE depipe.constraint_state (
 	metric text,
 	baseline bigint NOT NULL DEFAULT 0,
 	would_have_blocked bigint NOT NULL DEFAULT 0,
+	waived_until timestamptz,
 	CONSTRAINT constraint_state_pkey PRIMARY KEY (constraint_id),
 	CONSTRAINT constraint_state_constraint_fkey FOREIGN KEY (constraint_id)
 		REFERENCES depipe.constraint_definition ON DELETE CASCADE
@@ -463,6 +465,16 @@ CREATE TABLE depipe.table_look (
 		REFERENCES depipe.constraint_definition ON DELETE CASCADE
 );
 
+-- Rows that no longer count as violations of a constraint, until they change: hashes of the
+-- images of their keys and of the columns that the constraint reads (quality/accepted.c).
+CREATE TABLE depipe.accepted_row (
+	constraint_id integer NOT NULL,
+	image bytea NOT NULL,
+	CONSTRAINT accepted_row_pkey PRIMARY KEY (constraint_id, image),
+	CONSTRAINT accepted_row_constraint_fkey FOREIGN KEY (constraint_id)
+		REFERENCES depipe.constraint_definition ON DELETE CASCADE
+);
+
 -- Keys that rows refer to and that the reference lacked when the rows arrived:
 -- pending until they appear or the grace of the constraint is over.
 CREATE TABLE depipe.pending_key (
@@ -475,7 +487,8 @@ CREATE TABLE depipe.pending_key (
 CREATE UNIQUE INDEX pending_key_key ON depipe.pending_key (constraint_id, depipe.key_hash(reference_key));
 
 -- passes: number of successful probes in a row; outcomes: those of the last runs,
--- true is bad; wait: time until the next probe, doubled by each that fails.
+-- true is bad; wait: time until the next probe, doubled by each that fails; sets_aside: the next
+-- batch sets aside what would hold it.
 CREATE TABLE depipe.breaker_state (
 	target_id integer NOT NULL,
 	state text NOT NULL DEFAULT 'closed',
@@ -490,6 +503,7 @@ CREATE TABLE depipe.breaker_state (
 	passes integer NOT NULL DEFAULT 0,
 	outcomes boolean[] NOT NULL DEFAULT '{}',
 	probe_started timestamptz,
+	sets_aside boolean NOT NULL DEFAULT false,
 	CONSTRAINT breaker_state_pkey PRIMARY KEY (target_id),
 	CONSTRAINT breaker_state_target_fkey FOREIGN KEY (target_id) REFERENCES depipe.target ON DELETE CASCADE
 );
@@ -656,7 +670,8 @@ CREATE TABLE depipe.parked_item (
 
 -- Whole rows that a constraint kept out of their table; at most one per key.  row_hash,
 -- previous_hash: hashes of the two keys by their types, where equal keys can have
--- different texts (quality/key_names.c); otherwise NULL.
+-- different texts (quality/key_names.c); otherwise NULL.  discarded: nobody wants the row, but
+-- later changes of its key still meet it here.
 CREATE TABLE depipe.quarantined_row (
 	quarantine_id bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
 	target_id integer NOT NULL,
@@ -673,6 +688,7 @@ CREATE TABLE depipe.quarantined_row (
 	quarantined_at timestamptz NOT NULL DEFAULT clock_timestamp(),
 	row_hash bigint,
 	previous_hash bigint,
+	discarded boolean NOT NULL DEFAULT false,
 	CONSTRAINT quarantined_row_pkey PRIMARY KEY (quarantine_id),
 	CONSTRAINT quarantined_row_target_fkey FOREIGN KEY (target_id) REFERENCES depipe.target ON DELETE CASCADE
 );
@@ -1468,6 +1484,41 @@ AS 'MODULE_PATHNAME', 'depipe_override';
 COMMENT ON FUNCTION depipe.override(text, text, timestamptz) IS
 'publishes regardless of the gate until the given time, within depipe.max_override; verdicts are recorded';
 
+CREATE FUNCTION depipe.release(target text, reason text, keys text[] DEFAULT NULL)
+RETURNS bigint
+LANGUAGE C
+AS 'MODULE_PATHNAME', 'depipe_release';
+COMMENT ON FUNCTION depipe.release(text, text, text[]) IS
+'lets quarantined rows go through the gate again with the next run; returns their number';
+
+CREATE FUNCTION depipe.discard(target text, reason text, keys text[] DEFAULT NULL)
+RETURNS bigint
+LANGUAGE C
+AS 'MODULE_PATHNAME', 'depipe_discard';
+COMMENT ON FUNCTION depipe.discard(text, text, text[]) IS
+'gives up quarantined rows of a load: they stay out until the source changes them; returns their number';
+
+CREATE FUNCTION depipe.accept(target text, constraint_name text, reason text, keys text[] DEFAULT NULL)
+RETURNS bigint
+LANGUAGE C
+AS 'MODULE_PATHNAME', 'depipe_accept';
+COMMENT ON FUNCTION depipe.accept(text, text, text, text[]) IS
+'rows that violate a constraint no longer count until they change, wherever they are; returns their number';
+
+CREATE FUNCTION depipe.set_aside(target text, reason text)
+RETURNS void
+LANGUAGE C
+AS 'MODULE_PATHNAME', 'depipe_set_aside';
+COMMENT ON FUNCTION depipe.set_aside(text, text) IS
+'makes the next run a probe that sets the rows aside for which the batch is held, and publishes the rest';
+
+CREATE FUNCTION depipe.waive(target text, constraint_name text, reason text, until timestamptz)
+RETURNS void
+LANGUAGE C
+AS 'MODULE_PATHNAME', 'depipe_waive';
+COMMENT ON FUNCTION depipe.waive(text, text, text, timestamptz) IS
+'one constraint only warns until the given time, within depipe.max_override; a held batch is tried again';
+
 CREATE FUNCTION depipe.configure_breaker(
 	target text,
 	mode text DEFAULT NULL,
@@ -1857,7 +1908,9 @@ SELECT pg_catalog.format('%I.%I', t.schema_name, t.table_name) AS target,
 	c.enforce_from, c.check_every, c.owner, c.description,
 	s.outcome_since AS since, s.evaluated_at, s.evaluated, s.violations,
 	CASE WHEN depipe.may_read(t.schema_name, t.table_name) THEN s.metric END AS metric, s.baseline,
-	s.would_have_blocked, c.settings
+	s.would_have_blocked, c.settings, s.waived_until,
+	(SELECT pg_catalog.count(*) FROM depipe.accepted_row a
+		WHERE a.constraint_id OPERATOR(pg_catalog.=) c.constraint_id) AS accepted
 FROM depipe.constraint_definition c
 JOIN depipe.target t USING (target_id)
 LEFT JOIN depipe.constraint_state s USING (constraint_id)
@@ -1920,7 +1973,7 @@ JOIN pg_catalog.pg_namespace n ON n.nspname OPERATOR(pg_catalog.=) t.schema_name
 JOIN pg_catalog.pg_class c ON c.relnamespace OPERATOR(pg_catalog.=) n.oid
 	AND c.relname OPERATOR(pg_catalog.=) t.table_name
 	AND c.relowner OPERATOR(pg_catalog.=) t.owner::oid -- not a table that another role made since
-WHERE pg_catalog.has_table_privilege(current_user, c.oid, 'SELECT')
+WHERE NOT q.discarded AND pg_catalog.has_table_privilege(current_user, c.oid, 'SELECT')
 	AND NOT pg_catalog.row_security_active(c.oid);
 COMMENT ON VIEW depipe.quarantine IS 'rows that constraints kept out of their tables, with the constraints that they violate';
 GRANT SELECT ON depipe.quarantine TO PUBLIC;

@@ -20,6 +20,10 @@ CREATE TABLE matrix.free (id int);
 SELECT depipe.create_load('matrix.loaded', server => 'matrix_server');
 SELECT depipe.create_transform('matrix.made', 'SELECT id, v FROM matrix.base');
 SELECT depipe.add_constraint('matrix.made', depipe.satisfies('v > -10'), name => 'c');
+SELECT depipe.create_transform('matrix.held', 'SELECT id, v FROM matrix.base', populate => false);
+SELECT depipe.add_constraint('matrix.held', depipe.satisfies('v > 0'), name => 'c', on_violation => 'quarantine');
+SELECT status FROM depipe.refresh('matrix.held');
+SELECT depipe.trip('matrix.held', 'for set_aside');
 GRANT SELECT ON ALL TABLES IN SCHEMA matrix TO regress_reader;
 RESET ROLE;
 
@@ -112,6 +116,11 @@ INSERT INTO matrix.function VALUES
 	('trip', $$depipe.trip('matrix.made', 'a test')$$, 'op'),
 	('reset', $$depipe.reset('matrix.made', 'a test')$$, 'op'),
 	('override', $$depipe.override('matrix.made', 'a test', now() + interval '1 hour')$$, 'op'),
+	('release', $$depipe.release('matrix.held', 'a test')$$, 'op'),
+	('accept', $$depipe.accept('matrix.held', 'c', 'a test')$$, 'op'),
+	('set_aside', $$depipe.set_aside('matrix.held', 'a test')$$, 'op'),
+	('waive', $$depipe.waive('matrix.made', 'c', 'a test', now() + interval '1 hour')$$, 'op'),
+	('discard', NULL, NULL), -- of a load with rows in quarantine: operate.sql
 	('guard', $$depipe.guard('matrix.made')$$, 'ropm'),
 	('why', $$depipe.why('matrix.made')$$, 'ropm'),
 	('as_of', $$depipe.as_of('matrix.made')$$, 'ropm'),
@@ -277,6 +286,7 @@ ALTER ROLE regress_was_operator RENAME TO depipe_operator;
 
 SELECT depipe.drop_load('matrix.loaded');
 SELECT depipe.drop_transform('matrix.made', true);
+SELECT depipe.drop_transform('matrix.held', true);
 DROP SCHEMA matrix CASCADE;
 DROP SERVER matrix_server CASCADE;
 DROP OWNED BY regress_owner;

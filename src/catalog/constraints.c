@@ -22,7 +22,10 @@
 	" c.on_no_data, c.on_error, c.grace::text,"                                          \
 	" (EXTRACT(epoch FROM c.grace) OPERATOR(pg_catalog.*) 1000000)::bigint, c.existing," \
 	" c.enforce_from, c.check_every::text, c.owner, c.description, s.outcome,"           \
-	" COALESCE(s.baseline, 0), c.settings"                                               \
+	" COALESCE(s.baseline, 0), c.settings, s.waived_until,"                              \
+	" (SELECT pg_catalog.array_agg(pg_catalog.encode(a.image, 'hex'))"                   \
+	" FROM depipe.accepted_row a"                                                        \
+	" WHERE a.constraint_id OPERATOR(pg_catalog.=) c.constraint_id)"                     \
 	" FROM depipe.constraint_definition c"                                               \
 	" LEFT JOIN depipe.constraint_state s USING (constraint_id)"
 
@@ -64,6 +67,8 @@ constraint_from_row(const CatalogRows *rows, uint64 i)
 	row->outcome = catalog_text(rows, i, 31);
 	row->baseline = catalog_int8(rows, i, 32);
 	row->settings = catalog_text_list(rows, i, 33);
+	row->waived_until = catalog_time(rows, i, 34);
+	row->accepted = catalog_text_list(rows, i, 35);
 	return row;
 }
 
@@ -203,6 +208,34 @@ constraint_shrink_baseline(int32 constraint_id, int64 violations)
 						   " AND baseline OPERATOR(pg_catalog.>) $2",
 						   ARG_INT4(constraint_id),
 						   ARG_INT8(violations));
+}
+
+void
+constraint_waive(int32 constraint_id, TimestampTz until)
+{
+	(void) CATALOG_EXECUTE("INSERT INTO depipe.constraint_state (constraint_id, waived_until)"
+						   " VALUES ($1, $2) ON CONFLICT (constraint_id)"
+						   " DO UPDATE SET waived_until = EXCLUDED.waived_until",
+						   ARG_INT4(constraint_id),
+						   ARG_TIME(until));
+}
+
+void
+accepted_rows_add(int32 constraint_id, List *hashes)
+{
+	(void) CATALOG_EXECUTE("INSERT INTO depipe.accepted_row (constraint_id, image)"
+						   " SELECT $1, pg_catalog.decode(h, 'hex') FROM pg_catalog.unnest($2) h"
+						   " ON CONFLICT DO NOTHING",
+						   ARG_INT4(constraint_id),
+						   ARG_TEXT_ARRAY(hashes));
+}
+
+void
+accepted_rows_forget(int32 constraint_id)
+{
+	(void) CATALOG_EXECUTE("DELETE FROM depipe.accepted_row"
+						   " WHERE constraint_id OPERATOR(pg_catalog.=) $1",
+						   ARG_INT4(constraint_id));
 }
 
 /* ---- pending keys ---- */
@@ -386,7 +419,8 @@ quarantine_count_of(int32 target_id, int32 constraint_id)
 {
 	CatalogRows *rows = CATALOG_EXECUTE("SELECT pg_catalog.count(*) FROM depipe.quarantined_row"
 										" WHERE target_id OPERATOR(pg_catalog.=) $1"
-										" AND $2 OPERATOR(pg_catalog.=) ANY (constraint_ids)",
+										" AND $2 OPERATOR(pg_catalog.=) ANY (constraint_ids)"
+										" AND NOT discarded",
 										ARG_INT4(target_id),
 										ARG_INT4(constraint_id));
 
@@ -399,7 +433,7 @@ quarantine_count_beside(int32 target_id, int32 constraint_id, ArrayType *keys)
 	CatalogRows *rows = CATALOG_EXECUTE("SELECT pg_catalog.count(*) FROM depipe.quarantined_row"
 										" WHERE target_id OPERATOR(pg_catalog.=) $1"
 										" AND $2 OPERATOR(pg_catalog.=) ANY (constraint_ids)"
-										" AND ($3 IS NULL OR row_key IS NULL"
+										" AND NOT discarded AND ($3 IS NULL OR row_key IS NULL"
 										" OR NOT (row_key::text OPERATOR(pg_catalog.=) ANY ($3)))",
 										ARG_INT4(target_id),
 										ARG_INT4(constraint_id),
@@ -444,7 +478,7 @@ quarantine_mark_retries(int32 target_id, int32 constraint_id, List *columns, Arr
 {
 	CatalogRows *rows = CATALOG_EXECUTE(
 		"UPDATE depipe.quarantined_row q SET retry = true FROM depipe.row_layout l"
-		" WHERE q.target_id OPERATOR(pg_catalog.=) $1 AND NOT q.retry"
+		" WHERE q.target_id OPERATOR(pg_catalog.=) $1 AND NOT q.retry AND NOT q.discarded"
 		" AND $2 OPERATOR(pg_catalog.=) ANY (q.constraint_ids)"
 		" AND l.layout_id OPERATOR(pg_catalog.=) q.layout_id"
 		" AND ($4 IS NULL OR " IMAGE_KEY("$3") " OPERATOR(pg_catalog.=) ANY ($4))",
@@ -454,6 +488,80 @@ quarantine_mark_retries(int32 target_id, int32 constraint_id, List *columns, Arr
 		ARG_ARRAY(keys));
 
 	return rows->processed;
+}
+
+/* ---- rows that a person picks ---- */
+
+/* $2: the constraint, 0: any; $3: keys, as the views or the functions show them, NULL: any. */
+#define IS_PICKED                                                                  \
+	" WHERE q.target_id OPERATOR(pg_catalog.=) $1 AND NOT q.discarded"             \
+	" AND ($2 OPERATOR(pg_catalog.=) 0 OR $2 OPERATOR(pg_catalog.=) ANY"           \
+	" (q.constraint_ids)) AND ($3 IS NULL OR " KEY_SHOWN " OPERATOR(pg_catalog.=)" \
+	" ANY ($3) OR q.row_key::pg_catalog.text OPERATOR(pg_catalog.=) ANY ($3))"
+#define KEY_SHOWN "pg_catalog.array_to_string(q.row_key, ', ')"
+
+int64
+quarantine_matches(int32 target_id, int32 constraint_id, List *keys, int64 *keys_found)
+{
+	CatalogRows *rows = CATALOG_EXECUTE(
+		"SELECT pg_catalog.count(*),"
+		" (SELECT pg_catalog.count(*) FROM pg_catalog.unnest($3) k (key)"
+		" WHERE k.key IN (SELECT " KEY_SHOWN " FROM depipe.quarantined_row q" IS_PICKED
+		" UNION ALL SELECT q.row_key::pg_catalog.text"
+		" FROM depipe.quarantined_row q" IS_PICKED ")) FROM depipe.quarantined_row q" IS_PICKED,
+		ARG_INT4(target_id),
+		ARG_INT4(constraint_id),
+		ARG_TEXT_ARRAY(keys));
+
+	if (keys_found != NULL)
+		*keys_found = catalog_int8(rows, 0, 2);
+	return catalog_int8(rows, 0, 1);
+}
+
+void
+quarantine_release(int32 target_id, int32 constraint_id, List *keys)
+{
+	(void) CATALOG_EXECUTE("UPDATE depipe.quarantined_row q SET retry = true" IS_PICKED
+						   " AND NOT q.retry",
+						   ARG_INT4(target_id),
+						   ARG_INT4(constraint_id),
+						   ARG_TEXT_ARRAY(keys));
+}
+
+void
+quarantine_discard(int32 target_id, List *keys)
+{
+	(void) CATALOG_EXECUTE(
+		"UPDATE depipe.quarantined_row q SET discarded = true, retry = false" IS_PICKED,
+		ARG_INT4(target_id),
+		ARG_INT4(0),
+		ARG_TEXT_ARRAY(keys));
+}
+
+bool
+quarantine_lacks_rows(int32 target_id)
+{
+	CatalogRows *rows = CATALOG_EXECUTE("SELECT EXISTS (SELECT FROM depipe.target_state"
+										" WHERE target_id OPERATOR(pg_catalog.=) $1"
+										" AND quarantined OPERATOR(pg_catalog.>) discarded)",
+										ARG_INT4(target_id));
+
+	return catalog_bool(rows, 0, 1);
+}
+
+char *
+holding_table_check(int32 target_id)
+{
+	CatalogRows *rows = CATALOG_EXECUTE("SELECT c.name::text FROM depipe.constraint_definition c"
+										" JOIN depipe.constraint_state s USING (constraint_id)"
+										" WHERE c.target_id OPERATOR(pg_catalog.=) $1"
+										" AND s.outcome IN ('fail', 'error')"
+										" AND c.on_violation IN ('reject', 'break', 'quarantine')"
+										" AND (c.expression IS NULL OR c.is_aggregate)"
+										" ORDER BY c.constraint_id LIMIT 1",
+										ARG_INT4(target_id));
+
+	return rows->count == 0 ? NULL : catalog_text(rows, 0, 1);
 }
 
 /* ---- breakers ---- */
@@ -473,7 +581,7 @@ quarantine_mark_retries(int32 target_id, int32 constraint_id, List *columns, Arr
 	" (EXTRACT(epoch FROM COALESCE(s.max_wait, '1 hour'))"                           \
 	" OPERATOR(pg_catalog.*) 1000000)::bigint,"                                      \
 	" (EXTRACT(epoch FROM COALESCE(s.probe_timeout, '10 minutes'))"                  \
-	" OPERATOR(pg_catalog.*) 1000000)::bigint"                                       \
+	" OPERATOR(pg_catalog.*) 1000000)::bigint, COALESCE(b.sets_aside, false)"        \
 	" FROM (SELECT $1::integer AS target_id) t"                                      \
 	" LEFT JOIN depipe.breaker_state b USING (target_id)"                            \
 	" LEFT JOIN depipe.breaker_setting s USING (target_id)"
@@ -507,6 +615,7 @@ breaker_row(int32 target_id, bool lock)
 	row->retry_wait_microseconds = catalog_int8(rows, 0, 15);
 	row->max_wait_microseconds = catalog_int8(rows, 0, 16);
 	row->probe_timeout_microseconds = catalog_int8(rows, 0, 17);
+	row->sets_aside = catalog_bool(rows, 0, 18);
 	return row;
 }
 
@@ -514,15 +623,16 @@ void
 breaker_row_put(int32 target_id, const BreakerRow *row)
 {
 	(void) CATALOG_EXECUTE("INSERT INTO depipe.breaker_state (target_id, state, reason, since,"
-						   " until, retry_at, wait, changed, passes, probe_started, set_by)"
+						   " until, retry_at, wait, changed, passes, probe_started, sets_aside,"
+						   " set_by)"
 						   " VALUES ($1, $2, $3, $4, $5, $6, $7 OPERATOR(pg_catalog.*)"
-						   " interval '1 microsecond', $8, $9, $10, SESSION_USER)"
+						   " interval '1 microsecond', $8, $9, $10, $11, SESSION_USER)"
 						   " ON CONFLICT (target_id) DO UPDATE SET state = EXCLUDED.state,"
 						   " reason = EXCLUDED.reason, since = EXCLUDED.since,"
 						   " until = EXCLUDED.until, retry_at = EXCLUDED.retry_at,"
 						   " wait = EXCLUDED.wait, changed = EXCLUDED.changed,"
 						   " passes = EXCLUDED.passes, probe_started = EXCLUDED.probe_started,"
-						   " set_by = EXCLUDED.set_by",
+						   " sets_aside = EXCLUDED.sets_aside, set_by = EXCLUDED.set_by",
 						   ARG_INT4(target_id),
 						   ARG_TEXT(row->state),
 						   ARG_TEXT(row->reason),
@@ -532,7 +642,8 @@ breaker_row_put(int32 target_id, const BreakerRow *row)
 						   ARG_INT8(row->wait_microseconds),
 						   ARG_BOOL(row->changed),
 						   ARG_INT4(row->passes),
-						   ARG_TIME(row->probe_started));
+						   ARG_TIME(row->probe_started),
+						   ARG_BOOL(row->sets_aside));
 }
 
 void
@@ -694,7 +805,7 @@ quarantined_images(int32 target_id, int32 constraint_id)
 							"q.image") " ORDER BY q.quarantine_id) FROM depipe.quarantined_row q"
 									   " JOIN depipe.row_layout l USING (layout_id)"
 									   " WHERE q.target_id OPERATOR(pg_catalog.=) $1"
-									   " AND ($2 OPERATOR(pg_catalog.=) 0"
+									   " AND NOT q.discarded AND ($2 OPERATOR(pg_catalog.=) 0"
 									   " OR $2 OPERATOR(pg_catalog.=) ANY (q.constraint_ids))",
 						ARG_INT4(target_id),
 						ARG_INT4(constraint_id)));

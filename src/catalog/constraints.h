@@ -50,6 +50,8 @@ typedef struct ConstraintRow
 	/* state, read-only */
 	char *outcome; /* of the last evaluation; NULL: never evaluated */
 	int64 baseline;
+	TimestampTz waived_until; /* 0: not waived */
+	List *accepted;           /* hashes of accepted rows, in hexadecimal; see quality/accepted */
 } ConstraintRow;
 
 /* All constraints of a target, in the order of their declaration. */
@@ -74,6 +76,16 @@ extern void constraint_row_delete(int32 constraint_id);
  * Set the number of violations that are accepted because they existed before.
  */
 extern void constraint_set_baseline(int32 constraint_id, int64 baseline);
+
+/* Waive the constraint until this time. */
+extern void constraint_waive(int32 constraint_id, TimestampTz until);
+
+/*
+ * Accept rows of a constraint by their hashes (in hexadecimal), forget all that are
+ * accepted, or count them.
+ */
+extern void accepted_rows_add(int32 constraint_id, List *hashes);
+extern void accepted_rows_forget(int32 constraint_id);
 
 /* Lower the baseline to this number of violations, but never raise it. */
 extern void constraint_shrink_baseline(int32 constraint_id, int64 violations);
@@ -170,6 +182,28 @@ extern List *quarantine_keys(int32 target_id, List *columns, ArrayType *keys);
 extern int64 quarantine_mark_retries(int32 target_id, int32 constraint_id, List *columns,
 									 ArrayType *keys);
 
+/*
+ * The number of quarantined rows of the target that have one of these keys (text
+ * list, NIL: any), as depipe.quarantine or depipe.violations shows them.
+ * constraint_id: only of this constraint, 0: all.  *keys_found, if not NULL, gets
+ * the number of keys that some row has.
+ */
+extern int64 quarantine_matches(int32 target_id, int32 constraint_id, List *keys,
+								int64 *keys_found);
+
+/* Mark these rows for another try, or discard them. */
+extern void quarantine_release(int32 target_id, int32 constraint_id, List *keys);
+extern void quarantine_discard(int32 target_id, List *keys);
+
+/* Does the target lack rows that are in quarantine?  Discarded ones do not count. */
+extern bool quarantine_lacks_rows(int32 target_id);
+
+/*
+ * A constraint that holds the newest batch of the target, or rejects it, and is
+ * not about single rows; NULL: there is none.
+ */
+extern char *holding_table_check(int32 target_id);
+
 /* ---- breakers ---- */
 
 typedef struct BreakerRow
@@ -183,6 +217,7 @@ typedef struct BreakerRow
 	bool changed;
 	int32 passes;
 	TimestampTz probe_started;
+	bool sets_aside;  /* what holds the next batch */
 	int32 bad_before; /* bad runs among the last of_runs - 1 */
 	/* settings, with defaults filled in */
 	bool metrics_only;

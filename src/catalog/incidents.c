@@ -31,6 +31,7 @@ incident_from_row(const CatalogRows *rows, uint64 i)
 	row->known_keys = isnull ? NULL : DatumGetArrayTypePCopy(keys);
 	row->looked_at = catalog_time(rows, i, 10);
 	row->look_ms = (double) catalog_int8(rows, i, 11);
+	row->violations_now = catalog_int8(rows, i, 12);
 	return row;
 }
 
@@ -41,7 +42,7 @@ incident_rows(int32 target_id, int32 constraint_id)
 	CatalogRows *rows = CATALOG_EXECUTE(
 		"SELECT i.incident_id, c.constraint_id, c.name::text, s.outcome, i.published,"
 		" i.last_seen, COALESCE(i.accepted, 0), COALESCE(i.accepted_of, 0), i.known_keys,"
-		" i.looked_at, COALESCE(i.look_ms, 0)::bigint"
+		" i.looked_at, COALESCE(i.look_ms, 0)::bigint, COALESCE(i.violations_now, 0)"
 		" FROM depipe.incident i JOIN depipe.constraint_definition c"
 		" ON c.target_id OPERATOR(pg_catalog.=) i.target_id"
 		" AND c.name OPERATOR(pg_catalog.=) i.constraint_name"
@@ -198,6 +199,21 @@ held_rows(int32 target_id, int32 constraint_id)
 		list = lappend(list, row);
 	}
 	return list;
+}
+
+ArrayType *
+held_images(int32 target_id, int32 constraint_id)
+{
+	CatalogRows *rows = CATALOG_EXECUTE("SELECT pg_catalog.array_agg(image)"
+										" FROM depipe.held_row"
+										" WHERE target_id OPERATOR(pg_catalog.=) $1"
+										" AND constraint_id OPERATOR(pg_catalog.=) $2",
+										ARG_INT4(target_id),
+										ARG_INT4(constraint_id));
+	bool isnull;
+	Datum images = catalog_datum(rows, 0, 1, &isnull);
+
+	return isnull ? NULL : DatumGetArrayTypeP(images);
 }
 
 /* ---- work that only depends on time ---- */

@@ -23,6 +23,7 @@ typedef struct IncidentRow
 	ArrayType *known_keys; /* text[] of array texts; NULL: none */
 	TimestampTz looked_at; /* 0: never */
 	double look_ms;        /* duration of that look */
+	int64 violations_now;  /* as far as they are known */
 } IncidentRow;
 
 /*
@@ -78,6 +79,9 @@ typedef struct HeldRow
 
 /* Replace the stored rows by these. */
 extern void held_rows_put(int32 target_id, List *rows);
+/* Their images as a jsonb[]; NULL: none. */
+extern ArrayType *held_images(int32 target_id, int32 constraint_id);
+
 extern List *held_rows(int32 target_id, int32 constraint_id);
 
 #endif /* DEPIPE_CATALOG_INCIDENTS_H */

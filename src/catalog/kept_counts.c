@@ -34,6 +34,7 @@ typedef struct KeptChange
 	int32 target_id; /* hash key */
 	int64 rows;
 	int64 retries;
+	int64 discarded;
 } KeptChange;
 
 /*
@@ -55,13 +56,14 @@ make_changes(void)
 	return hash_create("depipe kept rows", 16, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 }
 
+/* A boolean column that only quarantined rows have. */
 static bool
-waits_for_retry(Relation rel, TupleTableSlot *row)
+is_marked(Relation rel, TupleTableSlot *row, const char *column)
 {
-	AttrNumber retry = get_attnum(RelationGetRelid(rel), "retry");
+	AttrNumber mark = get_attnum(RelationGetRelid(rel), column);
 	bool isnull;
 
-	return retry != InvalidAttrNumber && DatumGetBool(slot_getattr(row, retry, &isnull));
+	return mark != InvalidAttrNumber && DatumGetBool(slot_getattr(row, mark, &isnull));
 }
 
 static void
@@ -74,10 +76,12 @@ count_row(HTAB *changes, Relation rel, TupleTableSlot *row, int sign)
 	KeptChange *change = hash_search(changes, &id, HASH_ENTER, &found);
 
 	if (!found)
-		change->rows = change->retries = 0;
+		change->rows = change->retries = change->discarded = 0;
 	change->rows += sign;
-	if (waits_for_retry(rel, row))
+	if (is_marked(rel, row, "retry"))
 		change->retries += sign;
+	if (is_marked(rel, row, "discarded"))
+		change->discarded += sign;
 }
 
 static void
@@ -97,15 +101,17 @@ count_rows(HTAB *changes, const TriggerData *trigger)
 #define ADD_KEPT                                              \
 	" parked = s.parked OPERATOR(pg_catalog.+) $2,"           \
 	" quarantined = s.quarantined OPERATOR(pg_catalog.+) $3," \
-	" retries = s.retries OPERATOR(pg_catalog.+) $4"
+	" retries = s.retries OPERATOR(pg_catalog.+) $4,"         \
+	" discarded = s.discarded OPERATOR(pg_catalog.+) $5"
 
 static void
-add_kept(int32 target_id, int64 parked, int64 quarantined, int64 retries)
+add_kept(int32 target_id, int64 parked, int64 quarantined, int64 retries, int64 discarded)
 {
 	CatalogArg args[] = {ARG_INT4(target_id),
 						 ARG_INT8(parked),
 						 ARG_INT8(quarantined),
-						 ARG_INT8(retries)};
+						 ARG_INT8(retries),
+						 ARG_INT8(discarded)};
 
 	if (catalog_execute("UPDATE depipe.target_state s SET" ADD_KEPT
 						" WHERE s.target_id OPERATOR(pg_catalog.=) $1",
@@ -115,8 +121,8 @@ add_kept(int32 target_id, int64 parked, int64 quarantined, int64 retries)
 		return;
 	/* the target may have been dropped meanwhile, or by this statement */
 	(void) catalog_execute("INSERT INTO depipe.target_state AS s"
-						   " (target_id, parked, quarantined, retries)"
-						   " SELECT t.target_id, $2, $3, $4 FROM depipe.target t"
+						   " (target_id, parked, quarantined, retries, discarded)"
+						   " SELECT t.target_id, $2, $3, $4, $5 FROM depipe.target t"
 						   " WHERE t.target_id OPERATOR(pg_catalog.=) $1 FOR KEY SHARE"
 						   " ON CONFLICT (target_id) DO UPDATE SET" ADD_KEPT,
 						   lengthof(args),
@@ -142,16 +148,16 @@ write_changes(HTAB *changes, bool parked)
 
 	hash_seq_init(&scan, changes);
 	while ((change = hash_seq_search(&scan)) != NULL)
-		if (change->rows != 0 || change->retries != 0)
+		if (change->rows != 0 || change->retries != 0 || change->discarded != 0)
 			sorted = lappend(sorted, change);
 	list_sort(sorted, compare_changes);
 	foreach(cell, sorted)
 	{
 		change = lfirst(cell);
 		if (parked)
-			add_kept(change->target_id, change->rows, 0, 0);
+			add_kept(change->target_id, change->rows, 0, 0, 0);
 		else
-			add_kept(change->target_id, 0, change->rows, change->retries);
+			add_kept(change->target_id, 0, change->rows, change->retries, change->discarded);
 	}
 }
 
@@ -162,7 +168,8 @@ forget_all(bool parked)
 		(void) CATALOG_EXECUTE0("UPDATE depipe.target_state SET parked = 0"
 								" WHERE parked OPERATOR(pg_catalog.<>) 0");
 	else
-		(void) CATALOG_EXECUTE0("UPDATE depipe.target_state SET quarantined = 0, retries = 0"
+		(void) CATALOG_EXECUTE0("UPDATE depipe.target_state SET quarantined = 0, retries = 0,"
+								" discarded = 0"
 								" WHERE quarantined OPERATOR(pg_catalog.<>) 0");
 }
 

@@ -320,7 +320,7 @@ catalog_quarantine(int32 target_id, int64 layout_id, int64 run_id, TupleDesc des
 		" previous_key = COALESCE(EXCLUDED.previous_key, q.previous_key),"
 		" row_hash = EXCLUDED.row_hash,"
 		" previous_hash = COALESCE(EXCLUDED.previous_hash, q.previous_hash),"
-		" run_id = EXCLUDED.run_id, retry = false,"
+		" run_id = EXCLUDED.run_id, retry = false, discarded = false,"
 		" quarantined_at = pg_catalog.clock_timestamp()",
 		lengthof(args),
 		args,

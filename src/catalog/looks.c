@@ -50,7 +50,7 @@
 	", r.reason, r.finished_at, " OF_SERVER ALL_TRIES                          \
 	"GREATEST(v.retry_at, u.retry_at), GREATEST(" TRIED_AT ", r.finished_at)," \
 	" COALESCE(s.parked OPERATOR(pg_catalog.>) 0, false),"                     \
-	" COALESCE(s.quarantined OPERATOR(pg_catalog.>) 0, false),"                \
+	" COALESCE(s.quarantined OPERATOR(pg_catalog.>) s.discarded, false),"      \
 	" k.name, k.outcome_since, COALESCE(i.open, 0), m.input, s.paused_until,"  \
 	" w.rows, w.estimated, s.owner_problem_since"
 

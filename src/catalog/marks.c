@@ -17,10 +17,10 @@
 #define SOME(select) "EXISTS (" select ")"
 #define PLUS " OPERATOR(pg_catalog.+) "
 #define OF_TARGET " WHERE x.target_id OPERATOR(pg_catalog.=) t.target_id"
-#define HAS_BREAKER                                                  \
-	SOME("SELECT FROM depipe.breaker_state x" OF_TARGET              \
-		 " AND x.state OPERATOR(pg_catalog.<>) 'closed'"             \
-		 " UNION ALL SELECT FROM depipe.breaker_setting x" OF_TARGET \
+#define HAS_BREAKER                                                        \
+	SOME("SELECT FROM depipe.breaker_state x" OF_TARGET                    \
+		 " AND (x.state OPERATOR(pg_catalog.<>) 'closed' OR x.sets_aside)" \
+		 " UNION ALL SELECT FROM depipe.breaker_setting x" OF_TARGET       \
 		 " AND x.of_runs OPERATOR(pg_catalog.>) 1")
 #define IS_CONSTRAINED SOME("SELECT FROM depipe.constraint_definition x" OF_TARGET)
 #define IS_REFERENCED                                                     \

@@ -279,14 +279,15 @@ transform_mix(int32 target_id)
 						   ARG_INT8(INCARNATION_MIXED));
 }
 
-void
+int64
 transform_forget_quarantine(int32 target_id, int64 run_id)
 {
-	(void) CATALOG_EXECUTE("DELETE FROM depipe.quarantined_row"
+	return CATALOG_EXECUTE("DELETE FROM depipe.quarantined_row"
 						   " WHERE target_id OPERATOR(pg_catalog.=) $1"
 						   " AND run_id IS DISTINCT FROM $2",
 						   ARG_INT4(target_id),
-						   ARG_INT8(run_id));
+						   ARG_INT8(run_id))
+		->processed;
 }
 
 /* The images have the texts of the values, which only built-in types read here. */

@@ -169,7 +169,7 @@ extern void transform_forget_captures(int32 target_id);
 extern void transform_mix(int32 target_id);
 
 /* Delete rows that other runs have quarantined.  run_id 0: delete those of all runs. */
-extern void transform_forget_quarantine(int32 target_id, int64 run_id);
+extern int64 transform_forget_quarantine(int32 target_id, int64 run_id);
 
 /*
  * Delete rows that other runs have quarantined and whose column lies in

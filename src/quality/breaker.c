@@ -77,6 +77,7 @@ transition(Target *target, BreakerRow *row, BreakerState to, const char *reason)
 	row->until = 0;
 	row->passes = 0;
 	row->probe_started = 0;
+	row->sets_aside = false;
 	breaker_row_put(target->id, row);
 	event_record(target->id, "breaker", row->state, reason);
 	if (to == BREAKER_CLOSED)
@@ -227,8 +228,45 @@ breaker_record(Target *target, Admission admission, Action action, const char *r
 	if (state_of(row) == BREAKER_HALF_OPEN)
 		record_probe(target, row, blocked, reason);
 	else if (state_of(row) == BREAKER_CLOSED)
+	{
+		if (row->sets_aside)
+		{
+			row->sets_aside = false;
+			breaker_row_put(target->id, row);
+		}
 		record_normal_run(target, row, action == ACTION_BREAK, reason);
+	}
 	return !blocked;
+}
+
+bool
+breaker_sets_aside(int32 target_id)
+{
+	return breaker_row(target_id, false)->sets_aside;
+}
+
+void
+breaker_set_aside(Target *target, const char *reason)
+{
+	BreakerRow *row = breaker_row(target->id, true);
+
+	if (legal[state_of(row)][BREAKER_HALF_OPEN])
+		half_open(target, row, reason);
+	row->sets_aside = true;
+	breaker_row_put(target->id, row);
+}
+
+void
+breaker_probe_next(Target *target, const char *reason)
+{
+	BreakerRow *row = breaker_row(target->id, true);
+
+	if (state_of(row) == BREAKER_OPEN)
+		half_open(target, row, reason);
+	breaker_note_change(target->id);
+	attempt_end(unit_of_target(target->id));
+	attempt_end(unit_of_checks(target->id));
+	catalog_changed();
 }
 
 void
@@ -317,6 +355,17 @@ check_future(TimestampTz until)
 				 errmsg("argument \"until\" must be in the future")));
 }
 
+void
+breaker_check_override(TimestampTz until)
+{
+	check_future(until);
+	if (until > GetCurrentTimestamp() + depipe_max_override * USECS_PER_SEC)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("an override must not last longer than depipe.max_override"),
+				 errdetail("depipe.max_override is %d seconds.", depipe_max_override)));
+}
+
 /* SQL function trip(target, reason, until): forced_open, and half_open at until. */
 static Datum
 depipe_trip_checked(PG_FUNCTION_ARGS)
@@ -373,12 +422,7 @@ depipe_override_checked(PG_FUNCTION_ARGS)
 
 	argument_not_null(fcinfo, 2, "until");
 	until = argument_time(fcinfo, 2, "until");
-	check_future(until);
-	if (until > GetCurrentTimestamp() + depipe_max_override * USECS_PER_SEC)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("an override must not last longer than depipe.max_override"),
-				 errdetail("depipe.max_override is %d seconds.", depipe_max_override)));
+	breaker_check_override(until);
 	row = breaker_row(target->id, true);
 	if (state_of(row) != BREAKER_DISABLED)
 		transition(target, row, BREAKER_DISABLED, reason);

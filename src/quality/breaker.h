@@ -68,11 +68,24 @@ extern bool breaker_record(Target *target, Admission admission, Action action, c
 extern void breaker_charge(Target *target, const char *reason);
 
 /*
+ * Does the next batch set aside what would keep it from being published?  Asked
+ * for by depipe.set_aside; ends with the next transition, or with that batch.
+ */
+extern bool breaker_sets_aside(int32 target_id);
+extern void breaker_set_aside(Target *target, const char *reason);
+
+/* Somebody has changed what a batch may be held for: an open breaker probes with the next run. */
+extern void breaker_probe_next(Target *target, const char *reason);
+
+/*
  * Record an evaluation of a whole table without load or transform; action is
  * the strongest that its constraints require.  The evaluation is the probe: a
  * good one closes the breaker, unless it is held open by hand.
  */
 extern void breaker_judge_table(Target *target, Action action, const char *reason);
+
+/* Raise 22023 unless the time is in the future, and not beyond depipe.max_override. */
+extern void breaker_check_override(TimestampTz until);
 
 /* End forced_open and disabled at their time: half_open. */
 extern void breaker_expire(Target *target);

@@ -23,6 +23,7 @@
 #include "core/identity.h"
 #include "core/settings.h"
 #include "core/sqltext.h"
+#include "quality/accepted.h"
 #include "quality/check_kinds.h"
 #include "quality/expression.h"
 #include "utils/lsyscache.h"
@@ -209,6 +210,7 @@ constraint_from(Target *target, ConstraintRow *row)
 		if (OidIsValid(constraint->reference))
 			refer_to_current_rows(constraint);
 	}
+	accepted_leave_out(target, constraint);
 	return constraint;
 }
 

@@ -56,6 +56,9 @@ typedef struct DataConstraint
 
 #define constraint_has_threshold(c) ((c)->warn_if.given || (c)->fail_if.given)
 
+/* The time from which it acts: before, and while it is waived, it only records. */
+#define constraint_acts_from(c) Max((c)->row->enforce_from, (c)->row->waived_until)
+
 /* Counted over the whole table as it is after the batch. */
 #define constraint_counts_table(c) (!(c)->batch_scope && constraint_has_threshold(c))
 

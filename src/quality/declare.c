@@ -736,6 +736,8 @@ depipe_add_constraint_checked(PG_FUNCTION_ARGS)
 			 errdetail_internal("%s.", difference),
 			 errhint("Use replace => true, or depipe.alter_constraint.")));
 	row->id = declared != NULL ? declared->id : 0;
+	if (row->id != 0)
+		accepted_rows_forget(row->id);
 	note_toothless(row);
 	store(target, row);
 	PG_RETURN_TEXT_P(cstring_to_text(row->name));
@@ -785,6 +787,8 @@ depipe_alter_constraint_checked(PG_FUNCTION_ARGS)
 		PG_RETURN_VOID();
 	}
 	note_toothless(row);
+	if (!PG_ARGISNULL(2))
+		accepted_rows_forget(row->id); /* of another rule */
 	store(target, row);
 	(void) quarantine_mark_retries(target->id, row->id, NIL, NULL);
 	PG_RETURN_VOID();

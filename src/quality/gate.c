@@ -24,6 +24,8 @@
  */
 #include "quality/gate.h"
 
+#include "catalog/marks.h"
+#include "quality/breaker.h"
 #include "quality/compile.h"
 #include "quality/held.h"
 #include "quality/key_names.h"
@@ -71,6 +73,24 @@ make_set(MemoryContext context)
 					   HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 }
 
+/* Asked for by depipe.set_aside: checks of single rows hold no batch. */
+static void
+set_aside_what_holds(List *constraints)
+{
+	ListCell *cell;
+
+	foreach(cell, constraints)
+	{
+		DataConstraint *constraint = lfirst(cell);
+
+		if (!constraint_is_row(constraint) || constraint->on_violation < ACTION_QUARANTINE)
+			continue;
+		constraint->on_violation = ACTION_QUARANTINE;
+		constraint->warn_if.given = false;
+		constraint->fail_if.given = false;
+	}
+}
+
 Gate *
 gate_open(Target *target, Snapshot snapshot, uint32 marks)
 {
@@ -82,6 +102,8 @@ gate_open(Target *target, Snapshot snapshot, uint32 marks)
 	constraints = constraints_load(target);
 	if (constraints == NIL)
 		return NULL;
+	if ((marks & MARK_BREAKER) != 0 && breaker_sets_aside(target->id))
+		set_aside_what_holds(constraints);
 	gate = palloc0(sizeof(Gate));
 	gate->target = target;
 	gate->context = CurrentMemoryContext;
@@ -165,7 +187,7 @@ gate_has_table_checks(const Gate *gate)
 static bool
 is_enforced(const DataConstraint *constraint)
 {
-	return constraint->row->enforce_from <= GetCurrentTimestamp();
+	return constraint_acts_from(constraint) <= GetCurrentTimestamp();
 }
 
 static bool

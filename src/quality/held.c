@@ -15,8 +15,6 @@
  */
 #include "quality/held.h"
 
-#include "access/genam.h"
-#include "access/table.h"
 #include "catalog/incidents.h"
 #include "core/guarded.h"
 #include "core/identity.h"
@@ -24,8 +22,8 @@
 #include "core/settings.h"
 #include "core/sqltext.h"
 #include "executor/spi.h"
+#include "quality/row_key.h"
 #include "utils/lsyscache.h"
-#include "utils/relcache.h"
 
 /* Number of rows that are kept for one constraint. */
 #define MAX_HELD_ROWS 100
@@ -36,51 +34,15 @@
 
 /* ---- keys ---- */
 
-/* The columns of some unique index, if there is no primary key. */
-static int
-unique_attributes(Oid relid, AttrNumber *attnums)
-{
-	Relation rel = table_open(relid, AccessShareLock);
-	int count = 0;
-	ListCell *cell;
-
-	foreach(cell, RelationGetIndexList(rel))
-	{
-		Relation index = index_open(lfirst_oid(cell), AccessShareLock);
-
-		if (count == 0 && index->rd_index->indisunique && index->rd_index->indisvalid &&
-			RelationGetIndexPredicate(index) == NIL && RelationGetIndexExpressions(index) == NIL)
-			for (int i = 0; i < index->rd_index->indnkeyatts; i++)
-				attnums[count++] = index->rd_index->indkey.values[i];
-		index_close(index, NoLock);
-	}
-	table_close(rel, NoLock);
-	return count;
-}
-
-int
-held_key_attributes(const Target *target, AttrNumber **attnums)
-{
-	int count = delta_key_attributes(target->relid, NIL, attnums);
-
-	/* among the current versions the rest of the key is unique */
-	if (target->history == HISTORY_SCD2 && count > 1 &&
-		(*attnums)[count - 1] == get_attnum(target->relid, HISTORY_VALID_FROM))
-		count--;
-	return count;
-}
-
 /* "a, b" of the table's key as one text; NULL if it has none. */
 char *
 held_key_text(const Target *target)
 {
 	Oid relid = target->relid;
 	AttrNumber *attnums;
-	int count = held_key_attributes(target, &attnums);
+	int count = row_identity_attributes(target, &attnums);
 	StringInfoData buf;
 
-	if (count == 0)
-		count = unique_attributes(relid, attnums);
 	if (count == 0)
 		return pstrdup("NULL::pg_catalog.text");
 	initStringInfo(&buf);

@@ -26,13 +26,7 @@ extern List *held_find(Target *target, Delta *delta, const Measured *measured, b
 extern List *held_find_errors(Target *target, Delta *delta, const Measured *measured,
 							  bool *complete);
 
-/*
- * The columns that identify a current row of the table: those of its key,
- * without the time of a version.  Like delta_key_attributes().
- */
-extern int held_key_attributes(const Target *target, AttrNumber **attnums);
-
-/* "a, b" of these columns, as one text expression on the alias CHECK_ROW. */
+/* "a, b" of the columns that identify a row, as one text expression on the alias CHECK_ROW. */
 extern char *held_key_text(const Target *target);
 
 #endif /* DEPIPE_QUALITY_HELD_H */

@@ -35,7 +35,7 @@
 #include "executor/spi.h"
 #include "portability/instr_time.h"
 #include "quality/compile.h"
-#include "quality/held.h"
+#include "quality/row_key.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/timestamp.h"
@@ -76,7 +76,7 @@ static bool
 key_texts(const Target *target, StringInfo list, StringInfo match)
 {
 	AttrNumber *attnums;
-	int count = held_key_attributes(target, &attnums);
+	int count = row_key_attributes(target, &attnums);
 	Relation rel = table_open(target->relid, AccessShareLock);
 
 	for (int i = 0; i < count; i++)
@@ -267,7 +267,14 @@ settle_one(Target *target, const IncidentRow *incident, const DataConstraint *co
 		return;
 	}
 	if (thresholds)
-		return; /* likewise: it has counted the table */
+	{
+		/* likewise, but rows may have left the quarantine since it counted the table */
+		if (incident->violations_now <= incident->accepted &&
+			strcmp(incident->outcome, "pass") == 0 &&
+			quarantine_count_of(target->id, incident->constraint_id) == 0)
+			close_incident(target->id, incident, "passes");
+		return;
+	}
 	quarantined = quarantine_count_of(target->id, incident->constraint_id);
 	if (quarantined > 0)
 	{
@@ -301,6 +308,23 @@ incidents_settle(Target *target)
 			target,
 			incident,
 			constraint_from(target, constraint_row_find(target->id, incident->constraint_name)));
+	}
+}
+
+/* No verdict will say so: the last one is about rows that are gone. */
+void
+incidents_end_discarded(Target *target)
+{
+	ListCell *cell;
+
+	foreach(cell, incident_rows(target->id, 0))
+	{
+		IncidentRow *incident = lfirst(cell);
+		ConstraintRow *row = constraint_row_find(target->id, incident->constraint_name);
+
+		if (strcmp(row->on_violation, "quarantine") == 0 && !incident->published &&
+			quarantine_count_of(target->id, incident->constraint_id) == 0)
+			close_incident(target->id, incident, "has no row left that was not discarded");
 	}
 }
 

@@ -25,6 +25,9 @@ extern void incident_note(const Verdict *verdict, const VerdictRow *row, bool op
  */
 extern void incidents_settle(Target *target);
 
+/* Rows in quarantine were discarded: close the incidents that have no other rows. */
+extern void incidents_end_discarded(Target *target);
+
 /* The constraint is dropped. */
 extern void incident_end(int32 target_id, int32 constraint_id);
 

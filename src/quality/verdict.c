@@ -140,7 +140,7 @@ judge_date(Verdict *verdict, const DataConstraint *constraint)
 {
 	bool of_time = constraint->family == FAMILY_TIME;
 
-	if (constraint->row->enforce_from <= GetCurrentTimestamp())
+	if (constraint_acts_from(constraint) <= GetCurrentTimestamp())
 		return;
 	if (verdict->action == ACTION_NONE || (verdict->action == ACTION_WARN && !of_time))
 		return;

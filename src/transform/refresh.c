@@ -46,6 +46,7 @@
 #include "executor/spi.h"
 #include "portability/instr_time.h"
 #include "publish/publish.h"
+#include "quality/incident.h"
 #include "quality/time_checks.h"
 #include "storage/lmgr.h"
 #include "storage/proc.h"
@@ -356,7 +357,7 @@ waits_for_inputs(SliceNode *node)
 		int32 id = lfirst_int(cell);
 		char *reason;
 
-		if (complete && quarantine_count(id) > 0)
+		if (complete && quarantine_lacks_rows(id))
 			return waits_for(node, id, "incomplete: it has rows in quarantine");
 		if (fresh && time_checks_fail(id, &reason))
 			return waits_for(node, id, psprintf("stale: %s", reason));
@@ -729,8 +730,8 @@ record_published(SliceNode *node)
 	if (node->run->reason == NULL && !node->choice.offer->routine)
 		node->run->reason = pstrdup(node->choice.offer->reason_code);
 	/* the delta contained all rows, so rows quarantined by earlier runs are obsolete */
-	if (node->whole)
-		transform_forget_quarantine(id, node->run->id);
+	if (node->whole && transform_forget_quarantine(id, node->run->id) > 0)
+		incidents_settle(node->transform->target);
 	target_set_data_as_of(id, data_as_of(node));
 	transform_set_state(id, "ok", NULL, true);
 	transform_set_covered(id, node->frontier, node->seen);

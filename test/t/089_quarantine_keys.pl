@@ -64,4 +64,59 @@ foreach my $kind (@kinds)
 	is(state_of($warehouse, "raw.$table"), 'streaming', "$type: streams");
 }
 
+# ---- rows that a person discards or releases
+
+make_table($source, $warehouse, 'd', 'id int PRIMARY KEY, v int, t text');
+at($source, q{INSERT INTO d VALUES (1, -1, repeat('long', 5000)), (2, 2, 'two')});
+at($warehouse, q{SELECT depipe.add_constraint('raw.d', depipe.satisfies('v > 0'), name => 'v_satisfies', on_violation => 'quarantine')});
+refresh($warehouse, 'raw.d');
+my $seen = q{SELECT (SELECT count(*) FROM depipe.quarantine WHERE target = 'raw.d') || ' '
+	|| (SELECT incomplete FROM depipe.status WHERE target = 'raw.d') || ' '
+	|| (SELECT count(*) FROM depipe.incidents WHERE target = 'raw.d' AND state = 'open') || ' '
+	|| (SELECT string_agg(id || ':' || v || ':' || length(t), ',' ORDER BY id) FROM raw.d)};
+is(at($warehouse, $seen), '1 true 1 2:2:3', 'in quarantine');
+is(at($warehouse, q{SELECT depipe.discard('raw.d', 'an order of a test', '{1}')}), 1, 'discarded');
+is(at($warehouse, $seen), '0 false 0 2:2:3', 'nobody misses it');
+is(at($warehouse, q{SELECT count(*) FROM depipe.quarantined(NULL::raw.d)}), 0, 'nor shows it');
+fails_like($warehouse, q{SELECT depipe.release('raw.d', 'too late')}, 'P0002', qr/has no row in quarantine/, 'it cannot be released');
+at($source, 'UPDATE d SET v = -2 WHERE id = 1'); # the source does not send the long value
+refresh($warehouse, 'raw.d');
+is(at($warehouse, $seen), '1 true 1 2:2:3', 'changed, it is looked at again');
+at($warehouse, q{SELECT depipe.discard('raw.d', 'still of a test')});
+at($source, 'UPDATE d SET v = 3 WHERE id = 1');
+refresh($warehouse, 'raw.d');
+is(at($warehouse, $seen), '0 false 0 1:3:20000,2:2:3', 'its good version is whole');
+at($source, 'UPDATE d SET v = -4 WHERE id = 1');
+refresh($warehouse, 'raw.d');
+at($warehouse, q{SELECT depipe.discard('raw.d', 'gone anyway')});
+at($source, 'DELETE FROM d WHERE id = 1');
+refresh($warehouse, 'raw.d');
+is(at($warehouse, $seen), '0 false 0 2:2:3', 'a deletion ends it');
+is(state_of($warehouse, 'raw.d'), 'streaming', 'and the table streams');
+
+# an older row is never released over a newer one
+at($source, q{INSERT INTO d VALUES (3, -3, 'bad')});
+refresh($warehouse, 'raw.d');
+at($source, 'UPDATE d SET v = 33 WHERE id = 3');
+at($warehouse, q{SELECT depipe.release('raw.d', 'before the good one has come', '{3}')});
+refresh($warehouse, 'raw.d');
+is(at($warehouse, $seen), '0 false 0 2:2:3,3:33:3', 'the newer row stays');
+at($source, q{UPDATE d SET v = -5 WHERE id = 3}, q{INSERT INTO d VALUES (4, 4, 'four')});
+refresh($warehouse, 'raw.d');
+at($warehouse, q{SELECT depipe.trip('raw.d', 'hold everything')});
+at($source, 'UPDATE d SET v = 55 WHERE id = 3', q{UPDATE d SET v = 44 WHERE id = 4});
+refresh($warehouse, 'raw.d'); # parked
+at($warehouse, q{SELECT depipe.accept('raw.d', 'v_satisfies', 'right', '{3}')});
+at($warehouse, q{SELECT depipe.reset('raw.d', 'go on')});
+refresh($warehouse, 'raw.d');
+is(at($warehouse, $seen), '0 false 0 2:2:3,3:55:3,4:44:4', 'what was parked is newer than what was accepted');
+at($source, 'UPDATE d SET v = -6 WHERE id = 3', 'UPDATE d SET v = 66 WHERE id = 4');
+at($warehouse, q{SELECT depipe.alter_constraint('raw.d', 'v_satisfies', on_violation => 'break')});
+refresh($warehouse, 'raw.d');
+at($warehouse, q{SELECT depipe.set_aside('raw.d', 'three in the morning')});
+at($source, 'UPDATE d SET v = -7 WHERE id = 2'); # after what is parked
+refresh($warehouse, 'raw.d');
+is(at($warehouse, $seen), '2 true 1 2:2:3,3:55:3,4:66:4', 'bad rows of the held batch are set aside, the rest is published');
+is(at($warehouse, q{SELECT state FROM depipe.breakers WHERE target = 'raw.d'}), 'closed', 'and the breaker is closed');
+
 done_testing();
