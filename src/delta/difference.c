@@ -108,8 +108,8 @@ append_join(StringInfo sql, Delta *delta, const char *incoming, const char *targ
 	appendStringInfoString(
 		sql,
 		"SELECT pg_catalog.unnest(CASE WHEN _depipe_i._depipe_here AND _depipe_t._depipe_here"
-		" THEN '{-1,1}' WHEN _depipe_i._depipe_here THEN '{1}' ELSE '{-1}'"
-		" END::pg_catalog.int8[]) AS weight,"
+		" THEN '{-1,1}'::pg_catalog.int8[] WHEN _depipe_i._depipe_here"
+		" THEN '{1}'::pg_catalog.int8[] ELSE '{-1}'::pg_catalog.int8[] END) AS weight,"
 		" (_depipe_i._depipe_here AND _depipe_t._depipe_here) IS TRUE AS replaced");
 	for (int i = 0; i < delta->columns->natts; i++)
 		appendStringInfo(sql,

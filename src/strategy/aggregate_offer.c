@@ -28,7 +28,7 @@
  * Number of times that a row of the terms is charged.  Rows of the terms and
  * groups are written to memory, sorted or hashed, and joined.
  */
-#define TIMES_HANDLED 4
+#define TIMES_HANDLED 6
 
 /* Number of refreshes within which stored numbers should pay. */
 #define REFRESHES_TO_PAY 10
@@ -124,7 +124,7 @@ cost_of_groups(const StrategyContext *context)
 	double handling = cpu_tuple_cost + cpu_operator_cost * (list_length(work->sums->groups) +
 															list_length(work->sums->arguments));
 	double search = Min(groups * random_page_cost, cost_scan(estimate));
-	double cost = TIMES_HANDLED * work->terms.rows * handling +
+	double cost = TIMES_HANDLED * work->terms.rows * handling + cost_handle_compared(groups) +
 				  cost_write(estimate, groups, groups);
 
 	/* stored numbers are read and written in addition to the target */

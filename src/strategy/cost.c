@@ -31,6 +31,17 @@
 /* a row is written to the table and to the WAL */
 #define TIMES_WRITTEN 2
 
+/*
+ * Number of times that a row is charged when it is put into memory, joined with
+ * a row of the table, and compared with it; and when it is put into a delta and
+ * its key is counted.  Measured, as multiples of cpu_tuple_cost.
+ */
+#define TIMES_COMPARED 35
+#define TIMES_DELIVERED 9
+
+/* As many rows are handled for nothing, so that small tables are compared. */
+#define FEW_ROWS 1000
+
 /* number of comparisons that the planner charges for one index page */
 #define COMPARISONS_PER_PAGE 50
 
@@ -86,6 +97,18 @@ double
 cost_scan(const Estimate *estimate)
 {
 	return estimate->target_pages * seq_page_cost + estimate->target_rows * cpu_tuple_cost;
+}
+
+double
+cost_handle_compared(double rows)
+{
+	return Max(rows - FEW_ROWS, 0) * TIMES_COMPARED * cpu_tuple_cost;
+}
+
+double
+cost_deliver(double rows)
+{
+	return Max(rows - FEW_ROWS, 0) * TIMES_DELIVERED * cpu_tuple_cost;
 }
 
 double

@@ -27,6 +27,14 @@ typedef struct Estimate
  */
 extern void cost_estimate(Shape *shape, const char *query_sql, Oid target, Estimate *estimate);
 
+/*
+ * Returns the cost of joining rows in memory with rows of the target and
+ * comparing them, and that of putting rows into a delta.  Neither includes
+ * reading or writing.
+ */
+extern double cost_handle_compared(double rows);
+extern double cost_deliver(double rows);
+
 /* Returns the cost of reading the whole target. */
 extern double cost_scan(const Estimate *estimate);
 

@@ -16,22 +16,32 @@
 #include "delta/fill.h"
 
 /*
- * A smaller result is compared in preference to replacement, so that its
- * changes remain visible.
- */
-#define SMALL_TABLE 1000
-
-/*
  * Number of times that the cost of writing is charged.  Unchanged rows become
  * new rows for the indexes and for all readers that follow the table, so each
- * of them is charged twice.
+ * of them is charged twice, unless most rows are known to differ anyway.
  */
 static double
 times_felt(const StrategyContext *context)
 {
-	if (context->estimate.query_rows < SMALL_TABLE)
+	if (context->estimate.query_rows < STRATEGY_SMALL_TABLE)
 		return 2;
+	if (strategy_much_differs(context))
+		return 1;
 	return 2 - strategy_differing_share(context);
+}
+
+/*
+ * Returns the cost of replacing rows.  Unless most of them are known to differ,
+ * the cost of comparing them is no reason against comparing.
+ */
+static double
+cost_of_replacing(const StrategyContext *context)
+{
+	const Estimate *estimate = &context->estimate;
+
+	return cost_deliver(estimate->query_rows) + cost_scan(estimate) +
+		   (strategy_much_differs(context) ? 0 : strategy_cost_of_comparing(context)) +
+		   times_felt(context) * cost_write(estimate, estimate->target_rows, estimate->query_rows);
 }
 
 static void
@@ -44,9 +54,7 @@ full_offer(const StrategyContext *context, StrategyOffer *offer)
 	if (context->empty)
 		offer->cost += cost_write(estimate, 0, estimate->query_rows);
 	else
-		offer->cost += cost_scan(estimate) + times_felt(context) * cost_write(estimate,
-																			  estimate->target_rows,
-																			  estimate->query_rows);
+		offer->cost += cost_of_replacing(context);
 	if (!offer->possible)
 	{
 		offer->reason_code = "referenced";

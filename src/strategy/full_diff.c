@@ -79,6 +79,7 @@ full_diff_offer(const StrategyContext *context, StrategyOffer *offer)
 
 	offer->cost = estimate->query_cost +
 				  cost_compare(estimate, estimate->query_rows, comparisons(context)) +
+				  (context->empty ? 0 : strategy_cost_of_comparing(context)) +
 				  cost_write(estimate,
 							 context->empty ? 0 : share * estimate->target_rows,
 							 share * estimate->query_rows);

@@ -309,6 +309,7 @@ plan_half(const KeysWork *work, const StrategyContext *context, const TreeRelati
 	rows = plans[0]->planTree->plan_rows;
 	cost = plans[0]->planTree->total_cost + plans[1]->planTree->total_cost;
 	cost += 2 * rows * (cpu_tuple_cost + cpu_operator_cost * context->shape->columns->natts);
+	cost += cost_handle_compared(rows) + cost_deliver(rows);
 	return cost + cost_write(&context->estimate, DIFFERING_SHARE * rows, DIFFERING_SHARE * rows);
 }
 

@@ -38,11 +38,53 @@ strategy_begin_delta(const StrategyContext *context)
 						context->context);
 }
 
+/* Returns the number of the key column of the delta with this name, or 0. */
+static int
+key_column(const Delta *delta, const char *name)
+{
+	for (int i = 0; i < delta->nkeys; i++)
+		if (strcmp(NameStr(TupleDescAttr(delta->columns, delta->keys[i] - 1)->attname), name) == 0)
+			return delta->keys[i];
+	return 0;
+}
+
+/*
+ * Returns whether the query cannot return a key twice: columns of the key
+ * identify its rows, by the same equality as in the table.
+ */
+static bool
+key_is_inferred(const StrategyContext *context, const Delta *delta)
+{
+	const Shape *shape = context->shape;
+	ListCell *cell;
+
+	foreach(cell, shape->unique_key)
+	{
+		int number = key_column(delta, lfirst(cell));
+		Form_pg_attribute att;
+
+		if (number == 0)
+			return false;
+		att = TupleDescAttr(delta->columns, number - 1);
+		for (int i = 0; i < shape->columns->natts; i++)
+		{
+			Form_pg_attribute wanted = TupleDescAttr(shape->columns, i);
+
+			if (strcmp(NameStr(wanted->attname), lfirst(cell)) == 0 &&
+				(wanted->atttypid != att->atttypid || wanted->attcollation != att->attcollation))
+				return false;
+		}
+	}
+	return shape->unique_key != NIL;
+}
+
 void
 strategy_refuse_duplicate_keys(const StrategyContext *context, Delta *delta, const char *relation)
 {
-	char *keys = delta->nkeys == 0 ? NULL : key_duplicates(delta, relation, 3);
+	char *keys = NULL;
 
+	if (delta->nkeys > 0 && (context->shape == NULL || !key_is_inferred(context, delta)))
+		keys = key_duplicates(delta, relation, 3);
 	if (keys == NULL)
 		return;
 	ereport(ERROR,
@@ -78,19 +120,40 @@ strategy_target_is_empty(const StrategyContext *context)
 /* Fraction of rows that differ, if the number of changes is unknown. */
 #define DIFFERING_SHARE 0.1
 
+/* Known fraction of rows from which on only time counts. */
+#define MUCH_DIFFERS 0.3
+
 /*
- * Each changed row of an input is assumed to change one row of the result,
- * chosen at random.  An update has two images.
+ * Each changed row of an input is assumed to change one row of the result: a
+ * group chosen at random, or a row of its own.  An update has two images.
  */
 double
 strategy_differing_share(const StrategyContext *context)
 {
+	const Query *query = shape_blocks(context->shape)->query;
 	double images = 0;
+	double for_each_row;
 	ListCell *cell;
 
 	foreach(cell, context->changes)
 		images += ((InputChanges *) lfirst(cell))->images;
-	return Max(DIFFERING_SHARE, 1 - exp(-images / 2 / Max(context->estimate.query_rows, 1)));
+	for_each_row = images / 2 / Max(context->estimate.query_rows, 1);
+	return Max(DIFFERING_SHARE,
+			   query->groupClause != NIL || query->distinctClause != NIL ? 1 - exp(-for_each_row)
+																		 : Min(1, for_each_row));
+}
+
+bool
+strategy_much_differs(const StrategyContext *context)
+{
+	return context->estimate.query_rows >= STRATEGY_SMALL_TABLE &&
+		   strategy_differing_share(context) > MUCH_DIFFERS;
+}
+
+double
+strategy_cost_of_comparing(const StrategyContext *context)
+{
+	return cost_handle_compared(Max(context->estimate.query_rows, context->estimate.target_rows));
 }
 
 /* Raises an error if all rows must be replaced, which foreign keys forbid. */

@@ -21,6 +21,12 @@
 #include "query/transform.h"
 #include "utils/snapshot.h"
 
+/*
+ * A smaller result is compared in preference to replacement, so that its
+ * changes remain visible.
+ */
+#define STRATEGY_SMALL_TABLE 1000
+
 typedef struct StrategyOffer
 {
 	bool possible;
@@ -105,6 +111,15 @@ extern void strategy_begin(StrategyContext *context, Transform *transform, Shape
  * an unknown condition.
  */
 extern double strategy_differing_share(const StrategyContext *context);
+
+/*
+ * Returns whether so many rows are known to differ that only the time of the
+ * refresh counts in the choice between comparing and replacing them.
+ */
+extern bool strategy_much_differs(const StrategyContext *context);
+
+/* Returns the cost of comparing all rows in memory. */
+extern double strategy_cost_of_comparing(const StrategyContext *context);
 
 /* Returns a new delta for the target with the columns of the query, in context->context. */
 extern Delta *strategy_begin_delta(const StrategyContext *context);
