@@ -301,15 +301,18 @@ plan_half(const KeysWork *work, const StrategyContext *context, const TreeRelati
 		  PlannedStmt **plans)
 {
 	double rows;
+	double compared;
 	double cost;
 
 	plans[0] = tree_plan(
 		restrict_query(work->analysis->query, work->analysis->graph, work->key, values));
 	plans[1] = tree_plan(restrict_table(present_sql(context), work->key, values));
 	rows = plans[0]->planTree->plan_rows;
+	/* the planner knows less of groups than of rows of the table */
+	compared = Min(rows, plans[1]->planTree->plan_rows);
 	cost = plans[0]->planTree->total_cost + plans[1]->planTree->total_cost;
 	cost += 2 * rows * (cpu_tuple_cost + cpu_operator_cost * context->shape->columns->natts);
-	cost += cost_handle_compared(rows) + cost_deliver(rows);
+	cost += cost_handle_compared(compared) + cost_deliver(compared);
 	return cost + cost_write(&context->estimate, DIFFERING_SHARE * rows, DIFFERING_SHARE * rows);
 }
 
