@@ -162,6 +162,16 @@ INSERT INTO bad.rule (rule) VALUES ('null'), ('[]'), ('1'), ('{}'), ('{"kind": 1
 	('{"kind": "change_limit"}'), ('{"kind": "change_limit", "deletes": 5}'), ('{"kind": "change_limit", "deletes": "-5%"}'), ('{"kind": "change_limit", "deletes": "x"}'),
 	('{"kind": "has_columns"}'), ('{"kind": "has_columns", "columns": ["a"], "types": ["nosuch"]}'), ('{"kind": "has_columns", "columns": ["a"], "types": ["int", "int"]}'),
 	('{"kind": "has_columns", "columns": ["a"], "exact": 1}'), ('{"kind": "schema_unchanged", "columns": ["a"]}'),
+	('{"kind": "same_count"}'), ('{"kind": "same_count", "reference": "bad.nosuch"}'), ('{"kind": "same_count", "reference": "bad.t", "tolerance": 5}'),
+	('{"kind": "same_count", "reference": "bad.t", "tolerance": "1e5"}'), ('{"kind": "same_metric", "expression": "a", "reference": "bad.t"}'),
+	('{"kind": "same_metric", "expression": "sum(a)) FROM x; --", "reference": "bad.t"}'), ('{"kind": "same_rows"}'),
+	('{"kind": "same_rows", "reference": "bad.t", "query": "SELECT 1"}'), ('{"kind": "same_rows", "reference": "bad.t", "columns": ["nosuch"]}'),
+	('{"kind": "same_rows", "query": "SELECT 1 AS a; DROP TABLE bad.t", "columns": ["a"]}'), ('{"kind": "no_rows"}'),
+	('{"kind": "no_rows", "query": "DELETE FROM bad.t"}'), ('{"kind": "no_rows", "query": "SELECT 1) x; DROP TABLE bad.t; --"}'), ('{"kind": "no_rows", "query": "SELECT random()"}'),
+	('{"kind": "no_gaps", "column_name": "a"}'), ('{"kind": "no_gaps", "column_name": "a", "step": "0"}'), ('{"kind": "no_gaps", "column_name": "b", "step": "1"}'),
+	('{"kind": "no_gaps", "column_name": "a", "step": "1", "partition_by": ["nosuch"]}'), ('{"kind": "no_overlap", "lower_column": "a", "upper_column": "b"}'),
+	('{"kind": "every_period", "column_name": "ts", "step": "0"}'), ('{"kind": "every_period", "column_name": "a", "step": "1 day"}'), ('{"kind": "every_period", "column_name": "ts", "step": "1 day", "since": "x"}'),
+	('{"kind": "arrived_by", "due_time": "25:00", "column_name": "ts"}'), ('{"kind": "arrived_by", "due_time": "09:00", "column_name": "a"}'),
 	('{"kind": "freshness", "column_name": "a", "max_age": "1 day"}'), ('{"kind": "freshness", "column_name": "ts"}'),
 	('{"kind": "freshness", "column_name": "ts", "max_age": "x"}'), ('{"kind": "freshness", "column_name": "ts", "max_age": "-1 day"}');
 INSERT INTO bad.rule (rule, more)

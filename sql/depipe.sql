@@ -1055,6 +1055,94 @@ $$;
 COMMENT ON FUNCTION depipe.schema_unchanged() IS
 'the columns of the table, their types, order and NOT NULL are what they were at the definition';
 
+CREATE FUNCTION depipe.same_count(reference text, tolerance text DEFAULT NULL)
+RETURNS depipe.check
+LANGUAGE sql STABLE PARALLEL SAFE
+SET search_path TO pg_catalog, pg_temp
+AS $$
+	SELECT pg_catalog.jsonb_build_object('kind', 'same_count', 'reference', reference,
+		'tolerance', tolerance)
+$$;
+COMMENT ON FUNCTION depipe.same_count(text, text) IS
+'the table has as many rows as the reference, but for a number or a percentage of them';
+
+CREATE FUNCTION depipe.same_metric(expression text, reference text, tolerance text DEFAULT NULL)
+RETURNS depipe.check
+LANGUAGE sql STABLE PARALLEL SAFE
+SET search_path TO pg_catalog, pg_temp
+AS $$
+	SELECT pg_catalog.jsonb_build_object('kind', 'same_metric', 'expression', expression,
+		'reference', reference, 'tolerance', tolerance)
+$$;
+COMMENT ON FUNCTION depipe.same_metric(text, text, text) IS
+'an aggregate expression has the same value over the table and over the reference';
+
+CREATE FUNCTION depipe.same_rows(reference text, columns text[] DEFAULT NULL, tolerance text DEFAULT NULL)
+RETURNS depipe.check
+LANGUAGE sql STABLE PARALLEL SAFE
+SET search_path TO pg_catalog, pg_temp
+AS $$
+	SELECT pg_catalog.jsonb_build_object('kind', 'same_rows',
+		CASE WHEN reference OPERATOR(pg_catalog.~*) '^\s*(select|with|values|table)\M|^\s*\(' THEN 'query'
+			ELSE 'reference' END, reference, 'columns', columns, 'tolerance', tolerance)
+$$;
+COMMENT ON FUNCTION depipe.same_rows(text, text[], text) IS
+'the table has the same rows as another table or a query, in these columns';
+
+CREATE FUNCTION depipe.no_rows(query text)
+RETURNS depipe.check
+LANGUAGE sql STABLE PARALLEL SAFE
+SET search_path TO pg_catalog, pg_temp
+AS $$
+	SELECT pg_catalog.jsonb_build_object('kind', 'no_rows', 'query', query)
+$$;
+COMMENT ON FUNCTION depipe.no_rows(text) IS 'a query returns no rows';
+
+CREATE FUNCTION depipe.no_gaps(column_name text, step text DEFAULT '1', partition_by text[] DEFAULT NULL)
+RETURNS depipe.check
+LANGUAGE sql STABLE PARALLEL SAFE
+SET search_path TO pg_catalog, pg_temp
+AS $$
+	SELECT pg_catalog.jsonb_build_object('kind', 'no_gaps', 'column_name', column_name,
+		'step', step, 'partition_by', partition_by)
+$$;
+COMMENT ON FUNCTION depipe.no_gaps(text, text, text[]) IS
+'in order, no value is more than a step after the one before it';
+
+CREATE FUNCTION depipe.no_overlap(lower_column text, upper_column text, partition_by text[] DEFAULT NULL)
+RETURNS depipe.check
+LANGUAGE sql STABLE PARALLEL SAFE
+SET search_path TO pg_catalog, pg_temp
+AS $$
+	SELECT pg_catalog.jsonb_build_object('kind', 'no_overlap', 'lower_column', lower_column,
+		'upper_column', upper_column, 'partition_by', partition_by)
+$$;
+COMMENT ON FUNCTION depipe.no_overlap(text, text, text[]) IS
+'the ranges from one column to the other, without its value, do not overlap';
+
+CREATE FUNCTION depipe.every_period(column_name text, step interval, since timestamptz DEFAULT NULL)
+RETURNS depipe.check
+LANGUAGE sql STABLE PARALLEL SAFE
+SET intervalstyle TO 'postgres'
+SET search_path TO pg_catalog, pg_temp
+AS $$
+	SELECT pg_catalog.jsonb_build_object('kind', 'every_period', 'column_name', column_name,
+		'step', pg_catalog.to_jsonb(step), 'since', pg_catalog.to_jsonb(since))
+$$;
+COMMENT ON FUNCTION depipe.every_period(text, interval, timestamptz) IS
+'every period that is over has a row';
+
+CREATE FUNCTION depipe.arrived_by(due_time time, column_name text)
+RETURNS depipe.check
+LANGUAGE sql STABLE PARALLEL SAFE
+SET search_path TO pg_catalog, pg_temp
+AS $$
+	SELECT pg_catalog.jsonb_build_object('kind', 'arrived_by', 'due_time', pg_catalog.to_jsonb(due_time),
+		'column_name', column_name)
+$$;
+COMMENT ON FUNCTION depipe.arrived_by(time, text) IS
+'by this time of each day a row of that day, or a later one, is there';
+
 CREATE FUNCTION depipe.freshness(column_name text, max_age interval)
 RETURNS depipe.check
 LANGUAGE sql STABLE PARALLEL SAFE
@@ -1902,8 +1990,9 @@ SELECT pg_catalog.format('%I.%I', t.schema_name, t.table_name) AS target,
 		pg_catalog.format('%s of %s', COALESCE(s.violations::text, '?'), COALESCE(s.evaluated::text, '?'))
 	END AS reason,
 	c.name, c.rule OPERATOR(pg_catalog.->>) 'kind' AS kind,
-	CASE WHEN c.reference_table IS NULL OR depipe.may_inspect(t.owner)
-		OR depipe.may_read(c.reference_schema, c.reference_table) THEN c.rule END AS rule,
+	CASE WHEN depipe.may_inspect(t.owner) OR (NOT c.rule OPERATOR(pg_catalog.?) 'query'
+		AND (c.reference_table IS NULL OR depipe.may_read(c.reference_schema, c.reference_table)))
+		THEN c.rule END AS rule,
 	c.on_violation, c.warn_if, c.fail_if, c.scope, c.min_rows, c.filter, c.on_null, c.on_no_data, c.on_error, c.grace, c.existing,
 	c.enforce_from, c.check_every, c.owner, c.description,
 	s.outcome_since AS since, s.evaluated_at, s.evaluated, s.violations,

@@ -8,6 +8,7 @@
 #include "catalog/attempts.h"
 
 #include "common/pg_prng.h"
+#include "catalog/constraints.h"
 #include "catalog/copies.h"
 #include "catalog/table_looks.h"
 #include "core/shmem.h"
@@ -430,7 +431,7 @@ due_for_reader(int32 target_id, int32 reader_id)
 #define TIME_CHECKS                                                                \
 	" FROM depipe.constraint_definition c"                                         \
 	" LEFT JOIN depipe.constraint_state s USING (constraint_id)" ATTEMPT_OF_CHECKS \
-	" WHERE (c.rule OPERATOR(pg_catalog.->>) 'kind') OPERATOR(pg_catalog.=) 'freshness'"
+	" WHERE " IS_TIME_CHECK
 
 /* The end of the grace period of pending keys that were not evaluated since. */
 #define GRACE_AT "GREATEST(g.since OPERATOR(pg_catalog.+) c.grace, k.retry_at)"

@@ -54,6 +54,11 @@ typedef struct ConstraintRow
 	List *accepted;           /* hashes of accepted rows, in hexadecimal; see quality/accepted */
 } ConstraintRow;
 
+/* In SQL: is the constraint c one of the kinds of FAMILY_TIME (quality/check.h)? */
+#define IS_TIME_CHECK                                          \
+	"(c.rule OPERATOR(pg_catalog.->>) 'kind') IN ('freshness'" \
+	", 'every_period', 'arrived_by')"
+
 /* All constraints of a target, in the order of their declaration. */
 extern List *constraint_rows(int32 target_id);
 

@@ -8,6 +8,7 @@
 #include "catalog/looks.h"
 
 #include "catalog/attempts.h"
+#include "catalog/constraints.h"
 
 /*
  * An attempt is counted as a failure when it begins.  The current attempt is
@@ -79,7 +80,7 @@
 	" LEFT JOIN (SELECT DISTINCT ON (c.target_id) c.target_id, c.name, a.outcome_since"         \
 	" FROM depipe.constraint_definition c"                                                      \
 	" JOIN depipe.constraint_state a USING (constraint_id)"                                     \
-	" WHERE (c.rule OPERATOR(pg_catalog.->>) 'kind') OPERATOR(pg_catalog.=) 'freshness'"        \
+	" WHERE " IS_TIME_CHECK                                                                     \
 	" AND (a.outcome OPERATOR(pg_catalog.=) 'fail' OR a.outcome OPERATOR(pg_catalog.=) 'error'" \
 	" AND c.on_error OPERATOR(pg_catalog.<>) 'pass')"                                           \
 	" ORDER BY c.target_id, a.outcome_since, c.name) k"                                         \

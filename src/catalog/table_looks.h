@@ -9,7 +9,7 @@
 #ifndef DEPIPE_CATALOG_TABLE_LOOKS_H
 #define DEPIPE_CATALOG_TABLE_LOOKS_H
 
-#include "catalog/statement.h"
+#include "catalog/constraints.h"
 
 typedef struct TableLook
 {
@@ -48,6 +48,6 @@ extern List *due_table_looks(void);
 	" ('checks ' || c.target_id)"                                            \
 	" AND k.started_at OPERATOR(pg_catalog.<=) pg_catalog.clock_timestamp()" \
 	" WHERE t.kind OPERATOR(pg_catalog.=) 't'"                               \
-	" AND (c.rule OPERATOR(pg_catalog.->>) 'kind') OPERATOR(pg_catalog.<>) 'freshness'"
+	" AND NOT " IS_TIME_CHECK
 
 #endif /* DEPIPE_CATALOG_TABLE_LOOKS_H */

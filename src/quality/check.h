@@ -164,6 +164,9 @@ typedef struct CheckKind
 	/* failing rows as SQL on the alias CHECK_ROW, if not those of the row expression */
 	char *(*failing)(const struct DataConstraint *constraint, Target *target);
 
+	/* rows of a query (key as text, row as jsonb), if violations are not rows of the table */
+	char *(*rows)(const struct DataConstraint *constraint);
+
 	bool of_table;  /* evaluate is about the whole table, whatever the batch */
 	bool uncounted; /* violations have no denominator: no percentages */
 	bool remembers; /* the compiled form is the table at the definition */

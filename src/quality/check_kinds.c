@@ -13,10 +13,13 @@
 
 #include "core/sqltext.h"
 #include "quality/change_checks.h"
+#include "quality/compare.h"
 #include "quality/compile_row.h"
 #include "quality/freshness.h"
 #include "quality/keys.h"
+#include "quality/periods.h"
 #include "quality/schema_checks.h"
+#include "quality/sequences.h"
 #include "quality/value_sets.h"
 #include "utils/numeric.h"
 
@@ -207,6 +210,103 @@ const CheckKind check_kinds[] = {
 		.compile = compile_schema_unchanged,
 		.evaluate = evaluate_schema_unchanged,
 		.remembers = true,
+	},
+	{
+		.name = "same_count",
+		.family = FAMILY_CROSS_TABLE,
+		.policies = MAY_BLOCK,
+		.default_policy = ACTION_BREAK,
+		.arguments = {{"reference", ARGUMENT_TABLE, true, NULL},
+					  {"tolerance", ARGUMENT_TEXT, false, NULL}},
+		.validate = validate_tolerance,
+		.compile = compile_same_count,
+		.evaluate = evaluate_same_count,
+	},
+	{
+		.name = "same_metric",
+		.family = FAMILY_CROSS_TABLE,
+		.policies = MAY_BLOCK,
+		.default_policy = ACTION_BREAK,
+		.arguments = {{"expression", ARGUMENT_TEXT, true, NULL},
+					  {"reference", ARGUMENT_TABLE, true, NULL},
+					  {"tolerance", ARGUMENT_TEXT, false, NULL}},
+		.validate = validate_tolerance,
+		.compile = compile_same_metric,
+		.evaluate = evaluate_same_metric,
+	},
+	{
+		.name = "same_rows",
+		.family = FAMILY_CROSS_TABLE,
+		.policies = MAY_BLOCK,
+		.default_policy = ACTION_BREAK,
+		.arguments = {{"reference", ARGUMENT_TABLE, false, NULL},
+					  {"query", ARGUMENT_TEXT, false, NULL},
+					  {"columns", ARGUMENT_COLUMNS, false, NULL},
+					  {"tolerance", ARGUMENT_TEXT, false, NULL}},
+		.validate = validate_same_rows,
+		.compile = compile_same_rows,
+		.evaluate = evaluate_same_rows,
+	},
+	{
+		.name = "no_rows",
+		.family = FAMILY_CROSS_TABLE,
+		.policies = MAY_BLOCK,
+		.default_policy = ACTION_BREAK,
+		.arguments = {{"query", ARGUMENT_TEXT, true, NULL}},
+		.compile = compile_no_rows,
+		.evaluate = evaluate_no_rows,
+		.rows = rows_no_rows,
+		.of_table = true,
+		.uncounted = true,
+	},
+	{
+		.name = "no_gaps",
+		.family = FAMILY_ROWS,
+		.policies = MAY_BLOCK,
+		.default_policy = ACTION_BREAK,
+		.arguments = {{"column_name", ARGUMENT_TEXT, true, NULL},
+					  {"step", ARGUMENT_TEXT, true, NULL},
+					  {"partition_by", ARGUMENT_COLUMNS, false, NULL}},
+		.compile = compile_no_gaps,
+		.evaluate = evaluate_no_gaps,
+		.failing = failing_no_gaps,
+		.of_table = true,
+	},
+	{
+		.name = "no_overlap",
+		.family = FAMILY_ROWS,
+		.policies = MAY_BLOCK,
+		.default_policy = ACTION_BREAK,
+		.arguments = {{"lower_column", ARGUMENT_TEXT, true, NULL},
+					  {"upper_column", ARGUMENT_TEXT, true, NULL},
+					  {"partition_by", ARGUMENT_COLUMNS, false, NULL}},
+		.compile = compile_no_overlap,
+		.evaluate = evaluate_no_overlap,
+		.failing = failing_no_overlap,
+		.of_table = true,
+	},
+	{
+		.name = "every_period",
+		.family = FAMILY_TIME,
+		.policies = MAY(ACTION_WARN),
+		.default_policy = ACTION_WARN,
+		.arguments = {{"column_name", ARGUMENT_TEXT, true, NULL},
+					  {"step", ARGUMENT_INTERVAL, true, NULL},
+					  {"since", ARGUMENT_TEXT, false, NULL}},
+		.validate = validate_every_period,
+		.compile = compile_every_period,
+		.evaluate = evaluate_every_period,
+	},
+	{
+		.name = "arrived_by",
+		.family = FAMILY_TIME,
+		.policies = MAY(ACTION_WARN),
+		.default_policy = ACTION_WARN,
+		.arguments = {{"due_time", ARGUMENT_TEXT, true, NULL},
+					  {"column_name", ARGUMENT_TEXT, true, NULL}},
+		.validate = validate_arrived_by,
+		.compile = compile_arrived_by,
+		.evaluate = evaluate_arrived_by,
 	},
 	{
 		.name = "freshness",

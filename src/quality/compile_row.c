@@ -129,8 +129,8 @@ check_comparison_type(Oid type, const CheckGiven *given, Oid before)
  * does not cast is an error of the definition; it runs without a type modifier,
  * which could truncate the value.
  */
-static Datum
-read_value(const char *column_name, const char *argument, const CheckValue *value, Oid type)
+Datum
+check_value(const char *column_name, const char *argument, const CheckValue *value, Oid type)
 {
 	ValueContext context = {column_name, argument};
 	ErrorContextCallback callback = {error_context_stack, show_value, &context};
@@ -154,7 +154,7 @@ comparison_type(Form_pg_attribute att, const CheckGiven *given, Oid before)
 char *
 check_literal(const char *column_name, const char *argument, const CheckValue *value, Oid type)
 {
-	(void) read_value(column_name, argument, value, type);
+	(void) check_value(column_name, argument, value, type);
 	return psprintf("%s::%s", sql_literal(value->text), sql_type(type, -1));
 }
 
@@ -238,8 +238,8 @@ refuse_empty_range(const CheckRule *rule, const char *column_name, Oid collation
 	order = DatumGetInt32(
 		FunctionCall2Coll(&entry->cmp_proc_finfo,
 						  collation,
-						  read_value(column_name, "minimum", &minimum->values[0], type),
-						  read_value(column_name, "maximum", &maximum->values[0], type)));
+						  check_value(column_name, "minimum", &minimum->values[0], type),
+						  check_value(column_name, "maximum", &maximum->values[0], type)));
 	if (order > 0 || (order == 0 && strict))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),

@@ -89,9 +89,11 @@ extern void compile_metric(const CheckRule *rule, Relation rel, CompiledCheck *c
 extern Oid check_comparison_type(Oid type, const CheckGiven *given, Oid before);
 
 /*
- * A literal of the type, of any length.  The text is read by the input function, whose
- * errors it raises.  column_name: for their context; NULL: none.
+ * The value in the type, and a literal of it, of any length.  The text is read by the
+ * input function, whose errors are raised.  column_name: for their context; NULL: none.
  */
+extern Datum check_value(const char *column_name, const char *argument, const CheckValue *value,
+						 Oid type);
 extern char *check_literal(const char *column_name, const char *argument, const CheckValue *value,
 						   Oid type);
 

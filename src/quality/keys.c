@@ -364,9 +364,8 @@ validate_relationships(CheckRule *rule)
 				 errmsg("check relationships needs as many reference_columns as columns")));
 }
 
-/* The reference, which must be a table or view that the owner may read. */
-static Relation
-open_reference(const char *name)
+Relation
+keys_open_reference(const char *name)
 {
 	char *schema_name;
 	char *table_name;
@@ -474,9 +473,8 @@ relationships_style(const DataConstraint *constraint, int64 nrows)
 						nrows);
 }
 
-/* The server's own analysis determines whether the two sides can be compared. */
-static void
-check_comparable(Relation rel, const char *expression)
+void
+keys_check_query(const char *sql)
 {
 	Identity pinned;
 	SPIPlanPtr plan;
@@ -484,10 +482,7 @@ check_comparable(Relation rel, const char *expression)
 	identity_become(GetUserId(), &pinned);
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	plan = SPI_prepare(
-		psprintf("SELECT %s FROM %s " CHECK_ROW, expression, sql_relation(RelationGetRelid(rel))),
-		0,
-		NULL);
+	plan = SPI_prepare(sql, 0, NULL);
 	if (plan == NULL)
 		elog(ERROR, "SPI_prepare failed: %s", SPI_result_code_string(SPI_result));
 	SPI_finish();
@@ -499,7 +494,7 @@ compile_relationships(const CheckRule *rule, Relation rel, CompiledCheck *check)
 {
 	List *columns = check_texts(rule, "columns");
 	char *filter = check_text(rule, "reference_filter");
-	Relation reference = open_reference(check_text(rule, "reference"));
+	Relation reference = keys_open_reference(check_text(rule, "reference"));
 
 	if (filter != NULL)
 		filter = expression_analyse_as(reference, "r", filter, "reference_filter")->sql;
@@ -514,5 +509,8 @@ compile_relationships(const CheckRule *rule, Relation rel, CompiledCheck *check)
 	check->late = true;
 	check->columns = columns;
 	relation_close(reference, AccessShareLock);
-	check_comparable(rel, check->expression);
+	/* the server's own analysis determines whether the two sides can be compared */
+	keys_check_query(psprintf("SELECT %s FROM %s " CHECK_ROW,
+							  check->expression,
+							  sql_relation(RelationGetRelid(rel))));
 }

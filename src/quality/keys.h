@@ -57,4 +57,13 @@ extern char *failing_relationships(const struct DataConstraint *constraint, Targ
 /* How so many rows are looked up in the reference. */
 extern PlanStyle relationships_style(const struct DataConstraint *constraint, int64 nrows);
 
+/*
+ * The table or view of this name, opened and locked, which the current user must be able
+ * to read.  Raises 42P01 and 42501.
+ */
+extern Relation keys_open_reference(const char *name);
+
+/* Raise the errors of the server's analysis of a query that is built for a check. */
+extern void keys_check_query(const char *sql);
+
 #endif /* DEPIPE_QUALITY_KEYS_H */
