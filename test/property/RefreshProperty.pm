@@ -26,8 +26,8 @@ our %FLOORS = ((map { $_ => 40 } 'inner join', 'left join', 'right join', 'group
 		'window', 'exists', 'not exists', 'in', 'not in', 'all', 'scalar', 'lateral', 'lateral limit', 'union', 'union all',
 		'intersect', 'except', 'except all', 'with', 'with twice', 'view', 'self join', 'aggregate of aggregate',
 		'set operation below', 'sublink in join', 'partitions', 'children', 'bag', 'citext key',
-		'char key', 'numeric key', 'exact aggregates', 'extremes', 'total', 'series', 'settled', 'values', 'grouping sets'),
-	'full join below' => 20, 'join of aggregates' => 20);
+		'char key', 'numeric key', 'exact aggregates', 'extremes', 'total', 'series', 'values', 'grouping sets', 'transform'),
+	'full join below' => 20, 'clock' => 20, 'join of aggregates' => 20);
 
 # Strategies that work on changes: each must have served in a long run.
 our %ON_CHANGES = map { $_ => 1 } qw(linear join aggregate keys);
@@ -35,7 +35,10 @@ our %ON_CHANGES = map { $_ => 1 } qw(linear join aggregate keys);
 # ---- tables ----
 
 my @TABLES = qw(a b m p h);
-my $COLUMNS = 'id integer%s, k integer, j integer, v integer, n numeric, c ext.citext, f character(3), t text';
+my $COLUMNS = 'id integer%s, k integer, j integer, v integer, n numeric, c ext.citext, f character(3), t text, at timestamptz';
+
+my $VIEW_OF_M = 'CREATE VIEW src.vg AS SELECT min(id) AS id, k, count(*)::integer AS j, sum(v)::integer AS v, max(n) AS n, '
+  . 'NULL::ext.citext AS c, NULL::character(3) AS f, max(t COLLATE "C") AS t, max(at) AS at FROM src.m GROUP BY k';
 
 sub make
 {
@@ -56,26 +59,46 @@ sub make
 		sprintf("CREATE TABLE src.m ($COLUMNS)", ''),
 		sprintf("CREATE TABLE src.p ($COLUMNS) PARTITION BY LIST (k)", ' NOT NULL'),
 		'CREATE TABLE src.p_1 PARTITION OF src.p FOR VALUES IN (1, 2)',
-		'CREATE TABLE src.p_2 (t text, k integer, id integer NOT NULL, gone integer, c ext.citext, n numeric, v integer, f character(3), j integer)',
+		'CREATE TABLE src.p_2 (t text, k integer, id integer NOT NULL, gone integer, at timestamptz, c ext.citext, n numeric, v integer, f character(3), j integer)',
 		'ALTER TABLE src.p_2 DROP COLUMN gone', 'ALTER TABLE src.p ATTACH PARTITION src.p_2 DEFAULT',
 		sprintf("CREATE TABLE src.h ($COLUMNS)", ''), 'CREATE TABLE src.h_1 (more text) INHERITS (src.h)',
 		'ALTER TABLE src.b ADD COLUMN gone integer', 'ALTER TABLE src.b DROP COLUMN gone',
 		(chance(0.5) ? 'CREATE INDEX ON src.a (k); CREATE INDEX ON src.b (j); CREATE INDEX ON src.m (k)' : 'SELECT 1'),
-		'CREATE VIEW src.va AS SELECT id, k, j, v, n, c, f, t FROM src.a WHERE v IS DISTINCT FROM 3',
-		'CREATE VIEW src.vj AS SELECT a.id, a.k, b.j, b.v, a.n, b.c, a.f, b.t FROM src.a LEFT JOIN src.b ON b.j = a.k',
-		'CREATE VIEW src.vg AS SELECT min(id) AS id, k, count(*)::integer AS j, sum(v)::integer AS v, max(n) AS n, '
-		  . 'NULL::ext.citext AS c, NULL::character(3) AS f, max(t COLLATE "C") AS t FROM src.m GROUP BY k');
+		'CREATE VIEW src.va AS SELECT id, k, j, v, n, c, f, t, at FROM src.a WHERE v IS DISTINCT FROM 3',
+		'CREATE VIEW src.vj AS SELECT a.id, a.k, b.j, b.v, a.n, b.c, a.f, b.t, a.at FROM src.a LEFT JOIN src.b ON b.j = a.k',
+		$VIEW_OF_M);
+	# some rounds have an owner of transforms that owns no input
+	$self->must('warehouse', q{DO $$ BEGIN CREATE ROLE author LOGIN; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$});
+	$self->must('warehouse', 'GRANT USAGE ON SCHEMA src, ext TO author; GRANT ALL ON SCHEMA mart TO author; GRANT SELECT, TRIGGER ON ALL TABLES IN SCHEMA src TO author');
+	$self->{role} = chance(0.4) ? 'author' : 'postgres';
+	$self->{prepared} = [];
 	$self->change for 1 .. 60;
 	$self->must('warehouse', 'ANALYZE') if chance(0.5);
 	return;
 }
+
+# As the owner of the transforms, or as that of the inputs again.
+sub as_owner { my ($self) = @_; $self->must('warehouse', 'SET ROLE author') if $self->{role} eq 'author'; return; }
+sub as_superuser { my ($self) = @_; $self->must('warehouse', 'RESET ROLE'); return; }
+
+sub mine
+{
+	my ($self) = @_;
+
+	$self->SUPER::mine;
+	$self->must('warehouse', q{SET lock_timeout = '500ms'}); # of prepared transactions
+	return;
+}
+
+# The times of rows are near the present, so that the clock passes over them.
+sub time_of { return one('NULL', "now() + interval '@{[ int rand(600) - 200 ]} ms'", "now() + interval '@{[ int rand(600) - 100 ]} ms'", "now() - interval '1 hour'", "'infinity'"); }
 
 sub small { return one('NULL', 1 .. 4, 1 .. 4, 1 .. 4); }
 
 sub row
 {
 	return join ', ', 1 + int rand 30, small(), small(), small(), one('NULL', qw(1 1.0 1.00 2 2.5)),
-	  one('NULL', map { "'$_'" } qw(x X y Y)), one('NULL', "'u'", "'u '", "'w'"), one('NULL', "'s'", "'r'", "'q'");
+	  one('NULL', map { "'$_'" } qw(x X y Y)), one('NULL', "'u'", "'u '", "'w'"), one('NULL', "'s'", "'r'", "'q'"), time_of();
 }
 
 # A MERGE with some of the actions; the rows of a partitioned table may move.
@@ -83,7 +106,7 @@ sub merge_of
 {
 	my ($table) = @_;
 	my $update = 'UPDATE SET ' . one('k = s.j, v = s.v', 'v = s.v', 'k = s.k, t = s.t', 'k = ' . small());
-	my $insert = 'INSERT (id, k, j, v, n, c, f, t) VALUES (s.id, s.k, s.j, s.v, s.n, s.c, s.f, s.t)';
+	my $insert = 'INSERT (id, k, j, v, n, c, f, t, at) VALUES (s.id, s.k, s.j, s.v, s.n, s.c, s.f, s.t, s.at)';
 	my $actions = one(" WHEN MATCHED THEN $update", " WHEN MATCHED THEN $update WHEN NOT MATCHED THEN $insert",
 		" WHEN MATCHED AND s.v > 2 THEN DELETE WHEN MATCHED THEN $update", " WHEN NOT MATCHED THEN $insert",
 		" WHEN MATCHED AND m.v > 3 THEN $update WHEN MATCHED AND m.j IS NULL THEN DELETE WHEN NOT MATCHED AND s.k = 1 THEN $insert");
@@ -103,12 +126,17 @@ sub ddl
 		[ 'ALTER TABLE src.h_1 NO INHERIT src.h', @changes, 'ALTER TABLE src.h_1 INHERIT src.h' ],
 		[ "ALTER TABLE src.$table DISABLE TRIGGER USER", @changes, "ALTER TABLE src.$table ENABLE TRIGGER USER" ],
 		[ 'SET LOCAL session_replication_role = replica', @changes ],
-		[ "ALTER TABLE src.m ALTER v TYPE integer USING -v", @changes ],
-		[ 'CREATE OR REPLACE VIEW src.va AS SELECT id, k, j, v, n, c, f, t FROM src.a WHERE v IS DISTINCT FROM ' . small() ],
+		[ 'DROP VIEW src.vg', 'ALTER TABLE src.m ALTER v TYPE integer USING -v', @changes, $VIEW_OF_M, 'GRANT SELECT, TRIGGER ON src.vg TO author' ],
+		[ "ALTER TABLE src.b RENAME COLUMN j TO jj", "UPDATE src.b SET jj = jj + 1 WHERE id % 4 = 1", 'ALTER TABLE src.b RENAME COLUMN jj TO j', @changes ],
+		[ 'ALTER TABLE src.' . one(qw(a b m h)) . ' SET ' . one('UNLOGGED', 'LOGGED'), @changes ],
+		[ 'CLUSTER src.' . one('a USING a_pkey', 'b USING b_pkey'), @changes ],
+		[ "ALTER TABLE src.$table ALTER t SET DEFAULT 'd'", "ALTER TABLE src.$table ALTER t SET STORAGE EXTERNAL", @changes ],
+		[ 'CREATE TABLE src.p_9 PARTITION OF src.p FOR VALUES IN (' . one(3, 4) . ')', @changes ],
+		[ 'CREATE TABLE src.h_9 () INHERITS (src.h)', 'INSERT INTO src.h_9 (id, k, v) VALUES (7, 2, 2)', @changes, one('SELECT 1', 'DROP TABLE src.h_9') ],
+		[ 'CREATE OR REPLACE VIEW src.va AS SELECT id, k, j, v, n, c, f, t, at FROM src.a WHERE v IS DISTINCT FROM ' . small() ],
 		[ 'CREATE TABLE src.m_new (LIKE src.m)', 'INSERT INTO src.m_new SELECT * FROM src.m WHERE id % 3 > 0', 'ALTER TABLE src.m RENAME TO m_old',
 			'ALTER TABLE src.m_new RENAME TO m', 'DROP VIEW src.vg', 'DROP TABLE src.m_old',
-			'CREATE VIEW src.vg AS SELECT min(id) AS id, k, count(*)::integer AS j, sum(v)::integer AS v, max(n) AS n, '
-			  . 'NULL::ext.citext AS c, NULL::character(3) AS f, max(t COLLATE "C") AS t FROM src.m GROUP BY k' ],
+			$VIEW_OF_M, 'GRANT SELECT, TRIGGER ON src.m, src.vg TO author' ],
 		[ "CREATE INDEX ON src.$table (j)", 'ANALYZE' ], [ "TRUNCATE src.$table", @changes ]) };
 }
 
@@ -119,15 +147,15 @@ sub statement
 	my $where = one('id % 7 = ' . int rand 7, 'id % 7 = ' . int rand 7, 'k = ' . (1 + int rand 4), 'j IS NULL', "c = 'x'", 'v > 3',
 		'id = ' . (1 + int rand 30));
 	my $set = one(map({ "$_ = " . small() } qw(k j v)), 'k = j, j = k', 'v = v', "c = upper(c::text)::ext.citext", 'n = n * 1.0',
-		'n = ' . one('NULL', qw(1 1.00 2)), "t = 'r'", 'id = id + 100 WHERE id = ' . (1 + int rand 30));
+		'n = ' . one('NULL', qw(1 1.00 2)), "t = 'r'", 'at = ' . time_of(), 'id = id + 100 WHERE id = ' . (1 + int rand 30));
 
 	return "DELETE FROM src.$table WHERE $where" if chance(0.2);
 	return "UPDATE src.$table SET $set" . ($set =~ /WHERE/ ? '' : " WHERE $where") if chance(0.35);
 	return "TRUNCATE src.$table" if chance(0.005);
 	return merge_of($table) if chance(0.1);
-	return "INSERT INTO src.$table (id, k, j, v, n, c, f, t) SELECT id + 200, k, v, j, n, c, f, t FROM src." . one(@TABLES)
+	return "INSERT INTO src.$table (id, k, j, v, n, c, f, t, at) SELECT id + 200, k, v, j, n, c, f, t, at FROM src." . one(@TABLES)
 	  . " WHERE $where LIMIT 10" . ($table =~ /^[ab]$/ ? ' ON CONFLICT DO NOTHING' : '') if chance(0.08);
-	return "INSERT INTO src.$table (id, k, j, v, n, c, f, t) VALUES ($row)"
+	return "INSERT INTO src.$table (id, k, j, v, n, c, f, t, at) VALUES ($row)"
 	  . ($table =~ /^[ab]$/ ? one(' ON CONFLICT DO NOTHING', ' ON CONFLICT (id) DO UPDATE SET k = EXCLUDED.k, v = EXCLUDED.v') : '');
 }
 
@@ -137,20 +165,48 @@ sub change
 	my @statements = chance(0.06) ? ddl() : map { statement() } 1 .. one(1, 1, 1, 2, 3, 5);
 
 	splice @statements, int rand @statements, 0, 'SAVEPOINT s', statement(), 'ROLLBACK TO s' if chance(0.1);
+	my $is_plain = join(' ', @statements) !~ /ALTER|DROP|CREATE|TRUNCATE|CLUSTER/;
+	my $prepared = $is_plain && @{ $self->{prepared} } < 2 && chance(0.02) ? 'p' . ++$self->{made_prepared} . "_$self->{seed}" : undef;
+
 	unshift @statements, 'BEGIN';
-	push @statements, chance(0.05) ? 'ROLLBACK' : 'COMMIT';
+	push @statements, chance(0.05) ? 'ROLLBACK' : defined $prepared ? "PREPARE TRANSACTION '$prepared'" : 'COMMIT';
+	push @{ $self->{prepared} }, $prepared if $statements[-1] =~ /^PREPARE/;
 	foreach (@statements)
 	{
 		$self->note("  $_");
 		my (undef, $error) = $self->ask('warehouse', $_);
 		next if $error eq '';
 		$self->ask('warehouse', 'ROLLBACK');
+		pop @{ $self->{prepared} } if $statements[-1] =~ /^PREPARE/;
 		last;
 	}
 	return;
 }
 
+sub end_prepared
+{
+	my ($self) = @_;
+
+	foreach (splice @{ $self->{prepared} }) { $self->note("  end of $_"); $self->must('warehouse', one('COMMIT', 'COMMIT', 'ROLLBACK') . " PREPARED '$_'"); }
+	return;
+}
+
+# Statements that no transaction block may contain.
+sub maintain
+{
+	my ($self) = @_;
+	my $statement = one('VACUUM FULL src.' . one(@TABLES), 'VACUUM src.' . one(@TABLES), 'ANALYZE', 'VACUUM FULL mart.' . (one(sort keys %{ $self->{queries} }) // 'none'));
+
+	$self->end_prepared;
+	$self->note("  $statement");
+	$self->ask('warehouse', $statement);
+	return;
+}
+
 # ---- sources: what FROM can have ----
+
+# Transforms of the round that queries may read, with the kinds of their columns.
+my %targets;
 
 # The features of the query that is being composed, and the number of aliases given.
 my %features;
@@ -161,11 +217,19 @@ sub has { $features{$_} = 1 foreach @_; return; }
 sub alias { return 'q' . ++$aliases; }
 
 # A source: its text without the alias, and its columns with their kinds.
-my %ALL = (id => 'int', k => 'int', j => 'int', v => 'int', n => 'num', c => 'ci', f => 'ch', t => 'text');
+my %ALL = (id => 'int', k => 'int', j => 'int', v => 'int', n => 'num', c => 'ci', f => 'ch', t => 'text', at => 'time');
 
 sub base
 {
 	my $name = one(@TABLES, @TABLES, qw(va vj vg));
+
+	if (%targets && chance(0.1))
+	{
+		my $target = one(sort keys %targets);
+
+		has('transform');
+		return { text => "mart.$target", columns => { %{ $targets{$target} } }, whole => 1 };
+	}
 
 	has({ m => 'bag', p => 'partitions', h => 'children' }->{$name}) if $name =~ /^[mph]$/;
 	has('view') if $name =~ /^v/;
@@ -329,9 +393,16 @@ sub between
 sub alone
 {
 	my ($columns) = @_;
-	my $x = column($columns, 'int');
+	my $x = column($columns, 'int') // '1';
 	my $t = column($columns, 'text');
+	my $at = column($columns, 'time');
 
+	if (defined $at && chance(0.12))
+	{
+		has('clock');
+		return one("$at < now()", "$at <= current_timestamp", "now() < $at", "$at > now() - interval '150 ms'",
+			"$at BETWEEN now() - interval '100 ms' AND now() + interval '100 ms'", "NOT ($at >= transaction_timestamp())", "($at < now() OR $x = 2)");
+	}
 	return one("$x > 1", "$x IS NULL", "$x IS NOT NULL", "$x = 2", "$x <> 3", "coalesce($x, 1) = 1", "$x IN (1, 3)",
 		defined $t ? "$t LIKE 's%'" : "$x < 4");
 }
@@ -476,16 +547,6 @@ sub where
 	return @conditions ? ' WHERE ' . join ' AND ', map { "($_)" } @conditions : '';
 }
 
-# A stable expression that the recorded settings settle.
-sub settled
-{
-	my ($columns) = @_;
-	my ($i, $j) = (column($columns, 'int'), column($columns, 'int'));
-
-	return one("'x' || $i", "concat($i, '-', $j)", "to_char($i, '00')", "to_char(timestamptz '2026-03-28 12:00Z' + $i * interval '5 hours', 'Day HH24 TZ')",
-		"(timestamptz '2026-03-28 12:00Z' + $i * interval '5 hours')::text", "ARRAY[$i, $j]::text", "jsonb_build_object('i', $i, 'd', date '2026-01-01' + $j)");
-}
-
 sub outputs
 {
 	my ($columns, @more) = @_;
@@ -495,7 +556,6 @@ sub outputs
 
 	unshift @picked, one(@ids) if @ids && chance(0.5);
 	push @picked, one(map { "coalesce($_, 0)" } grep { $columns->{$_} eq 'int' } sort keys %$columns) if chance(0.2);
-	if (chance(0.15)) { has('settled'); push @picked, settled($columns); }
 	if (chance(0.15))
 	{
 		has('scalar');
@@ -602,7 +662,6 @@ sub algebraic
 		  . (@{ $by[0] } ? ' GROUP BY ' . join(', ', @{ $by[0] }) : '') . one('', '', ' HAVING count(*) > 1', " HAVING sum($i) > 2");
 	}
 	return "SELECT $i + $j AS o1 FROM $text" if chance(0.2);
-	if (chance(0.2)) { has('settled'); return 'SELECT ' . settled($columns) . " AS o1, $j AS o2 FROM $text"; }
 	return 'SELECT ' . join(', ', map { "$_ AS o" . ++$n } TransformProperty::some(4, sort keys %$columns)) . " FROM $text" if chance(0.6);
 	my ($other, $others) = simple_from();
 
@@ -661,9 +720,11 @@ sub create
 	my $name = 'r' . ++$self->{made};
 
 	$self->note("  $name: $query");
+	$self->as_owner;
 	my (undef, $impossible) = $self->ask('warehouse', "SELECT count(*) FROM ($query) AS r");
 	$self->{count}{'no query'}++ if $impossible ne '';
 	$self->{why}{$impossible} = $query if $impossible ne '';
+	$self->as_superuser if $impossible ne '';
 	return if $impossible ne '';
 	my $mode = 'incremental';
 	my (undef, $error) = $self->ask('warehouse',
@@ -673,28 +734,122 @@ sub create
 		$mode = 'auto';
 		$self->{count}{'not incremental'}++;
 		$self->{refused}{$_}++ foreach @features;
-		return if chance(0.8);
+		if (chance(0.8)) { $self->as_superuser; return; }
 		(undef, $error) = $self->ask('warehouse', "SELECT depipe.create_transform('mart.$name', \$query\$$query\$query\$, key => '{}')");
 	}
+	$self->as_superuser;
 	die "failure: create_transform: $error: $query\n" if $error ne '';
 	$self->{count}{created}++;
 	$self->{queries}{$name} = $query;
 	$self->{features}{$name} = [@features];
 	$self->{mode}{$name} = $mode;
-	$self->compare($name);
+	$self->{reads}{$name} = [ $query =~ /\bmart\.(r\d+)/g ];
+	$self->set_aside($name) if $error eq '' && $query !~ /\bnow\(|_timestamp/ && chance(0.1);
+	$self->offer_target($name);
+	if (($self->{features}{$name} // []) && grep { $_ eq 'clock' } @features) { $self->refreshed("mart.$name", $name); }
+	else { $self->compare($name); }
 	return;
 }
 
+# Other queries may read the table: the kinds of its columns.
+sub offer_target
+{
+	my ($self, $name) = @_;
+	my $columns = $self->must('warehouse', "SELECT attname, format_type(atttypid, NULL) FROM pg_attribute WHERE attrelid = 'mart.$name'::regclass AND attnum > 0 AND NOT attisdropped");
+	my %kinds = (integer => 'int', numeric => 'num', 'ext.citext' => 'ci', citext => 'ci', character => 'ch', text => 'text', 'timestamp with time zone' => 'time');
+	my %columns;
+
+	foreach (@$columns)
+	{
+		my ($column, $type) = split /\|/;
+
+		$columns{$column} = $kinds{$type} if $kinds{$type};
+	}
+	$targets{$name} = \%columns if grep { $_ eq 'int' } values %columns;
+	return;
+}
+
+# A constraint sets rows aside; the table has the others.
+sub set_aside
+{
+	my ($self, $name) = @_;
+	my $column = one(@{ $self->must('warehouse', "SELECT attname FROM pg_attribute WHERE attrelid = 'mart.$name'::regclass AND attnum > 0 AND atttypid = 'integer'::regtype") });
+
+	return if !defined $column || $self->must('warehouse', "SELECT cardinality(key_columns) FROM depipe.transforms WHERE target = 'mart.$name'")->[0];
+	return if $self->must('warehouse', "SELECT count(*) FROM mart.$name WHERE $column = 3")->[0];
+	$self->note("  quarantine: $column");
+	$self->must('warehouse', "SELECT depipe.add_constraint('mart.$name', depipe.satisfies('$column IS DISTINCT FROM 3'), on_violation => 'quarantine')");
+	$self->{condition}{$name} = "$column IS DISTINCT FROM 3";
+	$self->{count}{'with quarantine'}++;
+	return;
+}
+
+# The last transforms that no other one reads.
+sub drop
+{
+	my ($self, $many) = @_;
+	my %read = map { $_ => 1 } map { @{ $self->{reads}{$_} // [] } } keys %{ $self->{queries} };
+	my @names = grep { !$read{$_} } sort keys %{ $self->{queries} };
+
+	return if keys %{ $self->{queries} } < $many || !@names;
+	my $name = one(@names);
+	$self->end_prepared;
+	$self->note("  drop of $name");
+	$self->must('warehouse', "SELECT depipe.drop_transform('mart.$name', drop_table => true)");
+	delete $self->{$_}{$name} foreach qw(queries condition reads);
+	delete $targets{$name};
+	return;
+}
+
+# The rows that the query returns to the owner of the transform, now.
 sub compare
 {
 	my ($self, $name) = @_;
 	my $query = $self->{queries}{$name};
-	my $different = $self->must('warehouse', "SELECT count(*) FROM ((SELECT * FROM ($query) AS q EXCEPT ALL TABLE mart.$name)"
-		. " UNION ALL (TABLE mart.$name EXCEPT ALL SELECT * FROM ($query) AS q)) AS d")->[0];
+	my $expected = $self->{condition}{$name} ? "SELECT * FROM ($query) AS c WHERE $self->{condition}{$name}" : "SELECT * FROM ($query) AS c";
 
+	$self->as_owner;
+	my $different = $self->must('warehouse', "SELECT count(*) FROM (($expected EXCEPT ALL TABLE mart.$name)"
+		. " UNION ALL (TABLE mart.$name EXCEPT ALL $expected)) AS d")->[0];
+	$self->as_superuser;
 	return if $different eq '0';
 	my $strategy = $self->must('warehouse', "SELECT strategy FROM depipe.runs WHERE target = 'mart.$name' ORDER BY run_id DESC LIMIT 1");
 	die "failure: mart.$name differs by $different rows after @$strategy: $query\n";
+}
+
+# Settings of the session that refreshes, which must not matter.
+sub others
+{
+	my ($self) = @_;
+	my @planner = map { "SET enable_$_ = off" } grep { chance(0.15) } qw(hashagg sort hashjoin nestloop mergejoin seqscan indexscan bitmapscan material memoize incremental_sort);
+
+	$self->must('warehouse', join('; ', 'SET search_path = ' . one('pg_catalog', 'src', 'public', 'mart, src'), "SET TimeZone = '" . one('UTC', 'Asia/Tokyo', 'America/New_York') . "'",
+		"SET DateStyle = '" . one('ISO, MDY', 'SQL, DMY', 'German') . "'", 'SET plan_cache_mode = ' . one('auto', 'force_generic_plan', 'force_custom_plan'),
+		"SET work_mem = '" . one('64kB', '4MB') . "'", 'SET extra_float_digits = ' . one(-1, 0, 1), 'SET jit = ' . one('on', 'off', 'off'), @planner));
+	return;
+}
+
+# Refresh and compare in one transaction, in which the clock stands still; sometimes after a refresh that is undone.
+sub refreshed
+{
+	my ($self, $pattern, @names) = @_;
+
+	$self->others if chance(0.3);
+	$self->must('warehouse', 'BEGIN');
+	if (chance(0.1))
+	{
+		$self->must('warehouse', 'SAVEPOINT undone');
+		$self->ask('warehouse', statement()) if chance(0.5) && !@{ $self->{prepared} };
+		$self->ask('warehouse', "ROLLBACK TO undone") if chance(0.1);
+		$self->ask('warehouse', "SELECT count(*) FROM depipe.refresh('$pattern')");
+		$self->must('warehouse', 'ROLLBACK TO undone');
+	}
+	$self->refresh($pattern);
+	$self->mine;
+	$self->compare($_) foreach @names;
+	if (chance(0.05)) { $self->note('  rolled back'); $self->must('warehouse', 'ROLLBACK'); return $self->refreshed($pattern, @names); }
+	$self->must('warehouse', 'COMMIT');
+	return;
 }
 
 sub refresh
@@ -724,8 +879,7 @@ sub check_some
 	my ($self) = @_;
 	my $last = one(0 .. 9);
 
-	$self->refresh("mart.*$last");
-	$self->compare($_) foreach grep { /$last$/ } sort keys %{ $self->{queries} };
+	$self->refreshed("mart.*$last", grep { /$last$/ } sort keys %{ $self->{queries} });
 	return;
 }
 
@@ -733,8 +887,39 @@ sub check_all
 {
 	my ($self) = @_;
 
-	$self->refresh('mart.*');
-	$self->compare($_) foreach sort keys %{ $self->{queries} };
+	$self->refreshed('mart.*', sort keys %{ $self->{queries} });
+	return;
+}
+
+# Rights and row security of an input change: what the owner may not read is not refreshed, and not changed.
+sub rights
+{
+	my ($self) = @_;
+	my $table = one(qw(a b m p h));
+	my ($there, $back) = @{ one([ "REVOKE SELECT ON src.$table FROM author", "GRANT SELECT ON src.$table TO author" ],
+		[ "REVOKE TRIGGER ON src.$table FROM author", "GRANT TRIGGER ON src.$table TO author" ],
+		[ "CREATE POLICY part ON src.$table USING (id % 2 = 0); ALTER TABLE src.$table ENABLE ROW LEVEL SECURITY", "ALTER TABLE src.$table DISABLE ROW LEVEL SECURITY; DROP POLICY part ON src.$table" ],
+		[ "CREATE POLICY part ON src.$table USING (true); ALTER TABLE src.$table ENABLE ROW LEVEL SECURITY", "DROP POLICY part ON src.$table; CREATE POLICY other ON src.$table USING (k > 1)" ]) };
+
+	$self->end_prepared;
+	$self->note("  $there");
+	$self->must('warehouse', $there);
+	$self->change if chance(0.7);
+	if ($there =~ /REVOKE SELECT/)
+	{
+		my $lines = $self->must('warehouse', "SELECT r.target, r.status, translate(r.reason, E'\\n', ' ') FROM depipe.refresh('mart.*') r");
+
+		foreach (@$lines) { die "failure: without rights: $_\n" if /\|failed\|/ && !/permission denied/ || /\|(skipped|running)\|/; }
+	}
+	else { $self->check_all; }
+	$self->change if chance(0.5);
+	$self->must('warehouse', $back);
+	if ($back =~ /CREATE POLICY other/)
+	{
+		$self->check_all;
+		$self->must('warehouse', "ALTER TABLE src.$table DISABLE ROW LEVEL SECURITY; DROP POLICY other ON src.$table");
+	}
+	$self->check_all;
 	return;
 }
 
@@ -744,6 +929,9 @@ sub act
 
 	return $self->create if chance(0.4);
 	return $self->drop(12) if chance(0.12);
+	return $self->maintain if chance(0.05);
+	return $self->rights if $self->{role} eq 'author' && chance(0.06);
+	$self->end_prepared if chance(0.2);
 	$self->change for 1 .. one(1, 1, 2, 4);
 	return $self->check_some if chance(0.4);
 	$self->check_all;
@@ -756,7 +944,9 @@ sub round
 	my $self = bless { %options, database => "refreshes_$options{seed}", settings => {}, queries => {}, count => {}, served => {} },
 	  __PACKAGE__;
 
-	return $self->play(sub { $self->check_all });
+	%targets = ();
+
+	return $self->play(sub { $self->end_prepared; $self->check_all });
 }
 
 1;

@@ -87,7 +87,7 @@ my $by_changes = 0;
 $by_changes += $count{$_} // 0 foreach keys %RefreshProperty::ON_CHANGES;
 foreach my $strategy (sort keys %RefreshProperty::ON_CHANGES)
 {
-	next if $by_changes < 300 || ($count{$strategy} // 0) >= 0.02 * $by_changes;
+	next if $by_changes < 300 || ($count{$strategy} // 0) >= 0.01 * $by_changes;
 	print "hardly ever chosen: $strategy\n";
 	$failed++;
 }
