@@ -192,6 +192,7 @@ CREATE TABLE depipe.breaker_setting (
 	retry_wait interval NOT NULL DEFAULT '1 minute',
 	max_wait interval NOT NULL DEFAULT '1 hour',
 	probe_timeout interval NOT NULL DEFAULT '10 minutes',
+	sustain interval NOT NULL DEFAULT '0',
 	CONSTRAINT breaker_setting_pkey PRIMARY KEY (target_id),
 	CONSTRAINT breaker_setting_target_fkey FOREIGN KEY (target_id) REFERENCES depipe.target ON DELETE CASCADE
 );
@@ -488,7 +489,8 @@ CREATE UNIQUE INDEX pending_key_key ON depipe.pending_key (constraint_id, depipe
 
 -- passes: number of successful probes in a row; outcomes: those of the last runs,
 -- true is bad; wait: time until the next probe, doubled by each that fails; sets_aside: the next
--- batch sets aside what would hold it.
+-- batch sets aside what would hold it; bad_since: all runs since then were bad;
+-- shadow_open, would_have_opened: what the breaker would be and have done without metrics_only.
 CREATE TABLE depipe.breaker_state (
 	target_id integer NOT NULL,
 	state text NOT NULL DEFAULT 'closed',
@@ -504,6 +506,9 @@ CREATE TABLE depipe.breaker_state (
 	outcomes boolean[] NOT NULL DEFAULT '{}',
 	probe_started timestamptz,
 	sets_aside boolean NOT NULL DEFAULT false,
+	bad_since timestamptz,
+	shadow_open boolean NOT NULL DEFAULT false,
+	would_have_opened bigint NOT NULL DEFAULT 0,
 	CONSTRAINT breaker_state_pkey PRIMARY KEY (target_id),
 	CONSTRAINT breaker_state_target_fkey FOREIGN KEY (target_id) REFERENCES depipe.target ON DELETE CASCADE
 );
@@ -611,6 +616,9 @@ CREATE TABLE depipe.incident (
 	look_ms double precision,
 	look_again boolean NOT NULL DEFAULT false,
 	closed_how text,
+	acknowledged_by name,
+	acknowledged_at timestamptz,
+	acknowledge_note text,
 	CONSTRAINT incident_pkey PRIMARY KEY (incident_id),
 	CONSTRAINT incident_target_fkey FOREIGN KEY (target_id) REFERENCES depipe.target ON DELETE CASCADE
 );
@@ -1607,12 +1615,20 @@ AS 'MODULE_PATHNAME', 'depipe_waive';
 COMMENT ON FUNCTION depipe.waive(text, text, text, timestamptz) IS
 'one constraint only warns until the given time, within depipe.max_override; a held batch is tried again';
 
+CREATE FUNCTION depipe.acknowledge(incident_id bigint, note text DEFAULT NULL)
+RETURNS void
+LANGUAGE C
+AS 'MODULE_PATHNAME', 'depipe_acknowledge';
+COMMENT ON FUNCTION depipe.acknowledge(bigint, text) IS
+'records that the user takes care of an open incident';
+
 CREATE FUNCTION depipe.configure_breaker(
 	target text,
 	mode text DEFAULT NULL,
 	on_open text DEFAULT NULL,
 	bad_runs integer DEFAULT NULL,
 	of_runs integer DEFAULT NULL,
+	sustain interval DEFAULT NULL,
 	close_after integer DEFAULT NULL,
 	retry_wait interval DEFAULT NULL,
 	max_wait interval DEFAULT NULL,
@@ -1620,7 +1636,7 @@ CREATE FUNCTION depipe.configure_breaker(
 RETURNS void
 LANGUAGE C
 AS 'MODULE_PATHNAME', 'depipe_configure_breaker';
-COMMENT ON FUNCTION depipe.configure_breaker(text, text, text, integer, integer, integer, interval,
+COMMENT ON FUNCTION depipe.configure_breaker(text, text, text, integer, integer, interval, integer, interval,
 	interval, interval) IS
 'sets when the breaker of a table opens and how it closes; changes only the given settings';
 
@@ -2019,7 +2035,8 @@ SELECT pg_catalog.format('%I.%I', t.schema_name, t.table_name) AS target,
 	COALESCE(s.retry_wait, '1 minute'::interval) AS retry_wait,
 	COALESCE(s.max_wait, '1 hour'::interval) AS max_wait,
 	COALESCE(s.probe_timeout, '10 minutes'::interval) AS probe_timeout,
-	COALESCE(p.parked, 0) AS parked
+	COALESCE(p.parked, 0) AS parked,
+	COALESCE(s.sustain, '0'::interval) AS sustain, COALESCE(b.would_have_opened, 0) AS would_have_opened
 FROM depipe.target t
 LEFT JOIN depipe.target_state p USING (target_id)
 LEFT JOIN depipe.breaker_state b USING (target_id)
@@ -2073,7 +2090,22 @@ SELECT pg_catalog.format('%I.%I', t.schema_name, t.table_name) AS target,
 	pg_catalog.format('constraint %I: %s', i.constraint_name, i.outcome) AS reason,
 	i.constraint_name, i.outcome, i.action, i.violations, i.occurrences,
 	i.opened_at, i.last_seen, i.closed_at, i.first_run_id, i.last_run_id, c.owner, i.incident_id,
-	i.opened_at AS first_seen, i.violations_now, i.closed_how
+	i.opened_at AS first_seen, i.violations_now, i.closed_how, i.acknowledged_by, i.acknowledged_at,
+	CASE WHEN depipe.may_inspect(t.owner) THEN i.acknowledge_note END AS acknowledge_note,
+	-- its blast radius: what is made from the table, at any depth
+	ARRAY(WITH RECURSIVE reader (target_id, schema_name, table_name) AS (
+			SELECT t.target_id, t.schema_name, t.table_name
+			UNION
+			SELECT r.target_id, r.schema_name, r.table_name
+			FROM reader d
+			JOIN depipe.transform_input n ON n.schema_name OPERATOR(pg_catalog.=) d.schema_name
+				AND n.table_name OPERATOR(pg_catalog.=) d.table_name
+			JOIN depipe.target r ON r.target_id OPERATOR(pg_catalog.=) n.target_id)
+		SELECT CASE WHEN depipe.may_see(u.schema_name, u.table_name, u.owner)
+			THEN pg_catalog.format('%I.%I', u.schema_name, u.table_name) ELSE '(hidden)' END
+		FROM reader d JOIN depipe.target u USING (target_id)
+		WHERE d.target_id OPERATOR(pg_catalog.<>) t.target_id
+		ORDER BY u.schema_name, u.table_name) AS downstream
 FROM depipe.incident i
 JOIN depipe.target t USING (target_id)
 LEFT JOIN depipe.constraint_definition c
@@ -2264,12 +2296,13 @@ AS $$
 			'SELECT depipe.configure_breaker(' || quote_literal(target)
 			|| ', mode => ' || quote_literal(mode) || ', on_open => ' || quote_literal(on_open)
 			|| ', bad_runs => ' || bad_runs || ', of_runs => ' || of_runs
+			|| COALESCE(', sustain => ' || quote_literal(NULLIF(sustain, '0')::text), '')
 			|| ', close_after => ' || close_after
 			|| ', retry_wait => ' || quote_literal(retry_wait::text)
 			|| ', max_wait => ' || quote_literal(max_wait::text)
 			|| ', probe_timeout => ' || quote_literal(probe_timeout::text) || ');'
 		FROM depipe.breakers
-		WHERE (mode, on_open, bad_runs, of_runs, close_after, retry_wait, max_wait, probe_timeout)
+		WHERE sustain > '0' OR (mode, on_open, bad_runs, of_runs, close_after, retry_wait, max_wait, probe_timeout)
 			<> ('normal', 'serve_last_good', 1, 1, 1, '1 minute'::interval, '1 hour'::interval,
 				'10 minutes'::interval)
 	)

@@ -169,6 +169,17 @@ UPDATE op_raw.t SET x = 2002 WHERE id = 1;
 SELECT refreshed('op.t');
 SELECT * FROM state;
 
+-- acknowledge: somebody takes care; and the blast radius
+SELECT raises($$SELECT depipe.acknowledge(NULL)$$);
+SELECT raises($$SELECT depipe.acknowledge(-1)$$);
+SELECT raises(format($$SELECT depipe.acknowledge(%s)$$, incident_id)) ~ 'is closed' AS closed FROM depipe.incidents
+WHERE target = 'op.t' AND state = 'closed' ORDER BY incident_id LIMIT 1;
+SELECT depipe.create_transform('op.reader', 'SELECT id FROM op.t', key => '{id}', populate => false);
+SELECT depipe.create_transform('op.last', 'SELECT count(*) AS n FROM op.reader', populate => false);
+SELECT depipe.acknowledge(incident_id, 'the shop is asked') FROM depipe.incidents WHERE target = 'op.t' AND state = 'open';
+SELECT constraint_name, acknowledged_by = session_user AS mine, acknowledge_note, downstream FROM depipe.incidents WHERE target = 'op.t' AND state = 'open';
+SELECT depipe.drop_transform('op.last', true), depipe.drop_transform('op.reader', true);
+
 -- rights: who may operate
 CREATE ROLE regress_op_reader;
 CREATE ROLE regress_op_operator IN ROLE depipe_operator;
@@ -179,6 +190,7 @@ SELECT raises($$SELECT depipe.release('op.t', 'x')$$);
 SELECT raises($$SELECT depipe.discard('op.t', 'x')$$);
 SELECT raises($$SELECT depipe.accept('op.t', 'total', 'x')$$);
 SELECT raises($$SELECT depipe.set_aside('op.t', 'x')$$);
+SELECT raises(format($$SELECT depipe.acknowledge(%s)$$, incident_id)) FROM depipe.incidents WHERE target = 'op.t' AND state = 'open';
 SELECT raises($$SELECT depipe.waive('op.t', 'total', 'x', now() + interval '1 hour')$$);
 SET ROLE regress_op_operator;
 SELECT depipe.waive('op.t', 'total', 'an operator', now() + interval '1 hour');

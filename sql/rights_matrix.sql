@@ -128,6 +128,7 @@ INSERT INTO matrix.function VALUES
 	('accept', $$depipe.accept('matrix.held', 'c', 'a test')$$, 'op'),
 	('set_aside', $$depipe.set_aside('matrix.held', 'a test')$$, 'op'),
 	('waive', $$depipe.waive('matrix.made', 'c', 'a test', now() + interval '1 hour')$$, 'op'),
+	('acknowledge', NULL, NULL), -- operate.sql
 	('discard', NULL, NULL), -- of a load with rows in quarantine: operate.sql
 	('guard', $$depipe.guard('matrix.made')$$, 'ropm'),
 	('why', $$depipe.why('matrix.made')$$, 'ropm'),

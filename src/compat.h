@@ -330,4 +330,21 @@ json_arguments_compat(Node *node, List **arguments)
 }
 #endif
 
+/*
+ * The hook that checks permissions: 16 moved them out of the entries of the range
+ * table.
+ */
+#if PG_VERSION_NUM < 160000
+#define CHECK_PERMISSIONS_PARAMETERS_COMPAT List *tables, bool raises
+#define CHECK_PERMISSIONS_ARGUMENTS_COMPAT tables, raises
+#define CHECK_PERMISSIONS_INFOS_COMPAT NIL
+#define rte_permissions_compat(rte, infos) ((rte)->requiredPerms)
+#else
+#define CHECK_PERMISSIONS_PARAMETERS_COMPAT List *tables, List *infos, bool raises
+#define CHECK_PERMISSIONS_ARGUMENTS_COMPAT tables, infos, raises
+#define CHECK_PERMISSIONS_INFOS_COMPAT infos
+#define rte_permissions_compat(rte, infos) \
+	((rte)->perminfoindex == 0 ? 0 : getRTEPermissionInfo((infos), (rte))->requiredPerms)
+#endif
+
 #endif /* DEPIPE_COMPAT_H */

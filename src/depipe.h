@@ -43,6 +43,7 @@
 #define ERRCODE_DEPIPE_STALE MAKE_SQLSTATE('Q', 'D', '0', '0', '4')
 
 /* Settings (core/guc.c).  The units are those of their documentation. */
+extern bool depipe_allow_blocked_access;
 extern bool depipe_allow_target_dml;
 extern int depipe_batch_memory; /* kB */
 extern int depipe_batch_rows;   /* changes */

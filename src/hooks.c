@@ -11,6 +11,9 @@
  * depipe writes (publish/triggers.c), and let the triggers of captures see the
  * rows that a MERGE has moved (capture/capture_moves.c).
  *
+ * ExecutorCheckPerms, and ProcessUtility for TRUNCATE: refuse what an open breaker
+ * refuses (quality/access.c).
+ *
  * shmem_request, shmem_startup: set up the state that the workers share
  * (core/shmem.c).
  *
@@ -26,6 +29,7 @@
 #include "executor/executor.h"
 #include "miscadmin.h"
 #include "publish/triggers.h"
+#include "quality/access.h"
 #include "storage/ipc.h"
 #include "tcop/utility.h"
 #include "capture/capture_moves.h"
@@ -35,6 +39,7 @@ static bool has_workers = false;
 static ProcessUtility_hook_type previous_utility = NULL;
 static ExecutorStart_hook_type previous_start = NULL;
 static ExecutorFinish_hook_type previous_finish = NULL;
+static ExecutorCheckPerms_hook_type previous_check = NULL;
 static shmem_request_hook_type previous_request = NULL;
 static shmem_startup_hook_type previous_startup = NULL;
 
@@ -117,6 +122,8 @@ utility(PlannedStmt *statement, const char *text, bool read_only_tree,
 
 	if (has_workers)
 		before_statement(statement->utilityStmt);
+	if (IsA(statement->utilityStmt, TruncateStmt))
+		access_check_truncate((TruncateStmt *) statement->utilityStmt);
 	(previous_utility != NULL ? previous_utility : standard_ProcessUtility)(statement,
 																			text,
 																			read_only_tree,
@@ -150,6 +157,14 @@ executor_finish(QueryDesc *query)
 		previous_finish(query);
 	else
 		standard_ExecutorFinish(query);
+}
+
+static bool
+check_permissions(CHECK_PERMISSIONS_PARAMETERS_COMPAT)
+{
+	if (previous_check != NULL && !previous_check(CHECK_PERMISSIONS_ARGUMENTS_COMPAT))
+		return false;
+	return access_check(tables, CHECK_PERMISSIONS_INFOS_COMPAT, raises);
 }
 
 /* ---- shared memory ---- */
@@ -190,6 +205,8 @@ hooks_init(bool workers)
 	ExecutorStart_hook = executor_start;
 	previous_finish = ExecutorFinish_hook;
 	ExecutorFinish_hook = executor_finish;
+	previous_check = ExecutorCheckPerms_hook;
+	ExecutorCheckPerms_hook = check_permissions;
 	if (workers)
 		init_workers();
 }

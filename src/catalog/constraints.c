@@ -581,7 +581,10 @@ holding_table_check(int32 target_id)
 	" (EXTRACT(epoch FROM COALESCE(s.max_wait, '1 hour'))"                           \
 	" OPERATOR(pg_catalog.*) 1000000)::bigint,"                                      \
 	" (EXTRACT(epoch FROM COALESCE(s.probe_timeout, '10 minutes'))"                  \
-	" OPERATOR(pg_catalog.*) 1000000)::bigint, COALESCE(b.sets_aside, false)"        \
+	" OPERATOR(pg_catalog.*) 1000000)::bigint, COALESCE(b.sets_aside, false),"       \
+	" b.bad_since, (EXTRACT(epoch FROM COALESCE(s.sustain, '0'))"                    \
+	" OPERATOR(pg_catalog.*) 1000000)::bigint, COALESCE(b.shadow_open, false),"      \
+	" COALESCE(b.would_have_opened, 0)"                                              \
 	" FROM (SELECT $1::integer AS target_id) t"                                      \
 	" LEFT JOIN depipe.breaker_state b USING (target_id)"                            \
 	" LEFT JOIN depipe.breaker_setting s USING (target_id)"
@@ -616,6 +619,10 @@ breaker_row(int32 target_id, bool lock)
 	row->max_wait_microseconds = catalog_int8(rows, 0, 16);
 	row->probe_timeout_microseconds = catalog_int8(rows, 0, 17);
 	row->sets_aside = catalog_bool(rows, 0, 18);
+	row->bad_since = catalog_time(rows, 0, 19);
+	row->sustain_microseconds = catalog_int8(rows, 0, 20);
+	row->shadow_open = catalog_bool(rows, 0, 21);
+	row->would_have_opened = catalog_int8(rows, 0, 22);
 	return row;
 }
 
@@ -624,15 +631,20 @@ breaker_row_put(int32 target_id, const BreakerRow *row)
 {
 	(void) CATALOG_EXECUTE("INSERT INTO depipe.breaker_state (target_id, state, reason, since,"
 						   " until, retry_at, wait, changed, passes, probe_started, sets_aside,"
-						   " set_by)"
-						   " VALUES ($1, $2, $3, $4, $5, $6, $7 OPERATOR(pg_catalog.*)"
-						   " interval '1 microsecond', $8, $9, $10, $11, SESSION_USER)"
+						   " bad_since, shadow_open, would_have_opened, set_by)"
+						   " VALUES ($1, $2, $3, COALESCE($4, pg_catalog.now()), $5, $6,"
+						   " $7 OPERATOR(pg_catalog.*)"
+						   " interval '1 microsecond', $8, $9, $10, $11, $12, $13, $14,"
+						   " SESSION_USER)"
 						   " ON CONFLICT (target_id) DO UPDATE SET state = EXCLUDED.state,"
 						   " reason = EXCLUDED.reason, since = EXCLUDED.since,"
 						   " until = EXCLUDED.until, retry_at = EXCLUDED.retry_at,"
 						   " wait = EXCLUDED.wait, changed = EXCLUDED.changed,"
 						   " passes = EXCLUDED.passes, probe_started = EXCLUDED.probe_started,"
-						   " sets_aside = EXCLUDED.sets_aside, set_by = EXCLUDED.set_by",
+						   " sets_aside = EXCLUDED.sets_aside, bad_since = EXCLUDED.bad_since,"
+						   " shadow_open = EXCLUDED.shadow_open,"
+						   " would_have_opened = EXCLUDED.would_have_opened,"
+						   " set_by = EXCLUDED.set_by",
 						   ARG_INT4(target_id),
 						   ARG_TEXT(row->state),
 						   ARG_TEXT(row->reason),
@@ -643,7 +655,10 @@ breaker_row_put(int32 target_id, const BreakerRow *row)
 						   ARG_BOOL(row->changed),
 						   ARG_INT4(row->passes),
 						   ARG_TIME(row->probe_started),
-						   ARG_BOOL(row->sets_aside));
+						   ARG_BOOL(row->sets_aside),
+						   ARG_TIME(row->bad_since),
+						   ARG_BOOL(row->shadow_open),
+						   ARG_INT8(row->would_have_opened));
 }
 
 void
@@ -683,7 +698,7 @@ breaker_setting(int32 target_id)
 		" COALESCE(s.of_runs, 1), COALESCE(s.close_after, 1),"
 		" COALESCE(s.retry_wait, '1 minute')::text,"
 		" COALESCE(s.max_wait, '1 hour')::text,"
-		" COALESCE(s.probe_timeout, '10 minutes')::text"
+		" COALESCE(s.probe_timeout, '10 minutes')::text, COALESCE(s.sustain, '0')::text"
 		" FROM (SELECT $1::integer AS target_id) t"
 		" LEFT JOIN depipe.breaker_setting s USING (target_id)",
 		ARG_INT4(target_id));
@@ -696,6 +711,7 @@ breaker_setting(int32 target_id)
 	setting->retry_wait = catalog_text(rows, 0, 6);
 	setting->max_wait = catalog_text(rows, 0, 7);
 	setting->probe_timeout = catalog_text(rows, 0, 8);
+	setting->sustain = catalog_text(rows, 0, 9);
 	return setting;
 }
 
@@ -703,14 +719,14 @@ void
 breaker_setting_put(int32 target_id, const BreakerSetting *setting)
 {
 	(void) CATALOG_EXECUTE("INSERT INTO depipe.breaker_setting (target_id, mode, on_open, bad_runs,"
-						   " of_runs, close_after, retry_wait, max_wait, probe_timeout)"
+						   " of_runs, close_after, retry_wait, max_wait, probe_timeout, sustain)"
 						   " VALUES ($1, $2, $3, $4, $5, $6, $7::interval, $8::interval,"
-						   " $9::interval) ON CONFLICT (target_id) DO UPDATE SET"
+						   " $9::interval, $10::interval) ON CONFLICT (target_id) DO UPDATE SET"
 						   " mode = EXCLUDED.mode, on_open = EXCLUDED.on_open,"
 						   " bad_runs = EXCLUDED.bad_runs, of_runs = EXCLUDED.of_runs,"
 						   " close_after = EXCLUDED.close_after,"
 						   " retry_wait = EXCLUDED.retry_wait, max_wait = EXCLUDED.max_wait,"
-						   " probe_timeout = EXCLUDED.probe_timeout",
+						   " probe_timeout = EXCLUDED.probe_timeout, sustain = EXCLUDED.sustain",
 						   ARG_INT4(target_id),
 						   ARG_TEXT(setting->mode),
 						   ARG_TEXT(setting->on_open),
@@ -719,7 +735,8 @@ breaker_setting_put(int32 target_id, const BreakerSetting *setting)
 						   ARG_INT4(setting->close_after),
 						   ARG_TEXT(setting->retry_wait),
 						   ARG_TEXT(setting->max_wait),
-						   ARG_TEXT(setting->probe_timeout));
+						   ARG_TEXT(setting->probe_timeout),
+						   ARG_TEXT(setting->sustain));
 }
 
 /* ---- origins and rows kept out ---- */

@@ -222,12 +222,16 @@ typedef struct BreakerRow
 	bool changed;
 	int32 passes;
 	TimestampTz probe_started;
-	bool sets_aside;  /* what holds the next batch */
-	int32 bad_before; /* bad runs among the last of_runs - 1 */
+	bool shadow_open;        /* with metrics_only: it would be open */
+	int64 would_have_opened; /* ... so many times */
+	TimestampTz bad_since;   /* all runs since were bad; 0: the last was good */
+	bool sets_aside;         /* what holds the next batch */
+	int32 bad_before;        /* bad runs among the last of_runs - 1 */
 	/* settings, with defaults filled in */
 	bool metrics_only;
 	int32 bad_runs;
 	int32 of_runs;
+	int64 sustain_microseconds; /* 0: a bad run is enough */
 	int32 close_after;
 	int64 retry_wait_microseconds;
 	int64 max_wait_microseconds;
@@ -256,6 +260,7 @@ typedef struct BreakerSetting
 	char *on_open;
 	int32 bad_runs;
 	int32 of_runs;
+	char *sustain;
 	int32 close_after;
 	char *retry_wait;
 	char *max_wait;

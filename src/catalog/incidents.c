@@ -136,6 +136,27 @@ incident_close(int64 incident_id, const char *how)
 						   ARG_TEXT(how));
 }
 
+int32
+incident_target(int64 incident_id)
+{
+	CatalogRows *rows = CATALOG_EXECUTE(
+		"SELECT CASE WHEN closed_at IS NULL THEN target_id ELSE -1 END"
+		" FROM depipe.incident WHERE incident_id OPERATOR(pg_catalog.=) $1",
+		ARG_INT8(incident_id));
+
+	return rows->count == 0 ? 0 : catalog_int4(rows, 0, 1);
+}
+
+void
+incident_acknowledge(int64 incident_id, const char *note)
+{
+	(void) CATALOG_EXECUTE("UPDATE depipe.incident SET acknowledged_by = SESSION_USER,"
+						   " acknowledged_at = pg_catalog.clock_timestamp(), acknowledge_note = $2"
+						   " WHERE incident_id OPERATOR(pg_catalog.=) $1",
+						   ARG_INT8(incident_id),
+						   ARG_TEXT(note));
+}
+
 char *
 rejecting_constraint(int32 target_id)
 {

@@ -49,6 +49,15 @@ extern void incident_put_violations(int64 incident_id, int64 violations);
 /* Request a new look at the incident, when its pause is over. */
 extern void incident_look_again(int64 incident_id);
 
+/*
+ * The target of an incident that is open; 0 if there is no such incident, -1 if it
+ * is closed.
+ */
+extern int32 incident_target(int64 incident_id);
+
+/* Record that the current session's user knows of the incident. */
+extern void incident_acknowledge(int64 incident_id, const char *note);
+
 /* Close an incident.  how: a word for its history. */
 extern void incident_close(int64 incident_id, const char *how);
 

@@ -21,7 +21,9 @@
 	SOME("SELECT FROM depipe.breaker_state x" OF_TARGET                    \
 		 " AND (x.state OPERATOR(pg_catalog.<>) 'closed' OR x.sets_aside)" \
 		 " UNION ALL SELECT FROM depipe.breaker_setting x" OF_TARGET       \
-		 " AND x.of_runs OPERATOR(pg_catalog.>) 1")
+		 " AND (x.of_runs OPERATOR(pg_catalog.>) 1"                        \
+		 " OR x.sustain OPERATOR(pg_catalog.>) '0'"                        \
+		 " OR x.mode OPERATOR(pg_catalog.=) 'metrics_only')")
 #define IS_CONSTRAINED SOME("SELECT FROM depipe.constraint_definition x" OF_TARGET)
 #define IS_REFERENCED                                                     \
 	SOME("SELECT FROM depipe.constraint_definition x"                     \

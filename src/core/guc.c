@@ -15,6 +15,7 @@
 #include "utils/varlena.h"
 
 bool depipe_is_preloaded = false;
+bool depipe_allow_blocked_access = false;
 bool depipe_allow_target_dml = false;
 int depipe_batch_memory = 64 * 1024;
 int depipe_batch_rows = 100000;
@@ -51,6 +52,10 @@ typedef struct IntSetting
 
 /* in alphabetical order; only superusers can set them */
 static const BoolSetting bool_settings[] = {
+	{"depipe.allow_blocked_access",
+	 "Allows access to tables whose open breaker refuses it, and logs it.",
+	 &depipe_allow_blocked_access,
+	 false},
 	{"depipe.allow_target_dml",
 	 "Allows direct changes to tables that a transform maintains.",
 	 &depipe_allow_target_dml,

@@ -33,11 +33,27 @@ pin_path(void)
 	settings_set("search_path", "pg_catalog, pg_temp");
 }
 
+/*
+ * A bit of the security context that the server does not use.  The server restores
+ * the context when a (sub)transaction aborts, and hands it to parallel workers.
+ */
+#define CONTEXT_DEPIPE 0x40000000
+
+bool
+identity_is_depipe(void)
+{
+	Oid user;
+	int context;
+
+	GetUserIdAndSecContext(&user, &context);
+	return (context & CONTEXT_DEPIPE) != 0;
+}
+
 static void
 become(Oid role, int extra_context, Identity *saved)
 {
 	GetUserIdAndSecContext(&saved->saved_user, &saved->saved_context);
-	SetUserIdAndSecContext(role, saved->saved_context | extra_context);
+	SetUserIdAndSecContext(role, saved->saved_context | extra_context | CONTEXT_DEPIPE);
 	saved->guc_level = NewGUCNestLevel();
 	pin_path();
 }

@@ -63,6 +63,9 @@ extern void identity_restore(const Identity *saved);
 extern void execute_as(Oid user, const char *sql);
 extern void execute_as_extension(const char *sql);
 
+/* Is the running code depipe's, or evaluated by depipe? */
+extern bool identity_is_depipe(void);
+
 /*
  * Bracket one statement that can run a user's code, if several statements run
  * between identity_become() and identity_restore().  What that code sets, for

@@ -2,7 +2,7 @@
  *
  * operate.c
  *		What a person does about rows that violate constraints: release, discard,
- *		accept, set_aside, waive.
+ *		accept, set_aside, waive, acknowledge.
  *
  * Each of these overrides a machine: it needs the right to operate on the
  * target, and a reason, and is in depipe.audit.  None of them writes to the
@@ -35,6 +35,7 @@
 #include "utils/builtins.h"
 
 AUDITED_FUNCTION(depipe_accept);
+AUDITED_FUNCTION(depipe_acknowledge);
 AUDITED_FUNCTION(depipe_discard);
 AUDITED_FUNCTION(depipe_release);
 AUDITED_FUNCTION(depipe_set_aside);
@@ -341,5 +342,32 @@ depipe_waive_checked(PG_FUNCTION_ARGS)
 	breaker_check_override(until);
 	constraint_waive(row->id, until);
 	breaker_probe_next(target, reason);
+	PG_RETURN_VOID();
+}
+
+/* SQL function acknowledge(incident_id, note): somebody takes care of it. */
+static Datum
+depipe_acknowledge_checked(PG_FUNCTION_ARGS)
+{
+	int64 incident_id;
+	char *note;
+	int32 target_id;
+	Target *target;
+
+	argument_not_null(fcinfo, 0, "incident_id");
+	incident_id = PG_GETARG_INT64(0);
+	note = argument_text_or_null(fcinfo, 1);
+	target_id = incident_target(incident_id);
+	if (target_id == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("incident " INT64_FORMAT " does not exist", incident_id)));
+	if (target_id < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("incident " INT64_FORMAT " is closed", incident_id)));
+	target = target_get(target_id);
+	identity_check_operate(target->owner, target->display);
+	incident_acknowledge(incident_id, note);
 	PG_RETURN_VOID();
 }

@@ -68,6 +68,7 @@ typedef struct ItemState
 	Delta *netting;        /* being filled from the delta of the item, or NULL */
 	int64 was_quarantined; /* of the run, before this item */
 	Action action;         /* the strongest, as enforced */
+	Action asked;          /* the strongest that a constraint asked for */
 } ItemState;
 
 /* Rows that one evaluation kept out, with the reasons. */
@@ -172,6 +173,7 @@ decide_report(ItemState *state, GateReport *report)
 {
 	Action action = breaker_enforce(state->item->target, report->action);
 
+	state->asked = Max(state->asked, report->action);
 	if (action > state->action)
 		state->action = action;
 	if (action < ACTION_REJECT)
@@ -591,7 +593,11 @@ record_verdicts(ItemState *state)
 	/* for a good run, a closed breaker without counts has nothing to record */
 	if ((state->marks & MARK_BREAKER) != 0 || item->admission == ADMIT_PROBE ||
 		state->action == ACTION_BREAK)
-		(void) breaker_record(item->target, item->admission, state->action, item->reason);
+		(void) breaker_record(item->target,
+							  item->admission,
+							  state->action,
+							  state->asked,
+							  item->reason);
 }
 
 /*

@@ -18,6 +18,7 @@
 #include "catalog/attempts.h"
 #include "catalog/audit.h"
 #include "catalog/constraints.h"
+#include "catalog/guards.h"
 #include "common/pg_prng.h"
 #include "core/arguments.h"
 #include "core/identity.h"
@@ -78,6 +79,7 @@ transition(Target *target, BreakerRow *row, BreakerState to, const char *reason)
 	row->passes = 0;
 	row->probe_started = 0;
 	row->sets_aside = false;
+	row->bad_since = 0;
 	breaker_row_put(target->id, row);
 	event_record(target->id, "breaker", row->state, reason);
 	if (to == BREAKER_CLOSED)
@@ -178,13 +180,33 @@ breaker_enforce(Target *target, Action action)
 	return action;
 }
 
-/* k of n: bad runs among the last ones, this one included. */
+/* Since when all runs were bad, this one included; 0: this one is good. */
+static void
+note_streak(Target *target, BreakerRow *row, bool bad)
+{
+	TimestampTz since = row->bad_since != 0 ? row->bad_since : GetCurrentTimestamp();
+
+	if (row->sustain_microseconds == 0 || bad == (row->bad_since != 0))
+		return;
+	row->bad_since = bad ? since : 0;
+	breaker_row_put(target->id, row);
+}
+
+static bool
+is_sustained(const BreakerRow *row)
+{
+	return row->sustain_microseconds == 0 ||
+		   GetCurrentTimestamp() - row->bad_since >= row->sustain_microseconds;
+}
+
+/* k of n: bad runs among the last ones, this one included, for as long as sustain says. */
 static void
 record_normal_run(Target *target, BreakerRow *row, bool bad, const char *reason)
 {
+	note_streak(target, row, bad);
 	if (row->of_runs > 1)
 		breaker_add_outcome(target->id, bad, row->of_runs);
-	if (bad && row->bad_before + 1 >= row->bad_runs)
+	if (bad && row->bad_before + 1 >= row->bad_runs && is_sustained(row))
 	{
 		breaker_forget_outcomes(target->id);
 		open_breaker(target, row, false, reason);
@@ -216,8 +238,23 @@ record_probe(Target *target, BreakerRow *row, bool failed, const char *reason)
 	}
 }
 
+/* In mode metrics_only: would the breaker, if it were closed by each good run, have opened? */
+static void
+note_shadow(Target *target, BreakerRow *row, bool bad)
+{
+	bool opens = bad && row->bad_before + 1 >= row->bad_runs;
+
+	if (row->of_runs > 1)
+		breaker_add_outcome(target->id, bad, row->of_runs);
+	if (opens == row->shadow_open || (bad && row->shadow_open))
+		return;
+	row->shadow_open = opens;
+	row->would_have_opened += opens ? 1 : 0;
+	breaker_row_put(target->id, row);
+}
+
 bool
-breaker_record(Target *target, Admission admission, Action action, const char *reason)
+breaker_record(Target *target, Admission admission, Action action, Action asked, const char *reason)
 {
 	bool blocked = action >= ACTION_REJECT;
 	BreakerRow *row;
@@ -234,7 +271,10 @@ breaker_record(Target *target, Admission admission, Action action, const char *r
 			row->sets_aside = false;
 			breaker_row_put(target->id, row);
 		}
-		record_normal_run(target, row, action == ACTION_BREAK, reason);
+		if (row->metrics_only)
+			note_shadow(target, row, asked == ACTION_BREAK);
+		else
+			record_normal_run(target, row, action == ACTION_BREAK, reason);
 	}
 	return !blocked;
 }
@@ -445,22 +485,28 @@ positive(FunctionCallInfo fcinfo, int number, const char *name, int32 current)
 }
 
 static const char *const modes[] = {"normal", "metrics_only", NULL};
+static const char *const on_open_words[] = {"serve_last_good",
+											"block_reads",
+											"block_writes",
+											"block_all",
+											NULL};
 
 static void
 take_modes(FunctionCallInfo fcinfo, BreakerSetting *setting)
 {
 	if (!PG_ARGISNULL(1))
 		setting->mode = pstrdup(modes[argument_choice(fcinfo, 1, "mode", modes)]);
-	if (!PG_ARGISNULL(2))
-		setting->on_open = argument_text(fcinfo, 2, "on_open");
-	if (strcmp(setting->on_open, "serve_last_good") != 0)
+	if (PG_ARGISNULL(2))
+		return;
+	setting->on_open = pstrdup(on_open_words[argument_choice(fcinfo, 2, "on_open", on_open_words)]);
+	if (strcmp(setting->on_open, "serve_last_good") != 0 && !depipe_is_preloaded)
 		ereport(
 			ERROR,
-			(errcode(strncmp(setting->on_open, "block_", 6) == 0 ? ERRCODE_FEATURE_NOT_SUPPORTED
-																 : ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("invalid value for argument \"on_open\": \"%s\"", setting->on_open),
-			 errhint("This version supports only serve_last_good. Readers that must not see old"
-					 " data can call depipe.guard.")));
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("on_open \"%s\" needs depipe in shared_preload_libraries", setting->on_open),
+			 errdetail("Sessions that have not loaded depipe would not be refused."),
+			 errhint("Readers that must not see old data can call depipe.guard.")));
+	guards_changed();
 }
 
 /* SQL function configure_breaker(target, ...): only the given settings change. */
@@ -478,16 +524,18 @@ depipe_configure_breaker_checked(PG_FUNCTION_ARGS)
 	take_modes(fcinfo, setting);
 	setting->bad_runs = positive(fcinfo, 3, "bad_runs", setting->bad_runs);
 	setting->of_runs = positive(fcinfo, 4, "of_runs", Max(setting->of_runs, setting->bad_runs));
-	setting->close_after = positive(fcinfo, 5, "close_after", setting->close_after);
+	if ((interval = argument_interval(fcinfo, 5, "sustain")) != NULL)
+		setting->sustain = interval;
+	setting->close_after = positive(fcinfo, 6, "close_after", setting->close_after);
 	if (setting->bad_runs > setting->of_runs)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("argument \"bad_runs\" must not be greater than \"of_runs\"")));
-	if ((interval = argument_interval(fcinfo, 6, "retry_wait")) != NULL)
+	if ((interval = argument_interval(fcinfo, 7, "retry_wait")) != NULL)
 		setting->retry_wait = interval;
-	if ((interval = argument_interval(fcinfo, 7, "max_wait")) != NULL)
+	if ((interval = argument_interval(fcinfo, 8, "max_wait")) != NULL)
 		setting->max_wait = interval;
-	if ((interval = argument_interval(fcinfo, 8, "probe_timeout")) != NULL)
+	if ((interval = argument_interval(fcinfo, 9, "probe_timeout")) != NULL)
 		setting->probe_timeout = interval;
 	breaker_setting_put(target->id, setting);
 	catalog_changed();

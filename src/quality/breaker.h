@@ -53,13 +53,15 @@ extern Admission breaker_admit(Target *target, bool changed, char **reason);
 extern Action breaker_enforce(Target *target, Action action);
 
 /*
- * To be called after an admitted run; action is the enforced one.  Returns true
+ * To be called after an admitted run; action is the enforced one, asked the one that
+ * a constraint asked for.  Returns true
  * if the batch may be published.  A probe that passes is published as well; its
  * breaker closes once close_after probes have passed in a row.  The call must
  * be made in the transaction that publishes or holds, outside of the
  * subtransaction that is rolled back.
  */
-extern bool breaker_record(Target *target, Admission admission, Action action, const char *reason);
+extern bool breaker_record(Target *target, Admission admission, Action action, Action asked,
+						   const char *reason);
 
 /*
  * Record that a change of a reference broke a constraint of the target: a bad
