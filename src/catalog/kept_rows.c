@@ -37,20 +37,28 @@ kept_rows(const CatalogRows *rows)
 	return rows->count == 0 ? 0 : catalog_int8(rows, 0, 1);
 }
 
-int64
-catalog_layout_id(int32 target_id, TupleDesc row)
+/* Describe the columns as they are stored in depipe.row_layout. */
+static void
+describe_layout(TupleDesc row, List **columns, List **types)
 {
-	List *columns = NIL;
-	List *types = NIL;
-	CatalogRows *rows;
-
+	*columns = *types = NIL;
 	for (int i = 0; i < row->natts; i++)
 	{
 		Form_pg_attribute att = TupleDescAttr(row, i);
 
-		columns = lappend(columns, NameStr(att->attname));
-		types = lappend(types, sql_type(att->atttypid, att->atttypmod));
+		*columns = lappend(*columns, NameStr(att->attname));
+		*types = lappend(*types, sql_type(att->atttypid, att->atttypmod));
 	}
+}
+
+int64
+catalog_layout_id(int32 target_id, TupleDesc row)
+{
+	List *columns;
+	List *types;
+	CatalogRows *rows;
+
+	describe_layout(row, &columns, &types);
 	rows = CATALOG_EXECUTE(
 		"INSERT INTO depipe.row_layout (target_id, columns, types)"
 		" VALUES ($1, COALESCE($2, '{}'), COALESCE($3, '{}'))"
@@ -356,6 +364,23 @@ catalog_quarantined_image(int32 target_id, ArrayType *key)
 						   " AND " ROW_IS_GIVEN,
 						   ARG_INT4(target_id),
 						   ARG_DATUM(TEXTARRAYOID, PointerGetDatum(key)));
+}
+
+CatalogRows *
+catalog_quarantined_images(int32 target_id, TupleDesc row)
+{
+	List *columns;
+	List *types;
+
+	describe_layout(row, &columns, &types);
+	return CATALOG_EXECUTE(
+		"SELECT l.columns OPERATOR(pg_catalog.=) $2"
+		" AND l.types OPERATOR(pg_catalog.=) $3, q.image"
+		" FROM depipe.quarantined_row q JOIN depipe.row_layout l USING (layout_id)"
+		" WHERE q.target_id OPERATOR(pg_catalog.=) $1",
+		ARG_INT4(target_id),
+		ARG_TEXT_ARRAY(columns),
+		ARG_TEXT_ARRAY(types));
 }
 
 TupleDesc

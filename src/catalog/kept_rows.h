@@ -93,6 +93,12 @@ extern TupleDesc catalog_hashes_desc(void);
 extern CatalogRows *catalog_quarantined_image(int32 target_id, ArrayType *key);
 
 /*
+ * Returns all quarantined rows of a target as rows (whether the image has
+ * exactly these columns and types, image).
+ */
+extern CatalogRows *catalog_quarantined_images(int32 target_id, TupleDesc row);
+
+/*
  * Of the keys in a relation with the columns "key" text[], "present" boolean
  * and "sequence" bigint: the sorted sequences of those that are the key or the
  * previous key of a quarantined row.

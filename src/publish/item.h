@@ -35,6 +35,7 @@ typedef struct PublishItem
 	Admission admission;
 	bool park;        /* an unpublished delta is parked (loads), otherwise dropped (transforms) */
 	bool always_gate; /* evaluate table checks even if the delta is empty */
+	bool settled;     /* of a bag: the delta is relative to the table, not to rows in quarantine */
 	int lock_timeout_ms;        /* maximum wait for a lock, then PUBLISH_ERROR; 0: no limit */
 	uint32 marks;               /* of the target (catalog/marks.h) */
 	bool marks_are_known;       /* read under the lock of publish_lock_free */

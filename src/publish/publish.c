@@ -301,7 +301,8 @@ prepare_work(void *argument)
 	if (item->delta->nkeys == 0 && item->delta->nrows > item->delta->new_images)
 	{
 		net_bag(work->state);
-		if ((marks & MARK_QUARANTINED) != 0 && quarantine_cancel(item->target, item->delta))
+		if ((marks & MARK_QUARANTINED) != 0 && !item->settled &&
+			quarantine_cancel(item->target, item->delta))
 			net_bag(work->state);
 	}
 	work->complete = delta_complete(item->target, item->delta, &work->reason);

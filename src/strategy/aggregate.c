@@ -20,8 +20,8 @@
  *
  * Invariant: the old numbers are those of the query at the frontier of the
  * target.  Stored numbers belong to a frontier and are used only if it is the
- * current one.  The strategy is not used if the target has rows in quarantine
- * or was changed directly, or if the count of a group would become negative.
+ * current one.  The strategy is not used if the target was changed directly, or
+ * if the count of a group would become negative.
  *
  *-------------------------------------------------------------------------
  */
@@ -29,6 +29,7 @@
 
 #include "core/plans.h"
 #include "delta/difference.h"
+#include "delta/fill.h"
 #include "executor/executor.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
@@ -36,6 +37,7 @@
 #include "strategy/aggregate_sql.h"
 #include "strategy/aggregate_tree.h"
 #include "strategy/incremental.h"
+#include "strategy/quarantined.h"
 #include "strategy/signed_delta.h"
 
 /* ---- ephemeral relations ---- */
@@ -191,6 +193,19 @@ has_null_groups(const Sums *sums, const TreeRelation *groups)
 	return found;
 }
 
+/* Replaces rows of the target by those of the last result. */
+static void
+overlay(const StrategyContext *context, const AggregateText *text, TreeRelation *present)
+{
+	if (!quarantined_exist(context))
+		return;
+	(void) SPI_unregister_relation(present->name);
+	present->rows =
+		quarantined_overlay(context, text->delta, present->rows, aggregate_is_group_sql(text, "q"));
+	present->count = tuplestore_tuple_count(present->rows);
+	register_tuplestore(present->name, present->desc, present->rows, present->count);
+}
+
 static bool
 read_old(const StrategyContext *context, AggregateText *text, Computation *computation)
 {
@@ -205,6 +220,7 @@ read_old(const StrategyContext *context, AggregateText *text, Computation *compu
 			   &computation->present,
 			   AGGREGATE_PRESENT,
 			   aggregate_present_sql(text));
+		overlay(context, text, &computation->present);
 	}
 	if (text->sums->self_contained)
 		return true;
@@ -350,6 +366,12 @@ aggregate_make_delta(const StrategyContext *context)
 	Computation computation = {0};
 	Delta *delta = NULL;
 
+	if (work->terms.queries == NIL)
+	{
+		delta = strategy_begin_delta(context);
+		delta_finish(delta);
+		return delta;
+	}
 	if (!compute(context, &text, &computation))
 		delta = NULL;
 	else if (text.sums->keyed)
@@ -397,6 +419,8 @@ aggregate_hidden(const StrategyContext *context, const Strategy *chosen, double 
 	if (chosen == &strategy_aggregate)
 	{
 		context->to->hidden = work->layout;
+		if (work->state == NULL)
+			return NULL;
 		if (work->state->count > 0)
 			return work->state;
 		hidden_release(work->state);

@@ -387,6 +387,26 @@ aggregate_present_sql(const AggregateText *text)
 	return sql.data;
 }
 
+char *
+aggregate_is_group_sql(const AggregateText *text, const char *alias)
+{
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	appendStringInfoString(&sql, "EXISTS (SELECT FROM (SELECT ");
+	append_keys(&sql, text, true);
+	appendStringInfoString(&sql, " FROM " AGGREGATE_GROUPS ") _depipe_d WHERE ");
+	sql_append_match(&sql,
+					 text->delta->columns,
+					 text->delta->nkeys,
+					 text->delta->keys,
+					 alias,
+					 "_depipe_d",
+					 !text->nulls);
+	appendStringInfoChar(&sql, ')');
+	return sql.data;
+}
+
 /* Returns the column of the result that holds a number, for a self-contained target. */
 static const char *
 number_column(const AggregateText *text, const Number *number)

@@ -42,6 +42,9 @@ extern char *aggregate_groups_sql(const AggregateText *text, bool all);
 /* Returns SQL that computes present from groups and the target. */
 extern char *aggregate_present_sql(const AggregateText *text);
 
+/* Returns the condition that a row of the result, with this alias, is one of the groups. */
+extern char *aggregate_is_group_sql(const AggregateText *text, const char *alias);
+
 /* Returns SQL that computes totals from groups and the old numbers. */
 extern char *aggregate_totals_sql(const AggregateText *text);
 

@@ -18,6 +18,7 @@
 #include "strategy/keys.h"
 #include "strategy/linear.h"
 #include "strategy/nothing.h"
+#include "strategy/quarantined.h"
 
 static const Strategy *const strategies[NSTRATEGIES] = {&strategy_nothing,
 														&strategy_full,
@@ -159,7 +160,7 @@ strategy_make_delta(const StrategyContext *context, Choice *choice)
 		Delta *delta = strategy->make_delta(context);
 
 		if (delta != NULL)
-			return delta;
+			return strategy->whole ? delta : quarantined_settle(context, delta);
 		Assert(!strategy->whole);
 		(void) incremental_impossible(offer,
 									  "contradiction",
@@ -175,4 +176,5 @@ strategies_end(const StrategyContext *context)
 	for (int i = 0; i < NSTRATEGIES; i++)
 		if (strategies[i]->end != NULL)
 			strategies[i]->end(context);
+	quarantined_end(context);
 }

@@ -7,10 +7,10 @@
  */
 #include "strategy/incremental.h"
 
-#include "catalog/constraints.h"
 #include "capture/changes.h"
 #include "strategy/full.h"
 #include "strategy/full_diff.h"
+#include "strategy/quarantined.h"
 #include "query/idle.h"
 #include "utils/lsyscache.h"
 
@@ -49,8 +49,9 @@ incremental_is_allowed(const StrategyContext *context, StrategyOffer *offer)
 		return incremental_impossible(offer,
 									  "initial",
 									  pstrdup("The table has not been filled yet."));
+	/* rows in quarantine may pass the constraints now */
 	if (context->changes != NIL && changes_first_unknown(context->changes) == NULL &&
-		!context->shape->volatility.is_stable && !has_changes(context))
+		!context->shape->volatility.is_stable && !has_changes(context) && !context->quarantine)
 		return incremental_impossible(offer, "no_change", pstrdup("The inputs have not changed."));
 	return true;
 }
@@ -70,11 +71,11 @@ incremental_knows_changes(const StrategyContext *context, StrategyOffer *offer)
 		return incremental_impossible(offer,
 									  "not_captured",
 									  pstrdup("The changes of the inputs are not known."));
-	if (quarantine_has_rows(context->transform->target->id))
+	if (!quarantined_are_known(context))
 		return incremental_impossible(
 			offer,
 			"in_quarantine",
-			pstrdup("Rows in quarantine are compared with the whole query."));
+			pstrdup("Rows in quarantine have other columns than the query now."));
 	return true;
 }
 

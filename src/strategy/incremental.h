@@ -28,7 +28,8 @@ extern bool incremental_is_allowed(const StrategyContext *context, StrategyOffer
 
 /*
  * Checks that the changes of all inputs are known, that no rows of the target
- * were found to contradict them, and that none of its rows are in quarantine.
+ * were found to contradict them, and that rows in quarantine have the columns of
+ * the query.
  */
 extern bool incremental_knows_changes(const StrategyContext *context, StrategyOffer *offer);
 

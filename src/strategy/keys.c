@@ -32,6 +32,7 @@
 #include "optimizer/optimizer.h"
 #include "strategy/incremental.h"
 #include "strategy/keys_analysis.h"
+#include "strategy/quarantined.h"
 #include "query/paths.h"
 #include "strategy/restrict.h"
 #include "strategy/signed_delta.h"
@@ -455,11 +456,46 @@ run_both(const StrategyContext *context, const KeysWork *work, int which)
 	return rows;
 }
 
+/* Returns the condition that a row (q) is among the recomputed rows. */
+static char *
+is_recomputed(const KeysWork *work)
+{
+	const TupleDesc desc = work->key->desc;
+	AttrNumber *columns = palloc(sizeof(AttrNumber) * desc->natts);
+	StringInfoData sql;
+
+	for (int i = 0; i < desc->natts; i++)
+		columns[i] = i + 1;
+	initStringInfo(&sql);
+	appendStringInfoString(&sql, "EXISTS (SELECT FROM " AFFECTED " a WHERE ");
+	sql_append_match(&sql, desc, desc->natts, columns, "q", "a", true);
+	appendStringInfoChar(&sql, ')');
+	for (int i = 0; work->has_nulls && i < desc->natts; i++)
+		appendStringInfo(&sql,
+						 " OR q.%s IS NOT DISTINCT FROM NULL",
+						 sql_identifier(NameStr(TupleDescAttr(desc, i)->attname)));
+	return sql.data;
+}
+
+/* Returns the rows of the last result that are recomputed. */
+static Tuplestorestate *
+last_rows(const StrategyContext *context, const KeysWork *work, const Delta *delta)
+{
+	Tuplestorestate *present = run_both(context, work, 1);
+
+	if (!quarantined_exist(context))
+		return present;
+	register_tuplestore(AFFECTED, work->key->desc, work->affected.rows, work->affected.count);
+	present = quarantined_overlay(context, delta, present, is_recomputed(work));
+	(void) SPI_unregister_relation(AFFECTED);
+	return present;
+}
+
 static void
 fill_delta(const StrategyContext *context, const KeysWork *work, Delta *delta)
 {
 	Tuplestorestate *rows = run_both(context, work, 0);
-	Tuplestorestate *present = run_both(context, work, 1);
+	Tuplestorestate *present = last_rows(context, work, delta);
 
 	register_tuplestore(RESULT, context->shape->columns, rows, tuplestore_tuple_count(rows));
 	register_tuplestore(PRESENT, delta->columns, present, tuplestore_tuple_count(present));

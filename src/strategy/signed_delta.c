@@ -23,6 +23,7 @@
 #include "delta/net.h"
 #include "delta/record_image.h"
 #include "executor/spi.h"
+#include "strategy/quarantined.h"
 #include "strategy/signed_join.h"
 
 #define SIGNED "_depipe_signed"
@@ -102,21 +103,17 @@ counted_rows(const Delta *delta)
 						   " OPERATOR(pg_catalog.>) 0) OVER _depipe_same AS _depipe_new");
 	appendStringInfo(&sql, " FROM %s WINDOW _depipe_same AS (PARTITION BY ", delta->name);
 	append_keys(&sql, delta, "", "");
-	appendStringInfoString(&sql, ")) _depipe_c");
+	appendStringInfoString(&sql, "))");
 	return sql.data;
 }
 
 static void
-append_check(StringInfo sql, const StrategyContext *context, const Delta *delta, bool nulls)
+append_check(StringInfo sql, const Delta *delta, const char *rows, const char *present, bool nulls)
 {
 	appendStringInfoString(sql, "(SELECT FROM ");
-	append_side(sql, delta, counted_rows(delta), "_depipe_d", nulls);
+	append_side(sql, delta, rows, "_depipe_d", nulls);
 	appendStringInfoString(sql, " LEFT JOIN ");
-	append_side(sql,
-				delta,
-				target_rows_sql(context->transform->target, "_depipe_r"),
-				"_depipe_t",
-				nulls);
+	append_side(sql, delta, present, "_depipe_t", nulls);
 	appendStringInfoString(sql, " ON ");
 	if (nulls)
 		appendStringInfoString(
@@ -151,6 +148,30 @@ append_check(StringInfo sql, const StrategyContext *context, const Delta *delta,
 	appendStringInfoString(sql, " END) LIMIT 1)");
 }
 
+/*
+ * Appends the rows of the delta that contradict the last result: the rows in
+ * quarantine for their keys, and the target for others.
+ */
+static void
+append_checks(StringInfo sql, const StrategyContext *context, const Delta *delta, bool nulls)
+{
+	char *rows = counted_rows(delta);
+	char *present = target_rows_sql(context->transform->target, "_depipe_r");
+
+	if (!quarantined_exist(context))
+	{
+		append_check(sql, delta, psprintf("%s _depipe_c", rows), present, nulls);
+		return;
+	}
+	append_check(sql, delta, quarantined_filter(delta, rows, false, nulls), present, nulls);
+	appendStringInfoString(sql, " UNION ALL ");
+	append_check(sql,
+				 delta,
+				 quarantined_filter(delta, rows, true, nulls),
+				 QUARANTINED " _depipe_r",
+				 nulls);
+}
+
 bool
 signed_delta_contradicts(const StrategyContext *context, Delta *delta)
 {
@@ -160,15 +181,17 @@ signed_delta_contradicts(const StrategyContext *context, Delta *delta)
 	if (delta->nkeys == 0 || delta->nrows == 0)
 		return false;
 	initStringInfo(&sql);
-	append_check(&sql, context, delta, false);
+	append_checks(&sql, context, delta, false);
 	if (!delta->filled_keys)
 	{
 		appendStringInfoString(&sql, " UNION ALL ");
-		append_check(&sql, context, delta, true);
+		append_checks(&sql, context, delta, true);
 	}
 	delta_register(delta);
 	found = query_finds_row(sql.data,
-							delta->nrows > PLAN_SMALL_ROWS ? NIL : list_make1(delta->desc));
+							delta->nrows > PLAN_SMALL_ROWS || quarantined_exist(context)
+								? NIL
+								: list_make1(delta->desc));
 	delta_unregister(delta);
 	return found;
 }

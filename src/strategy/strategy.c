@@ -12,6 +12,7 @@
 
 #include <math.h>
 
+#include "catalog/constraints.h"
 #include "core/identity.h"
 #include "core/sqltext.h"
 #include "delta/difference.h"
@@ -217,6 +218,7 @@ strategy_begin(StrategyContext *context, Transform *transform, Shape *shape, Sna
 	context->keys = palloc0(sizeof(KeysWork *));
 	context->linear = palloc0(sizeof(LinearWork *));
 	context->aggregate = palloc0(sizeof(AggregateWork *));
+	context->quarantined = palloc0(sizeof(Quarantined *));
 	context->snapshot = snapshot;
 	context->context = CurrentMemoryContext;
 	context->initial = !transform->populated;
@@ -228,5 +230,6 @@ strategy_begin(StrategyContext *context, Transform *transform, Shape *shape, Sna
 	context->empty = context->initial && strategy_target_is_empty(context);
 	set_whole_only(context);
 	context->replaceable = may_replace_all(context);
+	context->quarantine = quarantine_has_rows(transform->target->id);
 	cost_estimate(shape, transform->query_sql, transform->target->relid, &context->estimate);
 }

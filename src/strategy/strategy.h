@@ -46,6 +46,9 @@ typedef struct LinearWork LinearWork;
 /* Result of the offer of strategy "aggregate", used to make its delta. */
 typedef struct AggregateWork AggregateWork;
 
+/* Rows of the result that are in quarantine. */
+typedef struct Quarantined Quarantined;
+
 typedef struct StrategyContext
 {
 	Transform *transform;
@@ -62,6 +65,8 @@ typedef struct StrategyContext
 	bool replaceable;          /* all rows may be replaced: no foreign key forbids it */
 	List *changes;             /* one InputChanges for each input; NIL if unknown */
 	bool distrusted;           /* rows of the target contradicted the changes */
+	bool quarantine;           /* rows of the result are in quarantine, not in the target */
+	Quarantined **quarantined; /* these rows, once read: see quarantined.c */
 	double cheapest;           /* lowest cost of a possible offer on changes so far; -1: none */
 	KeysWork **keys;           /* set by the offer of "keys" */
 	LinearWork **linear;       /* set by the offer of "linear" or "join" */

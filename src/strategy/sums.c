@@ -13,7 +13,7 @@
  * conditions hold:
  *
  * -	The query groups a join of tables (signed_join.c), and its aggregates are
- * 		count, sum, avg, max and min.
+ * 		count, sum, avg, max and min.  SELECT DISTINCT groups by all columns.
  * -	The arguments of sum and avg are integers, or numerics with a fixed number
  * 		of decimal places.  The result of floating-point addition depends on
  * 		the order.  The scale of a sum of numerics depends on its terms.
@@ -563,11 +563,30 @@ sums_may_be_dirty(const Sums *sums)
 	return sums_have_extremes(sums);
 }
 
+/*
+ * Returns SELECT DISTINCT as GROUP BY all columns of the result, and any other
+ * query as it is.
+ */
+static const Query *
+as_grouping(const Query *query)
+{
+	Query *grouping;
+
+	if (query->distinctClause == NIL || query->hasDistinctOn || query->hasAggs ||
+		query->groupClause != NIL || query->groupingSets != NIL || query->havingQual != NULL ||
+		query->hasWindowFuncs)
+		return query;
+	grouping = copyObject((Query *) query);
+	grouping->groupClause = grouping->distinctClause;
+	grouping->distinctClause = NIL;
+	return grouping;
+}
+
 Sums *
 sums_analyse(Shape *shape, List *key)
 {
 	Sums *sums = palloc0(sizeof(Sums));
-	const Query *query = shape_blocks(shape)->query;
+	const Query *query = as_grouping(shape_blocks(shape)->query);
 
 	if ((!query->hasAggs && query->groupClause == NIL && query->havingQual == NULL) ||
 		query->groupingSets != NIL)

@@ -110,6 +110,7 @@ typedef struct SliceNode
 	Admission admission;
 	Choice choice;
 	PublishStatus outcome;
+	bool quarantine;          /* rows were in quarantine before */
 	bool whole;               /* the outcome covers the whole target */
 	bool key_too_long;        /* a key is too long for an index entry */
 	bool analysing;           /* the query is analysed and compared with the table */
@@ -478,6 +479,7 @@ make_whole(SliceNode *node, Shape *shape, List *changes)
 		node->run->strategy = node->choice.chosen->name;
 		node->hidden = aggregate_hidden(&context, node->choice.chosen, node->choice.offer->cost);
 	}
+	node->quarantine = delta != NULL && context.quarantine;
 	strategies_end(&context);
 	return delta;
 }
@@ -530,6 +532,7 @@ publish_delta(SliceNode *node, Delta *delta)
 						.run = node->run,
 						.admission = node->admission,
 						.park = false,
+						.settled = true,
 						.hidden = node->hidden,
 						.always_gate = node->admission == ADMIT_PROBE ||
 									   strcmp(node->transform->state, "rejected") == 0 ||
@@ -729,8 +732,8 @@ record_published(SliceNode *node)
 		node->run->status = node->outcome == PUBLISH_NOTHING ? RUN_NOTHING : RUN_SUCCEEDED;
 	if (node->run->reason == NULL && !node->choice.offer->routine)
 		node->run->reason = pstrdup(node->choice.offer->reason_code);
-	/* the delta contained all rows, so rows quarantined by earlier runs are obsolete */
-	if (node->whole && transform_forget_quarantine(id, node->run->id) > 0)
+	/* the delta contained all these rows, so rows quarantined by earlier runs are obsolete */
+	if ((node->whole || node->quarantine) && transform_forget_quarantine(id, node->run->id) > 0)
 		incidents_settle(node->transform->target);
 	target_set_data_as_of(id, data_as_of(node));
 	transform_set_state(id, "ok", NULL, true);
