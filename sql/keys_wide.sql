@@ -103,7 +103,7 @@ END $$;
 CALL rounds(1, 12);
 SELECT * FROM seen WHERE wrong > 0 ORDER BY round, name LIMIT 20;
 SELECT name, strategy, reason FROM seen WHERE strategy NOT IN ('keys', 'nothing') AND name NOT LIKE 'z%' GROUP BY 1, 2, 3 ORDER BY 1, 2, 3;
--- each of them was served by keys
+-- each of them was served by keys, except for DISTINCT of one table, which strategy aggregate counts
 SELECT name FROM defined WHERE name NOT LIKE 'z_scalar%' EXCEPT SELECT name FROM seen WHERE strategy = 'keys';
 SELECT name FROM seen WHERE strategy LIKE 'full%' AND name IN ('z_few', 'z_average', 'z_outer') GROUP BY name ORDER BY name;
 \echo the inner part that recurses has changed: any row may be concerned
