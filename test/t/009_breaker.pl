@@ -305,4 +305,23 @@ is_status($warehouse, 'raw.other', 'succeeded', 'reset, nothing waits');
 is(breaker_of($warehouse, 'raw.other'), 'closed', 'the probe of nothing closes it');
 is($warehouse->safe_psql('postgres', q{SELECT status FROM depipe.refresh('mart.apart')}) =~ /blocked/ ? 1 : 0, 0, 'what reads it goes on');
 
+# ---- limits of changes: a TRUNCATE at the source replaces the whole table
+
+my $long = q{(SELECT string_agg(md5(i::text || g), '') FROM generate_series(1, 200) i)};
+make_table($source, $warehouse, 'limited', 'id int PRIMARY KEY, n int, big text');
+at_source("INSERT INTO limited SELECT g, g, $long FROM generate_series(1, 100) g");
+ok(converge($warehouse, 'raw.*'), 'limits: copied');
+at_warehouse(q{SELECT depipe.add_constraint('raw.limited', depipe.change_limit(deletes => '5%'), name => 'few', on_violation => 'reject')},
+	q{SELECT depipe.add_constraint('raw.limited', depipe.transition('old.n IS DISTINCT FROM 1 OR new.n IS NOT DISTINCT FROM 1'), name => 'one', on_violation => 'reject')});
+at_source('BEGIN', 'TRUNCATE limited', "INSERT INTO limited SELECT g, g, $long FROM generate_series(1, 95) g", 'COMMIT');
+is_status($warehouse, 'raw.limited', 'succeeded', 'TRUNCATE, and rows that come again');
+is_value($warehouse, q{SELECT v.detail->'deletes', v.detail->'inserts', v.detail->'updates', v.evaluated FROM depipe.verdict v
+	WHERE v.constraint_name = 'few' ORDER BY v.verdict_id DESC LIMIT 1}, '5|0|0|5', 'the rows that do not come again are the changes');
+is_same($source, $warehouse, 'limited', 'TRUNCATE, and rows that come again');
+at_source('TRUNCATE limited');
+is_status($warehouse, 'raw.limited', 'blocked', 'TRUNCATE');
+is_value($warehouse, 'SELECT count(*) FROM raw.limited', 95, 'TRUNCATE does not pass');
+is_value($warehouse, q{SELECT v.constraint_name, v.outcome, v.violations FROM depipe.verdict v
+	WHERE v.constraint_name IN ('few', 'one') ORDER BY v.verdict_id DESC LIMIT 2}, "one|fail|1\nfew|fail|95", 'TRUNCATE: verdicts');
+
 done_testing();
