@@ -143,6 +143,7 @@ CREATE SEQUENCE depipe.constraint_id_seq AS integer;
 -- rule is in canonical form; expression to column_types are its analysed form, made
 -- for columns of these types (NULL while the table does not exist), under the
 -- search_path and settings of the session that declared it.
+-- origin is the contract that declared it; NULL: declared by hand.
 CREATE TABLE depipe.constraint_definition (
 	constraint_id integer NOT NULL DEFAULT nextval('depipe.constraint_id_seq'::regclass),
 	target_id integer NOT NULL,
@@ -175,6 +176,7 @@ CREATE TABLE depipe.constraint_definition (
 	description text,
 	created_at timestamptz NOT NULL DEFAULT now(),
 	settings text[] NOT NULL DEFAULT depipe.session_settings(),
+	origin text,
 	CONSTRAINT constraint_definition_pkey PRIMARY KEY (constraint_id),
 	CONSTRAINT constraint_definition_name_key UNIQUE (target_id, name),
 	CONSTRAINT constraint_definition_target_fkey FOREIGN KEY (target_id) REFERENCES depipe.target ON DELETE CASCADE
@@ -1521,6 +1523,31 @@ AS 'MODULE_PATHNAME', 'depipe_drop_constraint';
 COMMENT ON FUNCTION depipe.drop_constraint(text, text, boolean) IS
 'drops a constraint; rows that it kept in quarantine are tried again';
 
+CREATE FUNCTION depipe.export_contract(target text, origin text DEFAULT NULL)
+RETURNS jsonb
+LANGUAGE C
+AS 'MODULE_PATHNAME', 'depipe_export_contract';
+COMMENT ON FUNCTION depipe.export_contract(text, text) IS
+'the constraints of a table, or of all that match a pattern, as a contract for depipe.apply_contract';
+
+CREATE FUNCTION depipe.apply_contract(
+	contract jsonb,
+	origin text,
+	on_violation text DEFAULT NULL,
+	schema_map jsonb DEFAULT NULL,
+	dry_run boolean DEFAULT false,
+	format text DEFAULT NULL,
+	OUT action text,
+	OUT target text,
+	OUT constraint_name text,
+	OUT reason text,
+	OUT path text)
+RETURNS SETOF record
+LANGUAGE C ROWS 20
+AS 'MODULE_PATHNAME', 'depipe_apply_contract';
+COMMENT ON FUNCTION depipe.apply_contract(jsonb, text, text, jsonb, boolean, text) IS
+'makes the constraints that a document declares those of this origin; returns what it added, changed, dropped and could not import';
+
 CREATE FUNCTION depipe.check_table(
 	target text,
 	OUT constraint_name text,
@@ -2015,7 +2042,7 @@ SELECT pg_catalog.format('%I.%I', t.schema_name, t.table_name) AS target,
 	CASE WHEN depipe.may_read(t.schema_name, t.table_name) THEN s.metric END AS metric, s.baseline,
 	s.would_have_blocked, c.settings, s.waived_until,
 	(SELECT pg_catalog.count(*) FROM depipe.accepted_row a
-		WHERE a.constraint_id OPERATOR(pg_catalog.=) c.constraint_id) AS accepted
+		WHERE a.constraint_id OPERATOR(pg_catalog.=) c.constraint_id) AS accepted, c.origin
 FROM depipe.constraint_definition c
 JOIN depipe.target t USING (target_id)
 LEFT JOIN depipe.constraint_state s USING (constraint_id)

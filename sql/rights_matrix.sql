@@ -109,6 +109,9 @@ INSERT INTO matrix.function VALUES
 	('add_constraint', $$depipe.add_constraint('matrix.free', depipe.not_null('id'))$$, 'o'),
 	('alter_constraint', $$depipe.alter_constraint('matrix.made', 'c', on_violation => 'warn')$$, 'o'),
 	('drop_constraint', $$depipe.drop_constraint('matrix.made', 'c')$$, 'o'),
+	('export_contract', $$depipe.export_contract('matrix.made')$$, 'opm'),
+	('apply_contract', $$depipe.apply_contract(
+		'{"depipe_contract": 1, "constraints": [{"target": "matrix.made", "rule": {"kind": "not_null", "columns": ["id"]}}]}', 'matrix')$$, 'o'),
 	('set_owner', $$depipe.set_owner('matrix.loaded', 'regress_owner')$$, 'o'),
 	('configure_breaker', $$depipe.configure_breaker('matrix.made', mode => 'metrics_only')$$, 'o'),
 	-- rows

@@ -25,7 +25,7 @@
 	" COALESCE(s.baseline, 0), c.settings, s.waived_until,"                              \
 	" (SELECT pg_catalog.array_agg(pg_catalog.encode(a.image, 'hex'))"                   \
 	" FROM depipe.accepted_row a"                                                        \
-	" WHERE a.constraint_id OPERATOR(pg_catalog.=) c.constraint_id)"                     \
+	" WHERE a.constraint_id OPERATOR(pg_catalog.=) c.constraint_id), c.origin"           \
 	" FROM depipe.constraint_definition c"                                               \
 	" LEFT JOIN depipe.constraint_state s USING (constraint_id)"
 
@@ -69,6 +69,7 @@ constraint_from_row(const CatalogRows *rows, uint64 i)
 	row->settings = catalog_text_list(rows, i, 33);
 	row->waived_until = catalog_time(rows, i, 34);
 	row->accepted = catalog_text_list(rows, i, 35);
+	row->origin = catalog_text(rows, i, 36);
 	return row;
 }
 
@@ -104,6 +105,15 @@ constraint_row_find(int32 target_id, const char *name)
 }
 
 List *
+constraint_rows_of_origin(const char *origin)
+{
+	return constraint_list(CATALOG_EXECUTE(CONSTRAINT_COLUMNS
+										   " WHERE c.origin OPERATOR(pg_catalog.=) $1"
+										   " ORDER BY c.constraint_id",
+										   ARG_TEXT(origin)));
+}
+
+List *
 constraint_rows_referencing(const char *schema_name, const char *table_name)
 {
 	return constraint_list(CATALOG_EXECUTE(CONSTRAINT_COLUMNS
@@ -126,7 +136,8 @@ constraint_rows_referencing(const char *schema_name, const char *table_name)
 		ARG_TEXT((row)->scope), ARG_INT8((row)->min_rows), ARG_TEXT((row)->on_null),            \
 		ARG_TEXT((row)->on_no_data), ARG_TEXT((row)->on_error), ARG_TEXT((row)->grace),         \
 		ARG_TEXT((row)->existing), ARG_TIME((row)->enforce_from), ARG_TEXT((row)->check_every), \
-		ARG_TEXT((row)->owner), ARG_TEXT((row)->description), ARG_TEXT_ARRAY((row)->settings)
+		ARG_TEXT((row)->owner), ARG_TEXT((row)->description), ARG_TEXT_ARRAY((row)->settings),  \
+		ARG_TEXT((row)->origin)
 
 void
 constraint_row_put(ConstraintRow *row)
@@ -144,10 +155,10 @@ constraint_row_put(ConstraintRow *row)
 		" search_path, expression, metric, is_aggregate, is_late, filter, filter_expression,"
 		" columns, column_types, reference_schema, reference_table, on_violation, warn_if,"
 		" fail_if, scope, min_rows, on_null, on_no_data, on_error, grace, existing,"
-		" enforce_from, check_every, owner, description, settings)"
+		" enforce_from, check_every, owner, description, settings, origin)"
 		" VALUES ($1, $2, $3::name, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14::name,"
 		" $15::name, $16, $17, $18, $19, $20, $21, $22, $23, $24::interval, $25, $26,"
-		" $27::interval, $28, $29, COALESCE($30, '{}'))"
+		" $27::interval, $28, $29, COALESCE($30, '{}'), $31)"
 		" ON CONFLICT (constraint_id) DO UPDATE SET rule = EXCLUDED.rule,"
 		" search_path = EXCLUDED.search_path, expression = EXCLUDED.expression,"
 		" metric = EXCLUDED.metric, is_aggregate = EXCLUDED.is_aggregate,"
@@ -161,7 +172,7 @@ constraint_row_put(ConstraintRow *row)
 		" grace = EXCLUDED.grace, existing = EXCLUDED.existing,"
 		" enforce_from = EXCLUDED.enforce_from, check_every = EXCLUDED.check_every,"
 		" owner = EXCLUDED.owner, description = EXCLUDED.description,"
-		" settings = EXCLUDED.settings",
+		" settings = EXCLUDED.settings, origin = EXCLUDED.origin",
 		PUT_ARGUMENTS(row));
 }
 

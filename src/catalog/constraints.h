@@ -47,6 +47,7 @@ typedef struct ConstraintRow
 	char *check_every;        /* interval as text */
 	char *owner;
 	char *description;
+	char *origin; /* the contract that declared it; NULL: declared by hand */
 	/* state, read-only */
 	char *outcome; /* of the last evaluation; NULL: never evaluated */
 	int64 baseline;
@@ -64,6 +65,9 @@ extern List *constraint_rows(int32 target_id);
 
 /* A constraint by name; NULL if there is none. */
 extern ConstraintRow *constraint_row_find(int32 target_id, const char *name);
+
+/* The constraints of any target that a contract of this origin declared. */
+extern List *constraint_rows_of_origin(const char *origin);
 
 /* The constraints of any target that refer to this table. */
 extern List *constraint_rows_referencing(const char *schema_name, const char *table_name);

@@ -2,7 +2,7 @@
  *
  * declare.c
  *		Declaring constraints: add_constraint, alter_constraint,
- *		drop_constraint.
+ *		drop_constraint, and the constraints of contracts.
  *
  * Everything is checked before anything is stored: shape of the rule, policies,
  * analysis against the table, and the existing rows.  Meanwhile the table is
@@ -11,7 +11,7 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "quality/compile.h"
+#include "quality/declare.h"
 
 #include "access/htup_details.h"
 #include "catalog/attempts.h"
@@ -29,6 +29,7 @@
 #include "core/sqltext.h"
 #include "executor/spi.h"
 #include "quality/check_kinds.h"
+#include "quality/compile.h"
 #include "quality/expression.h"
 #include "quality/incident.h"
 #include "quality/measure.h"
@@ -692,33 +693,54 @@ AUDITED_FUNCTION(depipe_alter_constraint);
 AUDITED_FUNCTION(depipe_alter_constraint_text);
 AUDITED_FUNCTION(depipe_drop_constraint);
 
+/* What add_constraint and a contract declare, checked in every respect. */
+typedef struct Declaration
+{
+	Target *target;
+	ConstraintRow *row;
+	CheckRule *rule;
+} Declaration;
+
+static Declaration
+take_declaration(FunctionCallInfo fcinfo)
+{
+	Declaration given;
+	ConstraintRow *row = palloc0(sizeof(ConstraintRow));
+
+	given.row = row;
+	given.target = declared_target(argument_text(fcinfo, 0, "target"));
+	given.rule = take_rule(fcinfo, 1, row);
+	row->settings = settings_argument(PG_ARGISNULL(ARG_SETTINGS), PG_GETARG_DATUM(ARG_SETTINGS));
+	row->name = argument_text_or_null(fcinfo, 2);
+	if (row->name != NULL)
+		check_name(row->name);
+	set_defaults(row, given.rule->kind);
+	take_policies(fcinfo, row);
+	settle(given.target, row, given.rule);
+	return given;
+}
+
 /* SQL function add_constraint(target, rule, ...): returns the name of the constraint */
 static Datum
 depipe_add_constraint_checked(PG_FUNCTION_ARGS)
 {
 	Target *target;
-	ConstraintRow *row = palloc0(sizeof(ConstraintRow));
-	CheckRule *rule;
+	ConstraintRow *row;
+	Declaration given;
 	ConstraintRow *declared;
 	bool replace;
 	char *difference;
 
 	argument_not_null(fcinfo, ARG_REPLACE, "replace");
 	replace = PG_GETARG_BOOL(ARG_REPLACE);
-	target = declared_target(argument_text(fcinfo, 0, "target"));
-	rule = take_rule(fcinfo, 1, row);
-	row->settings = settings_argument(PG_ARGISNULL(ARG_SETTINGS), PG_GETARG_DATUM(ARG_SETTINGS));
-	row->name = argument_text_or_null(fcinfo, 2);
-	if (row->name != NULL)
-		check_name(row->name);
-	set_defaults(row, rule->kind);
-	take_policies(fcinfo, row);
-	settle(target, row, rule);
+	given = take_declaration(fcinfo);
+	target = given.target;
+	row = given.row;
 	declared = find_declared(target, row);
 	if (row->name == NULL)
-		row->name = declared != NULL ? declared->name : derive_name(target, rule, row);
+		row->name = declared != NULL ? declared->name : derive_name(target, given.rule, row);
 	difference = declared != NULL ? differences(declared, row) : NULL;
-	if (declared != NULL && difference == NULL && !(replace && rule->kind->remembers))
+	if (declared != NULL && difference == NULL && !(replace && given.rule->kind->remembers))
 	{
 		ereport(NOTICE,
 				(errmsg("constraint \"%s\" of %s is already declared, skipping",
@@ -741,6 +763,103 @@ depipe_add_constraint_checked(PG_FUNCTION_ARGS)
 	note_toothless(row);
 	store(target, row);
 	PG_RETURN_TEXT_P(cstring_to_text(row->name));
+}
+
+/* ---- contracts ---- */
+
+/*
+ * The constraint that a declaration of a contract is about.  Without a name, it is an equal one
+ * that no earlier declaration of the contract was about, or else one of this origin with the same
+ * rule.
+ */
+static ConstraintRow *
+find_for_contract(const Declaration *given, const char *origin, List *taken)
+{
+	const ConstraintRow *row = given->row;
+	ConstraintRow *similar = NULL;
+	ListCell *cell;
+
+	if (given->target->id == 0)
+		return NULL;
+	if (row->name != NULL)
+		return constraint_row_find(given->target->id, row->name);
+	foreach(cell, constraint_rows(given->target->id))
+	{
+		ConstraintRow *other = lfirst(cell);
+		bool own = same_text(other->origin, origin);
+
+		if (strcmp(other->rule, normal_json(row->rule)) != 0 ||
+			!same_text(other->filter, row->filter))
+			continue;
+		if (differences(other, row) == NULL && (own || similar == NULL))
+			similar = other;
+		else if (own && similar == NULL && !list_member_int(taken, other->id))
+			similar = other;
+	}
+	return similar;
+}
+
+static void
+refuse_others(const Declaration *given, const ConstraintRow *declared, const char *difference)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_DUPLICATE_OBJECT),
+			 declared->origin == NULL
+				 ? errmsg("constraint \"%s\" of %s is declared by hand, and differently",
+						  declared->name,
+						  given->target->display)
+				 : errmsg("constraint \"%s\" of %s is declared by the contract \"%s\","
+						  " and differently",
+						  declared->name,
+						  given->target->display,
+						  declared->origin),
+			 errdetail_internal("%s.", difference),
+			 errhint("Drop it, or give the constraint of this contract another name.")));
+}
+
+ApplyAction
+constraint_apply(FunctionCallInfo fcinfo, const char *origin, List **taken, Applied *applied)
+{
+	Declaration given = take_declaration(fcinfo);
+	ConstraintRow *row = given.row;
+	bool named = row->name != NULL;
+	ConstraintRow *declared = find_for_contract(&given, origin, *taken);
+	char *difference = declared != NULL ? differences(declared, row) : NULL;
+	bool own = declared != NULL && same_text(declared->origin, origin);
+
+	if (row->name == NULL)
+		row->name = declared != NULL ? declared->name : derive_name(given.target, given.rule, row);
+	row->origin = pstrdup(origin);
+	applied->target = given.target->display;
+	applied->name = row->name;
+	applied->reason = difference;
+	if (declared != NULL && list_member_int(*taken, declared->id))
+	{
+		if (named)
+			ereport(ERROR,
+					(errcode(ERRCODE_DUPLICATE_OBJECT),
+					 errmsg("constraint \"%s\" of %s is given twice",
+							row->name,
+							given.target->display)));
+		applied->reason = psprintf("the same as \"%s\"", row->name);
+		return APPLY_REPEATED;
+	}
+	if (declared != NULL && !own && difference != NULL)
+		refuse_others(&given, declared, difference);
+	if (declared == NULL || difference != NULL)
+	{
+		row->id = declared != NULL ? declared->id : 0;
+		note_toothless(row);
+		store(given.target, row);
+		*taken = lappend_int(*taken, row->id);
+		return declared == NULL ? APPLY_ADDED : APPLY_CHANGED;
+	}
+	if (!own)
+		applied->reason = declared->origin == NULL
+							  ? pstrdup("declared by hand")
+							  : psprintf("declared by the contract \"%s\"", declared->origin);
+	*taken = lappend_int(*taken, declared->id);
+	return APPLY_UNCHANGED;
 }
 
 static ConstraintRow *
