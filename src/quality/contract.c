@@ -30,7 +30,9 @@
 #include "miscadmin.h"
 #include "parser/parse_func.h"
 #include "quality/check_kinds.h"
+#include "quality/contract_dbt.h"
 #include "quality/contract_depipe.h"
+#include "quality/contract_gx.h"
 #include "quality/declare.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
@@ -41,7 +43,10 @@
 
 CHECKED_FUNCTION(depipe_apply_contract);
 
-static const ContractFormat *const formats[] = {&contract_depipe, NULL};
+static const ContractFormat *const formats[] = {&contract_depipe,
+												&contract_dbt,
+												&contract_gx,
+												NULL};
 
 /* add_constraint(target, rule depipe.check, ...), and drop_constraint */
 typedef struct Signature
