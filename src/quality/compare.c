@@ -166,7 +166,7 @@ evaluate_same_count(const DataConstraint *constraint, const CheckScope *scope, M
 				   reference_rows(constraint)));
 	measure->evaluated = number(1);
 	measure->no_data = number(1) == 0 && number(2) == 0;
-	measure->violations = truth(3) ? Abs(number(1) - number(2)) : 0;
+	measure->violations = truth(3) ? Max(number(1) - number(2), number(2) - number(1)) : 0;
 	measure->metric = psprintf(INT64_FORMAT, number(1));
 	measure->detail = psprintf("\"difference\": " INT64_FORMAT, number(1) - number(2));
 	measure->strategy = "scan";
