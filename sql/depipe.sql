@@ -86,6 +86,7 @@ CREATE TABLE depipe.target (
 	owner regrole NOT NULL,
 	created_at timestamptz NOT NULL DEFAULT now(),
 	settings text[] NOT NULL DEFAULT depipe.session_settings(),
+	protected boolean NOT NULL DEFAULT false,
 	CONSTRAINT target_pkey PRIMARY KEY (target_id),
 	CONSTRAINT target_name_key UNIQUE (schema_name, table_name),
 	CONSTRAINT target_kind_check CHECK (kind IN ('t', 'l', 'f'))
@@ -476,6 +477,19 @@ CREATE TABLE depipe.accepted_row (
 	CONSTRAINT accepted_row_pkey PRIMARY KEY (constraint_id, image),
 	CONSTRAINT accepted_row_constraint_fkey FOREIGN KEY (constraint_id)
 		REFERENCES depipe.constraint_definition ON DELETE CASCADE
+);
+
+-- What statements that write protected tables have found, until a verdict is made of it.  outcome,
+-- action: their numbers in the library.
+CREATE TABLE depipe.write_finding (
+	finding_id bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
+	target_id integer NOT NULL,
+	constraint_id integer NOT NULL,
+	outcome integer NOT NULL,
+	action integer NOT NULL,
+	evaluated bigint NOT NULL,
+	violations bigint NOT NULL,
+	CONSTRAINT write_finding_pkey PRIMARY KEY (finding_id)
 );
 
 -- Keys that rows refer to and that the reference lacked when the rows arrived:
@@ -1667,6 +1681,27 @@ COMMENT ON FUNCTION depipe.configure_breaker(text, text, text, integer, integer,
 	interval, interval) IS
 'sets when the breaker of a table opens and how it closes; changes only the given settings';
 
+CREATE FUNCTION depipe.protect_write()
+RETURNS trigger
+LANGUAGE C
+AS 'MODULE_PATHNAME', 'depipe_protect_write';
+COMMENT ON FUNCTION depipe.protect_write() IS
+'trigger on protected tables: applies their constraints to what a statement writes';
+
+CREATE FUNCTION depipe.protect(target text)
+RETURNS void
+LANGUAGE C
+AS 'MODULE_PATHNAME', 'depipe_protect';
+COMMENT ON FUNCTION depipe.protect(text) IS
+'makes the constraints of a table that depipe does not maintain act when others write it';
+
+CREATE FUNCTION depipe.unprotect(target text)
+RETURNS void
+LANGUAGE C
+AS 'MODULE_PATHNAME', 'depipe_unprotect';
+COMMENT ON FUNCTION depipe.unprotect(text) IS
+'ends the protection of a table; its constraints are evaluated every check_every';
+
 CREATE FUNCTION depipe.guard(VARIADIC targets text[])
 RETURNS void
 LANGUAGE C
@@ -2042,7 +2077,7 @@ SELECT pg_catalog.format('%I.%I', t.schema_name, t.table_name) AS target,
 	CASE WHEN depipe.may_read(t.schema_name, t.table_name) THEN s.metric END AS metric, s.baseline,
 	s.would_have_blocked, c.settings, s.waived_until,
 	(SELECT pg_catalog.count(*) FROM depipe.accepted_row a
-		WHERE a.constraint_id OPERATOR(pg_catalog.=) c.constraint_id) AS accepted, c.origin
+		WHERE a.constraint_id OPERATOR(pg_catalog.=) c.constraint_id) AS accepted, c.origin, t.protected
 FROM depipe.constraint_definition c
 JOIN depipe.target t USING (target_id)
 LEFT JOIN depipe.constraint_state s USING (constraint_id)
@@ -2332,6 +2367,9 @@ AS $$
 		WHERE sustain > '0' OR (mode, on_open, bad_runs, of_runs, close_after, retry_wait, max_wait, probe_timeout)
 			<> ('normal', 'serve_last_good', 1, 1, 1, '1 minute'::interval, '1 hour'::interval,
 				'10 minutes'::interval)
+		UNION ALL
+		SELECT DISTINCT 5, 0, target, NULL::name, 'SELECT depipe.protect(' || quote_literal(target) || ');'
+		FROM depipe.constraints WHERE protected
 	)
 	SELECT statement FROM part
 	WHERE depipe.may_see_definition(target) AND target ~ ('^(' || replace(replace(

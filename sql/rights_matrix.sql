@@ -84,6 +84,10 @@ INSERT INTO matrix.function VALUES
 	('refuse_dml', NULL, NULL),
 	('count_kept', NULL, NULL),
 	('note_write', NULL, NULL),
+	('protect_write', NULL, NULL),
+	-- in protect.sql
+	('protect', NULL, NULL),
+	('unprotect', NULL, NULL),
 	('names_changed', NULL, NULL),
 	('server_altered', NULL, NULL),
 	('server_dropped', NULL, NULL),

@@ -136,7 +136,7 @@ my %checks = (
 		  server_dropped extension_dropped server_altered names_changed refuse_dml may_see may_read
 		  may_inspect may_see_definition reason_for_reader conditions copies blocked_targets
 		  stream_workers owner_problem role_in role_out key_hash row_image row_hash parses count_kept note_write
-		  session_settings capture_changes subscription_changed);
+		  session_settings capture_changes protect_write subscription_changed);
 
 		$text = without_comments($text);
 		while ($text =~ /^PG_FUNCTION_INFO_V1\((\w+)\)/gm)

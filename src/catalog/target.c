@@ -22,7 +22,7 @@
 
 #define TARGET_COLUMNS                                                           \
 	"SELECT t.target_id, t.schema_name::text, t.table_name::text, t.kind::text," \
-	" t.owner::oid, s.relid, t.settings, l.history"                              \
+	" t.owner::oid, s.relid, t.settings, l.history, t.protected"                 \
 	" FROM depipe.target t LEFT JOIN depipe.target_state s USING (target_id)"    \
 	" LEFT JOIN depipe.load l USING (target_id)"
 
@@ -123,6 +123,7 @@ target_from_row(const CatalogRows *rows, uint64 row)
 	target->bound = catalog_oid(rows, row, 6);
 	target->settings = catalog_text_list(rows, row, 7);
 	target->history = history_of_name(catalog_text(rows, row, 8));
+	target->is_protected = catalog_bool(rows, row, 9);
 	check_same_owner(target, target->bound);
 	return target;
 }

@@ -47,6 +47,7 @@ typedef struct Target
 	bool taken;     /* another role created the table, which counts as missing */
 	List *settings; /* of its load or transform (core/settings); NIL: the base */
 	HistoryMode history;
+	bool is_protected; /* its constraints act when others write it (quality/protect) */
 } Target;
 
 /*

@@ -19,6 +19,7 @@
 #include "core/shmem.h"
 
 #include "access/xact.h"
+#include "core/refusals.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
@@ -75,8 +76,8 @@ static int my_slot = -1;
 void
 worker_shmem_request(void)
 {
-	RequestAddinShmemSpace(MAXALIGN(sizeof(WorkerShared)));
-	RequestNamedLWLockTranche("depipe", 1);
+	RequestAddinShmemSpace(add_size(MAXALIGN(sizeof(WorkerShared)), refusals_shmem_size()));
+	RequestNamedLWLockTranche("depipe", 2);
 }
 
 void
@@ -92,6 +93,7 @@ worker_shmem_startup(void)
 		shared->lock = &GetNamedLWLockTranche("depipe")->lock;
 		ConditionVariableInit(&shared->moved);
 	}
+	refusals_shmem_startup(&GetNamedLWLockTranche("depipe")[1].lock);
 	LWLockRelease(AddinShmemInitLock);
 }
 

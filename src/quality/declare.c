@@ -33,6 +33,7 @@
 #include "quality/expression.h"
 #include "quality/incident.h"
 #include "quality/measure.h"
+#include "quality/protect.h"
 #include "quality/values.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
@@ -642,6 +643,8 @@ store(Target *target, ConstraintRow *row)
 	table_look_forget(row->id);
 	constraint_set_baseline(row->id, baseline);
 	note_change(target);
+	if (target->is_protected && OidIsValid(target->relid))
+		protect_sync(target);
 }
 
 static void

@@ -92,6 +92,19 @@ set_aside_what_holds(List *constraints)
 }
 
 Gate *
+gate_open_for(Target *target, Snapshot snapshot, List *constraints)
+{
+	Gate *gate = palloc0(sizeof(Gate));
+
+	gate->target = target;
+	gate->context = CurrentMemoryContext;
+	gate->snapshot = snapshot;
+	gate->constraints = constraints;
+	gate->set_aside = make_set(gate->context);
+	return gate;
+}
+
+Gate *
 gate_open(Target *target, Snapshot snapshot, uint32 marks)
 {
 	Gate *gate;
@@ -104,13 +117,8 @@ gate_open(Target *target, Snapshot snapshot, uint32 marks)
 		return NULL;
 	if ((marks & MARK_BREAKER) != 0 && breaker_sets_aside(target->id))
 		set_aside_what_holds(constraints);
-	gate = palloc0(sizeof(Gate));
-	gate->target = target;
-	gate->context = CurrentMemoryContext;
-	gate->snapshot = snapshot;
-	gate->constraints = constraints;
+	gate = gate_open_for(target, snapshot, constraints);
 	gate->state = state_open(target, constraints, marks);
-	gate->set_aside = make_set(gate->context);
 	return gate;
 }
 

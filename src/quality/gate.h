@@ -65,6 +65,9 @@ typedef struct Gate Gate;
  * the errors of constraints_load().
  */
 extern Gate *gate_open(Target *target, Snapshot snapshot, uint32 marks);
+
+/* The same with these constraints (of DataConstraint) only, and without kept state. */
+extern Gate *gate_open_for(Target *target, Snapshot snapshot, List *constraints);
 extern bool gate_has_row_checks(const Gate *gate);
 extern bool gate_has_table_checks(const Gate *gate);
 extern bool gate_has_time_checks(const Gate *gate); /* not part of the gate: time_checks.h */

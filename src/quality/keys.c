@@ -315,6 +315,13 @@ count_groups(const DataConstraint *constraint, const CheckScope *scope, List *co
 								   number(2) - number(3));
 }
 
+bool
+unique_is_enforced(const DataConstraint *constraint, Target *target)
+{
+	return constraint->compile_sqlstate == 0 && constraint->row->filter_expression == NULL &&
+		   some_index_answers(constraint, target);
+}
+
 void
 evaluate_unique(const DataConstraint *constraint, const CheckScope *scope, Measure *measure)
 {

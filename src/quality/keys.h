@@ -30,6 +30,9 @@ extern void compile_unique(const CheckRule *rule, Relation rel, CompiledCheck *c
 extern void evaluate_unique(const struct DataConstraint *constraint, const CheckScope *scope,
 							Measure *measure);
 
+/* Does an index of the target exclude all violations of the constraint, so that it holds? */
+extern bool unique_is_enforced(const struct DataConstraint *constraint, Target *target);
+
 /*
  * The SQL condition, on the alias CHECK_ROW, of the rows in duplicated groups;
  * in the current memory context.

@@ -19,10 +19,12 @@
 #include "access/xact.h"
 #include "catalog/attempts.h"
 #include "catalog/table_looks.h"
+#include "core/guarded.h"
 #include "executor/spi.h"
 #include "quality/breaker.h"
 #include "quality/changed.h"
 #include "quality/compile.h"
+#include "quality/protect.h"
 #include "quality/record.h"
 #include "quality/references.h"
 #include "quality/state.h"
@@ -234,12 +236,24 @@ due_constraints(Target *target, List *constraints)
 	return due;
 }
 
+static bool
+sync_work(void *argument)
+{
+	protect_sync(argument);
+	return true;
+}
+
 void
 table_checks_look(Target *target)
 {
-	List *constraints = constraints_load(target);
-	List *due = due_constraints(target, constraints);
+	List *constraints;
+	List *due;
 
+	/* for partitions that were attached, and a table that was made again */
+	if (target->is_protected)
+		(void) guarded_run(sync_work, target);
+	constraints = constraints_load(target);
+	due = due_constraints(target, constraints);
 	if (due == NIL)
 		return;
 	(void) run_checks(target,

@@ -31,6 +31,7 @@
 #include "quality/breaker.h"
 #include "quality/references.h"
 #include "quality/incident.h"
+#include "quality/findings.h"
 #include "quality/table_checks.h"
 #include "quality/time_checks.h"
 #include "storage/lock.h"
@@ -252,6 +253,8 @@ run_checks(List *ids, void (*check)(Target *target), const char *what, Timestamp
 void
 due_checks(TimestampTz deadline)
 {
+	findings_record();
+	transaction_commit();
 	run_checks(due_time_checks(), check_times, "a time check", deadline);
 	run_checks(due_pending_keys(), settle_pending_keys, "the settlement of pending keys", deadline);
 	run_checks(due_incidents(depipe_incident_linger),

@@ -18,6 +18,7 @@
 #include "catalog/attempts.h"
 #include "postmaster/bgworker.h"
 #include "storage/ipc.h"
+#include "quality/findings.h"
 #include "run/due.h"
 #include "worker/worker.h"
 
@@ -122,7 +123,10 @@ depipe_scheduler_main(Datum argument)
 	worker_transaction_begin();
 	may_work = worker_may_work(&reason);
 	if (may_work)
+	{
+		findings_record(); /* of refused statements: their breakers open without delay */
 		next = look(id.database);
+	}
 	if (database_note(id.database, may_work, reason_to_tell(reason), next))
 		ereport(LOG,
 				(errmsg("depipe: %s database \"%s\"%s%s",
