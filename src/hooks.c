@@ -25,6 +25,7 @@
 
 #include "commands/dbcommands.h"
 #include "commands/defrem.h"
+#include "core/refusals.h"
 #include "core/shmem.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
@@ -175,6 +176,7 @@ request_shmem(void)
 	if (previous_request != NULL)
 		previous_request();
 	worker_shmem_request();
+	refusals_shmem_request();
 }
 
 static void
@@ -183,6 +185,7 @@ startup_shmem(void)
 	if (previous_startup != NULL)
 		previous_startup();
 	worker_shmem_startup();
+	refusals_shmem_startup();
 }
 
 static void

@@ -18,6 +18,8 @@
 #include "access/xact.h"
 #include "core/shmem.h"
 #include "miscadmin.h"
+#include "storage/ipc.h"
+#include "storage/lwlock.h"
 #include "storage/shmem.h"
 
 typedef struct Refusals
@@ -30,22 +32,26 @@ typedef struct Refusals
 static Refusals *shared = NULL;
 static bool has_taken = false;
 
-Size
-refusals_shmem_size(void)
+void
+refusals_shmem_request(void)
 {
-	return MAXALIGN(sizeof(Refusals));
+	RequestAddinShmemSpace(MAXALIGN(sizeof(Refusals)));
+	RequestNamedLWLockTranche("depipe refusals", 1);
 }
 
 void
-refusals_shmem_startup(LWLock *lock)
+refusals_shmem_startup(void)
 {
 	bool found;
 
+	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
 	shared = ShmemInitStruct("depipe refusals", sizeof(Refusals), &found);
-	if (found)
-		return;
-	memset(shared, 0, sizeof(Refusals));
-	shared->lock = lock;
+	if (!found)
+	{
+		memset(shared, 0, sizeof(Refusals));
+		shared->lock = &GetNamedLWLockTranche("depipe refusals")->lock;
+	}
+	LWLockRelease(AddinShmemInitLock);
 }
 
 bool

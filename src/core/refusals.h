@@ -9,7 +9,6 @@
 #define DEPIPE_CORE_REFUSALS_H
 
 #include "depipe.h"
-#include "storage/lwlock.h"
 #include "utils/timestamp.h"
 
 /* Number of different constraints, over all databases, whose findings can wait. */
@@ -28,9 +27,9 @@ typedef struct Refusal
 	int taker;        /* process whose transaction has taken it; 0: none */
 } Refusal;
 
-/* For core/shmem: the size, and the initialization, under AddinShmemInitLock. */
-extern Size refusals_shmem_size(void);
-extern void refusals_shmem_startup(LWLock *lock);
+/* Called by the server's shared memory hooks. */
+extern void refusals_shmem_request(void);
+extern void refusals_shmem_startup(void);
 
 /* Does the queue exist?  Only with shared_preload_libraries. */
 extern bool refusals_exist(void);

@@ -19,7 +19,6 @@
 #include "core/shmem.h"
 
 #include "access/xact.h"
-#include "core/refusals.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
@@ -76,8 +75,8 @@ static int my_slot = -1;
 void
 worker_shmem_request(void)
 {
-	RequestAddinShmemSpace(add_size(MAXALIGN(sizeof(WorkerShared)), refusals_shmem_size()));
-	RequestNamedLWLockTranche("depipe", 2);
+	RequestAddinShmemSpace(MAXALIGN(sizeof(WorkerShared)));
+	RequestNamedLWLockTranche("depipe", 1);
 }
 
 void
@@ -93,7 +92,6 @@ worker_shmem_startup(void)
 		shared->lock = &GetNamedLWLockTranche("depipe")->lock;
 		ConditionVariableInit(&shared->moved);
 	}
-	refusals_shmem_startup(&GetNamedLWLockTranche("depipe")[1].lock);
 	LWLockRelease(AddinShmemInitLock);
 }
 
