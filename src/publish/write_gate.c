@@ -413,7 +413,7 @@ static void
 record_probe(Target *target)
 {
 	if (breaker_state(target->id) == BREAKER_HALF_OPEN)
-		(void) breaker_record(target, ADMIT_PROBE, ACTION_NONE, NULL);
+		(void) breaker_record(target, ADMIT_PROBE, ACTION_NONE, ACTION_NONE, NULL);
 }
 
 static void
