@@ -3,6 +3,7 @@
 -- check_every where something may have changed, or now by CALL depipe.check.
 --
 SET client_min_messages TO warning;
+DELETE FROM depipe.target; -- of tests before
 CREATE SCHEMA um;
 
 CREATE TABLE um.orders (id int PRIMARY KEY, amount int);
