@@ -333,7 +333,9 @@ breaker_judge_table(Target *target, Action action, const char *reason)
 	bad = action >= ACTION_REJECT;
 	if (effective_state(row) != state_of(row))
 		half_open(target, row, row->reason);
-	if (state_of(row) == BREAKER_OPEN && (!bad || row->retry_at <= GetCurrentTimestamp()))
+	/* what a refused write has found is not in the table, which is good all the time */
+	if (state_of(row) == BREAKER_OPEN &&
+		((!bad && !target->is_protected) || row->retry_at <= GetCurrentTimestamp()))
 		half_open(target, row, row->reason);
 	if (state_of(row) == BREAKER_HALF_OPEN)
 		record_probe(target, row, bad, reason);
