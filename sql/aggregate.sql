@@ -174,5 +174,24 @@ SELECT query, reason(query) FROM unnest(ARRAY[
 	'SELECT customer, count(*) AS n FROM agg.orders WHERE customer IN (SELECT id FROM agg.customers) GROUP BY 1',
 	'SELECT customer, count(*) AS n FROM agg.orders WHERE day < now() GROUP BY 1',
 	'SELECT id, amount FROM agg.orders']) query;
+
+-- two columns show one group, and none the other
+CREATE TABLE agg.twice (id int, cat int, v int);
+INSERT INTO agg.twice SELECT g % 500, 7, g FROM generate_series(1, 5000) g;
+SELECT depipe.create_transform('agg.shown_twice', 'SELECT id, id AS id2, sum(v) AS s, count(*) AS n FROM agg.twice GROUP BY id, cat', key => '{id,id2}', mode => 'incremental');
+INSERT INTO agg.twice VALUES (1, 7, 100);
+SELECT status FROM depipe.refresh('agg.shown_twice');
+SELECT count(*) FROM depipe.verify('agg.shown_twice');
+
+-- statements of two transforms with the same text, on other columns
+CREATE TABLE agg.alike (g int, a bigint, b bigint);
+INSERT INTO agg.alike SELECT g % 500, 1000, 1000 FROM generate_series(1, 5000) g;
+SELECT depipe.create_transform('agg.alike_1', 'SELECT g, count(a) AS ca, max(a) AS ma, count(b) AS cb FROM agg.alike GROUP BY g', key => '{g}', mode => 'incremental');
+SELECT depipe.create_transform('agg.alike_2', 'SELECT g, count(a) AS ca, count(b) AS cb, max(b) AS mb FROM agg.alike GROUP BY g', key => '{g}', mode => 'incremental');
+INSERT INTO agg.alike VALUES (1, 1000, 1000);
+SELECT target, strategy FROM depipe.refresh('agg.alike_1');
+SELECT target, strategy FROM depipe.refresh('agg.alike_2');
+SELECT count(depipe.drop_transform(target)) FROM depipe.transforms WHERE target IN ('agg.shown_twice', 'agg.alike_1', 'agg.alike_2');
+
 SET client_min_messages = error;
 DROP SCHEMA agg CASCADE;

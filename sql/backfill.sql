@@ -217,6 +217,20 @@ RESET default_transaction_isolation;
 SELECT strategy, reason FROM depipe.refresh('bf.daily');
 CALL differs('bf.daily');
 
+-- a row in quarantine has left the range
+CREATE TABLE bf.leaves (id int PRIMARY KEY, part int, v int);
+INSERT INTO bf.leaves SELECT g, g % 3, g % 50 FROM generate_series(1, 3000) g;
+SELECT depipe.create_transform('bf.leaving', 'SELECT id, part, v FROM bf.leaves', key => '{id}');
+SELECT depipe.add_constraint('bf.leaving', depipe.satisfies('v < 100'), name => 'good', on_violation => 'quarantine');
+UPDATE bf.leaves SET part = 2, v = 500 WHERE id = 3;
+SELECT status FROM depipe.refresh('bf.leaving');
+CALL depipe.backfill('bf.leaving', 'part', '0', '1', '1');
+SELECT status, reason FROM depipe.refresh('bf.leaving');
+SELECT "row" FROM depipe.quarantine WHERE target = 'bf.leaving';
+SELECT depipe.drop_constraint('bf.leaving', 'good');
+SELECT status FROM depipe.refresh('bf.leaving');
+CALL differs('bf.leaving');
+
 -- the table is gone
 DROP TABLE moved;
 CALL depipe.backfill('bf.moved', 'part', '1', '5', '1');

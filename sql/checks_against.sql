@@ -133,4 +133,14 @@ SELECT status FROM depipe.refresh('ca.timed');
 SELECT constraint_name, outcome FROM depipe.check_table('ca.timed') ORDER BY 1;
 SELECT depipe.guard('ca.timed');
 SELECT depipe.drop_transform('ca.timed', drop_table => true);
+
+-- the reference gets another type
+CREATE TABLE ca.own (id int PRIMARY KEY, code text);
+CREATE TABLE ca.other (id int PRIMARY KEY, code text);
+INSERT INTO ca.own VALUES (1, '7');
+INSERT INTO ca.other VALUES (1, '7');
+SELECT depipe.add_constraint('ca.own', depipe.same_metric('max(code)', 'ca.other'), name => 'same');
+ALTER TABLE ca.other ALTER code TYPE int USING code::int;
+SELECT constraint_name, outcome FROM depipe.check_table('ca.own');
+SELECT depipe.drop_constraint('ca.own', 'same');
 DROP SCHEMA ca CASCADE;

@@ -175,6 +175,39 @@ SELECT * FROM pr.down;
 ALTER TABLE pr.down DROP COLUMN more;
 INSERT INTO pr.down VALUES (3);
 
+-- a partition, and a MERGE that only updates and moves the row
+SELECT depipe.add_constraint('pr.leaf_1', depipe.satisfies('amount > 0'), name => 'leaf', on_violation => 'reject');
+SELECT depipe.protect('pr.leaf_1');
+SELECT depipe.drop_constraint('pr.leaf_1', 'leaf');
+CREATE TABLE pr.move (part int, v int) PARTITION BY LIST (part);
+CREATE TABLE pr.move_1 PARTITION OF pr.move FOR VALUES IN (1);
+CREATE TABLE pr.move_2 PARTITION OF pr.move FOR VALUES IN (2);
+INSERT INTO pr.move VALUES (1, 5);
+SELECT depipe.add_constraint('pr.move', depipe.satisfies('v > 0'), name => 'positive', on_violation => 'reject');
+SELECT depipe.protect('pr.move');
+MERGE INTO pr.move USING (VALUES (1)) s (x) ON part = x WHEN MATCHED THEN UPDATE SET v = -5;
+MERGE INTO pr.move USING (VALUES (1)) s (x) ON part = x WHEN MATCHED THEN UPDATE SET v = -5, part = 2;
+MERGE INTO pr.move USING (VALUES (1)) s (x) ON part = x WHEN MATCHED THEN UPDATE SET v = 6, part = 2;
+SELECT * FROM pr.move;
+
+-- a good version replaces what was set aside
+CREATE TABLE pr.later (id int PRIMARY KEY, v int);
+SELECT depipe.add_constraint('pr.later', depipe.satisfies('v > 0'), name => 'positive', on_violation => 'quarantine');
+SELECT depipe.protect('pr.later');
+INSERT INTO pr.later VALUES (1, -1), (2, -2), (3, 3);
+INSERT INTO pr.later VALUES (1, 1);
+SELECT "row" FROM depipe.quarantine WHERE target = 'pr.later';
+SELECT depipe.release('pr.later', 'try again');
+SELECT depipe.discard('pr.later', 'written again');
+
+-- a large statement whose rows are looked up
+CREATE TABLE pr.large (id int, t text);
+SELECT depipe.add_constraint('pr.large', depipe.unique('id'), name => 'once', on_violation => 'reject');
+SELECT depipe.protect('pr.large');
+SET work_mem = '64kB';
+INSERT INTO pr.large SELECT g, repeat('x', 100) FROM generate_series(1, 5000) g;
+RESET work_mem;
+
 -- what makes no sense
 CREATE VIEW pr.view AS SELECT * FROM pr.orders;
 SELECT depipe.add_constraint('pr.view', depipe.not_null('id'));

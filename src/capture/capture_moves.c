@@ -8,7 +8,8 @@
  * fires statement-level triggers only for the actions that the MERGE contains.
  * A MERGE that contains only UPDATE moves a row, and no trigger sees it.
  *
- * Therefore an executor hook queues the triggers of captures for the missing
+ * Therefore an executor hook queues the triggers of captures, and of protected
+ * tables (quality/protect.h), for the missing
  * actions before the triggers fire at the end of the statement.  It does not
  * queue triggers of others.  The BEFORE UPDATE trigger on partitioned tables
  * only loads the library, so that the hook is installed in time.
@@ -23,20 +24,21 @@
 #include "nodes/execnodes.h"
 
 /*
- * Returns a copy of the description with only the triggers of captures, or
- * NULL if there are none.
+ * Returns a copy of the description with only the triggers of captures and
+ * protected tables, or NULL if there are none.
  */
 static TriggerDesc *
-only_captures(const TriggerDesc *all)
+only_own(const TriggerDesc *all)
 {
-	Oid function = capture_function();
+	Oid captures = capture_function();
+	Oid protects = trigger_function("protect_write");
 	TriggerDesc *own = palloc(sizeof(TriggerDesc));
 
 	*own = *all;
 	own->triggers = palloc(sizeof(Trigger) * all->numtriggers);
 	own->numtriggers = 0;
 	for (int i = 0; i < all->numtriggers; i++)
-		if (all->triggers[i].tgfoid == function)
+		if (all->triggers[i].tgfoid == captures || all->triggers[i].tgfoid == protects)
 			own->triggers[own->numtriggers++] = all->triggers[i];
 	return own->numtriggers == 0 ? NULL : own;
 }
@@ -52,7 +54,7 @@ queue_missing(EState *estate, const ModifyTableState *state)
 		state->mt_transition_capture == NULL || all == NULL)
 		return;
 	old = MemoryContextSwitchTo(estate->es_query_cxt);
-	root->ri_TrigDesc = only_captures(all);
+	root->ri_TrigDesc = only_own(all);
 	if (root->ri_TrigDesc != NULL && (state->mt_merge_subcommands & MERGE_DELETE) == 0)
 		ExecASDeleteTriggers(estate, root, state->mt_transition_capture);
 	if (root->ri_TrigDesc != NULL && (state->mt_merge_subcommands & MERGE_INSERT) == 0)

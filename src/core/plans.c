@@ -155,7 +155,10 @@ keep(uint64 hash, const char *sql)
 	return kept;
 }
 
-/* Hash of the types of the columns.  Their names are part of the text. */
+/*
+ * Hash of the names and types of the columns.  A text need not name all of
+ * them, but a plan refers to them by their positions.
+ */
 static uint64
 hash_columns(TupleDesc columns)
 {
@@ -165,6 +168,9 @@ hash_columns(TupleDesc columns)
 	{
 		Form_pg_attribute att = TupleDescAttr(columns, i);
 
+		hash = hash_combine64(
+			hash,
+			hash_bytes((unsigned char *) NameStr(att->attname), strlen(NameStr(att->attname))));
 		hash = hash_combine64(hash, att->atttypid);
 		hash = hash_combine64(hash, (uint32) att->atttypmod);
 		hash = hash_combine64(hash, att->attcollation);

@@ -119,8 +119,15 @@ depipe_release_checked(PG_FUNCTION_ARGS)
 	Target *target = operated_target(fcinfo);
 	char *reason = argument_reason(fcinfo, 1);
 	List *keys = keys_argument(fcinfo, 2);
-	int64 count = number_of_picked(target, keys);
+	int64 count;
 
+	if (target->kind == TARGET_TABLE)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("rows of %s cannot be released", target->display),
+				 errdetail("depipe does not write to the table."),
+				 errhint("Write them again, corrected, or use depipe.discard.")));
+	count = number_of_picked(target, keys);
 	quarantine_release(target->id, 0, keys);
 	breaker_note_change(target->id);
 	attempt_end(unit_of_target(target->id));

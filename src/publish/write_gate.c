@@ -416,6 +416,19 @@ record_probe(Target *target)
 		(void) breaker_record(target, ADMIT_PROBE, ACTION_NONE, ACTION_NONE, NULL);
 }
 
+/* The rows are in the table: they replace what quarantine has of the same keys. */
+static void
+replace_quarantined(Target *target, const NewRows *rows)
+{
+	Delta *delta;
+
+	if (quarantine_count(target->id) == 0)
+		return;
+	delta = delta_of(target, rows);
+	quarantine_supersede(target, delta, false);
+	delta_destroy(delta);
+}
+
 static void
 judge_rows(WriteGate *gate, const NewRows *rows)
 {
@@ -424,15 +437,16 @@ judge_rows(WriteGate *gate, const NewRows *rows)
 
 	if (!holds || gate->slow != NIL)
 	{
-		pass_gate(gate,
-				  delta_of(gate->target, rows),
-				  holds ? gate->slow : gate->constraints,
-				  &report);
+		Delta *delta = delta_of(gate->target, rows);
+
+		pass_gate(gate, delta, holds ? gate->slow : gate->constraints, &report);
+		delta_destroy(delta);
 		refuse_late(&report);
 		if (breaker_enforce(gate->target, report.action) >= ACTION_REJECT)
 			refuse(gate->target, &report);
 		findings_note(report.verdicts);
 	}
+	replace_quarantined(gate->target, rows);
 	record_probe(gate->target);
 }
 
@@ -461,14 +475,19 @@ set_aside(WriteGate *gate, const NewRows *rows)
 {
 	WriteReport report = {NIL};
 	Delta *delta = delta_of(gate->target, rows);
+	bool aside;
 
 	pass_gate(gate, delta, gate->constraints, &report);
-	if (report.nfailed == 0 || breaker_enforce(gate->target, ACTION_REJECT) < ACTION_REJECT)
-		return false; /* it is judged again after the statement */
-	quarantine_supersede(gate->target, delta, false);
-	quarantine_store(gate->target, delta, report.failed, report.nfailed, 0);
-	findings_note(report.verdicts);
-	return true;
+	/* otherwise it is judged again after the statement */
+	aside = report.nfailed > 0 && breaker_enforce(gate->target, ACTION_REJECT) >= ACTION_REJECT;
+	if (aside)
+	{
+		quarantine_supersede(gate->target, delta, false);
+		quarantine_store(gate->target, delta, report.failed, report.nfailed, 0);
+		findings_note(report.verdicts);
+	}
+	delta_destroy(delta);
+	return aside;
 }
 
 static HeapTuple

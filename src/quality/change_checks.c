@@ -359,7 +359,7 @@ exceeds(const char *text, int64 changes, int64 before, bool *judged)
 	if (text == NULL || !parse_limit(text, &bound, &percent) || (percent && before == 0))
 		return false;
 	*judged = true;
-	return percent ? 100.0 * (double) changes > bound * (double) before : (double) changes > bound;
+	return (percent ? 100.0 * (double) changes / (double) before : (double) changes) > bound;
 }
 
 void

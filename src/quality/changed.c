@@ -227,6 +227,15 @@ depends_on_rows(const Target *target, const DataConstraint *constraint)
 	return guarded_run(ask_immutable, &asked) == NULL && asked.is_immutable;
 }
 
+/* When the counters of this database were last reset; 0: never. */
+static int64
+database_reset(void)
+{
+	PgStat_StatDBEntry *database = pgstat_fetch_stat_dbentry(MyDatabaseId);
+
+	return database == NULL ? 0 : (int64) database->stat_reset_timestamp;
+}
+
 char *
 changed_fingerprint(Target *target, const DataConstraint *constraint)
 {
@@ -237,8 +246,9 @@ changed_fingerprint(Target *target, const DataConstraint *constraint)
 	pgstat_clear_snapshot();
 	initStringInfo(&reading.text);
 	appendStringInfo(&reading.text,
-					 INT64_FORMAT,
-					 (int64) pgstat_fetch_stat_bgwriter()->stat_reset_timestamp);
+					 INT64_FORMAT " " INT64_FORMAT,
+					 (int64) pgstat_fetch_stat_bgwriter()->stat_reset_timestamp,
+					 database_reset());
 	read_relation(&reading, target->relid);
 	if (OidIsValid(constraint->reference))
 		read_relation(&reading, constraint->reference);

@@ -483,6 +483,13 @@ check_type(const CheckKind *kind, const CheckArgument *argument, const CheckGive
 static void
 refuse_twice(const CheckKind *kind, const CheckGiven *given, const CheckArgument *argument)
 {
+	if (given->count > MaxHeapAttributeNumber)
+		ereport(ERROR,
+				(errcode(ERRCODE_TOO_MANY_COLUMNS),
+				 errmsg("argument \"%s\" of check %s has more than %d columns",
+						argument->name,
+						kind->name,
+						MaxHeapAttributeNumber)));
 	for (int i = 1; i < given->count; i++)
 		for (int j = 0; j < i; j++)
 			if (strcmp(given->values[i].text, given->values[j].text) == 0)

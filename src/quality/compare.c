@@ -240,6 +240,14 @@ values_are_equal(void)
 	Datum own = value(1, &isnull);
 	Datum other = value(2, &isnull);
 
+	/* a column of the reference may have got another type since the definition */
+	if (getBaseType(SPI_gettypeid(SPI_tuptable->tupdesc, 2)) != type ||
+		!OidIsValid(entry->eq_opr_finfo.fn_oid))
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("values of types %s and %s cannot be compared",
+						format_type_be(type),
+						format_type_be(SPI_gettypeid(SPI_tuptable->tupdesc, 2)))));
 	return DatumGetBool(
 		FunctionCall2Coll(&entry->eq_opr_finfo, get_typcollation(type), own, other));
 }

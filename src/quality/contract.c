@@ -270,6 +270,9 @@ failed(Application *application, const Step *step, const ErrorData *error)
 {
 	if (application->format->lenient && error->sqlerrcode != ERRCODE_INSUFFICIENT_PRIVILEGE)
 	{
+		/* the constraint that it should have changed stays as it is */
+		if (step->applied.declared_id != 0)
+			application->taken = lappend_int(application->taken, step->applied.declared_id);
 		not_imported(application, step->item, error->message);
 		return;
 	}

@@ -853,6 +853,7 @@ constraint_apply(FunctionCallInfo fcinfo, const char *origin, List **taken, Appl
 	{
 		row->id = declared != NULL ? declared->id : 0;
 		note_toothless(row);
+		applied->declared_id = row->id;
 		store(given.target, row);
 		*taken = lappend_int(*taken, row->id);
 		return declared == NULL ? APPLY_ADDED : APPLY_CHANGED;

@@ -21,9 +21,10 @@ typedef enum ApplyAction
 
 typedef struct Applied
 {
-	char *target; /* quoted schema.table */
-	char *name;   /* of the constraint */
-	char *reason; /* the difference, or whose the constraint is; or NULL */
+	char *target;      /* quoted schema.table */
+	char *name;        /* of the constraint */
+	char *reason;      /* the difference, or whose the constraint is; or NULL */
+	int32 declared_id; /* of the constraint that is changed, also when that fails; or 0 */
 } Applied;
 
 /*

@@ -129,6 +129,7 @@ static void
 sync_member(Oid relid, bool aside)
 {
 	bool has_rows = get_rel_relkind(relid) == RELKIND_RELATION;
+	bool is_child = has_superclass(relid) && !get_rel_relispartition(relid);
 
 	/* a foreign table is written elsewhere */
 	if (!has_rows && get_rel_relkind(relid) != RELKIND_PARTITIONED_TABLE)
@@ -139,7 +140,8 @@ sync_member(Oid relid, bool aside)
 
 		if (trigger->of_rows && !has_rows)
 			continue;
-		if (trigger->aside && !aside)
+		/* columns of a child alone have no place in quarantine: the statement is refused */
+		if (trigger->aside && (!aside || is_child))
 			drop_trigger(relid, trigger);
 		else
 			make_trigger(relid, trigger);
@@ -198,6 +200,12 @@ check_can_be_protected(const Target *target)
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
 				 errmsg("%s has a load or a transform", target->display),
 				 errhint("The gate checks what depipe writes to it.")));
+	if (has_superclass(target->relid))
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("%s is a partition or child of another table", target->display),
+				 errdetail("Statements that name the other table would not be checked."),
+				 errhint("Protect the other table.")));
 	kind = get_rel_relkind(target->relid);
 	if (kind != RELKIND_RELATION && kind != RELKIND_PARTITIONED_TABLE)
 		ereport(ERROR,

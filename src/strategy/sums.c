@@ -482,6 +482,8 @@ is_keyed(Sums *sums, const Shape *shape, List *key)
 	ListCell *cell;
 
 	sums->group_columns = palloc(sizeof(int) * Max(list_length(sums->groups), 1));
+	for (int i = 0; i < list_length(sums->groups); i++)
+		sums->group_columns[i] = -1;
 	if (!sums->grouped)
 		return false;
 	foreach(cell, sums->outputs)
@@ -494,6 +496,8 @@ is_keyed(Sums *sums, const Shape *shape, List *key)
 			return false;
 		if (group < 0)
 			continue;
+		if (sums->group_columns[group] >= 0)
+			return false; /* two columns show it, and none may show another */
 		sums->group_columns[group] = number;
 		ngroups++;
 	}

@@ -448,7 +448,8 @@ has_pending_changes(const SliceNode *node, const Shape *shape, List *changes)
 
 /*
  * Make the delta of a range.  If it contains anything, stored numbers of groups
- * do not belong to the rows of the target any more.
+ * do not belong to the rows of the target any more.  A row in quarantine may
+ * have left the range for one that is not computed, so the next refresh compares.
  */
 static Delta *
 make_range(SliceNode *node, Shape *shape, List *changes)
@@ -457,7 +458,8 @@ make_range(SliceNode *node, Shape *shape, List *changes)
 
 	node->run->strategy = "range";
 	node->mixes = has_pending_changes(node, shape, changes) ||
-				  node->transform->frontier->hidden != 0;
+				  node->transform->frontier->hidden != 0 ||
+				  quarantine_count(node->transform->target->id) > 0;
 	return delta;
 }
 
@@ -652,6 +654,8 @@ begin_again(SliceNode *node)
 	run->error_detail = NULL;
 	run->rows_in = run->inserted = run->updated = run->deleted = run->quarantined = 0;
 	node->outcome = PUBLISH_BLOCKED;
+	if (node->catches_up)
+		run->id = 0; /* its row was rolled back */
 }
 
 static bool
