@@ -70,7 +70,7 @@ SELECT left(q, 60) AS query, bq.try(q) AS answer FROM unnest(ARRAY['SELECT FROM 
 	'SELECT count(*), count(*) FROM bq.t', 'SELECT 1 AS "" FROM bq.t', 'SELECT * FROM bq.t', 'SELECT t FROM bq.t', 'SELECT t.*, t FROM bq.t', 'SELECT x FROM (SELECT id, k FROM bq.t) x',
 	'SELECT ROW(id, k) AS r FROM bq.t', 'SELECT (id, b)::bq.pair AS p FROM bq.t', 'SELECT ''literal'' AS l, NULL AS n FROM bq.t', 'SELECT ARRAY[]::integer[] AS a FROM bq.t',
 	'SELECT r FROM bq.records() r', 'SELECT r FROM bq.records() AS r (a integer, b integer)', 'SELECT a FROM bq.records() AS r (a integer, b integer)',
-	'SELECT NULL::cstring AS c', 'SELECT NULL::internal AS c', 'SELECT pg_sleep(0) AS v FROM bq.t', 'SELECT id AS xmin FROM bq.t', 'SELECT id AS _depipe_weight FROM bq.t',
+	'SELECT NULL::cstring AS c', 'SELECT pg_sleep(0) AS v FROM bq.t', 'SELECT id AS xmin FROM bq.t', 'SELECT id AS _depipe_weight FROM bq.t',
 	'SELECT id AS ' || repeat('n', 64) || ' FROM bq.t', 'SELECT id AS ' || repeat('n', 63) || ', k AS ' || repeat('n', 64) || ' FROM bq.t']) q;
 SELECT n, bq.try('SELECT ' || string_agg('id AS c' || i, ', ' ORDER BY i) || ' FROM bq.t') AS answer FROM unnest(ARRAY[1600, 1601, 1665]) n, generate_series(1, n) i GROUP BY n ORDER BY n;
 SELECT bq.try('SELECT ' || string_agg(quote_literal(repeat('w', 100)) || '::text || id AS c' || i, ', ' ORDER BY i) || ' FROM bq.t') AS too_wide FROM generate_series(1, 600) i;

@@ -85,6 +85,7 @@ typedef struct Line
 static Signature
 signature_of_add_constraint(void)
 {
+	const Oid drop_types[] = {TEXTOID, TEXTOID, BOOLOID};
 	Signature signature = {InvalidOid};
 	Oid schema = get_namespace_oid(DEPIPE_SCHEMA, false);
 	CatCList *list = SearchSysCacheList1(PROCNAMEARGSNSP, CStringGetDatum("add_constraint"));
@@ -103,8 +104,8 @@ signature_of_add_constraint(void)
 	ReleaseSysCacheList(list);
 	signature.drop = LookupFuncName(
 		list_make2(makeString(DEPIPE_SCHEMA), makeString("drop_constraint")),
-		-1,
-		NULL,
+		lengthof(drop_types),
+		drop_types,
 		false);
 	if (!OidIsValid(signature.function))
 		elog(ERROR, "depipe.add_constraint does not exist");
