@@ -50,5 +50,13 @@ SELECT action, reason FROM depipe.apply_contract('{"name": "gx.nosuch", "expecta
 SELECT * FROM depipe.apply_contract('{"expectations": [5]}', 'x');
 SELECT * FROM depipe.apply_contract('{"expectations": 5}', 'x', format => 'great_expectations');
 SELECT * FROM depipe.apply_contract('[]', 'x', format => 'great_expectations');
+-- a function of somebody else's in the path is not called
+CREATE TABLE gx.names (n varchar(20));
+INSERT INTO gx.names VALUES ('');
+CREATE FUNCTION gx.char_length(varchar) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT 5';
+SET search_path = gx, pg_catalog;
+SELECT action, constraint_name FROM depipe.apply_contract('{"name": "gx.names", "expectations": [{"type": "expect_column_value_lengths_to_be_between", "kwargs": {"column": "n", "min_value": 1, "strict_min": true}}]}', 'planted');
+RESET search_path;
+SELECT outcome, violations FROM depipe.check_table('gx.names');
 DO $$ BEGIN PERFORM depipe.drop_constraint(target, name) FROM depipe.constraints WHERE target LIKE 'gx.%'; END $$;
 DROP SCHEMA gx CASCADE;

@@ -158,13 +158,17 @@ check_literal(const char *column_name, const char *argument, const CheckValue *v
 	return psprintf("%s::%s", sql_literal(value->text), sql_type(type, -1));
 }
 
-/* The column, with a cast if it is compared in another type than its own. */
+/*
+ * The column, with a cast if it is compared in another type than its own.  A
+ * domain is cast, too: an operator of somebody else's for it would match better
+ * than that of its base type.
+ */
 static char *
 column_as(Form_pg_attribute att, Oid type)
 {
 	const char *name = sql_identifier(NameStr(att->attname));
 
-	if (type == getBaseType(att->atttypid))
+	if (type == att->atttypid)
 		return pstrdup(name);
 	return psprintf("%s::%s", name, sql_type(type, -1));
 }

@@ -314,7 +314,7 @@ read_unique_combination(Test *test)
 static void
 read_not_empty(Test *test)
 {
-	set_rule(test, contract_satisfies(psprintf("btrim(%s) <> ''", test->sql)));
+	set_rule(test, contract_satisfies(psprintf("pg_catalog.btrim(%s) <> ''", test->sql)));
 }
 
 /* About the table: no rows to set aside. */
@@ -329,14 +329,14 @@ read_aggregate(Test *test, char *expression)
 static void
 read_not_constant(Test *test)
 {
-	set_rule(test, contract_satisfies(psprintf("count(DISTINCT %s) > 1", test->sql)));
+	set_rule(test, contract_satisfies(psprintf("pg_catalog.count(DISTINCT %s) > 1", test->sql)));
 	test->item->about_table = true;
 }
 
 static void
 read_at_least_one(Test *test)
 {
-	set_rule(test, contract_satisfies(psprintf("count(%s) > 0", test->sql)));
+	set_rule(test, contract_satisfies(psprintf("pg_catalog.count(%s) > 0", test->sql)));
 	test->item->about_table = true;
 }
 
@@ -346,12 +346,12 @@ read_not_null_share(Test *test)
 	char *least = json_scalar(json_member(test->kwargs, "at_least"));
 	char *most = json_scalar(json_member(test->kwargs, "at_most"));
 
-	set_rule(
-		test,
-		contract_satisfies(psprintf("count(%s)::numeric / NULLIF(count(*), 0) BETWEEN %s AND %s",
-									test->sql,
-									least != NULL ? sql_literal(least) : "0",
-									most != NULL ? sql_literal(most) : "1")));
+	set_rule(test,
+			 contract_satisfies(psprintf(
+				 "pg_catalog.count(%s)::numeric / NULLIF(pg_catalog.count(*), 0) BETWEEN %s AND %s",
+				 test->sql,
+				 least != NULL ? sql_literal(least) : "0",
+				 most != NULL ? sql_literal(most) : "1")));
 	test->item->about_table = true;
 }
 
@@ -396,7 +396,9 @@ read_regex(Test *test)
 	if (pattern == NULL)
 		contract_refuse(test->item, "it has no regex");
 	else
-		set_rule(test, contract_satisfies(psprintf("%s ~ %s", test->sql, sql_literal(pattern))));
+		set_rule(test,
+				 contract_satisfies(
+					 psprintf("%s OPERATOR(pg_catalog.~) %s", test->sql, sql_literal(pattern))));
 }
 
 static void
@@ -414,7 +416,7 @@ static void
 read_length(Test *test)
 {
 	read_bounds(test,
-				psprintf("char_length(%s)", test->sql),
+				psprintf("pg_catalog.char_length(%s)", test->sql),
 				json_is_true(json_member(test->kwargs, "strictly")));
 }
 
@@ -427,7 +429,7 @@ read_be_null(Test *test)
 static void
 read_row_count(Test *test)
 {
-	read_aggregate(test, "count(*)");
+	read_aggregate(test, "pg_catalog.count(*)");
 }
 
 static void
@@ -443,13 +445,13 @@ read_column_exists(Test *test)
 		read_aggregate(test, psprintf(expression, test->sql)); \
 	}
 
-AGGREGATE(read_min, "min(%s)")
-AGGREGATE(read_max, "max(%s)")
-AGGREGATE(read_mean, "avg(%s)")
-AGGREGATE(read_sum, "sum(%s)")
-AGGREGATE(read_stdev, "stddev(%s)")
-AGGREGATE(read_median, "percentile_cont(0.5) WITHIN GROUP (ORDER BY %s)")
-AGGREGATE(read_distinct_count, "count(DISTINCT %s)")
+AGGREGATE(read_min, "pg_catalog.min(%s)")
+AGGREGATE(read_max, "pg_catalog.max(%s)")
+AGGREGATE(read_mean, "pg_catalog.avg(%s)")
+AGGREGATE(read_sum, "pg_catalog.sum(%s)")
+AGGREGATE(read_stdev, "pg_catalog.stddev(%s)")
+AGGREGATE(read_median, "pg_catalog.percentile_cont(0.5) WITHIN GROUP (ORDER BY %s)")
+AGGREGATE(read_distinct_count, "pg_catalog.count(DISTINCT %s)")
 
 static const struct
 {

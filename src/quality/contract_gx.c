@@ -233,7 +233,7 @@ read_patterns(Expectation *e, const char *argument, const char *operator, bool a
 static void
 read_not_regex(Expectation *e)
 {
-	read_patterns(e, "regex", "!~", true);
+	read_patterns(e, "regex", "OPERATOR(pg_catalog.!~)", true);
 }
 
 static void
@@ -241,25 +241,28 @@ read_regex_list(Expectation *e)
 {
 	char *match_on = scalar(e, "match_on");
 
-	read_patterns(e, "regex_list", "~", match_on != NULL && strcmp(match_on, "all") == 0);
+	read_patterns(e,
+				  "regex_list",
+				  "OPERATOR(pg_catalog.~)",
+				  match_on != NULL && strcmp(match_on, "all") == 0);
 }
 
 static void
 read_not_regex_list(Expectation *e)
 {
-	read_patterns(e, "regex_list", "!~", true);
+	read_patterns(e, "regex_list", "OPERATOR(pg_catalog.!~)", true);
 }
 
 static void
 read_like(Expectation *e)
 {
-	read_patterns(e, "like_pattern", "LIKE", true);
+	read_patterns(e, "like_pattern", "OPERATOR(pg_catalog.~~)", true);
 }
 
 static void
 read_not_like(Expectation *e)
 {
-	read_patterns(e, "like_pattern", "NOT LIKE", true);
+	read_patterns(e, "like_pattern", "OPERATOR(pg_catalog.!~~)", true);
 }
 
 static void
@@ -269,7 +272,7 @@ read_length(Expectation *e)
 
 	if (equal == NULL && (json_is_true(json_member(e->kwargs, "strict_min")) ||
 						  json_is_true(json_member(e->kwargs, "strict_max"))))
-		satisfies_between(e, psprintf("char_length(%s)", e->column));
+		satisfies_between(e, psprintf("pg_catalog.char_length(%s)", e->column));
 	else
 		e->item->rule = contract_rule(
 			"has_length",
@@ -401,21 +404,23 @@ read_row_count(Expectation *e)
 		about_table(e);                                        \
 	}
 
-AGGREGATE(read_min, "min(%s)")
-AGGREGATE(read_max, "max(%s)")
-AGGREGATE(read_mean, "avg(%s)")
-AGGREGATE(read_sum, "sum(%s)")
-AGGREGATE(read_stdev, "stddev(%s)")
-AGGREGATE(read_median, "percentile_cont(0.5) WITHIN GROUP (ORDER BY %s)")
-AGGREGATE(read_distinct_count, "count(DISTINCT %s)")
-AGGREGATE(read_non_null, "count(%s)::numeric / NULLIF(count(*), 0)")
+AGGREGATE(read_min, "pg_catalog.min(%s)")
+AGGREGATE(read_max, "pg_catalog.max(%s)")
+AGGREGATE(read_mean, "pg_catalog.avg(%s)")
+AGGREGATE(read_sum, "pg_catalog.sum(%s)")
+AGGREGATE(read_stdev, "pg_catalog.stddev(%s)")
+AGGREGATE(read_median, "pg_catalog.percentile_cont(0.5) WITHIN GROUP (ORDER BY %s)")
+AGGREGATE(read_distinct_count, "pg_catalog.count(DISTINCT %s)")
+AGGREGATE(read_non_null, "pg_catalog.count(%s)::numeric / NULLIF(pg_catalog.count(*), 0)")
 
 static void
 read_distinct_ratio(Expectation *e)
 {
 	satisfies_between(
 		e,
-		psprintf("count(DISTINCT %s)::numeric / NULLIF(count(%s), 0)", e->column, e->column));
+		psprintf("pg_catalog.count(DISTINCT %s)::numeric / NULLIF(pg_catalog.count(%s), 0)",
+				 e->column,
+				 e->column));
 	about_table(e);
 }
 
@@ -451,7 +456,7 @@ read_most_common(Expectation *e)
 	if (values == NULL)
 		contract_refuse(e->item, "value_set is missing");
 	else
-		satisfies(e, psprintf("mode() WITHIN GROUP (ORDER BY %s) IN (%s)", e->column, values));
+		satisfies(e, psprintf("pg_catalog.mode() WITHIN GROUP (ORDER BY %s) IN (%s)", e->column, values));
 	about_table(e);
 }
 

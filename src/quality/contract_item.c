@@ -311,7 +311,7 @@ bound_row_count(const Bound *bound)
 			break;
 		case BOUND_NOT_EQUAL:
 		case BOUND_NOT_BETWEEN:
-			return contract_satisfies(bound_sql(bound, "count(*)"));
+			return contract_satisfies(bound_sql(bound, "pg_catalog.count(*)"));
 	}
 	return contract_rule("row_count", "minimum", minimum, "maximum", maximum, NULL);
 }
