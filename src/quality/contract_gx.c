@@ -456,7 +456,9 @@ read_most_common(Expectation *e)
 	if (values == NULL)
 		contract_refuse(e->item, "value_set is missing");
 	else
-		satisfies(e, psprintf("pg_catalog.mode() WITHIN GROUP (ORDER BY %s) IN (%s)", e->column, values));
+		satisfies(
+			e,
+			psprintf("pg_catalog.mode() WITHIN GROUP (ORDER BY %s) IN (%s)", e->column, values));
 	about_table(e);
 }
 
